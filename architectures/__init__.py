@@ -1,0 +1,40 @@
+"""The networks that Loupe compares, one entry per file.
+
+An entry is a constant of type :class:`Architecture`. Dropping a file with such a constant into this
+folder registers it; nothing else changes.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from torch import nn
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Architecture:
+    """A network to be trained.
+
+    Attributes:
+        name: Unique name: lower case letters, digits and underscores.
+        build: Makes the network with random weights for a number of classes. The module takes images
+            (N, 3, H, W) in [0, 1] of any side from 96 px up, normalises them itself and returns
+            logits (N, classes).
+        pretrained: The same network with published weights and a fresh classifier, or None where
+            nobody publishes weights that we can load.
+        saliency_layer: Dotted name, inside the built module, of the layer that Grad-CAM reads: the last
+            one with a spatial grid.
+        native_size: Side in pixels that the network was designed for.
+        learning_rate: Peak learning rate of AdamW when training from random weights.
+        short_epochs: Passes over the data in a run of minutes. Chosen so that the networks of such a run
+            cost about the same time, not the same number of passes.
+        source: Where the network is described: author, year, arXiv number or DOI.
+    """
+
+    name: str
+    build: Callable[[int], nn.Module]
+    pretrained: Callable[[int], nn.Module] | None
+    saliency_layer: str
+    native_size: int
+    learning_rate: float
+    short_epochs: int
+    source: str

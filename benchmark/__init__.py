@@ -1,0 +1,1 @@
+"""The harness: it knows the three leaf packages; they know neither it nor each other."""

@@ -1,0 +1,60 @@
+"""Finding what is registered: every constant of a kind in the folder that defines the kind."""
+
+import difflib
+import pkgutil
+from collections.abc import Iterable
+from functools import cache
+from importlib import import_module
+from typing import Protocol, TypeVar
+
+from benchmark.errors import UserError
+
+
+class Named(Protocol):
+    """Anything with a unique name."""
+
+    @property
+    def name(self) -> str:
+        """The name, as used on the command line and in tables."""
+
+
+Entry = TypeVar("Entry", bound=Named)
+
+
+@cache
+def entries(kind: type[Entry]) -> dict[str, Entry]:
+    """All constants of a kind by name, sorted, from the package that defines the kind.
+
+    Raises:
+        ValueError: Two different entries have the same name.
+    """
+    found: dict[str, Entry] = {}
+    package = import_module(kind.__module__)
+    for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
+        for value in vars(import_module(module.name)).values():
+            if isinstance(value, kind) and found.setdefault(value.name, value) is not value:
+                raise ValueError(f"two {kind.__name__} entries are named {value.name!r}; rename one of them")
+    return dict(sorted(found.items()))
+
+
+def select(kind: type[Entry], names: Iterable[str]) -> list[Entry]:
+    """The entries with these names, in the order asked for.
+
+    Raises:
+        UserError: A name is unknown; the message suggests the nearest ones.
+    """
+    known = entries(kind)
+    return [known[known_name(name, known, kind.__name__.lower())] for name in names]
+
+
+def known_name(name: str, known: Iterable[str], what: str) -> str:
+    """The name itself, if it is known.
+
+    Raises:
+        UserError: It is not; the message suggests the nearest known names.
+    """
+    names = sorted(known)
+    if name in names:
+        return name
+    near = difflib.get_close_matches(name, names, n=3, cutoff=0.4) or names
+    raise UserError(f"unknown {what} {name!r}; nearest: {', '.join(near)}")
