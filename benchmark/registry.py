@@ -1,10 +1,13 @@
 """Finding what is registered: every constant of a kind in the folder that defines the kind."""
 
 import difflib
+import hashlib
 import pkgutil
 from collections.abc import Iterable
 from functools import cache
 from importlib import import_module
+from pathlib import Path
+from types import ModuleType
 from typing import Protocol, TypeVar
 
 from benchmark.errors import UserError
@@ -29,12 +32,26 @@ def entries(kind: type[Entry]) -> dict[str, Entry]:
         ValueError: Two different entries have the same name.
     """
     found: dict[str, Entry] = {}
-    package = import_module(kind.__module__)
-    for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
-        for value in vars(import_module(module.name)).values():
+    for module in _modules(kind):
+        for value in vars(module).values():
             if isinstance(value, kind) and found.setdefault(value.name, value) is not value:
                 raise ValueError(f"two {kind.__name__} entries are named {value.name!r}; rename one of them")
     return dict(sorted(found.items()))
+
+
+@cache
+def digest(entry: Named) -> str:
+    """Digest of the file that holds an entry, so that a changed entry is a new entry."""
+    for module in _modules(type(entry)):
+        if any(value is entry for value in vars(module).values()):
+            return hashlib.sha256(Path(str(module.__file__)).read_bytes()).hexdigest()[:16]
+    raise ValueError(f"{entry.name!r} is no constant of a file beside {type(entry).__module__}")
+
+
+def _modules(kind: type[Named]) -> list[ModuleType]:
+    """The modules of the package that defines a kind, imported."""
+    package = import_module(kind.__module__)
+    return [import_module(found.name) for found in pkgutil.iter_modules(package.__path__, f"{package.__name__}.")]
 
 
 def select(kind: type[Entry], names: Iterable[str]) -> list[Entry]:

@@ -1,0 +1,80 @@
+"""Models on disk: safetensors, checked before they are used."""
+
+from pathlib import Path
+
+import safetensors.torch
+from safetensors import SafetensorError
+from torch import nn
+
+from architectures import Architecture
+from benchmark.errors import UserError
+from benchmark.store import file_digest, new_file
+
+
+def save_model(model: nn.Module, path: Path) -> str:
+    """Writes the weights and buffers of a model; returns the SHA-256 of the file."""
+    with new_file(path) as temporary:
+        safetensors.torch.save_model(model, str(temporary))
+        return file_digest(temporary)
+
+
+def load_weights(model: nn.Module, path: Path) -> None:
+    """Reads weights into a model of the same shape.
+
+    Raises:
+        UserError: The file is no safetensors file, or does not fit the model; the message names the tensor.
+    """
+    try:
+        tensors = safetensors.torch.load_file(str(path))
+    except (OSError, SafetensorError) as error:
+        raise UserError(f"{path} is not a readable safetensors file ({error}); save the weights again") from None
+    wanted = model.state_dict()
+    for name, tensor in tensors.items():
+        if name not in wanted:
+            raise UserError(f"{path} has a tensor {name!r} that the network lacks; is it another architecture's?")
+        if tensor.shape != wanted[name].shape:
+            shapes = f"{tuple(tensor.shape)}, not {tuple(wanted[name].shape)}"
+            raise UserError(f"{path}: tensor {name!r} has shape {shapes}; is it for another number of classes?")
+        if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
+            raise UserError(f"{path}: tensor {name!r} holds values that are no numbers; train the model again")
+    if missing := sorted(wanted.keys() - tensors.keys()):
+        raise UserError(f"{path} lacks the tensor {missing[0]!r} and {len(missing) - 1} more; save the whole model")
+    model.load_state_dict(tensors)
+
+
+def initial_model(architecture: Architecture, classes: int, weights: str) -> nn.Module:
+    """A network to begin with.
+
+    Args:
+        architecture: What to build.
+        classes: Number of classes.
+        weights: "random", "pretrained", a safetensors file, or a folder with one of the architecture's name.
+
+    Raises:
+        UserError: The weights cannot be had; the message says what to do.
+    """
+    if weights == "random":
+        return architecture.build(classes)
+    if weights == "pretrained":
+        if architecture.pretrained is None:
+            raise UserError(f"nobody publishes weights of {architecture.name} that we can load; give --weights FILE")
+        try:
+            return architecture.pretrained(classes)
+        except (OSError, ValueError) as error:
+            raise UserError(str(error)) from None
+    model = architecture.build(classes)
+    load_weights(model, weights_file(architecture, weights))
+    return model
+
+
+def weights_file(architecture: Architecture, weights: str) -> Path:
+    """The safetensors file for an architecture.
+
+    Raises:
+        UserError: There is none.
+    """
+    path = Path(weights)
+    path = path / f"{architecture.name}.safetensors" if path.is_dir() else path
+    if not path.is_file():
+        raise UserError(f"--weights: {path} does not exist; give a safetensors file or a folder of them")
+    return path

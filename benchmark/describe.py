@@ -1,0 +1,96 @@
+"""From the outcome of a cell to its record."""
+
+import itertools
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import pandas as pd
+from torch import nn
+
+from benchmark.environment import environment
+from benchmark.job import Job
+from benchmark.record import MetricDefinition, Record
+from benchmark.registry import entries
+from metrics import Metric
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Outcome:
+    """What a cell came to.
+
+    Attributes:
+        model: The trained network.
+        losses: Mean loss of every epoch.
+        checkpoint: SHA-256 of the weights on disk.
+        predictions: A row per test image.
+        scores: A row per image, method, metric and reference.
+        clock: When each stage ended, in seconds, in order; the first entry is the start.
+    """
+
+    model: nn.Module
+    losses: list[float]
+    checkpoint: str
+    predictions: pd.DataFrame
+    scores: pd.DataFrame
+    clock: dict[str, float]
+
+
+def describe(job: Job, outcome: Outcome) -> Record:
+    """The record of a cell."""
+    cell, data, clock = job.cell, job.data, outcome.clock
+    return Record(
+        key=job.key,
+        protocol=job.protocol,
+        dataset=data.name,
+        synthetic=data.synthetic,
+        preset=job.preset.name,
+        architecture=cell.architecture.name,
+        regime=cell.regime.name,
+        adversarial=cell.regime.adversarial,
+        seed=cell.seed,
+        classes=data.classes,
+        images=_images(job),
+        settings={"training": asdict(job.settings), "preset": asdict(job.preset)},
+        metrics={metric.name: _definition(metric) for metric in entries(Metric).values()},
+        methods=job.preset.methods,
+        checkpoint_sha256=outcome.checkpoint,
+        parameters=sum(parameter.numel() for parameter in outcome.model.parameters()),
+        losses=outcome.losses,
+        seconds={after: clock[after] - clock[before] for before, after in itertools.pairwise(clock)},
+        environment=environment(job.device),
+        summary=_summary(outcome),
+    )
+
+
+def _images(job: Job) -> dict[str, int]:
+    test = len(job.data.test)
+    return {
+        "available": job.data.available,
+        "train": len(job.data.train),
+        "test": test,
+        "perturbed": min(job.preset.perturbed or test, test),
+        "attacked": min(job.preset.attacked or test, test),
+    }
+
+
+def _definition(metric: Metric) -> MetricDefinition:
+    return MetricDefinition(
+        higher_is_better=metric.higher_is_better,
+        bounds=metric.bounds,
+        definition=metric.definition,
+        source=metric.source,
+    )
+
+
+def _summary(outcome: Outcome) -> dict[str, Any]:
+    """Plain means, for people who open the record; the tables come from the per-image files."""
+    right = outcome.predictions["label"] == outcome.predictions["predicted"]
+    summary: dict[str, Any] = {"accuracy": float(right.mean())}
+    for (method, level, metric), value in _means(outcome.scores):
+        summary[f"{method}: {metric} ({level})"] = None if pd.isna(value) else value
+    return summary
+
+
+def _means(scores: pd.DataFrame) -> list[tuple[tuple[str, str, str], float]]:
+    means = scores.groupby(["method", "level", "metric"])["value"].mean()
+    return list(zip(means.index.to_list(), means.to_list(), strict=True))

@@ -1,0 +1,47 @@
+"""How well a model diagnoses, and how well it withstands."""
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor, nn
+
+from benchmark.explain import in_batches, predict
+from benchmark.training.attacks import PGD, pgd
+from benchmark.training.loop import to_float
+
+
+def diagnose(model: nn.Module, images: Tensor, labels: Tensor, *, attack: PGD, attacked: int) -> pd.DataFrame:
+    """Prediction of each image, as it is and under attack.
+
+    Args:
+        model: In evaluation mode, on the device of the images.
+        images: (N, 3, H, W), uint8.
+        labels: True classes, (N,).
+        attack: The attack; without a random start, so that a result does not depend on the batch.
+        attacked: The first so many images are attacked.
+
+    Returns:
+        A row per image: label, predicted, p0 ... (probability of each class), withstood (1.0 if the prediction
+        under attack is still right, 0.0 if it is or was wrong, NaN where no attack was made).
+    """
+    probabilities = predict(model, images)
+    predicted = probabilities.argmax(dim=1)
+    right = (predicted == labels.cpu()).numpy()
+    withstood = np.where(np.arange(len(right)) < attacked, 0.0, np.nan)
+    # Only a right prediction can be lost: the others need no attack.
+    targets = np.flatnonzero(right[:attacked])
+    if len(targets):
+        chosen = torch.as_tensor(targets, device=images.device)
+        withstood[targets] = _withstands(model, images[chosen], labels[chosen], attack).double().numpy()
+    columns = {f"p{number}": probabilities[:, number].numpy() for number in range(probabilities.shape[1])}
+    frame = {"label": labels.cpu().numpy(), "predicted": predicted.numpy(), "withstood": withstood, **columns}
+    return pd.DataFrame(frame)
+
+
+def _withstands(model: nn.Module, images: Tensor, labels: Tensor, attack: PGD) -> Tensor:
+    def survive(part: slice) -> Tensor:
+        moved = pgd(model, to_float(images[part]), labels[part], attack)
+        with torch.inference_mode():
+            return model(moved).argmax(dim=1) == labels[part]
+
+    return in_batches(survive, len(images))

@@ -1,0 +1,49 @@
+"""Drawing maps for held-out images."""
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from benchmark.saliency import Method
+from benchmark.training.loop import to_float
+
+BATCH = 32
+
+
+def draw_maps(model: nn.Module, layer: str, images: Tensor, classes: Tensor, method: Method) -> NDArray[np.float16]:
+    """Maps of a method for the given classes, each divided by its own maximum.
+
+    Args:
+        model: In evaluation mode, on the device of the images.
+        layer: Name of the saliency layer.
+        images: (N, 3, H, W), uint8.
+        classes: The class to explain for each image, (N,).
+        method: How to draw.
+
+    Returns:
+        Maps (N, H, W) in [0, 1], float16; zero where the method finds nothing.
+    """
+
+    def draw(part: slice) -> Tensor:
+        maps = method.draw(model, layer, to_float(images[part]), classes[part])
+        return (maps / maps.amax(dim=(1, 2), keepdim=True).clamp(min=torch.finfo(maps.dtype).tiny)).half()
+
+    return np.asarray(in_batches(draw, len(images)).numpy(), dtype=np.float16)
+
+
+def predict(model: nn.Module, images: Tensor) -> Tensor:
+    """Probabilities (N, C), float32, on the CPU, of a model in evaluation mode for images (N, 3, H, W), uint8."""
+
+    def forward(part: slice) -> Tensor:
+        with torch.inference_mode():
+            return model(to_float(images[part])).softmax(dim=1)
+
+    return in_batches(forward, len(images))
+
+
+def in_batches(compute: Callable[[slice], Tensor], images: int) -> Tensor:
+    """Results of all images, computed a batch at a time, gathered on the CPU."""
+    return torch.cat([compute(slice(start, start + BATCH)).cpu() for start in range(0, images, BATCH)])

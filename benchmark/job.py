@@ -1,0 +1,74 @@
+"""A cell with all that decides its outcome, and the keys that stand for it."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+
+from benchmark.checkpoint import weights_file
+from benchmark.device import bfloat16_pays
+from benchmark.plan import Cell
+from benchmark.prepare import Prepared
+from benchmark.presets import ENGINE_VERSION, Preset
+from benchmark.registry import digest, entries, select
+from benchmark.saliency import Method
+from benchmark.store import content_key, file_digest, runs_folder
+from benchmark.training.loop import Settings
+from metrics import Metric
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Job:
+    """A cell with all that decides its outcome."""
+
+    cell: Cell
+    data: Prepared
+    preset: Preset
+    device: torch.device
+
+    @property
+    def settings(self) -> Settings:
+        """How the model is trained."""
+        return Settings(
+            epochs=self.preset.epochs or self.cell.architecture.short_epochs,
+            batch=self.preset.batch,
+            learning_rate=self.cell.architecture.learning_rate,
+            bfloat16=bfloat16_pays(self.device),
+        )
+
+    @property
+    def model_key(self) -> str:
+        """Stands for everything that decides the weights."""
+        architecture, regime = self.cell.architecture, self.cell.regime
+        weights = self.preset.weights
+        if weights not in {"random", "pretrained"}:
+            weights = file_digest(weights_file(architecture, weights))
+        names = [architecture.name, digest(architecture), regime.name, digest(regime), self.cell.seed]
+        return content_key(
+            ENGINE_VERSION, self.data.key, names, asdict(self.settings), weights, self.preset.side, self.device.type
+        )
+
+    @property
+    def protocol(self) -> str:
+        """Stands for how models are scored, and on what: equal for the rows of one table."""
+        preset = self.preset
+        sizes = [preset.side, preset.perturbed, preset.perturbation_steps]
+        attack = [preset.attacked, preset.attack_steps, preset.attack_eps]
+        methods = [digest(method) for method in select(Method, preset.methods)]
+        scores = [digest(metric) for metric in entries(Metric).values()]
+        return content_key(ENGINE_VERSION, self.data.key, sizes, attack, preset.methods, methods, scores)
+
+    @property
+    def key(self) -> str:
+        """Stands for everything that decides the record."""
+        return content_key(self.model_key, self.protocol)
+
+    @property
+    def folder(self) -> Path:
+        """Where the outcome is kept: scores, predictions and record."""
+        return runs_folder() / "cells" / self.key
+
+    @property
+    def done(self) -> bool:
+        """Whether the outcome is there."""
+        return self.folder.is_dir()

@@ -1,0 +1,269 @@
+"""The columns of the leaderboard, each defined once."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from benchmark.leaderboard.statistics import Ratios
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Evidence:
+    """What is known of one model or yardstick.
+
+    Attributes:
+        images: Names of the test images, in the order of the bootstrap's weights.
+        classes: Names of the classes.
+        scores: Rows of one method: image, metric, level, rater, characteristic, value.
+        predictions: Rows of :func:`benchmark.diagnose.diagnose` with their image; None for a yardstick.
+    """
+
+    images: Sequence[str]
+    classes: tuple[str, ...]
+    scores: pd.DataFrame
+    predictions: pd.DataFrame | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Column:
+    """One statistic of a row.
+
+    Attributes:
+        name: Name in the CSV file.
+        title: Heading in the tables that people read.
+        higher_is_better: Direction; None where neither end is better.
+        headline: Whether it is one of the four that the main table shows.
+        definition: What it says, in one sentence.
+        of: The statistic, or None where the row has no such thing.
+    """
+
+    name: str
+    title: str
+    higher_is_better: bool | None
+    headline: bool
+    definition: str
+    of: Callable[[Evidence], Ratios | None]
+
+    @property
+    def heading(self) -> str:
+        """Title with an arrow towards better."""
+        arrow = {True: " ↑", False: " ↓", None: ""}[self.higher_is_better]
+        return self.title + arrow
+
+
+def _scores(metric: str, level: str, *, macro: bool = False) -> Callable[[Evidence], Ratios | None]:
+    """Mean of a metric's scores, or the mean over characteristics of their means."""
+
+    def of(evidence: Evidence) -> Ratios | None:
+        frame = evidence.scores
+        frame = frame[(frame["metric"] == metric) & (frame["level"] == level)]
+        if frame.empty:
+            return None
+        place = {name: number for number, name in enumerate(evidence.images)}
+        rows = frame["image"].map(place).to_numpy()
+        names = frame["characteristic"] if macro else pd.Series("", index=frame.index)
+        columns, kinds = pd.factorize(names, sort=True)
+        value = frame["value"].to_numpy(dtype=np.float64)
+        known = np.isfinite(value)
+        values, counts = (np.zeros((len(place), len(kinds))) for _ in range(2))
+        np.add.at(values, (rows[known], columns[known]), value[known])
+        np.add.at(counts, (rows[known], columns[known]), 1.0)
+        return Ratios(values=values, counts=counts, undefined=int((~known).sum()))
+
+    return of
+
+
+def _diagnosis(
+    count: Callable[[NDArray[np.bool_], NDArray[np.bool_]], tuple[NDArray[Any], NDArray[Any]]],
+    *,
+    positive_only: bool = False,
+) -> Callable[[Evidence], Ratios | None]:
+    """A statistic of the confusion, from one-hot truth and prediction (N, C)."""
+
+    def of(evidence: Evidence) -> Ratios | None:
+        if evidence.predictions is None:
+            return None
+        frame = evidence.predictions.set_index("image").loc[list(evidence.images)]
+        numbers = np.arange(len(evidence.classes))
+        truth = frame["label"].to_numpy()[:, None] == numbers
+        predicted = frame["predicted"].to_numpy()[:, None] == numbers
+        if positive_only and len(numbers) == 2:
+            positive = positive_class(frame["label"].to_numpy())
+            truth, predicted = truth[:, [positive]], predicted[:, [positive]]
+        values, counts = count(truth, predicted)
+        return Ratios(values=values.astype(np.float64), counts=counts.astype(np.float64))
+
+    return of
+
+
+def positive_class(labels: NDArray[np.int64]) -> int:
+    """Of two classes the rarer one, as a rule the disease; of two equal ones the second."""
+    return int((labels == 1).sum() <= (labels == 0).sum())
+
+
+def _withstood(evidence: Evidence) -> Ratios | None:
+    if evidence.predictions is None:
+        return None
+    value = evidence.predictions.set_index("image").loc[list(evidence.images), "withstood"].to_numpy()
+    known = np.isfinite(value)
+    return Ratios(values=np.where(known, value, 0.0)[:, None], counts=known.astype(np.float64)[:, None])
+
+
+COLUMNS = (
+    Column(
+        name="fuzzy_f1",
+        title="F1",
+        higher_is_better=True,
+        headline=True,
+        definition="Fuzzy F1 of the map, min-max normalised, against the merged masks of all raters.",
+        of=_scores("fuzzy-f1", "image"),
+    ),
+    Column(
+        name="sparsity",
+        title="sparsity",
+        higher_is_better=True,
+        headline=True,
+        definition="Gini index of the map: 0 is spread evenly, 1 is a single pixel.",
+        of=_scores("gini", "map"),
+    ),
+    Column(
+        name="faithfulness",
+        title="faithfulness",
+        higher_is_better=True,
+        headline=True,
+        definition="Insertion minus deletion: area between the two curves of the explained class's probability.",
+        of=_scores("insertion-deletion", "map"),
+    ),
+    Column(
+        name="sharpness",
+        title="sharpness",
+        higher_is_better=True,
+        headline=True,
+        definition="Edge slope times coherence; compare only maps of one method and one grid.",
+        of=_scores("sharpness", "map"),
+    ),
+    Column(
+        name="balanced_accuracy",
+        title="balanced accuracy",
+        higher_is_better=True,
+        headline=False,
+        definition="Mean over classes of the share of their images that are diagnosed rightly.",
+        of=_diagnosis(lambda truth, predicted: (truth & predicted, truth)),
+    ),
+    Column(
+        name="macro_f1",
+        title="macro F1",
+        higher_is_better=True,
+        headline=False,
+        definition="Mean over classes of the F1 of the diagnosis.",
+        of=_diagnosis(lambda truth, predicted: (2 * (truth & predicted), truth * 1 + predicted)),
+    ),
+    Column(
+        name="sensitivity",
+        title="sensitivity",
+        higher_is_better=True,
+        headline=False,
+        definition="Of two classes: of the rarer one; of more: mean over classes, which is the balanced accuracy.",
+        of=_diagnosis(lambda truth, predicted: (truth & predicted, truth), positive_only=True),
+    ),
+    Column(
+        name="specificity",
+        title="specificity",
+        higher_is_better=True,
+        headline=False,
+        definition="Of two classes: of the rarer one; of more: mean over classes, each against the rest.",
+        of=_diagnosis(lambda truth, predicted: (~truth & ~predicted, ~truth), positive_only=True),
+    ),
+    Column(
+        name="accuracy_under_attack",
+        title="accuracy under attack",
+        higher_is_better=True,
+        headline=False,
+        definition="Share of images that are diagnosed rightly even after the attack named below the table.",
+        of=_withstood,
+    ),
+    Column(
+        name="top_mask_f1",
+        title="top-mask F1",
+        higher_is_better=True,
+        headline=False,
+        definition="F1 of the map's highest values, as many as the union of the masks has pixels.",
+        of=_scores("top-mask-f1", "image"),
+    ),
+    Column(
+        name="fuzzy_sensitivity",
+        title="map sensitivity",
+        higher_is_better=True,
+        headline=False,
+        definition="Share of the merged masks that the map covers.",
+        of=_scores("fuzzy-sensitivity", "image"),
+    ),
+    Column(
+        name="fuzzy_specificity",
+        title="map specificity",
+        higher_is_better=True,
+        headline=False,
+        definition="Share of the unmarked image that the map leaves out.",
+        of=_scores("fuzzy-specificity", "image"),
+    ),
+    Column(
+        name="fuzzy_iou",
+        title="IoU",
+        higher_is_better=True,
+        headline=False,
+        definition="Fuzzy intersection over union with the merged masks.",
+        of=_scores("fuzzy-iou", "image"),
+    ),
+    Column(
+        name="characteristic_f1",
+        title="characteristic F1",
+        higher_is_better=True,
+        headline=False,
+        definition="Fuzzy F1 against each characteristic's masks, mean per characteristic, then over them.",
+        of=_scores("fuzzy-f1", "characteristic", macro=True),
+    ),
+    Column(
+        name="characteristic_sensitivity",
+        title="characteristic sensitivity",
+        higher_is_better=True,
+        headline=False,
+        definition="Fuzzy sensitivity against each characteristic's masks, averaged likewise.",
+        of=_scores("fuzzy-sensitivity", "characteristic", macro=True),
+    ),
+    Column(
+        name="insertion",
+        title="insertion",
+        higher_is_better=True,
+        headline=False,
+        definition="Area under the explained class's probability while the image appears, best pixels first.",
+        of=_scores("insertion", "map"),
+    ),
+    Column(
+        name="deletion",
+        title="deletion",
+        higher_is_better=False,
+        headline=False,
+        definition="Area under the explained class's probability while the image vanishes, best pixels first.",
+        of=_scores("deletion", "map"),
+    ),
+    Column(
+        name="tv_ratio",
+        title="TV ratio",
+        higher_is_better=False,
+        headline=False,
+        definition="Total variation against that of the shuffled map: 1 is noise, 0 is coherent.",
+        of=_scores("tv-ratio", "map"),
+    ),
+    Column(
+        name="shortcut_mass",
+        title="mass on the shortcut",
+        higher_is_better=False,
+        headline=False,
+        definition="Share of the map's mass on the planted ink mark, over the images that carry one.",
+        of=_scores("relevance-mass", "shortcut"),
+    ),
+)

@@ -1,0 +1,85 @@
+"""Named settings of a plan."""
+
+from dataclasses import dataclass
+
+ENGINE_VERSION = 1
+"""Raised by hand whenever a change to the harness changes numbers, so that no stored result is mistaken for a new one.
+
+The code of entries needs no such care: it is part of every key by itself.
+"""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Preset:
+    """What a run does with each cell, and which cells it has unless told otherwise.
+
+    Attributes:
+        name: Name on the command line and in the path of the results.
+        purpose: What it is for, in one line.
+        side: Side in pixels of images, maps and masks.
+        images: Most images taken from the data set, stratified by class; None takes all.
+        folds: One part in so many is held out for testing where the data set has no split of its own.
+        regimes: Names of the regimes.
+        seeds: Training seeds.
+        methods: Names of the saliency methods; the first one makes the main table.
+        weights: "random", "pretrained", or a safetensors file or a folder of them.
+        epochs: Passes over the training images; None takes each architecture's own for short runs.
+        batch: Images per training step.
+        perturbed: Most test images scored by perturbation (insertion and deletion); None takes all.
+        perturbation_steps: Steps of a perturbation curve.
+        attacked: Most test images attacked for the robust accuracy; None takes all.
+        attack_steps: Steps of the attack that measures robust accuracy.
+        attack_eps: Its L2 budget for images of 224 px with values in [0, 1]; scaled with the side.
+    """
+
+    name: str
+    purpose: str
+    side: int
+    images: int | None
+    folds: int = 3
+    regimes: tuple[str, ...]
+    seeds: tuple[int, ...]
+    methods: tuple[str, ...] = ("grad-cam", "gradient")
+    weights: str
+    epochs: int | None
+    batch: int
+    perturbed: int | None
+    perturbation_steps: int
+    attacked: int | None
+    attack_steps: int
+    attack_eps: float
+
+
+QUICK = Preset(
+    name="quick",
+    purpose="all architectures, standard and adversarial, on two CPU cores in a quarter of an hour",
+    side=96,
+    images=300,
+    regimes=("standard", "adversarial"),
+    seeds=(0,),
+    weights="random",
+    epochs=None,
+    batch=16,
+    perturbed=24,
+    perturbation_steps=8,
+    attacked=48,
+    attack_steps=5,
+    attack_eps=0.5,
+)
+STANDARD = Preset(
+    name="standard",
+    purpose="every image at 224 px, three seeds; made for one GPU",
+    side=224,
+    images=None,
+    regimes=("standard", "pgd-l2"),
+    seeds=(0, 1, 2),
+    weights="pretrained",
+    epochs=30,
+    batch=32,
+    perturbed=None,
+    perturbation_steps=20,
+    attacked=None,
+    attack_steps=20,
+    attack_eps=1.0,
+)
+PRESETS = {preset.name: preset for preset in (QUICK, STANDARD)}

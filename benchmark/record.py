@@ -1,0 +1,59 @@
+"""The schema of what a cell leaves behind."""
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+SCHEMA = 1
+
+
+class MetricDefinition(BaseModel):
+    """What a column of scores means, kept with the scores so that tables need no other code."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    higher_is_better: bool
+    bounds: tuple[float, float]
+    definition: str
+    source: str
+
+
+class Record(BaseModel):
+    """One cell: what was asked, on what, with what, and a summary of what came out.
+
+    The per-image scores and predictions lie beside it in Parquet files of the same name.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    schema_version: int = SCHEMA
+    key: str = Field(description="stands for the data, the settings and the code of the entries")
+    protocol: str = Field(description="equal for records that may stand in one table")
+    dataset: str
+    synthetic: bool
+    preset: str
+    architecture: str
+    regime: str
+    adversarial: bool
+    seed: int
+    classes: tuple[str, ...]
+    images: dict[str, int] = Field(description="available, train, test, perturbed, attacked")
+    settings: dict[str, Any]
+    metrics: dict[str, MetricDefinition]
+    methods: tuple[str, ...]
+    checkpoint_sha256: str
+    parameters: int
+    losses: list[float]
+    seconds: dict[str, float]
+    environment: dict[str, Any]
+    summary: dict[str, Any]
+
+
+def load_record(path: Path) -> Record:
+    """A record from its file.
+
+    Raises:
+        ValueError: The file is no record of this schema.
+    """
+    return Record.model_validate_json(path.read_bytes())

@@ -1,0 +1,152 @@
+"""A whole run: data, cells, yardsticks, leaderboard."""
+
+import json
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from rich.console import Console
+
+from benchmark.device import use_exact_arithmetic
+from benchmark.job import Job
+from benchmark.leaderboard.figures import map_sheet
+from benchmark.leaderboard.publish import SHEETS, rebuild
+from benchmark.pipeline import maps_of
+from benchmark.plan import Cell
+from benchmark.prepare import Prepared, open_data, prepare
+from benchmark.presets import Preset
+from benchmark.registry import select
+from benchmark.saliency import Method
+from benchmark.store import new_file, results_folder, write_text
+from benchmark.sweep import Failure, sweep
+from benchmark.yardsticks import yardsticks
+
+SHEET_ROWS = 4
+FILES = {"record.json": "json", "scores.parquet": "scores.parquet", "predictions.parquet": "predictions.parquet"}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Request:
+    """What was asked for."""
+
+    preset: Preset
+    data: Path | None
+    layout: str | None
+    cells: Sequence[Cell]
+    device: torch.device
+
+
+def make_jobs(request: Request, console: Console) -> list[Job]:
+    """The cells with their data, decoded."""
+    use_exact_arithmetic()
+    with console.status("reading the data"):
+        prepared = prepare(open_data(request.data, request.layout), request.preset)
+    for line in prepared.left_out[:5]:
+        console.print(f"left out: {line}", highlight=False)
+    if len(prepared.left_out) > 5:
+        console.print(f"left out: {len(prepared.left_out) - 5} more", highlight=False)
+    return [Job(cell=cell, data=prepared, preset=request.preset, device=request.device) for cell in request.cells]
+
+
+def results_of(job: Job) -> Path:
+    """Where the tables of a job's run lie."""
+    return results_folder() / job.data.name / job.preset.name
+
+
+def up_to_date(jobs: Sequence[Job]) -> bool:
+    """Whether every job is done and stands in the tables."""
+    folder = results_of(jobs[0])
+    names = [folder / "leaderboard.md", folder / "leaderboard.csv", *(_record_file(folder, job) for job in jobs)]
+    if not all(job.done for job in jobs) or not all(path.is_file() for path in names):
+        return False
+    if _published_protocol(folder) != jobs[0].protocol:
+        return False
+    return all(json.loads(_record_file(folder, job).read_text(encoding="utf-8"))["key"] == job.key for job in jobs)
+
+
+def carry_out(jobs: Sequence[Job], console: Console) -> tuple[Path, list[Failure]]:
+    """Runs what is not done, then writes the records, the tables and the figures.
+
+    Returns:
+        The results folder and the cells that failed.
+    """
+    failures = sweep(jobs, console)
+    done = [job for job in jobs if job.done]
+    folder = results_of(jobs[0])
+    if not done:
+        return folder, failures
+    with console.status("scoring the yardsticks"):
+        _publish_yardsticks(done, folder)
+    with console.status("writing the leaderboard"):
+        for job in done:
+            _publish(job, folder)
+        write_text(folder / "protocol.json", json.dumps({"protocol": done[0].protocol}) + "\n")
+        for adversarial, file in zip((False, True), SHEETS, strict=True):
+            _sheet([job for job in done if job.cell.regime.adversarial == adversarial], folder / file)
+        rebuild(folder)
+    return folder, failures
+
+
+def _published_protocol(folder: Path) -> str:
+    marker = folder / "protocol.json"
+    return str(json.loads(marker.read_text(encoding="utf-8"))["protocol"]) if marker.is_file() else ""
+
+
+def _record_file(folder: Path, job: Job) -> Path:
+    cell = job.cell
+    return folder / "records" / f"{cell.architecture.name}-{cell.regime.name}-{cell.seed}.json"
+
+
+def _publish(job: Job, folder: Path) -> None:
+    """Copies the outcome of a cell; the record last, since it says that the rest is there."""
+    target = _record_file(folder, job)
+    for name, suffix in reversed(FILES.items()):
+        with new_file(target.with_name(f"{target.stem}.{suffix}")) as temporary:
+            shutil.copyfile(job.folder / name, temporary)
+
+
+def _publish_yardsticks(jobs: Sequence[Job], folder: Path) -> None:
+    job = jobs[0]
+    architectures = list({each.cell.architecture.name: each.cell.architecture for each in jobs}.values())
+    frame = yardsticks(job.data, architectures, select(Method, job.preset.methods), job.device, job.protocol)
+    with new_file(folder / "yardsticks.parquet") as temporary:
+        frame.to_parquet(temporary)
+
+
+def _sheet(jobs: Sequence[Job], path: Path) -> None:
+    """The first seed of every architecture, on test images of different classes that have masks."""
+    first = min((job.cell.seed for job in jobs), default=None)
+    jobs = [job for job in jobs if job.cell.seed == first]
+    if not jobs:
+        return
+    data, method = jobs[0].data, select(Method, jobs[0].preset.methods)[0]
+    chosen = _examples(data)
+    if not len(chosen):
+        return
+    rows = data.test[chosen]
+    merged = data.references[data.references["level"] == "image"]
+    plane = dict(zip(merged["case"], merged.index, strict=True))
+    stamp = " - SYNTHETIC DATA" if data.synthetic else ""
+    regimes = ", ".join(sorted({job.cell.regime.name for job in jobs}))
+    map_sheet(
+        np.asarray(data.images[rows]),
+        np.asarray(data.planes[[plane[row] for row in rows]]),
+        {job.cell.architecture.name: maps_of(job, method)[chosen] for job in jobs},
+        f"{data.name}: {method.name} of the predicted class, {regimes}{stamp}",
+        path,
+    )
+
+
+def _examples(data: Prepared) -> list[int]:
+    """Places among the test images: the first one with masks of each class, at most a few."""
+    masked = set(data.references.loc[data.references["level"] == "image", "case"])
+    labels = data.cases["label"].to_numpy()
+    found: dict[int, list[int]] = {}
+    for place, row in enumerate(data.test):
+        if row in masked:
+            found.setdefault(int(labels[row]), []).append(place)
+    each = max(1, SHEET_ROWS // max(1, len(found)))
+    return [place for label in sorted(found) for place in found[label][:each]][: max(SHEET_ROWS, len(found))]

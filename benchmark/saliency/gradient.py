@@ -1,0 +1,33 @@
+"""The plain gradient."""
+
+import torch
+from torch import Tensor, nn
+
+from benchmark.saliency import Method
+
+
+def gradient(model: nn.Module, _layer: str, images: Tensor, classes: Tensor) -> Tensor:
+    """Size of the gradient of the class's logit with respect to each pixel, summed over the channels.
+
+    Args:
+        model: In evaluation mode; takes (N, 3, H, W) in [0, 1], gives logits (N, C).
+        images: (N, 3, H, W), float, in [0, 1].
+        classes: The class to explain for each image, (N,).
+
+    Returns:
+        Maps (N, H, W), not negative.
+
+    Reference:
+        Simonyan et al., Deep inside convolutional networks, 2014, section 3.
+    """
+    inputs = images.detach().clone().requires_grad_()
+    target = model(inputs).gather(1, classes[:, None]).sum()
+    (slope,) = torch.autograd.grad(target, inputs)
+    return slope.abs().sum(dim=1)
+
+
+GRADIENT = Method(
+    name="gradient",
+    draw=gradient,
+    source="Simonyan et al., Deep inside convolutional networks, 2014, section 3",
+)

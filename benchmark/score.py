@@ -1,0 +1,142 @@
+"""Scoring maps: one row per image, method and metric, and per reference where masks are asked for."""
+
+import hashlib
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from benchmark.prepare import Prepared
+from benchmark.training.loop import to_float
+from metrics import Metric
+from metrics.faithfulness import Curves, blurred, perturbation_curves
+from metrics.normalise import normalise
+
+CHUNK = 256
+FORWARDS = 64
+MASK_LEVELS = {"union": "image", "shortcut": "shortcut"}
+"""Which references serve as hard masks, and the level their scores are listed under."""
+REFERENCE_LEVELS = {"image": "image", "characteristic": "characteristic"}
+"""Which references serve as soft masks, and the level their scores are listed under."""
+
+
+def score_maps(
+    maps: NDArray[np.float16],
+    data: Prepared,
+    metrics: Sequence[Metric],
+    *,
+    device: torch.device,
+    curves: Curves | None = None,
+) -> pd.DataFrame:
+    """Scores of the maps of all test images.
+
+    Args:
+        maps: One per test image, (T, S, S), in [0, 1], in the order of `data.test`.
+        data: Images and references.
+        metrics: What to compute; metrics of curves are left out where there are no curves.
+        device: Where to compute.
+        curves: Perturbation curves of the first test images.
+
+    Returns:
+        Columns image, metric, level, rater, characteristic, value. The level `map` needs no mask; `shortcut` is
+        the planted mark, everything else as in :class:`benchmark.prepare.Prepared`.
+    """
+    ids = data.cases["id"].to_numpy()[data.test]
+    parts = []
+    for metric in metrics:
+        if "curves" in metric.inputs:
+            if curves is not None:
+                values = metric.compute(curves=curves).cpu().numpy()
+                parts.append(_frame(metric, pd.DataFrame({"image": ids[: len(values)]}), "map", values))
+        elif "reference" in metric.inputs:
+            parts += [_against(metric, maps, data, levels, device) for levels in REFERENCE_LEVELS.items()]
+        elif "mask" in metric.inputs:
+            parts += [_against(metric, maps, data, levels, device) for levels in MASK_LEVELS.items()]
+        else:
+            values = _in_chunks(metric, maps, None, device)
+            parts.append(_frame(metric, pd.DataFrame({"image": ids}), "map", values))
+    return pd.concat(parts, ignore_index=True)
+
+
+def score_planes(
+    metric: Metric, maps: NDArray[np.generic], planes: NDArray[np.uint8], device: torch.device
+) -> NDArray[np.float64]:
+    """Scores of maps (M, S, S) in [0, 1] against as many reference planes (M, S, S), uint8."""
+    return _in_chunks(metric, maps, planes, device)
+
+
+def curves_of(
+    model: nn.Module, images: Tensor, maps: NDArray[np.float16], classes: Tensor, *, ids: Sequence[str], steps: int
+) -> Curves:
+    """Insertion and deletion curves; equal values are ordered by a draw that depends on the image's name alone.
+
+    Args:
+        model: In evaluation mode, on the device of the images.
+        images: (N, 3, H, W), uint8.
+        maps: (N, H, W).
+        classes: The class whose probability is followed, (N,).
+        ids: Names of the images.
+        steps: Steps of a curve.
+    """
+    inputs = to_float(images)
+    saliency = torch.as_tensor(maps.astype(np.float32), device=images.device)
+    ties = torch.as_tensor(np.stack([_draw(name, maps.shape[1:]) for name in ids]), device=images.device)
+    return perturbation_curves(
+        model, inputs, saliency, classes, steps=steps, baseline=blurred(inputs), ties=ties, chunk=FORWARDS
+    )
+
+
+def _draw(name: str, shape: tuple[int, ...]) -> NDArray[np.float32]:
+    seed = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8])
+    return np.random.default_rng(seed).random(shape, dtype=np.float32)
+
+
+def _against(
+    metric: Metric, maps: NDArray[np.float16], data: Prepared, levels: tuple[str, str], device: torch.device
+) -> pd.DataFrame:
+    """Scores against every reference of the first level, listed under the second."""
+    source, level = levels
+    place = pd.Series(np.arange(len(data.test)), index=data.test)
+    wanted = data.references[(data.references["level"] == source) & data.references["case"].isin(data.test)]
+    rows = place[wanted["case"]].to_numpy()
+    values = _in_chunks(metric, maps, data.planes, device, rows=rows, plane_rows=wanted.index.to_numpy())
+    names = wanted[["rater", "characteristic"]].reset_index(drop=True)
+    names.insert(0, "image", data.cases["id"].to_numpy()[wanted["case"]])
+    return _frame(metric, names, level, values)
+
+
+def _in_chunks(
+    metric: Metric,
+    maps: NDArray[np.generic],
+    planes: NDArray[np.uint8] | None,
+    device: torch.device,
+    *,
+    rows: NDArray[np.intp] | None = None,
+    plane_rows: NDArray[np.intp] | None = None,
+) -> NDArray[np.float64]:
+    """Scores of `maps[rows]` against `planes[plane_rows]`; None stands for all rows."""
+    rows = np.arange(len(maps)) if rows is None else rows
+    plane_rows = rows if plane_rows is None else plane_rows
+    values = []
+    for start in range(0, len(rows), CHUNK):
+        part = slice(start, start + CHUNK)
+        saliency = torch.as_tensor(maps[rows[part]].astype(np.float32), device=device)
+        inputs: dict[str, Tensor] = {}
+        if "reference" in metric.inputs:
+            saliency = normalise(saliency)
+        inputs["saliency"] = saliency
+        if planes is not None:
+            plane = torch.as_tensor(planes[plane_rows[part]], device=device)
+            inputs |= {"reference": plane.float() / 255, "mask": plane > 127}
+        chosen = {name: inputs[name] for name in metric.inputs}
+        values.append(metric.compute(**chosen).double().cpu().numpy())
+    return np.concatenate(values) if values else np.zeros(0)
+
+
+def _frame(metric: Metric, names: pd.DataFrame, level: str, values: NDArray[np.float64]) -> pd.DataFrame:
+    frame = names.reindex(columns=["image", "metric", "level", "rater", "characteristic", "value"])
+    frame = frame.assign(metric=metric.name, level=level, value=values.astype(np.float64))
+    return frame.fillna({"rater": "", "characteristic": ""})

@@ -1,0 +1,31 @@
+"""What there is on disk."""
+
+from pathlib import Path
+from typing import Any
+
+from benchmark.record import load_record
+from benchmark.store import results_folder, runs_folder
+
+
+def status() -> dict[str, Any]:
+    """Results with their records and regimes, and what the runs folder holds."""
+    results = []
+    for marker in sorted(results_folder().glob("*/*/protocol.json")):
+        paths = sorted((marker.parent / "records").glob("*.json"))
+        regimes = sorted({load_record(path).regime for path in paths})
+        results.append({"folder": str(marker.parent), "records": len(paths), "regimes": regimes})
+    runs = runs_folder()
+    size = sum(path.stat().st_size for path in runs.rglob("*") if path.is_file()) if runs.is_dir() else 0
+    return {
+        "results": results,
+        "runs": {
+            "folder": str(runs),
+            "cells": _count(runs / "cells"),
+            "failed": _count(runs / "failed"),
+            "gigabytes": size / 1e9,
+        },
+    }
+
+
+def _count(folder: Path) -> int:
+    return sum(not path.name.startswith(".") for path in folder.iterdir()) if folder.is_dir() else 0

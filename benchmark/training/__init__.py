@@ -1,0 +1,1 @@
+"""From an untrained network to a model."""

@@ -1,0 +1,34 @@
+"""The embedded data set: what `dermsynth` renders, read back by the reader of the layout it is written in."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from datasets import DataSet, Layout, dermxdb
+
+NOTE = "SYNTHETIC.txt"
+SHORTCUTS = "shortcut"
+
+
+def recognise(folder: Path) -> bool:
+    """Whether the folder says that its images were rendered."""
+    return (folder / NOTE).is_file() and dermxdb.has_layout(folder)
+
+
+def read(folder: Path) -> DataSet:
+    """Reads DermXDB's layout, marks the data as synthetic and finds the planted shortcuts.
+
+    Raises:
+        ValueError: As the reader of DermXDB.
+    """
+    data = dermxdb.read(folder)
+    marks = {path.stem: path for path in (folder / SHORTCUTS).glob("*.png")}
+    cases = tuple(replace(case, marked=marks.get(case.id)) for case in data.cases)
+    return replace(data, layout="dermsynth", cases=cases, synthetic=True)
+
+
+DERMSYNTH = Layout(
+    name="dermsynth",
+    recognise=recognise,
+    read=read,
+    source="Rendered by datasets/dermsynth, in the layout of DermXDB v1; synthetic",
+)
