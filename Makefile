@@ -1,0 +1,56 @@
+# Each target is one line over `python -m benchmark`; the first use makes .venv.
+PYTHON ?= python3
+VENV := .venv
+PY := $(VENV)/bin/python
+READY := $(VENV)/.ready
+PRESET ?= quick
+UV := uv==0.13.8
+
+.DEFAULT_GOAL := help
+.PHONY: help setup benchmark leaderboard status test check format bench clean
+
+help: ## Show the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo
+	@echo "  DATA=folder      your own images instead of the embedded synthetic ones"
+	@echo "  PRESET=standard  another preset than quick"
+	@echo "  ARGS='...'       more options of python -m benchmark run, see --help"
+
+setup: $(READY) ## Make .venv with the exact versions of requirements.lock
+
+benchmark: $(READY) ## Train, explain, score and rank all architectures, standard and adversarial
+	@$(PY) -m benchmark run --preset $(PRESET) $(if $(DATA),--data "$(DATA)") $(ARGS)
+
+leaderboard: $(READY) ## Rebuild tables and figures from the records under results/
+	@$(PY) -m benchmark leaderboard
+
+status: $(READY) ## Show which results there are
+	@$(PY) -m benchmark status
+
+test: $(READY) ## Run the tests
+	@$(PY) -m pytest
+
+check: $(READY) ## The gate: format, lint, types, tests
+	@$(VENV)/bin/ruff format --check .
+	@$(VENV)/bin/ruff check .
+	@$(VENV)/bin/mypy
+	@$(PY) -m pytest
+
+format: $(READY) ## Format the code and mend what the linter can mend
+	@$(VENV)/bin/ruff format . && $(VENV)/bin/ruff check --fix .
+
+bench: $(READY) ## Measure speed against peers and floors
+	@$(PY) -m pytest tests/benchmarks --benchmark-enable --benchmark-only --benchmark-group-by=group
+
+clean: ## Remove .venv and caches; results and runs stay
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache
+
+$(READY): requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "error: Loupe needs Python 3.11 or later; name one: make PYTHON=python3.12"; exit 2; }
+	@echo "making $(VENV) (about 6 GB; a few minutes on first use)"
+	@$(PYTHON) -m venv $(VENV) || { echo "error: no venv module; on Debian: apt install python3-venv"; exit 2; }
+	@$(PY) -m pip install --quiet --disable-pip-version-check $(UV)
+	@$(VENV)/bin/uv pip install --quiet --python $(PY) -r requirements.lock || \
+		$(PY) -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	@touch $@
