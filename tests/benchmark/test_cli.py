@@ -1,0 +1,158 @@
+"""The command line, used as a user would."""
+
+import csv
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent.parent
+RUN = ("run", "--architecture", "mobilenet", "--epochs", "1", "--device", "cpu")
+
+
+def environment(folder: Path) -> dict[str, str]:
+    return os.environ | {"LOUPE_RUNS": str(folder / "runs"), "LOUPE_RESULTS": str(folder / "results")}
+
+
+def loupe(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "benchmark", *map(str, words)]
+    return subprocess.run(command, cwd=ROOT, env=environment(folder), capture_output=True, text=True, check=False)
+
+
+def refused(done: subprocess.CompletedProcess[str]) -> str:
+    """The one line that a mistake of the user's earns."""
+    assert done.returncode == 2, done.stderr
+    assert "Traceback" not in done.stderr
+    lines = done.stderr.strip().splitlines()
+    assert len(lines) == 1
+    return lines[0]
+
+
+def test_a_run_makes_a_leaderboard_and_a_second_one_does_nothing(tmp_path, isic_tree):
+    first = loupe(tmp_path, *RUN, "--data", isic_tree)
+    assert first.returncode == 0, first.stderr
+    folder = tmp_path / "results" / "tiny-isic" / "quick"
+    assert str(folder / "leaderboard.md") in first.stdout.replace("\n", "")
+    with (folder / "leaderboard.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    models = {(row["name"], row["regime"]) for row in rows if row["kind"] == "model"}
+    assert models == {("mobilenet", "standard"), ("mobilenet", "adversarial")}
+    assert {row["data"] for row in rows} == {"tiny-isic"}
+    for row in rows:
+        assert float(row["fuzzy_f1_low"]) <= float(row["fuzzy_f1"]) <= float(row["fuzzy_f1_high"])
+        assert int(row["fuzzy_f1_n"]) == 8
+    page = (folder / "leaderboard.md").read_text(encoding="utf-8")
+    assert "SYNTHETIC" not in page
+    assert "centred Gaussian" in page
+    for picture in ("regimes.png", "maps-standard.png", "maps-adversarial.png"):
+        assert (folder / picture).read_bytes().startswith(b"\x89PNG")
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()}
+    second = loupe(tmp_path, *RUN, "--data", isic_tree)
+    assert "Nothing to do: all 2 cells are done" in second.stdout
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()} == before
+
+    table = (folder / "leaderboard.csv").read_bytes()
+    (folder / "leaderboard.csv").unlink()
+    assert loupe(tmp_path, "leaderboard").returncode == 0
+    assert (folder / "leaderboard.csv").read_bytes() == table
+
+    record = json.loads((folder / "records" / "mobilenet-standard-0.json").read_text(encoding="utf-8"))
+    assert record["images"] == {"available": 24, "train": 16, "test": 8, "perturbed": 8, "attacked": 8}
+    assert json.loads(loupe(tmp_path, "status", "--json").stdout)["runs"]["cells"] == 2
+
+    (folder / "records" / "damaged.json").write_text("{", encoding="utf-8")
+    rebuilt = loupe(tmp_path, "leaderboard")
+    assert rebuilt.returncode == 1
+    assert "damaged.json: no record of this schema" in rebuilt.stdout
+    assert (folder / "leaderboard.csv").read_bytes() == table
+
+
+@pytest.mark.slow
+def test_killed_at_any_moment_a_run_ends_with_the_same_bytes(tmp_path, isic_tree):
+    whole = loupe(tmp_path / "whole", *RUN, "--data", isic_tree)
+    assert whole.returncode == 0, whole.stderr
+    command = [sys.executable, "-m", "benchmark", *RUN, "--data", str(isic_tree)]
+    draw = random.Random(int.from_bytes(os.urandom(4)))
+    for _ in range(3):
+        started = subprocess.Popen(
+            command, cwd=ROOT, env=environment(tmp_path / "killed"), stdout=subprocess.PIPE, start_new_session=True
+        )
+        time.sleep(draw.uniform(3, 12))
+        os.killpg(started.pid, signal.SIGKILL)
+        started.communicate()
+    last = loupe(tmp_path / "killed", *RUN, "--data", isic_tree)
+    assert last.returncode == 0, last.stderr
+    tables = [tmp_path / name / "results" / "tiny-isic" / "quick" / "leaderboard.csv" for name in ("whole", "killed")]
+    assert tables[0].read_bytes() == tables[1].read_bytes()
+
+
+def test_a_dry_run_shows_the_cells_and_does_nothing(tmp_path, isic_tree):
+    done = loupe(tmp_path, "run", "--data", isic_tree, "--dry-run")
+    assert "22 cells: 0 done, 22 to do" in done.stdout
+    assert not (tmp_path / "results").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (("run", "--architecture", "resnet5"), "unknown architecture 'resnet5'; nearest: resnet50"),
+        (("run", "--regime", "standart"), "unknown regime 'standart'; nearest: standard"),
+        (("run", "--preset", "quik"), "unknown preset 'quik'; nearest: quick"),
+        (("run", "--data", "/nowhere/at/all"), "/nowhere/at/all is not a folder"),
+        (("run", "--device", "quantum"), "--device quantum: there is no such device here"),
+        (("list", "architecture"), "unknown kind 'architecture'; nearest: architectures"),
+        (("leaderboard",), "holds no results"),
+    ],
+)
+def test_a_mistake_is_one_line_and_exit_code_2(tmp_path, words, expected):
+    assert expected in refused(loupe(tmp_path, *words))
+
+
+def test_bad_folders_are_one_line_and_lose_nothing(tmp_path, isic_tree):
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    assert "has none of the layouts" in refused(loupe(tmp_path, "run", "--data", empty))
+
+    images = isic_tree / "ISIC2018_Task1-2_Training_Input"
+    kept = (images / "ISIC_0000003.png").read_bytes()
+    (images / "ISIC_0000003.png").unlink()
+    line = refused(loupe(tmp_path, "run", "--data", isic_tree))
+    assert "ISIC_0000003_segmentation.png is a mask without an image" in line
+
+    (images / "ISIC_0000003.png").write_bytes(kept[:50])
+    line = refused(loupe(tmp_path, "run", "--data", isic_tree))
+    assert "ISIC_0000003.png cannot be read as an image" in line
+    assert not (tmp_path / "results").exists()
+
+
+def test_debug_shows_the_traceback(tmp_path):
+    done = loupe(tmp_path, "--debug", "run", "--preset", "quik")
+    assert "Traceback" in done.stderr
+
+
+def test_lists_are_json_with_what_programs_need(tmp_path):
+    rows = json.loads(loupe(tmp_path, "list", "architectures", "--json").stdout)
+    assert len(rows) == 11
+    assert {"name", "parameters", "saliency_layer", "native_size", "source"} <= rows[0].keys()
+    resnet = next(row for row in rows if row["name"] == "resnet50")
+    assert abs(resnet["parameters"] / 25_636_712 - 1) < 0.01
+
+
+@pytest.mark.parametrize("kind", ["regimes", "methods", "metrics", "datasets", "presets"])
+def test_every_kind_can_be_listed(tmp_path, kind):
+    rows = json.loads(loupe(tmp_path, "list", kind, "--json").stdout)
+    assert rows
+    assert all(row["name"] for row in rows)
+    if kind != "presets":
+        assert all(row["source"] for row in rows)
+
+
+@pytest.mark.parametrize("verb", ["run", "list", "leaderboard", "status"])
+def test_every_verb_has_help_with_an_example(tmp_path, verb):
+    assert "Example: python -m benchmark" in " ".join(loupe(tmp_path, verb, "--help").stdout.split())
