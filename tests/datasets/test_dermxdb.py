@@ -85,7 +85,7 @@ def test_a_listed_mask_without_a_file_and_a_name_with_a_path_are_refused(tree):
 def test_no_images_says_where_to_ask(tree):
     for path in (tree / "images").iterdir():
         path.unlink()
-    with pytest.raises(ValueError, match="holds no images; put the images.*on request from SD-260 and DermNetNZ"):
+    with pytest.raises(ValueError, match=r"holds no images; put the images.*on request from SD-260 and DermNetNZ"):
         dermxdb.read(tree)
 
 

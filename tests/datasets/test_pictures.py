@@ -47,7 +47,7 @@ def test_two_pictures_of_one_stem_are_refused(tmp_path):
         pictures.by_stem(tmp_path)
 
 
-def test_votes_are_shares_of_the_largest(tmp_path):
+def test_votes_are_shares_of_the_largest():
     assert additive_max(np.array([[0, 1, 2, 3]])).tolist() == [[0, 85, 170, 255]]
     assert additive_max(np.zeros((2, 2), dtype=np.int64)).tolist() == [[0, 0], [0, 0]]
     assert shrink(np.array([[0, 255], [0, 255]], dtype=np.uint8), 1).tolist() == [[128]]

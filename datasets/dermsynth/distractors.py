@@ -1,0 +1,118 @@
+"""Things in the picture that say nothing about the disease, and the ink mark that seems to."""
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from datasets.dermsynth.canvas import Canvas, linear
+from datasets.dermsynth.fields import Field, Point, Region, grid, spot, step, strokes, wander
+
+MARK_RADIUS = 0.075  # of the ink mark, as share of the side
+VIOLET = (0.36, 0.16, 0.55)
+
+
+def blemishes(rng: np.random.Generator, canvas: Canvas) -> None:
+    """Freckles and moles, in some patients."""
+    if rng.random() < 0.3:
+        for y, x in rng.random((rng.integers(10, 60), 2)).tolist():
+            at, alpha = spot(rng, canvas.side, (y, x), rng.uniform(0.004, 0.013), soft=0.8)
+            canvas.melanin[at] += rng.uniform(0.15, 0.5) * alpha
+    if rng.random() < 0.3:
+        for y, x in rng.random((rng.integers(1, 4), 2)).tolist():
+            at, alpha = spot(rng, canvas.side, (y, x), rng.uniform(0.01, 0.022), soft=0.3)
+            canvas.melanin[at] += rng.uniform(0.9, 1.8) * alpha
+            canvas.height[at] += 0.006 * alpha
+
+
+def hair(rng: np.random.Generator, canvas: Canvas) -> None:
+    """Hairs across the image, in some patients."""
+    if rng.random() >= 0.35:
+        return
+    colour = ((0.10, 0.08, 0.07), (0.24, 0.15, 0.09), (0.45, 0.36, 0.25), (0.6, 0.58, 0.56))[rng.integers(4)]
+    paths = []
+    for y, x in rng.uniform(-0.1, 1.1, (rng.integers(4, 45), 2)).tolist():
+        paths.append(wander(rng, (y, x), rng.uniform(0.1, 0.5), bend=1.6))
+    canvas.cover(0.85 * strokes(canvas.side, paths, rng.uniform(0.004, 0.008)), colour)
+
+
+def ruler(rng: np.random.Generator, light: Field) -> Field:
+    """A paper ruler along an edge, in some images; (H, W, 3) linear RGB."""
+    side = len(light)
+    present, edge, depth, gap = rng.random() < 0.1, rng.integers(4), rng.uniform(0.05, 0.09), rng.uniform(0.02, 0.035)
+    if not present:
+        return light
+    rows, columns = grid(side)
+    from_edge, along = ((rows, columns), (columns, rows), (1 - rows, columns), (1 - columns, rows))[edge]
+    nearest = np.round(along / gap)
+    length = np.where(nearest % 5 == 0, 0.7, 0.4) * depth
+    tick = step(0.0022 - np.abs(along - nearest * gap), 0.5 / side) * (
+        (depth - from_edge < length) & (from_edge < depth)
+    )
+    paper = step(depth - from_edge, 0.6 / side) + np.zeros_like(along)
+    white = np.array((0.78, 0.78, 0.74)) * (1 - 0.9 * np.clip(tick, 0, 1))[..., None]
+    return np.asarray(light * (1 - paper[..., None]) + white * paper[..., None])
+
+
+def pen_dots(rng: np.random.Generator, light: Field) -> Field:
+    """Small dots of a blue or black pen, in some images; (H, W, 3) linear RGB."""
+    present, colour = rng.random() < 0.1, linear(np.array(((0.12, 0.2, 0.5), (0.1, 0.1, 0.12))[rng.integers(2)]))
+    for y, x in rng.uniform(0.05, 0.95, (int(present) * rng.integers(1, 4), 2)).tolist():
+        at, alpha = spot(rng, len(light), (y, x), rng.uniform(0.008, 0.014), soft=0.4)
+        light[at] += 0.8 * alpha[..., None] * (colour - light[at])
+    return light
+
+
+def room(canvas: Canvas) -> Field:
+    """How far each pixel is from any characteristic, the cloth and the edge, (H, W), in shares of the side."""
+    free = np.pad(canvas.skin & ~canvas.anything(), 1)
+    return np.asarray(ndimage.distance_transform_edt(free)[1:-1, 1:-1]) / canvas.side
+
+
+def ink_mark(rng: np.random.Generator, light: Field, free: Field) -> tuple[Field, Region]:
+    """A surgical marker's ring, arrow or cross beside the lesion: the planted shortcut.
+
+    Args:
+        rng: Source of randomness.
+        light: Linear RGB, (H, W, 3).
+        free: What :func:`room` says, at least :data:`MARK_RADIUS` somewhere.
+
+    Returns:
+        Linear RGB with the mark, (H, W, 3), and where its ink is, (H, W).
+    """
+    side = len(light)
+    spots = np.argwhere(free >= min(MARK_RADIUS, float(free.max())))
+    y, x = ((spots[int(rng.random() * len(spots))] + 0.5) / side).tolist()
+    paths = (_ring, _arrow, _cross)[rng.integers(3)](rng, (y, x))
+    ink = strokes(side, paths, rng.uniform(0.012, 0.018))
+    uneven = 0.85 * ink * np.clip(1 - 0.25 * rng.random(), 0, 1)
+    stained = light + uneven[..., None] * (linear(np.array(VIOLET)) * (0.5 + light.mean()) - light)
+    return np.asarray(stained), ink > 0.3
+
+
+def _segment(start: Point, end: Point) -> Field:
+    length = float(np.hypot(end[0] - start[0], end[1] - start[1]))
+    return np.linspace(start, end, max(2, round(800 * length)))
+
+
+def _ring(rng: np.random.Generator, centre: Point) -> list[NDArray[np.float64]]:
+    radius = 0.8 * MARK_RADIUS
+    angle = np.linspace(0, 2 * np.pi, round(800 * 2 * np.pi * radius)) + rng.uniform(0, 2 * np.pi)
+    wobble = radius * (1 + 0.05 * np.sin(2 * angle + rng.uniform(0, 6)))
+    return [np.stack([centre[0] + wobble * np.sin(angle), centre[1] + wobble * np.cos(angle)], axis=1)]
+
+
+def _arrow(rng: np.random.Generator, centre: Point) -> list[NDArray[np.float64]]:
+    angle = rng.uniform(0, 2 * np.pi)
+    tip = _away(centre, angle, 0.85)
+    wings = [_segment(tip, _away(centre, angle + turn, 0.55)) for turn in (-0.9, 0.9)]
+    return [_segment(_away(centre, angle + np.pi, 0.85), tip), *wings]
+
+
+def _cross(rng: np.random.Generator, centre: Point) -> list[NDArray[np.float64]]:
+    angle = rng.uniform(0, np.pi)
+    return [_segment(_away(centre, a, 0.85), _away(centre, a + np.pi, 0.85)) for a in (angle, angle + np.pi / 2)]
+
+
+def _away(centre: Point, angle: float, share: float) -> Point:
+    reach = share * MARK_RADIUS
+    return (centre[0] + reach * float(np.sin(angle)), centre[1] + reach * float(np.cos(angle)))

@@ -1,0 +1,171 @@
+"""Random fields and shapes on the unit square, from which skin and lesions are made.
+
+Lengths are shares of the image's side and random numbers never depend on the side: the same stream gives the
+same picture, finer or coarser. All is float64, since an ulp of float32 would be enough to flip a rounded pixel.
+"""
+
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+Field = NDArray[np.float64]
+Region = NDArray[np.bool_]
+Point = tuple[float, float]
+Window = tuple[slice, slice]
+
+SPLINE_SD = 0.479  # standard deviation of a cubic B-spline sum over unit white noise, along one axis
+
+
+@lru_cache(maxsize=16)
+def grid(side: int) -> tuple[Field, Field]:
+    """Row and column of the pixel centres, (H, 1) and (1, W), in (0, 1)."""
+    axis = (np.arange(side) + 0.5) / side
+    return axis[:, None], axis[None, :]
+
+
+@lru_cache(maxsize=256)
+def _taps(side: int, cells: int) -> tuple[NDArray[np.int64], Field]:
+    """First of four knots that reach a pixel, (side,), and their weights in a cubic B-spline, (4, side)."""
+    at = (np.arange(side) + 0.5) / side * cells
+    first = np.floor(at).astype(np.int64)
+    t = at - first
+    weights = np.stack([(1 - t) ** 3, 3 * t**3 - 6 * t**2 + 4, 1 + 3 * t + 3 * t**2 - 3 * t**3, t**3])
+    return first, weights / 6
+
+
+def _spread(knots: Field, side: int) -> Field:
+    """Spreads (cells + 3, n) knots over (side, n) pixels. By hand: a matrix product differs between BLAS libraries."""
+    first, weights = _taps(side, len(knots) - 3)
+    spread = weights[0][:, None] * knots[first]
+    for tap in (1, 2, 3):
+        spread += weights[tap][:, None] * knots[first + tap]
+    return spread
+
+
+def noise(rng: np.random.Generator, side: int, cell: float, *, stretch: float = 1.0) -> Field:
+    """Smooth noise of mean 0 and deviation about 1.
+
+    Args:
+        rng: Source of randomness.
+        side: Side of the image in pixels.
+        cell: Size of a feature from top to bottom, in (0, 1].
+        stretch: How much longer a feature is from left to right.
+
+    Returns:
+        The noise, (H, W).
+    """
+    rows, columns = max(1, round(1 / cell)), max(1, round(1 / (cell * stretch)))
+    knots = rng.standard_normal((rows + 3, columns + 3))
+    return _spread(_spread(knots.T, side).T, side) / SPLINE_SD**2
+
+
+def fractal(rng: np.random.Generator, side: int, cell: float, *, octaves: int = 4, gain: float = 0.6) -> Field:
+    """Noise of several sizes on top of each other, (H, W), mean 0 and deviation about 1."""
+    weights = gain ** np.arange(octaves)
+    layers = sum(weight * noise(rng, side, cell / 2**octave) for octave, weight in enumerate(weights))
+    return np.asarray(layers) / np.sqrt(np.sum(weights**2))
+
+
+def step(value: Field, width: float) -> Field:
+    """Smooth step from 0 to 1 that is 1/2 where the value is 0 and is done `width` later."""
+    ramp = np.clip(0.5 + 0.5 * value / width, 0, 1)
+    return ramp * ramp * (3 - 2 * ramp)
+
+
+def region(
+    rng: np.random.Generator, side: int, centre: Point, radius: float, *, soft: float = 0.1, ragged: float = 0.2
+) -> Field:
+    """A large irregular shape.
+
+    Args:
+        rng: Source of randomness.
+        side: Side of the image in pixels.
+        centre: Row and column of the middle.
+        radius: Mean radius.
+        soft: Width of the edge as a share of the radius.
+        ragged: How far the edge departs from an ellipse, as a share of the radius.
+
+    Returns:
+        Opacity, (H, W), in [0, 1]; the shape ends where it is 1/2.
+    """
+    rows, columns = grid(side)
+    angle, flat = rng.uniform(0, np.pi), rng.uniform(0.7, 1.0)
+    dy, dx = rows - centre[0], columns - centre[1]
+    along, across = dx * np.cos(angle) + dy * np.sin(angle), dy * np.cos(angle) - dx * np.sin(angle)
+    distance = np.hypot(along * np.sqrt(flat), across / np.sqrt(flat)) / radius
+    bumps = noise(rng, side, min(1.0, radius * 0.9)) + 0.35 * fractal(rng, side, min(1.0, radius * 0.3), octaves=3)
+    return step(1 - distance + ragged * bumps, soft)
+
+
+def spot(
+    rng: np.random.Generator, side: int, centre: Point, radius: float, *, soft: float = 0.3
+) -> tuple[Window, Field]:
+    """A small roundish shape, cut out with the window it lies in.
+
+    Args:
+        rng: Source of randomness.
+        side: Side of the image in pixels.
+        centre: Row and column of the middle.
+        radius: Mean radius.
+        soft: Width of the edge as a share of the radius.
+
+    Returns:
+        Window into (H, W), possibly without pixels, and the opacity in it, in [0, 1].
+    """
+    rows, columns = grid(side)
+    flat, lobes, phase = rng.uniform(0.75, 1.0), rng.integers(2, 5), rng.uniform(0, 2 * np.pi)
+    reach = radius * (1.35 + soft) + 1 / side
+    at = _window(side, centre[0], reach), _window(side, centre[1], reach)
+    dy, dx = rows[at[0]] - centre[0], columns[:, at[1]] - centre[1]
+    angle = np.arctan2(dy, dx)
+    edge = radius * (1 + 0.1 * np.sin(lobes * angle + phase))
+    distance = np.hypot(dy * flat, dx / flat) / edge
+    # At least a pixel wide, or small spots would be jagged.
+    return at, step(1 - distance, max(soft, 0.6 / (radius * side)))
+
+
+def _window(side: int, middle: float, reach: float) -> slice:
+    start = int(np.clip(np.floor((middle - reach) * side), 0, side))
+    return slice(start, int(np.clip(np.ceil((middle + reach) * side), start, side)))
+
+
+def wander(rng: np.random.Generator, start: Point, length: float, *, bend: float = 3.0, turn: float = 0.0) -> Field:
+    """A curved path.
+
+    Args:
+        rng: Source of randomness.
+        start: Row and column of the first point.
+        length: Length of the path.
+        bend: How strongly the direction changes on the way, radians per unit of length.
+        turn: Step-wise change of direction, for vessels that twist.
+
+    Returns:
+        Points along the path, (points, 2), 800 per unit of length.
+    """
+    points = max(2, round(800 * length))
+    heading = rng.uniform(0, 2 * np.pi) + np.linspace(0, bend * rng.standard_normal() * length, points)
+    heading = heading + turn * np.cumsum(rng.standard_normal(points)) / np.sqrt(800)
+    steps = np.stack([np.sin(heading), np.cos(heading)], axis=1) / 800
+    return np.asarray(start) + np.cumsum(steps, axis=0)
+
+
+def strokes(side: int, paths: list[Field], width: float) -> Field:
+    """Draws paths of 800 points per unit of length as lines.
+
+    Returns:
+        Opacity, (H, W), in [0, 1]; lines finer than a pixel are faint rather than broken.
+    """
+    points = np.concatenate(paths) * side - 0.5
+    low = np.floor(points).astype(np.int64)
+    part = points - low
+    density = np.zeros((side + 2) ** 2)
+    for dy, dx in ((0, 0), (0, 1), (1, 0), (1, 1)):
+        place = np.clip(low + (dy, dx) + 1, 0, side + 1)
+        share = (part[:, 0] if dy else 1 - part[:, 0]) * (part[:, 1] if dx else 1 - part[:, 1])
+        density += np.bincount(place[:, 0] * (side + 2) + place[:, 1], weights=share, minlength=density.size)
+    line = density.reshape(side + 2, side + 2)[1:-1, 1:-1] * side / 800
+    sigma = max(0.5, 0.4 * width * side)
+    peak = min(1.4, width * side)
+    return np.clip(ndimage.gaussian_filter(line, sigma) * sigma * np.sqrt(2 * np.pi) * peak, 0, 1)
