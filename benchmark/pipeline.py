@@ -84,7 +84,7 @@ def _methods(job: Job) -> list[Method]:
 def _on_device(job: Job, rows: NDArray[np.intp]) -> tuple[Tensor, Tensor]:
     """Images (N, 3, S, S), uint8, and labels (N,) of some rows."""
     images = torch.as_tensor(np.ascontiguousarray(job.data.images[rows]), device=job.device).permute(0, 3, 1, 2)
-    return images, torch.as_tensor(job.data.cases["label"].to_numpy()[rows], device=job.device)
+    return images, torch.tensor(job.data.cases["label"].to_numpy()[rows], device=job.device)
 
 
 def _model(job: Job, report: Report) -> tuple[nn.Module, list[float], str]:
@@ -127,7 +127,7 @@ def _scored(
     job: Job, model: nn.Module, images: Tensor, predictions: pd.DataFrame, *, method: Method, report: Report
 ) -> pd.DataFrame:
     """Scores of the maps of one method, which explain the predicted class of every test image."""
-    predicted = torch.as_tensor(predictions["predicted"].to_numpy(), device=job.device)
+    predicted = torch.tensor(predictions["predicted"].to_numpy(), device=job.device)
     report(f"explain by {method.name}", 0.8)
     maps = _maps(job, model, images, predicted, method)
     report(f"score {method.name}", 0.85)

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+import datasets
+
 ROOT = Path(__file__).parent.parent
 LEAVES = ("architectures", "metrics", "datasets")
 OURS = {*LEAVES, "benchmark", "tests"}
@@ -33,8 +35,6 @@ def test_a_package_knows_only_what_it_may(path):
 
 
 def test_datasets_is_the_folder_of_this_repository():
-    import datasets
-
     assert Path(datasets.__file__) == ROOT / "datasets" / "__init__.py"
 
 

@@ -20,7 +20,7 @@ def picture(path, pixels):
 
 
 @pytest.fixture
-def drawn(tmp_path, own_folders):
+def drawn(tmp_path, own_folders):  # noqa: ARG001 - its folders are used through the environment
     """Two classes of three images of 4 x 4; the first one has two raters and two characteristics."""
     squares = np.zeros((3, 4, 4), dtype=np.uint8)
     squares[0, :2], squares[1, :1], squares[2, :, 3] = 255, 255, 255

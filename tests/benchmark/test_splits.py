@@ -52,7 +52,7 @@ def test_a_class_on_one_side_only_is_refused():
 
 def test_a_class_with_too_few_images_is_refused():
     with pytest.raises(UserError, match="class 'b' has 2 images; it needs 3"):
-        held_out([*cases(2, 1), *[replace(case, diagnosis="b", id="x") for case in cases(2, 1)]], 3)
+        held_out([*cases(12, 1), *[replace(case, diagnosis="b", id="x") for case in cases(2, 1)]], 3)
 
 
 def test_taking_fewer_keeps_the_shares_and_prefers_images_with_masks():

@@ -112,7 +112,7 @@ def test_attacks_wait_for_their_time():
     def loss(progress: float) -> float:
         torch.manual_seed(0)
         batch = Batch(images=loop.to_float(images), labels=labels, class_weights=torch.ones(2), progress=progress)
-        return float(objective(model, batch))
+        return float(objective(model, batch).detach())
 
     assert loss(0.49) < loss(0.5)
     assert adversarial_cost(attack, delay=0.5) == 4
