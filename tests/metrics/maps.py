@@ -1,0 +1,73 @@
+"""Seeded inputs of the metrics' tests, and a small model for the curves."""
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from metrics import Metric
+from metrics.faithfulness import perturbation_curves
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What a metric may be given, and what its curves are made of, for N images."""
+
+    saliency: Tensor
+    reference: Tensor
+    mask: Tensor
+    images: Tensor
+    classes: Tensor
+    ties: Tensor
+
+    def take(self, index) -> "Inputs":
+        return Inputs(*(getattr(self, field.name)[index] for field in fields(self)))
+
+    def replace(self, **changed) -> "Inputs":
+        return Inputs(*(changed.get(field.name, getattr(self, field.name)) for field in fields(self)))
+
+
+def seeded(number: int, height: int = 12, width: int = 15, seed: int = 0) -> Inputs:
+    """Maps in [0, 1] with many exact zeros, as a ReLU leaves them, and masks that are never empty or full."""
+    random = np.random.default_rng(seed)
+    shape = (number, height, width)
+    saliency = np.maximum(random.normal(size=shape), 0)
+    saliency /= saliency.max(axis=(1, 2), keepdims=True)
+    reference = random.integers(0, 4, shape) / 3
+    reference[:, 0, 0], reference[:, 0, 1] = 0, 1
+    return Inputs(
+        saliency=torch.tensor(saliency),
+        reference=torch.tensor(reference),
+        mask=torch.tensor(reference) > 0.5,
+        images=torch.tensor(random.random((number, 3, height, width))),
+        classes=torch.tensor(random.integers(0, 3, number)),
+        ties=torch.tensor(random.random(shape)),
+    )
+
+
+def model(images: Tensor) -> Tensor:
+    """A fixed classifier of three classes: what it sees depends on place and colour, in float64."""
+    height, width = images.shape[-2:]
+    rows = torch.linspace(-1, 1, height, dtype=torch.float64)
+    columns = torch.linspace(-1, 1, width, dtype=torch.float64)
+    red, green, blue = images.double().unbind(1)
+    features = [(red * rows[:, None]), (green * columns), (blue * rows[:, None] * columns)]
+    return 20 * torch.stack([feature.mean((1, 2)) for feature in features], 1)
+
+
+def score(metric: Metric, inputs: Inputs, chunk: int = 64) -> Tensor:
+    """The metric's scores, (N,), with curves drawn on the fixed classifier."""
+    given = {name: getattr(inputs, name) for name in metric.inputs - {"curves"}}
+    if "curves" in metric.inputs:
+        given["curves"] = perturbation_curves(
+            model,
+            inputs.images,
+            inputs.saliency,
+            inputs.classes,
+            steps=7,
+            baseline=torch.full((), 0.5, dtype=torch.float64),
+            ties=inputs.ties,
+            chunk=chunk,
+        )
+    return metric.compute(**given)
