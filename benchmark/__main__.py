@@ -1,6 +1,7 @@
 """The command line: words in, words out."""
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,6 +11,10 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmark.errors import UserError
+
+# Before torch is loaded: with its default, a thread that waits for another spins so long that a busy neighbour on
+# one of two cores slows a training step tenfold; this costs 3 % on an idle machine.
+os.environ.setdefault("GOMP_SPINCOUNT", "20000")
 
 app = typer.Typer(
     help="Loupe: which network explains itself well? A benchmark of saliency maps in medical imaging.",

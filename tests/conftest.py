@@ -3,6 +3,9 @@
 import os
 from pathlib import Path
 
+# As benchmark.__main__ does, and before torch is loaded: a busy neighbour must not slow the tests tenfold.
+os.environ.setdefault("GOMP_SPINCOUNT", "20000")
+
 import numpy as np
 import pytest
 import torch

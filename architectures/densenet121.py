@@ -1,0 +1,23 @@
+"""DenseNet121, in torchvision's published weights.
+
+Of the published weights these come from the plain recipe of the paper, as Keras' do. The saliency layer is the last
+BatchNorm with its ReLU; the DermX study names none for this network.
+"""
+
+from functools import partial
+
+from architectures import Architecture
+from architectures.network import pretrained_network, random_network
+
+TIMM_NAME = "densenet121.tv_in1k"
+
+DENSENET121 = Architecture(
+    name="densenet121",
+    build=partial(random_network, TIMM_NAME),
+    pretrained=partial(pretrained_network, "densenet121", TIMM_NAME),
+    saliency_layer="body.features.norm5",
+    native_size=224,
+    learning_rate=1e-3,
+    short_epochs=8,
+    source="Huang et al., 2017, arXiv 1608.06993",
+)

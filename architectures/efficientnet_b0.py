@@ -1,0 +1,23 @@
+"""EfficientNet-B0, in timm's own weights.
+
+The saliency layer is Keras' ``top_conv`` with its BatchNorm and SiLU: what the classifier averages. Keras counts
+seven parameters more, in a normalisation layer.
+"""
+
+from functools import partial
+
+from architectures import Architecture
+from architectures.network import pretrained_network, random_network
+
+TIMM_NAME = "efficientnet_b0.ra_in1k"
+
+EFFICIENTNET_B0 = Architecture(
+    name="efficientnet_b0",
+    build=partial(random_network, TIMM_NAME),
+    pretrained=partial(pretrained_network, "efficientnet_b0", TIMM_NAME),
+    saliency_layer="body.bn2",
+    native_size=224,
+    learning_rate=1e-3,
+    short_epochs=12,
+    source="Tan and Le, 2019, arXiv 1905.11946",
+)

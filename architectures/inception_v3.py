@@ -1,0 +1,25 @@
+"""InceptionV3, in the weights of its authors.
+
+The saliency layer is Keras' ``mixed10``. Convolutions without padding leave one single pixel of an image of 96 px, and
+no map: images below 139 px are enlarged to 139, which leaves the 3 x 3 that other networks make of 96. timm scales
+in BatchNorm where Keras does not: .07 % more parameters.
+"""
+
+from functools import partial
+
+from architectures import Architecture
+from architectures.network import pretrained_network, random_network
+
+TIMM_NAME = "inception_v3.tf_in1k"
+SMALLEST_SIDE = 139
+
+INCEPTION_V3 = Architecture(
+    name="inception_v3",
+    build=partial(random_network, TIMM_NAME, smallest_side=SMALLEST_SIDE),
+    pretrained=partial(pretrained_network, "inception_v3", TIMM_NAME, smallest_side=SMALLEST_SIDE),
+    saliency_layer="body.Mixed_7c",
+    native_size=299,
+    learning_rate=1e-3,
+    short_epochs=8,
+    source="Szegedy et al., 2016, arXiv 1512.00567",
+)

@@ -1,0 +1,24 @@
+"""VGG16, in torchvision's published weights.
+
+The saliency layer is Keras' ``block5_conv3`` with its ReLU, before the last pooling. The dense head needs 7 x 7
+features; timm stretches smaller ones by adaptive pooling, so that a side of 96 px works. Without BatchNorm it
+needs a lower learning rate than the others.
+"""
+
+from functools import partial
+
+from architectures import Architecture
+from architectures.network import pretrained_network, random_network
+
+TIMM_NAME = "vgg16.tv_in1k"
+
+VGG16 = Architecture(
+    name="vgg16",
+    build=partial(random_network, TIMM_NAME),
+    pretrained=partial(pretrained_network, "vgg16", TIMM_NAME),
+    saliency_layer="body.features.29",
+    native_size=224,
+    learning_rate=3e-4,
+    short_epochs=2,
+    source="Simonyan and Zisserman, 2015, arXiv 1409.1556",
+)
