@@ -18,6 +18,6 @@ DENSENET121 = Architecture(
     saliency_layer="body.features.norm5",
     native_size=224,
     learning_rate=1e-3,
-    short_epochs=8,
+    short_epochs=6,
     source="Huang et al., 2017, arXiv 1608.06993",
 )

@@ -17,7 +17,7 @@ EFFICIENTNET_B0 = Architecture(
     pretrained=partial(pretrained_network, "efficientnet_b0", TIMM_NAME),
     saliency_layer="body.bn2",
     native_size=224,
-    learning_rate=1e-3,
-    short_epochs=12,
+    learning_rate=2e-3,
+    short_epochs=8,
     source="Tan and Le, 2019, arXiv 1905.11946",
 )

@@ -20,6 +20,6 @@ INCEPTION_RESNET_V2 = Architecture(
     saliency_layer="body.conv2d_7b",
     native_size=299,
     learning_rate=1e-3,
-    short_epochs=4,
+    short_epochs=3,
     source="Szegedy et al., 2017, arXiv 1602.07261",
 )

@@ -20,6 +20,6 @@ INCEPTION_V3 = Architecture(
     saliency_layer="body.Mixed_7c",
     native_size=299,
     learning_rate=1e-3,
-    short_epochs=8,
+    short_epochs=5,
     source="Szegedy et al., 2016, arXiv 1512.00567",
 )

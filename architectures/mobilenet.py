@@ -16,7 +16,7 @@ MOBILENET = Architecture(
     pretrained=partial(pretrained_network, "mobilenet", TIMM_NAME),
     saliency_layer="body.blocks.4.1",
     native_size=224,
-    learning_rate=1e-3,
-    short_epochs=16,
+    learning_rate=3e-3,
+    short_epochs=12,
     source="Howard et al., 2017, arXiv 1704.04861",
 )

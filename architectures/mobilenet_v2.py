@@ -16,7 +16,7 @@ MOBILENET_V2 = Architecture(
     pretrained=partial(pretrained_network, "mobilenet_v2", TIMM_NAME),
     saliency_layer="body.bn2",
     native_size=224,
-    learning_rate=1e-3,
-    short_epochs=16,
+    learning_rate=2e-3,
+    short_epochs=12,
     source="Sandler et al., 2018, arXiv 1801.04381",
 )

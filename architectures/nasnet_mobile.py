@@ -206,7 +206,7 @@ NASNET_MOBILE = Architecture(
     pretrained=None,
     saliency_layer="body.relu",
     native_size=224,
-    learning_rate=1e-3,
-    short_epochs=6,
+    learning_rate=3e-3,
+    short_epochs=5,
     source="Zoph et al., 2018, arXiv 1707.07012",
 )

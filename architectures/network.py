@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 WEIGHTS = "model.safetensors"
+CLASSIFIER_STD = 0.01
 
 
 class Network(nn.Module):
@@ -104,6 +105,11 @@ def parameter_count(module: nn.Module) -> int:
 
 
 def _normalised(body: nn.Module, timm_name: str, smallest_side: int) -> Network:
+    # timm draws some classifiers in proportion to 1/sqrt(classes): with six instead of a thousand, the first logits
+    # are so large that a short training is spent on undoing them.
+    classifier = body.get_classifier()  # type: ignore[operator]  # every classifier of timm's has it
+    nn.init.normal_(classifier.weight, std=CLASSIFIER_STD)
+    nn.init.zeros_(classifier.bias)
     config = import_module("timm").get_pretrained_cfg(timm_name)
     return Network(body, config.mean, config.std, smallest_side=smallest_side)
 

@@ -18,7 +18,7 @@ VGG16 = Architecture(
     pretrained=partial(pretrained_network, "vgg16", TIMM_NAME),
     saliency_layer="body.features.29",
     native_size=224,
-    learning_rate=3e-4,
-    short_epochs=2,
+    learning_rate=1e-4,
+    short_epochs=1,
     source="Simonyan and Zisserman, 2015, arXiv 1409.1556",
 )

@@ -18,7 +18,7 @@ from datasets import Case, DataSet, Layout, dermsynth
 from datasets.merging import additive_max, shrink
 from datasets.pictures import picture_size, read_image, read_mask
 
-EMBEDDED_IMAGES = 300
+EMBEDDED_IMAGES = 240
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -25,6 +25,9 @@ class PGD:
         step: Size of a step as a share of eps.
         random_start: Whether to start anywhere in the ball rather than at the image. Without it an attack is
             the same whatever else is in the batch.
+        batch_statistics: Whether BatchNorm normalises by the batch during the attack (its running averages stay
+            untouched). In a short training the averages are still far from the truth, and an attack that relies
+            on them hardly hurts the network that is being trained.
 
     Reference:
         Madry et al., Towards deep learning models resistant to adversarial attacks, 2018, section 2.1.
@@ -35,6 +38,7 @@ class PGD:
     steps: int
     step: float
     random_start: bool
+    batch_statistics: bool = False
 
     def __post_init__(self) -> None:
         """Refuse budgets and step counts that make no sense."""
@@ -49,8 +53,8 @@ class PGD:
 def pgd(model: nn.Module, images: Tensor, labels: Tensor, attack: PGD) -> Tensor:
     """Images moved, within the budget and within [0, 1], to where the model errs most.
 
-    The model is put into evaluation mode for the time of the attack, so that neither BatchNorm statistics nor
-    dropout take part; parameters collect no gradients.
+    The model is put into evaluation mode for the time of the attack (BatchNorm on request excepted), so that no
+    statistics move and dropout takes no part; parameters collect no gradients.
 
     Args:
         model: Takes (N, 3, H, W) in [0, 1], gives logits (N, C).
@@ -62,7 +66,7 @@ def pgd(model: nn.Module, images: Tensor, labels: Tensor, attack: PGD) -> Tensor
         Attacked images (N, 3, H, W), detached.
     """
     radius = attack.radius(images.shape[-1])
-    with evaluating(model):
+    with evaluating(model), _normalising_by_batch(model, wanted=attack.batch_statistics):
         moved = _start(images, attack, radius)
         for _ in range(attack.steps):
             moved.requires_grad_()
@@ -83,6 +87,19 @@ def evaluating(model: nn.Module) -> Iterator[None]:
     finally:
         for module in training:
             module.training = True
+
+
+@contextmanager
+def _normalising_by_batch(model: nn.Module, *, wanted: bool) -> Iterator[None]:
+    """BatchNorm uses the statistics of the batch, and keeps nothing of them, for the time of the block."""
+    layers = [m for m in model.modules() if wanted and isinstance(m, nn.BatchNorm2d) and m.track_running_stats]
+    for layer in layers:
+        layer.training, layer.track_running_stats = True, False
+    try:
+        yield
+    finally:
+        for layer in layers:
+            layer.training, layer.track_running_stats = False, True
 
 
 def _start(images: Tensor, attack: PGD, radius: float) -> Tensor:

@@ -106,6 +106,16 @@ def test_the_model_is_left_as_it_was():
     assert not model[1].training
 
 
+def test_batch_statistics_are_used_on_request_and_not_kept():
+    model, (images, labels) = network(3).train(), batch(3)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    by_batch = pgd(model, images, labels, attack(batch_statistics=True))
+    assert not torch.equal(by_batch, pgd(model, images, labels, attack()))
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+    assert all(module.training for module in model.modules())
+    assert model[1].track_running_stats
+
+
 def test_an_image_is_attacked_alike_alone_and_in_company():
     model, (images, labels) = network(3), batch(3)
     together = pgd(model, images, labels, attack())
