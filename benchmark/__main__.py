@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 from rich.table import Table
+from typer.exceptions import TyperException
 
 from benchmark.errors import UserError
 
@@ -17,7 +18,8 @@ from benchmark.errors import UserError
 os.environ.setdefault("GOMP_SPINCOUNT", "20000")
 
 app = typer.Typer(
-    help="Loupe: which network explains itself well? A benchmark of saliency maps in medical imaging.",
+    help="Loupe: which network explains itself well? A benchmark of saliency maps in medical imaging. "
+    "With --debug anywhere, an error shows its traceback.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
@@ -27,12 +29,6 @@ console = Console(soft_wrap=True)
 
 KINDS = ("architectures", "regimes", "methods", "metrics", "datasets", "presets")
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
-
-
-@app.callback()
-def options(*, debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False) -> None:
-    """Options of every verb."""
-    del debug  # read by main(), which must know it even if the words cannot be parsed
 
 
 @app.command(epilog="Example: python -m benchmark run --preset quick --data ~/isic2018 --architecture resnet50")
@@ -165,12 +161,14 @@ def _show_cells(cells: list[tuple[str, bool]]) -> None:
 
 def main() -> None:
     """Runs the command line; a user's mistake is one line and exit code 2."""
+    words = [word for word in sys.argv[1:] if word != "--debug"] or ["--help"]
     try:
-        app()
-    except UserError as error:
+        sys.exit(app(words, prog_name="python -m benchmark", standalone_mode=False))
+    except (UserError, TyperException) as error:
         if "--debug" in sys.argv:
             raise
-        sys.stderr.write(f"error: {error}\n")
+        text = error.format_message() if isinstance(error, TyperException) else str(error)
+        sys.stderr.write(f"error: {text}\n")
         sys.exit(2)
     except KeyboardInterrupt:
         sys.stderr.write("stopped; the same command goes on from here\n")

@@ -12,19 +12,20 @@ from rich.console import Console
 
 from benchmark.device import use_exact_arithmetic
 from benchmark.job import Job
-from benchmark.leaderboard.figures import map_sheet
-from benchmark.leaderboard.publish import SHEETS, rebuild
+from benchmark.leaderboard.figures import contact_sheet, map_sheet
+from benchmark.leaderboard.publish import DATA_FIGURE, SHEETS, rebuild
 from benchmark.pipeline import maps_of
 from benchmark.plan import Cell
 from benchmark.prepare import Prepared, open_data, prepare
 from benchmark.presets import Preset
 from benchmark.registry import select
 from benchmark.saliency import Method
-from benchmark.store import new_file, results_folder, write_text
+from benchmark.store import new_file, remove_leftovers, results_folder, write_text
 from benchmark.sweep import Failure, sweep
 from benchmark.yardsticks import yardsticks
 
 SHEET_ROWS = 4
+EXAMPLES = 24
 FILES = {"record.json": "json", "scores.parquet": "scores.parquet", "predictions.parquet": "predictions.parquet"}
 
 
@@ -42,6 +43,7 @@ class Request:
 def make_jobs(request: Request, console: Console) -> list[Job]:
     """The cells with their data, decoded."""
     use_exact_arithmetic()
+    remove_leftovers()
     with console.status("reading the data"):
         prepared = prepare(open_data(request.data, request.layout), request.preset)
     for line in prepared.left_out[:5]:
@@ -59,7 +61,8 @@ def results_of(job: Job) -> Path:
 def up_to_date(jobs: Sequence[Job]) -> bool:
     """Whether every job is done and stands in the tables."""
     folder = results_of(jobs[0])
-    names = [folder / "leaderboard.md", folder / "leaderboard.csv", *(_record_file(folder, job) for job in jobs)]
+    tables = [folder / name for name in ("leaderboard.md", "leaderboard.csv", DATA_FIGURE)]
+    names = [*tables, *(_record_file(folder, job) for job in jobs)]
     if not all(job.done for job in jobs) or not all(path.is_file() for path in names):
         return False
     if _published_protocol(folder) != jobs[0].protocol:
@@ -86,6 +89,7 @@ def carry_out(jobs: Sequence[Job], console: Console) -> tuple[Path, list[Failure
         write_text(folder / "protocol.json", json.dumps({"protocol": done[0].protocol}) + "\n")
         for adversarial, file in zip((False, True), SHEETS, strict=True):
             _sheet([job for job in done if job.cell.regime.adversarial == adversarial], folder / file)
+        _data_sheet(done[0].data, folder / DATA_FIGURE)
         rebuild(folder)
     return folder, failures
 
@@ -129,15 +133,28 @@ def _sheet(jobs: Sequence[Job], path: Path) -> None:
     rows = data.test[chosen]
     merged = data.references[data.references["level"] == "image"]
     plane = dict(zip(merged["case"], merged.index, strict=True))
-    stamp = " - SYNTHETIC DATA" if data.synthetic else ""
     regimes = ", ".join(sorted({job.cell.regime.name for job in jobs}))
     map_sheet(
         np.asarray(data.images[rows]),
         np.asarray(data.planes[[plane[row] for row in rows]]),
         {job.cell.architecture.name: maps_of(job, method)[chosen] for job in jobs},
-        f"{data.name}: {method.name} of the predicted class, {regimes}{stamp}",
+        f"{data.name}: {method.name} of the predicted class, {regimes}{_stamp(data)}",
         path,
     )
+
+
+def _data_sheet(data: Prepared, path: Path) -> None:
+    """Test images of every class, a column each."""
+    columns = min(len(data.classes), 8)
+    labels = data.cases["label"].to_numpy()
+    of_class = [[row for row in data.test if labels[row] == label] for label in range(columns)]
+    rows = [row for rows in zip(*of_class, strict=False) for row in rows][: EXAMPLES // columns * columns]
+    titles = [data.classes[labels[row]] for row in rows]
+    contact_sheet(np.asarray(data.images[rows]), titles, columns, f"{data.name}{_stamp(data)}", path)
+
+
+def _stamp(data: Prepared) -> str:
+    return " - SYNTHETIC DATA" if data.synthetic else ""
 
 
 def _examples(data: Prepared) -> list[int]:

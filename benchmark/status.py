@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from benchmark.record import load_record
+from benchmark.record import Record, load_record
 from benchmark.store import results_folder, runs_folder
 
 
@@ -12,8 +12,10 @@ def status() -> dict[str, Any]:
     results = []
     for marker in sorted(results_folder().glob("*/*/protocol.json")):
         paths = sorted((marker.parent / "records").glob("*.json"))
-        regimes = sorted({load_record(path).regime for path in paths})
-        results.append({"folder": str(marker.parent), "records": len(paths), "regimes": regimes})
+        records = [record for path in paths if (record := _record(path))]
+        regimes = sorted({record.regime for record in records})
+        damaged = len(paths) - len(records)
+        results.append({"folder": str(marker.parent), "records": len(records), "damaged": damaged, "regimes": regimes})
     runs = runs_folder()
     size = sum(path.stat().st_size for path in runs.rglob("*") if path.is_file()) if runs.is_dir() else 0
     return {
@@ -25,6 +27,13 @@ def status() -> dict[str, Any]:
             "gigabytes": size / 1e9,
         },
     }
+
+
+def _record(path: Path) -> Record | None:
+    try:
+        return load_record(path)
+    except ValueError:
+        return None
 
 
 def _count(folder: Path) -> int:

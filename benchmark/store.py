@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 
 from benchmark.errors import UserError
 
+DAY = 24 * 60 * 60
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -81,6 +83,17 @@ def new_folder(path: Path) -> Iterator[Path]:
                 raise
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def remove_leftovers() -> None:
+    """Removes what killed runs left half written a day ago or earlier; a younger one may have a living owner."""
+    yesterday = time.time() - DAY
+    for path in runs_folder().glob("*/.*"):
+        if path.stat().st_mtime < yesterday:
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -1,5 +1,6 @@
 """The pictures of a leaderboard."""
 
+import textwrap
 from pathlib import Path
 
 import matplotlib as mpl
@@ -31,8 +32,7 @@ def regimes_figure(board: Board, path: Path) -> None:
         _panel(axis, board, column, order, colours)
     handles, labels = axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False)
-    figure.suptitle(_title(board, "standard against adversarial"))
-    _save(figure, path)
+    _save(figure, path, _title(board, "standard against adversarial"))
 
 
 def _panel(
@@ -95,8 +95,19 @@ def map_sheet(
         _overlay(axes[row, 1], images[row], references[row] / 255, "masks" if row == 0 else "")
         for column, (name, drawn) in enumerate(maps.items(), start=2):
             _overlay(axes[row, column], images[row], drawn[row].astype(float), name if row == 0 else "")
-    figure.suptitle(title)
-    _save(figure, path)
+    _save(figure, path, title)
+
+
+def contact_sheet(images: NDArray[np.uint8], titles: list[str], columns: int, title: str, path: Path) -> None:
+    """Images (K, S, S, 3), uint8, in rows of so many, each under its own title."""
+    rows = -(-len(images) // columns)
+    figure = Figure(figsize=(1.6 * columns, 1.75 * rows + 0.4), layout="constrained")
+    axes = figure.subplots(rows, columns, squeeze=False).ravel()
+    for axis in axes:
+        axis.set_axis_off()
+    for axis, image, name in zip(axes, images, titles, strict=False):
+        _picture(axis, image, name)
+    _save(figure, path, title)
 
 
 def _picture(axis: Axes, image: NDArray[np.uint8], title: str) -> None:
@@ -118,6 +129,8 @@ def _title(board: Board, what: str) -> str:
     return f"{board.record.dataset}, {board.record.preset}, {board.method}: {what}{stamp}"
 
 
-def _save(figure: Figure, path: Path) -> None:
+def _save(figure: Figure, path: Path, title: str) -> None:
+    width = int(figure.get_figwidth() * 10)
+    figure.suptitle("\n".join(textwrap.wrap(title, width)), fontsize=9)
     with mpl.rc_context({"svg.hashsalt": "loupe"}), new_file(path) as temporary:
         figure.savefig(temporary, dpi=RESOLUTION, metadata={"Software": None})

@@ -7,6 +7,7 @@ from benchmark.leaderboard.figures import regimes_figure
 from benchmark.leaderboard.tables import to_csv, to_markdown
 from benchmark.store import write_text
 
+DATA_FIGURE = "data.png"
 REGIMES_FIGURE = "regimes.png"
 SHEETS = {
     "maps-standard.png": "Maps of the standard models beside image and masks",
@@ -34,5 +35,7 @@ def rebuild(folder: Path) -> list[Board]:
     regimes_figure(boards[0], folder / REGIMES_FIGURE)
     figures = [(REGIMES_FIGURE, "Standard against adversarial training, score by score")]
     figures += [(file, caption) for file, caption in SHEETS.items() if (folder / file).is_file()]
+    if (folder / DATA_FIGURE).is_file():
+        figures.append((DATA_FIGURE, "Test images"))
     write_text(folder / "leaderboard.md", to_markdown(boards, figures))
     return boards

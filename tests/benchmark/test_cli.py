@@ -108,6 +108,9 @@ def test_a_dry_run_shows_the_cells_and_does_nothing(tmp_path, isic_tree):
         (("run", "--device", "quantum"), "--device quantum: there is no such device here"),
         (("list", "architecture"), "unknown kind 'architecture'; nearest: architectures"),
         (("leaderboard",), "holds no results"),
+        (("leaderbord",), "No such command 'leaderbord'"),
+        (("run", "--seed", "first"), "Invalid value for '--seed'"),
+        (("run", "--colour", "red"), "No such option"),
     ],
 )
 def test_a_mistake_is_one_line_and_exit_code_2(tmp_path, words, expected):
