@@ -137,6 +137,7 @@ def _in_chunks(
 
 
 def _frame(metric: Metric, names: pd.DataFrame, level: str, values: NDArray[np.float64]) -> pd.DataFrame:
-    frame = names.reindex(columns=["image", "metric", "level", "rater", "characteristic", "value"])
-    frame = frame.assign(metric=metric.name, level=level, value=values.astype(np.float64))
-    return frame.fillna({"rater": "", "characteristic": ""})
+    fixed = {"metric": metric.name, "level": level}
+    absent = {name: "" for name in ("rater", "characteristic") if name not in names}
+    frame = names.assign(**fixed, **absent).assign(value=values.astype(np.float64))
+    return frame[["image", "metric", "level", "rater", "characteristic", "value"]]
