@@ -10,15 +10,17 @@ import numpy as np
 import torch
 from rich.console import Console
 
+from architectures import Architecture
 from benchmark.device import use_exact_arithmetic
 from benchmark.job import Job
+from benchmark.leaderboard.board import read_published
 from benchmark.leaderboard.figures import contact_sheet, map_sheet
 from benchmark.leaderboard.publish import DATA_FIGURE, SHEETS, rebuild
 from benchmark.pipeline import maps_of
 from benchmark.plan import Cell
 from benchmark.prepare import Prepared, open_data, prepare
 from benchmark.presets import Preset
-from benchmark.registry import select
+from benchmark.registry import entries, select
 from benchmark.saliency import Method
 from benchmark.store import new_file, remove_leftovers, results_folder, write_text
 from benchmark.sweep import Failure, sweep
@@ -82,15 +84,17 @@ def carry_out(jobs: Sequence[Job], console: Console) -> tuple[Path, list[Failure
     if not done:
         return folder, failures
     with console.status("scoring the yardsticks"):
-        _publish_yardsticks(done, folder)
-    with console.status("writing the leaderboard"):
         for job in done:
             _publish(job, folder)
         write_text(folder / "protocol.json", json.dumps({"protocol": done[0].protocol}) + "\n")
+        _publish_yardsticks(done[0], folder)
+    with console.status("writing the leaderboard"):
         for adversarial, file in zip((False, True), SHEETS, strict=True):
             _sheet([job for job in done if job.cell.regime.adversarial == adversarial], folder / file)
         _data_sheet(done[0].data, folder / DATA_FIGURE)
-        rebuild(folder)
+        problems = rebuild(folder)[0].problems
+    if problems:
+        console.print(f"{len(problems)} records are left out of the tables: {problems[0]}", highlight=False)
     return folder, failures
 
 
@@ -112,9 +116,11 @@ def _publish(job: Job, folder: Path) -> None:
             shutil.copyfile(job.folder / name, temporary)
 
 
-def _publish_yardsticks(jobs: Sequence[Job], folder: Path) -> None:
-    job = jobs[0]
-    architectures = list({each.cell.architecture.name: each.cell.architecture for each in jobs}.values())
+def _publish_yardsticks(job: Job, folder: Path) -> None:
+    """Scores the yardsticks; the untrained networks are those of all models of the table, not of this run alone."""
+    known = entries(Architecture)
+    listed = {record.architecture for record in read_published(folder).records.values()}
+    architectures = [known[name] for name in sorted(listed & known.keys())]
     frame = yardsticks(job.data, architectures, select(Method, job.preset.methods), job.device, job.protocol)
     with new_file(folder / "yardsticks.parquet") as temporary:
         frame.to_parquet(temporary)

@@ -94,7 +94,7 @@ def merged(masks):
 @pytest.fixture(scope="module")
 def dermxdb():
     if "LOUPE_REAL_DATA" not in os.environ:
-        pytest.skip("needs the masks of DermXDB: LOUPE_REAL_DATA=/path/to/shared/data")
+        pytest.skip("needs the masks of DermXDB: LOUPE_REAL_DATA names no folder")
     masks = defaultdict(list)
     for path in sorted((Path(os.environ["LOUPE_REAL_DATA"]) / "dermxdb-v1/masks/masks").glob("*.png")):
         rater_and_image = path.stem.rsplit("_", 1)[0]
