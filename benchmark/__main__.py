@@ -103,10 +103,11 @@ def leaderboard(
     folder: Annotated[Path | None, typer.Argument(help="A results folder; without it all under results/.")] = None,
 ) -> None:
     """Rebuild tables and figures from the records."""
+    from benchmark.leaderboard.board import MARKER  # noqa: PLC0415
     from benchmark.leaderboard.publish import rebuild  # noqa: PLC0415
     from benchmark.store import results_folder  # noqa: PLC0415
 
-    folders = [folder] if folder else sorted(path.parent for path in results_folder().glob("*/*/protocol.json"))
+    folders = [folder] if folder else sorted(path.parent for path in results_folder().glob(f"*/*/{MARKER}"))
     if not folders:
         raise UserError(f"{results_folder()} holds no results; make some with `python -m benchmark run`")
     problems: list[str] = []

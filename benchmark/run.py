@@ -13,7 +13,7 @@ from rich.console import Console
 from architectures import Architecture
 from benchmark.device import use_exact_arithmetic
 from benchmark.job import Job
-from benchmark.leaderboard.board import read_published
+from benchmark.leaderboard.board import MARKER, read_published
 from benchmark.leaderboard.figures import contact_sheet, map_sheet
 from benchmark.leaderboard.publish import DATA_FIGURE, SHEETS, rebuild
 from benchmark.pipeline import maps_of
@@ -67,9 +67,9 @@ def up_to_date(jobs: Sequence[Job]) -> bool:
     names = [*tables, *(_record_file(folder, job) for job in jobs)]
     if not all(job.done for job in jobs) or not all(path.is_file() for path in names):
         return False
-    if _published_protocol(folder) != jobs[0].protocol:
-        return False
-    return all(json.loads(_record_file(folder, job).read_text(encoding="utf-8"))["key"] == job.key for job in jobs)
+    marker = folder / MARKER
+    told = json.loads(marker.read_text(encoding="utf-8")) if marker.is_file() else {}
+    return told.get("protocol") == jobs[0].protocol and {job.key for job in jobs} <= set(told.get("in_tables", ()))
 
 
 def carry_out(jobs: Sequence[Job], console: Console) -> tuple[Path, list[Failure]]:
@@ -84,23 +84,29 @@ def carry_out(jobs: Sequence[Job], console: Console) -> tuple[Path, list[Failure
     if not done:
         return folder, failures
     with console.status("scoring the yardsticks"):
+        _mark(folder, done[0].protocol)
         for job in done:
             _publish(job, folder)
-        write_text(folder / "protocol.json", json.dumps({"protocol": done[0].protocol}) + "\n")
         _publish_yardsticks(done[0], folder)
     with console.status("writing the leaderboard"):
         for adversarial, file in zip((False, True), SHEETS, strict=True):
             _sheet([job for job in done if job.cell.regime.adversarial == adversarial], folder / file)
         _data_sheet(done[0].data, folder / DATA_FIGURE)
         problems = rebuild(folder)[0].problems
+        published = read_published(folder).records.values()
+        _mark(folder, done[0].protocol, [record.key for record in published])
     if problems:
         console.print(f"{len(problems)} records are left out of the tables: {problems[0]}", highlight=False)
     return folder, failures
 
 
-def _published_protocol(folder: Path) -> str:
-    marker = folder / "protocol.json"
-    return str(json.loads(marker.read_text(encoding="utf-8"))["protocol"]) if marker.is_file() else ""
+def _mark(folder: Path, protocol: str, in_tables: Sequence[str] = ()) -> None:
+    """Says which protocol the folder follows and the keys of the records that its tables were made from.
+
+    Written without keys before the records change and with them once the tables are whole, so that a run that was
+    killed in between does not take old tables for new ones.
+    """
+    write_text(folder / MARKER, json.dumps({"protocol": protocol, "in_tables": sorted(in_tables)}) + "\n")
 
 
 def _record_file(folder: Path, job: Job) -> Path:

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from benchmark.leaderboard.board import MARKER
 from benchmark.record import Record, load_record
 from benchmark.store import results_folder, runs_folder
 
@@ -10,7 +11,7 @@ from benchmark.store import results_folder, runs_folder
 def status() -> dict[str, Any]:
     """Results with their records and regimes, and what the runs folder holds."""
     results = []
-    for marker in sorted(results_folder().glob("*/*/protocol.json")):
+    for marker in sorted(results_folder().glob(f"*/*/{MARKER}")):
         paths = sorted((marker.parent / "records").glob("*.json"))
         records = [record for path in paths if (record := _record(path))]
         regimes = sorted({record.regime for record in records})

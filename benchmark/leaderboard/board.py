@@ -14,6 +14,7 @@ from benchmark.leaderboard.columns import COLUMNS, Evidence, positive_class
 from benchmark.leaderboard.statistics import Estimate, estimate, image_weights, rank_intervals
 from benchmark.record import Record, load_record
 
+MARKER = "protocol.json"
 RANKED_BY = "fuzzy_f1"
 
 
@@ -90,7 +91,7 @@ def read_published(folder: Path) -> Published:
     Raises:
         UserError: There are none.
     """
-    marker = folder / "protocol.json"
+    marker = folder / MARKER
     if not marker.is_file():
         raise UserError(f"{folder} holds no results; make some with `python -m benchmark run`")
     protocol = json.loads(marker.read_text(encoding="utf-8"))["protocol"]

@@ -57,7 +57,13 @@ def test_a_run_makes_a_leaderboard_and_a_second_one_does_nothing(tmp_path, isic_
     assert "Nothing to do: all 2 cells are done" in second.stdout
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()} == before
 
+    # As a run leaves it that is killed between the records and the tables.
+    (folder / "protocol.json").write_text(json.dumps({"protocol": "another", "in_tables": []}), encoding="utf-8")
     table = (folder / "leaderboard.csv").read_bytes()
+    (folder / "leaderboard.csv").write_text("old", encoding="utf-8")
+    assert "2 of 2 cells are done" in loupe(tmp_path, *RUN, "--data", isic_tree).stdout
+    assert (folder / "leaderboard.csv").read_bytes() == table
+
     (folder / "leaderboard.csv").unlink()
     assert loupe(tmp_path, "leaderboard").returncode == 0
     assert (folder / "leaderboard.csv").read_bytes() == table
