@@ -65,13 +65,16 @@ def run(  # noqa: PLR0913 - the options of a command line
         return
     folder, failures = carry_out(jobs, console)
     done = sum(job.done for job in jobs)
+    if not done and all(failure.mendable for failure in failures):
+        raise UserError(failures[0].reason)
     console.print(f"\n{done} of {len(jobs)} cells are done." if done else "\nNo cell came to an end.")
     if done:
         if jobs[0].data.synthetic:
             console.print("[bold]SYNTHETIC DATA[/]: no number says anything of patients.")
         console.print(f"Leaderboard  {folder / 'leaderboard.md'}\nTable        {folder / 'leaderboard.csv'}")
         console.print(f"Records      {folder / 'records'}")
-        console.print("Next: the same on your own images, `make benchmark DATA=folder`.")
+        if data is None:
+            console.print("Next: the same on your own images, `make benchmark DATA=folder`.")
     for failure in failures:
         console.print(f"failed: {failure.cell}: {failure.reason}; see {failure.traceback}", highlight=False)
     if failures:
@@ -171,9 +174,11 @@ def main() -> None:
         text = error.format_message() if isinstance(error, TyperException) else str(error)
         sys.stderr.write(f"error: {text}\n")
         sys.exit(2)
-    except KeyboardInterrupt:
-        sys.stderr.write("stopped; the same command goes on from here\n")
-        sys.exit(130)
+    except OSError as error:
+        if "--debug" in sys.argv:
+            raise
+        sys.stderr.write(f"error: {error.filename or ''}: {error.strerror or error}; free it or choose another place\n")
+        sys.exit(2)
 
 
 if __name__ == "__main__":

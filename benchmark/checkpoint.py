@@ -4,11 +4,13 @@ from pathlib import Path
 
 import safetensors.torch
 from safetensors import SafetensorError
-from torch import nn
+from torch import Tensor, nn
 
 from architectures import Architecture
 from benchmark.errors import UserError
 from benchmark.store import file_digest, new_file
+
+PUBLISHED_CLASSES = 1000
 
 
 def save_model(model: nn.Module, path: Path) -> str:
@@ -19,7 +21,7 @@ def save_model(model: nn.Module, path: Path) -> str:
 
 
 def load_weights(model: nn.Module, path: Path) -> None:
-    """Reads weights into a model of the same shape.
+    """Reads weights into a model: ours of the same shape, or published ones as timm names them.
 
     Raises:
         UserError: The file is no safetensors file, or does not fit the model; the message names the tensor.
@@ -29,6 +31,8 @@ def load_weights(model: nn.Module, path: Path) -> None:
     except (OSError, SafetensorError) as error:
         raise UserError(f"{path} is not a readable safetensors file ({error}); save the weights again") from None
     wanted = model.state_dict()
+    if "mean" not in tensors and "mean" in wanted:
+        tensors = _as_ours(tensors, wanted)
     for name, tensor in tensors.items():
         if name not in wanted:
             raise UserError(f"{path} has a tensor {name!r} that the network lacks; is it another architecture's?")
@@ -40,6 +44,19 @@ def load_weights(model: nn.Module, path: Path) -> None:
     if missing := sorted(wanted.keys() - tensors.keys()):
         raise UserError(f"{path} lacks the tensor {missing[0]!r} and {len(missing) - 1} more; save the whole model")
     model.load_state_dict(tensors)
+
+
+def _as_ours(tensors: dict[str, Tensor], wanted: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Published weights, as timm names them, under our names; the classifier of other classes stays fresh."""
+    ours = {f"body.{name}": tensor for name, tensor in tensors.items()}
+    classifier = {name for name, tensor in ours.items() if name in wanted and _of_other_classes(tensor, wanted[name])}
+    fresh = {"mean", "std", *classifier, *(name for name in wanted if name.endswith("num_batches_tracked"))}
+    kept = {name: tensor for name, tensor in ours.items() if name not in classifier}
+    return {name: wanted[name] for name in fresh} | kept
+
+
+def _of_other_classes(tensor: Tensor, wanted: Tensor) -> bool:
+    return tensor.ndim > 0 and tensor.shape[0] == PUBLISHED_CLASSES != wanted.shape[0]
 
 
 def initial_model(architecture: Architecture, classes: int, weights: str) -> nn.Module:

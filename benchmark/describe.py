@@ -50,7 +50,7 @@ def describe(job: Job, outcome: Outcome) -> Record:
         seed=cell.seed,
         classes=data.classes,
         images=_images(job),
-        settings={"training": asdict(job.settings), "preset": asdict(job.preset)},
+        settings={"training": asdict(job.settings) | {"weights": job.weights}, "preset": asdict(job.preset)},
         metrics={metric.name: _definition(metric) for metric in entries(Metric).values()},
         methods=job.preset.methods,
         checkpoint_sha256=outcome.checkpoint,

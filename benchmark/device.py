@@ -25,7 +25,7 @@ def bfloat16_pays(device: torch.device) -> bool:
     """Whether the hardware itself computes in bfloat16; where it is emulated, training in it is far slower."""
     if device.type == "cpu":
         return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())  # noqa: SLF001 - the only way to ask oneDNN
-    return device.type == "cuda" and torch.cuda.is_bf16_supported()
+    return device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
 
 
 def use_exact_arithmetic() -> None:

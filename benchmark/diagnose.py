@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from benchmark.explain import in_batches, predict
@@ -10,7 +11,9 @@ from benchmark.training.attacks import PGD, pgd
 from benchmark.training.loop import to_float
 
 
-def diagnose(model: nn.Module, images: Tensor, labels: Tensor, *, attack: PGD, attacked: int) -> pd.DataFrame:
+def diagnose(
+    model: nn.Module, images: Tensor, labels: Tensor, *, attack: PGD, attacked: NDArray[np.intp]
+) -> pd.DataFrame:
     """Prediction of each image, as it is and under attack.
 
     Args:
@@ -18,7 +21,7 @@ def diagnose(model: nn.Module, images: Tensor, labels: Tensor, *, attack: PGD, a
         images: (N, 3, H, W), uint8.
         labels: True classes, (N,).
         attack: The attack; without a random start, so that a result does not depend on the batch.
-        attacked: The first so many images are attacked.
+        attacked: Places of the images that are attacked.
 
     Returns:
         A row per image: label, predicted, p0 ... (probability of each class), withstood (1.0 if the prediction
@@ -27,9 +30,10 @@ def diagnose(model: nn.Module, images: Tensor, labels: Tensor, *, attack: PGD, a
     probabilities = predict(model, images)
     predicted = probabilities.argmax(dim=1)
     right = (predicted == labels.cpu()).numpy()
-    withstood = np.where(np.arange(len(right)) < attacked, 0.0, np.nan)
+    withstood = np.full(len(right), np.nan)
+    withstood[attacked] = 0.0
     # Only a right prediction can be lost: the others need no attack.
-    targets = np.flatnonzero(right[:attacked])
+    targets = attacked[right[attacked]]
     if len(targets):
         chosen = torch.as_tensor(targets, device=images.device)
         withstood[targets] = _withstands(model, images[chosen], labels[chosen], attack).double().numpy()

@@ -37,10 +37,16 @@ class Job:
         )
 
     @property
+    def weights(self) -> str:
+        """What the training begins with: random weights where nobody publishes any."""
+        unpublished = self.preset.weights == "pretrained" and self.cell.architecture.pretrained is None
+        return "random" if unpublished else self.preset.weights
+
+    @property
     def model_key(self) -> str:
         """Stands for everything that decides the weights."""
         architecture, regime = self.cell.architecture, self.cell.regime
-        weights = self.preset.weights
+        weights = self.weights
         if weights not in {"random", "pretrained"}:
             weights = file_digest(weights_file(architecture, weights))
         names = [architecture.name, digest(architecture), regime.name, digest(regime), self.cell.seed]
@@ -50,13 +56,14 @@ class Job:
 
     @property
     def protocol(self) -> str:
-        """Stands for how models are scored, and on what: equal for the rows of one table."""
+        """Stands for how models are trained and scored, and on what: equal for the rows of one table."""
         preset = self.preset
         sizes = [preset.side, preset.perturbed, preset.perturbation_steps]
         attack = [preset.attacked, preset.attack_steps, preset.attack_eps]
         methods = [digest(method) for method in select(Method, preset.methods)]
         scores = [digest(metric) for metric in entries(Metric).values()]
-        return content_key(ENGINE_VERSION, self.data.key, sizes, attack, preset.methods, methods, scores)
+        training = [preset.weights, preset.epochs, preset.batch, self.device.type]
+        return content_key(ENGINE_VERSION, self.data.key, training, sizes, attack, preset.methods, methods, scores)
 
     @property
     def key(self) -> str:

@@ -46,7 +46,7 @@ def run_cell(job: Job, report: Report) -> Path:
     images, labels = _on_device(job, job.data.test)
     report("diagnose", 0.7)
     attack = PGD(norm="l2", eps=job.preset.attack_eps, steps=job.preset.attack_steps, step=0.5, random_start=False)
-    predictions = diagnose(model, images, labels, attack=attack, attacked=job.preset.attacked or len(images))
+    predictions = diagnose(model, images, labels, attack=attack, attacked=job.data.sample(job.preset.attacked))
     names = job.data.cases[["id", "group"]].iloc[job.data.test].reset_index(drop=True)
     predictions = pd.concat([names.rename(columns={"id": "image"}), predictions], axis=1)
     clock["diagnose"] = time.perf_counter()
@@ -92,7 +92,7 @@ def _model(job: Job, report: Report) -> tuple[nn.Module, list[float], str]:
     folder = runs_folder() / "models" / job.model_key
     if not folder.is_dir():
         torch.manual_seed(job.cell.seed)
-        model = initial_model(job.cell.architecture, len(job.data.classes), job.preset.weights)
+        model = initial_model(job.cell.architecture, len(job.data.classes), job.weights)
         model = model.to(memory_format=torch.channels_last).to(job.device)
         epochs = job.settings.epochs
         losses = train(
@@ -131,15 +131,16 @@ def _scored(
     report(f"explain by {method.name}", 0.8)
     maps = _maps(job, model, images, predicted, method)
     report(f"score {method.name}", 0.85)
-    most = job.preset.perturbed or len(images)
+    sample = job.data.sample(job.preset.perturbed)
+    chosen = torch.tensor(sample, device=job.device)
     curves = curves_of(
         model,
-        images[:most],
-        maps[:most],
-        predicted[:most],
-        ids=list(predictions["image"][:most]),
+        images[chosen],
+        maps[sample],
+        predicted[chosen],
+        ids=list(predictions["image"].iloc[sample]),
         steps=job.preset.perturbation_steps,
     )
-    frame = score_maps(maps, job.data, list(entries(Metric).values()), device=job.device, curves=curves)
+    frame = score_maps(maps, job.data, list(entries(Metric).values()), device=job.device, curves=(sample, curves))
     frame.insert(1, "method", method.name)
     return frame

@@ -1,5 +1,6 @@
 """From a data set to arrays: decoded once, kept in a memory-mapped cache."""
 
+import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -56,6 +57,15 @@ class Prepared:
         """Row numbers of the test images."""
         return np.flatnonzero(self.cases["test"].to_numpy())
 
+    def sample(self, most: int | None) -> NDArray[np.intp]:
+        """Places among the test images of at most so many of them; None takes all.
+
+        By a hash of their names: neighbours in a folder are often of one class.
+        """
+        names = self.cases["id"].to_numpy()[self.test]
+        order = sorted(range(len(names)), key=lambda place: hashlib.sha256(str(names[place]).encode()).digest())
+        return np.sort(np.array(order[:most], dtype=np.intp))
+
     @property
     def train(self) -> NDArray[np.intp]:
         """Row numbers of the training images."""
@@ -81,7 +91,7 @@ def open_data(folder: Path | None, layout: str | None = None) -> DataSet:
         chosen = found[0]
     try:
         data = chosen.read(folder.resolve())
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         raise UserError(str(error)) from None
     if len(data.classes) < 2:
         raise UserError(f"{folder} has images of {len(data.classes)} classes; a classifier needs at least two")
@@ -94,9 +104,13 @@ def prepare(data: DataSet, preset: Preset) -> Prepared:
     Raises:
         UserError: A file is damaged, or a mask has another size than its image.
     """
-    cases = take(data.cases, preset.images)
+    cases = take(data.cases, preset.images, least=preset.folds)
     test = held_out(cases, preset.folds)
-    key = content_key(ENGINE_VERSION, preset.side, data.classes, [bool(flag) for flag in test], _fingerprint(cases))
+    try:
+        prints = _fingerprint(cases)
+    except OSError as error:
+        raise UserError(str(error)) from None
+    key = content_key(ENGINE_VERSION, preset.side, data.classes, [bool(flag) for flag in test], prints)
     folder = runs_folder() / "data" / key
     if not folder.is_dir():
         with new_folder(folder) as temporary:

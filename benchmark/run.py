@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -67,8 +68,7 @@ def up_to_date(jobs: Sequence[Job]) -> bool:
     names = [*tables, *(_record_file(folder, job) for job in jobs)]
     if not all(job.done for job in jobs) or not all(path.is_file() for path in names):
         return False
-    marker = folder / MARKER
-    told = json.loads(marker.read_text(encoding="utf-8")) if marker.is_file() else {}
+    told = _marker(folder)
     return told.get("protocol") == jobs[0].protocol and {job.key for job in jobs} <= set(told.get("in_tables", ()))
 
 
@@ -84,6 +84,10 @@ def carry_out(jobs: Sequence[Job], console: Console) -> tuple[Path, list[Failure
     if not done:
         return folder, failures
     with console.status("scoring the yardsticks"):
+        if _marker(folder).get("protocol", done[0].protocol) != done[0].protocol:
+            console.print("The tables of another protocol are replaced; their records stay beside the new ones.")
+            for file in SHEETS:
+                (folder / file).unlink(missing_ok=True)
         _mark(folder, done[0].protocol)
         for job in done:
             _publish(job, folder)
@@ -109,6 +113,15 @@ def _mark(folder: Path, protocol: str, in_tables: Sequence[str] = ()) -> None:
     write_text(folder / MARKER, json.dumps({"protocol": protocol, "in_tables": sorted(in_tables)}) + "\n")
 
 
+def _marker(folder: Path) -> dict[str, Any]:
+    """What the marker of a folder says; nothing where it is absent or damaged."""
+    try:
+        told = json.loads((folder / MARKER).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return told if isinstance(told, dict) else {}
+
+
 def _record_file(folder: Path, job: Job) -> Path:
     cell = job.cell
     return folder / "records" / f"{cell.architecture.name}-{cell.regime.name}-{cell.seed}.json"
@@ -129,14 +142,17 @@ def _publish_yardsticks(job: Job, folder: Path) -> None:
     architectures = [known[name] for name in sorted(listed & known.keys())]
     frame = yardsticks(job.data, architectures, select(Method, job.preset.methods), job.device, job.protocol)
     with new_file(folder / "yardsticks.parquet") as temporary:
-        frame.to_parquet(temporary)
+        frame.assign(protocol=job.protocol).to_parquet(temporary)
 
 
 def _sheet(jobs: Sequence[Job], path: Path) -> None:
-    """The first seed of every architecture, on test images of different classes that have masks."""
-    first = min((job.cell.seed for job in jobs), default=None)
-    jobs = [job for job in jobs if job.cell.seed == first]
-    if not jobs:
+    """The first regime and seed of every architecture, on test images of different classes that have masks.
+
+    A sheet of a whole run is not replaced by one of a part of it.
+    """
+    first = min(((job.cell.regime.name, job.cell.seed) for job in jobs), default=None)
+    jobs = [job for job in jobs if (job.cell.regime.name, job.cell.seed) == first]
+    if not jobs or (path.is_file() and len(jobs) < len(entries(Architecture))):
         return
     data, method = jobs[0].data, select(Method, jobs[0].preset.methods)[0]
     chosen = _examples(data)

@@ -29,7 +29,7 @@ def score_maps(
     metrics: Sequence[Metric],
     *,
     device: torch.device,
-    curves: Curves | None = None,
+    curves: tuple[NDArray[np.intp], Curves] | None = None,
 ) -> pd.DataFrame:
     """Scores of the maps of all test images.
 
@@ -38,7 +38,7 @@ def score_maps(
         data: Images and references.
         metrics: What to compute; metrics of curves are left out where there are no curves.
         device: Where to compute.
-        curves: Perturbation curves of the first test images.
+        curves: Places of some of the test images, and their perturbation curves.
 
     Returns:
         Columns image, metric, level, rater, characteristic, value. The level `map` needs no mask; `shortcut` is
@@ -49,8 +49,9 @@ def score_maps(
     for metric in metrics:
         if "curves" in metric.inputs:
             if curves is not None:
-                values = metric.compute(curves=curves).cpu().numpy()
-                parts.append(_frame(metric, pd.DataFrame({"image": ids[: len(values)]}), "map", values))
+                places, of_places = curves
+                values = metric.compute(curves=of_places).cpu().numpy()
+                parts.append(_frame(metric, pd.DataFrame({"image": ids[places]}), "map", values))
         elif "reference" in metric.inputs:
             parts += [_against(metric, maps, data, levels, device) for levels in REFERENCE_LEVELS.items()]
         elif "mask" in metric.inputs:

@@ -13,12 +13,13 @@ SEED = 0
 """One split for all training seeds: their spread shall not contain that of the split."""
 
 
-def take(cases: Sequence[Case], most: int | None) -> tuple[Case, ...]:
+def take(cases: Sequence[Case], most: int | None, *, least: int = 2) -> tuple[Case, ...]:
     """At most so many cases, the same share of every class and official split, those with masks first.
 
     Args:
         cases: The cases of a data set.
-        most: How many to take; None takes all.
+        most: How many to take, but for rounding and rare classes; None takes all.
+        least: As many of every class and split are taken, where there are so many.
 
     Returns:
         The cases taken, in their order.
@@ -31,7 +32,7 @@ def take(cases: Sequence[Case], most: int | None) -> tuple[Case, ...]:
     for index in sorted(order, key=lambda index: not cases[index].masks):
         strata.setdefault((cases[index].diagnosis, cases[index].split or ""), []).append(int(index))
     shares = {name: most * len(members) / len(cases) for name, members in strata.items()}
-    taken = sorted(index for name, members in strata.items() for index in members[: max(2, round(shares[name]))])
+    taken = sorted(index for name, members in strata.items() for index in members[: max(least, round(shares[name]))])
     return tuple(cases[index] for index in taken)
 
 

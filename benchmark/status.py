@@ -12,7 +12,7 @@ def status() -> dict[str, Any]:
     """Results with their records and regimes, and what the runs folder holds."""
     results = []
     for marker in sorted(results_folder().glob(f"*/*/{MARKER}")):
-        paths = sorted((marker.parent / "records").glob("*.json"))
+        paths = sorted((marker.parent / "records").glob("[!.]*.json"))
         records = [record for path in paths if (record := _record(path))]
         regimes = sorted({record.regime for record in records})
         damaged = len(paths) - len(records)

@@ -71,8 +71,13 @@ def new_folder(path: Path) -> Iterator[Path]:
 
     Another process may have made `path` meanwhile: its folder stays, since equal keys mean equal content.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
+    except OSError as error:
+        raise UserError(
+            f"{path.parent} cannot be written ({error.strerror}); free it or choose another place"
+        ) from None
     try:
         yield temporary
         temporary.chmod(0o755)
@@ -88,7 +93,8 @@ def new_folder(path: Path) -> Iterator[Path]:
 def remove_leftovers() -> None:
     """Removes what killed runs left half written a day ago or earlier; a younger one may have a living owner."""
     yesterday = time.time() - DAY
-    for path in runs_folder().glob("*/.*"):
+    places = [*runs_folder().glob("*/.*"), *runs_folder().glob("data/*/.*"), *results_folder().glob("*/*/**/.*.*.*")]
+    for path in places:
         if path.stat().st_mtime < yesterday:
             if path.is_dir():
                 shutil.rmtree(path, ignore_errors=True)

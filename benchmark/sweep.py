@@ -24,11 +24,13 @@ class Failure:
         cell: Name of the cell.
         reason: One line.
         traceback: File with the whole story.
+        mendable: Whether it is the user's to mend.
     """
 
     cell: str
     reason: str
     traceback: Path
+    mendable: bool
 
 
 def sweep(jobs: Sequence[Job], console: Console) -> list[Failure]:
@@ -59,8 +61,6 @@ def sweep(jobs: Sequence[Job], console: Console) -> list[Failure]:
             begun = time.perf_counter()
             try:
                 record = load_record(run_cell(job, report) / "record.json")
-            except UserError:
-                raise
             except Exception as error:  # noqa: BLE001 - whatever an entry raises, the other cells go on
                 failures.append(_failure(job, error))
                 console.print(f"[red]failed[/] {job.cell.name}: {failures[-1].reason}")
@@ -89,5 +89,6 @@ def _left(started: float, done: float, total: int) -> str:
 def _failure(job: Job, error: Exception) -> Failure:
     path = runs_folder() / "failed" / f"{job.key}.txt"
     write_text(path, "".join(traceback.format_exception(error)))
-    reason = f"{type(error).__name__}: {error}".split("\n")[0]
-    return Failure(cell=job.cell.name, reason=reason, traceback=path)
+    mendable = isinstance(error, UserError)
+    reason = str(error) if mendable else f"{type(error).__name__}: {error}".split("\n")[0]
+    return Failure(cell=job.cell.name, reason=reason, traceback=path, mendable=mendable)

@@ -107,7 +107,8 @@ def _raters(data: Prepared, metrics: Sequence[Metric], device: torch.device) -> 
     maps = planes[own.index.to_numpy()].astype(np.float32) / 255
     parts = []
     for metric in metrics:
-        if {"reference", "mask"} & metric.inputs:
+        # Hard masks are the union of all raters, in which the rater himself has a say: soft references only.
+        if "reference" in metric.inputs:
             frame = pd.DataFrame({"image": data.cases["id"].to_numpy()[own["case"]], "rater": own["rater"].to_numpy()})
             frame = frame.assign(
                 metric=metric.name,

@@ -53,9 +53,12 @@ def read_mask(path: Path) -> NDArray[np.bool_]:
     Takes 1-bit, grey, RGB and interpolated masks alike.
 
     Raises:
-        ValueError: The file is no image, is damaged or is too large.
+        ValueError: The file is no image, is damaged, is too large or marks nothing for its values are too small.
     """
-    return np.asarray(_decode(path).convert("L"), dtype=np.uint8) > 127
+    grey = np.asarray(_decode(path).convert("L"), dtype=np.uint8)
+    if 0 < (brightest := int(grey.max(initial=0))) <= 127:
+        raise ValueError(f"{path} is a mask with no value above {brightest}; scale it, so that marked pixels are 255")
+    return grey > 127
 
 
 def picture_size(path: Path) -> tuple[int, int]:

@@ -15,7 +15,7 @@ def read_table(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
         columns: Names of columns that must be there; others are kept too.
 
     Raises:
-        ValueError: The file is missing, is not text or lacks a column.
+        ValueError: The file is missing, is no table, lacks a column, or a row lacks a value of it.
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
@@ -23,12 +23,19 @@ def read_table(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
         raise ValueError(f"{path} is missing; it must have the columns {', '.join(columns)}") from None
     except UnicodeDecodeError:
         raise ValueError(f"{path} is not UTF-8 text; save it again as UTF-8") from None
-    lines = text.splitlines()
+    lines = [line for line in text.splitlines() if line.strip(" ,;\t")]
     if not lines:
         raise ValueError(f"{path} is empty; it must have the columns {', '.join(columns)}")
     delimiter = ";" if lines[0].count(";") > lines[0].count(",") else ","
-    rows = [[value.strip() for value in row] for row in csv.reader(lines, delimiter=delimiter) if any(row)]
+    try:
+        rows = [[value.strip() for value in row] for row in csv.reader(lines, delimiter=delimiter)]
+    except csv.Error as error:
+        raise ValueError(f"{path} is no table ({error}); save it again as CSV") from None
     header = rows[0]
     if missing := [name for name in columns if name not in header]:
         raise ValueError(f"{path} has no column {missing[0]!r}; it has {', '.join(header)}")
-    return [dict(zip(header, row, strict=False)) for row in rows[1:]]
+    table = [dict(zip(header, row, strict=False)) for row in rows[1:]]
+    for number, found in enumerate(table, start=1):
+        if missing := [name for name in columns if not found.get(name)]:
+            raise ValueError(f"{path}: row {number} has no {missing[0]}; fill it in or remove the row")
+    return table

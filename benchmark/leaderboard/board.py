@@ -94,15 +94,20 @@ def read_published(folder: Path) -> Published:
     marker = folder / MARKER
     if not marker.is_file():
         raise UserError(f"{folder} holds no results; make some with `python -m benchmark run`")
-    protocol = json.loads(marker.read_text(encoding="utf-8"))["protocol"]
+    try:
+        protocol = json.loads(marker.read_text(encoding="utf-8"))["protocol"]
+    except (ValueError, KeyError, TypeError):
+        raise UserError(f"{marker} is damaged; run `python -m benchmark run` again") from None
     records, problems = {}, []
-    for path in sorted((folder / "records").glob("*.json")):
+    for path in sorted((folder / "records").glob("[!.]*.json")):
         try:
             record = load_record(path)
         except ValueError:
             problems.append(f"{path.name}: no record of this schema")
             continue
-        if record.protocol == protocol:
+        if not all(_beside(path, what).is_file() for what in ("scores", "predictions")):
+            problems.append(f"{path.name}: its scores or predictions are missing")
+        elif record.protocol == protocol:
             records[path] = record
         else:
             problems.append(f"{path.name}: made under another protocol; run it again")
@@ -193,7 +198,7 @@ def _yardsticks(
     path = folder / "yardsticks.parquet"
     if not path.is_file():
         return []
-    frame = _of_method(pd.read_parquet(path), method)
+    frame = _of_method(pd.read_parquet(path, filters=[("protocol", "==", record.protocol)]), method)
     rows = []
     for name in dict.fromkeys(frame["yardstick"]):
         scores = frame[frame["yardstick"] == name]

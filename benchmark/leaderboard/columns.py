@@ -135,7 +135,7 @@ COLUMNS = (
         title="faithfulness",
         higher_is_better=True,
         headline=True,
-        definition="Insertion minus deletion: area between the two curves of the explained class's probability.",
+        definition="Insertion minus deletion: area between the two curves of the class's probability; chance order: 0.",
         of=_scores("insertion-deletion", "map"),
     ),
     Column(
@@ -175,7 +175,7 @@ COLUMNS = (
         title="specificity",
         higher_is_better=True,
         headline=False,
-        definition="Of two classes: of the rarer one; of more: mean over classes, each against the rest.",
+        definition="Of two classes: share of the commoner one diagnosed rightly; of more: mean, each against the rest.",
         of=_diagnosis(lambda truth, predicted: (~truth & ~predicted, ~truth), positive_only=True),
     ),
     Column(
@@ -183,7 +183,7 @@ COLUMNS = (
         title="accuracy under attack",
         higher_is_better=True,
         headline=False,
-        definition="Share of images that are diagnosed rightly even after the attack named below the table.",
+        definition="Plain accuracy on the attacked images, after the attack named below the table.",
         of=_withstood,
     ),
     Column(

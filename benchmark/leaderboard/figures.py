@@ -39,6 +39,9 @@ def _panel(
     axis: Axes, board: Board, column: Column, order: list[str], colours: dict[str, tuple[float, float, float]]
 ) -> None:
     rows = [row for row in board.models if column.name in row.estimates]
+    if not rows:
+        axis.set_axis_off()  # a data set without masks has no F1
+        return
     frame = pd.DataFrame(
         {
             "place": [order.index(row.name) for row in rows],
@@ -46,7 +49,8 @@ def _panel(
             "regime": [row.regime for row in rows],
         }
     )
-    for place, group in enumerate(frame.groupby("place")["value"].agg(list)):
+    for place in sorted(set(frame["place"])):
+        group = frame.loc[frame["place"] == place, "value"].to_list()
         axis.plot(group, [place] * len(group), color="0.7", linewidth=1, zorder=1)
     for row in rows:
         known = row.estimates[column.name]

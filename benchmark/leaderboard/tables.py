@@ -71,9 +71,10 @@ def _about(board: Board) -> str:
     return (
         f"{len(board.models)} models, {images['test']} test images, {images['train']} for training, of "
         f"{images['available']} in the data set; classes: {', '.join(record.classes)}.{positive} Each cell: mean "
-        "[95 % interval of a bootstrap over groups of images and seeds]. Rank: by F1, with the interval of the rank "
-        "over the same bootstrap; rows whose ranks overlap are not told apart. Maps explain the predicted class, on "
-        "all test images."
+        "[95 % interval of a bootstrap over groups of images and seeds]. Rank: by the F1 of the maps, with its "
+        "interval over the same bootstrap; rows whose ranks overlap are not told apart. Maps explain the predicted "
+        "class, on all test images; where n is smaller, on a random part of them. † marks models whose balanced "
+        "accuracy does not beat chance with its whole interval: their maps explain guesses."
     )
 
 
@@ -86,24 +87,30 @@ def _attack(board: Board) -> str:
 
 
 def _table(board: Board, columns: list[Column], *, yardsticks: bool = True) -> list[str]:
-    """Rows of a Markdown table; n stands in the first row, and beside a cell where it differs."""
+    """Rows of a Markdown table; n stands in the first row, and beside a cell where it differs.
+
+    Without yardsticks it is a table of the diagnosis, which the rank of the maps has no place in.
+    """
     rows = [row for row in board.rows if row.is_model or yardsticks]
     columns = [column for column in columns if any(column.name in row.estimates for row in rows)]
     usual = {
         c.name: max((r.estimates[c.name].images for r in rows if c.name in r.estimates), default=0) for c in columns
     }
-    lines = [
-        "| rank | model | regime | " + " | ".join(column.heading for column in columns) + " |",
-        "|---|---|---|" + "---|" * len(columns),
-        "| | *images* | | " + " | ".join(f"*n = {usual[column.name]}*" for column in columns) + " |",
+    table = [
+        ["rank", "model", "regime", *(column.heading for column in columns)],
+        ["---"] * (3 + len(columns)),
+        ["", "*images*", "", *(f"*n = {usual[column.name]}*" for column in columns)],
     ]
     for number, row in enumerate(rows, start=1):
         place = f"{number} ({row.rank[0]}-{row.rank[1]})" if row.rank else ""
-        name = row.name if row.is_model else f"*{row.name}*"
-        regime = row.regime if row.is_model else "*yardstick*"
-        cells = [_cell(row.estimates.get(column.name), usual[column.name]) for column in columns]
-        lines.append(f"| {place} | {name} | {regime} | " + " | ".join(cells) + " |")
-    return lines
+        names = [row.name + _dagger(row, board), row.regime] if row.is_model else [f"*{row.name}*", "*yardstick*"]
+        table.append([place, *names, *(_cell(row.estimates.get(c.name), usual[c.name]) for c in columns)])
+    return ["| " + " | ".join(cells if yardsticks else cells[1:]) + " |" for cells in table]
+
+
+def _dagger(row: Row, board: Board) -> str:
+    accuracy = row.estimates["balanced_accuracy"]
+    return "" if accuracy.low > 1 / len(board.record.classes) else " †"
 
 
 def _cell(known: Estimate | None, usual: int) -> str:

@@ -67,6 +67,22 @@ def test_a_pickle_a_page_and_a_truncated_file_are_refused(weights):
             load_weights(network(), path)
 
 
+def test_published_weights_are_taken_and_the_classifier_stays_fresh(tmp_path):
+    entry = entries(Architecture)["mobilenet"]
+    published = entry.build(1000).body.state_dict()
+    path = tmp_path / "mobilenet.safetensors"
+    safetensors.torch.save_file({name: value.contiguous() for name, value in published.items()}, path)
+    model = initial_model(entry, 6, str(path))
+    ours = model.body.state_dict()
+    assert torch.equal(ours["conv_stem.weight"], published["conv_stem.weight"])
+    assert ours["classifier.weight"].shape == (6, published["classifier.weight"].shape[1])
+    assert torch.equal(model.mean, entry.build(6).mean)
+    published.pop("conv_stem.weight")
+    safetensors.torch.save_file({name: value.contiguous() for name, value in published.items()}, path)
+    with pytest.raises(UserError, match=r"lacks the tensor .body\.conv_stem\.weight."):
+        initial_model(entry, 6, str(path))
+
+
 def test_weights_that_nobody_has_say_what_to_do(architecture, tmp_path):
     with pytest.raises(UserError, match="nobody publishes weights of tiny"):
         initial_model(architecture, 3, "pretrained")

@@ -74,6 +74,15 @@ def test_images_labels_and_split(drawn):
     assert data.train.tolist() == [2, 3, 4, 5]
 
 
+def test_a_sample_of_the_test_images_depends_on_their_names_alone(drawn):
+    data = prepare(
+        replace(drawn, cases=tuple(replace(case, split="test") for case in drawn.cases[:4]) + drawn.cases[4:]), SMALL
+    )
+    assert data.sample(None).tolist() == [0, 1, 2, 3]
+    assert len(data.sample(2)) == 2
+    assert set(data.sample(2)) <= set(data.sample(3))
+
+
 def test_the_cache_is_found_again_and_a_changed_file_is_noticed(drawn, own_folders):
     first = prepare(drawn, SMALL)
     assert prepare(drawn, SMALL).key == first.key

@@ -63,6 +63,13 @@ def test_taking_fewer_keeps_the_shares_and_prefers_images_with_masks():
     assert [case.id for case in taken] == sorted(case.id for case in taken)
 
 
+def test_a_rare_class_keeps_enough_to_be_split():
+    rare = [replace(case, id=f"r{case.id}", diagnosis="rare", group=f"r{case.group}") for case in cases(12)]
+    taken = take([*cases(2400), *rare], 240, least=3)
+    assert Counter(case.diagnosis for case in taken)["rare"] == 3
+    assert held_out(taken, 3).any()
+
+
 def test_taking_all_takes_all():
     found = cases(12)
     assert take(found, None) == take(found, 12) == tuple(found)

@@ -33,6 +33,14 @@ def test_a_file_that_is_no_image_is_named(tmp_path, content):
         pictures.read_image(path, 8)
 
 
+def test_a_mask_of_zeros_and_ones_is_refused_rather_than_taken_for_empty(tmp_path):
+    Image.fromarray(np.array([[0, 1]], dtype=np.uint8)).save(tmp_path / "m.png")
+    with pytest.raises(ValueError, match=r"m\.png is a mask with no value above 1; scale it"):
+        pictures.read_mask(tmp_path / "m.png")
+    Image.fromarray(np.zeros((2, 2), dtype=np.uint8)).save(tmp_path / "empty.png")
+    assert not pictures.read_mask(tmp_path / "empty.png").any()
+
+
 def test_a_picture_bomb_is_refused_before_it_unfolds(tmp_path, monkeypatch):
     Image.fromarray(np.zeros((40, 50), dtype=np.uint8)).save(tmp_path / "large.png")
     monkeypatch.setattr(pictures, "MOST_PIXELS", 1999)
@@ -59,6 +67,12 @@ def test_tables_are_read_however_they_were_saved(tmp_path):
     assert read_table(path, ["name"]) == [{"name": "a", "value": "1"}, {"name": "b", "value": "2"}]
     with pytest.raises(ValueError, match="has no column 'size'; it has name, value"):
         read_table(path, ["size"])
+    path.write_text("name,size\na\n", encoding="utf-8")
+    with pytest.raises(ValueError, match="row 1 has no size; fill it in or remove the row"):
+        read_table(path, ["name", "size"])
+    path.write_bytes(b"\n \n")
+    with pytest.raises(ValueError, match="is empty"):
+        read_table(path, ["name"])
     path.write_bytes(b"")
     with pytest.raises(ValueError, match="is empty"):
         read_table(path, ["name"])
