@@ -3,8 +3,9 @@
 import json
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -12,6 +13,8 @@ from rich.table import Table
 from typer.exceptions import TyperException
 
 from benchmark.errors import UserError
+from benchmark.presets import PRESETS, Preset
+from benchmark.registry import known_name
 
 # Before torch is loaded: with its default, a thread that waits for another spins so long that a busy neighbour on
 # one of two cores slows a training step tenfold; this costs 3 % on an idle machine.
@@ -20,7 +23,6 @@ os.environ.setdefault("GOMP_SPINCOUNT", "20000")
 app = typer.Typer(
     help="Loupe: which network explains itself well? A benchmark of saliency maps in medical imaging. "
     "With --debug anywhere, an error shows its traceback.",
-    no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
     add_completion=False,
@@ -87,7 +89,6 @@ def list_entries(
 ) -> None:
     """Show what is registered."""
     from benchmark.catalogue import catalogue  # noqa: PLC0415
-    from benchmark.registry import known_name  # noqa: PLC0415
 
     rows = catalogue(known_name(kind, KINDS, "kind"))
     if as_json:
@@ -142,12 +143,7 @@ def status(*, as_json: Json = False) -> None:
     console.print(f"{runs['folder']}: {runs['cells']} cells done, {runs['failed']} failed, {runs['gigabytes']:.1f} GB")
 
 
-def _preset(name: str, *, images: int | None, epochs: int | None, weights: str | None) -> Any:
-    from dataclasses import replace  # noqa: PLC0415
-
-    from benchmark.presets import PRESETS  # noqa: PLC0415
-    from benchmark.registry import known_name  # noqa: PLC0415
-
+def _preset(name: str, *, images: int | None, epochs: int | None, weights: str | None) -> Preset:
     preset = PRESETS[known_name(name, PRESETS, "preset")]
     if images is not None:
         preset = replace(preset, images=images or None)
@@ -177,7 +173,8 @@ def main() -> None:
     except OSError as error:
         if "--debug" in sys.argv:
             raise
-        sys.stderr.write(f"error: {error.filename or ''}: {error.strerror or error}; free it or choose another place\n")
+        text = f"{error.filename}: {error.strerror}; free it or choose another place" if error.filename else str(error)
+        sys.stderr.write(f"error: {text}\n")
         sys.exit(2)
 
 

@@ -34,6 +34,11 @@ def draw_maps(model: nn.Module, layer: str, images: Tensor, classes: Tensor, met
     return np.asarray(in_batches(draw, len(images)).numpy(), dtype=np.float16)
 
 
+def on_device(images: NDArray[np.uint8], device: torch.device) -> Tensor:
+    """Pixels (N, H, W, 3), uint8, as a tensor (N, 3, H, W) on the device."""
+    return torch.as_tensor(np.ascontiguousarray(images), device=device).permute(0, 3, 1, 2)
+
+
 def predict(model: nn.Module, images: Tensor) -> Tensor:
     """Probabilities (N, C), float32, on the CPU, of a model in evaluation mode for images (N, 3, H, W), uint8."""
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from benchmark.checkpoint import initial_model, load_weights, save_model
 from benchmark.describe import Outcome, describe
 from benchmark.diagnose import diagnose
-from benchmark.explain import draw_maps
+from benchmark.explain import draw_maps, on_device
 from benchmark.job import Job
 from benchmark.registry import digest, entries, select
 from benchmark.saliency import Method
@@ -83,7 +83,7 @@ def _methods(job: Job) -> list[Method]:
 
 def _on_device(job: Job, rows: NDArray[np.intp]) -> tuple[Tensor, Tensor]:
     """Images (N, 3, S, S), uint8, and labels (N,) of some rows."""
-    images = torch.as_tensor(np.ascontiguousarray(job.data.images[rows]), device=job.device).permute(0, 3, 1, 2)
+    images = on_device(job.data.images[rows], job.device)
     return images, torch.tensor(job.data.cases["label"].to_numpy()[rows], device=job.device)
 
 

@@ -1,7 +1,6 @@
 """From a data set to arrays: decoded once, kept in a memory-mapped cache."""
 
 import hashlib
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +30,8 @@ class Prepared:
         key: Stands for every byte of the files, the choice of images and the size.
         synthetic: Whether the images were rendered.
         classes: Diagnoses by label number.
+        available: Number of images in the data set, of which these are a part.
+        left_out: One line for each thing that the reader left out.
         images: Pixels (N, S, S, 3), uint8.
         cases: One row per image: id, label, group, test.
         planes: Reference masks (M, S, S), uint8; 255 is full marks.
@@ -174,7 +175,6 @@ def _write(folder: Path, data: DataSet, cases: tuple[Case, ...], test: NDArray[n
         "test": test,
     }
     pd.DataFrame(table).to_parquet(folder / "cases.parquet")
-    (folder / "classes.json").write_text(json.dumps(data.classes), encoding="utf-8")
 
 
 def _references(case: Case) -> Iterator[tuple[str, str, str, NDArray[np.uint8]]]:

@@ -1,6 +1,5 @@
 """Scoring maps: one row per image, method and metric, and per reference where masks are asked for."""
 
-import hashlib
 from collections.abc import Sequence
 
 import numpy as np
@@ -10,6 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from benchmark.prepare import Prepared
+from benchmark.randomness import generator_of
 from benchmark.training.loop import to_float
 from metrics import Metric
 from metrics.faithfulness import Curves, blurred, perturbation_curves
@@ -84,15 +84,11 @@ def curves_of(
     """
     inputs = to_float(images)
     saliency = torch.as_tensor(maps.astype(np.float32), device=images.device)
-    ties = torch.as_tensor(np.stack([_draw(name, maps.shape[1:]) for name in ids]), device=images.device)
+    draws = [generator_of(name).random(maps.shape[1:], dtype=np.float32) for name in ids]
+    ties = torch.as_tensor(np.stack(draws), device=images.device)
     return perturbation_curves(
         model, inputs, saliency, classes, steps=steps, baseline=blurred(inputs), ties=ties, chunk=FORWARDS
     )
-
-
-def _draw(name: str, shape: tuple[int, ...]) -> NDArray[np.float32]:
-    seed = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8])
-    return np.random.default_rng(seed).random(shape, dtype=np.float32)
 
 
 def _against(

@@ -7,7 +7,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -95,11 +95,9 @@ def remove_leftovers() -> None:
     yesterday = time.time() - DAY
     places = [*runs_folder().glob("*/.*"), *runs_folder().glob("data/*/.*"), *results_folder().glob("*/*/**/.*.*.*")]
     for path in places:
-        if path.stat().st_mtime < yesterday:
-            if path.is_dir():
-                shutil.rmtree(path, ignore_errors=True)
-            else:
-                path.unlink(missing_ok=True)
+        with suppress(FileNotFoundError):  # its owner may finish just now
+            if path.stat().st_mtime < yesterday:
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def write_text(path: Path, text: str) -> None:

@@ -61,6 +61,7 @@ def sweep(jobs: Sequence[Job], console: Console) -> list[Failure]:
             begun = time.perf_counter()
             try:
                 record = load_record(run_cell(job, report) / "record.json")
+                _traceback(job).unlink(missing_ok=True)
             except Exception as error:  # noqa: BLE001 - whatever an entry raises, the other cells go on
                 failures.append(_failure(job, error))
                 console.print(f"[red]failed[/] {job.cell.name}: {failures[-1].reason}")
@@ -86,8 +87,12 @@ def _left(started: float, done: float, total: int) -> str:
     return f"about {seconds / 60:.0f} min left" if seconds > 90 else f"about {seconds:.0f} s left"
 
 
+def _traceback(job: Job) -> Path:
+    return runs_folder() / "failed" / f"{job.key}.txt"
+
+
 def _failure(job: Job, error: Exception) -> Failure:
-    path = runs_folder() / "failed" / f"{job.key}.txt"
+    path = _traceback(job)
     write_text(path, "".join(traceback.format_exception(error)))
     mendable = isinstance(error, UserError)
     reason = str(error) if mendable else f"{type(error).__name__}: {error}".split("\n")[0]

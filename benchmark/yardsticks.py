@@ -1,6 +1,5 @@
 """Rows that no model made: what a trivial map, an untrained network and a dermatologist would score."""
 
-import hashlib
 from collections.abc import Sequence
 
 import numpy as np
@@ -11,8 +10,9 @@ from skimage.color import rgb2gray
 from skimage.filters import sobel
 
 from architectures import Architecture
-from benchmark.explain import draw_maps, predict
+from benchmark.explain import draw_maps, on_device, predict
 from benchmark.prepare import Prepared
+from benchmark.randomness import generator_of
 from benchmark.registry import digest, entries
 from benchmark.saliency import Method
 from benchmark.score import score_maps, score_planes
@@ -58,9 +58,10 @@ def _trivial(data: Prepared) -> dict[str, NDArray[np.float16]]:
     axis = (np.arange(side) - (side - 1) / 2) / side
     squares = axis[:, None] ** 2 + axis[None, :] ** 2
     gaussian = np.exp(-squares / (2 * GAUSSIAN_WIDTH**2))
+    names = data.cases["id"].to_numpy()[data.test]
     edges = np.stack([sobel(rgb2gray(image)) for image in images])
     edges /= np.maximum(edges.max(axis=(1, 2), keepdims=True), np.finfo(np.float32).tiny)
-    noise = np.stack([_noise(name, side) for name in data.cases["id"].to_numpy()[data.test]])
+    noise = np.stack([generator_of(f"noise of {name}").random((side, side)) for name in names])
     maps = {
         f"centred Gaussian, {GAUSSIAN_WIDTH} of the side": np.broadcast_to(gaussian, (number, side, side)),
         "constant 0.5": np.full((number, side, side), 0.5),
@@ -68,11 +69,6 @@ def _trivial(data: Prepared) -> dict[str, NDArray[np.float16]]:
         "edges of the image": edges,
     }
     return {name: values.astype(np.float16) for name, values in maps.items()}
-
-
-def _noise(name: str, side: int) -> NDArray[np.float64]:
-    seed = int.from_bytes(hashlib.sha256(f"noise of {name}".encode()).digest()[:8])
-    return np.random.default_rng(seed).random((side, side))
 
 
 def _untrained(
@@ -83,7 +79,7 @@ def _untrained(
     device: torch.device,
 ) -> pd.DataFrame:
     """Mean score, image by image, over the architectures with random weights."""
-    images = torch.as_tensor(np.ascontiguousarray(data.images[data.test]), device=device).permute(0, 3, 1, 2)
+    images = on_device(data.images[data.test], device)
     parts = []
     for architecture in architectures:
         torch.manual_seed(0)
