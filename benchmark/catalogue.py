@@ -12,14 +12,14 @@ from benchmark.presets import PRESETS
 from benchmark.registry import entries
 from benchmark.saliency import Method
 from benchmark.training.regimes import Regime
-from datasets import Layout
+from datasets import Layout, Merge
 from metrics import Metric
 
 Row = dict[str, Any]
 
 
 def catalogue(kind: str) -> list[Row]:
-    """Rows with at least name and source for architectures, regimes, methods, metrics, datasets or presets."""
+    """Rows with at least name and source for architectures, regimes, methods, metrics, datasets, merges or presets."""
     return _CATALOGUES[kind]()
 
 
@@ -68,7 +68,11 @@ def _metrics() -> list[Row]:
 
 
 def _datasets() -> list[Row]:
-    return [{"name": entry.name, "source": entry.source} for entry in entries(Layout).values()]
+    return [{"name": entry.name, "source": entry.source, "obtain": entry.obtain} for entry in entries(Layout).values()]
+
+
+def _merges() -> list[Row]:
+    return [{"name": entry.name, "formula": entry.formula, "source": entry.source} for entry in entries(Merge).values()]
 
 
 def _presets() -> list[Row]:
@@ -84,5 +88,6 @@ _CATALOGUES: dict[str, Callable[[], list[Row]]] = {
     "methods": _methods,
     "metrics": _metrics,
     "datasets": _datasets,
+    "merges": _merges,
     "presets": _presets,
 }

@@ -50,7 +50,7 @@ def describe(job: Job, outcome: Outcome) -> Record:
         seed=cell.seed,
         classes=data.classes,
         images=_images(job),
-        settings={"training": asdict(job.settings) | {"weights": job.weights}, "preset": asdict(job.preset)},
+        settings=_settings(job),
         metrics={metric.name: _definition(metric) for metric in entries(Metric).values()},
         methods=job.preset.methods,
         checkpoint_sha256=outcome.checkpoint,
@@ -62,12 +62,22 @@ def describe(job: Job, outcome: Outcome) -> Record:
     )
 
 
+def _settings(job: Job) -> dict[str, Any]:
+    training = asdict(job.settings) | {"weights": job.start.model_key if job.start else job.weights}
+    if job.start is not None:
+        begun = job.start
+        training["start"] = {"data": begun.data.name, "regime": begun.cell.regime.name, "train": len(begun.data.train)}
+    return {"training": training, "preset": asdict(job.preset)}
+
+
 def _images(job: Job) -> dict[str, int]:
     test = len(job.data.test)
     return {
         "available": job.data.available,
         "train": len(job.data.train),
+        "validation": len(job.data.rows("validation")),
         "test": test,
+        "left_out": len(job.data.left_out),
         "perturbed": min(job.preset.perturbed or test, test),
         "attacked": min(job.preset.attacked or test, test),
     }

@@ -6,9 +6,9 @@ from pathlib import Path
 import torch
 
 from benchmark.checkpoint import weights_file
+from benchmark.data.prepare import Prepared
 from benchmark.device import bfloat16_pays
 from benchmark.plan import Cell
-from benchmark.prepare import Prepared
 from benchmark.presets import ENGINE_VERSION, Preset
 from benchmark.registry import digest, entries, select
 from benchmark.saliency import Method
@@ -19,12 +19,22 @@ from metrics import Metric
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Job:
-    """A cell with all that decides its outcome."""
+    """A cell with all that decides its outcome.
+
+    Attributes:
+        cell: Architecture, regime and seed.
+        data: What to train on and to score on.
+        preset: How.
+        device: Where.
+        start: The job whose model the training begins with, such as that of the pre-training; None begins with the
+            preset's weights.
+    """
 
     cell: Cell
     data: Prepared
     preset: Preset
     device: torch.device
+    start: "Job | None" = None
 
     @property
     def settings(self) -> Settings:
@@ -46,8 +56,8 @@ class Job:
     def model_key(self) -> str:
         """Stands for everything that decides the weights."""
         architecture, regime = self.cell.architecture, self.cell.regime
-        weights = self.weights
-        if weights not in {"random", "pretrained"}:
+        weights = self.start.model_key if self.start else self.weights
+        if not self.start and weights not in {"random", "pretrained"}:
             weights = file_digest(weights_file(architecture, weights))
         names = [architecture.name, digest(architecture), regime.name, digest(regime), self.cell.seed]
         return content_key(
@@ -63,6 +73,8 @@ class Job:
         methods = [digest(method) for method in select(Method, preset.methods)]
         scores = [digest(metric) for metric in entries(Metric).values()]
         training = [preset.weights, preset.epochs, preset.batch, self.device.type]
+        if self.start is not None:
+            training.append(self.start.data.key)
         return content_key(ENGINE_VERSION, self.data.key, training, sizes, attack, preset.methods, methods, scores)
 
     @property

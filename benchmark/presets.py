@@ -19,6 +19,8 @@ class Preset:
         side: Side in pixels of images, maps and masks.
         images: Most images taken from the data set, stratified by class; None takes all.
         folds: One part in so many is held out for testing where the data set has no split of its own.
+        validation: One part in so many of the rest is held out for validation; 0 for none.
+        merge: How the masks of several raters become one reference.
         regimes: Names of the regimes.
         seeds: Training seeds.
         methods: Names of the saliency methods; the first one makes the main table.
@@ -37,6 +39,8 @@ class Preset:
     side: int
     images: int | None
     folds: int = 3
+    validation: int = 0
+    merge: str = "additive_max"
     regimes: tuple[str, ...]
     seeds: tuple[int, ...]
     methods: tuple[str, ...] = ("grad-cam", "gradient")

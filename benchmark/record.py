@@ -38,7 +38,7 @@ class Record(BaseModel):
     adversarial: bool
     seed: int
     classes: tuple[str, ...]
-    images: dict[str, int] = Field(description="available, train, test, perturbed, attacked")
+    images: dict[str, int] = Field(description="available, train, validation, test, left_out, perturbed, attacked")
     settings: dict[str, Any]
     metrics: dict[str, MetricDefinition]
     methods: tuple[str, ...]

@@ -3,7 +3,7 @@
 import json
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,9 @@ import torch
 from rich.console import Console
 
 from architectures import Architecture
+from benchmark.data.classes import with_classes_of
+from benchmark.data.opening import Source, open_data, usable
+from benchmark.data.prepare import Prepared, leaks, prepare
 from benchmark.device import use_exact_arithmetic
 from benchmark.job import Job
 from benchmark.leaderboard.board import MARKER, read_published
@@ -19,13 +22,14 @@ from benchmark.leaderboard.figures import contact_sheet, map_sheet
 from benchmark.leaderboard.publish import DATA_FIGURE, SHEETS, rebuild
 from benchmark.pipeline import maps_of
 from benchmark.plan import Cell
-from benchmark.prepare import Prepared, open_data, prepare
 from benchmark.presets import Preset
+from benchmark.progress import progress
 from benchmark.registry import entries, select
 from benchmark.saliency import Method
 from benchmark.store import new_file, remove_leftovers, results_folder, write_text
 from benchmark.sweep import Failure, sweep
-from benchmark.yardsticks import yardsticks
+from benchmark.training.regimes import Regime
+from benchmark.yardsticks.tables import yardsticks
 
 SHEET_ROWS = 4
 EXAMPLES = 24
@@ -34,26 +38,56 @@ FILES = {"record.json": "json", "scores.parquet": "scores.parquet", "predictions
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Request:
-    """What was asked for."""
+    """What was asked for.
+
+    Attributes:
+        preset: How to do it.
+        source: The data.
+        cells: What to train.
+        device: Where.
+        manifest: A split of another run to be used again; None makes one.
+        pretraining: Data to train on first; None begins with the preset's weights.
+        class_map: Table that matches the classes of the two data sets where their names differ.
+    """
 
     preset: Preset
-    data: Path | None
-    layout: str | None
+    source: Source
     cells: Sequence[Cell]
     device: torch.device
+    manifest: Path | None = None
+    pretraining: Source | None = None
+    class_map: Path | None = None
 
 
 def make_jobs(request: Request, console: Console) -> list[Job]:
     """The cells with their data, decoded."""
     use_exact_arithmetic()
     remove_leftovers()
-    with console.status("reading the data"):
-        prepared = prepare(open_data(request.data, request.layout), request.preset)
+    with progress(console, "reading the data") as report:
+        prepared = prepare(open_data(request.source), request.preset, manifest=request.manifest, report=report)
     for line in prepared.left_out[:5]:
         console.print(f"left out: {line}", highlight=False)
     if len(prepared.left_out) > 5:
-        console.print(f"left out: {len(prepared.left_out) - 5} more", highlight=False)
-    return [Job(cell=cell, data=prepared, preset=request.preset, device=request.device) for cell in request.cells]
+        console.print(f"left out: {len(prepared.left_out) - 5} more; `data check` lists them", highlight=False)
+    first = _first_stage(request, prepared, console)
+    jobs = []
+    for cell in request.cells:
+        job = Job(cell=cell, data=prepared, preset=request.preset, device=request.device)
+        jobs.append(job if first is None else replace(job, start=replace(job, cell=_standard(cell), data=first)))
+    return jobs
+
+
+def _first_stage(request: Request, data: Prepared, console: Console) -> Prepared | None:
+    """The data to pre-train on, all of it, under the class names of the data."""
+    if request.pretraining is None:
+        return None
+    found = with_classes_of(usable(open_data(request.pretraining)), data.classes, request.class_map)
+    with progress(console, "reading the data to pre-train on") as report:
+        return prepare(found, replace(request.preset, folds=0), classes=data.classes, report=report)
+
+
+def _standard(cell: Cell) -> Cell:
+    return replace(cell, regime=select(Regime, ["standard"])[0])
 
 
 def results_of(job: Job) -> Path:
@@ -65,7 +99,7 @@ def up_to_date(jobs: Sequence[Job]) -> bool:
     """Whether every job is done and stands in the tables."""
     folder = results_of(jobs[0])
     tables = [folder / name for name in ("leaderboard.md", "leaderboard.csv", DATA_FIGURE)]
-    names = [*tables, *(_record_file(folder, job) for job in jobs)]
+    names = [*tables, folder / "split.csv", *(_record_file(folder, job) for job in jobs)]
     if not all(job.done for job in jobs) or not all(path.is_file() for path in names):
         return False
     told = _marker(folder)
@@ -78,6 +112,14 @@ def carry_out(jobs: Sequence[Job], console: Console) -> tuple[Path, list[Failure
     Returns:
         The results folder and the cells that failed.
     """
+    with console.status("looking for near-duplicates"):
+        pairs = leaks(jobs[0].data, jobs[0].start.data if jobs[0].start else None)
+    if pairs:
+        console.print(
+            f"[yellow]{len(pairs)} test images look like images that are learnt from[/], such as "
+            f"{pairs[0][1]} like {pairs[0][0]}; scores may flatter",
+            highlight=False,
+        )
     failures = sweep(jobs, console)
     done = [job for job in jobs if job.done]
     folder = results_of(jobs[0])
@@ -89,6 +131,7 @@ def carry_out(jobs: Sequence[Job], console: Console) -> tuple[Path, list[Failure
             for file in SHEETS:
                 (folder / file).unlink(missing_ok=True)
         _mark(folder, done[0].protocol)
+        write_text(folder / "split.csv", done[0].data.manifest.read_text(encoding="utf-8"))
         for job in done:
             _publish(job, folder)
         _publish_yardsticks(done[0], folder)

@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from benchmark.prepare import Prepared
+from benchmark.data.prepare import Prepared
 from benchmark.randomness import generator_of
 from benchmark.training.loop import to_float
 from metrics import Metric
@@ -19,7 +19,7 @@ CHUNK = 256
 FORWARDS = 64
 MASK_LEVELS = {"union": "image", "shortcut": "shortcut"}
 """Which references serve as hard masks, and the level their scores are listed under."""
-REFERENCE_LEVELS = {"image": "image", "characteristic": "characteristic"}
+REFERENCE_LEVELS = {"image": "image", "characteristic": "characteristic", "rater": "rater"}
 """Which references serve as soft masks, and the level their scores are listed under."""
 
 
@@ -42,7 +42,7 @@ def score_maps(
 
     Returns:
         Columns image, metric, level, rater, characteristic, value. The level `map` needs no mask; `shortcut` is
-        the planted mark, everything else as in :class:`benchmark.prepare.Prepared`.
+        the planted mark, everything else as in :class:`benchmark.data.references.Reference`.
     """
     ids = data.cases["id"].to_numpy()[data.test]
     parts = []

@@ -1,13 +1,16 @@
 """DermXDB: six skin diagnoses with characteristics, drawn by several dermatologists."""
 
+import re
 from collections import defaultdict
 from pathlib import Path
 
-from datasets import Case, DataSet, Layout, Mask
-from datasets.pictures import by_stem
+from datasets import DataSet, Layout, Mask, Split
+from datasets.survey import Survey
 from datasets.table import read_table
 
-REMEDY = "put the images, named like the masks, into it (they are on request from SD-260 and DermNetNZ)"
+COLUMNS = ("current_filename", "diagnosis")
+SECOND = re.compile(r"(labeller\d)2")
+"""In v2, labeller12 is labeller1 at a second reading."""
 
 
 def has_layout(folder: Path) -> bool:
@@ -21,62 +24,62 @@ def recognise(folder: Path) -> bool:
 
 
 def read(folder: Path) -> DataSet:
-    """Reads DermXDB v1, with the images in `images/` beside the masks.
+    """Reads v1 and v2. Images are those in `images/`; without them the masks alone can be measured.
 
-    Images are matched to `metadata.csv` by stem. Raters' names and stems part at the first underscore.
-    Where `folds/` holds a first fold, as in v2, it is the official split and names the patients.
+    Images are matched to `metadata.csv` by stem, raters' names and stems part at the first underscore. Where `folds/`
+    holds a first fold, as in v2, it is the official split and names the patients.
 
     Raises:
-        ValueError: There are no images, or a mask is listed that has no image or no file.
+        ValueError: A table is missing or cannot be read.
     """
-    pictures = by_stem(folder / "images") if (folder / "images").is_dir() else {}
-    if not pictures:
-        raise ValueError(f"{folder / 'images'} holds no images; {REMEDY}")
-    known = {Path(row["current_filename"]).stem: row for row in _metadata(folder)}
-    masks = _masks(folder)
-    for stem in masks:
-        if stem in known and stem not in pictures:
-            raise ValueError(f"{masks[stem][0].path} is a mask without an image; add {stem} to {folder / 'images'}")
+    survey = Survey(folder)
+    table = folder / "metadata.csv"
+    rows = [(Path(row["current_filename"]).stem, row["diagnosis"]) for row in read_table(table, COLUMNS)]
+    listed = dict(rows)
+    images, masks = survey.pictures("images"), _masks(survey)
+    survey.left_out += [f"{images[stem]}: no row in metadata.csv" for stem in images if stem not in listed]
+    survey.left_out += [f"{stem}: masks without a row in metadata.csv" for stem in masks if stem not in listed]
+    pictures: dict[str, Path | None] = dict.fromkeys(listed)
+    if images:
+        pictures = {stem: path for stem, path in images.items() if stem in listed}
     folds = _first_fold(folder)
-    cases = []
-    for stem, row in sorted(known.items()):
-        if stem in pictures:
-            split, patient = folds.get(stem, (None, stem))
-            case = Case(
-                id=stem,
-                image=pictures[stem],
-                diagnosis=row["diagnosis"],
-                group=patient,
-                masks=tuple(masks.get(stem, ())),
-                split=split,
-            )
-            cases.append(case)
-    left_out = [f"{pictures[stem]}: no row in metadata.csv" for stem in pictures if stem not in known]
-    left_out += [f"{stem}: masks without a row in metadata.csv" for stem in masks if stem not in known]
-    return DataSet(name=folder.name, layout="dermxdb", root=folder, cases=tuple(cases), left_out=tuple(left_out))
+    return survey.data_set(
+        "dermxdb",
+        pictures,
+        survey.labels(rows, table),
+        masks=[{stem: drawn for stem, drawn in masks.items() if stem in listed}],
+        groups={stem: patient for stem, (_, patient) in folds.items()},
+        split=lambda stem: folds[stem][0] if stem in folds else None,
+    )
 
 
-def _metadata(folder: Path) -> list[dict[str, str]]:
-    return read_table(folder / "metadata.csv", ["current_filename", "diagnosis"])
-
-
-def _masks(folder: Path) -> dict[str, list[Mask]]:
+def _masks(survey: Survey) -> dict[str, list[Mask]]:
     """Masks by stem of their image."""
-    found: dict[str, list[Mask]] = defaultdict(list)
-    table = folder / "masks" / "instance_mask_annotations.csv"
+    found: dict[str, dict[Path, Mask]] = defaultdict(dict)
+    files = survey.pictures("masks/masks")
+    table = survey.folder / "masks" / "instance_mask_annotations.csv"
     for row in read_table(table, ["image_id", "mask_id", "class_name"]):
         rater, _, stem = row["image_id"].partition("_")
-        path = folder / "masks" / "masks" / f"{row['mask_id']}.png"
-        if Path(row["mask_id"]).name != row["mask_id"] or not path.is_file():
-            raise ValueError(f"{table} lists {row['mask_id']!r}, which is no file in masks/masks; restore it")
-        found[stem].append(Mask(path=path, rater=rater, characteristic=row["class_name"]))
-    return found
+        # Most files of v2 are named by the characteristic and hold all its instances, whatever the table says.
+        path = files.get(row["mask_id"]) or files.get(f"{row['image_id']}_{row['class_name']}")
+        if path is None:
+            survey.left_out.append(f"{row['mask_id']}: listed in {table.name}, but masks/masks has no such file")
+            continue
+        again = SECOND.fullmatch(rater)
+        found[stem][path] = Mask(
+            path=path,
+            rater=again[1] if again else rater,
+            characteristic=row["class_name"],
+            reading=2 if again else 1,
+        )
+    return {stem: list(masks.values()) for stem, masks in found.items()}
 
 
-def _first_fold(folder: Path) -> dict[str, tuple[str | None, str]]:
+def _first_fold(folder: Path) -> dict[str, tuple[Split, str]]:
     """Split and patient by stem."""
-    found: dict[str, tuple[str | None, str]] = {}
-    for split in ("train", "test"):
+    found: dict[str, tuple[Split, str]] = {}
+    splits: tuple[Split, ...] = ("train", "test")
+    for split in splits:
         table = folder / "folds" / f"metadata_fold_0_{split}.csv"
         if table.is_file():
             for row in read_table(table, ["current_filename", "patient_id"]):
@@ -89,4 +92,6 @@ DERMXDB = Layout(
     recognise=recognise,
     read=read,
     source="Jalaboi et al., DermX: an end-to-end framework for explainable automated dermatological diagnosis, 2023",
+    obtain="masks: the authors' repository ralucaj/dermx, CC0; images: on request from SD-260 and DermNetNZ, put into "
+    "images/ or named with --images",
 )

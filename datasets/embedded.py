@@ -3,7 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
-from datasets import DataSet, Layout, dermxdb
+from datasets import DataSet, Layout, Mask, dermxdb
 
 NOTE = "SYNTHETIC.txt"
 SHORTCUTS = "shortcut"
@@ -21,7 +21,7 @@ def read(folder: Path) -> DataSet:
         ValueError: As the reader of DermXDB.
     """
     data = dermxdb.read(folder)
-    marks = {path.stem: path for path in (folder / SHORTCUTS).glob("*.png")}
+    marks = {path.stem: Mask(path=path, rater="dermsynth") for path in (folder / SHORTCUTS).glob("*.png")}
     cases = tuple(replace(case, marked=marks.get(case.id)) for case in data.cases)
     return replace(data, layout="dermsynth", cases=cases, synthetic=True)
 
@@ -31,4 +31,5 @@ DERMSYNTH = Layout(
     recognise=recognise,
     read=read,
     source="Rendered by datasets/dermsynth, in the layout of DermXDB v1; synthetic",
+    obtain="nothing to ask for: `python -m benchmark run` renders it on first use",
 )

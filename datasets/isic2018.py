@@ -1,54 +1,49 @@
-"""ISIC 2018: dermoscopic images with a lesion mask each."""
+"""ISIC 2018: dermoscopic images with lesion outlines and attributes (tasks 1 and 2), or with diagnoses (task 3)."""
 
 from pathlib import Path
 
-from datasets import Case, DataSet, Layout, Mask
-from datasets.pictures import by_stem
-from datasets.table import read_table
+from datasets import DataSet, Layout
+from datasets.survey import Survey, split_of_folder
+from datasets.table import read_one_hot, read_table
 
-INPUT = "ISIC2018_Task1-2_*_Input"
-TRUTH = "ISIC2018_Task1_*_GroundTruth"
-SUFFIX = "_segmentation"
+ATTRIBUTES = ("globules", "milia_like_cyst", "negative_network", "pigment_network", "streaks")
+DIAGNOSES = ("AKIEC", "BCC", "BKL", "DF", "MEL", "NV", "VASC")
+IMAGES = "ISIC2018_Task*_Input"
 
 
 def recognise(folder: Path) -> bool:
-    """Whether the folder holds the images of task 1."""
-    return any(folder.glob(INPUT))
+    """Whether the folder holds images of one of the tasks."""
+    return any(folder.glob(IMAGES))
 
 
 def read(folder: Path) -> DataSet:
-    """Reads task 1 with a table `diagnosis.csv` (columns image and diagnosis) beside the folders.
+    """Reads tasks 1 and 2, task 3, or both.
 
-    The challenge publishes no diagnosis with these images: the table comes from the archive or the user.
+    The challenge gives no diagnosis of the images of tasks 1 and 2: a table `diagnosis.csv` (columns image and
+    diagnosis, optionally group) beside the folders, from the archive or the user, does. It overrules task 3.
 
     Raises:
-        ValueError: There are no images, or a mask has no image.
+        ValueError: There are no images, or a table cannot be read.
     """
-    pictures = {stem: path for found in sorted(folder.glob(INPUT)) for stem, path in by_stem(found).items()}
-    if not pictures:
-        raise ValueError(f"{folder}/{INPUT} holds no images; unpack the archive of the challenge there")
-    masks = {}
-    for found in sorted(folder.glob(TRUTH)):
-        for stem, path in by_stem(found).items():
-            image = stem[: -len(SUFFIX)] if stem.lower().endswith(SUFFIX) else stem
-            if image not in pictures:
-                raise ValueError(f"{path} is a mask without an image; add {image}.jpg to the images or remove it")
-            masks[image] = Mask(path=path, rater="isic", characteristic="lesion")
-    rows = read_table(folder / "diagnosis.csv", ["image", "diagnosis"])
-    diagnosis = {row["image"]: row["diagnosis"] for row in rows}
-    cases = [
-        Case(
-            id=stem,
-            image=path,
-            diagnosis=diagnosis[stem],
-            group=stem,
-            masks=(masks[stem],) if stem in masks else (),
-        )
-        for stem, path in sorted(pictures.items())
-        if stem in diagnosis
+    survey = Survey(folder)
+    pictures = survey.pictures(IMAGES)
+    labels: dict[str, str] = {}
+    groups: dict[str, str] = {}
+    for table in survey.files("ISIC2018_Task3_*_GroundTruth.csv", "*/ISIC2018_Task3_*_GroundTruth.csv"):
+        labels |= survey.labels(read_one_hot(table, "image", DIAGNOSES), table, known=DIAGNOSES)
+    for table in survey.files("ISIC2018_Task3_*_LesionGroupings.csv", "*/ISIC2018_Task3_*_LesionGroupings.csv"):
+        groups |= {row["image"]: row["lesion_id"] for row in read_table(table, ["image", "lesion_id"])}
+    own = folder / "diagnosis.csv"
+    if own.is_file():
+        rows = read_table(own, ["image", "diagnosis"])
+        labels |= survey.labels(((row["image"], row["diagnosis"]) for row in rows), own)
+        groups |= {row["image"]: row["group"] for row in rows if row.get("group")}
+    attributes = [
+        survey.masks("ISIC2018_Task2_*_GroundTruth*", f"_attribute_{name}", characteristic=name) for name in ATTRIBUTES
     ]
-    left_out = tuple(f"{path}: no row in diagnosis.csv" for stem, path in pictures.items() if stem not in diagnosis)
-    return DataSet(name=folder.name, layout="isic2018", root=folder, cases=tuple(cases), left_out=left_out)
+    masks = [survey.masks("ISIC2018_Task1_*_GroundTruth", "_segmentation"), *attributes]
+    splits = {stem: split_of_folder(path) for stem, path in pictures.items()}
+    return survey.data_set("isic2018", pictures, labels, masks=masks, groups=groups, split=splits.get)
 
 
 ISIC2018 = Layout(
@@ -56,4 +51,5 @@ ISIC2018 = Layout(
     recognise=recognise,
     read=read,
     source="Codella et al., Skin lesion analysis toward melanoma detection 2018, arXiv 1902.03368",
+    obtain="the ISIC challenge's page for 2018; tasks 1-2 CC0, task 3 CC BY-NC 4.0; the folder with the unpacked parts",
 )

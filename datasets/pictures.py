@@ -1,40 +1,35 @@
-"""Finding and decoding image and mask files."""
+"""Decoding images and masks."""
 
 import warnings
+from functools import lru_cache
 from pathlib import Path
 
+import h5py
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
+from datasets import BadFileError, Case, Mask
+
 SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff"})
 MOST_PIXELS = 100_000_000
 """Larger pictures are refused: a small file can unfold into more memory than there is."""
+BOMBS = (Image.DecompressionBombError, Image.DecompressionBombWarning)
+FAULTS = (UnidentifiedImageError, OSError, SyntaxError, *BOMBS)
+"""What Pillow raises of a file that it cannot read."""
+HDF5_IMAGES = "x"
+
+# Set once and for all, since threads decode: Pillow warns of size, at its own limit, and of palettes with transparency,
+# which we drop.
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+warnings.filterwarnings("ignore", message="Palette images with Transparency", category=UserWarning)
 
 
-def by_stem(folder: Path) -> dict[str, Path]:
-    """The picture files of a folder by stem, sorted by name.
-
-    Superpixel pictures, which ISIC 2017 mixes with its images, are passed over.
-
-    Raises:
-        ValueError: Two pictures have the same stem.
-    """
-    found: dict[str, Path] = {}
-    for path in sorted(folder.iterdir()):
-        if path.suffix.lower() not in SUFFIXES or path.stem.lower().endswith("_superpixels"):
-            continue
-        if path.stem in found:
-            raise ValueError(f"{path} and {found[path.stem].name} have the same name; remove one of them")
-        found[path.stem] = path
-    return found
-
-
-def read_image(path: Path, side: int) -> NDArray[np.uint8]:
-    """One image, resized to a square.
+def read_image(case: Case, side: int) -> NDArray[np.uint8]:
+    """The image of a case, resized to a square.
 
     Args:
-        path: The file.
+        case: A case that has an image.
         side: Side in pixels. The aspect ratio is not kept, as in Jalaboi (2023).
 
     Returns:
@@ -43,51 +38,120 @@ def read_image(path: Path, side: int) -> NDArray[np.uint8]:
     Raises:
         ValueError: The file is no image, is damaged or is too large.
     """
-    picture = _decode(path).convert("RGB").resize((side, side), Image.Resampling.BILINEAR)
+    picture = _image(case)
+    if picture.size != (side, side):
+        picture = picture.resize((side, side), Image.Resampling.BILINEAR)
     return np.asarray(picture, dtype=np.uint8)
 
 
-def read_mask(path: Path) -> NDArray[np.bool_]:
-    """One mask at its own size, (H, W): what is brighter than half is marked.
+def read_mask(mask: Mask, size: tuple[int, int] | None = None) -> NDArray[np.bool_]:
+    """A mask at its own size, (H, W).
 
-    Takes 1-bit, grey, RGB and interpolated masks alike.
+    Takes 1-bit, grey, colour and interpolated masks alike.
 
-    Raises:
-        ValueError: The file is no image, is damaged, is too large or marks nothing for its values are too small.
-    """
-    grey = np.asarray(_decode(path).convert("L"), dtype=np.uint8)
-    if 0 < (brightest := int(grey.max(initial=0))) <= 127:
-        raise ValueError(f"{path} is a mask with no value above {brightest}; scale it, so that marked pixels are 255")
-    return grey > 127
-
-
-def picture_size(path: Path) -> tuple[int, int]:
-    """Width and height from the file's header, without decoding it.
+    Args:
+        mask: What to read.
+        size: Width and height of its image, where known.
 
     Raises:
-        ValueError: The file is no image.
+        ValueError: The file is no image, is damaged, is too large, has another size than its image, or marks nothing
+            for its values are too small.
     """
+    if mask.box is not None:
+        return _rectangle(mask.box, size)
+    picture = _decode(mask.path, "L" if mask.marks is None else None)
+    if size is not None and picture.size != size:
+        sizes = f"{picture.width} x {picture.height}, its image {size[0]} x {size[1]}"
+        raise BadFileError(mask.path, f"is {sizes}", "a mask must fit its image: mend or remove it")
+    values = np.asarray(picture)
+    if mask.marks is not None:
+        if values.ndim == 3:
+            values = values[..., :3].astype(np.int64) @ np.array([1, 1 << 8, 1 << 16])
+        return np.isin(values, list(mask.marks))
+    if 0 < (brightest := int(values.max(initial=0))) <= 127:
+        what = f"is a mask with no value above {brightest}"
+        raise BadFileError(mask.path, what, "scale it, so that marked pixels are 255")
+    return values > 127
+
+
+def image_size(case: Case) -> tuple[int, int]:
+    """Width and height of the image of a case, from the file's header, without decoding it.
+
+    Raises:
+        ValueError: The file is no image or is too large.
+    """
+    if case.image is None:
+        raise ValueError(f"{case.id} has no image; name their folder with --images")
+    if case.frame is not None:
+        height, width = _frames(case.image).shape[1:3]
+        return int(width), int(height)
+    try:
+        with Image.open(case.image) as picture:
+            _refuse_bomb(case.image, picture)
+            return picture.size
+    except FAULTS as error:
+        raise _unreadable(case.image, error) from None
+
+
+def frames_in(path: Path) -> int:
+    """How many images an HDF5 file holds.
+
+    Raises:
+        ValueError: The file is no HDF5 file of RGB images.
+    """
+    return len(_frames(path))
+
+
+def _image(case: Case) -> Image.Image:
+    if case.image is None:
+        raise ValueError(f"{case.id} has no image; name their folder with --images")
+    if case.frame is None:
+        return _decode(case.image, "RGB")
+    return Image.fromarray(_frames(case.image)[case.frame])
+
+
+def _decode(path: Path, mode: str | None) -> Image.Image:
+    """A picture, converted to a mode; None leaves its values as they are."""
     try:
         with Image.open(path) as picture:
-            return picture.size
-    except (UnidentifiedImageError, OSError) as error:
+            _refuse_bomb(path, picture)
+            if picture.mode.startswith(("I", "F")):
+                raise BadFileError(path, f"has pixels of {picture.mode}", "save it with 8 bits a channel")
+            picture.load()
+            # A copy only where the pixels have to change: conversion to its own mode would be one more.
+            return picture if mode in {None, picture.mode} else picture.convert(mode)
+    except FAULTS as error:
         raise _unreadable(path, error) from None
 
 
-def _decode(path: Path) -> Image.Image:
+def _refuse_bomb(path: Path, picture: Image.Image) -> None:
+    if picture.width * picture.height > MOST_PIXELS:
+        raise BadFileError(path, f"has {picture.width} x {picture.height} pixels", "make it smaller")
+
+
+def _rectangle(box: tuple[int, int, int, int], size: tuple[int, int] | None) -> NDArray[np.bool_]:
+    left, top, right, bottom = box
+    width, height = size or (right, bottom)
+    drawn = np.zeros((height, width), dtype=np.bool_)
+    drawn[top:bottom, left:right] = True
+    return drawn
+
+
+@lru_cache(maxsize=8)
+def _frames(path: Path) -> h5py.Dataset:
+    """The images of an HDF5 file, which stays open: opening it anew for every image costs more than reading."""
     try:
-        with warnings.catch_warnings():
-            # Pillow warns at half of its own limit; ours is checked below, for any size.
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(path) as picture:
-                if picture.width * picture.height > MOST_PIXELS:
-                    raise ValueError(f"{path} has {picture.width} x {picture.height} pixels; make it smaller")
-                picture.load()
-                return picture.copy()
-    except (UnidentifiedImageError, OSError, SyntaxError, Image.DecompressionBombError) as error:
-        raise _unreadable(path, error) from None
+        found = h5py.File(path, "r")[HDF5_IMAGES]
+    except (OSError, KeyError) as error:
+        what = f"cannot be read as HDF5 with images in {HDF5_IMAGES!r} ({error})"
+        raise BadFileError(path, what, "fetch it again") from None
+    if not isinstance(found, h5py.Dataset) or found.ndim != 4 or found.shape[-1] != 3 or found.dtype != np.uint8:
+        raise BadFileError(path, f"holds in {HDF5_IMAGES!r} no RGB images (N, H, W, 3) of 8 bits", "fetch it again")
+    return found
 
 
-def _unreadable(path: Path, error: Exception) -> ValueError:
+def _unreadable(path: Path, error: Exception) -> BadFileError:
+    if isinstance(error, BOMBS):
+        return BadFileError(path, f"has more than {MOST_PIXELS:,} pixels", "make it smaller")
     reason = str(error).split(" '")[0].replace("\n", " ")
-    return ValueError(f"{path} cannot be read as an image ({reason}); replace the file or remove it")
+    return BadFileError(path, f"cannot be read as an image ({reason})", "replace the file or remove it")

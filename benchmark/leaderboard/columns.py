@@ -235,6 +235,14 @@ COLUMNS = (
         of=_scores("fuzzy-sensitivity", "characteristic", macro=True),
     ),
     Column(
+        name="rater_f1",
+        title="F1 per rater",
+        higher_is_better=True,
+        headline=False,
+        definition="Fuzzy F1 against each rater's own masks, mean over raters and images, where several drew.",
+        of=_scores("fuzzy-f1", "rater"),
+    ),
+    Column(
         name="insertion",
         title="insertion",
         higher_is_better=True,

@@ -10,7 +10,9 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 ROOT = Path(__file__).parent.parent.parent
 RUN = ("run", "--architecture", "mobilenet", "--epochs", "1", "--device", "cpu")
@@ -69,7 +71,12 @@ def test_a_run_makes_a_leaderboard_and_a_second_one_does_nothing(tmp_path, isic_
     assert (folder / "leaderboard.csv").read_bytes() == table
 
     record = json.loads((folder / "records" / "mobilenet-standard-0.json").read_text(encoding="utf-8"))
-    assert record["images"] == {"available": 24, "train": 16, "test": 8, "perturbed": 8, "attacked": 8}
+    counts = {"available": 24, "left_out": 0, "train": 16, "validation": 0, "test": 8, "perturbed": 8, "attacked": 8}
+    assert record["images"] == counts
+    split = (folder / "split.csv").read_text(encoding="utf-8").splitlines()
+    assert len(split) == 1 + 2 * 24
+    again = loupe(tmp_path, *RUN, "--data", isic_tree, "--split", folder / "split.csv")
+    assert "Nothing to do: all 2 cells are done" in again.stdout
     assert json.loads(loupe(tmp_path, "status", "--json").stdout)["runs"]["cells"] == 2
 
     (folder / "records" / "damaged.json").write_text("{", encoding="utf-8")
@@ -126,6 +133,8 @@ def test_a_mistake_is_one_line_and_exit_code_2(tmp_path, words, expected):
 def test_bad_folders_are_one_line_and_lose_nothing(tmp_path, isic_tree):
     empty = tmp_path / "empty"
     empty.mkdir()
+    assert "is empty" in refused(loupe(tmp_path, "run", "--data", empty))
+    (empty / "notes.txt").write_text("nothing here", encoding="utf-8")
     assert "has none of the layouts" in refused(loupe(tmp_path, "run", "--data", empty))
 
     images = isic_tree / "ISIC2018_Task1-2_Training_Input"
@@ -153,7 +162,7 @@ def test_lists_are_json_with_what_programs_need(tmp_path):
     assert abs(resnet["parameters"] / 25_636_712 - 1) < 0.01
 
 
-@pytest.mark.parametrize("kind", ["regimes", "methods", "metrics", "datasets", "presets"])
+@pytest.mark.parametrize("kind", ["regimes", "methods", "metrics", "datasets", "merges", "presets"])
 def test_every_kind_can_be_listed(tmp_path, kind):
     rows = json.loads(loupe(tmp_path, "list", kind, "--json").stdout)
     assert rows
@@ -162,6 +171,29 @@ def test_every_kind_can_be_listed(tmp_path, kind):
         assert all(row["source"] for row in rows)
 
 
-@pytest.mark.parametrize("verb", ["run", "list", "leaderboard", "status"])
+@pytest.mark.parametrize(
+    "verb", ["run", "list", "data check", "data synthesize", "yardsticks", "leaderboard", "status"]
+)
 def test_every_verb_has_help_with_an_example(tmp_path, verb):
-    assert "Example: python -m benchmark" in " ".join(loupe(tmp_path, verb, "--help").stdout.split())
+    assert "Example: python -m benchmark" in " ".join(loupe(tmp_path, *verb.split(), "--help").stdout.split())
+
+
+def test_training_begins_on_another_set_with_classes_matched_by_name(tmp_path, isic_tree):
+    clinic = tmp_path / "clinic"
+    rng = np.random.default_rng(0)
+    for number in range(16):
+        # In the order of names the classes are the other way round here.
+        pixels = rng.integers(0, 255, (40, 48, 3), dtype=np.uint8)
+        pixels[..., number % 2] //= 2
+        folder = clinic / "images" / ("z_benign", "Melanoma")[number % 2]
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(folder / f"{number}.png")
+    run = (*RUN, "--regime", "standard", "--data", isic_tree, "--pretrain", clinic)
+    assert "class 'z_benign' of" in refused(loupe(tmp_path, *run))
+    (tmp_path / "map.csv").write_text("from,to\nz_benign,benign\n", encoding="utf-8")
+    done = loupe(tmp_path, *run, "--class-map", tmp_path / "map.csv")
+    assert done.returncode == 0, done.stderr
+    folder = tmp_path / "results" / "tiny-isic" / "quick"
+    record = json.loads((folder / "records" / "mobilenet-standard-0.json").read_text(encoding="utf-8"))
+    assert record["settings"]["training"]["start"] == {"data": "clinic", "regime": "standard", "train": 16}
+    assert len(list((tmp_path / "runs" / "models").iterdir())) == 2

@@ -1,16 +1,18 @@
 """The engine gives every metric what it asks for, and lists every score under the right name."""
 
 import hashlib
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 
-from benchmark.prepare import Prepared
+from benchmark.data.prepare import Prepared
 from benchmark.registry import entries
 from benchmark.score import curves_of, score_maps
-from benchmark.yardsticks import RATER, yardsticks
+from benchmark.yardsticks import RATER
+from benchmark.yardsticks.tables import yardsticks
 from metrics import Metric
 from metrics.localisation import top_mask_f1
 from metrics.overlap import fuzzy_f1
@@ -40,8 +42,9 @@ def data() -> Prepared:
         classes=("a", "b"),
         available=6,
         left_out=(),
+        manifest=Path("split.csv"),
         images=rng.integers(0, 255, (6, SIDE, SIDE, 3), dtype=np.uint8),
-        cases=pd.DataFrame(cases).assign(test=[True, True, True, True, False, False]),
+        cases=pd.DataFrame(cases).assign(split=["test"] * 4 + ["train"] * 2),
         planes=planes,
         references=pd.DataFrame(rows, columns=["case", "level", "rater", "characteristic"]),
     )
@@ -82,16 +85,16 @@ def test_levels_and_images_are_as_documented(data):
     assert set(select(frame, metric="fuzzy-f1", level="image")["image"]) == {"c0", "c1", "c3"}
     assert set(select(frame, metric="fuzzy-f1", level="characteristic")["characteristic"]) == {"Scale"}
     assert set(select(frame, metric="relevance-mass", level="shortcut")["image"]) == {"c3"}
-    assert set(frame["level"]) == {"map", "image", "characteristic", "shortcut"}
+    assert set(frame["level"]) == {"map", "image", "characteristic", "rater", "shortcut"}
     assert "insertion" not in set(frame["metric"])
 
 
 def test_an_image_scores_alike_alone_and_in_company(data):
     drawn = maps()
     together = score_maps(drawn, data, metric_list(), device=CPU)
-    data.cases["test"] = [False, True, False, False, False, False]
+    data.cases["split"] = ["train", "test", *["train"] * 4]
     alone = score_maps(drawn[1:2], data, metric_list(), device=CPU)
-    names = ["metric", "level", "characteristic"]
+    names = ["metric", "level", "rater", "characteristic"]
     expected = select(together, image="c1").set_index(names)["value"]
     pd.testing.assert_series_equal(alone.set_index(names)["value"], expected, rtol=1e-6, atol=1e-7)
 

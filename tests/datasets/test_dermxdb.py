@@ -1,5 +1,7 @@
 """The layout of DermXDB v1, traps included."""
 
+import shutil
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -69,24 +71,78 @@ def test_what_has_no_metadata_is_left_out_by_name(tree):
     assert data.left_out == (f"{tree}/images/3.jpeg: no row in metadata.csv",)
 
 
-def test_a_mask_without_an_image_is_refused(tree):
+def test_masks_without_metadata_are_left_out_by_name(tree):
+    (tree / "metadata.csv").write_text("".join(METADATA.splitlines(keepends=True)[:2]), encoding="utf-8")
+    data = dermxdb.read(tree)
+    assert "2 b: masks without a row in metadata.csv" in data.left_out
+    assert not data.problems
+
+
+def test_a_mask_without_an_image_is_a_problem(tree):
     (tree / "images" / "2 b.jpeg").unlink()
-    with pytest.raises(ValueError, match=r"derm2_2 b_00004\.png is a mask without an image; add 2 b to"):
-        dermxdb.read(tree)
+    (problem,) = dermxdb.read(tree).problems
+    assert problem.file.name == "derm2_2 b_00004.png"
+    assert "is a mask without an image; add the image 2 b or remove the mask" in str(problem)
 
 
-def test_a_listed_mask_without_a_file_and_a_name_with_a_path_are_refused(tree):
+def test_a_listed_mask_without_a_file_is_left_out_and_a_path_in_a_name_leads_nowhere(tree):
+    (tree.parent / "secret.png").write_bytes((tree / "masks" / "masks" / "derm2_2 b_00004.png").read_bytes())
     table = tree / "masks" / "instance_mask_annotations.csv"
-    table.write_text(ANNOTATIONS + "derm1_3,../../secret,Papule\n", encoding="utf-8")
-    with pytest.raises(ValueError, match=r"lists '\.\./\.\./secret', which is no file in masks/masks"):
-        dermxdb.read(tree)
+    table.write_text(ANNOTATIONS + "derm1_3,../../../secret,Papule\n", encoding="utf-8")
+    data = dermxdb.read(tree)
+    assert data.cases[2].masks == ()
+    assert data.left_out == (
+        "../../../secret: listed in instance_mask_annotations.csv, but masks/masks has no such file",
+    )
 
 
-def test_no_images_says_where_to_ask(tree):
-    for path in (tree / "images").iterdir():
+def test_masks_come_without_images_too(tree):
+    shutil.rmtree(tree / "images")
+    data = dermxdb.read(tree)
+    assert not data.problems
+    assert [case.image for case in data.cases] == [None] * 3
+    assert [len(case.masks) for case in data.cases] == [3, 1, 0]
+
+
+def test_two_labels_for_one_image_are_a_problem(tree):
+    (tree / "metadata.csv").write_text(METADATA + "d;SD-260;Acne;3.jpeg;dark;young\n", encoding="utf-8")
+    data = dermxdb.read(tree)
+    assert "gives 3 two labels, 'Psoriasis' and 'Acne'; keep one of them" in str(data.problems[0])
+    assert data.cases[2].diagnosis == ""
+
+
+def test_v2_names_masks_by_characteristic_and_marks_second_readings(tree):
+    folder = tree / "masks" / "masks"
+    for path in folder.iterdir():
         path.unlink()
-    with pytest.raises(ValueError, match=r"holds no images; put the images.*on request from SD-260 and DermNetNZ"):
-        dermxdb.read(tree)
+    rows = "image_id,mask_id,class_name\n"
+    for rater in ("labeller1", "labeller12", "labeller8"):
+        # Two instances in the table, one file with both.
+        rows += f"{rater}_3,{rater}_3_00001,Open comedo\n{rater}_3,{rater}_3_00002,Open comedo\n"
+        Image.fromarray(np.full((6, 8), 255, dtype=np.uint8)).save(folder / f"{rater}_3_Open comedo.png")
+    rows += "labeller8_3,labeller8_3_00009,Cyst\nlabeller8_3,labeller8_3_00010,Scar\n"
+    Image.fromarray(np.full((6, 8), 255, dtype=np.uint8)).save(folder / "labeller8_3_00009.png")
+    (tree / "masks" / "instance_mask_annotations.csv").write_text(rows, encoding="utf-8")
+    data = dermxdb.read(tree)
+    drawn = [(mask.rater, mask.characteristic, mask.reading) for mask in data.cases[2].masks]
+    assert drawn == [
+        ("labeller1", "Open comedo", 1),
+        ("labeller1", "Open comedo", 2),
+        ("labeller8", "Open comedo", 1),
+        ("labeller8", "Cyst", 1),
+    ]
+    assert len(data.left_out) == 1
+    assert data.left_out[0].startswith("labeller8_3_00010: listed")
+
+
+def test_the_published_masks_are_all_found(real_data):
+    data = dermxdb.read(real_data / "dermxdb-v1")
+    assert not data.problems
+    assert not data.left_out
+    assert len(data.cases) == 566
+    assert sum(bool(case.masks) for case in data.cases) == 553
+    assert sum(len(case.masks) for case in data.cases) == 3562
+    assert len({mask.characteristic for case in data.cases for mask in case.masks}) == 16
 
 
 def test_rendered_data_is_marked_as_synthetic(tree):

@@ -1,0 +1,32 @@
+"""`list`: what is registered."""
+
+import json
+import sys
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from benchmark.commands import Json
+from benchmark.registry import known_name
+
+KINDS = ("architectures", "regimes", "methods", "metrics", "datasets", "merges", "presets")
+
+
+def list_entries(
+    kind: Annotated[str, typer.Argument(help=f"One of {', '.join(KINDS)}.")], *, as_json: Json = False
+) -> None:
+    """Show what is registered."""
+    from benchmark.catalogue import catalogue  # noqa: PLC0415
+
+    rows = catalogue(known_name(kind, KINDS, "kind"))
+    if as_json:
+        sys.stdout.write(json.dumps(rows, indent=1) + "\n")
+        return
+    table = Table(box=None, pad_edge=False)
+    for name in rows[0]:
+        table.add_column(name, overflow="fold")
+    for row in rows:
+        table.add_row(*(f"{value:,}" if isinstance(value, int) else str(value) for value in row.values()))
+    Console().print(table)

@@ -1,0 +1,97 @@
+"""Images and references, decoded once: raw uint8 files, mapped into memory, found again by content."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from benchmark.data.parallel import in_order
+from benchmark.data.references import references
+from benchmark.errors import UserError
+from benchmark.store import new_folder, runs_folder
+from datasets import Case, Merge
+from datasets.merging import shrink
+from datasets.pictures import image_size, read_image
+
+Report = Callable[[int], None]
+"""Called with the number of images done."""
+IMAGES, PLANES = "images.u8", "planes.u8"
+COLUMNS = ["case", "level", "rater", "characteristic"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Decoded:
+    """Images and references of one size.
+
+    Attributes:
+        images: Pixels (N, S, S, 3), uint8, mapped.
+        planes: Reference masks (M, S, S), uint8, mapped; 255 is full marks.
+        references: One row per plane: case (place of the image), level, rater, characteristic, as in
+            :class:`benchmark.data.references.Reference`.
+    """
+
+    images: NDArray[np.uint8]
+    planes: NDArray[np.uint8]
+    references: pd.DataFrame
+
+
+def decoded(key: str, cases: Sequence[Case], side: int, merge: Merge, report: Report) -> Decoded:
+    """Opens the cache under a key, or makes it.
+
+    Two processes may make it at once: each writes a folder of its own, the first one done stays. Memory holds a few
+    images at a time.
+
+    Args:
+        key: Stands for the bytes of all files, the size and the merging.
+        cases: What to decode.
+        side: Side in pixels.
+        merge: How raters become one.
+        report: Told of progress.
+
+    Raises:
+        UserError: A file is damaged, a mask does not fit its image, or the disk is full.
+    """
+    folder = runs_folder() / "data" / key
+    if not folder.is_dir():
+        with new_folder(folder) as temporary:
+            try:
+                _write(temporary, cases, side, merge, report)
+            except ValueError as error:
+                raise UserError(f"{error}, or leave it out with `data check --quarantine`") from None
+            except OSError as error:
+                reason = f"{folder.parent} cannot be written ({error.strerror})"
+                raise UserError(f"{reason}; free it or choose another place with LOUPE_RUNS") from None
+    table = pd.read_parquet(folder / "references.parquet")
+    return Decoded(
+        images=_mapped(folder / IMAGES, (len(cases), side, side, 3)),
+        planes=_mapped(folder / PLANES, (len(table), side, side)),
+        references=table,
+    )
+
+
+def _write(folder: Path, cases: Sequence[Case], side: int, merge: Merge, report: Report) -> None:
+    """Writes in order what the threads decode: a plain write, unlike a mapped one, can say that the disk is full."""
+
+    def decode(case: Case) -> tuple[NDArray[np.uint8], list[tuple[str, str, str]], list[NDArray[np.uint8]]]:
+        found = list(references(case, merge, image_size(case))) if case.masks or case.marked else []
+        names = [(reference.level, reference.rater, reference.characteristic) for reference in found]
+        return read_image(case, side), names, [shrink(reference.plane, side) for reference in found]
+
+    rows: list[tuple[int, str, str, str]] = []
+    with (folder / IMAGES).open("wb") as images, (folder / PLANES).open("wb") as planes:
+        for place, (image, names, drawn) in enumerate(in_order(decode, cases)):
+            images.write(image.data)
+            rows += [(place, *name) for name in names]
+            for plane in drawn:
+                planes.write(plane.data)
+            report(place + 1)
+    pd.DataFrame(rows, columns=COLUMNS).to_parquet(folder / "references.parquet")
+
+
+def _mapped(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    if shape[0] == 0:  # nothing cannot be mapped
+        return np.zeros(shape, dtype=np.uint8)
+    return np.memmap(path, dtype=np.uint8, mode="r", shape=shape)

@@ -1,0 +1,65 @@
+"""The split of a run on disk: which image is where, and the SHA-256 of every file."""
+
+import csv
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from benchmark.data.splits import Splits
+from benchmark.errors import UserError
+from benchmark.store import new_file
+from datasets import Case
+from datasets.table import read_table
+
+COLUMNS = ("image", "split", "diagnosis", "group", "file", "sha256")
+SIDES = ("train", "validation", "test")
+
+
+def write_manifest(path: Path, root: Path, cases: Sequence[Case], splits: Splits, digests: Mapping[Path, str]) -> None:
+    """Writes a row for every file of every image: the image first, then its masks."""
+    with new_file(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+        table = csv.writer(file, lineterminator="\n")
+        table.writerow(COLUMNS)
+        for case, side in zip(cases, splits, strict=True):
+            for found in files_of(case):
+                row = (case.id, side, case.diagnosis, case.group, _relative(found, root), digests[found])
+                table.writerow(row)
+
+
+def read_manifest(path: Path, cases: Sequence[Case], digests: Mapping[Path, str]) -> tuple[tuple[Case, ...], Splits]:
+    """The images that a manifest lists, in the order of the data set, and their split.
+
+    Raises:
+        UserError: It is no manifest, lists an image that is not there, or one whose bytes are others.
+    """
+    try:
+        rows = read_table(path, ["image", "split", "sha256"])
+    except ValueError as error:
+        raise UserError(str(error)) from None
+    # The first row of an image is the image itself; its masks follow.
+    listed: dict[str, tuple[str, str]] = {}
+    for row in rows:
+        listed.setdefault(row["image"], (row["split"], row["sha256"]))
+    known = {case.id: case for case in cases}
+    for name, (side, digest) in listed.items():
+        if side not in SIDES:
+            raise UserError(f"{path}: {name} is in the split {side!r}; use one of {', '.join(SIDES)}")
+        if name not in known:
+            raise UserError(f"{path} lists the image {name}, which the data set lacks; restore it or remove its rows")
+        image = known[name].image
+        if image is None or digests[image] != digest:
+            raise UserError(f"{path}: {name} has other bytes than when the split was made; restore the file")
+    chosen = tuple(case for case in cases if case.id in listed)
+    return chosen, np.array([listed[case.id][0] for case in chosen], dtype="<U10")
+
+
+def files_of(case: Case) -> list[Path]:
+    """The files of an image, each once, the image first."""
+    marked = [case.marked.path] if case.marked else []
+    image = [case.image] if case.image else []
+    return list(dict.fromkeys([*image, *(mask.path for mask in case.masks), *marked]))
+
+
+def _relative(path: Path, root: Path) -> str:
+    return str(path.relative_to(root)) if path.is_relative_to(root) else path.name

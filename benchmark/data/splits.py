@@ -1,0 +1,89 @@
+"""Which images a run takes, and which of them train, validate and test."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.model_selection import StratifiedGroupKFold
+
+from benchmark.errors import UserError
+from datasets import Case
+
+SEED = 0
+"""One split for all training seeds: their spread shall not contain that of the split."""
+
+Splits = NDArray[np.str_]
+"""train, validation or test for each case, (N,)."""
+
+
+def take(cases: Sequence[Case], most: int | None, *, least: int = 2) -> tuple[Case, ...]:
+    """At most so many cases, the same share of every class and official split, those with masks first.
+
+    Args:
+        cases: The cases of a data set.
+        most: How many to take, but for rounding and rare classes; None takes all.
+        least: As many of every class and split are taken, where there are so many.
+
+    Returns:
+        The cases taken, in their order.
+    """
+    if most is None or len(cases) <= most:
+        return tuple(cases)
+    rng = np.random.default_rng(SEED)
+    order = rng.permutation(len(cases))
+    strata: dict[tuple[str, str], list[int]] = {}
+    for index in sorted(order, key=lambda index: not cases[index].masks):
+        strata.setdefault((cases[index].diagnosis, cases[index].split or ""), []).append(int(index))
+    shares = {name: most * len(members) / len(cases) for name, members in strata.items()}
+    taken = sorted(index for name, members in strata.items() for index in members[: max(least, round(shares[name]))])
+    return tuple(cases[index] for index in taken)
+
+
+def officially_split(cases: Sequence[Case]) -> bool:
+    """Whether the data set has a split of its own that can be used: with images to train on and to test on."""
+    return {"train", "test"} <= {case.split for case in cases}
+
+
+def split(cases: Sequence[Case], folds: int, validation: int) -> Splits:
+    """Assigns cases to training, validation and test.
+
+    An official split is kept, unless nothing is to be tested. Else one part in `folds` is drawn for testing. Of the
+    rest, one part in `validation` is drawn to validate. Both are stratified by diagnosis; no group is on two sides.
+
+    Args:
+        cases: The cases of a run; of an official split, each with a place in it.
+        folds: One part in so many is for testing; 0 for none, as of data to pre-train on.
+        validation: One part in so many of what is not for testing is for validation; 0 for none.
+
+    Returns:
+        The split of each case, (N,).
+
+    Raises:
+        UserError: A class lacks images for training or test, or is too rare to be split.
+    """
+    labels = np.array([case.diagnosis for case in cases])
+    groups = np.array([case.group for case in cases])
+    if folds and officially_split(cases):
+        splits = np.array([case.split for case in cases], dtype="<U10")
+    else:
+        splits = np.full(len(cases), "train", dtype="<U10")
+        if folds:
+            splits[_one_part(labels, groups, folds)] = "test"
+    if validation and not (splits == "validation").any():
+        rest = np.flatnonzero(splits == "train")
+        splits[rest[_one_part(labels[rest], groups[rest], validation)]] = "validation"
+    for name in np.unique(labels):
+        for side, told in (("test", "test"), ("train", "training")):
+            if (folds or side == "train") and not ((splits == side) & (labels == name)).any():
+                raise UserError(f"class {str(name)!r} has no {told} images; add some or leave the class out")
+    return splits
+
+
+def _one_part(labels: NDArray[np.str_], groups: NDArray[np.str_], parts: int) -> NDArray[np.intp]:
+    """Places of one part in so many."""
+    rarest, count = min(zip(*np.unique(labels, return_counts=True), strict=True), key=lambda pair: pair[1])
+    if count < parts:
+        raise UserError(f"class {str(rarest)!r} has {count} images; it needs {parts}: add some or leave it out")
+    splitter = StratifiedGroupKFold(n_splits=parts, shuffle=True, random_state=SEED)
+    _, places = next(splitter.split(labels, labels, groups))
+    return np.asarray(places, dtype=np.intp)

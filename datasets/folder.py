@@ -1,0 +1,59 @@
+"""A folder per class: the way to bring data that has no layout of its own here."""
+
+from pathlib import Path
+
+from datasets import DataSet, Layout, Mask, Split, dermxdb
+from datasets.pictures import SUFFIXES
+from datasets.survey import EXPERT, Survey
+from datasets.table import read_table
+
+SPLITS: dict[str, Split] = {"train": "train", "validation": "validation", "test": "test"}
+
+
+def recognise(folder: Path) -> bool:
+    """Whether there are pictures in a folder in `images/`, or one deeper, and nothing speaks for another layout."""
+    inside = (path for pattern in ("images/*/*", "images/*/*/*") for path in folder.glob(pattern))
+    other = dermxdb.has_layout(folder) or (folder / "annotations").is_dir()
+    return not other and any(path.suffix.lower() in SUFFIXES for path in inside)
+
+
+def read(folder: Path) -> DataSet:
+    """Reads `images/<class>/` with all folders below, `masks/` and, if it is there, `images.csv`.
+
+    A mask has its image's name; the folders it lies in, less those its image lies in too, such as the class, say who
+    drew and which characteristic. The table has a column image, and may have group and split (a name in SPLITS).
+
+    Raises:
+        ValueError: There are no images, or the table cannot be read.
+    """
+    survey = Survey(folder)
+    pictures = survey.by_stem(survey.below("images"))
+    inside = {stem: path.parent.relative_to(folder / "images").parts for stem, path in pictures.items()}
+    labels = {stem: names[0] for stem, names in inside.items() if names}
+    classes = set(labels.values())
+    masks: dict[str, list[Mask]] = {}
+    for path in survey.below("masks"):
+        who = list(path.parent.relative_to(folder / "masks").parts)
+        for name in set(who).intersection(inside.get(path.stem, ())):
+            who.remove(name)
+        if path.stem in pictures and (len(who) > 2 or classes & set(who[:1])):
+            survey.problem(path, "lies in folders of no rater or another class", "use masks/<rater>/<characteristic>/")
+        mask = Mask(path=path, rater=[*who, EXPERT][0], characteristic=who[1] if len(who) > 1 else None)
+        masks.setdefault(path.stem, []).append(mask)
+    table = folder / "images.csv"
+    rows = read_table(table, ["image"]) if table.is_file() else []
+    survey.left_out += [f"{row['image']}: only in {table.name}" for row in rows if row["image"] not in pictures]
+    pairs = {kind: [(row["image"], row[kind]) for row in rows if row.get(kind)] for kind in ("group", "split")}
+    groups = survey.labels(pairs["group"], table, what="group")
+    sides = survey.labels(pairs["split"], table, known=tuple(SPLITS), what="split")
+    split = {stem: SPLITS[side] for stem, side in sides.items()}
+    return survey.data_set("folder", pictures, labels, masks=[masks], groups=groups, split=split.get)
+
+
+FOLDER = Layout(
+    name="folder",
+    recognise=recognise,
+    read=read,
+    source="Loupe's own",
+    obtain="your own data: images/<class>/<name>.png with masks/<name>.png beside images/; the folder that holds both",
+)

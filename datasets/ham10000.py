@@ -1,0 +1,48 @@
+"""HAM10000: dermoscopic images of seven diagnoses, several of many a lesion, with outlines published later."""
+
+from pathlib import Path
+
+from datasets import DataSet, Layout
+from datasets.survey import Survey
+from datasets.table import read_table
+
+DIAGNOSES = ("akiec", "bcc", "bkl", "df", "mel", "nv", "vasc")
+IMAGES = "[Hh][Aa][Mm]10000_images*"
+"""One folder or two parts; copies write the name in either case."""
+METADATA = "HAM10000_metadata"
+
+
+def recognise(folder: Path) -> bool:
+    """Whether the folder holds the images or the metadata."""
+    return any(folder.glob(IMAGES)) or any(folder.glob(f"{METADATA}*"))
+
+
+def read(folder: Path) -> DataSet:
+    """Reads images, metadata and, if they are there, outlines. Images of one lesion are a group.
+
+    Raises:
+        ValueError: There are no images, or the metadata are missing or cannot be read.
+    """
+    survey = Survey(folder)
+    pictures = survey.pictures(IMAGES)
+    # The publisher names the table without an ending or, made over by the archive, with .tab; copies name it .csv.
+    tables = [folder / f"{METADATA}{ending}" for ending in (".csv", "", ".tab")]
+    table = next((path for path in tables if path.is_file()), tables[0])
+    rows = read_table(table, ["image_id", "lesion_id", "dx"])
+    return survey.data_set(
+        "ham10000",
+        pictures,
+        survey.labels(((row["image_id"], row["dx"]) for row in rows), table, known=DIAGNOSES),
+        masks=[survey.masks("HAM10000_segmentations_lesion_tschandl", "_segmentation")],
+        groups={row["image_id"]: row["lesion_id"] for row in rows},
+    )
+
+
+HAM10000 = Layout(
+    name="ham10000",
+    recognise=recognise,
+    read=read,
+    source="Tschandl et al., The HAM10000 dataset, Scientific Data 5, 2018; outlines: Tschandl et al., Human-computer "
+    "collaboration for skin cancer recognition, Nature Medicine 26, 2020",
+    obtain="Harvard Dataverse, CC BY-NC 4.0; the folder with the unpacked images, the metadata and the outlines",
+)

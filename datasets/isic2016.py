@@ -1,0 +1,54 @@
+"""ISIC 2016: dermoscopic images with lesion outlines, two features by superpixel and diagnoses (parts 1, 2 and 3)."""
+
+from pathlib import Path
+
+from datasets import DataSet, Layout
+from datasets.superpixels import superpixel_masks
+from datasets.survey import Survey, split_of_folder
+from datasets.table import read_table
+
+CLASSES = ("benign", "malignant")
+NUMBERS = {"0": "benign", "0.0": "benign", "1": "malignant", "1.0": "malignant"}
+"""The table of the training part has the words, that of the test part numbers."""
+IMAGES = "ISBI2016_ISIC_Part[123]_*_Data"
+
+
+def recognise(folder: Path) -> bool:
+    """Whether the folder holds images of one of the parts."""
+    return any(folder.glob(IMAGES))
+
+
+def read(folder: Path) -> DataSet:
+    """Reads the parts that are there, which share their images.
+
+    Parts 2B and 3B are left aside: they repeat the features as pictures, and the images with the outlines among them.
+
+    Raises:
+        ValueError: There are no images, or a table cannot be read.
+    """
+    survey = Survey(folder)
+    pictures = survey.pictures(IMAGES)
+    labels: dict[str, str] = {}
+    for table in survey.files("ISBI2016_ISIC_Part3_*_GroundTruth.csv"):
+        rows = read_table(table, ["image", "class"], header=False)
+        pairs = ((row["image"], NUMBERS.get(row["class"], row["class"])) for row in rows)
+        labels |= survey.labels(pairs, table, known=CLASSES)
+    features = superpixel_masks(
+        survey, "ISBI2016_ISIC_Part2_*_Data", "ISBI2016_ISIC_Part2_*_GroundTruth", ("globules", "streaks")
+    )
+    return survey.data_set(
+        "isic2016",
+        pictures,
+        labels,
+        masks=[survey.masks("ISBI2016_ISIC_Part1_*_GroundTruth", "_segmentation"), features],
+        split=lambda stem: split_of_folder(pictures[stem]),
+    )
+
+
+ISIC2016 = Layout(
+    name="isic2016",
+    recognise=recognise,
+    read=read,
+    source="Gutman et al., Skin lesion analysis toward melanoma detection: a challenge at ISBI 2016, arXiv 1605.01397",
+    obtain="the ISIC challenge's page for 2016, CC0; the folder with the unpacked parts",
+)

@@ -1,0 +1,51 @@
+"""ISIC 2017: dermoscopic images with lesion outlines, four features by superpixel and diagnoses (parts 1, 2 and 3).
+
+Most of its training images recur in tasks 1 and 2 of ISIC 2018: the two are no independent data sets.
+"""
+
+from pathlib import Path
+
+from datasets import DataSet, Layout
+from datasets.superpixels import superpixel_masks
+from datasets.survey import Survey, split_of_folder
+from datasets.table import read_one_hot
+
+FEATURES = ("milia_like_cyst", "negative_network", "pigment_network", "streaks")
+DIAGNOSES = ("melanoma", "seborrheic_keratosis")
+IMAGES = "ISIC-2017_*_Data"
+"""The superpixels lie among the images."""
+
+
+def recognise(folder: Path) -> bool:
+    """Whether the folder holds images of one of the splits."""
+    return any(folder.glob(IMAGES))
+
+
+def read(folder: Path) -> DataSet:
+    """Reads the splits and parts that are there. What is neither of the two diagnoses is a nevus.
+
+    Raises:
+        ValueError: There are no images, or a table cannot be read.
+    """
+    survey = Survey(folder)
+    pictures = survey.pictures(IMAGES)
+    labels: dict[str, str] = {}
+    for table in survey.files("ISIC-2017_*_Part3_GroundTruth.csv"):
+        labels |= survey.labels(read_one_hot(table, "image_id", DIAGNOSES, neither="nevus"), table)
+    features = superpixel_masks(survey, IMAGES, "ISIC-2017_*_Part2_GroundTruth", FEATURES)
+    return survey.data_set(
+        "isic2017",
+        pictures,
+        labels,
+        masks=[survey.masks("ISIC-2017_*_Part1_GroundTruth", "_segmentation"), features],
+        split=lambda stem: split_of_folder(pictures[stem]),
+    )
+
+
+ISIC2017 = Layout(
+    name="isic2017",
+    recognise=recognise,
+    read=read,
+    source="Codella et al., Skin lesion analysis toward melanoma detection: a challenge at ISBI 2017, arXiv 1710.05006",
+    obtain="the ISIC challenge's page for 2017, CC0; the folder with the unpacked parts",
+)

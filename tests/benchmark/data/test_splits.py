@@ -1,0 +1,103 @@
+"""Splits keep groups together, classes in proportion and official splits as they are."""
+
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmark.data.splits import officially_split, split, take
+from benchmark.errors import UserError
+from datasets import Case, Mask
+
+SIDES = ("train", "validation", "test")
+GOLDEN = [1, 2, 3, 9, 13, 17]
+
+
+def cases(number: int, classes: int = 3, per_group: int = 2) -> list[Case]:
+    mask = Mask(path=Path("m.png"), rater="r", characteristic="lesion")
+    return [
+        Case(
+            id=f"{index:04d}",
+            image=Path(f"{index}.png"),
+            diagnosis="abcdef"[(index // per_group) % classes],
+            group=f"g{index // per_group}",
+            masks=(mask,) if index % 3 else (),
+        )
+        for index in range(number)
+    ]
+
+
+def test_groups_never_part_and_classes_keep_their_shares():
+    found = cases(180)
+    splits = split(found, 3, 4)
+    groups = {side: {case.group for case, own in zip(found, splits, strict=True) if own == side} for side in SIDES}
+    assert not (groups["train"] & groups["test"]) | (groups["train"] & groups["validation"])
+    assert not groups["validation"] & groups["test"]
+    for side, expected in (("test", 20), ("validation", 10), ("train", 30)):
+        counts = Counter(case.diagnosis for case, own in zip(found, splits, strict=True) if own == side)
+        assert all(abs(count - expected) <= 2 for count in counts.values())
+
+
+def test_a_split_is_always_the_same():
+    assert np.array_equal(split(cases(60), 3, 4), split(cases(60), 3, 4))
+    # Were the library to draw otherwise one day, this line would say so.
+    assert [int(place) for place in np.flatnonzero(split(cases(18, 3, 1), 3, 0) == "test")] == GOLDEN
+
+
+def test_the_official_split_is_kept_and_validation_taken_from_its_training_images():
+    found = [replace(case, split="test" if int(case.id) % 5 < 2 else "train") for case in cases(60, per_group=1)]
+    assert (split(found, 3, 0) == "test").tolist() == [case.split == "test" for case in found]
+    splits = split(found, 3, 4)
+    assert (splits == "test").tolist() == [case.split == "test" for case in found]
+    assert (splits == "validation").sum() == 9
+
+
+def test_an_official_validation_set_is_kept():
+    sides = ("train", "validation", "test")
+    found = [replace(case, split=sides[(int(case.id) // 3) % 3]) for case in cases(60)]
+    assert split(found, 3, 4).tolist() == [case.split for case in found]
+
+
+def test_a_split_that_tests_nothing_is_not_one():
+    found = [replace(case, split="train") for case in cases(60)]
+    assert not officially_split(found)
+    assert (split(found, 3, 0) == "test").sum() == 20
+
+
+def test_data_to_pre_train_on_is_not_tested():
+    found = [replace(case, split="test" if int(case.id) % 2 else "train") for case in cases(60)]
+    assert set(split(found, 0, 4)) == {"train", "validation"}
+    assert set(split(found, 0, 0)) == {"train"}
+
+
+def test_a_class_on_one_side_only_is_refused():
+    found = [replace(case, split="test" if case.diagnosis == "a" else "train") for case in cases(30)]
+    with pytest.raises(UserError, match="class 'a' has no training images"):
+        split(found, 3, 0)
+
+
+def test_a_class_with_too_few_images_is_refused():
+    with pytest.raises(UserError, match="class 'b' has 2 images; it needs 3"):
+        split([*cases(12, 1), *[replace(case, diagnosis="b", id="x") for case in cases(2, 1)]], 3, 0)
+
+
+def test_taking_fewer_keeps_the_shares_and_prefers_images_with_masks():
+    taken = take(cases(300), 60)
+    assert len(taken) == 60
+    assert Counter(case.diagnosis for case in taken) == {"a": 20, "b": 20, "c": 20}
+    assert all(case.masks for case in taken)
+    assert [case.id for case in taken] == sorted(case.id for case in taken)
+
+
+def test_a_rare_class_keeps_enough_to_be_split():
+    rare = [replace(case, id=f"r{case.id}", diagnosis="rare", group=f"r{case.group}") for case in cases(12)]
+    taken = take([*cases(2400), *rare], 240, least=3)
+    assert Counter(case.diagnosis for case in taken)["rare"] == 3
+    assert (split(taken, 3, 0) == "test").any()
+
+
+def test_taking_all_takes_all():
+    found = cases(12)
+    assert take(found, None) == take(found, 12) == tuple(found)
