@@ -28,6 +28,9 @@ class Architecture:
         short_epochs: Passes over the data in a run of minutes. Chosen so that the networks of such a run
             cost about the same time, not the same number of passes.
         source: Where the network is described: author, year, arXiv number or DOI.
+        predicts_masks: Whether the network also predicts a mask, by ``with_mask``: images as above to logits of the
+            classes (N, classes) and of the mask (N, H, W). Such networks are trained by regimes that need masks,
+            and by no others.
     """
 
     name: str
@@ -38,3 +41,4 @@ class Architecture:
     learning_rate: float
     short_epochs: int
     source: str
+    predicts_masks: bool = False

@@ -9,7 +9,7 @@ from torch import nn
 
 from benchmark.environment import environment
 from benchmark.job import Job
-from benchmark.record import MetricDefinition, Record
+from benchmark.record import MetricDefinition, Record, Training
 from benchmark.registry import entries
 from metrics import Metric
 
@@ -20,17 +20,17 @@ class Outcome:
 
     Attributes:
         model: The trained network.
-        losses: Mean loss of every epoch.
-        checkpoint: SHA-256 of the weights on disk.
+        training: How it was trained.
         predictions: A row per test image.
+        diagnosis: Measures of the diagnosis.
         scores: A row per image, method, metric and reference.
         clock: When each stage ended, in seconds, in order; the first entry is the start.
     """
 
     model: nn.Module
-    losses: list[float]
-    checkpoint: str
+    training: Training
     predictions: pd.DataFrame
+    diagnosis: pd.DataFrame
     scores: pd.DataFrame
     clock: dict[str, float]
 
@@ -46,6 +46,7 @@ def describe(job: Job, outcome: Outcome) -> Record:
         preset=job.preset.name,
         architecture=cell.architecture.name,
         regime=cell.regime.name,
+        regime_title=cell.regime.title,
         adversarial=cell.regime.adversarial,
         seed=cell.seed,
         classes=data.classes,
@@ -53,11 +54,11 @@ def describe(job: Job, outcome: Outcome) -> Record:
         settings=_settings(job),
         metrics={metric.name: _definition(metric) for metric in entries(Metric).values()},
         methods=job.preset.methods,
-        checkpoint_sha256=outcome.checkpoint,
+        training=outcome.training,
         parameters=sum(parameter.numel() for parameter in outcome.model.parameters()),
-        losses=outcome.losses,
         seconds={after: clock[after] - clock[before] for before, after in itertools.pairwise(clock)},
         environment=environment(job.device),
+        diagnosis=_diagnosis(outcome.diagnosis),
         summary=_summary(outcome),
     )
 
@@ -90,6 +91,11 @@ def _definition(metric: Metric) -> MetricDefinition:
         definition=metric.definition,
         source=metric.source,
     )
+
+
+def _diagnosis(measured: pd.DataFrame) -> dict[str, float | None]:
+    names = measured["measure"] + [f" ({of})" if of else "" for of in measured["of"]]
+    return {name: None if pd.isna(value) else value for name, value in zip(names, measured["value"], strict=True)}
 
 
 def _summary(outcome: Outcome) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from benchmark.saliency import Method
-from benchmark.training.loop import to_float
+from benchmark.training.lesson import to_float
 
 BATCH = 32
 

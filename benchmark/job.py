@@ -44,6 +44,7 @@ class Job:
             batch=self.preset.batch,
             learning_rate=self.cell.architecture.learning_rate,
             bfloat16=bfloat16_pays(self.device),
+            patience=self.preset.patience,
         )
 
     @property
@@ -69,10 +70,10 @@ class Job:
         """Stands for how models are trained and scored, and on what: equal for the rows of one table."""
         preset = self.preset
         sizes = [preset.side, preset.perturbed, preset.perturbation_steps]
-        attack = [preset.attacked, preset.attack_steps, preset.attack_eps]
+        attack = [preset.attacked, preset.attack_steps, preset.attack_eps, preset.apgd_steps, preset.map_attacked]
         methods = [digest(method) for method in select(Method, preset.methods)]
         scores = [digest(metric) for metric in entries(Metric).values()]
-        training = [preset.weights, preset.epochs, preset.batch, self.device.type]
+        training = [preset.weights, preset.epochs, preset.batch, preset.patience, self.device.type]
         if self.start is not None:
             training.append(self.start.data.key)
         return content_key(ENGINE_VERSION, self.data.key, training, sizes, attack, preset.methods, methods, scores)

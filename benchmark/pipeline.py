@@ -1,6 +1,5 @@
 """The main flow for one cell: train, explain, score, record. Every stage is kept and found again by its content."""
 
-import json
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -11,17 +10,19 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from benchmark.checkpoint import initial_model, load_weights, save_model
 from benchmark.describe import Outcome, describe
-from benchmark.diagnose import diagnose
-from benchmark.explain import draw_maps, on_device
+from benchmark.diagnosis.maps import map_attacks_of, map_kept
+from benchmark.diagnosis.masks import mask_dice
+from benchmark.diagnosis.measures import MAP_KEPT, MASK_DICE, measures
+from benchmark.diagnosis.predictions import attacks_of, diagnose
+from benchmark.explain import draw_maps
 from benchmark.job import Job
+from benchmark.learn import learn, lesson_of
 from benchmark.registry import digest, entries, select
 from benchmark.saliency import Method
 from benchmark.score import curves_of, score_maps
 from benchmark.store import content_key, new_file, new_folder, runs_folder, write_text
-from benchmark.training.attacks import PGD
-from benchmark.training.loop import train
+from benchmark.training.lesson import Lesson
 from metrics import Metric
 
 Report = Callable[[str, float], None]
@@ -36,40 +37,51 @@ def run_cell(job: Job, report: Report) -> Path:
         report: Told of progress.
 
     Returns:
-        The folder with record.json, scores.parquet and predictions.parquet.
+        The folder with record.json, scores.parquet, predictions.parquet and diagnosis.csv.
     """
     if job.done:
         return job.folder
     clock = {"start": time.perf_counter()}
-    model, losses, checkpoint = _model(job, report)
+    model, training = learn(job, lambda stage, share: report(stage, 0.7 * share))
     clock["train"] = time.perf_counter()
-    images, labels = _on_device(job, job.data.test)
+    lesson = lesson_of(job, "test")
     report("diagnose", 0.7)
-    attack = PGD(norm="l2", eps=job.preset.attack_eps, steps=job.preset.attack_steps, step=0.5, random_start=False)
-    predictions = diagnose(model, images, labels, attack=attack, attacked=job.data.sample(job.preset.attacked))
-    names = job.data.cases[["id", "group"]].iloc[job.data.test].reset_index(drop=True)
-    predictions = pd.concat([names.rename(columns={"id": "image"}), predictions], axis=1)
+    predictions = _predictions(job, model, lesson)
+    measured = measures(predictions, job.data.classes)
     clock["diagnose"] = time.perf_counter()
     scores = pd.concat(
-        [_scored(job, model, images, predictions, method=method, report=report) for method in _methods(job)],
+        [_scored(job, model, lesson.images, predictions, method=method, report=report) for method in _methods(job)],
         ignore_index=True,
     )
     clock["explain and score"] = time.perf_counter()
     outcome = Outcome(
-        model=model, losses=losses, checkpoint=checkpoint, predictions=predictions, scores=scores, clock=clock
+        model=model, training=training, predictions=predictions, diagnosis=measured, scores=scores, clock=clock
     )
     with new_folder(job.folder) as folder:
         predictions.to_parquet(folder / "predictions.parquet")
         scores.to_parquet(folder / "scores.parquet")
+        write_text(folder / "diagnosis.csv", measured.to_csv(index=False, lineterminator="\n"))
         write_text(folder / "record.json", describe(job, outcome).model_dump_json(indent=1) + "\n")
     return job.folder
 
 
-def model_of(job: Job) -> nn.Module:
-    """The trained model of a cell that was carried out, in evaluation mode."""
-    model = initial_model(job.cell.architecture, len(job.data.classes), "random")
-    load_weights(model, runs_folder() / "models" / job.model_key / "model.safetensors")
-    return model.to(memory_format=torch.channels_last).to(job.device).eval()
+def _predictions(job: Job, model: nn.Module, lesson: Lesson) -> pd.DataFrame:
+    """A row per test image: what the model says of it, as it is and under attack."""
+    preset, layer = job.preset, job.cell.architecture.saliency_layer
+    attacks = attacks_of("l2", preset.attack_eps, preset.attack_steps, preset.apgd_steps)
+    attacked = job.data.sample(preset.attacked)
+    found = diagnose(model, lesson.images, lesson.labels, attacks=attacks, attacked=attacked)
+    if preset.map_attacked:
+        places = job.data.sample(preset.map_attacked)
+        chosen = torch.tensor(places, device=job.device)
+        predicted = torch.tensor(found["predicted"].to_numpy(), device=job.device)[chosen]
+        for name, attack in map_attacks_of(preset.attack_steps).items():
+            found[MAP_KEPT + name] = np.nan
+            found.loc[places, MAP_KEPT + name] = map_kept(model, layer, lesson.images[chosen], predicted, attack)
+    if job.cell.architecture.predicts_masks:
+        found[MASK_DICE] = mask_dice(model, lesson)
+    names = job.data.cases[["id", "group"]].iloc[job.data.test].reset_index(drop=True)
+    return pd.concat([names.rename(columns={"id": "image"}), found], axis=1)
 
 
 def maps_of(job: Job, method: Method) -> NDArray[np.float16]:
@@ -79,34 +91,6 @@ def maps_of(job: Job, method: Method) -> NDArray[np.float16]:
 
 def _methods(job: Job) -> list[Method]:
     return select(Method, job.preset.methods)
-
-
-def _on_device(job: Job, rows: NDArray[np.intp]) -> tuple[Tensor, Tensor]:
-    """Images (N, 3, S, S), uint8, and labels (N,) of some rows."""
-    images = on_device(job.data.images[rows], job.device)
-    return images, torch.tensor(job.data.cases["label"].to_numpy()[rows], device=job.device)
-
-
-def _model(job: Job, report: Report) -> tuple[nn.Module, list[float], str]:
-    """The model in evaluation mode, the loss of every epoch and the SHA-256 of its checkpoint."""
-    folder = runs_folder() / "models" / job.model_key
-    if not folder.is_dir():
-        torch.manual_seed(job.cell.seed)
-        model = initial_model(job.cell.architecture, len(job.data.classes), job.weights)
-        model = model.to(memory_format=torch.channels_last).to(job.device)
-        epochs = job.settings.epochs
-        losses = train(
-            model,
-            *_on_device(job, job.data.train),
-            regime=job.cell.regime,
-            settings=job.settings,
-            report=lambda done, loss: report(f"train {done}/{epochs}, loss {loss:.2f}", 0.7 * done / epochs),
-        )
-        with new_folder(folder) as temporary:
-            checkpoint = save_model(model, temporary / "model.safetensors")
-            write_text(temporary / "training.json", json.dumps({"losses": losses, "sha256": checkpoint}))
-    kept = json.loads((folder / "training.json").read_text(encoding="utf-8"))
-    return model_of(job), kept["losses"], kept["sha256"]
 
 
 def _maps_file(job: Job, method: Method) -> Path:

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from architectures import Architecture
+from benchmark.errors import UserError
 from benchmark.presets import Preset
-from benchmark.registry import entries, select
+from benchmark.registry import Named, entries, select
 from benchmark.training.regimes import Regime
 
 
@@ -27,21 +28,49 @@ class Cell:
 def plan(preset: Preset, architectures: Sequence[str], regimes: Sequence[str], seeds: Sequence[int]) -> list[Cell]:
     """The cells of a preset, or of the parts of it that are named.
 
+    Networks that predict masks go with the regimes that need masks, and the others with the others.
+
     Args:
         preset: Says which regimes and seeds there are unless told otherwise.
-        architectures: Names; none means all.
+        architectures: Names; none means all that go with one of the regimes.
         regimes: Names; none means those of the preset.
         seeds: Training seeds; none means those of the preset.
 
     Returns:
-        Cells, regime by regime within an architecture.
+        Cells, regime by regime within an architecture; a regime that starts from another one's model comes after it.
+        Where that other one was not asked for, it is a stage of the training and no cell.
 
     Raises:
-        UserError: A name is unknown.
+        UserError: A name is unknown, or what it names goes with nothing else that was asked for.
     """
     chosen = select(Architecture, dict.fromkeys(architectures or entries(Architecture)))
-    ways = select(Regime, dict.fromkeys(regimes or preset.regimes))
+    ways = sorted(select(Regime, dict.fromkeys(regimes or preset.regimes)), key=_stages)
+    if architectures:
+        for architecture in chosen:
+            if not any(_fit(architecture, regime) for regime in ways):
+                fitting = [regime for regime in entries(Regime).values() if _fit(architecture, regime)]
+                raise _misfit("architecture", architecture, "regime", ways, fitting)
+    if regimes:
+        for regime in ways:
+            if not any(_fit(architecture, regime) for architecture in chosen):
+                others = [architecture for architecture in entries(Architecture).values() if _fit(architecture, regime)]
+                raise _misfit("regime", regime, "architecture", chosen, others)
     return [
         Cell(architecture=architecture, regime=regime, seed=seed)
         for architecture, regime, seed in itertools.product(chosen, ways, dict.fromkeys(seeds or preset.seeds))
+        if _fit(architecture, regime)
     ]
+
+
+def _fit(architecture: Architecture, regime: Regime) -> bool:
+    return architecture.predicts_masks == regime.needs_masks
+
+
+def _stages(regime: Regime) -> int:
+    """How many trainings come before the regime's own."""
+    return 0 if regime.start is None else 1 + _stages(*select(Regime, [regime.start]))
+
+
+def _misfit(kind: str, entry: Named, other_kind: str, asked: Sequence[Named], fitting: Sequence[Named]) -> UserError:
+    wrong, right = (", ".join(other.name for other in others) for others in (asked, fitting))
+    return UserError(f"{kind} {entry.name} does not go with {wrong}; give --{other_kind} one of: {right}")

@@ -29,9 +29,13 @@ class Preset:
         batch: Images per training step.
         perturbed: Most test images scored by perturbation (insertion and deletion); None takes all.
         perturbation_steps: Steps of a perturbation curve.
+        patience: Epochs without a lower validation loss after which a training ends; 0 never ends it early.
         attacked: Most test images attacked for the robust accuracy; None takes all.
-        attack_steps: Steps of the attack that measures robust accuracy.
-        attack_eps: Its L2 budget for images of 224 px with values in [0, 1]; scaled with the side.
+        attack_steps: Steps of PGD, which measures robust accuracy.
+        attack_eps: Its L2 budgets for images of 224 px with values in [0, 1]; scaled with the side. The one in the
+            middle makes the column of the table.
+        apgd_steps: Steps of APGD on the same budgets; 0 leaves it out.
+        map_attacked: Most test images whose Grad-CAM map is attacked, as many steps, with the prediction kept.
     """
 
     name: str
@@ -51,7 +55,10 @@ class Preset:
     perturbation_steps: int
     attacked: int | None
     attack_steps: int
-    attack_eps: float
+    attack_eps: tuple[float, ...]
+    apgd_steps: int = 0
+    map_attacked: int = 0
+    patience: int = 0
 
 
 QUICK = Preset(
@@ -68,7 +75,7 @@ QUICK = Preset(
     perturbation_steps=8,
     attacked=40,
     attack_steps=5,
-    attack_eps=0.25,
+    attack_eps=(0.25,),
 )
 STANDARD = Preset(
     name="standard",
@@ -84,6 +91,65 @@ STANDARD = Preset(
     perturbation_steps=20,
     attacked=None,
     attack_steps=20,
-    attack_eps=1.0,
+    attack_eps=(0.5, 1.0, 2.0),
+    apgd_steps=20,
+    map_attacked=200,
+    validation=8,
+    patience=10,
 )
-PRESETS = {preset.name: preset for preset in (QUICK, STANDARD)}
+STUDY = Preset(
+    name="study",
+    purpose="every regime three times, small, with attacks on diagnosis and map; name one architecture on a CPU",
+    side=96,
+    images=600,
+    regimes=(
+        "standard",
+        "gaussian-noise",
+        "pgd-l2",
+        "pgd-linf",
+        "trades",
+        "fgsm-rs",
+        "free",
+        "sgt",
+        "scaat",
+        "scaat-inverted",
+        "scaat-random",
+        "scaat-whole",
+        "robust-finetune",
+        "robust-stem",
+    ),
+    seeds=(0, 1, 2),
+    weights="random",
+    epochs=15,
+    batch=16,
+    validation=8,
+    perturbed=60,
+    perturbation_steps=16,
+    attacked=60,
+    attack_steps=20,
+    attack_eps=(0.25, 0.5, 1.0),
+    apgd_steps=20,
+    map_attacked=40,
+)
+PAPER = Preset(
+    name="paper",
+    purpose="five seeds of fine-tuning, half of the images held out, as in Jalaboi 2023; with --pretrain in two stages",
+    # The paper squeezes photographs into 400 x 300; this square has as many pixels, in steps of 32.
+    side=352,
+    images=None,
+    folds=2,
+    validation=8,
+    regimes=("standard",),
+    seeds=(0, 1, 2, 3, 4),
+    weights="pretrained",
+    epochs=50,
+    batch=32,
+    perturbed=None,
+    perturbation_steps=20,
+    attacked=None,
+    attack_steps=20,
+    attack_eps=(0.5, 1.0, 2.0),
+    apgd_steps=20,
+    map_attacked=200,
+)
+PRESETS = {preset.name: preset for preset in (QUICK, STANDARD, PAPER, STUDY)}

@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-SCHEMA = 1
+SCHEMA = 2
 
 
 class MetricDefinition(BaseModel):
@@ -17,6 +17,22 @@ class MetricDefinition(BaseModel):
     bounds: tuple[float, float]
     definition: str
     source: str
+
+
+class Training(BaseModel):
+    """How a model was trained.
+
+    `best` is the epoch, from 1, whose weights were kept; `micro_batch` is less than a batch where memory ran out.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    sha256: str
+    losses: list[float]
+    validation: list[float]
+    best: int
+    micro_batch: int
+    stopped: bool
 
 
 class Record(BaseModel):
@@ -35,6 +51,7 @@ class Record(BaseModel):
     preset: str
     architecture: str
     regime: str
+    regime_title: str = ""
     adversarial: bool
     seed: int
     classes: tuple[str, ...]
@@ -42,11 +59,11 @@ class Record(BaseModel):
     settings: dict[str, Any]
     metrics: dict[str, MetricDefinition]
     methods: tuple[str, ...]
-    checkpoint_sha256: str
+    training: Training
     parameters: int
-    losses: list[float]
     seconds: dict[str, float]
     environment: dict[str, Any]
+    diagnosis: dict[str, float | None] = Field(description="point estimates; intervals lie beside it, in diagnosis.csv")
     summary: dict[str, Any]
 
 

@@ -16,6 +16,7 @@ from benchmark.data.classes import with_classes_of
 from benchmark.data.opening import Source, open_data, usable
 from benchmark.data.prepare import Prepared, leaks, prepare
 from benchmark.device import use_exact_arithmetic
+from benchmark.errors import UserError
 from benchmark.job import Job
 from benchmark.leaderboard.board import MARKER, read_published
 from benchmark.leaderboard.figures import contact_sheet, map_sheet
@@ -33,7 +34,12 @@ from benchmark.yardsticks.tables import yardsticks
 
 SHEET_ROWS = 4
 EXAMPLES = 24
-FILES = {"record.json": "json", "scores.parquet": "scores.parquet", "predictions.parquet": "predictions.parquet"}
+FILES = {
+    "record.json": "json",
+    "scores.parquet": "scores.parquet",
+    "predictions.parquet": "predictions.parquet",
+    "diagnosis.csv": "diagnosis.csv",
+}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -73,7 +79,13 @@ def make_jobs(request: Request, console: Console) -> list[Job]:
     jobs = []
     for cell in request.cells:
         job = Job(cell=cell, data=prepared, preset=request.preset, device=request.device)
-        jobs.append(job if first is None else replace(job, start=replace(job, cell=_standard(cell), data=first)))
+        if first is not None:
+            job = replace(job, start=replace(job, cell=_in_regime(cell, "standard"), data=first))
+        if cell.regime.start is not None:
+            job = replace(job, start=replace(job, cell=_in_regime(cell, cell.regime.start)))
+        jobs.append(job)
+    if any(cell.regime.needs_masks for cell in request.cells) and not (prepared.references["level"] == "image").any():
+        raise UserError(f"{prepared.name} has no masks to learn from; leave out the regimes that need them")
     return jobs
 
 
@@ -86,8 +98,8 @@ def _first_stage(request: Request, data: Prepared, console: Console) -> Prepared
         return prepare(found, replace(request.preset, folds=0), classes=data.classes, report=report)
 
 
-def _standard(cell: Cell) -> Cell:
-    return replace(cell, regime=select(Regime, ["standard"])[0])
+def _in_regime(cell: Cell, name: str) -> Cell:
+    return replace(cell, regime=select(Regime, [name])[0])
 
 
 def results_of(job: Job) -> Path:
@@ -195,7 +207,8 @@ def _sheet(jobs: Sequence[Job], path: Path) -> None:
     """
     first = min(((job.cell.regime.name, job.cell.seed) for job in jobs), default=None)
     jobs = [job for job in jobs if (job.cell.regime.name, job.cell.seed) == first]
-    if not jobs or (path.is_file() and len(jobs) < len(entries(Architecture))):
+    whole = [entry for entry in entries(Architecture).values() if not entry.predicts_masks]
+    if not jobs or (path.is_file() and len(jobs) < len(whole)):
         return
     data, method = jobs[0].data, select(Method, jobs[0].preset.methods)[0]
     chosen = _examples(data)

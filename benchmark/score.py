@@ -1,6 +1,6 @@
 """Scoring maps: one row per image, method and metric, and per reference where masks are asked for."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from benchmark.data.prepare import Prepared
 from benchmark.randomness import generator_of
-from benchmark.training.loop import to_float
+from benchmark.training.lesson import to_float
 from metrics import Metric
 from metrics.faithfulness import Curves, blurred, perturbation_curves
 from metrics.normalise import normalise
@@ -19,8 +19,20 @@ CHUNK = 256
 FORWARDS = 64
 MASK_LEVELS = {"union": "image", "shortcut": "shortcut"}
 """Which references serve as hard masks, and the level their scores are listed under."""
+LESION_LEVELS = {"union": "image"}
+"""The same for a metric that looks at the image within the mask: it asks about the lesion, not about a planted mark."""
 REFERENCE_LEVELS = {"image": "image", "characteristic": "characteristic", "rater": "rater"}
 """Which references serve as soft masks, and the level their scores are listed under."""
+
+Rows = tuple[NDArray[np.generic], NDArray[np.intp]]
+"""An array, and which of its rows are taken."""
+AS_INPUT: dict[str, Callable[[Tensor], Tensor]] = {
+    "saliency": lambda maps: maps.float(),
+    "reference": lambda planes: planes.float() / 255,
+    "mask": lambda planes: planes > 127,
+    "images": lambda pixels: to_float(pixels.permute(0, 3, 1, 2)),
+}
+"""What a metric may ask for, from rows as they are stored."""
 
 
 def score_maps(
@@ -55,9 +67,10 @@ def score_maps(
         elif "reference" in metric.inputs:
             parts += [_against(metric, maps, data, levels, device) for levels in REFERENCE_LEVELS.items()]
         elif "mask" in metric.inputs:
-            parts += [_against(metric, maps, data, levels, device) for levels in MASK_LEVELS.items()]
+            wanted = LESION_LEVELS if "images" in metric.inputs else MASK_LEVELS
+            parts += [_against(metric, maps, data, levels, device) for levels in wanted.items()]
         else:
-            values = _in_chunks(metric, maps, None, device)
+            values = _in_chunks(metric, device, saliency=(maps, np.arange(len(maps))), images=(data.images, data.test))
             parts.append(_frame(metric, pd.DataFrame({"image": ids}), "map", values))
     return pd.concat(parts, ignore_index=True)
 
@@ -66,7 +79,8 @@ def score_planes(
     metric: Metric, maps: NDArray[np.generic], planes: NDArray[np.uint8], device: torch.device
 ) -> NDArray[np.float64]:
     """Scores of maps (M, S, S) in [0, 1] against as many reference planes (M, S, S), uint8."""
-    return _in_chunks(metric, maps, planes, device)
+    rows = np.arange(len(maps))
+    return _in_chunks(metric, device, saliency=(maps, rows), reference=(planes, rows), mask=(planes, rows))
 
 
 def curves_of(
@@ -98,38 +112,32 @@ def _against(
     source, level = levels
     place = pd.Series(np.arange(len(data.test)), index=data.test)
     wanted = data.references[(data.references["level"] == source) & data.references["case"].isin(data.test)]
-    rows = place[wanted["case"]].to_numpy()
-    values = _in_chunks(metric, maps, data.planes, device, rows=rows, plane_rows=wanted.index.to_numpy())
+    cases = wanted["case"].to_numpy()
+    planes = data.planes, wanted.index.to_numpy()
+    values = _in_chunks(
+        metric,
+        device,
+        saliency=(maps, place[cases].to_numpy()),
+        reference=planes,
+        mask=planes,
+        images=(data.images, cases),
+    )
     names = wanted[["rater", "characteristic"]].reset_index(drop=True)
-    names.insert(0, "image", data.cases["id"].to_numpy()[wanted["case"]])
+    names.insert(0, "image", data.cases["id"].to_numpy()[cases])
     return _frame(metric, names, level, values)
 
 
-def _in_chunks(
-    metric: Metric,
-    maps: NDArray[np.generic],
-    planes: NDArray[np.uint8] | None,
-    device: torch.device,
-    *,
-    rows: NDArray[np.intp] | None = None,
-    plane_rows: NDArray[np.intp] | None = None,
-) -> NDArray[np.float64]:
-    """Scores of `maps[rows]` against `planes[plane_rows]`; None stands for all rows."""
-    rows = np.arange(len(maps)) if rows is None else rows
-    plane_rows = rows if plane_rows is None else plane_rows
+def _in_chunks(metric: Metric, device: torch.device, **stored: Rows) -> NDArray[np.float64]:
+    """Scores of as many rows of each of :data:`AS_INPUT` as there are maps; only what is asked for is read."""
     values = []
-    for start in range(0, len(rows), CHUNK):
-        part = slice(start, start + CHUNK)
-        saliency = torch.as_tensor(maps[rows[part]].astype(np.float32), device=device)
+    for start in range(0, len(stored["saliency"][1]), CHUNK):
         inputs: dict[str, Tensor] = {}
+        for name in metric.inputs:
+            array, rows = stored[name]
+            inputs[name] = AS_INPUT[name](torch.as_tensor(array[rows[start : start + CHUNK]], device=device))
         if "reference" in metric.inputs:
-            saliency = normalise(saliency)
-        inputs["saliency"] = saliency
-        if planes is not None:
-            plane = torch.as_tensor(planes[plane_rows[part]], device=device)
-            inputs |= {"reference": plane.float() / 255, "mask": plane > 127}
-        chosen = {name: inputs[name] for name in metric.inputs}
-        values.append(metric.compute(**chosen).double().cpu().numpy())
+            inputs["saliency"] = normalise(inputs["saliency"])
+        values.append(metric.compute(**inputs).double().cpu().numpy())
     return np.concatenate(values) if values else np.zeros(0)
 
 

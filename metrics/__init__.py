@@ -10,11 +10,12 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-INPUTS = frozenset({"saliency", "reference", "mask", "curves"})
+INPUTS = frozenset({"saliency", "reference", "mask", "images", "curves"})
 """What a metric may ask for, by parameter name.
 
 saliency: maps (N, H, W), float. reference: soft expert masks (N, H, W), float in [0, 1]. mask: hard expert
-masks (N, H, W), bool. curves: a :class:`metrics.faithfulness.Curves` of the same N images.
+masks (N, H, W), bool. images: (N, 3, H, W), RGB (sRGB), float in [0, 1]. curves: a
+:class:`metrics.faithfulness.Curves` of the same N images.
 """
 
 

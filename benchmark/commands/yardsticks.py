@@ -21,9 +21,9 @@ def yardsticks(
 ) -> None:
     """Score trivial maps and raters against the masks, without any image or model."""
     from benchmark.data.opening import Source, open_data  # noqa: PLC0415
-    from benchmark.yardsticks.masks import mask_yardsticks  # noqa: PLC0415
     from benchmark.progress import progress  # noqa: PLC0415
     from benchmark.registry import select  # noqa: PLC0415
+    from benchmark.yardsticks.masks import mask_yardsticks  # noqa: PLC0415
     from datasets import Merge  # noqa: PLC0415
 
     chosen = select(Merge, [merge])[0]

@@ -66,6 +66,15 @@ class Prepared:
         """Row numbers of the training images."""
         return self.rows("train")
 
+    def masks(self, rows: NDArray[np.intp]) -> NDArray[np.float16]:
+        """Merged masks of some images, (N, S, S), in [0, 1]; NaN where an image has none."""
+        merged = self.references[self.references["level"] == "image"]
+        plane = pd.Series(merged.index, index=merged["case"]).reindex(rows)
+        found = np.full((len(rows), *self.planes.shape[1:]), np.nan, dtype=np.float16)
+        known = plane.notna().to_numpy()
+        found[known] = self.planes[plane[known].to_numpy(dtype=np.intp)] / np.float16(255)
+        return found
+
     def sample(self, most: int | None) -> NDArray[np.intp]:
         """Places among the test images of at most so many of them; None takes all.
 

@@ -2,15 +2,16 @@
 
 import json
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from benchmark.diagnosis.measures import positive_class
 from benchmark.errors import UserError
-from benchmark.leaderboard.columns import COLUMNS, Evidence, positive_class
+from benchmark.leaderboard.columns import COLUMNS, Evidence
 from benchmark.leaderboard.statistics import Estimate, estimate, image_weights, rank_intervals
 from benchmark.record import Record, load_record
 
@@ -25,6 +26,7 @@ class Row:
     Attributes:
         name: Name of the architecture or the yardstick.
         regime: Name of the regime; empty for a yardstick.
+        title: How people are told of the regime; its name unless that would claim too much.
         adversarial: Whether the regime trains on attacked images.
         seeds: The training seeds.
         estimates: By name of the column; a row lacks what it cannot have.
@@ -33,6 +35,7 @@ class Row:
 
     name: str
     regime: str
+    title: str
     adversarial: bool
     seeds: tuple[int, ...]
     estimates: dict[str, Estimate]
@@ -140,6 +143,7 @@ def board_of(published: Published, method: str) -> Board:
         row = Row(
             name=architecture,
             regime=regime,
+            title=published.records[paths[0]].regime_title or regime,
             adversarial=published.records[paths[0]].adversarial,
             seeds=tuple(sorted(published.records[path].seed for path in paths)),
             estimates=_estimates(evidence, weights),
@@ -179,17 +183,7 @@ def _ranked(models: list[Row]) -> list[Row]:
         return models
     draws = np.stack([row.estimates[RANKED_BY].draws for row in models])
     ranks = rank_intervals(draws, higher_is_better=True)
-    return [
-        Row(
-            name=row.name,
-            regime=row.regime,
-            adversarial=row.adversarial,
-            seeds=row.seeds,
-            estimates=row.estimates,
-            rank=(int(best), int(worst)),
-        )
-        for row, (best, worst) in zip(models, ranks, strict=True)
-    ]
+    return [replace(row, rank=(int(best), int(worst))) for row, (best, worst) in zip(models, ranks, strict=True)]
 
 
 def _yardsticks(
@@ -203,5 +197,6 @@ def _yardsticks(
     for name in dict.fromkeys(frame["yardstick"]):
         scores = frame[frame["yardstick"] == name]
         evidence = Evidence(images=images, classes=record.classes, scores=scores, predictions=None)
-        rows.append(Row(name=name, regime="", adversarial=False, seeds=(), estimates=_estimates([evidence], weights)))
+        estimates = _estimates([evidence], weights)
+        rows.append(Row(name=name, regime="", title="", adversarial=False, seeds=(), estimates=estimates))
     return rows

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from benchmark.diagnosis.measures import WITHSTOOD, positive_class
 from benchmark.leaderboard.statistics import Ratios
 
 
@@ -55,12 +56,19 @@ class Column:
         return self.title + arrow
 
 
-def _scores(metric: str, level: str, *, macro: bool = False) -> Callable[[Evidence], Ratios | None]:
-    """Mean of a metric's scores, or the mean over characteristics of their means."""
+def _scores(
+    metric: str, level: str, *, macro: bool = False, right_only: bool = False
+) -> Callable[[Evidence], Ratios | None]:
+    """Mean of a metric's scores, or (macro) the mean over characteristics of their means."""
 
     def of(evidence: Evidence) -> Ratios | None:
         frame = evidence.scores
         frame = frame[(frame["metric"] == metric) & (frame["level"] == level)]
+        if right_only:
+            if evidence.predictions is None:
+                return None
+            right = evidence.predictions["label"] == evidence.predictions["predicted"]
+            frame = frame[frame["image"].isin(evidence.predictions["image"][right])]
         if frame.empty:
             return None
         place = {name: number for number, name in enumerate(evidence.images)}
@@ -100,15 +108,17 @@ def _diagnosis(
     return of
 
 
-def positive_class(labels: NDArray[np.int64]) -> int:
-    """Of two classes the rarer one, as a rule the disease; of two equal ones the second."""
-    return int((labels == 1).sum() <= (labels == 0).sum())
-
-
 def _withstood(evidence: Evidence) -> Ratios | None:
     if evidence.predictions is None:
         return None
-    value = evidence.predictions.set_index("image").loc[list(evidence.images), "withstood"].to_numpy()
+    frame = evidence.predictions.set_index("image").loc[list(evidence.images)]
+    of_pgd = sorted(
+        (name for name in frame.columns if name.startswith(f"{WITHSTOOD}pgd-")),
+        key=lambda name: float(name.split("-")[-1]),
+    )
+    if not of_pgd:
+        return None
+    value = frame[of_pgd[len(of_pgd) // 2]].to_numpy()
     known = np.isfinite(value)
     return Ratios(values=np.where(known, value, 0.0)[:, None], counts=known.astype(np.float64)[:, None])
 
@@ -195,6 +205,14 @@ COLUMNS = (
         of=_scores("top-mask-f1", "image"),
     ),
     Column(
+        name="fuzzy_f1_right",
+        title="F1 where right",
+        higher_is_better=True,
+        headline=False,
+        definition="F1 of the map over the images that are diagnosed rightly alone: other images for every model.",
+        of=_scores("fuzzy-f1", "image", right_only=True),
+    ),
+    Column(
         name="fuzzy_sensitivity",
         title="map sensitivity",
         higher_is_better=True,
@@ -265,6 +283,23 @@ COLUMNS = (
         headline=False,
         definition="Total variation against that of the shuffled map: 1 is noise, 0 is coherent.",
         of=_scores("tv-ratio", "map"),
+    ),
+    Column(
+        name="colour_variation",
+        title="colour variation",
+        higher_is_better=None,
+        headline=False,
+        definition="Rank correlation of the map with the local variation of colour within the mask; "
+        "counts for what it has above the turned map.",
+        of=_scores("colour-variation", "image"),
+    ),
+    Column(
+        name="colour_variation_null",
+        title="colour variation, turned map",
+        higher_is_better=None,
+        headline=False,
+        definition="The same for the map turned half about within the mask: what a merely central map would have.",
+        of=_scores("colour-variation-null", "image"),
     ),
     Column(
         name="shortcut_mass",

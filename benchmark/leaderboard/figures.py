@@ -23,7 +23,7 @@ def regimes_figure(board: Board, path: Path) -> None:
     """Standard against adversarial: a panel per score, a line per architecture, yardsticks as dotted lines."""
     columns = [column for column in COLUMNS if column.name in SHOWN]
     order = list(dict.fromkeys(row.name for row in board.models))
-    regimes = sorted({row.regime for row in board.models}, key=lambda regime: (regime != "standard", regime))
+    regimes = sorted({row.title for row in board.models}, key=lambda title: (title != "standard", title))
     colours = dict(zip(regimes, sns.color_palette("colorblind", len(regimes)), strict=True))
     sns.set_theme(style="whitegrid", font_scale=0.8)
     figure = Figure(figsize=(13, 2.2 + 0.55 * len(order)), layout="constrained")
@@ -46,7 +46,7 @@ def _panel(
         {
             "place": [order.index(row.name) for row in rows],
             "value": [row.estimates[column.name].value for row in rows],
-            "regime": [row.regime for row in rows],
+            "regime": [row.title for row in rows],
         }
     )
     for place in sorted(set(frame["place"])):
@@ -54,8 +54,8 @@ def _panel(
         axis.plot(group, [place] * len(group), color="0.7", linewidth=1, zorder=1)
     for row in rows:
         known = row.estimates[column.name]
-        offset = (list(colours).index(row.regime) - (len(colours) - 1) / 2) * 0.16
-        axis.plot([known.low, known.high], [order.index(row.name) + offset] * 2, color=colours[row.regime], linewidth=1)
+        offset = (list(colours).index(row.title) - (len(colours) - 1) / 2) * 0.16
+        axis.plot([known.low, known.high], [order.index(row.name) + offset] * 2, color=colours[row.title], linewidth=1)
     sns.scatterplot(frame, x="value", y="place", hue="regime", palette=colours, s=45, zorder=3, ax=axis, legend=True)
     _yardstick_lines(axis, board, column)
     if (legend := axis.get_legend()) is not None:

@@ -17,13 +17,22 @@ def to_csv(board: Board) -> str:
     parts = ("", "_low", "_high", "_n", "_undefined")
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    fixed = ["data", "method", "kind", "name", "regime", "seeds", "rank_best", "rank_worst"]
+    fixed = ["data", "method", "kind", "name", "regime", "regime_title", "seeds", "rank_best", "rank_worst"]
     writer.writerow([*fixed, *(column.name + part for column in COLUMNS for part in parts)])
     data = f"{board.record.dataset} (SYNTHETIC)" if board.record.synthetic else board.record.dataset
     for row in board.rows:
         kind = "model" if row.is_model else "yardstick"
         seeds = " ".join(map(str, row.seeds))
-        cells: list[object] = [data, board.method, kind, row.name, row.regime, seeds, *(row.rank or ("", ""))]
+        cells: list[object] = [
+            data,
+            board.method,
+            kind,
+            row.name,
+            row.regime,
+            row.title,
+            seeds,
+            *(row.rank or ("", "")),
+        ]
         for column in COLUMNS:
             cells += _csv_cells(row.estimates.get(column.name))
         writer.writerow(cells)
@@ -80,8 +89,9 @@ def _about(board: Board) -> str:
 
 def _attack(board: Board) -> str:
     preset = board.record.settings["preset"]
+    budgets = sorted(preset["attack_eps"])
     return (
-        f"Accuracy under attack: PGD with {preset['attack_steps']} steps, L2 budget {preset['attack_eps']:g} for "
+        f"Accuracy under attack: PGD with {preset['attack_steps']} steps, L2 budget {budgets[len(budgets) // 2]:g} for "
         f"images of 224 px in [0, 1], scaled with the side ({preset['side']} px), no random start."
     )
 
@@ -103,7 +113,7 @@ def _table(board: Board, columns: list[Column], *, yardsticks: bool = True) -> l
     ]
     for number, row in enumerate(rows, start=1):
         place = f"{number} ({row.rank[0]}-{row.rank[1]})" if row.rank else ""
-        names = [row.name + _dagger(row, board), row.regime] if row.is_model else [f"*{row.name}*", "*yardstick*"]
+        names = [row.name + _dagger(row, board), row.title] if row.is_model else [f"*{row.name}*", "*yardstick*"]
         table.append([place, *names, *(_cell(row.estimates.get(c.name), usual[c.name]) for c in columns)])
     return ["| " + " | ".join(cells if yardsticks else cells[1:]) + " |" for cells in table]
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from torch import Tensor, nn
 
-from benchmark.training.attacks import PGD, pgd
+from benchmark.attacks.pgd import PGD, pgd
 from benchmark.training.regimes import Batch
 from benchmark.training.regimes.standard import cross_entropy
 
@@ -34,5 +34,5 @@ def adversarial_objective(attack: PGD, *, delay: float = 0.0) -> Callable[[nn.Mo
 
 
 def adversarial_cost(attack: PGD, *, delay: float = 0.0) -> float:
-    """Forward-equivalents per image: two for each step of the attack and three for the update."""
-    return 3 + 2 * attack.steps * (1 - delay)
+    """Forward-equivalents per image: two for each step of the attack, one to find its best, three for the update."""
+    return 3 + (2 * attack.steps + attack.keep_best) * (1 - delay)

@@ -1,14 +1,20 @@
 """The training loop: one for all regimes."""
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.optim.swa_utils import update_bn
-from torchvision.transforms import v2
 
+from benchmark.errors import UserError
+from benchmark.training.augmentation import augmentation, augmented
+from benchmark.training.lesson import Lesson, class_weights, part_of, to_float
 from benchmark.training.regimes import Batch, Regime
+from benchmark.training.state import History, State, StateFile
+
+Report = Callable[[int, History], None]
+"""Called after each epoch with the number of epochs done and how it went so far."""
 
 
 class TrainingFailedError(RuntimeError):
@@ -22,106 +28,234 @@ class Settings:
     Attributes:
         epochs: Passes over the training images.
         batch: Images per step.
-        learning_rate: Peak of the one-cycle schedule of AdamW.
+        learning_rate: Peak of the schedule of AdamW: a warm-up over 30 % of the steps, then a cosine down to nothing
+            (Smith and Topin, Super-convergence, 2019).
         bfloat16: Whether the network runs in bfloat16 autocast.
+        patience: The training ends when the validation loss has not fallen for so many epochs; 0 never ends it early.
+        clip: Largest norm of the gradient of all weights; larger ones are scaled down to it.
     """
 
     epochs: int
     batch: int
     learning_rate: float
     bfloat16: bool
+    patience: int = 0
+    clip: float = 5.0
+
+    def __post_init__(self) -> None:
+        """Refuse settings that make no sense."""
+        if self.epochs < 1 or self.batch < 1 or self.patience < 0:
+            raise ValueError(f"{self} makes no sense: epochs and batch must be positive, patience not negative")
+        if not (self.learning_rate > 0 and self.clip > 0):
+            raise ValueError(f"{self} makes no sense: learning rate and clip must be positive")
 
 
-def augmentation() -> nn.Module:
-    """Flips, turns, zooms and changes of light, drawn once per batch and applied on its device."""
-    return v2.Compose(
-        [
-            v2.RandomHorizontalFlip(),
-            v2.RandomVerticalFlip(),
-            v2.RandomAffine(degrees=20, scale=(0.8, 1.25), interpolation=v2.InterpolationMode.BILINEAR),
-            v2.ColorJitter(brightness=0.15, contrast=0.15),
-        ]
-    )
-
-
-def train(
+def train(  # noqa: PLR0913 - what is learnt, how, and who is told
     model: nn.Module,
-    images: Tensor,
-    labels: Tensor,
+    lesson: Lesson,
     *,
     regime: Regime,
     settings: Settings,
-    report: Callable[[int, float], None],
-) -> list[float]:
-    """Trains a network in place.
+    report: Report,
+    validation: Lesson | None = None,
+    frozen: Sequence[nn.Module] = (),
+    file: StateFile | None = None,
+) -> History:
+    """Trains a network in place; with validation images, to the weights of the epoch of the lowest loss on them.
 
     Random numbers come from torch's global generators: seed them before the network is built.
 
     Args:
         model: On the device; gives logits (N, C).
-        images: All training images, (N, 3, H, W), uint8, on the device.
-        labels: (N,), int64, on the device.
+        lesson: What to learn from, on the device.
         regime: How to train.
         settings: How long and how fast.
-        report: Called after each epoch with the number of epochs done and the mean loss.
+        report: Told of progress.
+        validation: Images to choose the best epoch by, in the regime's own loss; never test images.
+        frozen: BatchNorm layers that shall stay in evaluation mode; see :func:`architectures.groups.freeze`.
+        file: Where the state is saved after each epoch, and found again.
 
     Returns:
-        Mean loss of each epoch.
+        How it went.
 
     Raises:
-        TrainingFailedError: The loss is no number any more; the message names the epoch.
+        TrainingFailedError: The loss is no number any more; the message says how far it went.
+        UserError: Memory does not even hold two images at a time.
     """
-    batch = min(settings.batch, len(images))
-    steps = len(images) // batch
-    optimiser = torch.optim.AdamW(model.parameters(), lr=settings.learning_rate, weight_decay=0.01, fused=True)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, max_lr=settings.learning_rate, total_steps=settings.epochs * steps + 1
-    )
-    weights = class_weights(labels)
-    augment = augmentation()
-    losses: list[float] = []
-    model.train()
-    for epoch in range(settings.epochs):
-        total = torch.zeros((), device=images.device)
-        order = torch.randperm(len(images)).to(images.device)
-        for step in range(steps):
-            chosen = order[step * batch : (step + 1) * batch]
-            progress = (epoch * steps + step) / (settings.epochs * steps)
-            inputs = augment(to_float(images[chosen]))
-            with torch.autocast(images.device.type, torch.bfloat16, enabled=settings.bfloat16):
-                batch_now = Batch(images=inputs, labels=labels[chosen], class_weights=weights, progress=progress)
-                loss = regime.objective(model, batch_now)
-            optimiser.zero_grad(set_to_none=True)
+    trainer = _Trainer(model, lesson, regime, settings, frozen=frozen)
+    state = trainer.state
+    if file:
+        file.load(state, lesson.images.device)
+    history = state.history
+    epochs = trainer.epochs
+    while len(history.losses) < epochs and not history.stopped:
+        trainer.epoch()
+        _judge(trainer, validation, settings)
+        if file and len(history.losses) < epochs:
+            file.save(state)
+        report(len(history.losses), history)
+    if state.kept is not None:
+        model.load_state_dict(state.kept)
+    trainer.settle_batchnorm()
+    return history
+
+
+def _judge(trainer: "_Trainer", validation: Lesson | None, settings: Settings) -> None:
+    """Keeps the weights if they are the best so far, and says whether to go on."""
+    state, history = trainer.state, trainer.state.history
+    if validation is None or not len(validation):
+        history.best = len(history.losses)
+        return
+    history.validation.append(trainer.loss_on(validation))
+    lowest = min(history.validation)
+    if history.validation[-1] == lowest:
+        history.best = len(history.losses)
+        state.kept = {name: value.detach().clone() for name, value in state.model.state_dict().items()}
+    since = len(history.losses) - history.best
+    history.stopped = bool(settings.patience) and since >= settings.patience
+
+
+class _Trainer:
+    """One training: the state and how to take it an epoch further."""
+
+    def __init__(
+        self, model: nn.Module, lesson: Lesson, regime: Regime, settings: Settings, *, frozen: Sequence[nn.Module]
+    ) -> None:
+        self.lesson, self.regime, self.settings, self.frozen = lesson, regime, settings, frozen
+        self.batch = min(settings.batch, len(lesson))
+        self.steps = len(lesson) // self.batch
+        self.epochs = math.ceil(settings.epochs / regime.replays)
+        self.total = self.epochs * self.steps * regime.replays
+        weights = [parameter for parameter in model.parameters() if parameter.requires_grad]
+        peak = settings.learning_rate * regime.pace
+        optimiser = torch.optim.AdamW(weights, lr=peak, weight_decay=0.01, fused=True)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, max_lr=peak, total_steps=self.total + 1)
+        self.state = State(model=model, optimiser=optimiser, schedule=schedule)
+        self.state.history.micro_batch = self.batch
+        self.augment = augmentation()
+        with torch.no_grad():
+            classes = model.eval()(to_float(lesson.images[:1])).shape[1]
+        self.class_weights = class_weights(lesson.labels, classes)
+
+    def epoch(self) -> None:
+        """One pass over the training images."""
+        history, device = self.state.history, self.lesson.images.device
+        self._learning_mode()
+        total = torch.zeros((), device=device)
+        order = torch.randperm(len(self.lesson)).to(device)
+        done = len(history.losses) * self.steps * self.regime.replays
+        for step in range(self.steps):
+            chosen = order[step * self.batch : (step + 1) * self.batch]
+            masks = None if self.lesson.masks is None else self.lesson.masks[chosen].float()
+            images, masks = augmented(self.augment, to_float(self.lesson.images[chosen]), masks)
+            for replay in range(self.regime.replays):
+                progress = (done + step * self.regime.replays + replay) / self.total
+                total += self._step(self._batch(chosen, images, masks, progress))
+        loss = float(total) / (self.steps * self.regime.replays)
+        if not math.isfinite(loss):
+            last = f"; the last finite one was {history.losses[-1]:.3f}" if history.losses else ""
+            raise TrainingFailedError(
+                f"the loss of epoch {len(history.losses) + 1} is no number{last}; try a smaller learning rate"
+            )
+        history.losses.append(loss)
+
+    def loss_on(self, lesson: Lesson) -> float:
+        """The regime's loss on other images, in evaluation mode; its random numbers are the same every time."""
+        device = lesson.images.device
+        self.state.model.eval()
+        total = torch.zeros((), device=device)
+        with torch.random.fork_rng([device] if device.type == "cuda" else []):
+            torch.manual_seed(0)
+            for start in range(0, len(lesson), self.batch):
+                places = torch.arange(start, min(start + self.batch, len(lesson)), device=device)
+                masks = None if lesson.masks is None else lesson.masks[places].float()
+                batch = Batch(
+                    images=to_float(lesson.images[places]),
+                    labels=lesson.labels[places],
+                    class_weights=self.class_weights,
+                    progress=1.0,
+                    places=places,
+                    number=len(lesson),
+                    masks=masks,
+                )
+                total += self._loss(batch).detach() * len(places)
+        return float(total) / len(lesson)
+
+    def settle_batchnorm(self) -> None:
+        """Estimates the BatchNorm statistics anew with the final weights, on the training images as they are.
+
+        A short run ends long before the running averages have forgotten where they began (Wu and Johnson,
+        Rethinking "Batch" in BatchNorm, 2021, section 3). Frozen layers stay as they are.
+        """
+        model, images = self.state.model, self.lesson.images
+        kept = {id(layer) for layer in self.frozen}
+        layers = [m for m in model.modules() if isinstance(m, nn.BatchNorm2d) and id(m) not in kept]
+        momenta = [layer.momentum for layer in layers]
+        self._learning_mode()
+        for layer in layers:
+            layer.reset_running_stats()
+            layer.momentum = None  # the plain mean over all batches
+        with torch.no_grad(), self._precision():
+            for start in range(0, len(images) - self.batch + 1, self.batch):
+                model(to_float(images[start : start + self.batch]))
+        for layer, momentum in zip(layers, momenta, strict=True):
+            layer.momentum = momentum
+        model.eval()
+
+    def _learning_mode(self) -> None:
+        self.state.model.train()
+        for layer in self.frozen:
+            layer.eval()
+
+    def _precision(self) -> torch.autocast:
+        return torch.autocast(self.lesson.images.device.type, torch.bfloat16, enabled=self.settings.bfloat16)
+
+    def _loss(self, batch: Batch) -> Tensor:
+        with self._precision():
+            return self.regime.objective(self.state.model, batch)
+
+    def _batch(self, chosen: Tensor, images: Tensor, masks: Tensor | None, progress: float) -> Batch:
+        return Batch(
+            images=images,
+            labels=self.lesson.labels[chosen],
+            class_weights=self.class_weights,
+            progress=progress,
+            places=chosen,
+            number=len(self.lesson),
+            masks=masks,
+            memory=self.state.memory,
+        )
+
+    def _step(self, batch: Batch) -> Tensor:
+        """One update of the weights; the mean loss of the batch."""
+        state = self.state
+        while True:
+            try:
+                state.optimiser.zero_grad(set_to_none=True)
+                loss = self._gradients(batch)
+                break
+            except torch.OutOfMemoryError:
+                self._use_less_memory()
+        nn.utils.clip_grad_norm_(state.model.parameters(), self.settings.clip)
+        state.optimiser.step()
+        state.schedule.step()
+        return loss
+
+    def _gradients(self, batch: Batch) -> Tensor:
+        """Gradients of the whole batch, a part at a time where memory is short."""
+        total = torch.zeros((), device=batch.images.device)
+        number, size = len(batch.labels), self.state.history.micro_batch
+        for start in range(0, number, size):
+            part = batch if size >= number else part_of(batch, slice(start, start + size))
+            loss = self._loss(part) * (len(part.labels) / number)
             loss.backward()
-            optimiser.step()
-            schedule.step()
             total += loss.detach()
-        losses.append(float(total) / steps)
-        if losses[-1] != losses[-1]:
-            raise TrainingFailedError(f"the loss of epoch {epoch + 1} is no number; try a smaller learning rate")
-        report(epoch + 1, losses[-1])
-    _settle_batchnorm(model, images, batch, settings)
-    return losses
+        return total
 
-
-def class_weights(labels: Tensor) -> Tensor:
-    """Weights (C,) that make every class count the same; their mean over the images is one."""
-    counts = torch.bincount(labels)
-    return len(labels) / (len(counts) * counts.clamp(min=1))
-
-
-def to_float(images: Tensor) -> Tensor:
-    """Pixels (N, 3, H, W) from uint8 to [0, 1], channels last."""
-    return (images.float() / 255).contiguous(memory_format=torch.channels_last)
-
-
-def _settle_batchnorm(model: nn.Module, images: Tensor, batch: int, settings: Settings) -> None:
-    """Estimates the BatchNorm statistics anew with the final weights, on the training images as they are.
-
-    A short run ends long before the running averages have forgotten where they began (Wu and Johnson,
-    Rethinking "Batch" in BatchNorm, 2021, section 3).
-    """
-    whole = [images[start : start + batch] for start in range(0, len(images) - batch + 1, batch)]
-    with torch.autocast(images.device.type, torch.bfloat16, enabled=settings.bfloat16):
-        update_bn((to_float(part) for part in whole), model)
-    model.eval()
+    def _use_less_memory(self) -> None:
+        """Halves the part of a batch that goes through the network at once; the batch of an update stays the same."""
+        history = self.state.history
+        if history.micro_batch < 4:
+            raise UserError("memory does not hold two images of this network; use a smaller side or another device")
+        history.micro_batch = math.ceil(history.micro_batch / 2)
+        torch.cuda.empty_cache()

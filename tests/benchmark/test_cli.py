@@ -14,6 +14,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from architectures import Architecture
+from benchmark.registry import entries
+
 ROOT = Path(__file__).parent.parent.parent
 RUN = ("run", "--architecture", "mobilenet", "--epochs", "1", "--device", "cpu")
 
@@ -156,7 +159,7 @@ def test_debug_shows_the_traceback(tmp_path):
 
 def test_lists_are_json_with_what_programs_need(tmp_path):
     rows = json.loads(loupe(tmp_path, "list", "architectures", "--json").stdout)
-    assert len(rows) == 11
+    assert [row["name"] for row in rows] == list(entries(Architecture))
     assert {"name", "parameters", "saliency_layer", "native_size", "source"} <= rows[0].keys()
     resnet = next(row for row in rows if row["name"] == "resnet50")
     assert abs(resnet["parameters"] / 25_636_712 - 1) < 0.01

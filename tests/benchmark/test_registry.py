@@ -28,7 +28,7 @@ def test_every_entry_has_a_fit_name_a_source_and_a_digest(kind):
 
 
 def test_the_eleven_are_there():
-    assert list(entries(Architecture)) == [
+    assert [name for name, entry in entries(Architecture).items() if not entry.predicts_masks] == [
         "densenet121",
         "efficientnet_b0",
         "inception_resnet_v2",

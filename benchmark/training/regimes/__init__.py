@@ -1,7 +1,7 @@
 """The training regimes, one per file."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from torch import Tensor, nn
 
@@ -15,12 +15,21 @@ class Batch:
         labels: (N,), int64.
         class_weights: (C,), float; larger for rarer classes.
         progress: Share of the training that is done, in [0, 1).
+        places: Which of the training images these are, (N,), int64.
+        number: How many training images there are.
+        masks: Reference masks (N, H, W), float in [0, 1], moved as the images are; NaN where an image has none. None
+            unless the regime asks for masks.
+        memory: What the regime keeps from step to step, by name; empty when training begins, saved with its state.
     """
 
     images: Tensor
     labels: Tensor
     class_weights: Tensor
     progress: float
+    places: Tensor
+    number: int
+    masks: Tensor | None = None
+    memory: dict[str, Tensor] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,6 +43,12 @@ class Regime:
         adversarial: Whether the model is trained on attacked images.
         description: What it does, in one sentence.
         source: Where it is described: author, year, section.
+        title: How tables call it where its name alone would claim too much; "" for the name.
+        start: Name of the regime whose model, of the same architecture, data and seed, the training begins with.
+        frozen: How many of the first groups of layers stay as they are, in [0, 4]; their BatchNorm too.
+        pace: Factor of the learning rate.
+        replays: How often each batch is used in turn; the training has as many fewer epochs.
+        needs_masks: Whether it learns from masks, and a network that predicts them.
     """
 
     name: str
@@ -42,3 +57,14 @@ class Regime:
     adversarial: bool
     description: str
     source: str
+    title: str = ""
+    start: str | None = None
+    frozen: int = 0
+    pace: float = 1.0
+    replays: int = 1
+    needs_masks: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse settings that make no sense."""
+        if not 0 <= self.frozen <= 4 or not self.pace > 0 or self.replays < 1:
+            raise ValueError(f"{self.name}: frozen must lie in 0 ... 4, pace be positive and replays at least 1")

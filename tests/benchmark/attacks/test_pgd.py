@@ -5,7 +5,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from benchmark.training.attacks import PGD, evaluating, pgd
+from benchmark.attacks.mode import evaluating
+from benchmark.attacks.pgd import PGD, fgsm, pgd
 
 
 def network(classes: int) -> nn.Module:
@@ -70,6 +71,63 @@ def test_the_l2_budget_grows_with_the_side_and_the_linf_budget_does_not():
     assert attack("linf", eps=0.1).radius(112) == 0.1
 
 
+def test_fgsm_is_the_sign_of_the_gradient():
+    model, (images, labels) = network(3).eval(), batch(3, 4)
+    images = 0.4 + 0.2 * images
+    inputs = images.clone().requires_grad_()
+    (slope,) = torch.autograd.grad(functional.cross_entropy(model(inputs), labels), inputs)
+    torch.testing.assert_close(pgd(model, images, labels, fgsm("linf", 0.01)), images + 0.01 * slope.sign())
+
+
+@pytest.mark.parametrize("norm", ["l2", "linf"])
+def test_the_best_iterate_is_never_worse_than_any(norm):
+    model, (images, labels) = network(4), batch(4)
+    # Steps far too long for the budget, so that the loss goes up and down.
+    many = {"eps": 100 * attack(norm).eps, "step": 3.0}
+
+    def losses(**changes) -> torch.Tensor:
+        moved = pgd(model, images, labels, attack(norm, **many, **changes))
+        with evaluating(model), torch.no_grad():
+            return functional.cross_entropy(model(moved), labels, reduction="none")
+
+    every = torch.stack([losses(steps=steps) for steps in range(9)])
+    torch.testing.assert_close(losses(steps=8, keep_best=True), every.amax(dim=0))
+    assert not every[-1].equal(every.amax(dim=0))
+
+
+def test_another_objective_is_raised_instead():
+    """As TRADES does: away from its own prediction, whatever the labels."""
+    model, (images, labels) = network(4).eval(), batch(4)
+    clean = model(images).detach().log_softmax(dim=1)
+
+    def divergence(logits: torch.Tensor) -> torch.Tensor:
+        return functional.kl_div(logits.log_softmax(dim=1), clean, reduction="none", log_target=True).sum(dim=1)
+
+    how = attack(random_start=True, keep_best=True, eps=4.0)
+    torch.manual_seed(0)
+    start = pgd(model, images, labels, attack(random_start=True, steps=0, eps=4.0))
+    torch.manual_seed(0)
+    moved = pgd(model, images, labels, how, objective=divergence)
+    torch.manual_seed(0)
+    assert torch.equal(moved, pgd(model, images, 3 - labels, how, objective=divergence))
+    assert divergence(model(moved)).sum() > 2 * divergence(model(start)).sum()
+    # At the image itself the divergence is least, and its gradient says nothing.
+    stuck = pgd(model, images, labels, attack(), objective=divergence)
+    assert divergence(model(stuck)).sum() < 0.1 * divergence(model(moved)).sum()
+
+
+def test_a_loss_of_the_whole_batch_will_do_unless_the_best_is_kept():
+    model, (images, labels) = network(4), batch(4)
+
+    def objective(logits: torch.Tensor) -> torch.Tensor:
+        return functional.cross_entropy(logits, labels)
+
+    together = pgd(model, images, labels, attack(), objective=objective)
+    torch.testing.assert_close(together, pgd(model, images, labels, attack()))
+    with pytest.raises(ValueError, match="a loss of each image"):
+        pgd(model, images, labels, attack(keep_best=True), objective=objective)
+
+
 @pytest.mark.parametrize("norm", ["l2", "linf"])
 def test_the_loss_grows_with_the_budget_and_with_the_steps(norm):
     model, (images, labels) = network(4), batch(4)
@@ -87,6 +145,14 @@ def test_gradients_beat_noise_of_the_same_size(norm):
     model, (images, labels) = network(3), batch(3)
     noise = pgd(model, images, labels, attack(norm, steps=0, random_start=True))
     assert loss(model, noise, labels) < loss(model, pgd(model, images, labels, attack(norm)), labels)
+
+
+@pytest.mark.parametrize("norm", ["l2", "linf"])
+def test_a_random_start_is_elsewhere_each_time(norm):
+    model, (images, labels) = network(3), batch(3)
+    first, second = (pgd(model, images, labels, attack(norm, steps=0, random_start=True)) for _ in range(2))
+    for one, other in ((first, second), (first, images), (second, images)):
+        assert (one - other).flatten(1).norm(dim=1).min() > 0
 
 
 def test_no_steps_and_no_random_start_leave_the_images_as_they_are():
@@ -123,7 +189,7 @@ def test_an_image_is_attacked_alike_alone_and_in_company():
     torch.testing.assert_close(together, alone, atol=1e-6, rtol=0)
 
 
-@pytest.mark.parametrize("change", [{"eps": -1.0}, {"steps": -1}, {"step": 0.0}])
+@pytest.mark.parametrize("change", [{"eps": -1.0}, {"steps": -1}, {"step": 0.0}, {"eps": float("nan")}])
 def test_settings_that_make_no_sense_are_refused(change):
     with pytest.raises(ValueError, match="makes no sense"):
         attack(**change)

@@ -1,0 +1,89 @@
+"""The models of a run: trained stage by stage, kept, and found again."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+
+import torch
+from torch import nn
+
+from architectures.groups import freeze, layer_groups
+from benchmark.checkpoint import initial_model, load_weights, save_model
+from benchmark.explain import on_device
+from benchmark.job import Job
+from benchmark.record import Training
+from benchmark.store import new_folder, runs_folder, write_text
+from benchmark.training.lesson import Lesson
+from benchmark.training.loop import train
+from benchmark.training.state import History, StateFile
+
+Report = Callable[[str, float], None]
+"""Called with the name of the stage and the share of it that is done."""
+
+
+def lesson_of(job: Job, split: str) -> Lesson:
+    """The images of a split on the device, with their masks where the regime asks for them."""
+    rows = job.data.rows(split)
+    masks = torch.as_tensor(job.data.masks(rows), device=job.device) if job.cell.regime.needs_masks else None
+    labels = torch.tensor(job.data.cases["label"].to_numpy()[rows], device=job.device)
+    return Lesson(images=on_device(job.data.images[rows], job.device), labels=labels, masks=masks)
+
+
+def learn(job: Job, report: Report) -> tuple[nn.Module, Training]:
+    """The model of a job in evaluation mode, and how it was trained; an earlier stage is trained first."""
+    folder = runs_folder() / "models" / job.model_key
+    if not folder.is_dir():
+        model = _initial(job, report)
+        file = StateFile(runs_folder() / "training" / f"{job.model_key}.pt")
+        history = _train(job, model, file, report)
+        with new_folder(folder) as temporary:
+            sha256 = save_model(model, temporary / "model.safetensors")
+            told = Training(sha256=sha256, **asdict(history))
+            write_text(temporary / "training.json", told.model_dump_json(indent=1) + "\n")
+        file.remove()
+    return model_of(job), Training.model_validate_json((folder / "training.json").read_bytes())
+
+
+def model_of(job: Job) -> nn.Module:
+    """The trained model of a job that was carried out, in evaluation mode."""
+    model = initial_model(job.cell.architecture, len(job.data.classes), "random")
+    load_weights(model, runs_folder() / "models" / job.model_key / "model.safetensors")
+    return model.to(memory_format=torch.channels_last).to(job.device).eval()
+
+
+def _initial(job: Job, report: Report) -> nn.Module:
+    """The network that the training begins with."""
+    if job.start is not None:
+        model, _ = learn(job.start, lambda stage, share: report(f"first stage, {stage}", share / 2))
+        torch.manual_seed(job.cell.seed)
+        return model
+    torch.manual_seed(job.cell.seed)
+    model = initial_model(job.cell.architecture, len(job.data.classes), job.weights)
+    return model.to(memory_format=torch.channels_last).to(job.device)
+
+
+def _train(job: Job, model: nn.Module, file: StateFile, report: Report) -> History:
+    epochs = math.ceil(job.settings.epochs / job.cell.regime.replays)
+
+    def told(done: int, history: History) -> None:
+        loss = f"loss {history.losses[-1]:.2f}" + (f"/{history.validation[-1]:.2f}" if history.validation else "")
+        report(f"train {done}/{epochs}, {loss}", done / epochs)
+
+    validation = lesson_of(job, "validation")
+    return train(
+        model,
+        lesson_of(job, "train"),
+        regime=job.cell.regime,
+        settings=job.settings,
+        report=told,
+        validation=validation if len(validation) else None,
+        frozen=_frozen(job, model),
+        file=file,
+    )
+
+
+def _frozen(job: Job, model: nn.Module) -> Sequence[nn.Module]:
+    """Freezes what the regime keeps; returns the BatchNorm layers that stay as they are."""
+    if not job.cell.regime.frozen:
+        return ()
+    return freeze(model, layer_groups(model, job.cell.architecture.native_size), job.cell.regime.frozen)

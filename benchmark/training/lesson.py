@@ -1,0 +1,53 @@
+"""What a network learns from, on the device."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from benchmark.training.regimes import Batch
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Lesson:
+    """Images with what is to be learnt of them.
+
+    Attributes:
+        images: (N, 3, H, W), uint8.
+        labels: (N,), int64.
+        masks: Reference masks (N, H, W), float16 in [0, 1]; NaN where an image has none. None where nobody asks.
+    """
+
+    images: Tensor
+    labels: Tensor
+    masks: Tensor | None = None
+
+    def __len__(self) -> int:
+        """Number of images."""
+        return len(self.images)
+
+
+def class_weights(labels: Tensor, classes: int) -> Tensor:
+    """Weights (C,) that make every class count the same; their mean over the images is one."""
+    counts = torch.bincount(labels, minlength=classes)
+    present = int((counts > 0).sum())
+    return len(labels) / (present * counts.clamp(min=1))
+
+
+def to_float(images: Tensor) -> Tensor:
+    """Pixels (N, 3, H, W) from uint8 to [0, 1], channels last."""
+    return (images.float() / 255).contiguous(memory_format=torch.channels_last)
+
+
+def part_of(batch: Batch, part: slice) -> Batch:
+    """Some of the images of a batch, with the same memory."""
+    return Batch(
+        images=batch.images[part],
+        labels=batch.labels[part],
+        class_weights=batch.class_weights,
+        progress=batch.progress,
+        places=batch.places[part],
+        number=batch.number,
+        masks=None if batch.masks is None else batch.masks[part],
+        memory=batch.memory,
+    )

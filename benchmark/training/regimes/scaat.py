@@ -1,0 +1,165 @@
+"""Attacks that keep to where the image matters little, after SCAAT, and what tells whether that place is the point.
+
+Of SCAAT (Xu et al., 2023) only the abstract is known to us, and no code: everything below but the idea, adversarial
+images made under the guidance of the saliency map, is our own reconstruction. Its ablations attack the salient pixels
+instead, as many random ones, or all of them.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from benchmark.attacks.mode import evaluating
+from benchmark.training.consistency import consistency_loss
+from benchmark.training.divergence import divergence
+from benchmark.training.regimes import Batch, Regime
+from benchmark.training.saliency_mask import label_gradient, lowest
+
+BUDGETS = "budgets"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SCAAT:
+    """Settings of saliency constrained attacks in training.
+
+    Attributes:
+        constraint: Which pixels may move: those of "lowest" saliency (mean over the channels of the absolute gradient
+            of the label's logit), those of "highest", or as many at "random".
+        k: Share of the pixels that may move, in (0, 1]; at 1 all do, whatever the constraint.
+        steps: Gradient steps on the divergence, from a random start.
+        step: Size of a step as a share of the image's own budget.
+        eps: Budget in Linf that every image begins with.
+        bounds: Least and largest budget.
+        adapt: Factor, 1 or more, by which an image's budget grows when its label survived the attack, and shrinks
+            when it did not; 1 leaves the budgets as they are.
+        lam: Weight of the divergence in the loss.
+    """
+
+    constraint: Literal["lowest", "highest", "random"]
+    k: float
+    steps: int
+    step: float
+    eps: float
+    bounds: tuple[float, float]
+    adapt: float
+    lam: float
+
+    def __post_init__(self) -> None:
+        """Refuse settings that make no sense."""
+        if self.constraint not in {"lowest", "highest", "random"} or not 0 < self.k <= 1:
+            raise ValueError(f"{self} makes no sense: constraint must be lowest, highest or random, k in (0, 1]")
+        if self.steps < 1 or not 0 < self.step < math.inf or not 0 < self.bounds[0] <= self.eps <= self.bounds[1] <= 1:
+            raise ValueError(f"{self} makes no sense: steps must be positive, and 0 < least <= eps <= largest <= 1")
+        if not 1 <= self.adapt < math.inf or not 0 <= self.lam < math.inf:
+            raise ValueError(f"{self} makes no sense: adapt must be 1 or more, lam not negative, both finite")
+
+    @property
+    def guided(self) -> bool:
+        """Whether the saliency has a say."""
+        return self.constraint != "random" and self.k < 1
+
+
+def scaat_objective(settings: SCAAT) -> Callable[[nn.Module, Batch], Tensor]:
+    """Cross-entropy, weighted by class, plus lam times the divergence to images attacked under the constraint.
+
+    The budget of each training image is kept in the memory, float32, (number,). Whether a label survived is told by
+    the update's own pass over the attacked images, which costs nothing; its BatchNorm uses the batch.
+    """
+
+    def objective(model: nn.Module, batch: Batch) -> Tensor:
+        budgets = batch.memory.get(BUDGETS)
+        if budgets is None:
+            budgets = torch.full((batch.number,), settings.eps, device=batch.images.device)
+        eps = budgets.gather(0, batch.places)
+        loss, logits = consistency_loss(model, batch, attacked(model, batch, eps, settings), settings.lam)
+        survived = logits.argmax(dim=1) == batch.labels
+        adapted = torch.where(survived, eps * settings.adapt, eps / settings.adapt).clamp(*settings.bounds)
+        batch.memory[BUDGETS] = budgets.scatter(0, batch.places, adapted)
+        return loss
+
+    return objective
+
+
+def attacked(model: nn.Module, batch: Batch, eps: Tensor, settings: SCAAT) -> Tensor:
+    """Images moved, where the constraint lets them and within [0, 1], to where the prediction is most unlike theirs.
+
+    Args:
+        model: Takes (N, 3, H, W) in [0, 1], gives logits (N, C); in evaluation mode for the time of the attack.
+        batch: Images and labels; the labels choose the logit whose gradient is the saliency.
+        eps: Budget of each image in Linf, (N,).
+        settings: Constraint and steps.
+
+    Returns:
+        Attacked images (N, 3, H, W), detached.
+    """
+    images, budget = batch.images.detach(), eps.reshape(-1, 1, 1, 1)
+    target, mask = _target_and_mask(model, batch, settings)
+    limit = budget * mask[:, None]
+    moved = (images + limit * (2 * torch.rand_like(images) - 1)).clamp(0.0, 1.0)
+    with evaluating(model):
+        for _ in range(settings.steps):
+            inputs = moved.detach().requires_grad_()
+            (gradient,) = torch.autograd.grad(divergence(target, model(inputs)).sum(), inputs)
+            delta = moved - images + settings.step * budget * gradient.sign()
+            moved = (images + delta.clamp(-limit, limit)).clamp(0.0, 1.0)
+    return moved
+
+
+def _target_and_mask(model: nn.Module, batch: Batch, settings: SCAAT) -> tuple[Tensor, Tensor]:
+    """Logits of the images in evaluation mode, (N, C), and where they may move, (N, H, W), bool."""
+    images = batch.images
+    if settings.guided:
+        logits, gradient = label_gradient(model, images, batch.labels)
+        saliency = gradient.abs().mean(dim=1)
+        if settings.constraint == "lowest":
+            return logits, lowest(saliency, settings.k)
+        return logits, ~lowest(saliency, 1 - settings.k)
+    with evaluating(model):
+        # Detached rather than under no_grad, for the sake of autocast: see trades.py.
+        logits = model(images).detach()
+    return logits, lowest(torch.rand_like(images[:, 0]), settings.k)
+
+
+def _entry(name: str, title: str, where: str, settings: SCAAT) -> Regime:
+    """An entry whose every text says that it is a reconstruction."""
+    return Regime(
+        name=name,
+        objective=scaat_objective(settings),
+        # The saliency with the target, or the target alone; the steps; the update on clean and on attacked images.
+        cost=(2 if settings.guided else 1) + 2 * settings.steps + 6,
+        adversarial=True,
+        description=(
+            f"Own reconstruction: cross-entropy plus the divergence when {where} are attacked, PGD-{settings.steps}, "
+            f"Linf {255 * settings.bounds[0]:g}/255 to {255 * settings.bounds[1]:g}/255 by image."
+        ),
+        source="own reconstruction after Xu et al., SCAAT, 2023, arXiv 2311.05143, of which only the abstract is known",
+        title=title,
+    )
+
+
+# Budgets begin at that of pgd-linf and go no further than twice it, the usual one for networks of 224 px. A step of
+# 1.25 eps is that of fgsm-rs, which this is but for the place and the divergence.
+SETTINGS = SCAAT(
+    constraint="lowest",
+    k=0.5,
+    steps=1,
+    step=1.25,
+    eps=2 / 255,
+    bounds=(0.5 / 255, 4 / 255),
+    adapt=1.1,
+    lam=1.0,
+)
+INVERTED = replace(SETTINGS, constraint="highest")
+RANDOM = replace(SETTINGS, constraint="random")
+WHOLE = replace(SETTINGS, k=1.0)
+
+SCAAT_LIKE = _entry("scaat", "SCAAT-like (own reconstruction)", "the 50% least salient pixels", SETTINGS)
+SCAAT_INVERTED = _entry(
+    "scaat-inverted", "SCAAT-like, salient pixels (own reconstruction)", "the 50% most salient pixels", INVERTED
+)
+SCAAT_RANDOM = _entry("scaat-random", "SCAAT-like, random pixels (own reconstruction)", "50% random pixels", RANDOM)
+SCAAT_WHOLE = _entry("scaat-whole", "SCAAT-like, whole image (own reconstruction)", "all pixels", WHOLE)
