@@ -205,7 +205,11 @@ def _sheet(jobs: Sequence[Job], path: Path) -> None:
 
     A sheet of a whole run is not replaced by one of a part of it.
     """
-    first = min(((job.cell.regime.name, job.cell.seed) for job in jobs), default=None)
+    jobs = [job for job in jobs if not job.cell.architecture.predicts_masks]
+    order = {
+        (job.cell.regime.name not in {"standard", "adversarial"}, job.cell.regime.name, job.cell.seed) for job in jobs
+    }
+    first = min(order)[1:] if order else None
     jobs = [job for job in jobs if (job.cell.regime.name, job.cell.seed) == first]
     whole = [entry for entry in entries(Architecture).values() if not entry.predicts_masks]
     if not jobs or (path.is_file() and len(jobs) < len(whole)):

@@ -195,9 +195,11 @@ class _Trainer:
         for layer in layers:
             layer.reset_running_stats()
             layer.momentum = None  # the plain mean over all batches
+        # A mask head has BatchNorm too, which only this pass goes through.
+        forward = model.with_mask if self.regime.needs_masks else model
         with torch.no_grad(), self._precision():
             for start in range(0, len(images) - self.batch + 1, self.batch):
-                model(to_float(images[start : start + self.batch]))
+                forward(to_float(images[start : start + self.batch]))  # type: ignore[operator]
         for layer, momentum in zip(layers, momenta, strict=True):
             layer.momentum = momentum
         model.eval()
@@ -257,5 +259,8 @@ class _Trainer:
         history = self.state.history
         if history.micro_batch < 4:
             raise UserError("memory does not hold two images of this network; use a smaller side or another device")
+        if self.regime.replays > 1:
+            # What it carries from replay to replay belongs to the images of a whole batch.
+            raise UserError(f"memory does not hold a batch, which {self.regime.name} needs whole; use a smaller side")
         history.micro_batch = math.ceil(history.micro_batch / 2)
         torch.cuda.empty_cache()

@@ -14,6 +14,7 @@ from benchmark.score import curves_of, score_maps
 from benchmark.yardsticks import RATER
 from benchmark.yardsticks.tables import yardsticks
 from metrics import Metric
+from metrics.colour import COLOUR_VARIATION, COLOUR_VARIATION_NULL
 from metrics.localisation import top_mask_f1
 from metrics.overlap import fuzzy_f1
 
@@ -77,6 +78,36 @@ def test_scores_are_those_of_the_metric_on_the_right_pair(data):
     mask = torch.tensor(data.planes[union[0]][None]) > 127
     found = select(frame, image="c1", metric="top-mask-f1", level="image")["value"]
     assert found.tolist() == pytest.approx(top_mask_f1(torch.tensor(drawn[1:2]).float(), mask).tolist(), abs=1e-6)
+
+
+def test_a_metric_that_looks_at_images_gets_those_of_its_maps_and_the_lesion_but_no_shortcut(data):
+    frame = score_maps(drawn := maps(), data, metric_list(), device=CPU)
+    images = torch.tensor(data.images).permute(0, 3, 1, 2) / 255
+    for metric in (COLOUR_VARIATION, COLOUR_VARIATION_NULL):
+        found = select(frame, metric=metric.name)
+        assert set(found["level"]) == {"image"}
+        assert list(found["image"]) == ["c0", "c1", "c3"]
+        for case in (0, 1, 3):
+            union = data.references[(data.references["level"] == "union") & (data.references["case"] == case)].index
+            mask, saliency = torch.tensor(data.planes[union]) > 127, torch.tensor(drawn[[case]]).float()
+            expected = metric.compute(saliency=saliency, mask=mask, images=images[[case]]).item()
+            assert select(found, image=f"c{case}")["value"].item() == pytest.approx(expected, abs=1e-6)
+
+
+def test_a_metric_of_map_and_image_needs_no_mask(data):
+    data.cases["split"] = ["train", "test", "train", "test", "train", "train"]
+    brightness = Metric(
+        name="brightness",
+        compute=lambda saliency, images: (saliency * images.mean(1)).mean((1, 2)),
+        bounds=(0.0, 1.0),
+        higher_is_better=True,
+        source="this test",
+    )
+    drawn = maps(2)
+    frame = score_maps(drawn, data, [brightness], device=CPU)
+    expected = (drawn.astype(float) * data.images[[1, 3]].mean(axis=3) / 255).mean(axis=(1, 2))
+    assert list(frame["image"]) == ["c1", "c3"]
+    assert frame["value"].tolist() == pytest.approx(expected.tolist(), abs=1e-6)
 
 
 def test_levels_and_images_are_as_documented(data):

@@ -22,7 +22,7 @@ def predictions(classes: int, images: int = 60) -> pd.DataFrame:
     predicted = np.where(rng.random(images) < 0.6, label, rng.integers(0, classes, images))
     withstood = np.where(np.arange(images) < 20, (predicted == label) * 1.0, np.nan)
     names = [f"i{number}" for number in range(images)]
-    return pd.DataFrame({"image": names, "label": label, "predicted": predicted, "withstood": withstood})
+    return pd.DataFrame({"image": names, "label": label, "predicted": predicted, "withstood:pgd-5-l2-0.25": withstood})
 
 
 def evidence(frame: pd.DataFrame, classes: int, scores: pd.DataFrame | None = None) -> Evidence:
@@ -59,7 +59,7 @@ def test_diagnosis_equals_scikit_learn(classes):
 def test_accuracy_under_attack_counts_only_the_attacked():
     frame = predictions(3)
     known = evidence(frame, 3)
-    assert value("accuracy_under_attack", known) == pytest.approx(frame["withstood"][:20].mean())
+    assert value("accuracy_under_attack", known) == pytest.approx(frame["withstood:pgd-5-l2-0.25"][:20].mean())
     assert BY_NAME["accuracy_under_attack"].of(known).images == 20
 
 

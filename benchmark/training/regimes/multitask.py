@@ -60,7 +60,7 @@ MULTITASK = Regime(
     objective=multitask,
     cost=3,  # that of a standard step; the head of the masks comes on top, and is the architecture's affair
     adversarial=False,
-    description=f"Cross-entropy plus binary cross-entropy and Dice loss of the predicted mask, weighted 1 to {WEIGHT:g}.",
+    description=f"Cross-entropy plus binary cross-entropy and Dice loss of the predicted mask, weight {WEIGHT:g}.",
     source="Rasaee and Rivaz, 2021, arXiv 2108.04345; the loss of the masks and its weight are our own choice",
     needs_masks=True,
 )

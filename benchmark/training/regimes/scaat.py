@@ -141,8 +141,8 @@ def _entry(name: str, title: str, where: str, settings: SCAAT) -> Regime:
     )
 
 
-# Budgets begin at that of pgd-linf and go no further than twice it, the usual one for networks of 224 px. A step of
-# 1.25 eps is that of fgsm-rs, which this is but for the place and the divergence.
+# Our own numbers. Budgets begin at that of pgd-linf, so that the two can be compared, and go no further than twice it.
+# A step of 1.25 eps is that of fgsm-rs, which this is but for the place and the divergence.
 SETTINGS = SCAAT(
     constraint="lowest",
     k=0.5,
