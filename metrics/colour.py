@@ -47,7 +47,7 @@ def colour_variation(saliency: Tensor, mask: Tensor, images: Tensor) -> Tensor:
         images: Images, (N, 3, H, W), sRGB in [0, 1]; see :func:`local_variation`.
 
     Returns:
-        Scores, (N,), in [-1, 1]; higher follows the colours more, which the source praises, but neither end is right.
+        Scores, (N,), in [-1, 1]; higher follows the colours more, which the source calls better.
 
     Reference:
         Margeloiu et al., Med-NeurIPS 2020, arXiv 2012.01166, for the claim, which was judged by eye; the protocol is

@@ -225,13 +225,16 @@ def test_heads_that_are_not_linear_are_attacked_too(middle):
 
 def test_the_slope_of_a_map_runs_through_its_weights_too():
     model = with_hidden_layer(nn.SiLU)
+    # Small numbers pass a SiLU almost as through a line.
+    model[2].weight.data.mul_(3)
+    model[6].weight.data.mul_(20)
     images = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     classes, mask = torch.tensor([0]), torch.rand(1, 32, 32, generator=torch.Generator().manual_seed(1))
     inputs = images.clone().requires_grad_()
     (slope,) = torch.autograd.grad((_draw(model, "3", classes, inputs)[0] * mask).sum(), inputs)
     step = 0.005 * slope / slope.norm()
     ahead, behind = (float((grad_cam(model, "3", images + way * step, classes) * mask).sum()) for way in (1, -1))
-    assert float(slope.norm()) == pytest.approx((ahead - behind) / 0.01, rel=0.01)
+    assert float(slope.norm()) == pytest.approx((ahead - behind) / 0.01, rel=0.015)
 
 
 def test_the_best_iterate_is_kept_though_steps_are_far_too_long(problem):
@@ -257,7 +260,7 @@ def test_an_image_without_a_map_is_left_alone_and_no_map_vanishes(problem):
     seen = []
     model.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].detach()))
     for aim in ("away", "top-k"):
-        moved = attack_maps(model, LAYER, images, classes, attack(aim=aim, eps=0.5))
+        moved = attack_maps(model, LAYER, images, classes, attack("l2", aim=aim, eps=100.0))
         assert torch.equal(moved[maps == 0], images[maps == 0])
         assert (grad_cam(model, LAYER, moved, classes).sum(dim=(1, 2)) > 0).equal(maps > 0)
     assert all(batch.isfinite().all() for batch in seen)
