@@ -28,7 +28,7 @@ class APGD(Ball):
 
     Reference:
         Croce and Hein, Reliable evaluation of adversarial robustness with an ensemble of diverse parameter-free
-        attacks, 2020, sections 3 and 4.
+        attacks, 2020, algorithm 1.
     """
 
     steps: int

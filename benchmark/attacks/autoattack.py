@@ -43,7 +43,7 @@ def autoattack(
 
     Reference:
         Croce and Hein, Reliable evaluation of adversarial robustness with an ensemble of diverse parameter-free
-        attacks, 2020, section 6.
+        attacks, 2020.
     """
     package = _package()
     ball = Ball(norm, eps)

@@ -17,9 +17,9 @@ from benchmark.attacks.ball import Ball
 from benchmark.attacks.mode import evaluating
 from benchmark.saliency.grad_cam import grad_cam
 
-# A lead in logits below which rounding in another batch might turn the prediction.
-SAFE_LEAD = 1e-3
-# A lead below which the attack begins to defend the prediction.
+# A lead, as a share of the largest logit, below which rounding in another batch might turn the prediction.
+SAFE_LEAD = 1e-4
+# A lead in logits below which the attack begins to defend the prediction.
 WORRYING_LEAD = 0.5
 
 
@@ -38,8 +38,8 @@ class MapAttack(Ball):
         penalty: Weight of the defence, in units of the distance between maps per logit.
 
     References:
-        Ghorbani et al., Interpretation of neural networks is fragile, 2019, section 2 (top-k, and that the prediction
-        stays); Dombrowski et al., Explanations can be manipulated and geometry is to blame, 2019, section 2 (target);
+        Ghorbani et al., Interpretation of neural networks is fragile, 2019, algorithm 1 (top-k, and that the
+        prediction stays); Dombrowski et al., Explanations can be manipulated and geometry is to blame, 2019 (target);
         Rasaee and Rivaz, Explainable AI and susceptibility to adversarial attacks, 2021 (Grad-CAM of ultrasound).
     """
 
@@ -130,7 +130,7 @@ def top_k_intersection(maps: Tensor, moved: Tensor, share: float = 0.1) -> Tenso
         ValueError: The shapes differ, or the share is out of its range.
 
     Reference:
-        Ghorbani et al., Interpretation of neural networks is fragile, 2019, section 3.
+        Ghorbani et al., Interpretation of neural networks is fragile, 2019.
 
     Example:
         >>> before, after = torch.tensor([[[3.0, 2.0], [1.0, 0.0]]]), torch.tensor([[[0.0, 1.0], [2.0, 0.0]]])
@@ -167,7 +167,7 @@ def _look(
     gains, lead = gain_of(maps), -margin(logits, kept)
     counts, wanted = maps.detach().sum(dim=(1, 2)) > 0, gains
     if attack.keep_class:
-        counts = counts & (lead.detach() > SAFE_LEAD)
+        counts = counts & (lead > SAFE_LEAD * logits.abs().amax(dim=1)).detach()
         wanted = gains - attack.penalty * functional.relu(WORRYING_LEAD - lead)
     (gradient,) = torch.autograd.grad(wanted.sum(), inputs)
     return gains.detach(), counts, gradient

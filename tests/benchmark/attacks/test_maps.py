@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn import functional
 
 from benchmark.attacks.ball import Ball
-from benchmark.attacks.maps import MapAttack, _draw, attack_maps, top_k_intersection
+from benchmark.attacks.maps import MapAttack, _draw, _gain_of, attack_maps, top_k_intersection
 from benchmark.attacks.noise import noise
 from benchmark.saliency.grad_cam import grad_cam
 
@@ -190,6 +190,17 @@ def test_the_prediction_is_kept_by_every_image_even_where_it_is_easily_lost(prob
     assert torch.equal(alone, before)
 
 
+def test_the_scale_of_the_logits_is_no_defence(problem):
+    model, images, _ = problem(2, 12)
+    model[8].weight.data.mul_(1e-5)
+    model[8].bias.data.mul_(1e-5)
+    classes = predicted(model, images)
+    moved = moved_by(model, images, attack())
+    maps = [grad_cam(model, LAYER, batch, classes) for batch in (images, moved)]
+    assert top_k_intersection(*maps).mean() < 0.5
+    assert torch.equal(predicted(model, moved), classes)
+
+
 def test_a_prediction_that_may_go_goes_and_one_that_is_defended_costs_the_map_less(problem):
     model, images = close_calls(problem)
     classes = predicted(model, images)
@@ -263,6 +274,8 @@ def test_an_image_without_a_map_is_left_alone_and_no_map_vanishes(problem):
         moved = attack_maps(model, LAYER, images, classes, attack("l2", aim=aim, eps=100.0))
         assert torch.equal(moved[maps == 0], images[maps == 0])
         assert (grad_cam(model, LAYER, moved, classes).sum(dim=(1, 2)) > 0).equal(maps > 0)
+        nothing = torch.zeros(1, 32, 32)
+        assert _gain_of(attack(aim=aim), nothing, None)(nothing) == 0
     assert all(batch.isfinite().all() for batch in seen)
 
 
