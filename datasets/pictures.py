@@ -81,7 +81,7 @@ def image_size(case: Case) -> tuple[int, int]:
         ValueError: The file is no image or is too large.
     """
     if case.image is None:
-        raise ValueError(f"{case.id} has no image; name their folder with --images")
+        raise ValueError(f"{case.id} has no image; name their folder with --images-folder")
     if case.frame is not None:
         height, width = _frames(case.image).shape[1:3]
         return int(width), int(height)
@@ -104,7 +104,7 @@ def frames_in(path: Path) -> int:
 
 def _image(case: Case) -> Image.Image:
     if case.image is None:
-        raise ValueError(f"{case.id} has no image; name their folder with --images")
+        raise ValueError(f"{case.id} has no image; name their folder with --images-folder")
     if case.frame is None:
         return _decode(case.image, "RGB")
     return Image.fromarray(_frames(case.image)[case.frame])

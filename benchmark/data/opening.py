@@ -96,10 +96,12 @@ def _obtain(data: DataSet) -> str:
 def _with_images(cases: tuple[Case, ...], folder: Path) -> tuple[Case, ...]:
     """The cases that lack an image, with that of the same stem in a folder."""
     if not folder.is_dir():
-        raise UserError(f"--images: {folder} is not a folder; give the folder that holds the images")
+        raise UserError(f"--images-folder: {folder} is not a folder; give the folder that holds the images")
     found = {path.stem: path for path in sorted(folder.iterdir()) if path.suffix.lower() in SUFFIXES}
     if not found.keys() & {case.id for case in cases}:
-        raise UserError(f"--images: no file in {folder} is named like an image of the data set, such as {cases[0].id}")
+        raise UserError(
+            f"--images-folder: no file in {folder} is named like an image of the data set, such as {cases[0].id}"
+        )
     return tuple(replace(case, image=case.image or found.get(case.id)) for case in cases)
 
 

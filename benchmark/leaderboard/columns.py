@@ -116,9 +116,8 @@ def _withstood(evidence: Evidence) -> Ratios | None:
         (name for name in frame.columns if name.startswith(f"{WITHSTOOD}pgd-")),
         key=lambda name: float(name.split("-")[-1]),
     )
-    if not of_pgd:
-        return None
-    value = frame[of_pgd[len(of_pgd) // 2]].to_numpy()
+    # The first schema of records had one attack, without a name.
+    value = frame[of_pgd[len(of_pgd) // 2] if of_pgd else "withstood"].to_numpy()
     known = np.isfinite(value)
     return Ratios(values=np.where(known, value, 0.0)[:, None], counts=known.astype(np.float64)[:, None])
 
