@@ -14,6 +14,8 @@ from typing import Any
 from benchmark.errors import UserError
 
 DAY = 24 * 60 * 60
+UNFINISHED = ".loupe-"
+"""What the names of half-written files begin with: nothing else is ever removed."""
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -49,7 +51,7 @@ def new_file(path: Path) -> Iterator[Path]:
     """A temporary path that becomes `path` when the block ends well, and nothing when it does not."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f"{UNFINISHED}{path.name}.", suffix=path.suffix)
     except OSError as error:
         raise UserError(
             f"{path.parent} cannot be written ({error.strerror}); free it or choose another place"
@@ -73,7 +75,7 @@ def new_folder(path: Path) -> Iterator[Path]:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
+        temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f"{UNFINISHED}{path.name}."))
     except OSError as error:
         raise UserError(
             f"{path.parent} cannot be written ({error.strerror}); free it or choose another place"
@@ -93,7 +95,12 @@ def new_folder(path: Path) -> Iterator[Path]:
 def remove_leftovers() -> None:
     """Removes what killed runs left half written a day ago or earlier; a younger one may have a living owner."""
     yesterday = time.time() - DAY
-    places = [*runs_folder().glob("*/.*"), *runs_folder().glob("data/*/.*"), *results_folder().glob("*/*/**/.*.*.*")]
+    ours = f"{UNFINISHED}*"
+    places = [
+        *runs_folder().glob(f"*/{ours}"),
+        *runs_folder().glob(f"data/*/{ours}"),
+        *results_folder().glob(f"*/*/**/{ours}"),
+    ]
     for path in places:
         with suppress(FileNotFoundError):  # its owner may finish just now
             if path.stat().st_mtime < yesterday:

@@ -27,10 +27,14 @@ def read(folder: Path) -> DataSet:
         ValueError: There are no images, or the table cannot be read.
     """
     survey = Survey(folder)
-    pictures = survey.by_stem(survey.below("images"))
+    found = survey.below("images")
+    pictures = survey.by_stem(found)
     inside = {stem: path.parent.relative_to(folder / "images").parts for stem, path in pictures.items()}
-    labels = {stem: names[0] for stem, names in inside.items() if names}
-    classes = set(labels.values())
+    named = {(path.stem, name) for path in found for name in path.parent.relative_to(folder / "images").parts[:1]}
+    classes = {name for _, name in named}
+    # Two files of one name in two classes are a problem already; neither class can be trusted then.
+    twice = {stem for stem, name in named if inside[stem][:1] != (name,)}
+    labels = {stem: names[0] for stem, names in inside.items() if names and stem not in twice}
     masks: dict[str, list[Mask]] = {}
     for path in survey.below("masks"):
         who = list(path.parent.relative_to(folder / "masks").parts)
@@ -38,6 +42,7 @@ def read(folder: Path) -> DataSet:
             who.remove(name)
         if path.stem in pictures and (len(who) > 2 or classes & set(who[:1])):
             survey.problem(path, "lies in folders of no rater or another class", "use masks/<rater>/<characteristic>/")
+            continue
         mask = Mask(path=path, rater=[*who, EXPERT][0], characteristic=who[1] if len(who) > 1 else None)
         masks.setdefault(path.stem, []).append(mask)
     table = folder / "images.csv"

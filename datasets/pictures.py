@@ -15,8 +15,19 @@ SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff"})
 MOST_PIXELS = 100_000_000
 """Larger pictures are refused: a small file can unfold into more memory than there is."""
 BOMBS = (Image.DecompressionBombError, Image.DecompressionBombWarning)
-FAULTS = (UnidentifiedImageError, OSError, SyntaxError, *BOMBS)
+FAULTS = (
+    UnidentifiedImageError,
+    OSError,
+    SyntaxError,
+    ValueError,
+    RuntimeError,
+    NotImplementedError,
+    EOFError,
+    *BOMBS,
+)
 """What Pillow raises of a file that it cannot read."""
+FORMATS = ("BMP", "JPEG", "PNG", "TIFF")
+"""What is opened, whatever the ending of the name says: some of Pillow's other formats start programs."""
 HDF5_IMAGES = "x"
 
 # Set once and for all, since threads decode: Pillow warns of size, at its own limit, and of palettes with transparency,
@@ -86,9 +97,11 @@ def image_size(case: Case) -> tuple[int, int]:
         height, width = _frames(case.image).shape[1:3]
         return int(width), int(height)
     try:
-        with Image.open(case.image) as picture:
+        with Image.open(case.image, formats=FORMATS) as picture:
             _refuse_bomb(case.image, picture)
             return picture.size
+    except BadFileError:
+        raise
     except FAULTS as error:
         raise _unreadable(case.image, error) from None
 
@@ -113,13 +126,14 @@ def _image(case: Case) -> Image.Image:
 def _decode(path: Path, mode: str | None) -> Image.Image:
     """A picture, converted to a mode; None leaves its values as they are."""
     try:
-        with Image.open(path) as picture:
+        with Image.open(path, formats=FORMATS) as picture:
             _refuse_bomb(path, picture)
-            if picture.mode.startswith(("I", "F")):
-                raise BadFileError(path, f"has pixels of {picture.mode}", "save it with 8 bits a channel")
+            _refuse_depth(path, picture)
             picture.load()
             # A copy only where the pixels have to change: conversion to its own mode would be one more.
             return picture if mode in {None, picture.mode} else picture.convert(mode)
+    except BadFileError:
+        raise
     except FAULTS as error:
         raise _unreadable(path, error) from None
 
@@ -127,6 +141,11 @@ def _decode(path: Path, mode: str | None) -> Image.Image:
 def _refuse_bomb(path: Path, picture: Image.Image) -> None:
     if picture.width * picture.height > MOST_PIXELS:
         raise BadFileError(path, f"has {picture.width} x {picture.height} pixels", "make it smaller")
+
+
+def _refuse_depth(path: Path, picture: Image.Image) -> None:
+    if picture.mode.startswith(("I", "F")):
+        raise BadFileError(path, f"has pixels of {picture.mode}", "save it with 8 bits a channel")
 
 
 def _rectangle(box: tuple[int, int, int, int], size: tuple[int, int] | None) -> NDArray[np.bool_]:

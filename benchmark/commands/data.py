@@ -53,7 +53,7 @@ def check(
         elif found.problems:
             console.print("Next: mend them, or leave them out with --quarantine.")
         else:
-            console.print(f"No problems. Next: python -m benchmark run --data {folder}", highlight=False)
+            console.print(f"No problems. Next: python -m benchmark run --data {escape(str(folder))}", highlight=False)
     if found.problems and not quarantine:
         raise typer.Exit(1)
 
@@ -81,11 +81,11 @@ def _show(found: "Check") -> None:
         if isinstance(value, dict):
             many = f" and {len(value) - SHOWN} more" if len(value) > SHOWN else ""
             told = ", ".join(f"{key} {count:,}" for key, count in list(value.items())[:SHOWN])
-            console.print(f"{title:32s}{escape(told) or '-'}{many}", highlight=False)
+            console.print(f"{title:42s}{escape(told) or '-'}{many}", highlight=False)
         elif isinstance(value, list):
             _show_lines(title, value)
         else:
-            console.print(f"{title:32s}{value}", highlight=False)
+            console.print(f"{title:42s}{escape(str(value))}", highlight=False)
     _show_lines("look alike", [f"{one} and {other}" for one, other in found.alike])
     _show_lines("[red]problems[/]", [str(problem) for problem in found.problems])
 

@@ -157,6 +157,8 @@ def _means(frame: pd.DataFrame) -> list[dict[str, Any]]:
     for (yardstick, level), found in frame.groupby(["yardstick", "level"], sort=False):
         means = found.groupby("characteristic")[list(SCORES)].mean().mean()
         defined = int(found["f1"].notna().sum())
-        row = {"yardstick": yardstick, "level": level, **{name: float(means[name]) for name in SCORES}}
+        # JSON has no NaN: where every mask is empty there is no score.
+        scores = {name: None if pd.isna(means[name]) else float(means[name]) for name in SCORES}
+        row = {"yardstick": yardstick, "level": level, **scores}
         rows.append(row | {"n": defined, "undefined": len(found) - defined})
     return sorted(rows, key=lambda row: row["level"] != "image")

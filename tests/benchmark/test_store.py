@@ -1,7 +1,10 @@
 """What is written is whole or not there."""
 
+import os
+
 import pytest
 
+from benchmark import store
 from benchmark.errors import UserError
 from benchmark.store import content_key, file_digest, new_file, new_folder, write_text
 
@@ -50,3 +53,14 @@ def test_keys_depend_on_every_part_and_on_nothing_else():
 def test_the_digest_is_sha256(tmp_path):
     (tmp_path / "f").write_bytes(b"abc")
     assert file_digest(tmp_path / "f") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+
+
+def test_only_what_loupe_left_half_written_is_ever_removed(own_folders):
+    runs = own_folders / "runs"
+    ours, theirs = runs / "models" / ".loupe-key.abc", runs / "project" / ".git"
+    for path in (ours, theirs):
+        path.mkdir(parents=True)
+        os.utime(path, (0, 0))
+    store.remove_leftovers()
+    assert not ours.exists()
+    assert theirs.exists()

@@ -154,3 +154,15 @@ def test_no_images_are_refused(tree):
     assert not folder.recognise(tree)
     with pytest.raises(ValueError, match="holds no images where folder has them"):
         folder.read(tree)
+
+
+def test_a_numbering_per_class_never_mixes_masks_of_two_images(tmp_path):
+    for name in "ab":
+        for number in range(2):
+            for kind in ("images", "masks"):
+                path = tmp_path / kind / name / f"{number}.png"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                Image.new("L", (4, 4), 255).save(path)
+    data = folder.read(tmp_path)
+    assert [(case.id, case.diagnosis, len(case.masks)) for case in data.cases] == [("0", "", 1), ("1", "", 1)]
+    assert any("have the same name" in str(problem) for problem in data.problems)
