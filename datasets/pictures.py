@@ -120,7 +120,10 @@ def _image(case: Case) -> Image.Image:
         raise ValueError(f"{case.id} has no image; name their folder with --images-folder")
     if case.frame is None:
         return _decode(case.image, "RGB")
-    return Image.fromarray(_frames(case.image)[case.frame])
+    try:
+        return Image.fromarray(_frames(case.image)[case.frame])
+    except OSError as error:
+        raise BadFileError(case.image, f"is damaged at image {case.frame} ({error})", "fetch it again") from None
 
 
 def _decode(path: Path, mode: str | None) -> Image.Image:

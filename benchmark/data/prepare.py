@@ -14,7 +14,7 @@ from benchmark.data.digests import digests
 from benchmark.data.duplicates import near_duplicates, perceptual_hashes
 from benchmark.data.manifest import files_of, read_manifest, write_manifest
 from benchmark.data.opening import usable
-from benchmark.data.splits import Splits, officially_split, split, take
+from benchmark.data.splits import Splits, every_class_has_images, officially_split, split, take
 from benchmark.presets import ENGINE_VERSION, Preset
 from benchmark.registry import select
 from benchmark.store import content_key, runs_folder
@@ -118,6 +118,7 @@ def prepare(
     else:
         prints = digests(data.root, [path for case in cases for path in files_of(case)])
         cases, splits = read_manifest(manifest, cases, prints)
+        every_class_has_images(cases, splits, tested=preset.folds > 0)
     merge = select(Merge, [preset.merge])[0]
     key = content_key(ENGINE_VERSION, preset.side, preset.merge, [_files(case, prints) for case in cases])
     arrays = decoded(key, cases, preset.side, merge, lambda done: report(done, len(cases)))

@@ -76,11 +76,17 @@ class Drawing:
             raters: Whose masks; None takes all.
             characteristic: Which masks; None takes the outlines or, where there are none, all.
         """
-        return merge.merge(self._stack(self.raters if raters is None else raters, characteristic))
+        chosen = self.raters if raters is None else raters
+        if characteristic is None:
+            # Who drew characteristics only has no say on outlines.
+            chosen = [rater for rater in chosen if self.drew(rater, None)] or chosen
+        return merge.merge(self._stack(chosen, characteristic))
 
     def drew(self, rater: str, characteristic: str | None) -> bool:
-        """Whether a rater has masks of this characteristic; None asks for any."""
-        return any(who == rater and characteristic in {None, what} for who, what in self._counts)
+        """Whether a rater has masks of this characteristic; None asks for outlines or, where there are none, any."""
+        if characteristic is None and not self._outlined:
+            return any(who == rater for who, _ in self._counts)
+        return (rater, characteristic) in self._counts
 
     def whole(self, plane: Plane) -> Plane:
         """A plane of the window as one of the image, (H, W)."""
@@ -127,9 +133,10 @@ def references(case: Case, merge: Merge, size: tuple[int, int]) -> Iterator[Refe
     for name in drawing.characteristics:
         plane = drawing.whole(drawing.merged(merge, characteristic=name))
         yield Reference(level="characteristic", characteristic=name, plane=plane)
-    if len(drawing.raters) > 1:
-        for rater in drawing.raters:
-            others = [name for name in drawing.raters if name != rater]
+    raters = [rater for rater in drawing.raters if drawing.drew(rater, None)]
+    if len(raters) > 1:
+        for rater in raters:
+            others = [name for name in raters if name != rater]
             yield Reference(level="rater", rater=rater, plane=drawing.whole(drawing.merged(merge, [rater])))
             yield Reference(level="others", rater=rater, plane=drawing.whole(drawing.merged(merge, others)))
 

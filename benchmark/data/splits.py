@@ -72,11 +72,23 @@ def split(cases: Sequence[Case], folds: int, validation: int) -> Splits:
     if validation and not (splits == "validation").any():
         rest = np.flatnonzero(splits == "train")
         splits[rest[_one_part(labels[rest], groups[rest], validation)]] = "validation"
+    every_class_has_images(cases, splits, tested=folds > 0)
+    return splits
+
+
+def every_class_has_images(cases: Sequence[Case], splits: Splits, *, tested: bool) -> None:
+    """Sees to it that a split can be used.
+
+    Raises:
+        UserError: A class has no images to train on or, where something is to be tested, to test on.
+    """
+    labels = np.array([case.diagnosis for case in cases])
+    if not len(labels):
+        raise UserError("the split lists no images; give one that does")
     for name in np.unique(labels):
         for side, told in (("test", "test"), ("train", "training")):
-            if (folds or side == "train") and not ((splits == side) & (labels == name)).any():
+            if (tested or side == "train") and not ((splits == side) & (labels == name)).any():
                 raise UserError(f"class {str(name)!r} has no {told} images; add some or leave the class out")
-    return splits
 
 
 def _one_part(labels: NDArray[np.str_], groups: NDArray[np.str_], parts: int) -> NDArray[np.intp]:

@@ -274,3 +274,22 @@ def test_a_folder_that_is_none_and_one_that_nobody_knows(tmp_path):
         open_data(Source(folder=tmp_path))
     with pytest.raises(UserError, match="unknown layout 'isic2019'; nearest: isic201"):
         open_data(Source(folder=tmp_path, layout="isic2019"))
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [((), "the split lists no images"), (("c0,test", "c1,test"), "class 'a' has no training images")],
+)
+def test_a_manifest_that_leaves_nothing_to_learn_is_refused(drawn, tmp_path, rows, message):
+    lines = [f"{row},{hashlib.sha256((tmp_path / (row[:2] + '.png')).read_bytes()).hexdigest()}" for row in rows]
+    (tmp_path / "other.csv").write_text("\n".join(["image,split,sha256", *lines]) + "\n", encoding="utf-8")
+    with pytest.raises(UserError, match=message):
+        prepare(drawn, SMALL, manifest=tmp_path / "other.csv")
+
+
+def test_who_drew_characteristics_only_has_no_say_on_outlines(drawn):
+    first = drawn.cases[0]
+    masks = (replace(first.masks[0], characteristic=None), first.masks[2])
+    data = prepare(replace(drawn, cases=(replace(first, masks=masks), *drawn.cases[1:])), replace(SMALL, merge="mean"))
+    assert plane(data, level="image")[0].tolist() == [255] * 4
+    assert not (data.references["level"] == "rater").any()
