@@ -48,6 +48,14 @@ class Job:
         )
 
     @property
+    def pretraining(self) -> Prepared | None:
+        """Other data that the first stage learns from; a stage on the same data is none."""
+        first = self
+        while first.start is not None:
+            first = first.start
+        return None if first.data.key == self.data.key else first.data
+
+    @property
     def weights(self) -> str:
         """What the training begins with: random weights where nobody publishes any."""
         unpublished = self.preset.weights == "pretrained" and self.cell.architecture.pretrained is None
@@ -74,8 +82,8 @@ class Job:
         methods = [digest(method) for method in select(Method, preset.methods)]
         scores = [digest(metric) for metric in entries(Metric).values()]
         training = [preset.weights, preset.epochs, preset.batch, preset.patience, self.device.type]
-        if self.start is not None:
-            training.append(self.start.data.key)
+        if self.pretraining is not None:
+            training.append(self.pretraining.key)
         return content_key(ENGINE_VERSION, self.data.key, training, sizes, attack, preset.methods, methods, scores)
 
     @property

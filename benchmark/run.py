@@ -90,7 +90,7 @@ def make_jobs(request: Request, console: Console) -> list[Job]:
 
 
 def _first_stage(request: Request, data: Prepared, console: Console) -> Prepared | None:
-    """The data to pre-train on, all of it, under the class names of the data."""
+    """The data to pre-train on, as much as the preset takes and nothing held out, under the class names of the data."""
     if request.pretraining is None:
         return None
     found = with_classes_of(usable(open_data(request.pretraining)), data.classes, request.class_map)
@@ -125,7 +125,7 @@ def carry_out(jobs: Sequence[Job], console: Console) -> tuple[Path, list[Failure
         The results folder and the cells that failed.
     """
     with console.status("looking for near-duplicates"):
-        pairs = leaks(jobs[0].data, jobs[0].start.data if jobs[0].start else None)
+        pairs = leaks(jobs[0].data, jobs[0].pretraining)
     if pairs:
         console.print(
             f"[yellow]{len(pairs)} test images look like images that are learnt from[/], such as "

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from benchmark.data.digests import digests
-from benchmark.data.duplicates import near_duplicates, perceptual_hashes
+from benchmark.data.duplicates import near_duplicates, perceptual_hash
 from benchmark.data.parallel import in_order
 from benchmark.data.splits import officially_split
 from datasets import BadFileError, Case, DataSet, Mask, Problem
@@ -24,13 +24,13 @@ class Look:
 
     Attributes:
         size: Width and height; None where nothing could be read.
-        pixels: The image, made small; None where there is none or it is damaged.
+        hash: Perceptual hash of the image; None where there is none or it is damaged.
         empty: Number of masks that mark nothing.
         problems: What is wrong with its files.
     """
 
     size: tuple[int, int] | None
-    pixels: Any
+    hash: int | None
     empty: int
     problems: tuple[Problem, ...]
 
@@ -61,25 +61,22 @@ def check(data: DataSet, report: Callable[[int, int], None]) -> Check:
         UserError: A file cannot even be opened.
     """
     looks: list[Look] = []
-    hashes: list[np.uint64] = []
     for look in in_order(_look, data.cases):
-        if look.pixels is not None:
-            hashes += list(perceptual_hashes([look.pixels]))
-        looks.append(Look(size=look.size, pixels=look.pixels is not None, empty=look.empty, problems=look.problems))
+        looks.append(look)
         report(len(looks), len(data.cases))
     problems = (*data.problems, *(problem for look in looks for problem in look.problems), *_leaking_groups(data))
-    seen = [case for case, look in zip(data.cases, looks, strict=True) if look.pixels]
-    alike = _alike(seen, np.array(hashes, dtype=np.uint64))
+    seen = [case for case, look in zip(data.cases, looks, strict=True) if look.hash is not None]
+    alike = _alike(seen, np.array([look.hash for look in looks if look.hash is not None], dtype=np.uint64))
     facts = _facts(data, looks) | _likeness(data, seen, alike) | {"left_out": list(data.left_out)}
     return Check(facts=facts, problems=problems, alike=[(one.id, other.id) for one, other in alike])
 
 
 def _look(case: Case) -> Look:
-    size, pixels, empty, problems = None, None, 0, []
+    size, hashed, empty, problems = None, None, 0, []
     if case.image is not None:
         try:
             size = image_size(case)
-            pixels = read_image(case, HASHED_SIDE)
+            hashed = perceptual_hash(read_image(case, HASHED_SIDE))
         except BadFileError as error:
             problems.append(error.problem)
     for mask in case.masks:
@@ -90,7 +87,7 @@ def _look(case: Case) -> Look:
         else:
             size = size or (drawn.shape[1], drawn.shape[0])
             empty += not drawn.any()
-    return Look(size=size, pixels=pixels, empty=empty, problems=tuple(problems))
+    return Look(size=size, hash=hashed, empty=empty, problems=tuple(problems))
 
 
 def _facts(data: DataSet, looks: list[Look]) -> dict[str, Any]:

@@ -24,7 +24,7 @@ def with_classes_of(data: DataSet, classes: Sequence[str], table: Path | None) -
             `from` says that a class of the other set is known to be absent here.
 
     Raises:
-        UserError: A class of either set matches none of the other, or two match one.
+        UserError: A class of either set matches none of the other.
     """
     named = _read(table) if table else {}
     absent = named.pop("", ())

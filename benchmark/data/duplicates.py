@@ -20,7 +20,7 @@ def perceptual_hashes(images: Iterable[NDArray[np.uint8]]) -> NDArray[np.uint64]
     Reference:
         Zauner, Implementation and benchmarking of perceptual image hash functions, 2010, section 3.2.1.
     """
-    return np.fromiter(in_order(_hash, images), dtype=np.uint64)
+    return np.fromiter(in_order(perceptual_hash, images), dtype=np.uint64)
 
 
 def near_duplicates(first: NDArray[np.uint64], second: NDArray[np.uint64], most: int = NEAR) -> NDArray[np.intp]:
@@ -33,6 +33,7 @@ def near_duplicates(first: NDArray[np.uint64], second: NDArray[np.uint64], most:
     return np.concatenate(pairs) if pairs else np.zeros((0, 2), dtype=np.intp)
 
 
-def _hash(image: NDArray[np.uint8]) -> int:
+def perceptual_hash(image: NDArray[np.uint8]) -> int:
+    """The hash of one image (H, W, 3), uint8, as 64 bits."""
     bits = imagehash.phash(Image.fromarray(image)).hash.ravel()
     return int(np.packbits(bits).view(">u8")[0])
