@@ -20,8 +20,13 @@ def save_model(model: nn.Module, path: Path) -> str:
         return file_digest(temporary)
 
 
-def load_weights(model: nn.Module, path: Path) -> None:
+def load_weights(model: nn.Module, path: Path, *, fresh_classifier: bool = False) -> None:
     """Reads weights into a model: ours of the same shape, or published ones as timm names them.
+
+    Args:
+        model: To be changed.
+        path: A safetensors file.
+        fresh_classifier: Whether a classifier for another number of classes is left out, and the model's own stays.
 
     Raises:
         UserError: The file is no safetensors file, or does not fit the model; the message names the tensor.
@@ -33,6 +38,8 @@ def load_weights(model: nn.Module, path: Path) -> None:
     wanted = model.state_dict()
     if "mean" not in tensors and "mean" in wanted:
         tensors = _as_ours(tensors, wanted)
+    if fresh_classifier:
+        tensors |= {name: wanted[name] for name in _classifier_of_others(tensors, wanted)}
     for name, tensor in tensors.items():
         if name not in wanted:
             raise UserError(f"{path} has a tensor {name!r} that the network lacks; is it another architecture's?")
@@ -55,6 +62,14 @@ def _as_ours(tensors: dict[str, Tensor], wanted: dict[str, Tensor]) -> dict[str,
     return {name: wanted[name] for name in fresh} | kept
 
 
+def _classifier_of_others(tensors: dict[str, Tensor], wanted: dict[str, Tensor]) -> list[str]:
+    """Weight and bias of one layer that differ from the network's in the number of outputs alone; else nothing."""
+    differing = [name for name in tensors.keys() & wanted.keys() if tensors[name].shape != wanted[name].shape]
+    outputs_alone = all(tensors[name].shape[1:] == wanted[name].shape[1:] for name in differing)
+    one_layer = {name.rpartition(".")[0] for name in differing}
+    return differing if outputs_alone and len(one_layer) == 1 else []
+
+
 def _of_other_classes(tensor: Tensor, wanted: Tensor) -> bool:
     return tensor.ndim > 0 and tensor.shape[0] == PUBLISHED_CLASSES != wanted.shape[0]
 
@@ -65,7 +80,8 @@ def initial_model(architecture: Architecture, classes: int, weights: str) -> nn.
     Args:
         architecture: What to build.
         classes: Number of classes.
-        weights: "random", "pretrained", a safetensors file, or a folder with one of the architecture's name.
+        weights: "random", "pretrained", a safetensors file, or a folder with one of the architecture's name. Where a
+            file's classifier is for another number of classes, the network begins with a fresh one.
 
     Raises:
         UserError: The weights cannot be had; the message says what to do.
@@ -80,7 +96,7 @@ def initial_model(architecture: Architecture, classes: int, weights: str) -> nn.
         except (OSError, ValueError) as error:
             raise UserError(str(error)) from None
     model = architecture.build(classes)
-    load_weights(model, weights_file(architecture, weights))
+    load_weights(model, weights_file(architecture, weights), fresh_classifier=True)
     return model
 
 

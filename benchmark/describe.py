@@ -10,7 +10,6 @@ from torch import nn
 from benchmark.environment import environment
 from benchmark.job import Job
 from benchmark.record import MetricDefinition, Record, Training
-from benchmark.registry import entries
 from metrics import Metric
 
 
@@ -52,7 +51,7 @@ def describe(job: Job, outcome: Outcome) -> Record:
         classes=data.classes,
         images=_images(job),
         settings=_settings(job),
-        metrics={metric.name: _definition(metric) for metric in entries(Metric).values()},
+        metrics={metric.name: _definition(metric) for metric in job.metrics},
         methods=job.preset.methods,
         training=outcome.training,
         parameters=sum(parameter.numel() for parameter in outcome.model.parameters()),

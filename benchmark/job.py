@@ -74,13 +74,21 @@ class Job:
         )
 
     @property
+    def metrics(self) -> list[Metric]:
+        """What the maps are scored by: all metrics that are cheap, and the dear ones that the preset asks for."""
+        asked = self.preset.metrics
+        dear = [entry.name for entry in entries(Metric).values() if entry.on_request]
+        chosen = set(dear if asked == ("all",) else [metric.name for metric in select(Metric, asked)])
+        return [metric for metric in entries(Metric).values() if not metric.on_request or metric.name in chosen]
+
+    @property
     def protocol(self) -> str:
         """Stands for how models are trained and scored, and on what: equal for the rows of one table."""
         preset = self.preset
         sizes = [preset.side, preset.perturbed, preset.perturbation_steps]
         attack = [preset.attacked, preset.attack_steps, preset.attack_eps, preset.apgd_steps, preset.map_attacked]
         methods = [digest(method) for method in select(Method, preset.methods)]
-        scores = [digest(metric) for metric in entries(Metric).values()]
+        scores = [digest(metric) for metric in self.metrics]
         training = [preset.weights, preset.epochs, preset.batch, preset.patience, self.device.type]
         if self.pretraining is not None:
             training.append(self.pretraining.key)

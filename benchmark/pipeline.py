@@ -18,12 +18,13 @@ from benchmark.diagnosis.predictions import attacks_of, diagnose
 from benchmark.explain import draw_maps
 from benchmark.job import Job
 from benchmark.learn import learn, lesson_of
-from benchmark.registry import digest, entries, select
+from benchmark.probing import probe_of
+from benchmark.registry import digest, select
 from benchmark.saliency import Method
-from benchmark.score import curves_of, score_maps
+from benchmark.score import score_maps
 from benchmark.store import content_key, new_file, new_folder, runs_folder, write_text
 from benchmark.training.lesson import Lesson
-from metrics import Metric
+from metrics.probe import Probe
 
 Report = Callable[[str, float], None]
 """Called with the name of the stage and the share of the cell that is done."""
@@ -66,7 +67,18 @@ def run_cell(job: Job, report: Report) -> Path:
 
 
 def _predictions(job: Job, model: nn.Module, lesson: Lesson) -> pd.DataFrame:
-    """A row per test image: what the model says of it, as it is and under attack."""
+    """A row per test image: what the model says of it, as it is and under attack; kept, for attacks are dear."""
+    preset = job.preset
+    attacks = [preset.attacked, preset.attack_steps, preset.attack_eps, preset.apgd_steps, preset.map_attacked]
+    path = runs_folder() / "predictions" / f"{content_key(job.model_key, attacks)}.parquet"
+    if not path.is_file():
+        with new_file(path) as temporary:
+            _diagnosed(job, model, lesson).to_parquet(temporary)
+    return pd.read_parquet(path)
+
+
+def _diagnosed(job: Job, model: nn.Module, lesson: Lesson) -> pd.DataFrame:
+    """What :func:`_predictions` keeps."""
     preset, layer = job.preset, job.cell.architecture.saliency_layer
     attacks = attacks_of("l2", preset.attack_eps, preset.attack_steps, preset.apgd_steps)
     attacked = job.data.sample(preset.attacked)
@@ -115,16 +127,23 @@ def _scored(
     report(f"explain by {method.name}", 0.8)
     maps = _maps(job, model, images, predicted, method)
     report(f"score {method.name}", 0.85)
+    mean = torch.as_tensor(job.data.mean_colour(), device=job.device)
+
+    def probe(places: NDArray[np.intp]) -> Probe:
+        chosen = torch.tensor(places, device=job.device)
+        return probe_of(
+            model,
+            images[chosen],
+            maps[places],
+            predicted[chosen],
+            ids=list(predictions["image"].iloc[places]),
+            mean=mean,
+            steps=job.preset.perturbation_steps,
+            layer=job.cell.architecture.saliency_layer,
+            method=method,
+        )
+
     sample = job.data.sample(job.preset.perturbed)
-    chosen = torch.tensor(sample, device=job.device)
-    curves = curves_of(
-        model,
-        images[chosen],
-        maps[sample],
-        predicted[chosen],
-        ids=list(predictions["image"].iloc[sample]),
-        steps=job.preset.perturbation_steps,
-    )
-    frame = score_maps(maps, job.data, list(entries(Metric).values()), device=job.device, curves=(sample, curves))
+    frame = score_maps(maps, job.data, job.metrics, device=job.device, probes=(sample, probe))
     frame.insert(1, "method", method.name)
     return frame

@@ -24,6 +24,7 @@ class Preset:
         regimes: Names of the regimes.
         seeds: Training seeds.
         methods: Names of the saliency methods; the first one makes the main table.
+        metrics: Names of dear metrics to compute beside the cheap ones, which are always computed; ("all",) for all.
         weights: "random", "pretrained", or a safetensors file or a folder of them.
         epochs: Passes over the training images; None takes each architecture's own for short runs.
         batch: Images per training step.
@@ -48,6 +49,7 @@ class Preset:
     regimes: tuple[str, ...]
     seeds: tuple[int, ...]
     methods: tuple[str, ...] = ("grad-cam", "gradient")
+    metrics: tuple[str, ...] = ()
     weights: str
     epochs: int | None
     batch: int
@@ -99,7 +101,8 @@ STANDARD = Preset(
 )
 STUDY = Preset(
     name="study",
-    purpose="every regime three times, small, with attacks on diagnosis and map; name one architecture on a CPU",
+    purpose="every regime three times, small, with attacks on diagnosis and map; on a CPU name one architecture and "
+    "give --weights of a model trained before",
     side=96,
     images=600,
     regimes=(
@@ -120,16 +123,16 @@ STUDY = Preset(
     ),
     seeds=(0, 1, 2),
     weights="random",
-    epochs=15,
+    epochs=5,
     batch=16,
     validation=8,
-    perturbed=60,
+    perturbed=40,
     perturbation_steps=16,
-    attacked=60,
+    attacked=40,
     attack_steps=20,
     attack_eps=(0.25, 0.5, 1.0),
-    apgd_steps=20,
-    map_attacked=40,
+    apgd_steps=10,
+    map_attacked=24,
 )
 PAPER = Preset(
     name="paper",

@@ -6,23 +6,26 @@ import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from benchmark.data.prepare import Prepared
-from benchmark.randomness import generator_of
+from benchmark.probing import MakeProbe
 from benchmark.training.lesson import to_float
 from metrics import Metric
-from metrics.faithfulness import Curves, blurred, perturbation_curves
 from metrics.normalise import normalise
 
 CHUNK = 256
-FORWARDS = 64
+PROBED = 32
+"""Most images that a probe holds at once."""
 MASK_LEVELS = {"union": "image", "shortcut": "shortcut"}
 """Which references serve as hard masks, and the level their scores are listed under."""
 LESION_LEVELS = {"union": "image"}
 """The same for a metric that looks at the image within the mask: it asks about the lesion, not about a planted mark."""
 REFERENCE_LEVELS = {"image": "image", "characteristic": "characteristic", "rater": "rater"}
 """Which references serve as soft masks, and the level their scores are listed under."""
+
+MODEL_INPUTS = frozenset({"curves", "probe"})
+"""Inputs that need the model."""
 
 Rows = tuple[NDArray[np.generic], NDArray[np.intp]]
 """An array, and which of its rows are taken."""
@@ -41,30 +44,28 @@ def score_maps(
     metrics: Sequence[Metric],
     *,
     device: torch.device,
-    curves: tuple[NDArray[np.intp], Curves] | None = None,
+    probes: tuple[NDArray[np.intp], MakeProbe] | None = None,
 ) -> pd.DataFrame:
     """Scores of the maps of all test images.
 
     Args:
         maps: One per test image, (T, S, S), in [0, 1], in the order of `data.test`.
         data: Images and references.
-        metrics: What to compute; metrics of curves are left out where there are no curves.
+        metrics: What to compute; metrics that need the model are left out where there are no probes.
         device: Where to compute.
-        curves: Places of some of the test images, and their perturbation curves.
+        probes: Places of some of the test images, and what makes a probe of some of these.
 
     Returns:
         Columns image, metric, level, rater, characteristic, value. The level `map` needs no mask; `shortcut` is
         the planted mark, everything else as in :class:`benchmark.data.references.Reference`.
     """
     ids = data.cases["id"].to_numpy()[data.test]
-    parts = []
+    asking = [metric for metric in metrics if metric.inputs & MODEL_INPUTS]
+    parts = _probed(asking, ids, *probes) if probes is not None else []
     for metric in metrics:
-        if "curves" in metric.inputs:
-            if curves is not None:
-                places, of_places = curves
-                values = metric.compute(curves=of_places).cpu().numpy()
-                parts.append(_frame(metric, pd.DataFrame({"image": ids[places]}), "map", values))
-        elif "reference" in metric.inputs:
+        if metric in asking:
+            continue
+        if "reference" in metric.inputs:
             parts += [_against(metric, maps, data, levels, device) for levels in REFERENCE_LEVELS.items()]
         elif "mask" in metric.inputs:
             wanted = LESION_LEVELS if "images" in metric.inputs else MASK_LEVELS
@@ -83,26 +84,18 @@ def score_planes(
     return _in_chunks(metric, device, saliency=(maps, rows), reference=(planes, rows), mask=(planes, rows))
 
 
-def curves_of(
-    model: nn.Module, images: Tensor, maps: NDArray[np.float16], classes: Tensor, *, ids: Sequence[str], steps: int
-) -> Curves:
-    """Insertion and deletion curves; equal values are ordered by a draw that depends on the image's name alone.
-
-    Args:
-        model: In evaluation mode, on the device of the images.
-        images: (N, 3, H, W), uint8.
-        maps: (N, H, W).
-        classes: The class whose probability is followed, (N,).
-        ids: Names of the images.
-        steps: Steps of a curve.
-    """
-    inputs = to_float(images)
-    saliency = torch.as_tensor(maps.astype(np.float32), device=images.device)
-    draws = [generator_of(name).random(maps.shape[1:], dtype=np.float32) for name in ids]
-    ties = torch.as_tensor(np.stack(draws), device=images.device)
-    return perturbation_curves(
-        model, inputs, saliency, classes, steps=steps, baseline=blurred(inputs), ties=ties, chunk=FORWARDS
-    )
+def _probed(
+    metrics: Sequence[Metric], ids: NDArray[np.object_], places: NDArray[np.intp], make: MakeProbe
+) -> list[pd.DataFrame]:
+    """Scores of the metrics that need the model; each probe serves them all and is dropped before the next."""
+    found: dict[str, list[NDArray[np.float64]]] = {metric.name: [] for metric in metrics}
+    for start in range(0, len(places) if metrics else 0, PROBED):
+        probe = make(places[start : start + PROBED])
+        for metric in metrics:
+            given = {"curves": probe.curves()} if "curves" in metric.inputs else {"probe": probe}
+            found[metric.name].append(metric.compute(**given).double().cpu().numpy())
+    images = pd.DataFrame({"image": ids[places]})
+    return [_frame(metric, images, "map", np.concatenate(found[metric.name])) for metric in metrics if len(places)]
 
 
 def _against(

@@ -10,12 +10,13 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-INPUTS = frozenset({"saliency", "reference", "mask", "images", "curves"})
+INPUTS = frozenset({"saliency", "reference", "mask", "images", "curves", "probe"})
 """What a metric may ask for, by parameter name.
 
 saliency: maps (N, H, W), float. reference: soft expert masks (N, H, W), float in [0, 1]. mask: hard expert
 masks (N, H, W), bool. images: (N, 3, H, W), RGB (sRGB), float in [0, 1]. curves: a
-:class:`metrics.faithfulness.Curves` of the same N images.
+:class:`metrics.faithfulness.Curves` of the same N images, against the blurred image. probe: a
+:class:`metrics.probe.Probe`, the model itself with the same N images; such metrics are dear and computed on request.
 """
 
 
@@ -47,6 +48,11 @@ class Metric:
     def inputs(self) -> frozenset[str]:
         """The names of :data:`INPUTS` that the function asks for."""
         return frozenset(inspect.signature(self.compute).parameters)
+
+    @property
+    def on_request(self) -> bool:
+        """Whether the metric is computed only where a preset or `--metric` asks for it, because it is dear."""
+        return "probe" in self.inputs
 
     @property
     def definition(self) -> str:

@@ -29,6 +29,12 @@ def run(  # noqa: PLR0913 - the options of a command line
     architecture: Annotated[list[str] | None, typer.Option(help="Only these; repeat for several.")] = None,
     regime: Annotated[list[str] | None, typer.Option(help="Only these; repeat for several.")] = None,
     seed: Annotated[list[int] | None, typer.Option(help="Only these; repeat for several.", min=0)] = None,
+    method: Annotated[
+        list[str] | None, typer.Option(help="Saliency methods, the first one for the main table; repeat for several.")
+    ] = None,
+    metric: Annotated[
+        list[str] | None, typer.Option(help="Dear metrics beside the cheap ones; repeat for several, or `all`.")
+    ] = None,
     images: Annotated[int | None, typer.Option(help="Most images to take; 0 takes all.", min=0)] = None,
     epochs: Annotated[int | None, typer.Option(help="Passes over the training images.", min=1)] = None,
     weights: Annotated[
@@ -43,7 +49,8 @@ def run(  # noqa: PLR0913 - the options of a command line
     from benchmark.plan import plan  # noqa: PLC0415
     from benchmark.run import Request, make_jobs, up_to_date  # noqa: PLC0415
 
-    changes = {"images": images, "epochs": epochs, "weights": weights, "merge": merge}
+    changes: dict[str, Any] = {"images": images, "epochs": epochs, "weights": weights, "merge": merge}
+    changes |= {"methods": tuple(method or ()) or None, "metrics": tuple(metric or ()) or None}
     settings = _preset(preset, {name: value for name, value in changes.items() if value is not None})
     request = Request(
         preset=settings,
@@ -94,6 +101,11 @@ def _preset(name: str, changes: dict[str, Any]) -> Preset:
         from datasets import Merge  # noqa: PLC0415
 
         select(Merge, [changes["merge"]])
+    if "methods" in changes:
+        from benchmark.registry import select  # noqa: PLC0415
+        from benchmark.saliency import Method  # noqa: PLC0415
+
+        select(Method, changes["methods"])
     if "images" in changes:
         changes["images"] = changes["images"] or None
     return replace(PRESETS[known_name(name, PRESETS, "preset")], **changes)

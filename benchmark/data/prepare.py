@@ -66,6 +66,11 @@ class Prepared:
         """Row numbers of the training images."""
         return self.rows("train")
 
+    def mean_colour(self) -> NDArray[np.float64]:
+        """Mean colour (3,) of the training images, in [0, 1]."""
+        # Image by image, because they may be more than the memory holds.
+        return np.mean([self.images[row].mean(axis=(0, 1)) for row in self.train], axis=0) / 255
+
     def masks(self, rows: NDArray[np.intp]) -> NDArray[np.float16]:
         """Merged masks of some images, (N, S, S), in [0, 1]; NaN where an image has none."""
         merged = self.references[self.references["level"] == "image"]

@@ -83,6 +83,24 @@ def test_published_weights_are_taken_and_the_classifier_stays_fresh(tmp_path):
         initial_model(entry, 6, str(path))
 
 
+def test_a_classifier_of_other_classes_stays_fresh_where_a_training_begins_and_is_refused_elsewhere(
+    architecture, weights
+):
+    path, tensors = weights
+    torch.manual_seed(0)
+    fresh = network(5)
+    torch.manual_seed(0)
+    model = initial_model(architecture, 5, str(path))
+    assert torch.equal(model[0].weight, tensors["0.weight"])
+    assert torch.equal(model[3].weight, fresh[3].weight)
+    with pytest.raises(UserError, match="is it for another number of classes"):
+        load_weights(network(5), path)
+    tensors["0.bias"] = torch.ones(9)  # now a second layer differs, so it is another network
+    safetensors.torch.save_file(tensors, path)
+    with pytest.raises(UserError, match="is it for another number of classes"):
+        initial_model(architecture, 5, str(path))
+
+
 def test_weights_that_nobody_has_say_what_to_do(architecture, tmp_path):
     with pytest.raises(UserError, match="nobody publishes weights of tiny"):
         initial_model(architecture, 3, "pretrained")

@@ -9,8 +9,10 @@ import pytest
 import torch
 
 from benchmark.data.prepare import Prepared
+from benchmark.probing import probe_of
 from benchmark.registry import entries
-from benchmark.score import curves_of, score_maps
+from benchmark.saliency.gradient import GRADIENT
+from benchmark.score import score_maps
 from benchmark.yardsticks import RATER
 from benchmark.yardsticks.tables import yardsticks
 from metrics import Metric
@@ -138,8 +140,12 @@ def test_curves_do_not_depend_on_the_company(data):
     model.eval()
     ids, drawn, classes = list(data.cases["id"]), maps(6), torch.tensor([0, 1] * 3)
     drawn[:, :6] = 0  # many ties
-    together = curves_of(model, images, drawn, classes, ids=ids, steps=5)
-    alone = curves_of(model, images[4:5], drawn[4:5], classes[4:5], ids=ids[4:5], steps=5)
+    settings = {"mean": torch.tensor(data.mean_colour()), "steps": 5, "layer": "0", "method": GRADIENT}
+    whole = probe_of(model, images, drawn, classes, ids=ids, **settings)
+    part = probe_of(model, images[4:5], drawn[4:5], classes[4:5], ids=ids[4:5], **settings)
+    assert whole.seeds[4] == part.seeds[0]
+    together, alone = whole.curves("mean"), part.curves("mean")
+    assert whole.curves("mean") is together  # asked once
     torch.testing.assert_close(together.insertion[4:5], alone.insertion, atol=1e-6, rtol=0)
     torch.testing.assert_close(together.deletion[4:5], alone.deletion, atol=1e-6, rtol=0)
 

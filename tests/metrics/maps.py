@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from metrics import Metric
-from metrics.faithfulness import perturbation_curves
+from metrics.probe import Probe
 
 
 @dataclass(frozen=True)
@@ -56,18 +56,40 @@ def model(images: Tensor) -> Tensor:
     return 20 * torch.stack([feature.mean((1, 2)) for feature in features], 1)
 
 
+def probe(inputs: Inputs, chunk: int = 64) -> Probe:
+    """The fixed classifier, ready to be asked about the inputs."""
+    return Probe(
+        model=model,
+        images=inputs.images,
+        saliency=inputs.saliency,
+        classes=inputs.classes,
+        ties=inputs.ties,
+        seeds=(inputs.ties[:, 0, 0] * 2**53).long(),  # go with the image, whatever its place
+        baselines={
+            "blur": torch.full((), 0.5, dtype=torch.float64),
+            "mean": inputs.images.new_tensor([0.4, 0.5, 0.6])[:, None, None],
+            "minimum": inputs.images.amin(dim=(1, 2, 3), keepdim=True),
+        },
+        steps=7,
+        chunk=chunk,
+        redraw=redraw,
+    )
+
+
+def redraw(changed, images: Tensor, classes: Tensor) -> Tensor:
+    """The gradient of the class's logit, as a method would draw it."""
+    with torch.enable_grad():
+        inputs = images.detach().clone().requires_grad_()
+        target = changed(inputs).gather(1, classes[:, None]).sum()
+        (slope,) = torch.autograd.grad(target, inputs)
+    return slope.abs().sum(dim=1)
+
+
 def score(metric: Metric, inputs: Inputs, chunk: int = 64) -> Tensor:
-    """The metric's scores, (N,), with curves drawn on the fixed classifier."""
-    given = {name: getattr(inputs, name) for name in metric.inputs - {"curves"}}
+    """The metric's scores, (N,), with the fixed classifier for those that need a model."""
+    given = {name: getattr(inputs, name) for name in metric.inputs - {"curves", "probe"}}
     if "curves" in metric.inputs:
-        given["curves"] = perturbation_curves(
-            model,
-            inputs.images,
-            inputs.saliency,
-            inputs.classes,
-            steps=7,
-            baseline=torch.full((), 0.5, dtype=torch.float64),
-            ties=inputs.ties,
-            chunk=chunk,
-        )
+        given["curves"] = probe(inputs, chunk).curves()
+    if "probe" in metric.inputs:
+        given["probe"] = probe(inputs, chunk)
     return metric.compute(**given)
