@@ -28,6 +28,7 @@ class Job:
         device: Where.
         start: The job whose model the training begins with, such as that of the pre-training; None begins with the
             preset's weights.
+        log: Where else the training is written down; decides nothing.
     """
 
     cell: Cell
@@ -35,6 +36,7 @@ class Job:
     preset: Preset
     device: torch.device
     start: "Job | None" = None
+    log: str | None = None
 
     @property
     def settings(self) -> Settings:
@@ -82,17 +84,25 @@ class Job:
         return [metric for metric in entries(Metric).values() if not metric.on_request or metric.name in chosen]
 
     @property
+    def attacks(self) -> list[object]:
+        """The settings that decide how predictions and maps are attacked."""
+        preset = self.preset
+        steps = [preset.attack_steps, preset.apgd_steps, preset.autoattack]
+        return [preset.attacked, steps, preset.attack_eps, preset.map_attacked]
+
+    @property
     def protocol(self) -> str:
         """Stands for how models are trained and scored, and on what: equal for the rows of one table."""
         preset = self.preset
         sizes = [preset.side, preset.perturbed, preset.perturbation_steps]
-        attack = [preset.attacked, preset.attack_steps, preset.attack_eps, preset.apgd_steps, preset.map_attacked]
         methods = [digest(method) for method in select(Method, preset.methods)]
         scores = [digest(metric) for metric in self.metrics]
         training = [preset.weights, preset.epochs, preset.batch, preset.patience, self.device.type]
         if self.pretraining is not None:
             training.append(self.pretraining.key)
-        return content_key(ENGINE_VERSION, self.data.key, training, sizes, attack, preset.methods, methods, scores)
+        return content_key(
+            ENGINE_VERSION, self.data.key, training, sizes, self.attacks, preset.methods, methods, scores
+        )
 
     @property
     def key(self) -> str:

@@ -14,6 +14,7 @@ from benchmark.job import Job
 from benchmark.record import Training
 from benchmark.store import new_folder, runs_folder, write_text
 from benchmark.training.lesson import Lesson
+from benchmark.training.log import epoch_log
 from benchmark.training.loop import train
 from benchmark.training.state import History, StateFile
 
@@ -65,7 +66,10 @@ def _initial(job: Job, report: Report) -> nn.Module:
 def _train(job: Job, model: nn.Module, file: StateFile, report: Report) -> History:
     epochs = math.ceil(job.settings.epochs / job.cell.regime.replays)
 
+    log = epoch_log(job.log, runs_folder() / "logs" / f"{job.cell.name.replace('/', '-')}-{job.model_key}")
+
     def told(done: int, history: History) -> None:
+        log(done, history)
         loss = f"loss {history.losses[-1]:.2f}" + (f"/{history.validation[-1]:.2f}" if history.validation else "")
         report(f"train {done}/{epochs}, {loss}", done / epochs)
 

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from benchmark.attacks.autoattack import recipe
 from benchmark.describe import Outcome, describe
 from benchmark.diagnosis.maps import map_attacks_of, map_kept
 from benchmark.diagnosis.masks import mask_dice
@@ -68,9 +69,7 @@ def run_cell(job: Job, report: Report) -> Path:
 
 def _predictions(job: Job, model: nn.Module, lesson: Lesson) -> pd.DataFrame:
     """A row per test image: what the model says of it, as it is and under attack; kept, for attacks are dear."""
-    preset = job.preset
-    attacks = [preset.attacked, preset.attack_steps, preset.attack_eps, preset.apgd_steps, preset.map_attacked]
-    path = runs_folder() / "predictions" / f"{content_key(job.model_key, attacks)}.parquet"
+    path = runs_folder() / "predictions" / f"{content_key(job.model_key, job.attacks)}.parquet"
     if not path.is_file():
         with new_file(path) as temporary:
             _diagnosed(job, model, lesson).to_parquet(temporary)
@@ -80,7 +79,8 @@ def _predictions(job: Job, model: nn.Module, lesson: Lesson) -> pd.DataFrame:
 def _diagnosed(job: Job, model: nn.Module, lesson: Lesson) -> pd.DataFrame:
     """What :func:`_predictions` keeps."""
     preset, layer = job.preset, job.cell.architecture.saliency_layer
-    attacks = attacks_of("l2", preset.attack_eps, preset.attack_steps, preset.apgd_steps)
+    known = recipe(len(job.data.classes)) if preset.autoattack else ""
+    attacks = attacks_of("l2", preset.attack_eps, preset.attack_steps, preset.apgd_steps, known)
     attacked = job.data.sample(preset.attacked)
     found = diagnose(model, lesson.images, lesson.labels, attacks=attacks, attacked=attacked)
     if preset.map_attacked:

@@ -1,7 +1,9 @@
 """Named settings of a plan."""
 
+import math
 from dataclasses import dataclass
 
+SMALLEST_SIDE = 96
 ENGINE_VERSION = 1
 """Raised by hand whenever a change to the harness changes numbers, so that no stored result is mistaken for a new one.
 
@@ -36,7 +38,9 @@ class Preset:
         attack_eps: Its L2 budgets for images of 224 px with values in [0, 1]; scaled with the side. The one in the
             middle makes the column of the table.
         apgd_steps: Steps of APGD on the same budgets; 0 leaves it out.
-        map_attacked: Most test images whose Grad-CAM map is attacked, as many steps, with the prediction kept.
+        autoattack: Whether AutoAttack, or what there is of it for few classes, is run on the same budgets; needs the
+            authors' package.
+        map_attacked: Most test images whose Grad-CAM map is attacked, in as many steps.
     """
 
     name: str
@@ -59,8 +63,26 @@ class Preset:
     attack_steps: int
     attack_eps: tuple[float, ...]
     apgd_steps: int = 0
+    autoattack: bool = False
     map_attacked: int = 0
     patience: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse settings that make no sense.
+
+        Raises:
+            ValueError: One line that names the setting.
+        """
+        for eps in self.attack_eps:
+            if not 0 < eps < math.inf:
+                raise ValueError(f"eps {eps:g}: a budget must be more than 0 and finite")
+        if self.side < SMALLEST_SIDE:
+            raise ValueError(f"side {self.side}: the smallest that every network accepts is {SMALLEST_SIDE} px")
+        if self.batch < 2:
+            raise ValueError(f"batch {self.batch}: BatchNorm needs 2 images or more")
+        counts = self.attacked, self.perturbed, self.images, self.epochs
+        if any(count is not None and count < 1 for count in counts) or min(self.attack_steps, self.apgd_steps) < 0:
+            raise ValueError("images, epochs, perturbed and attacked must be 1 or more, steps not negative")
 
 
 QUICK = Preset(

@@ -12,6 +12,7 @@ import torch
 from rich.console import Console
 
 from architectures import Architecture
+from benchmark.attacks.autoattack import recipe
 from benchmark.data.classes import with_classes_of
 from benchmark.data.opening import Source, open_data, usable
 from benchmark.data.prepare import Prepared, leaks, prepare
@@ -29,6 +30,7 @@ from benchmark.registry import entries, select
 from benchmark.saliency import Method
 from benchmark.store import new_file, remove_leftovers, results_folder, write_text
 from benchmark.sweep import Failure, sweep
+from benchmark.training.log import check_log
 from benchmark.training.regimes import Regime
 from benchmark.yardsticks.tables import yardsticks
 
@@ -54,6 +56,7 @@ class Request:
         manifest: A split of another run to be used again; None makes one.
         pretraining: Data to train on first; None begins with the preset's weights.
         class_map: Table that matches the classes of the two data sets where their names differ.
+        log: "tensorboard" writes how each training goes for TensorBoard; None does not.
     """
 
     preset: Preset
@@ -63,10 +66,12 @@ class Request:
     manifest: Path | None = None
     pretraining: Source | None = None
     class_map: Path | None = None
+    log: str | None = None
 
 
 def make_jobs(request: Request, console: Console) -> list[Job]:
     """The cells with their data, decoded."""
+    _check(request)
     use_exact_arithmetic()
     remove_leftovers()
     with progress(console, "reading the data") as report:
@@ -78,7 +83,7 @@ def make_jobs(request: Request, console: Console) -> list[Job]:
     first = _first_stage(request, prepared, console)
     jobs = []
     for cell in request.cells:
-        job = Job(cell=cell, data=prepared, preset=request.preset, device=request.device)
+        job = Job(cell=cell, data=prepared, preset=request.preset, device=request.device, log=request.log)
         if first is not None:
             job = replace(job, start=replace(job, cell=_in_regime(cell, "standard"), data=first))
         if cell.regime.start is not None:
@@ -87,6 +92,21 @@ def make_jobs(request: Request, console: Console) -> list[Job]:
     if any(cell.regime.needs_masks for cell in request.cells) and not (prepared.references["level"] == "image").any():
         raise UserError(f"{prepared.name} has no masks to learn from; leave out the regimes that need them")
     return jobs
+
+
+def _check(request: Request) -> None:
+    """Refuses what would fail only after hours.
+
+    Raises:
+        UserError: An option asks for what is not there.
+    """
+    if request.log is not None:
+        check_log(request.log)
+    if request.preset.autoattack:
+        try:
+            recipe(2)
+        except ValueError as error:
+            raise UserError(f"--autoattack: {error}") from None
 
 
 def _first_stage(request: Request, data: Prepared, console: Console) -> Prepared | None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from importlib import import_module
 from types import ModuleType
 from typing import Literal
@@ -16,6 +17,11 @@ from benchmark.attacks.mode import evaluating
 STANDARD = ["apgd-ce", "apgd-t", "fab-t", "square"]
 TARGETS = 9
 STEPS = 100
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AutoAttack(Ball):
+    """The norm and the budget; the rest is the package's."""
 
 
 def autoattack(
@@ -72,6 +78,16 @@ def autoattack(
         if classes == 2:
             moved = _with_margin(model, images, moved, labels, ball)
     return moved.detach(), _name(classes, attacks)
+
+
+def recipe(classes: int) -> str:
+    """What is run for so many classes, to be reported with the result.
+
+    Raises:
+        ValueError: The package is not installed, or there are fewer than two classes.
+    """
+    _package()
+    return _name(classes, _attacks(classes))
 
 
 def _package() -> ModuleType:

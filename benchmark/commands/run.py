@@ -37,9 +37,19 @@ def run(  # noqa: PLR0913 - the options of a command line
     ] = None,
     images: Annotated[int | None, typer.Option(help="Most images to take; 0 takes all.", min=0)] = None,
     epochs: Annotated[int | None, typer.Option(help="Passes over the training images.", min=1)] = None,
+    side: Annotated[int | None, typer.Option(help="Side of images and maps in pixels.")] = None,
+    batch: Annotated[int | None, typer.Option(help="Images per training step.")] = None,
+    eps: Annotated[
+        list[float] | None,
+        typer.Option(help="L2 budget of the attacks that measure robustness, at 224 px; repeat for several."),
+    ] = None,
     weights: Annotated[
         str | None, typer.Option(help="random, pretrained, a safetensors file or a folder of them.")
     ] = None,
+    autoattack: Annotated[
+        bool, typer.Option("--autoattack", help="Measure robustness by AutoAttack too; needs its authors' package.")
+    ] = False,
+    log: Annotated[str | None, typer.Option(help="tensorboard: write curves of the training to runs/logs.")] = None,
     device: Annotated[str | None, typer.Option(help="cpu or cuda; without it the GPU if there is one.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the cells and stop.")] = False,
 ) -> None:
@@ -51,6 +61,7 @@ def run(  # noqa: PLR0913 - the options of a command line
 
     changes: dict[str, Any] = {"images": images, "epochs": epochs, "weights": weights, "merge": merge}
     changes |= {"methods": tuple(method or ()) or None, "metrics": tuple(metric or ()) or None}
+    changes |= {"side": side, "batch": batch, "attack_eps": tuple(eps or ()) or None, "autoattack": autoattack or None}
     settings = _preset(preset, {name: value for name, value in changes.items() if value is not None})
     request = Request(
         preset=settings,
@@ -60,6 +71,7 @@ def run(  # noqa: PLR0913 - the options of a command line
         manifest=split,
         pretraining=Source(folder=pretrain) if pretrain else None,
         class_map=class_map,
+        log=log,
     )
     jobs = make_jobs(request, console)
     if dry_run:
@@ -108,7 +120,11 @@ def _preset(name: str, changes: dict[str, Any]) -> Preset:
         select(Method, changes["methods"])
     if "images" in changes:
         changes["images"] = changes["images"] or None
-    return replace(PRESETS[known_name(name, PRESETS, "preset")], **changes)
+    known = PRESETS[known_name(name, PRESETS, "preset")]
+    try:
+        return replace(known, **changes)
+    except ValueError as error:
+        raise UserError(f"--{error}") from None
 
 
 def _show_cells(cells: list[tuple[str, bool]]) -> None:

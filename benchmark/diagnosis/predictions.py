@@ -11,15 +11,16 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from benchmark.attacks.apgd import APGD, apgd
+from benchmark.attacks.autoattack import AutoAttack, autoattack
 from benchmark.attacks.pgd import PGD, pgd
 from benchmark.explain import in_batches, predict
 from benchmark.training.lesson import to_float
 
-Attack = PGD | APGD
+Attack = PGD | APGD | AutoAttack
 
 
 def attacks_of(
-    norm: Literal["l2", "linf"], budgets: tuple[float, ...], pgd_steps: int, apgd_steps: int
+    norm: Literal["l2", "linf"], budgets: tuple[float, ...], pgd_steps: int, apgd_steps: int, recipe: str = ""
 ) -> dict[str, Attack]:
     """The attacks of a protocol by name, such as pgd-20-l2-0.5; without random starts, so that no batch matters.
 
@@ -28,6 +29,7 @@ def attacks_of(
         budgets: How far images are moved.
         pgd_steps: Steps of PGD.
         apgd_steps: Steps of APGD on the cross-entropy; 0 leaves it out.
+        recipe: What AutoAttack runs for the number of classes; none leaves it out.
     """
     found: dict[str, Attack] = {}
     for eps in budgets:
@@ -35,6 +37,8 @@ def attacks_of(
         found[f"pgd-{pgd_steps}-{name}"] = PGD(norm=norm, eps=eps, steps=pgd_steps, step=0.5, random_start=False)
         if apgd_steps:
             found[f"apgd-{apgd_steps}-{name}"] = APGD(norm=norm, eps=eps, steps=apgd_steps, loss="ce")
+        if recipe:
+            found[f"{recipe}-{name}"] = AutoAttack(norm=norm, eps=eps)
     return found
 
 
@@ -80,5 +84,7 @@ def _withstands(model: nn.Module, images: Tensor, labels: Tensor, attack: Attack
 
 
 def _moved(model: nn.Module, images: Tensor, labels: Tensor, attack: Attack) -> Tensor:
+    if isinstance(attack, AutoAttack):
+        return autoattack(model, images, labels, attack.norm, attack.eps)[0]
     move = partial(pgd, attack=attack) if isinstance(attack, PGD) else partial(apgd, attack=attack)
     return move(model, images, labels)

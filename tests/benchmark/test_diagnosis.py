@@ -1,5 +1,7 @@
 """Measures of the diagnosis, against scikit-learn and slow loops; predictions under attack."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,9 +10,11 @@ from sklearn import metrics as oracle
 from torch import nn
 
 from benchmark.attacks.apgd import APGD
+from benchmark.diagnosis.maps import map_attacks_of, map_kept
 from benchmark.diagnosis.masks import mask_dice
 from benchmark.diagnosis.measures import measures
 from benchmark.diagnosis.predictions import attacks_of, diagnose
+from benchmark.explain import predict
 from benchmark.training.lesson import Lesson
 
 
@@ -93,6 +97,10 @@ def test_a_class_that_does_not_occur_has_no_auroc():
     assert np.isfinite(value(found, "AUROC"))
 
 
+def test_autoattack_is_named_by_what_it_runs_for_so_many_classes():
+    assert list(attacks_of("l2", (0.5,), 20, 0, "apgd-ce, fab-t")) == ["pgd-20-l2-0.5", "apgd-ce, fab-t-l2-0.5"]
+
+
 def network() -> nn.Module:
     """Names the brightest channel."""
     model = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 3)).eval()
@@ -142,3 +150,25 @@ def test_dice_by_hand():
     found = mask_dice(Drawn(), lesson)
     assert found[:2].tolist() == [1.0, 0.5]
     assert np.isnan(found[2:]).all()
+
+
+def test_each_attack_on_the_map_is_named_and_moves_it_and_none_moves_it_without_a_budget():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(3, 8, 5), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 3)).eval()
+    images = torch.randint(0, 255, (6, 3, 24, 24), dtype=torch.uint8)
+    classes = predict(model, images).argmax(dim=1)
+    attacks = map_attacks_of(10)
+    assert list(attacks) == [
+        "top-k-10-linf-2/255",
+        "top-k-10-linf-4/255",
+        "away-10-linf-4/255",
+        "turned-10-linf-4/255",
+        "class-10-linf-4/255",
+    ]
+    for attack in attacks.values():
+        kept = map_kept(model, "1", images, classes, attack)
+        assert kept.shape == (6,)
+        assert ((kept >= 0) & (kept <= 1)).all()
+        assert kept.mean() < 1
+        none = map_kept(model, "1", images, classes, replace(attack, eps=0.0))
+        assert none.tolist() == [1.0] * 6

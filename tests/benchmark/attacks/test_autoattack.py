@@ -3,12 +3,14 @@
 import sys
 from types import ModuleType, SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from benchmark.attacks.apgd import APGD, apgd
-from benchmark.attacks.autoattack import autoattack
+from benchmark.attacks.autoattack import autoattack, recipe
+from benchmark.diagnosis.predictions import attacks_of, diagnose
 
 
 @pytest.fixture
@@ -115,3 +117,16 @@ def test_without_the_package_a_remedy_is_named(problem, monkeypatch):
 def test_one_class_is_none(problem):
     with pytest.raises(ValueError, match="2 classes or more, the model has 1"):
         autoattack(*problem(1, 4), "l2", 1.0)
+
+
+def test_a_diagnosis_runs_it_on_the_images_that_are_right(problem, package):
+    model, images, _labels = problem(3, 6)
+    whole = (images * 255).round().to(torch.uint8)
+    with torch.no_grad():
+        right = model(whole.float() / 255).argmax(dim=1)
+    attacks = attacks_of("l2", (0.5,), 0, 0, recipe(3))
+    assert list(attacks)[1] == "apgd-ce, apgd-dlr, fab-t, square (3 classes)-l2-0.5"
+    found = diagnose(model, whole, right, attacks=attacks, attacked=np.arange(4))
+    assert package.settings["norm"] == "L2"
+    assert package.batch == 4
+    assert found[f"withstood:{list(attacks)[1]}"].tolist()[:4] == [1.0] * 4  # the stand-in changes nothing

@@ -1,0 +1,41 @@
+"""Curves of a training for those who watch it in TensorBoard."""
+
+from importlib.util import find_spec
+from pathlib import Path
+
+from benchmark.errors import UserError
+from benchmark.training.loop import Report
+from benchmark.training.state import History
+
+KINDS = ("tensorboard",)
+
+
+def check_log(kind: str) -> None:
+    """Refuses what nobody can write.
+
+    Raises:
+        UserError: The kind is unknown, or what it needs is not installed.
+    """
+    if kind not in KINDS:
+        raise UserError(f"--log {kind}: unknown; give --log {' or '.join(KINDS)}")
+    if find_spec("tensorboard") is None:
+        raise UserError("--log tensorboard: it is not installed; pip install tensorboard")
+
+
+def epoch_log(kind: str | None, folder: Path) -> Report:
+    """Writes the last epoch's losses each time it is called; without a kind it does nothing.
+
+    Each call opens and closes the file, so that a run that is killed loses nothing and one that goes on adds to it.
+    """
+    if kind is None:
+        return lambda _done, _history: None
+
+    def write(done: int, history: History) -> None:
+        from torch.utils.tensorboard import SummaryWriter  # noqa: PLC0415 - takes seconds, and few ask for it
+
+        with SummaryWriter(str(folder)) as writer:
+            writer.add_scalar("loss/train", history.losses[-1], done)
+            if history.validation:
+                writer.add_scalar("loss/validation", history.validation[-1], done)
+
+    return write
