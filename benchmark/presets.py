@@ -3,7 +3,6 @@
 import math
 from dataclasses import dataclass
 
-SMALLEST_SIDE = 96
 ENGINE_VERSION = 1
 """Raised by hand whenever a change to the harness changes numbers, so that no stored result is mistaken for a new one.
 
@@ -76,10 +75,6 @@ class Preset:
         for eps in self.attack_eps:
             if not 0 < eps < math.inf:
                 raise ValueError(f"eps {eps:g}: a budget must be more than 0 and finite")
-        if self.side < SMALLEST_SIDE:
-            raise ValueError(f"side {self.side}: the smallest that every network accepts is {SMALLEST_SIDE} px")
-        if self.batch < 2:
-            raise ValueError(f"batch {self.batch}: BatchNorm needs 2 images or more")
         counts = self.attacked, self.perturbed, self.images, self.epochs
         if any(count is not None and count < 1 for count in counts) or min(self.attack_steps, self.apgd_steps) < 0:
             raise ValueError("images, epochs, perturbed and attacked must be 1 or more, steps not negative")

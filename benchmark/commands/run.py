@@ -37,8 +37,8 @@ def run(  # noqa: PLR0913 - the options of a command line
     ] = None,
     images: Annotated[int | None, typer.Option(help="Most images to take; 0 takes all.", min=0)] = None,
     epochs: Annotated[int | None, typer.Option(help="Passes over the training images.", min=1)] = None,
-    side: Annotated[int | None, typer.Option(help="Side of images and maps in pixels.")] = None,
-    batch: Annotated[int | None, typer.Option(help="Images per training step.")] = None,
+    side: Annotated[int | None, typer.Option(help="Side of images and maps in pixels.", min=96)] = None,
+    batch: Annotated[int | None, typer.Option(help="Images per training step.", min=2)] = None,
     eps: Annotated[
         list[float] | None,
         typer.Option(help="L2 budget of the attacks that measure robustness, at 224 px; repeat for several."),

@@ -64,7 +64,8 @@ def decoded(key: str, cases: Sequence[Case], side: int, merge: Merge, report: Re
             except OSError as error:
                 reason = f"{folder.parent} cannot be written ({error.strerror})"
                 raise UserError(f"{reason}; free it or choose another place with LOUPE_RUNS") from None
-    table = pd.read_parquet(folder / "references.parquet")
+    # Without masks the table is empty, and an empty column has no type of its own.
+    table = pd.read_parquet(folder / "references.parquet").astype({"case": np.int64})
     return Decoded(
         images=_mapped(folder / IMAGES, (len(cases), side, side, 3)),
         planes=_mapped(folder / PLANES, (len(table), side, side)),

@@ -71,6 +71,13 @@ def test_references_of_every_level(drawn):
     assert plane(data, level="others", rater="ann")[0].tolist() == [128, 128, 128, 255]
 
 
+def test_data_without_masks_has_references_of_the_same_types(drawn):
+    bare = replace(drawn, cases=tuple(replace(case, masks=()) for case in drawn.cases))
+    with_masks, without = prepare(drawn, SMALL), prepare(bare, SMALL)
+    assert len(without.references) == len(without.planes) == 0
+    assert without.references["case"].dtype == with_masks.references["case"].dtype == np.int64
+
+
 def test_images_labels_and_split(drawn):
     data = prepare(drawn, SMALL)
     assert data.images.shape == (6, 16, 16, 3)
