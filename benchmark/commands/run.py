@@ -75,7 +75,7 @@ def run(  # noqa: PLR0913 - the options of a command line
     )
     jobs = make_jobs(request, console)
     if dry_run:
-        _show_cells([(job.cell.name, job.done) for job in jobs])
+        _show_plan(jobs)
     elif up_to_date(jobs):
         from benchmark.run import results_of  # noqa: PLC0415
 
@@ -127,8 +127,22 @@ def _preset(name: str, changes: dict[str, Any]) -> Preset:
         raise UserError(f"--{error}") from None
 
 
-def _show_cells(cells: list[tuple[str, bool]]) -> None:
-    for name, done in cells:
-        console.print(f"{'done' if done else 'to do':6s} {name}", highlight=False)
-    todo = sum(not done for _, done in cells)
-    console.print(f"{len(cells)} cells: {len(cells) - todo} done, {todo} to do")
+def _show_plan(jobs: Any) -> None:
+    """The cells, what is left to do and what that will cost."""
+    from benchmark.estimate import forecast  # noqa: PLC0415
+
+    for job in jobs:
+        console.print(f"{'done' if job.done else 'to do':6s} {job.cell.name}", highlight=False)
+    todo = sum(not job.done for job in jobs)
+    console.print(f"{len(jobs)} cells: {len(jobs) - todo} done, {todo} to do")
+    cost = forecast(jobs)
+    judged = todo - len(cost.unknown)
+    if judged:
+        minutes, megabytes = max(1, round(cost.seconds / 60)), round(cost.bytes / 1e6)
+        console.print(
+            f"about {minutes} min and {megabytes} MB under runs for {judged} of them, judged by earlier records; "
+            "within a factor of two",
+            highlight=False,
+        )
+    if cost.unknown:
+        console.print(f"no earlier record tells how long {len(cost.unknown)} take, such as {cost.unknown[0]}")
