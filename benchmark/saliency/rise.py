@@ -42,8 +42,9 @@ def rise(model: nn.Module, _layer: str, images: Tensor, classes: Tensor) -> Tens
         logits = torch.stack([masked_logits(model, image, masks.to(image.dtype)) for image in images])
         chosen.append(logits.softmax(dim=2)[torch.arange(len(images)), :, classes])
     probabilities = torch.cat(chosen, dim=1)
-    # Taken off before it is multiplied, so that a network that never changes its mind leaves exactly nothing.
-    weights = probabilities - probabilities.mean(dim=1, keepdim=True)
+    # Differences first, so that of a network that never changes its mind no rounding is left to make a map of.
+    weights = probabilities - probabilities[:, :1]
+    weights = weights - weights.mean(dim=1, keepdim=True)
     maps = torch.zeros(len(images), *size, dtype=weights.dtype, device=images.device)
     # Drawn a second time, which is cheap, rather than kept: they are larger than the images.
     for part, masks in zip(weights.split(FORWARDS, dim=1), _masks(size, images.device), strict=True):
