@@ -85,11 +85,10 @@ def test_smooth_grad_is_the_mean_over_noisy_copies():
     assert abs(noises.std() - 1) < 0.01
 
 
-# Neither has what Captum does not see or misreads: ReLU6, SiLU, ReLU as a function, a ReLU whose input others read.
-@pytest.mark.parametrize("name", ["densenet121", "resnet50"])
-def test_guided_backprop_equals_captum(name):
+def test_guided_backprop_equals_captum():
+    """On a network without what Captum misses or misreads: ReLU6, SiLU, functions, a ReLU whose input others read."""
     torch.manual_seed(0)
-    model, inputs = entries(Architecture)[name].build(6).eval(), images(2, 96, 96)
+    model, inputs = entries(Architecture)["densenet121"].build(6).eval(), images(2, 96, 96)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Setting backward hooks on ReLU")
         oracle = GuidedBackprop(model).attribute(inputs.clone().requires_grad_(), target=CLASSES).abs().sum(dim=1)
