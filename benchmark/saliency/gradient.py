@@ -1,9 +1,9 @@
 """The plain gradient."""
 
-import torch
 from torch import Tensor, nn
 
 from benchmark.saliency import Method
+from benchmark.saliency.input_gradient import input_gradient
 
 
 def gradient(model: nn.Module, _layer: str, images: Tensor, classes: Tensor) -> Tensor:
@@ -20,10 +20,7 @@ def gradient(model: nn.Module, _layer: str, images: Tensor, classes: Tensor) -> 
     Reference:
         Simonyan et al., Deep inside convolutional networks, 2014, section 3.
     """
-    inputs = images.detach().clone().requires_grad_()
-    target = model(inputs).gather(1, classes[:, None]).sum()
-    (slope,) = torch.autograd.grad(target, inputs)
-    return slope.abs().sum(dim=1)
+    return input_gradient(model, images, classes).abs().sum(dim=1)
 
 
 GRADIENT = Method(

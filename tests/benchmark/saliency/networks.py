@@ -1,0 +1,96 @@
+"""Small networks that the tests of the methods share."""
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+MEAN = 0.75
+
+
+def images(number: int = 2, height: int = 64, width: int = 64) -> torch.Tensor:
+    """Bright ones, so that grey and black both take something away."""
+    return 0.5 + 0.5 * torch.rand(number, 3, height, width, generator=torch.Generator().manual_seed(3))
+
+
+class Small(nn.Module):
+    """BatchNorm, ReLU as a module in place and as a function, and a head whose gradients differ from place to place."""
+
+    layer = "block"
+
+    def __init__(self):
+        super().__init__()
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            self.stem = nn.Sequential(nn.Conv2d(3, 6, 5, stride=4), nn.BatchNorm2d(6), nn.ReLU(inplace=True))
+            self.block = nn.Sequential(nn.Conv2d(6, 8, 3, stride=2), nn.ReLU(inplace=True))
+            self.head = nn.Conv2d(8, 10, 3)
+            self.linear = nn.Linear(10, 4)
+            nn.init.normal_(self.linear.weight)
+        self.eval()
+
+    def forward(self, x):
+        features = self.head(self.block(self.stem(8 * (x - MEAN))))
+        return self.linear(functional.relu(features).mean(dim=(2, 3)))
+
+
+class Pooled(nn.Module):
+    """Global average pooling and a linear layer behind one convolution: Grad-CAM has a closed form."""
+
+    layer = "inplace"
+
+    def __init__(self):
+        super().__init__()
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            self.convolution = nn.Conv2d(3, 5, 3, stride=8)
+            self.inplace = nn.ReLU(inplace=True)
+            self.linear = nn.Linear(5, 4)
+            nn.init.normal_(self.linear.weight)
+        self.eval()
+
+    def forward(self, x):
+        return self.linear(self.inplace(self.convolution(8 * (x - MEAN))).mean(dim=(2, 3)))
+
+
+class Linear(nn.Module):
+    """Logits are sums over the pixels: what every method of gradients must say is known."""
+
+    def __init__(self):
+        super().__init__()
+        random = torch.Generator().manual_seed(0)
+        self.weight = nn.Parameter(torch.randn(3, 3, 64, 64, generator=random))
+        self.eval()
+
+    def forward(self, x):
+        return torch.einsum("nchw,kchw->nk", x, self.weight)
+
+
+PATCHES = ((slice(16, 32), slice(40, 56)), (slice(40, 56), slice(8, 24)))
+
+
+class Reader(nn.Module):
+    """Class 0 is the brightness of the first patch, class 1 that of the second; nothing else is read.
+
+    Args:
+        patches: How many of the patches are read.
+    """
+
+    layer = "relu"
+
+    def __init__(self, patches: int = 2):
+        super().__init__()
+        window = torch.zeros(2, 1, 64, 64)
+        for place, patch in enumerate(PATCHES[:patches]):
+            window[place, 0][patch] = 1
+        self.register_buffer("window", window)
+        self.convolution = nn.Conv2d(6, 2, 8, stride=8, groups=2, bias=False)
+        self.relu = nn.ReLU(inplace=True)
+        self.linear = nn.Linear(2, 2, bias=False)
+        with torch.no_grad():
+            self.convolution.weight.fill_(0.05)
+            self.linear.weight.copy_(torch.tensor([[3.0, 0.0], [0.0, 3.0]]))
+        self.eval()
+
+    def forward(self, x):
+        seen = torch.cat([x * self.window[0], x * self.window[1]], dim=1)
+        return self.linear(self.relu(self.convolution(seen)).mean(dim=(2, 3)))
