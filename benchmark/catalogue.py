@@ -38,7 +38,8 @@ def page(kind: str, name: str) -> Row:
     """
     known = _KINDS[kind].entries()
     entry = known[known_name(name, known, kind.removesuffix("s"))]
-    return _KINDS[kind].row(entry) | _settings(entry) | _texts(entry)
+    row = _KINDS[kind].row(entry)
+    return row | {name: value for name, value in _settings(entry).items() if name not in row} | _texts(entry)
 
 
 def _settings(entry: Any) -> Row:

@@ -68,7 +68,7 @@ def test_every_kind_has_pages_and_rows_for_people_and_for_programs(kind):
     assert found["name"] == name
     rows = json.loads(shown(kind, "--json"))
     (row,) = [row for row in rows if row["name"] == name]
-    assert row.items() <= found.items()
+    assert {key: found[key] for key in row} == row
     assert name in shown(kind)
 
 
