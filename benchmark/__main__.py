@@ -26,7 +26,7 @@ app = typer.Typer(
     add_completion=False,
 )
 app.command(epilog="Example: python -m benchmark run --preset quick --data ~/isic2018 --architecture resnet50")(run)
-app.command("list", epilog="Example: python -m benchmark list architectures --json")(list_entries)
+app.command("list", epilog="Example: python -m benchmark list metrics roc-auc")(list_entries)
 app.add_typer(data.app, name="data")
 app.command(epilog="Example: python -m benchmark yardsticks ~/dermxdb --json")(yardsticks)
 app.command(epilog="Example: python -m benchmark leaderboard results/dermsynth/quick")(leaderboard)

@@ -42,9 +42,18 @@ def entries(kind: type[Entry]) -> dict[str, Entry]:
 @cache
 def digest(entry: Named) -> str:
     """Digest of the file that holds an entry, so that a changed entry is a new entry."""
+    return hashlib.sha256(Path(str(module_of(entry).__file__)).read_bytes()).hexdigest()[:16]
+
+
+def module_of(entry: Named) -> ModuleType:
+    """The module that holds an entry.
+
+    Raises:
+        ValueError: There is none.
+    """
     for module in _modules(type(entry)):
         if any(value is entry for value in vars(module).values()):
-            return hashlib.sha256(Path(str(module.__file__)).read_bytes()).hexdigest()[:16]
+            return module
     raise ValueError(f"{entry.name!r} is no constant of a file beside {type(entry).__module__}")
 
 

@@ -11,9 +11,12 @@ from metrics import Metric
 from metrics.normalise import finite
 from metrics.order import ascending
 
+TOP = 1000 / 224**2
+"""Share of the pixels that top-k takes, about 2 %: at 224 the 1,000 of Quantus, at other sides as large an area."""
 
-def _scored(scores: Tensor, saliency: Tensor, mask: Tensor) -> Tensor:
-    """The scores, with NaN where the mask is empty or the map is not finite."""
+
+def scored(scores: Tensor, saliency: Tensor, mask: Tensor) -> Tensor:
+    """The scores (N,), with NaN where the mask is empty or the map is not finite."""
     return scores.masked_fill(~mask.flatten(1).any(1) | ~finite(saliency), torch.nan)
 
 
@@ -40,21 +43,59 @@ def top_mask_f1(saliency: Tensor, mask: Tensor) -> Tensor:
         >>> top_mask_f1(torch.tensor([[[0.9, 0.2, 0.2, 0.1]]]), mask).item()  # one sure hit, one of two by chance
         0.75
     """
+    size = mask.flatten(1).sum(1)
+    return scored(_expected_hits(saliency, mask, size) / size, saliency, mask)
+
+
+def top_k(saliency: Tensor, mask: Tensor) -> Tensor:
+    """Share of the map's largest values, 2 % of its pixels, that lie in the mask.
+
+    How many, k, is the same share of the pixels at every resolution: round(:data:`TOP` H W), at least 1; that is 1,000
+    at 224 x 224 and 184 at 96 x 96. Among equal values at the cut the expected score is given, so a constant map
+    scores the mask's share of the image. A mask of fewer than k pixels cannot be hit k times: its best score is its
+    size divided by k. An empty mask, or a map that is not finite, scores NaN.
+
+    Args:
+        saliency: Maps, (N, H, W), real; only their order counts.
+        mask: Expert masks, (N, H, W), boolean.
+
+    Returns:
+        Scores, (N,), in [0, 1]; higher is better.
+
+    Reference:
+        Theiner et al., Interpretable Semantic Photo Geolocation, WACV 2022, arXiv 2104.14995; Quantus'
+        TopKIntersection with its default of 1,000 pixels of 224 x 224.
+
+    Example:
+        >>> saliency, mask = torch.zeros(1, 10, 20), torch.zeros(1, 10, 20, dtype=torch.bool)
+        >>> saliency[0, 0, :4], mask[0, 0, :3] = torch.tensor([0.9, 0.8, 0.7, 0.6]), True
+        >>> top_k(saliency, mask).item()  # 4 of the 200 pixels count; 3 of them are hits
+        0.75
+    """
+    k = max(1, round(TOP * saliency[0].numel()))
+    size = torch.full((len(saliency),), k, device=saliency.device)
+    return scored(_expected_hits(saliency, mask, size) / k, saliency, mask)
+
+
+def _expected_hits(saliency: Tensor, mask: Tensor, size: Tensor) -> Tensor:
+    """How many of the largest values, `size` (N,) of them, lie in the mask, (N,); the mean over all ways to break ties.
+
+    A size of 0, which has no smallest chosen value, takes the largest for it; what it gives is divided by 0.
+    """
     values, inside = saliency.double().flatten(1), mask.flatten(1)
-    size = inside.sum(1)
     smallest_chosen = (values.shape[1] - size).clamp(max=values.shape[1] - 1)
     cut = ascending(saliency).gather(1, smallest_chosen[:, None])
     above, tied = values > cut, values == cut
     chosen = (size - above.sum(1)).double() / tied.sum(1)
-    hits = (above & inside).sum(1) + chosen * (tied & inside).sum(1)
-    return _scored(hits / size, saliency, mask)
+    return (above & inside).sum(1) + chosen * (tied & inside).sum(1)
 
 
 def relevance_mass(saliency: Tensor, mask: Tensor) -> Tensor:
     """Share of the positive saliency that falls inside the mask.
 
     A map without positive values has no mass to place and scores 0. An empty mask, or a map that is not finite, scores
-    NaN.
+    NaN. Of the absolute map it is Quantus' AttributionLocalisation, so that is no metric of its own: no method here
+    draws negative values.
 
     Args:
         saliency: Maps, (N, H, W), real; negative values count as zero.
@@ -73,7 +114,7 @@ def relevance_mass(saliency: Tensor, mask: Tensor) -> Tensor:
     positive = saliency.double().clamp(min=0).flatten(1)
     mass = positive.sum(1)
     inside = (positive * mask.flatten(1)).sum(1)
-    return _scored(torch.where(mass > 0, inside / mass, 0.0), saliency, mask)
+    return scored(torch.where(mass > 0, inside / mass, 0.0), saliency, mask)
 
 
 def pointing_game(saliency: Tensor, mask: Tensor) -> Tensor:
@@ -100,7 +141,7 @@ def pointing_game(saliency: Tensor, mask: Tensor) -> Tensor:
     values = saliency.flatten(1)
     highest = values == values.amax(1, keepdim=True)
     hits = (highest & mask.flatten(1)).sum(1)
-    return _scored(hits.double() / highest.sum(1), saliency, mask)
+    return scored(hits.double() / highest.sum(1), saliency, mask)
 
 
 _ARRAS = "Arras et al. 2022, CLEVR-XAI, Information Fusion 81, arXiv 2003.07258"
@@ -111,6 +152,13 @@ TOP_MASK_F1 = Metric(
     bounds=(0.0, 1.0),
     higher_is_better=True,
     source=f"{_ARRAS}, Relevance Rank Accuracy",
+)
+TOP_K = Metric(
+    name="top-k",
+    compute=top_k,
+    bounds=(0.0, 1.0),
+    higher_is_better=True,
+    source="Theiner et al. 2022, WACV, arXiv 2104.14995; TopKIntersection of Quantus",
 )
 RELEVANCE_MASS = Metric(
     name="relevance-mass",

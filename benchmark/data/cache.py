@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from benchmark.data.parallel import in_order
 from benchmark.data.references import references
 from benchmark.errors import UserError
-from benchmark.store import new_folder, runs_folder
+from benchmark.store import content_key, new_folder, runs_folder
 from datasets import Case, Merge
 from datasets.merging import shrink
 from datasets.pictures import image_size, read_image
@@ -19,6 +19,8 @@ from datasets.pictures import image_size, read_image
 Report = Callable[[int], None]
 """Called with the number of images done."""
 IMAGES, PLANES = "images.u8", "planes.u8"
+KEPT = 2
+"""Raised when other references are kept of an image, so that older caches are made anew and models are not."""
 COLUMNS = ["case", "level", "rater", "characteristic"]
 
 
@@ -54,7 +56,7 @@ def decoded(key: str, cases: Sequence[Case], side: int, merge: Merge, report: Re
     Raises:
         UserError: A file is damaged, a mask does not fit its image, or the disk is full.
     """
-    folder = runs_folder() / "data" / key
+    folder = runs_folder() / "data" / content_key(key, KEPT)
     if not folder.is_dir():
         with new_folder(folder) as temporary:
             try:

@@ -17,10 +17,16 @@ Plane = NDArray[np.uint8]
 class Reference:
     """One plane to score maps against.
 
+    A merge is soft, and cutting it would not give back what was drawn: where somebody's masks of three characteristics
+    overlap, the additive merge leaves a third of full marks to what lies under one of them. (On DermXDB, half of full
+    marks keeps nine tenths of the area that a rater marked, in the mean, and less than half of it on every tenth
+    image.) So hard masks are unions at every level, drawn at the image's own size.
+
     Attributes:
         level: `image` (all raters and characteristics merged; where there are outlines of the whole lesion, those
-            alone), `union` (what anybody marked), `characteristic`, `rater` (one rater's own merge), `others` (the
-            merge of all but that rater) or `shortcut` (the planted mark of synthetic images).
+            alone), `characteristic`, `rater` (one rater's own merge), `others` (the merge of all but that rater) or
+            `shortcut` (the planted mark of synthetic images). Hard: `union` (what anybody marked, or outlined, as for
+            `image`), `characteristic-union` (what anybody marked as such) and `rater-union` (what that rater marked).
         rater: Whom it is of or, for `others`, without; "" for all.
         characteristic: What was drawn; "" for everything.
         plane: (H, W), uint8; 255 is full marks.
@@ -133,11 +139,14 @@ def references(case: Case, merge: Merge, size: tuple[int, int]) -> Iterator[Refe
     for name in drawing.characteristics:
         plane = drawing.whole(drawing.merged(merge, characteristic=name))
         yield Reference(level="characteristic", characteristic=name, plane=plane)
+        plane = drawing.whole(drawing.merged(UNION, characteristic=name))
+        yield Reference(level="characteristic-union", characteristic=name, plane=plane)
     raters = [rater for rater in drawing.raters if drawing.drew(rater, None)]
     if len(raters) > 1:
         for rater in raters:
             others = [name for name in raters if name != rater]
             yield Reference(level="rater", rater=rater, plane=drawing.whole(drawing.merged(merge, [rater])))
+            yield Reference(level="rater-union", rater=rater, plane=drawing.whole(drawing.merged(UNION, [rater])))
             yield Reference(level="others", rater=rater, plane=drawing.whole(drawing.merged(merge, others)))
 
 

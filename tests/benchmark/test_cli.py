@@ -123,6 +123,7 @@ def test_a_dry_run_shows_the_cells_and_does_nothing(tmp_path, isic_tree):
         (("run", "--data", "/nowhere/at/all"), "/nowhere/at/all is not a folder"),
         (("run", "--device", "quantum"), "--device quantum: there is no such device here"),
         (("list", "architecture"), "unknown kind 'architecture'; nearest: architectures"),
+        (("list", "metrics", "roc-aux"), "unknown metric 'roc-aux'; nearest: roc-auc"),
         (("leaderboard",), "holds no results"),
         (("leaderbord",), "No such command 'leaderbord'"),
         (("run", "--eps", "-1"), "--eps -1: a budget must be more than 0"),

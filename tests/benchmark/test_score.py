@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 import torch
 
+from benchmark import score
 from benchmark.data.prepare import Prepared
 from benchmark.probing import probe_of
 from benchmark.registry import entries
@@ -19,6 +20,7 @@ from metrics import Metric
 from metrics.colour import COLOUR_VARIATION, COLOUR_VARIATION_NULL
 from metrics.localisation import top_mask_f1
 from metrics.overlap import fuzzy_f1
+from metrics.threshold import roc_auc
 
 SIDE = 12
 CPU = torch.device("cpu")
@@ -33,7 +35,9 @@ def data() -> Prepared:
         if case == 2:
             continue
         rows += [(case, "image", "", ""), (case, "union", "", ""), (case, "characteristic", "", "Scale")]
-        rows += [(case, level, rater, "") for rater in ("ann", "bob") for level in ("rater", "others")]
+        rows.append((case, "characteristic-union", "", "Scale"))
+        levels = ("rater", "rater-union", "others")
+        rows += [(case, level, rater, "") for rater in ("ann", "bob") for level in levels]
     rows.append((3, "shortcut", "", ""))
     rows.append((5, "image", "", ""))  # a training image, which must not be scored
     planes = rng.integers(0, 2, (len(rows), SIDE, SIDE), dtype=np.uint8) * 255
@@ -80,6 +84,31 @@ def test_scores_are_those_of_the_metric_on_the_right_pair(data):
     mask = torch.tensor(data.planes[union[0]][None]) > 127
     found = select(frame, image="c1", metric="top-mask-f1", level="image")["value"]
     assert found.tolist() == pytest.approx(top_mask_f1(torch.tensor(drawn[1:2]).float(), mask).tolist(), abs=1e-6)
+
+
+def test_hard_masks_are_scored_at_every_level_of_the_soft_ones(data):
+    frame = score_maps(drawn := maps(), data, metric_list(), device=CPU)
+    names = ["image", "level", "rater", "characteristic"]
+    soft = select(frame, metric="fuzzy-f1").set_index(names)
+    for name in ("top-mask-f1", "roc-auc", "best-f1", "relevance-mass"):
+        hard = select(frame, metric=name)
+        assert set(hard[hard["level"] != "shortcut"].set_index(names).index) == set(soft.index)
+    found = select(frame, metric="roc-auc", image="c1")
+    unions = {"image": "union", "characteristic": "characteristic-union", "rater": "rater-union"}
+    assert len(found) == 4
+    for row in found.itertuples():
+        rows = data.references.reset_index()
+        rows = select(rows, case=1, level=unions[row.level], rater=row.rater, characteristic=row.characteristic)
+        mask = torch.tensor(data.planes[rows["index"].item()][None]) > 127
+        assert row.value == pytest.approx(roc_auc(torch.tensor(drawn[1:2]).float(), mask).item(), abs=1e-9)
+
+
+def test_how_many_maps_are_scored_at_once_does_not_count(data, monkeypatch):
+    expected = score_maps(drawn := maps(), data, metric_list(), device=CPU)
+    for maps_at_once in (1, 3):
+        monkeypatch.setattr(score, "PIXELS", maps_at_once * SIDE**2)
+        found = score_maps(drawn, data, metric_list(), device=CPU)
+        pd.testing.assert_frame_equal(found, expected, rtol=0, atol=1e-6)
 
 
 def test_a_metric_that_looks_at_images_gets_those_of_its_maps_and_the_lesion_but_no_shortcut(data):

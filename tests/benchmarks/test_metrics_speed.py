@@ -1,12 +1,15 @@
 """How fast: `pytest tests/benchmarks --benchmark-enable`. Each group compares us with the oracle, or with the floor."""
 
+from functools import partial
+
 import pytest
 import timm
 import torch
 
 from metrics.faithfulness import blurred, perturbation_curves
-from metrics.localisation import top_mask_f1
-from metrics.sparsity import gini
+from metrics.localisation import relevance_mass, top_k, top_mask_f1
+from metrics.sparsity import effective_complexity, entropy, gini
+from metrics.threshold import roc_auc
 from tests.metrics import quantus_oracle
 from tests.metrics.maps import seeded
 
@@ -28,16 +31,37 @@ def inputs():
     return inputs.replace(saliency=inputs.saliency.float())
 
 
-@pytest.mark.benchmark(group="gini, 64 maps of 96 x 96")
-@pytest.mark.parametrize("function", [gini, quantus_oracle.sparseness], ids=["loupe", "quantus"])
-def test_gini(benchmark, inputs, function):
-    benchmark(function, inputs.saliency)
+@pytest.fixture
+def maps(benchmark):
+    """64 maps of 224 x 224, positive, with their masks; where nothing is measured, two are enough."""
+    inputs = seeded(64 if benchmark.enabled else 2, 224, 224)
+    return inputs.replace(saliency=inputs.saliency.float() + 1e-3)
 
 
-@pytest.mark.benchmark(group="top-mask-f1, 64 maps of 96 x 96")
-@pytest.mark.parametrize("function", [top_mask_f1, quantus_oracle.rank_accuracy], ids=["loupe", "quantus"])
-def test_top_mask_f1(benchmark, inputs, function):
-    benchmark(function, inputs.saliency, inputs.mask)
+PAIRS = {
+    "gini": (gini, quantus_oracle.SPARSENESS),
+    "entropy": (entropy, quantus_oracle.COMPLEXITY),
+    "effective-complexity": (effective_complexity, quantus_oracle.EFFECTIVE_COMPLEXITY),
+    "top-mask-f1": (top_mask_f1, quantus_oracle.RANK_ACCURACY),
+    "top-k": (top_k, quantus_oracle.top_k_intersection(k=1000)),
+    "relevance-mass": (relevance_mass, quantus_oracle.MASS_ACCURACY),
+    "roc-auc": (roc_auc, quantus_oracle.AUC),
+}
+
+
+@pytest.mark.parametrize("name", PAIRS)
+@pytest.mark.parametrize("who", ["loupe", "quantus", "quantus-unchecked"])
+def test_metric(benchmark, maps, name, who):
+    """Quantus as a user calls it, with the checks that take most of its time, and its own arithmetic alone."""
+    benchmark.group = f"{name}, 64 maps of 224 x 224"
+    ours, theirs = PAIRS[name]
+    given = [maps.saliency] if ours in {gini, entropy, effective_complexity} else [maps.saliency, maps.mask]
+    function = {
+        "loupe": ours,
+        "quantus": partial(quantus_oracle.at_once, theirs),
+        "quantus-unchecked": partial(quantus_oracle.unchecked, theirs),
+    }[who]
+    benchmark.pedantic(function, args=given, rounds=3, warmup_rounds=1)
 
 
 @pytest.fixture(scope="module")

@@ -69,6 +69,22 @@ def test_references_of_every_level(drawn):
     assert plane(data, level="rater", rater="ann")[1].tolist() == [255] * 4
     assert plane(data, level="others", rater="bob")[1].tolist() == [255] * 4
     assert plane(data, level="others", rater="ann")[0].tolist() == [128, 128, 128, 255]
+    scale = plane(data, level="characteristic-union", characteristic="Scale")
+    assert scale.tolist() == [[255] * 4, [255] * 4, [0] * 4, [0] * 4]
+    bob = plane(data, level="rater-union", rater="bob")
+    assert bob.tolist() == [[255] * 4, *[[0, 0, 0, 255]] * 3]
+
+
+def test_a_hard_mask_is_all_that_was_drawn_however_much_of_it_overlaps(drawn):
+    """Bob marks the corner thrice, so the rest of his marks is a third of full marks: less than half."""
+    first, (_, scale, plaque) = drawn.cases[0], drawn.cases[0].masks
+    masks = (*first.masks, replace(plaque, characteristic="Crust"), replace(scale, characteristic="Pustule"))
+    data = prepare(replace(drawn, cases=(replace(first, masks=masks), *drawn.cases[1:])), SMALL)
+    assert plane(data, level="rater", rater="bob")[1].tolist() == [0, 0, 0, 128]
+    masks = (*masks, replace(plaque, characteristic="Papule"))
+    data = prepare(replace(drawn, cases=(replace(first, masks=masks), *drawn.cases[1:])), SMALL)
+    assert plane(data, level="rater", rater="bob")[0].tolist() == [102, 102, 102, 255]
+    assert plane(data, level="rater-union", rater="bob")[0].tolist() == [255] * 4
 
 
 def test_data_without_masks_has_references_of_the_same_types(drawn):
