@@ -24,12 +24,17 @@ def gaussian_blur(images: Tensor, sigma: float) -> Tensor:
         [0.0, 0.11, 0.79, 0.11, 0.0]
     """
     height, width = images.shape[-2:]
-    rows, columns = (_blur_matrix(side, sigma, images.device) for side in (height, width))
+    rows, columns = (blur_matrix(side, sigma, images.device) for side in (height, width))
     return rows @ images.double() @ columns.T
 
 
-def _blur_matrix(side: int, sigma: float, device: torch.device) -> Tensor:
-    """The matrix (side, side) that blurs a line of pixels."""
+def blur_matrix(side: int, sigma: float, device: torch.device) -> Tensor:
+    """The matrix (side, side), float64, by which :func:`gaussian_blur` blurs a line of pixels.
+
+    Example:
+        >>> blur_matrix(2, 0.5, torch.device("cpu")).round(decimals=2).tolist()
+        [[0.89, 0.11], [0.11, 0.89]]
+    """
     reach = ceil(4 * sigma)
     offset = torch.arange(-reach, reach + 1, device=device)
     weight = torch.exp(-0.5 * (offset.double() / sigma) ** 2)

@@ -152,7 +152,7 @@ COLUMNS = (
         title="sharpness",
         higher_is_better=True,
         headline=True,
-        definition="Edge slope times coherence; compare only maps of one method and one grid.",
+        definition="Relative slope beyond what shuffled pixels have; compare only maps of one method and one grid.",
         of=_scores("sharpness", "map"),
     ),
     Column(
