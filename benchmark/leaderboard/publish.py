@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
-from benchmark.leaderboard.board import Board, board_of, read_published
+from benchmark.leaderboard.board import Board, boards_of, read_published
 from benchmark.leaderboard.figures import regimes_figure
-from benchmark.leaderboard.tables import to_csv, to_markdown
+from benchmark.leaderboard.latex import to_latex
+from benchmark.leaderboard.tables import CONTRASTED, contrasts_csv, pairs_csv, to_csv, to_markdown
 from benchmark.store import write_text
 
 DATA_FIGURE = "data.png"
@@ -16,7 +17,7 @@ SHEETS = {
 
 
 def rebuild(folder: Path) -> list[Board]:
-    """Writes leaderboard.csv, leaderboard.md and the figures of a results folder from its records.
+    """Writes leaderboard.csv, .md and .tex, the tables of details and the figures of a results folder.
 
     The first saliency method makes leaderboard.csv; every other one makes leaderboard-<method>.csv.
 
@@ -26,13 +27,15 @@ def rebuild(folder: Path) -> list[Board]:
     Raises:
         UserError: The folder holds no records that can be used.
     """
-    published = read_published(folder)
-    methods = next(iter(published.records.values())).methods
-    boards = [board_of(published, method) for method in methods]
+    boards = list(boards_of(read_published(folder)))
+    main = boards[0]
     for number, board in enumerate(boards):
-        name = f"leaderboard-{board.method}.csv" if number else "leaderboard.csv"
-        write_text(folder / name, to_csv(board))
-    regimes_figure(boards[0], folder / REGIMES_FIGURE)
+        suffix = f"-{board.method}" if number else ""
+        write_text(folder / f"leaderboard{suffix}.csv", to_csv(board))
+        write_text(folder / f"leaderboard{suffix}.tex", to_latex(board, CONTRASTED))
+    write_text(folder / "contrasts.csv", contrasts_csv(boards))
+    write_text(folder / "pairs.csv", pairs_csv(main))
+    regimes_figure(main, folder / REGIMES_FIGURE)
     figures = [(REGIMES_FIGURE, "Standard against adversarial training, score by score")]
     figures += [(file, caption) for file, caption in SHEETS.items() if (folder / file).is_file()]
     if (folder / DATA_FIGURE).is_file():
