@@ -123,6 +123,21 @@ class Published:
     problems: tuple[str, ...]
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ground:
+    """What all rows of a results folder stand on.
+
+    Attributes:
+        images: Names of the test images.
+        draws: Of the bootstrap.
+        positive: Of two classes the one that counts as positive; empty where there are more.
+    """
+
+    images: list[str]
+    draws: Resampling
+    positive: str
+
+
 def read_published(folder: Path) -> Published:
     """The records of a results folder that belong together.
 
@@ -163,7 +178,7 @@ def boards_of(published: Published, methods: Sequence[str] = ()) -> tuple[Board,
         UserError: No record can be used.
     """
     methods = methods or next(iter(published.records.values())).methods
-    images, draws, positive = _ground(published)
+    ground = ground_of(published)
     members: dict[tuple[str, str], list[Path]] = defaultdict(list)
     for path, each in published.records.items():
         members[each.architecture, each.regime].append(path)
@@ -174,26 +189,26 @@ def boards_of(published: Published, methods: Sequence[str] = ()) -> tuple[Board,
         records, found = {}, []
         for path in paths:
             try:
-                found.append(_ratios(path, published.records[path], images, methods))
+                found.append(_ratios(path, published.records[path], ground.images, methods))
                 records[path] = published.records[path]
             except ValueError as error:
                 problems.append(f"{path.name}: {error}")
         used |= records
         for method in methods if records else ():
-            models[method].append(_row(list(records.values()), [each[method] for each in found], draws))
+            models[method].append(_row(list(records.values()), [each[method] for each in found], ground.draws))
     if not used:
         raise UserError(f"{published.folder} holds no record that can be used; run `python -m benchmark run` again")
     record = next(iter(used.values()))
-    yardsticks = _yardsticks(published.folder, methods, images, record, draws)
+    yardsticks = _yardsticks(published.folder, methods, record, ground)
     return tuple(
         Board(
             record=record,
             method=method,
-            positive=positive,
+            positive=ground.positive,
             rows=(*_ranked(models[method]), *yardsticks[method]),
             problems=tuple(problems),
             missing=_missing(used),
-            groups=draws.groups,
+            groups=ground.draws.groups,
         )
         for method in methods
     )
@@ -204,13 +219,16 @@ def board_of(published: Published, method: str) -> Board:
     return boards_of(published, [method])[0]
 
 
-def ratios_of(published: Published, method: str, label: str) -> dict[str, list[Ratios]]:
-    """The statistics of one model before they are averaged, by column and seed, as :func:`boards_of` takes them."""
-    images, _, _ = _ground(published)
+def ratios_of(published: Published, method: str, label: str, ground: Ground) -> dict[str, list[Ratios]]:
+    """The statistics of one model before they are averaged, by column and seed, as :func:`boards_of` takes them.
+
+    Raises:
+        ValueError: A file of the model is damaged.
+    """
     found: dict[str, list[Ratios]] = defaultdict(list)
     for path, record in published.records.items():
         if f"{record.architecture}/{record.regime}" == label:
-            for name, ratios in _ratios(path, record, images, [method])[method].items():
+            for name, ratios in _ratios(path, record, ground.images, [method])[method].items():
                 found[name].append(ratios)
     return dict(found)
 
@@ -236,15 +254,19 @@ def _usable(path: Path) -> Record:
     return record
 
 
-def _ground(published: Published) -> tuple[list[str], Resampling, str]:
-    """What all rows stand on: the test images that most records agree on, the draws, and the positive class."""
+def ground_of(published: Published) -> Ground:
+    """What all rows stand on: the test images of the first record that can be read.
+
+    Raises:
+        UserError: None can be read.
+    """
     for path, record in published.records.items():
         try:
             first = read_predictions(_beside(path, "predictions"))
         except ValueError:
             continue
         positive = record.classes[positive_class(first["label"].to_numpy())] if len(record.classes) == 2 else ""
-        return list(first["image"]), resampling(list(first["group"])), positive
+        return Ground(images=list(first["image"]), draws=resampling(list(first["group"])), positive=positive)
     raise UserError(f"{published.folder} holds no record that can be used; run `python -m benchmark run` again")
 
 
@@ -344,9 +366,7 @@ def _missing(used: dict[Path, Record]) -> tuple[str, ...]:
     )
 
 
-def _yardsticks(
-    folder: Path, methods: Sequence[str], images: list[str], record: Record, draws: Resampling
-) -> dict[str, list[Row]]:
+def _yardsticks(folder: Path, methods: Sequence[str], record: Record, ground: Ground) -> dict[str, list[Row]]:
     """The rows of the yardsticks by saliency method; those that need none stand in every table."""
     path = folder / "yardsticks.parquet"
     rows: dict[str, list[Row]] = {method: [] for method in methods}
@@ -357,10 +377,9 @@ def _yardsticks(
         of_method = frame[frame["method"].isin([method, ""])]
         for name in dict.fromkeys(of_method["yardstick"]):
             table = pa.Table.from_pandas(of_method[of_method["yardstick"] == name], preserve_index=False)
-            evidence = Evidence(
-                images=images, classes=record.classes, scores=sections(table, images, [method, ""]), predictions=None
-            )
+            scores = sections(table, ground.images, [method, ""])
+            evidence = Evidence(images=ground.images, classes=record.classes, scores=scores, predictions=None)
             columns = {column: [known] for column, known in _statistics(evidence).items()}
-            found = estimates(columns, draws, row=name, bounds=BOUNDS)
+            found = estimates(columns, ground.draws, row=name, bounds=BOUNDS)
             rows[method].append(Row(name=name, regime="", title="", adversarial=False, seeds=(), estimates=found))
     return rows

@@ -82,6 +82,14 @@ def test_a_run_makes_a_leaderboard_and_a_second_one_does_nothing(tmp_path, isic_
     assert "Nothing to do: all 2 cells are done" in again.stdout
     assert json.loads(loupe(tmp_path, "status", "--json").stdout)["runs"]["cells"] == 2
 
+    compared = loupe(
+        tmp_path, "compare", "mobilenet/standard", "mobilenet/adversarial", "--images", isic_tree, "--json"
+    )
+    assert compared.returncode == 0, compared.stderr
+    picture = json.loads(compared.stdout)[0]["picture"]
+    assert Path(picture).read_bytes().startswith(b"\x89PNG")
+    Path(picture).unlink()
+
     (folder / "records" / "damaged.json").write_text("{", encoding="utf-8")
     rebuilt = loupe(tmp_path, "leaderboard")
     assert rebuilt.returncode == 1
