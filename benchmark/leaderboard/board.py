@@ -262,7 +262,8 @@ def ground_of(published: Published) -> Ground:
     """
     for path, record in published.records.items():
         try:
-            first = read_predictions(_beside(path, "predictions"))
+            # Sorted, so that the order in a file shows nowhere.
+            first = read_predictions(_beside(path, "predictions")).sort_values("image")
         except ValueError:
             continue
         positive = record.classes[positive_class(first["label"].to_numpy())] if len(record.classes) == 2 else ""

@@ -133,7 +133,7 @@ def resampling(groups: Sequence[str]) -> Resampling:
     Args:
         groups: The group (patient, lesion) of each image, (N,).
     """
-    codes, _ = pd.factorize(np.asarray(groups, dtype=object))
+    codes, _ = pd.factorize(np.asarray(groups, dtype=object), sort=True)
     number = int(codes.max(initial=-1)) + 1
     drawn = np.random.default_rng(0).multinomial(number, np.full(number, 1 / number), size=DRAWS)
     return Resampling(codes=codes.astype(np.int64), weights=drawn.astype(np.float64))
