@@ -13,6 +13,7 @@ from benchmark.errors import UserError
 from benchmark.leaderboard.board import Board, Row
 from benchmark.leaderboard.columns import COLUMNS, Column
 from benchmark.leaderboard.contrasts import BASE
+from benchmark.leaderboard.pairs import ALPHA
 from benchmark.leaderboard.statistics import LEVEL, Estimate
 from benchmark.leaderboard.tables import STAMP, as_csv, data_name, markdown
 from benchmark.registry import known_name
@@ -171,16 +172,16 @@ def against_markdown(board: Board, published: Elsewhere, found: Sequence[Agreeme
 
 def _first_words(found: Sequence[Agreement]) -> str:
     first = next((each for each in found if each.column.name == "fuzzy_f1"), found[0])
-    alike = (
-        "rank the architectures alike"
-        if first.low > 0
-        else "rank them in opposite order"
-        if first.high < 0
-        else "cannot be said to agree on the order"
-    )
+    if first.p < ALPHA and first.low > 0:
+        alike = "rank the architectures alike"
+    elif first.p < ALPHA and first.high < 0:
+        alike = "rank them in opposite order"
+    else:
+        alike = "cannot be said to agree on the order"
     return (
         f"**By {first.column.title}, our models in standard training and the published ones (set {first.of}) {alike}: "
-        f"Kendall's tau {first.tau:+.2f} [{first.low:+.2f}, {first.high:+.2f}] over {len(first.rows)} architectures.**"
+        f"Kendall's tau {first.tau:+.2f} [{first.low:+.2f}, {first.high:+.2f}] over "
+        f"{len(first.rows)} architectures, p = {first.p:.2g}.**"
     )
 
 
