@@ -1,6 +1,7 @@
 """What a table says, in the sentences that stand above it."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -10,7 +11,7 @@ from benchmark.leaderboard.pairs import ALPHA, difference, holm
 from benchmark.leaderboard.statistics import Estimate
 
 
-def headline(board: Board, contrasts: list[Contrast]) -> list[str]:
+def headline(board: Board, contrasts: Sequence[Contrast]) -> list[str]:
     """Who is best and how surely, standard against the other regimes, and models against what looks at no model."""
     if not board.models or not board.models[0].rank:
         return []
@@ -50,7 +51,7 @@ def _first(board: Board) -> str:
     )
 
 
-def _regimes(contrasts: list[Contrast]) -> str | None:
+def _regimes(contrasts: Sequence[Contrast]) -> str | None:
     parts = []
     for regime in dict.fromkeys(each.regime for each in contrasts):
         family = [each for each in contrasts if each.regime == regime and each.column.name == RANKED_BY]

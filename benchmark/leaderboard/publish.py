@@ -4,6 +4,7 @@ from pathlib import Path
 
 from benchmark.leaderboard.agreement import agreement_csv, agreements, stabilities
 from benchmark.leaderboard.board import Board, boards_of, read_published
+from benchmark.leaderboard.contrasts import contrasts_of
 from benchmark.leaderboard.figures import regimes_figure
 from benchmark.leaderboard.latex import to_latex
 from benchmark.leaderboard.rank_figures import agreement_figure, critical_difference_figure, ranks_of
@@ -33,17 +34,18 @@ def rebuild(folder: Path) -> list[Board]:
     """
     boards = list(boards_of(read_published(folder)))
     main = boards[0]
+    contrasts = [contrasts_of(board) for board in boards]
     for number, board in enumerate(boards):
         suffix = f"-{board.method}" if number else ""
         write_text(folder / f"leaderboard{suffix}.csv", to_csv(board))
         write_text(folder / f"leaderboard{suffix}.tex", to_latex(board, CONTRASTED))
-    write_text(folder / "contrasts.csv", contrasts_csv(boards))
+    write_text(folder / "contrasts.csv", contrasts_csv(boards, contrasts))
     write_text(folder / "pairs.csv", pairs_csv(main))
     figures = _drawn(boards, folder)
     figures += [(file, caption) for file, caption in SHEETS.items() if (folder / file).is_file()]
     if (folder / DATA_FIGURE).is_file():
         figures.append((DATA_FIGURE, "Test images"))
-    write_text(folder / "leaderboard.md", to_markdown(boards, figures))
+    write_text(folder / "leaderboard.md", to_markdown(boards, contrasts[0], figures))
     return boards
 
 

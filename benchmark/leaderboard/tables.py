@@ -9,7 +9,7 @@ import numpy as np
 
 from benchmark.leaderboard.board import RANKED_BY, Board, Row
 from benchmark.leaderboard.columns import COLUMNS, Column
-from benchmark.leaderboard.contrasts import Contrast, contrasts_of
+from benchmark.leaderboard.contrasts import Contrast
 from benchmark.leaderboard.headline import beats_chance, headline
 from benchmark.leaderboard.ranks import win_shares
 from benchmark.leaderboard.statistics import Estimate
@@ -22,6 +22,8 @@ CONTRAST_HEADING = (
     *("data", "method", "column", "regime", "architecture", "difference", "low", "high"),
     *("p", "p_holm", "wilcoxon", "wilcoxon_holm", "rank_biserial", "groups", "verdict"),
 )
+LISTED_PAIRS = 150
+"""So many models have their pairs listed: 11,175 lines."""
 SHOWN_REGIMES = 2
 """So many regimes have their contrasts architecture by architecture on the page; more are counted there."""
 
@@ -53,11 +55,11 @@ def to_csv(board: Board) -> str:
     return as_csv(lines)
 
 
-def contrasts_csv(boards: Sequence[Board]) -> str:
+def contrasts_csv(boards: Sequence[Board], contrasts: Sequence[Sequence[Contrast]]) -> str:
     """Standard training against each other regime: a line per method, column, regime and architecture."""
     lines: list[list[object]] = [list(CONTRAST_HEADING)]
-    for board in boards:
-        for each in contrasts_of(board):
+    for board, of_board in zip(boards, contrasts, strict=True):
+        for each in of_board:
             known = each.difference
             line: list[object] = [data_name(board), board.method, each.column.name, each.regime, each.name]
             line += [_digits(number, 6) for number in (known.value, known.low, known.high)]
@@ -67,11 +69,14 @@ def contrasts_csv(boards: Sequence[Board]) -> str:
 
 
 def pairs_csv(board: Board) -> str:
-    """Every pair of models by F1: difference, p-values, how often the first beats the second in the bootstrap."""
+    """Every pair of models by F1: difference, p-values, how often the first beats the second in the bootstrap.
+
+    Of very many models no pairs are listed; the letters of leaderboard.csv say the same.
+    """
     models, pairs = board.models, board.pairs
     lines: list[list[object]] = [["data", "method", "first", "second", "difference", "p", "p_holm", "win", "verdict"]]
     known = [row.estimates.get(RANKED_BY) for row in models]
-    if len(models) > 1 and all(known):
+    if 1 < len(models) <= LISTED_PAIRS and all(known):
         wins = win_shares(np.stack([each.draws for each in known if each]), higher_is_better=True)
         values = [each.value for each in known if each]
         for one in range(len(models)):
@@ -105,16 +110,16 @@ def _csv_cells(known: Estimate | None) -> list[object]:
     return [*(_digits(number, 6) for number in (known.value, known.low, known.high)), known.images, known.undefined]
 
 
-def to_markdown(boards: list[Board], figures: list[tuple[str, str]]) -> str:
+def to_markdown(boards: Sequence[Board], contrasts: Sequence[Contrast], figures: Sequence[tuple[str, str]]) -> str:
     """A page: what the tables say, the main table per saliency method, the contrasts, the diagnosis, how it was made.
 
     Args:
         boards: One per saliency method; the first one is the main one.
+        contrasts: Of the main board.
         figures: File name and caption of the pictures that lie beside the page.
     """
     main = boards[0]
     record = main.record
-    contrasts = contrasts_of(main)
     lines = [f"# Leaderboard: {record.dataset}, preset {record.preset}", ""]
     if record.synthetic:
         lines += [f"> **{STAMP}**", ""]
@@ -187,7 +192,7 @@ def _about(board: Board) -> str:
     )
 
 
-def _contrasts(contrasts: list[Contrast]) -> list[str]:
+def _contrasts(contrasts: Sequence[Contrast]) -> list[str]:
     """The regimes against standard training: by architecture, or counted where there are many regimes."""
     regimes = list(dict.fromkeys((each.regime, each.title) for each in contrasts))
     columns = [column for column in CONTRASTED if any(each.column is column for each in contrasts)]
@@ -275,7 +280,7 @@ def _footer(board: Board) -> list[str]:
     return [text[:1].upper() + text[1:]]
 
 
-def _notes(boards: list[Board]) -> list[str]:
+def _notes(boards: Sequence[Board]) -> list[str]:
     record = boards[0].record
     training = record.settings["training"]
     environment = record.environment

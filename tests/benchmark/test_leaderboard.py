@@ -192,7 +192,9 @@ def test_the_tables_say_the_same(boards, tmp_path):
 
 
 def test_contrasts_are_paired_and_corrected_in_their_family(boards, tmp_path):
-    (tmp_path / "contrasts.csv").write_text(contrasts_csv(boards), encoding="utf-8")
+    (tmp_path / "contrasts.csv").write_text(
+        contrasts_csv(boards, [contrasts_of(board) for board in boards]), encoding="utf-8"
+    )
     lines = rows_of(tmp_path / "contrasts.csv")
     assert {line["method"] for line in lines} == {"grad-cam", "gradient"}
     family = [line for line in lines if line["method"] == "grad-cam" and line["column"] == "fuzzy_f1"]
