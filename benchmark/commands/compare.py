@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from benchmark.leaderboard.board import Published
     from benchmark.leaderboard.comparison import Comparison
 
+WIDTH = 150
+"""Of the table; a narrower terminal breaks its lines, and a file gets them whole."""
+
 
 def compare(  # noqa: PLR0913 - the options of a command line
     a: Annotated[str, typer.Argument(metavar="A", help="A model, such as xception/standard.")],
@@ -99,7 +102,7 @@ def _show(comparison: "Comparison", picture: Path | None) -> None:
             f"{each.one.images}/{known.groups}",
             f"[bold]{each.verdict}[/]" if each.adjusted < 0.05 else each.verdict,
         )
-    console.print(table)
+    console.print(table, width=max(console.width, WIDTH))
     console.print(
         "Paired test over groups (patients, lesions) and seeds; the verdict is after Holm over these scores at 5 %. "
         "Effect: matched-pairs rank-biserial. n: images/groups.",
@@ -109,5 +112,7 @@ def _show(comparison: "Comparison", picture: Path | None) -> None:
         console.print(f"{pair.image}: {comparison.images_by} A {pair.one:.3f}, B {pair.other:.3f}", highlight=False)
     if picture:
         console.print(f"picture: {picture}", highlight=False)
+    elif not comparison.images:
+        console.print("no picture: the two differ on no image")
     else:
         console.print("no picture: the maps of these models are not kept here (runs/), or the data is elsewhere")

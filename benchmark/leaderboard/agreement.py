@@ -19,7 +19,7 @@ AGREEING = (
 """The columns that are set against each other; a score and its parts are not all of them."""
 CHUNK = 4_000_000
 HALVINGS = 200
-MOST_MODELS = 30
+MOST_MODELS = 10
 """So many models, evenly spaced in the table, are enough for the mean over models within images."""
 
 

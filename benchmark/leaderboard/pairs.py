@@ -102,7 +102,7 @@ def group_differences(one: Estimate, other: Estimate) -> NDArray[np.float64]:
     have different images (as in scores over right diagnoses alone), jackknife pseudo-values.
     """
     first, second = one.spread, other.spread
-    known = (first.expected != 0) | (second.expected != 0) | (first.share != 0) | (second.share != 0)
+    known = first.said | second.said
     number = int(known.sum())
     if first.counts == second.counts:
         found = number * (first.share[known].astype(np.float64) - second.share[known])

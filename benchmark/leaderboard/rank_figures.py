@@ -56,7 +56,7 @@ def ranks_of(board: Board) -> Ranks | None:
     if not FEWEST_MODELS <= len(rows) <= MOST_MODELS or not alike:
         return None
     share = np.stack([each.spread.share for each in known])
-    share = share[:, np.stack([each.spread.expected for each in known]).any(axis=0)].astype(np.float64)
+    share = share[:, known[0].spread.said].astype(np.float64)
     if share.shape[1] < 2:
         return None
     mean = rankdata(-share, axis=0).mean(axis=1)

@@ -85,6 +85,7 @@ class Spread:
     Attributes:
         share: What each group adds to the value, (G,); mean over the seeds.
         expected: What it would add if its images scored like all others, (G,).
+        said: Which groups have a say, (G,).
         groups: Effective number of groups: all of them if they are of equal size, fewer if not.
         seeds: Number of training seeds.
         seed_variance: Of the mean over the seeds; 0 for a single one, whose variance nobody knows.
@@ -93,6 +94,7 @@ class Spread:
 
     share: NDArray[np.float32]
     expected: NDArray[np.float32]
+    said: NDArray[np.bool_]
     groups: float
     seeds: int
     seed_variance: float
@@ -278,6 +280,7 @@ def _spread(seeds: Sequence[Ratios]) -> tuple[Spread, float]:
     spread = Spread(
         share=np.mean(shares, axis=0).astype(np.float32),
         expected=np.mean(expected, axis=0).astype(np.float32),
+        said=size > 0,
         groups=float(size.sum() ** 2 / (size**2).sum()) if size.any() else 0.0,
         seeds=len(seeds),
         seed_variance=float(np.var(values, ddof=1)) / len(values) if len(values) > 1 else 0.0,
