@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,9 @@ import pytest
 from PIL import Image
 
 from architectures import Architecture
+from benchmark.compared_maps import draw_compared
+from benchmark.leaderboard.board import ground_of, read_published
+from benchmark.leaderboard.comparison import ImagePair, compare_models
 from benchmark.registry import entries
 
 ROOT = Path(__file__).parent.parent.parent
@@ -39,7 +43,7 @@ def refused(done: subprocess.CompletedProcess[str]) -> str:
     return lines[0]
 
 
-def test_a_run_makes_a_leaderboard_and_a_second_one_does_nothing(tmp_path, isic_tree):
+def test_a_run_makes_a_leaderboard_and_a_second_one_does_nothing(tmp_path, isic_tree, monkeypatch):
     first = loupe(tmp_path, *RUN, "--data", isic_tree)
     assert first.returncode == 0, first.stderr
     folder = tmp_path / "results" / "tiny-isic" / "quick"
@@ -81,6 +85,16 @@ def test_a_run_makes_a_leaderboard_and_a_second_one_does_nothing(tmp_path, isic_
     again = loupe(tmp_path, *RUN, "--data", isic_tree, "--split", folder / "split.csv")
     assert "Nothing to do: all 2 cells are done" in again.stdout
     assert json.loads(loupe(tmp_path, "status", "--json").stdout)["runs"]["cells"] == 2
+
+    # After one epoch the two models are the same to the bit, so the image to show is named here.
+    monkeypatch.setenv("LOUPE_RUNS", str(tmp_path / "runs"))
+    published = read_published(folder)
+    compared = compare_models(published, ("mobilenet/standard", "mobilenet/adversarial"))
+    image = ImagePair(image=ground_of(published).images[0], place=0, one=0.0, other=0.0)
+    shown = replace(compared, images=(image,))
+    assert draw_compared(published, shown, isic_tree, tmp_path / "compared.png")
+    assert (tmp_path / "compared.png").read_bytes().startswith(b"\x89PNG")
+    assert not draw_compared(published, shown, tmp_path / "nowhere", tmp_path / "nothing.png")
 
     (folder / "records" / "damaged.json").write_text("{", encoding="utf-8")
     rebuilt = loupe(tmp_path, "leaderboard")
