@@ -52,6 +52,8 @@ def test_a_run_makes_a_leaderboard_and_a_second_one_does_nothing(tmp_path, isic_
     for row in rows:
         assert float(row["fuzzy_f1_low"]) <= float(row["fuzzy_f1"]) <= float(row["fuzzy_f1_high"])
         assert int(row["fuzzy_f1_n"]) == 8
+    assert (folder / "leaderboard.html").is_file()
+    assert len(list((folder / "gallery").glob("*.webp"))) == 3  # the images, and the maps of two models
     page = (folder / "leaderboard.md").read_text(encoding="utf-8")
     assert "SYNTHETIC" not in page
     assert "centred Gaussian" in page

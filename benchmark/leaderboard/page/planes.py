@@ -1,0 +1,133 @@
+"""Accuracy of the diagnosis against the quality of the maps: a model per point."""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from benchmark.leaderboard.board import Board, Row
+from benchmark.leaderboard.columns import COLUMNS, Column
+from benchmark.leaderboard.page.charts import Label, around, columns_of, has, spread, ticks
+from benchmark.leaderboard.page.view import Scale, digits, kind_of
+
+QUALITIES = ("fuzzy_f1", "faithfulness", "sparsity", "sharpness")
+LETTER = 5.6
+"""About the width of a letter in a chart."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Point:
+    """A model in the plane of accuracy and quality; arms are its intervals, in the units of the chart."""
+
+    row: Row
+    x: float
+    y: float
+    arms: tuple[float, float, float, float]
+    series: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Name:
+    """An architecture's name beside its point; dots stand for no room."""
+
+    text: str
+    x: float
+    y: float
+    anchor: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Plane:
+    """A panel: accuracy of the diagnosis against one quality of the maps."""
+
+    across: Column
+    up: Column
+    width: float
+    height: float
+    points: tuple[Point, ...]
+    names: tuple[Name, ...]
+    ticks: tuple[tuple[str, float], ...]
+    rungs: tuple[tuple[str, float], ...]
+    yardsticks: tuple[Label, ...]
+    chance: float | None
+
+
+def planes_of(board: Board, series: dict[str, int], width: float = 400.0, height: float = 330.0) -> Iterator[Plane]:
+    """Panels of accuracy against each quality of the maps.
+
+    Args:
+        board: The table.
+        series: Number of each regime by its title, which decides its colour and mark.
+        width: Of the chart's inside.
+        height: Of the chart's inside.
+    """
+    across = next(column for column in COLUMNS if column.name == "balanced_accuracy")
+    for up in columns_of(QUALITIES):
+        rows = [row for row in board.models if has(row, across) and has(row, up)]
+        if len(rows) < 2:
+            continue
+        xs, ys = (around(_ends(rows, column)) for column in (across, up))
+        points = [_point(row, across, up, (xs, ys, width, height), series) for row in rows]
+        marks = [row for row in board.rows if not row.is_model and has(row, up)]
+        heights = {row.name: height * (1 - ys.place(row.estimates[up.name].value) / 100) for row in marks}
+        lines = [
+            Label(
+                text=f"{digits(row.estimates[up.name].value)} {row.name}",
+                y=heights[row.name],
+                at=heights[row.name],
+                kind=kind_of(row),
+            )
+            for row in marks
+            if 0 <= heights[row.name] <= height
+        ]
+        chance = xs.place(1 / len(board.record.classes)) * width / 100
+        yield Plane(
+            across=across,
+            up=up,
+            width=width,
+            height=height,
+            points=tuple(points),
+            names=tuple(_names(points, width, height)),
+            ticks=tuple((text, width * place / 100) for text, place in ticks(xs)),
+            rungs=tuple((text, height * (1 - place / 100)) for text, place in ticks(ys)),
+            yardsticks=tuple(spread(lines, height)),
+            chance=chance if 0 <= chance <= width else None,
+        )
+
+
+def _ends(rows: Sequence[Row], column: Column) -> list[float]:
+    known = [row.estimates[column.name] for row in rows]
+    return [end for each in known for end in (each.low, each.high, each.value) if math.isfinite(end)]
+
+
+def _point(
+    row: Row, across: Column, up: Column, frame: tuple[Scale, Scale, float, float], series: dict[str, int]
+) -> Point:
+    xs, ys, width, height = frame
+    x, y = row.estimates[across.name], row.estimates[up.name]
+    left, middle, right = (round(width * xs.place(value) / 100, 1) for value in (x.low, x.value, x.high))
+    bottom, centre, top = (round(height * (1 - ys.place(value) / 100), 1) for value in (y.low, y.value, y.high))
+    return Point(row=row, x=middle, y=centre, arms=(left, right, top, bottom), series=series[row.title])
+
+
+def _names(points: Sequence[Point], width: float, height: float) -> Iterator[Name]:
+    """The name of each architecture once, where it covers no point and no other name, if there is such a place."""
+    taken = [(point.x - 5, point.y - 5, point.x + 5, point.y + 5) for point in points]
+    named: set[str] = set()
+    for point in points:
+        if point.row.name in named:
+            continue
+        length = LETTER * len(point.row.name)
+        for dx, dy, anchor in ((9, 4, "start"), (-9, 4, "end"), (0, -9, "middle"), (0, 17, "middle")):
+            x, y = point.x + dx, point.y + dy
+            left = x - {"start": 0.0, "middle": length / 2, "end": length}[anchor]
+            box = (left, y - 10, left + length, y + 2)
+            inside = left >= 0 and left + length <= width and y >= 10 and y <= height
+            if inside and not any(_touch(box, other) for other in taken):
+                taken.append(box)
+                named.add(point.row.name)
+                yield Name(text=point.row.name, x=round(x, 1), y=round(y, 1), anchor=anchor)
+                break
+
+
+def _touch(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
+    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
