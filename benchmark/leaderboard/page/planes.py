@@ -10,7 +10,7 @@ from benchmark.leaderboard.page.charts import Label, around, columns_of, has, sp
 from benchmark.leaderboard.page.view import Scale, digits, kind_of
 
 QUALITIES = ("fuzzy_f1", "faithfulness", "sparsity", "sharpness")
-LETTER = 5.6
+LETTER = 6.2
 """About the width of a letter in a chart."""
 
 

@@ -30,7 +30,7 @@ class View:
     Attributes:
         table: Of one data set and saliency method.
         facts: Its first glance.
-        slopes: Panels by title of the regime.
+        slopes: Panels by name of the regime.
         planes: Panels of accuracy against quality.
     """
 

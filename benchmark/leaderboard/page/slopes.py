@@ -53,9 +53,9 @@ class Slopes:
 
 
 def slopes_of(board: Board) -> dict[str, list[Slopes]]:
-    """Panels of each regime that stands beside the standard one, by its title."""
+    """Panels of each regime that stands beside the standard one, by its name."""
     found: dict[str, list[Slopes]] = {}
-    regimes = {row.regime: row.title for row in board.models if row.regime != STANDARD}
+    regimes = {row.regime: row.title for row in reversed(board.models) if row.regime != STANDARD}
     for regime, title in sorted(regimes.items()):
         pairs = [
             (one, other)
@@ -65,7 +65,7 @@ def slopes_of(board: Board) -> dict[str, list[Slopes]]:
         ]
         panels = [panel for column in columns_of(SLOPES) if (panel := _slopes(board, column, title, pairs))]
         if panels:
-            found[title] = panels
+            found[regime] = panels
     return found
 
 
