@@ -10,6 +10,10 @@ from benchmark.leaderboard.page.charts import Label, around, columns_of, has, sp
 from benchmark.leaderboard.page.view import Scale, digits, kind_of
 
 QUALITIES = ("fuzzy_f1", "faithfulness", "sparsity", "sharpness")
+WIDTH, HEIGHT = 620.0, 330.0
+"""Of a panel's inside."""
+MARGIN = 235.0
+"""What the names of the yardsticks take of it, where any stand there."""
 LETTER = 6.2
 """About the width of a letter in a chart."""
 
@@ -51,14 +55,12 @@ class Plane:
     chance: float | None
 
 
-def planes_of(board: Board, series: dict[str, int], width: float = 400.0, height: float = 330.0) -> Iterator[Plane]:
+def planes_of(board: Board, series: dict[str, int]) -> Iterator[Plane]:
     """Panels of accuracy against each quality of the maps.
 
     Args:
         board: The table.
         series: Number of each regime by its title, which decides its colour and mark.
-        width: Of the chart's inside.
-        height: Of the chart's inside.
     """
     across = next(column for column in COLUMNS if column.name == "balanced_accuracy")
     for up in columns_of(QUALITIES):
@@ -66,32 +68,35 @@ def planes_of(board: Board, series: dict[str, int], width: float = 400.0, height
         if len(rows) < 2:
             continue
         xs, ys = (around(_ends(rows, column)) for column in (across, up))
-        points = [_point(row, across, up, (xs, ys, width, height), series) for row in rows]
-        marks = [row for row in board.rows if not row.is_model and has(row, up)]
-        heights = {row.name: height * (1 - ys.place(row.estimates[up.name].value) / 100) for row in marks}
-        lines = [
-            Label(
-                text=f"{digits(row.estimates[up.name].value)} {row.name}",
-                y=heights[row.name],
-                at=heights[row.name],
-                kind=kind_of(row),
-            )
-            for row in marks
-            if 0 <= heights[row.name] <= height
-        ]
+        lines = _lines(board, up, ys)
+        width = WIDTH - MARGIN if lines else WIDTH
+        points = tuple(_point(row, across, up, (xs, ys, width, HEIGHT), series) for row in rows)
         chance = xs.place(1 / len(board.record.classes)) * width / 100
         yield Plane(
             across=across,
             up=up,
             width=width,
-            height=height,
-            points=tuple(points),
-            names=tuple(_names(points, width, height)),
+            height=HEIGHT,
+            points=points,
+            names=tuple(_names(points, width, HEIGHT)),
             ticks=tuple((text, width * place / 100) for text, place in ticks(xs)),
-            rungs=tuple((text, height * (1 - place / 100)) for text, place in ticks(ys)),
-            yardsticks=tuple(spread(lines, height)),
+            rungs=tuple((text, HEIGHT * (1 - place / 100)) for text, place in ticks(ys)),
+            yardsticks=tuple(spread(lines, HEIGHT)),
             chance=chance if 0 <= chance <= width else None,
         )
+
+
+def _lines(board: Board, up: Column, scale: Scale) -> list[Label]:
+    """A line for each yardstick that stands among the models."""
+    lines = []
+    for row in board.rows:
+        if row.is_model or not has(row, up):
+            continue
+        value = row.estimates[up.name].value
+        y = HEIGHT * (1 - scale.place(value) / 100)
+        if 0 <= y <= HEIGHT:
+            lines.append(Label(text=f"{digits(value)} {row.name}", y=y, at=y, kind=kind_of(row)))
+    return lines
 
 
 def _ends(rows: Sequence[Row], column: Column) -> list[float]:
