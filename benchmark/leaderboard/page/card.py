@@ -52,7 +52,7 @@ def card_of(row: Row, published: Published) -> Card:
         (
             (record, path)
             for path, record in published.records.items()
-            if (record.architecture, record.regime) == (row.name, row.regime)
+            if (record.architecture, record.regime) == (row.name, row.regime) and record.seed in row.seeds
         ),
         key=lambda each: each[0].seed,
     )

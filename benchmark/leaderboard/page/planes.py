@@ -8,6 +8,7 @@ from benchmark.leaderboard.board import Board, Row
 from benchmark.leaderboard.columns import COLUMNS, Column
 from benchmark.leaderboard.page.charts import Label, around, columns_of, has, spread, ticks
 from benchmark.leaderboard.page.view import Scale, digits, kind_of
+from benchmark.leaderboard.statistics import Estimate
 
 QUALITIES = ("fuzzy_f1", "faithfulness", "sparsity", "sharpness")
 WIDTH, HEIGHT = 620.0, 330.0
@@ -109,9 +110,14 @@ def _point(
 ) -> Point:
     xs, ys, width, height = frame
     x, y = row.estimates[across.name], row.estimates[up.name]
-    left, middle, right = (round(width * xs.place(value) / 100, 1) for value in (x.low, x.value, x.high))
-    bottom, centre, top = (round(height * (1 - ys.place(value) / 100), 1) for value in (y.low, y.value, y.high))
+    left, middle, right = (round(width * xs.place(value) / 100, 1) for value in _whole(x))
+    bottom, centre, top = (round(height * (1 - ys.place(value) / 100), 1) for value in _whole(y))
     return Point(row=row, x=middle, y=centre, arms=(left, right, top, bottom), series=series[row.title])
+
+
+def _whole(known: Estimate) -> list[float]:
+    """Low end, mean and high end; the mean where there is no end."""
+    return [end if math.isfinite(end) else known.value for end in (known.low, known.value, known.high)]
 
 
 def _names(points: Sequence[Point], width: float, height: float) -> Iterator[Name]:

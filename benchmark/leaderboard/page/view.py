@@ -88,7 +88,8 @@ class Cell:
     @property
     def interval(self) -> str:
         """Its interval, to be read."""
-        return f"{digits(self.known.low)} to {digits(self.known.high)}"
+        known = math.isfinite(self.known.low) and math.isfinite(self.known.high)
+        return f"{digits(self.known.low)} to {digits(self.known.high)}" if known else "no interval"
 
     @property
     def order(self) -> str:
@@ -98,7 +99,8 @@ class Cell:
     @property
     def style(self) -> str:
         """Places of mean and interval on the axis, as CSS variables; what lies outside is drawn at its end."""
-        known = (self.known.low, self.known.value, self.known.high)
+        ends = (self.known.low, self.known.value, self.known.high)
+        known = (end if math.isfinite(end) else self.known.value for end in ends)
         low, value, high = (min(max(self.scale.place(each), 0.0), 100.0) for each in known)
         return f"--l:{low:g}%;--v:{value:g}%;--w:{max(high - low, 0):.1f}%"
 
