@@ -18,10 +18,12 @@ from benchmark.data.opening import Source, open_data, usable
 from benchmark.data.prepare import Prepared, leaks, prepare
 from benchmark.device import use_exact_arithmetic
 from benchmark.errors import UserError
+from benchmark.gallery import write_gallery
 from benchmark.job import Job
 from benchmark.leaderboard.board import MARKER, read_published
 from benchmark.leaderboard.figures import contact_sheet, map_sheet
-from benchmark.leaderboard.publish import DATA_FIGURE, SHEETS, rebuild
+from benchmark.leaderboard.page.gallery import FOLDER as GALLERY
+from benchmark.leaderboard.publish import DATA_FIGURE, PAGE, SHEETS, rebuild
 from benchmark.pipeline import maps_of
 from benchmark.plan import Cell
 from benchmark.presets import Preset
@@ -36,6 +38,7 @@ from benchmark.yardsticks.tables import yardsticks
 
 SHEET_ROWS = 4
 EXAMPLES = 24
+GALLERY_IMAGES = 6
 FILES = {
     "record.json": "json",
     "scores.parquet": "scores.parquet",
@@ -130,7 +133,7 @@ def results_of(job: Job) -> Path:
 def up_to_date(jobs: Sequence[Job]) -> bool:
     """Whether every job is done and stands in the tables."""
     folder = results_of(jobs[0])
-    tables = [folder / name for name in ("leaderboard.md", "leaderboard.csv", DATA_FIGURE)]
+    tables = [folder / name for name in ("leaderboard.md", "leaderboard.csv", PAGE, DATA_FIGURE)]
     names = [*tables, folder / "split.csv", *(_record_file(folder, job) for job in jobs)]
     if not all(job.done for job in jobs) or not all(path.is_file() for path in names):
         return False
@@ -171,6 +174,7 @@ def carry_out(jobs: Sequence[Job], console: Console) -> tuple[Path, list[Failure
         for adversarial, file in zip((False, True), SHEETS, strict=True):
             _sheet([job for job in done if job.cell.regime.adversarial == adversarial], folder / file)
         _data_sheet(done[0].data, folder / DATA_FIGURE)
+        write_gallery(done, _examples(done[0].data, GALLERY_IMAGES), folder / GALLERY)
         problems = rebuild(folder)[0].problems
         published = read_published(folder).records.values()
         _mark(folder, done[0].protocol, [record.key for record in published])
@@ -265,7 +269,7 @@ def _stamp(data: Prepared) -> str:
     return " - SYNTHETIC DATA" if data.synthetic else ""
 
 
-def _examples(data: Prepared) -> list[int]:
+def _examples(data: Prepared, most: int = SHEET_ROWS) -> list[int]:
     """Places among the test images: the first one with masks of each class, at most a few."""
     masked = set(data.references.loc[data.references["level"] == "image", "case"])
     labels = data.cases["label"].to_numpy()
@@ -273,5 +277,5 @@ def _examples(data: Prepared) -> list[int]:
     for place, row in enumerate(data.test):
         if row in masked:
             found.setdefault(int(labels[row]), []).append(place)
-    each = max(1, SHEET_ROWS // max(1, len(found)))
-    return [place for label in sorted(found) for place in found[label][:each]][: max(SHEET_ROWS, len(found))]
+    each = max(1, most // max(1, len(found)))
+    return [place for label in sorted(found) for place in found[label][:each]][: max(most, len(found))]

@@ -25,23 +25,27 @@ def leaderboard(
 ) -> None:
     """Rebuild tables and figures from the records."""
     from benchmark.leaderboard.board import MARKER  # noqa: PLC0415
-    from benchmark.leaderboard.publish import rebuild  # noqa: PLC0415
+    from benchmark.leaderboard.publish import PAGE, rebuild, together  # noqa: PLC0415
     from benchmark.store import results_folder  # noqa: PLC0415
 
     folders = [folder] if folder else sorted(path.parent for path in results_folder().glob(f"*/*/{MARKER}"))
     if not folders:
         raise UserError(f"{results_folder()} holds no results; make some with `python -m benchmark run`")
     problems: list[str] = []
+    rebuilt = {}
     for each in folders:
         before = _before(each, diff, alone=len(folders) == 1) if diff else None
         with console.status(f"writing {each}"):
-            boards = rebuild(each)
+            boards = rebuilt[each] = rebuild(each)
         console.print(f"{each / 'leaderboard.md'}: {len(boards[0].models)} models")
         if diff and before is not None:
             _say_what_moved(boards[0], before, diff)
         if against:
             _set_against(each, boards[0], against, alone=len(folders) == 1)
         problems += boards[0].problems
+    if len(rebuilt) > 1:
+        together(rebuilt, results_folder() / PAGE)
+        console.print(f"{results_folder() / PAGE}: all of them on one page")
     for problem in problems:
         console.print(f"left out: {problem}", highlight=False)
     if problems:

@@ -1,5 +1,6 @@
 """Writing tables and figures beside the records."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from benchmark.leaderboard.agreement import agreement_csv, agreements, stabilities
@@ -7,11 +8,14 @@ from benchmark.leaderboard.board import Board, boards_of, read_published
 from benchmark.leaderboard.contrasts import contrasts_of
 from benchmark.leaderboard.figures import regimes_figure
 from benchmark.leaderboard.latex import to_latex
+from benchmark.leaderboard.page.render import page
+from benchmark.leaderboard.page.view import Shown
 from benchmark.leaderboard.rank_figures import agreement_figure, critical_difference_figure, ranks_of
 from benchmark.leaderboard.tables import CONTRASTED, contrasts_csv, pairs_csv, to_csv, to_markdown
 from benchmark.store import write_text
 
 DATA_FIGURE = "data.png"
+PAGE = "leaderboard.html"
 REGIMES_FIGURE = "regimes.png"
 RANKS_FIGURE = "ranks.png"
 AGREEMENT_FIGURE = "agreement.png"
@@ -21,8 +25,18 @@ SHEETS = {
 }
 
 
+def together(boards: Mapping[Path, Sequence[Board]], path: Path) -> None:
+    """Writes one page of several results folders, with a choice of the data set.
+
+    Args:
+        boards: From :func:`rebuild`, by folder.
+        path: Where to write the page.
+    """
+    write_text(path, page([Shown(published=read_published(each), boards=known) for each, known in boards.items()]))
+
+
 def rebuild(folder: Path) -> list[Board]:
-    """Writes leaderboard.csv, .md and .tex, the tables of details and the figures of a results folder.
+    """Writes leaderboard.csv, .md, .html and .tex, the tables of details and the figures of a results folder.
 
     The first saliency method makes leaderboard.csv; every other one makes leaderboard-<method>.csv.
 
@@ -32,7 +46,8 @@ def rebuild(folder: Path) -> list[Board]:
     Raises:
         UserError: The folder holds no records that can be used.
     """
-    boards = list(boards_of(read_published(folder)))
+    published = read_published(folder)
+    boards = list(boards_of(published))
     main = boards[0]
     contrasts = [contrasts_of(board) for board in boards]
     for number, board in enumerate(boards):
@@ -46,6 +61,7 @@ def rebuild(folder: Path) -> list[Board]:
     if (folder / DATA_FIGURE).is_file():
         figures.append((DATA_FIGURE, "Test images"))
     write_text(folder / "leaderboard.md", to_markdown(boards, contrasts[0], figures))
+    write_text(folder / PAGE, page([Shown(published=published, boards=boards)]))
     return boards
 
 

@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
@@ -43,6 +44,16 @@ def refused(done: subprocess.CompletedProcess[str]) -> str:
     return lines[0]
 
 
+def the_gallery_shows_best_and_worst(folder: Path) -> None:
+    assert len(list((folder / "gallery").glob("*.webp"))) == 3  # the images, and the maps of two models
+    told = json.loads((folder / "gallery" / "mobilenet-standard.json").read_text(encoding="utf-8"))
+    scores = pd.read_parquet(folder / "records" / "mobilenet-standard-0.scores.parquet")
+    scores = scores[(scores["metric"] == "top-mask-f1") & (scores["level"] == "image")]
+    scores = scores[scores["method"] == told["method"]].set_index("image")["value"]
+    assert [each["score"] for each in told["extremes"]] == [scores.max(), scores.min()]
+    assert [each["score"] for each in told["fixed"]] == [scores[each["name"]] for each in told["fixed"]]
+
+
 def test_a_run_makes_a_leaderboard_and_a_second_one_does_nothing(tmp_path, isic_tree, monkeypatch):
     first = loupe(tmp_path, *RUN, "--data", isic_tree)
     assert first.returncode == 0, first.stderr
@@ -56,6 +67,8 @@ def test_a_run_makes_a_leaderboard_and_a_second_one_does_nothing(tmp_path, isic_
     for row in rows:
         assert float(row["fuzzy_f1_low"]) <= float(row["fuzzy_f1"]) <= float(row["fuzzy_f1_high"])
         assert int(row["fuzzy_f1_n"]) == 8
+    assert (folder / "leaderboard.html").is_file()
+    the_gallery_shows_best_and_worst(folder)
     page = (folder / "leaderboard.md").read_text(encoding="utf-8")
     assert "SYNTHETIC" not in page
     assert "centred Gaussian" in page

@@ -1,0 +1,124 @@
+"""The page as text: templates filled, styles and scripts within, nothing fetched from anywhere."""
+
+import base64
+import hashlib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from benchmark.leaderboard.page.card import Card, card_of
+from benchmark.leaderboard.page.facts import Fact, facts_of
+from benchmark.leaderboard.page.gallery import Gallery, read_gallery
+from benchmark.leaderboard.page.planes import Plane, planes_of
+from benchmark.leaderboard.page.slopes import STANDARD, Slopes, slopes_of
+from benchmark.leaderboard.page.view import Shown, Table, digits, table_of
+from benchmark.leaderboard.tables import STAMP
+
+LOOKS = Path(__file__).parent / "looks"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class View:
+    """One table with its charts.
+
+    Attributes:
+        table: Of one data set and saliency method.
+        facts: Its first glance.
+        slopes: Panels by name of the regime.
+        planes: Panels of accuracy against quality.
+    """
+
+    table: Table
+    facts: tuple[Fact, ...]
+    slopes: dict[str, list[Slopes]]
+    planes: tuple[Plane, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Section:
+    """All that the page shows of one results folder.
+
+    Attributes:
+        name: Data set and preset.
+        shown: Where it comes from.
+        views: One per saliency method.
+        cards: One per model, in the order of the main table.
+        gallery: None where no run left one.
+        series: Number of each regime by its title, which decides its colour.
+    """
+
+    name: str
+    shown: Shown
+    views: tuple[View, ...]
+    cards: tuple[Card, ...]
+    gallery: Gallery | None
+    series: dict[str, int]
+
+
+def page(shown: Sequence[Shown]) -> str:
+    """The whole page, the same text for the same records.
+
+    Args:
+        shown: Results folders; the first one is seen first.
+    """
+    sections = [_section(each) for each in shown]
+    scripts = [_bundle(), (LOOKS / "page.js").read_text(encoding="utf-8")]
+    environment = Environment(
+        loader=FileSystemLoader(LOOKS), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters["digits"] = digits
+    return environment.get_template("page.html.jinja").render(
+        sections=sections,
+        stamp=STAMP,
+        style=Markup((LOOKS / "page.css").read_text(encoding="utf-8")),  # noqa: S704 our own file
+        scripts=[Markup(script) for script in scripts],  # noqa: S704 our own file and the library's
+        hashes=[_hash(script) for script in scripts],
+    )
+
+
+def _section(shown: Shown) -> Section:
+    main = shown.boards[0]
+    titles = sorted({row.title for row in main.models}, key=lambda title: (title != STANDARD, title))
+    series = {title: number for number, title in enumerate(titles)}
+    return Section(
+        name=f"{main.record.dataset}, {main.record.preset}",
+        shown=shown,
+        views=tuple(
+            View(
+                table=table_of(board),
+                facts=tuple(facts_of(board)),
+                slopes=slopes_of(board),
+                planes=tuple(planes_of(board, series)),
+            )
+            for board in shown.boards
+        ),
+        cards=tuple(card_of(row, shown.published) for row in main.models),
+        gallery=read_gallery(shown.published.folder, main.record.protocol),
+        series=series,
+    )
+
+
+@cache
+def _bundle() -> str:
+    """DataTables with what it stands on, as the package itables brings it, for a script element of our own."""
+    found = find_spec("itables")  # its files alone are wanted: to import it would look for notebooks
+    if found is None or found.origin is None:
+        raise ModuleNotFoundError("the package itables is missing; run `make setup`")
+    text = (Path(found.origin).parent / "html" / "dt_bundle.js").read_text(encoding="utf-8")
+    exported = re.search(r"export\{[^}]*?(\w+) as default[^}]*\};?", text)
+    if exported is None:
+        raise ValueError("dt_bundle.js of itables exports nothing by default: another version than requirements.lock's")
+    text = text.replace(exported[0], f";window.DataTable={exported[1]};")
+    # What HTML would read as the beginning or end of an element stands in strings and patterns, which read \x3C alike.
+    return re.sub(r"<(?=!--|/?script)", r"\\x3C", text, flags=re.IGNORECASE)
+
+
+def _hash(script: str) -> str:
+    """How a content security policy names a script that may run."""
+    return f"sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}"

@@ -1,0 +1,261 @@
+"""What the page says of a results folder, as text and places, before it is drawn."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from benchmark.leaderboard.board import Board, Published, Row
+from benchmark.leaderboard.columns import COLUMNS, Column
+from benchmark.leaderboard.statistics import LEVEL, Estimate
+from benchmark.leaderboard.tables import DIAGNOSIS
+from benchmark.yardsticks import AGAIN, RATER
+
+CEILINGS = (RATER, AGAIN)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Shown:
+    """A results folder that stands in the page.
+
+    Attributes:
+        published: Its records.
+        boards: One per saliency method, the main one first.
+    """
+
+    published: Published
+    boards: Sequence[Board]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Scale:
+    """The axis that all intervals of a column are drawn on; it holds those of all models."""
+
+    low: float
+    high: float
+
+    def place(self, value: float) -> float:
+        """Where a value stands, in per cent of the axis, for CSS and SVG.
+
+        Example:
+            >>> Scale(low=0.2, high=0.6).place(0.3)
+            25.0
+        """
+        return round(100 * (value - self.low) / (self.high - self.low), 1) + 0.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Heading:
+    """A column of the page's table.
+
+    Attributes:
+        column: What it is.
+        part: "main", "diagnosis" or "more".
+        scale: The axis of its intervals.
+        usual: Number of images that most rows have a say of.
+        yardstick: Place of the best yardstick on the axis, in per cent; None without one or outside of the axis.
+        ceiling: Place of the human ceiling, likewise.
+    """
+
+    column: Column
+    part: str
+    scale: Scale
+    usual: int
+    yardstick: float | None
+    ceiling: float | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Cell:
+    """A number with its interval.
+
+    Attributes:
+        known: The estimate.
+        scale: The axis it is drawn on.
+        usual: Number of images of its column, said where its own differs.
+    """
+
+    known: Estimate
+    scale: Scale
+    usual: int
+
+    @property
+    def value(self) -> str:
+        """The mean, to be read."""
+        return digits(self.known.value)
+
+    @property
+    def interval(self) -> str:
+        """Its interval, to be read."""
+        known = math.isfinite(self.known.low) and math.isfinite(self.known.high)
+        return f"{digits(self.known.low)} to {digits(self.known.high)}" if known else "no interval"
+
+    @property
+    def order(self) -> str:
+        """The mean, to sort by."""
+        return f"{self.known.value + 0.0:.6f}"
+
+    @property
+    def style(self) -> str:
+        """Places of mean and interval on the axis, as CSS variables; what lies outside is drawn at its end."""
+        ends = (self.known.low, self.known.value, self.known.high)
+        known = (end if math.isfinite(end) else self.known.value for end in ends)
+        low, value, high = (min(max(self.scale.place(each), 0.0), 100.0) for each in known)
+        return f"--l:{low:g}%;--v:{value:g}%;--w:{max(high - low, 0):.1f}%"
+
+    @property
+    def outside(self) -> str:
+        """Says "over" or "under" where the mean lies outside of the axis, else nothing."""
+        return "over" if self.known.value > self.scale.high else "under" if self.known.value < self.scale.low else ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Line:
+    """A row of the page's table.
+
+    Attributes:
+        row: What it is of.
+        kind: "model", "yardstick" or "ceiling".
+        place: Its place among the models, from 1; 0 for a yardstick.
+        doubtful: Whether its diagnosis does not beat chance with the whole interval.
+        group: Letters of its tie groups, where the board has them.
+        gap: Whether every model above it is surely better than it and all below it.
+        cells: By name of the column.
+    """
+
+    row: Row
+    kind: str
+    place: int
+    doubtful: bool
+    group: str
+    gap: bool
+    cells: dict[str, Cell]
+
+    @property
+    def label(self) -> str:
+        """Name in charts and for screen readers."""
+        return f"{self.row.name}, {self.row.title}" if self.row.is_model else self.row.name
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Table:
+    """A board, ready to be drawn."""
+
+    board: Board
+    headings: tuple[Heading, ...]
+    lines: tuple[Line, ...]
+
+    @property
+    def models(self) -> int:
+        """Number of models."""
+        return len(self.board.models)
+
+
+def digits(value: float) -> str:
+    """A number to be read; a dash where there is none.
+
+    Example:
+        >>> digits(-0.0004), digits(float("nan"))
+        ('0.000', '-')
+    """
+    return f"{round(value, 3) + 0.0:.3f}" if math.isfinite(value) else "-"
+
+
+def kind_of(row: Row) -> str:
+    """Says "model", "yardstick" or, for what humans drew, "ceiling"."""
+    return "model" if row.is_model else "ceiling" if row.name in CEILINGS else "yardstick"
+
+
+def table_of(board: Board) -> Table:
+    """The table of a board."""
+    headings = tuple(_heading(board, column) for column in COLUMNS if _known(board.rows, column))
+    lines, best = [], 0
+    for place, row in enumerate(board.rows, start=1):
+        lines.append(
+            Line(
+                row=row,
+                kind=kind_of(row),
+                place=place if row.is_model else 0,
+                doubtful=row.is_model and is_doubtful(board, row),
+                group=getattr(row, "group", "") or "",
+                gap=bool(row.rank and best and row.rank[0] > best),
+                cells={
+                    heading.column.name: Cell(known=known, scale=heading.scale, usual=heading.usual)
+                    for heading in headings
+                    if (known := row.estimates.get(heading.column.name)) and math.isfinite(known.value)
+                },
+            )
+        )
+        best = max(best, row.rank[1]) if row.rank else best
+    return Table(board=board, headings=headings, lines=tuple(lines))
+
+
+def is_doubtful(board: Board, row: Row) -> bool:
+    """Whether the balanced accuracy does not beat chance with its whole interval."""
+    accuracy = row.estimates.get("balanced_accuracy")
+    return accuracy is None or not accuracy.low > 1 / len(board.record.classes)
+
+
+def _known(rows: Sequence[Row], column: Column) -> list[Estimate]:
+    """Estimates of a column that are numbers."""
+    found = (row.estimates.get(column.name) for row in rows)
+    return [known for known in found if known is not None and math.isfinite(known.value)]
+
+
+def _heading(board: Board, column: Column) -> Heading:
+    known = _known(board.rows, column)
+    scale = _scale(known, _known(board.models, column) or known)
+    best, ceiling = best_yardstick(board, column), human_ceiling(board, column)
+    return Heading(
+        column=column,
+        part="main" if column.headline else "diagnosis" if column.name in DIAGNOSIS else "more",
+        scale=scale,
+        usual=max(each.images for each in known),
+        yardstick=_mark(scale, best, column),
+        ceiling=_mark(scale, ceiling, column),
+    )
+
+
+def _scale(everything: Sequence[Estimate], models: Sequence[Estimate]) -> Scale:
+    """An axis for the models' intervals; yardsticks widen it at most threefold, or no interval could be seen."""
+
+    def ends(known: Sequence[Estimate]) -> list[float]:
+        return [end for each in known for end in (each.low, each.value, each.high) if math.isfinite(end)]
+
+    low, high = min(ends(models)), max(ends(models))
+    room = (high - low) or 0.5
+    low, high = max(low - room, min(ends(everything))), min(high + room, max(ends(everything)))
+    margin = 0.04 * (high - low) or 0.5
+    return Scale(low=low - margin, high=high + margin)
+
+
+def best_yardstick(board: Board, column: Column) -> Row | None:
+    """The best of the yardsticks that no human drew; None where neither end of the column is better."""
+    rows = [row for row in board.rows if not row.is_model and row.name not in CEILINGS and _known([row], column)]
+    if not rows or column.higher_is_better is None:
+        return None
+    sign = 1 if column.higher_is_better else -1
+    return max(rows, key=lambda row: sign * row.estimates[column.name].value)
+
+
+def _mark(scale: Scale, row: Row | None, column: Column) -> float | None:
+    """Where a row's line stands in every cell of a column; None where it stands outside of the axis."""
+    place = scale.place(row.estimates[column.name].value) if row else -1.0
+    return place if 0 <= place <= 100 else None
+
+
+def human_ceiling(board: Board, column: Column) -> Row | None:
+    """One rater against the others; None where too few drew."""
+    rows = [row for row in board.rows if row.name == RATER and _known([row], column)]
+    return rows[0] if rows else None
+
+
+def difference(one: Estimate, other: Estimate) -> tuple[float, float]:
+    """Ends of the interval of the paired difference, one less the other, over the shared bootstrap."""
+    drawn = one.draws - other.draws
+    drawn = drawn[np.isfinite(drawn)]
+    if not len(drawn):
+        return math.nan, math.nan
+    low, high = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return float(low), float(high)
