@@ -3,6 +3,8 @@
 from pathlib import Path
 
 from benchmark.leaderboard.board import Board, boards_of, read_published
+from benchmark.leaderboard.claims import judge
+from benchmark.leaderboard.claims import to_markdown as to_claims
 from benchmark.leaderboard.figures import regimes_figure
 from benchmark.leaderboard.latex import to_latex
 from benchmark.leaderboard.tables import CONTRASTED, contrasts_csv, pairs_csv, to_csv, to_markdown
@@ -40,5 +42,7 @@ def rebuild(folder: Path) -> list[Board]:
     figures += [(file, caption) for file, caption in SHEETS.items() if (folder / file).is_file()]
     if (folder / DATA_FIGURE).is_file():
         figures.append((DATA_FIGURE, "Test images"))
+    if judged := judge(boards):
+        write_text(folder / "claims.md", to_claims(judged, boards))
     write_text(folder / "leaderboard.md", to_markdown(boards, figures))
     return boards
