@@ -127,7 +127,8 @@ def _slope(smooth: Tensor) -> Tensor:
 def _beyond_chance(maps: Tensor, smooth: Tensor) -> Tensor:
     """Share of the blurred maps' variation that no shuffle of their pixels is likely to have, (N,), in [0, 1]."""
     mean = maps.mean((1, 2), keepdim=True)
-    expected, deviation = _shuffled_blur(*maps.shape[1:], maps.device)
+    height, width = maps.shape[1:]
+    expected, deviation = _shuffled_blur(height, width, maps.device)
     chance = (maps - mean).square().mean((1, 2)) * (expected + CHANCE * deviation)
     found = (smooth - mean).square().sum((1, 2)).clamp(min=torch.finfo(torch.float64).tiny)
     return (1 - chance / found).clamp(min=0)

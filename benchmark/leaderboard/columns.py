@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.diagnosis.measures import WITHSTOOD, positive_class
+from benchmark.diagnosis.measures import MAP_KEPT, WITHSTOOD, positive_class
 from benchmark.leaderboard.evidence import Evidence
 from benchmark.leaderboard.statistics import Ratios
 
@@ -104,7 +104,18 @@ def _withstood(evidence: Evidence) -> Ratios | None:
     name = of_pgd[len(of_pgd) // 2] if of_pgd else "withstood"
     if name not in frame:
         return None
-    value = frame[name].to_numpy(dtype=np.float64)
+    return _of_known(frame[name].to_numpy(dtype=np.float64))
+
+
+def _map_kept(evidence: Evidence) -> Ratios | None:
+    """Under the attack of the largest budget that moves the map off its highest pixels."""
+    frame = evidence.predictions
+    names = [] if frame is None else [name for name in frame.columns if name.startswith(f"{MAP_KEPT}top-k-")]
+    return None if frame is None or not names else _of_known(frame[names[-1]].to_numpy(dtype=np.float64))
+
+
+def _of_known(value: NDArray[np.float64]) -> Ratios:
+    """Mean of the values that are numbers."""
     known = np.isfinite(value)
     return Ratios(amounts=np.where(known, value, 0.0)[:, None], counts=known.astype(np.float64)[:, None])
 
@@ -290,6 +301,15 @@ COLUMNS = (
         definition="The same for the map turned half about within the mask: what a merely central map would have.",
         of=_scores("colour-variation-null", "image"),
         bounds=(-1.0, 1.0),
+    ),
+    Column(
+        name="map_kept",
+        title="map kept under attack",
+        higher_is_better=True,
+        headline=False,
+        definition="Share of the highest tenth of the Grad-CAM map that an attack of Linf 4/255 leaves among the "
+        "highest; the prediction stays what it was.",
+        of=_map_kept,
     ),
     Column(
         name="shortcut_mass",

@@ -5,6 +5,8 @@ from pathlib import Path
 
 from benchmark.leaderboard.agreement import agreement_csv, agreements, stabilities
 from benchmark.leaderboard.board import Board, boards_of, read_published
+from benchmark.leaderboard.claims import judge
+from benchmark.leaderboard.claims import to_markdown as to_claims
 from benchmark.leaderboard.contrasts import contrasts_of
 from benchmark.leaderboard.figures import regimes_figure
 from benchmark.leaderboard.latex import to_latex
@@ -16,6 +18,7 @@ from benchmark.store import write_text
 
 DATA_FIGURE = "data.png"
 PAGE = "leaderboard.html"
+CLAIMS = "claims.md"
 REGIMES_FIGURE = "regimes.png"
 RANKS_FIGURE = "ranks.png"
 AGREEMENT_FIGURE = "agreement.png"
@@ -60,6 +63,8 @@ def rebuild(folder: Path) -> list[Board]:
     figures += [(file, caption) for file, caption in SHEETS.items() if (folder / file).is_file()]
     if (folder / DATA_FIGURE).is_file():
         figures.append((DATA_FIGURE, "Test images"))
+    if judged := judge(boards):
+        write_text(folder / CLAIMS, to_claims(judged, boards))
     write_text(folder / "leaderboard.md", to_markdown(boards, contrasts[0], figures))
     write_text(folder / PAGE, page([Shown(published=published, boards=boards)]))
     return boards

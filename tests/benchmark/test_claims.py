@@ -1,0 +1,59 @@
+"""Claims of the papers, judged on made-up scores."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from benchmark.leaderboard import claims
+from benchmark.leaderboard.board import Board, Row
+from benchmark.leaderboard.columns import COLUMNS
+from benchmark.leaderboard.statistics import Ratios, estimates, resampling
+from benchmark.registry import entries
+from benchmark.training.regimes import Regime
+
+IMAGES = 60
+CLAIM = claims.Claim(text="b has more", source="nobody", regime="b", than="a", column="sharpness", method="gradient")
+
+
+def board(difference: float, method: str = "gradient") -> Board:
+    """Two regimes of one network whose scores differ by so much, with noise of a tenth."""
+    rng = np.random.default_rng(0)
+    draws = resampling([f"g{number}" for number in range(IMAGES)])
+    rows = []
+    for regime, shift in (("a", 0.0), ("b", difference)):
+        scores = rng.normal(0.5 + shift, 0.1, (IMAGES, 1))
+        ratios = Ratios(amounts=scores, counts=np.ones((IMAGES, 1)))
+        found = estimates({"sharpness": [ratios]}, draws, row=regime, bounds={"sharpness": (0.0, 1.0)})
+        rows.append(Row(name="net", regime=regime, title=regime, adversarial=False, seeds=(0,), estimates=found))
+    return Board(record=None, method=method, positive="", rows=tuple(rows), problems=())
+
+
+@pytest.mark.parametrize(
+    ("difference", "more", "verdict"),
+    [
+        (0.2, True, "seen"),
+        (-0.2, True, "not seen: the opposite"),
+        (-0.2, False, "seen"),
+        (0.2, False, "not seen: the opposite"),
+        (0.0, True, "undecided"),
+    ],
+)
+def test_the_sign_decides_where_the_test_tells_apart(monkeypatch, difference, more, verdict):
+    monkeypatch.setattr(claims, "CLAIMS", (replace(CLAIM, more=more),))
+    (found,) = claims.judge([board(difference)])
+    assert found.verdict == verdict
+    assert found.difference.value == pytest.approx(found.value - found.base)
+
+
+def test_without_the_regimes_the_column_or_the_method_nothing_is_said(monkeypatch):
+    for change in ({"regime": "c"}, {"column": "sparsity"}, {"method": "rise"}):
+        monkeypatch.setattr(claims, "CLAIMS", (replace(CLAIM, **change),))
+        assert claims.judge([board(0.2)]) == []
+
+
+def test_claims_speak_of_what_there_is():
+    names = {column.name for column in COLUMNS}
+    for claim in claims.CLAIMS:
+        assert claim.column in names
+        assert {claim.regime, claim.than} <= set(entries(Regime))
