@@ -7,7 +7,7 @@ PRESET ?= quick
 UV := uv==0.13.8
 
 .DEFAULT_GOAL := help
-.PHONY: help setup benchmark leaderboard status test check format bench clean
+.PHONY: help setup benchmark leaderboard status test check format bench clean compare
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,6 +23,9 @@ benchmark: $(READY) ## Train, explain, score and rank all architectures, standar
 
 leaderboard: $(READY) ## Rebuild tables and figures from the records under results/
 	@$(PY) -m benchmark leaderboard
+
+compare: $(READY) ## Compare two models: make compare A=xception/standard B=resnet50/pgd-l2
+	@$(PY) -m benchmark compare "$(A)" "$(B)" $(ARGS)
 
 status: $(READY) ## Show which results there are
 	@$(PY) -m benchmark status

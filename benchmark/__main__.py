@@ -7,6 +7,7 @@ import typer
 from typer.exceptions import TyperException
 
 from benchmark.commands import data
+from benchmark.commands.compare import compare
 from benchmark.commands.leaderboard import leaderboard
 from benchmark.commands.list import list_entries
 from benchmark.commands.run import run
@@ -30,6 +31,9 @@ app.command("list", epilog="Example: python -m benchmark list architectures --js
 app.add_typer(data.app, name="data")
 app.command(epilog="Example: python -m benchmark yardsticks ~/dermxdb --json")(yardsticks)
 app.command(epilog="Example: python -m benchmark leaderboard results/dermsynth/quick")(leaderboard)
+app.command(epilog="Example: python -m benchmark compare xception/standard resnet50/adversarial --data dermsynth")(
+    compare
+)
 app.command(epilog="Example: python -m benchmark status --json")(status)
 
 

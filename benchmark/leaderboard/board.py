@@ -2,21 +2,32 @@
 
 import json
 from collections import defaultdict
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from itertools import product
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from benchmark.diagnosis.measures import positive_class
 from benchmark.errors import UserError
-from benchmark.leaderboard.columns import COLUMNS, Evidence
-from benchmark.leaderboard.statistics import Estimate, estimate, image_weights, rank_intervals
-from benchmark.record import Record, load_record
+from benchmark.leaderboard.columns import COLUMNS
+from benchmark.leaderboard.evidence import NAMES, PREDICTED, Evidence, read_predictions, read_scores, sections
+from benchmark.leaderboard.letters import letters
+from benchmark.leaderboard.pairs import Pairs, all_pairs
+from benchmark.leaderboard.ranks import best_share, rank_intervals
+from benchmark.leaderboard.statistics import Estimate, Ratios, Resampling, estimates, resampling, stretch
+from benchmark.record import SCHEMA, Record, load_record
 
 MARKER = "protocol.json"
 RANKED_BY = "fuzzy_f1"
+DEGENERATE = "tv_ratio"
+"""The column that is undefined exactly where a map is constant or not finite."""
+BOUNDS = {column.name: column.bounds for column in COLUMNS}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -31,6 +42,8 @@ class Row:
         seeds: The training seeds.
         estimates: By name of the column; a row lacks what it cannot have.
         rank: Interval of its rank among the models, by F1; None for a yardstick.
+        best: Share of the bootstrap's draws in which it ranks first; None for a yardstick.
+        letters: By name of a headline column: models that share a letter are not told apart by it.
     """
 
     name: str
@@ -40,14 +53,27 @@ class Row:
     seeds: tuple[int, ...]
     estimates: dict[str, Estimate]
     rank: tuple[int, int] | None = None
+    best: float | None = None
+    letters: dict[str, str] = field(default_factory=dict)
 
     @property
     def is_model(self) -> bool:
         """Whether a model made it."""
         return bool(self.regime)
 
+    @property
+    def label(self) -> str:
+        """How it is called in a line of text and on the command line."""
+        return f"{self.name}/{self.regime}" if self.is_model else self.name
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+    @property
+    def degenerate(self) -> int | None:
+        """How many of its maps are constant or no numbers, over all seeds; None where there are no maps."""
+        known = self.estimates.get(DEGENERATE)
+        return known.undefined if known else None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Board:
     """A table before it is written.
 
@@ -56,7 +82,9 @@ class Board:
         method: The saliency method.
         rows: Models, best F1 first, then yardsticks.
         problems: One line for each record that is left out.
+        missing: Names of cells that no record tells of, among the regimes and seeds that others have.
         positive: Of two classes the one that counts as positive; empty where there are more.
+        groups: Number of patients, lesions or whatever is drawn whole, among the test images.
     """
 
     record: Record
@@ -64,11 +92,18 @@ class Board:
     positive: str
     rows: tuple[Row, ...]
     problems: tuple[str, ...]
+    missing: tuple[str, ...] = ()
+    groups: int = 0
 
-    @property
+    @cached_property
     def models(self) -> tuple[Row, ...]:
         """The rows that models made."""
         return tuple(row for row in self.rows if row.is_model)
+
+    @cached_property
+    def pairs(self) -> Pairs:
+        """Which models are told apart, by the column they are ranked by."""
+        return all_pairs([row.estimates.get(RANKED_BY) for row in self.models])
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -88,6 +123,21 @@ class Published:
     problems: tuple[str, ...]
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ground:
+    """What all rows of a results folder stand on.
+
+    Attributes:
+        images: Names of the test images.
+        draws: Of the bootstrap.
+        positive: Of two classes the one that counts as positive; empty where there are more.
+    """
+
+    images: list[str]
+    draws: Resampling
+    positive: str
+
+
 def read_published(folder: Path) -> Published:
     """The records of a results folder that belong together.
 
@@ -104,13 +154,11 @@ def read_published(folder: Path) -> Published:
     records, problems = {}, []
     for path in sorted((folder / "records").glob("[!.]*.json")):
         try:
-            record = load_record(path)
-        except ValueError:
-            problems.append(f"{path.name}: no record of this schema")
+            record = _usable(path)
+        except ValueError as error:
+            problems.append(f"{path.name}: {error}")
             continue
-        if not all(_beside(path, what).is_file() for what in ("scores", "predictions")):
-            problems.append(f"{path.name}: its scores or predictions are missing")
-        elif record.protocol == protocol:
+        if record.protocol == protocol:
             records[path] = record
         else:
             problems.append(f"{path.name}: made under another protocol; run it again")
@@ -119,56 +167,146 @@ def read_published(folder: Path) -> Published:
     return Published(folder=folder, protocol=protocol, records=records, problems=tuple(problems))
 
 
-def board_of(published: Published, method: str) -> Board:
-    """All rows for one saliency method."""
-    record = next(iter(published.records.values()))
-    predictions = {path: pd.read_parquet(_beside(path, "predictions")) for path in published.records}
-    first = next(iter(predictions.values()))
-    images = list(first["image"])
-    weights = image_weights(list(first["group"]))
+def boards_of(published: Published, methods: Sequence[str] = ()) -> tuple[Board, ...]:
+    """All rows, a board for each saliency method; every file is read once.
+
+    Args:
+        published: The records.
+        methods: Names of the methods; none takes those of the first record.
+
+    Raises:
+        UserError: No record can be used.
+    """
+    methods = methods or next(iter(published.records.values())).methods
+    ground = ground_of(published)
     members: dict[tuple[str, str], list[Path]] = defaultdict(list)
     for path, each in published.records.items():
         members[each.architecture, each.regime].append(path)
-    models = []
-    for (architecture, regime), paths in members.items():
-        evidence = [
-            Evidence(
-                images=images,
-                classes=record.classes,
-                scores=_of_method(pd.read_parquet(_beside(path, "scores")), method),
-                predictions=predictions[path],
-            )
-            for path in paths
-        ]
-        row = Row(
-            name=architecture,
-            regime=regime,
-            title=published.records[paths[0]].regime_title or regime,
-            adversarial=published.records[paths[0]].adversarial,
-            seeds=tuple(sorted(published.records[path].seed for path in paths)),
-            estimates=_estimates(evidence, weights),
+    models: dict[str, list[Row]] = {method: [] for method in methods}
+    problems = list(published.problems)
+    used: dict[Path, Record] = {}
+    for paths in members.values():
+        records, found = {}, []
+        for path in paths:
+            try:
+                found.append(_ratios(path, published.records[path], ground.images, methods))
+                records[path] = published.records[path]
+            except ValueError as error:
+                problems.append(f"{path.name}: {error}")
+        used |= records
+        for method in methods if records else ():
+            models[method].append(_row(list(records.values()), [each[method] for each in found], ground.draws))
+    if not used:
+        raise UserError(f"{published.folder} holds no record that can be used; run `python -m benchmark run` again")
+    record = next(iter(used.values()))
+    yardsticks = _yardsticks(published.folder, methods, record, ground)
+    return tuple(
+        Board(
+            record=record,
+            method=method,
+            positive=ground.positive,
+            rows=(*_ranked(models[method]), *yardsticks[method]),
+            problems=tuple(problems),
+            missing=_missing(used),
+            groups=ground.draws.groups,
         )
-        models.append(row)
-    rows = (*_ranked(models), *_yardsticks(published.folder, method, images, record, weights))
-    positive = record.classes[positive_class(first["label"].to_numpy())] if len(record.classes) == 2 else ""
-    return Board(record=record, method=method, positive=positive, rows=rows, problems=published.problems)
+        for method in methods
+    )
+
+
+def board_of(published: Published, method: str) -> Board:
+    """All rows for one saliency method."""
+    return boards_of(published, [method])[0]
+
+
+def ratios_of(published: Published, method: str, label: str, ground: Ground) -> dict[str, list[Ratios]]:
+    """The statistics of one model before they are averaged, by column and seed, as :func:`boards_of` takes them.
+
+    Raises:
+        ValueError: A file of the model is damaged.
+    """
+    found: dict[str, list[Ratios]] = defaultdict(list)
+    for path, record in published.records.items():
+        if f"{record.architecture}/{record.regime}" == label:
+            for name, ratios in _ratios(path, record, ground.images, [method])[method].items():
+                found[name].append(ratios)
+    return dict(found)
+
+
+def _usable(path: Path) -> Record:
+    """A record whose files are there and look whole; ValueError says what is wrong."""
+    try:
+        record = load_record(path)
+    except (ValueError, OSError, RecursionError):
+        raise ValueError("no record of this schema") from None
+    if record.schema_version != SCHEMA:
+        raise ValueError(f"made by another version of Loupe (schema {record.schema_version}, not {SCHEMA})")
+    for what, columns in (("scores", (*NAMES, "method", "value")), ("predictions", PREDICTED)):
+        file = _beside(path, what)
+        if not file.is_file():
+            raise ValueError("its scores or predictions are missing")
+        try:
+            names = pq.read_schema(file).names
+        except (pa.ArrowException, OSError):
+            raise ValueError(f"its {what} are damaged") from None
+        if absent := [name for name in columns if name not in names]:
+            raise ValueError(f"its {what} lack the column {absent[0]}")
+    return record
+
+
+def ground_of(published: Published) -> Ground:
+    """What all rows stand on: the test images of the first record that can be read.
+
+    Raises:
+        UserError: None can be read.
+    """
+    for path, record in published.records.items():
+        try:
+            # Sorted, so that the order in a file shows nowhere.
+            first = read_predictions(_beside(path, "predictions")).sort_values("image")
+        except ValueError:
+            continue
+        positive = record.classes[positive_class(first["label"].to_numpy())] if len(record.classes) == 2 else ""
+        return Ground(images=list(first["image"]), draws=resampling(list(first["group"])), positive=positive)
+    raise UserError(f"{published.folder} holds no record that can be used; run `python -m benchmark run` again")
 
 
 def _beside(record: Path, what: str) -> Path:
     return record.with_name(f"{record.stem}.{what}.parquet")
 
 
-def _of_method(frame: pd.DataFrame, method: str) -> pd.DataFrame:
-    return frame[frame["method"].isin([method, ""])]
+def _ratios(path: Path, record: Record, images: list[str], methods: Sequence[str]) -> dict[str, dict[str, Ratios]]:
+    """Every statistic of a cell by method and column."""
+    predictions = read_predictions(_beside(path, "predictions"), images)
+    scores = read_scores(_beside(path, "scores"), images, methods)
+    return {
+        method: _statistics(
+            Evidence(images=images, classes=record.classes, scores=scores[method], predictions=predictions)
+        )
+        for method in methods
+    }
 
 
-def _estimates(evidence: list[Evidence], weights: NDArray[np.float64]) -> dict[str, Estimate]:
-    found = {}
-    for column in COLUMNS:
-        ratios = [known for each in evidence if (known := column.of(each)) is not None]
-        if ratios:
-            found[column.name] = estimate(ratios, weights)
-    return found
+def _statistics(evidence: Evidence) -> dict[str, Ratios]:
+    return {column.name: known for column in COLUMNS if (known := column.of(evidence)) is not None}
+
+
+def _row(records: Sequence[Record], found: Sequence[dict[str, Ratios]], draws: Resampling) -> Row:
+    """A model from the records of its seeds."""
+    first = records[0]
+    columns = {
+        column.name: [each[column.name] for each in found if column.name in each]
+        for column in COLUMNS
+        if any(column.name in each for each in found)
+    }
+    return Row(
+        name=first.architecture,
+        regime=first.regime,
+        title=first.regime_title or first.regime,
+        adversarial=first.adversarial,
+        seeds=tuple(sorted(record.seed for record in records)),
+        estimates=estimates(columns, draws, row=f"{first.architecture}/{first.regime}", bounds=BOUNDS),
+    )
 
 
 def _ranked(models: list[Row]) -> list[Row]:
@@ -179,24 +317,70 @@ def _ranked(models: list[Row]) -> list[Row]:
         return known.value if known and np.isfinite(known.value) else -np.inf
 
     models = sorted(models, key=lambda row: (-worth(row), row.name, row.regime))
+    apart = _letters(models)
+    models = [replace(row, letters=known) for row, known in zip(models, apart, strict=True)]
     if not models or not np.isfinite(worth(models[-1])):
         return models
-    draws = np.stack([row.estimates[RANKED_BY].draws for row in models])
+    draws = np.stack([_spread_draws(row.estimates[RANKED_BY]) for row in models])
     ranks = rank_intervals(draws, higher_is_better=True)
-    return [replace(row, rank=(int(best), int(worst))) for row, (best, worst) in zip(models, ranks, strict=True)]
+    best = best_share(draws, higher_is_better=True)
+    return [
+        replace(row, rank=(int(first), int(last)), best=float(share))
+        for row, (first, last), share in zip(models, ranks, best, strict=True)
+    ]
 
 
-def _yardsticks(
-    folder: Path, method: str, images: list[str], record: Record, weights: NDArray[np.float64]
-) -> list[Row]:
+def _letters(models: list[Row]) -> list[dict[str, str]]:
+    """By headline column the groups of each model; letters follow the order of that column, a at its best end."""
+    found: list[dict[str, str]] = [{} for _ in models]
+    for column in COLUMNS:
+        known = [place for place, row in enumerate(models) if _finite(row, column.name)]
+        if column.headline and known:
+            sign = 1 if column.higher_is_better is False else -1
+            known.sort(key=lambda place: sign * models[place].estimates[column.name].value)
+            pairs = all_pairs([models[place].estimates[column.name] for place in known])
+            for place, letter in zip(known, letters(pairs.apart), strict=True):
+                found[place][column.name] = letter
+    return found
+
+
+def _finite(row: Row, column: str) -> bool:
+    return column in row.estimates and bool(np.isfinite(row.estimates[column].value))
+
+
+def _spread_draws(known: Estimate) -> NDArray[np.float64]:
+    """Draws as far from the value as its interval says, so that ranks are as unsure as intervals."""
+    factor = stretch([known.spread])
+    return known.value + (factor if np.isfinite(factor) else 1.0) * (known.draws.astype(np.float64) - known.value)
+
+
+def _missing(used: dict[Path, Record]) -> tuple[str, ...]:
+    """Cells without a record: every architecture is expected in the regimes and seeds that most others have."""
+    there = {(record.architecture, record.regime, record.seed) for record in used.values()}
+    names = sorted({name for name, _, _ in there})
+    ways = sorted({(regime, seed) for _, regime, seed in there})
+    usual = [way for way in ways if 2 * sum((name, *way) in there for name in names) > len(names)]
+    return tuple(
+        f"{name}/{regime} (seed {seed})"
+        for name, (regime, seed) in product(names, usual)
+        if (name, regime, seed) not in there
+    )
+
+
+def _yardsticks(folder: Path, methods: Sequence[str], record: Record, ground: Ground) -> dict[str, list[Row]]:
+    """The rows of the yardsticks by saliency method; those that need none stand in every table."""
     path = folder / "yardsticks.parquet"
+    rows: dict[str, list[Row]] = {method: [] for method in methods}
     if not path.is_file():
-        return []
-    frame = _of_method(pd.read_parquet(path, filters=[("protocol", "==", record.protocol)]), method)
-    rows = []
-    for name in dict.fromkeys(frame["yardstick"]):
-        scores = frame[frame["yardstick"] == name]
-        evidence = Evidence(images=images, classes=record.classes, scores=scores, predictions=None)
-        estimates = _estimates([evidence], weights)
-        rows.append(Row(name=name, regime="", title="", adversarial=False, seeds=(), estimates=estimates))
+        return rows
+    frame = pq.read_table(path, filters=[("protocol", "==", record.protocol)]).to_pandas()
+    for method in methods:
+        of_method = frame[frame["method"].isin([method, ""])]
+        for name in dict.fromkeys(of_method["yardstick"]):
+            table = pa.Table.from_pandas(of_method[of_method["yardstick"] == name], preserve_index=False)
+            scores = sections(table, ground.images, [method, ""])
+            evidence = Evidence(images=ground.images, classes=record.classes, scores=scores, predictions=None)
+            columns = {column: [known] for column, known in _statistics(evidence).items()}
+            found = estimates(columns, ground.draws, row=name, bounds=BOUNDS)
+            rows[method].append(Row(name=name, regime="", title="", adversarial=False, seeds=(), estimates=found))
     return rows

@@ -1,32 +1,15 @@
 """The columns of the leaderboard, each defined once."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from benchmark.diagnosis.measures import WITHSTOOD, positive_class
+from benchmark.leaderboard.evidence import Evidence
 from benchmark.leaderboard.statistics import Ratios
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Evidence:
-    """What is known of one model or yardstick.
-
-    Attributes:
-        images: Names of the test images, in the order of the bootstrap's weights.
-        classes: Names of the classes.
-        scores: Rows of one method: image, metric, level, rater, characteristic, value.
-        predictions: Rows of :func:`benchmark.diagnose.diagnose` with their image; None for a yardstick.
-    """
-
-    images: Sequence[str]
-    classes: tuple[str, ...]
-    scores: pd.DataFrame
-    predictions: pd.DataFrame | None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,6 +23,7 @@ class Column:
         headline: Whether it is one of the four that the main table shows.
         definition: What it says, in one sentence.
         of: The statistic, or None where the row has no such thing.
+        bounds: Least and greatest value; no interval leaves them.
     """
 
     name: str
@@ -48,6 +32,7 @@ class Column:
     headline: bool
     definition: str
     of: Callable[[Evidence], Ratios | None]
+    bounds: tuple[float, float] = (0.0, 1.0)
 
     @property
     def heading(self) -> str:
@@ -62,25 +47,24 @@ def _scores(
     """Mean of a metric's scores, or (macro) the mean over characteristics of their means."""
 
     def of(evidence: Evidence) -> Ratios | None:
-        frame = evidence.scores
-        frame = frame[(frame["metric"] == metric) & (frame["level"] == level)]
-        if right_only:
-            if evidence.predictions is None:
-                return None
-            right = evidence.predictions["label"] == evidence.predictions["predicted"]
-            frame = frame[frame["image"].isin(evidence.predictions["image"][right])]
-        if frame.empty:
+        known = evidence.scores.get((metric, level))
+        if known is None or (right_only and evidence.predictions is None):
             return None
-        place = {name: number for number, name in enumerate(evidence.images)}
-        rows = frame["image"].map(place).to_numpy()
-        names = frame["characteristic"] if macro else pd.Series("", index=frame.index)
-        columns, kinds = pd.factorize(names, sort=True)
-        value = frame["value"].to_numpy(dtype=np.float64)
-        known = np.isfinite(value)
-        values, counts = (np.zeros((len(place), len(kinds))) for _ in range(2))
-        np.add.at(values, (rows[known], columns[known]), value[known])
-        np.add.at(counts, (rows[known], columns[known]), 1.0)
-        return Ratios(values=values, counts=counts, undefined=int((~known).sum()))
+        number = len(evidence.images)
+        finite = counted = np.isfinite(known.values)
+        if right_only and evidence.predictions is not None:
+            right = (evidence.predictions["label"] == evidence.predictions["predicted"]).to_numpy()
+            counted = finite & right[known.places]
+            finite = finite | ~right[known.places]
+        kinds = int(known.characteristics.max(initial=0)) + 1 if macro else 1
+        cells = known.places * kinds + (known.characteristics if macro else 0)
+        amounts = np.bincount(cells[counted], weights=known.values[counted], minlength=number * kinds)
+        counts = np.bincount(cells[counted], minlength=number * kinds)
+        return Ratios(
+            amounts=amounts.astype(np.float64).reshape(number, kinds),
+            counts=counts.astype(np.float64).reshape(number, kinds),
+            undefined=int((~finite).sum()),
+        )
 
     return of
 
@@ -95,15 +79,15 @@ def _diagnosis(
     def of(evidence: Evidence) -> Ratios | None:
         if evidence.predictions is None:
             return None
-        frame = evidence.predictions.set_index("image").loc[list(evidence.images)]
+        frame = evidence.predictions
         numbers = np.arange(len(evidence.classes))
         truth = frame["label"].to_numpy()[:, None] == numbers
         predicted = frame["predicted"].to_numpy()[:, None] == numbers
         if positive_only and len(numbers) == 2:
             positive = positive_class(frame["label"].to_numpy())
             truth, predicted = truth[:, [positive]], predicted[:, [positive]]
-        values, counts = count(truth, predicted)
-        return Ratios(values=values.astype(np.float64), counts=counts.astype(np.float64))
+        amounts, counts = count(truth, predicted)
+        return Ratios(amounts=amounts.astype(np.float64), counts=counts.astype(np.float64))
 
     return of
 
@@ -111,15 +95,18 @@ def _diagnosis(
 def _withstood(evidence: Evidence) -> Ratios | None:
     if evidence.predictions is None:
         return None
-    frame = evidence.predictions.set_index("image").loc[list(evidence.images)]
+    frame = evidence.predictions
     of_pgd = sorted(
         (name for name in frame.columns if name.startswith(f"{WITHSTOOD}pgd-")),
         key=lambda name: float(name.split("-")[-1]),
     )
     # The first schema of records had one attack, without a name.
-    value = frame[of_pgd[len(of_pgd) // 2] if of_pgd else "withstood"].to_numpy()
+    name = of_pgd[len(of_pgd) // 2] if of_pgd else "withstood"
+    if name not in frame:
+        return None
+    value = frame[name].to_numpy(dtype=np.float64)
     known = np.isfinite(value)
-    return Ratios(values=np.where(known, value, 0.0)[:, None], counts=known.astype(np.float64)[:, None])
+    return Ratios(amounts=np.where(known, value, 0.0)[:, None], counts=known.astype(np.float64)[:, None])
 
 
 COLUMNS = (
@@ -146,6 +133,7 @@ COLUMNS = (
         headline=True,
         definition="Insertion minus deletion: area between the two curves of the class's probability; chance order: 0.",
         of=_scores("insertion-deletion", "map"),
+        bounds=(-1.0, 1.0),
     ),
     Column(
         name="sharpness",
@@ -282,6 +270,7 @@ COLUMNS = (
         headline=False,
         definition="Total variation against that of the shuffled map: 1 is noise, 0 is coherent.",
         of=_scores("tv-ratio", "map"),
+        bounds=(0.0, 2.0),
     ),
     Column(
         name="colour_variation",
@@ -291,6 +280,7 @@ COLUMNS = (
         definition="Rank correlation of the map with the local variation of colour within the mask; "
         "counts for what it has above the turned map.",
         of=_scores("colour-variation", "image"),
+        bounds=(-1.0, 1.0),
     ),
     Column(
         name="colour_variation_null",
@@ -299,6 +289,7 @@ COLUMNS = (
         headline=False,
         definition="The same for the map turned half about within the mask: what a merely central map would have.",
         of=_scores("colour-variation-null", "image"),
+        bounds=(-1.0, 1.0),
     ),
     Column(
         name="shortcut_mass",

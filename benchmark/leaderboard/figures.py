@@ -32,7 +32,7 @@ def regimes_figure(board: Board, path: Path) -> None:
         _panel(axis, board, column, order, colours)
     handles, labels = axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False)
-    _save(figure, path, _title(board, "standard against adversarial"))
+    save_figure(figure, path, figure_title(board, "standard against adversarial"))
 
 
 def _panel(
@@ -99,7 +99,7 @@ def map_sheet(
         _overlay(axes[row, 1], images[row], references[row] / 255, "masks" if row == 0 else "")
         for column, (name, drawn) in enumerate(maps.items(), start=2):
             _overlay(axes[row, column], images[row], drawn[row].astype(float), name if row == 0 else "")
-    _save(figure, path, title)
+    save_figure(figure, path, title)
 
 
 def contact_sheet(images: NDArray[np.uint8], titles: list[str], columns: int, title: str, path: Path) -> None:
@@ -111,7 +111,7 @@ def contact_sheet(images: NDArray[np.uint8], titles: list[str], columns: int, ti
         axis.set_axis_off()
     for axis, image, name in zip(axes, images, titles, strict=False):
         _picture(axis, image, name)
-    _save(figure, path, title)
+    save_figure(figure, path, title)
 
 
 def _picture(axis: Axes, image: NDArray[np.uint8], title: str) -> None:
@@ -128,12 +128,14 @@ def _overlay(axis: Axes, image: NDArray[np.uint8], values: NDArray[np.float64], 
     axis.set_axis_off()
 
 
-def _title(board: Board, what: str) -> str:
+def figure_title(board: Board, what: str) -> str:
+    """What every figure of a board is headed by; synthetic data says so."""
     stamp = " - SYNTHETIC DATA" if board.record.synthetic else ""
     return f"{board.record.dataset}, {board.record.preset}, {board.method}: {what}{stamp}"
 
 
-def _save(figure: Figure, path: Path, title: str) -> None:
+def save_figure(figure: Figure, path: Path, title: str) -> None:
+    """Writes a figure with its title, the same bytes each time."""
     width = int(figure.get_figwidth() * 10)
     figure.suptitle("\n".join(textwrap.wrap(title, width)), fontsize=9)
     with mpl.rc_context({"svg.hashsalt": "loupe"}), new_file(path) as temporary:

@@ -3,16 +3,21 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from benchmark.leaderboard.board import Board, board_of, read_published
+from benchmark.leaderboard.agreement import agreement_csv, agreements, stabilities
+from benchmark.leaderboard.board import Board, boards_of, read_published
 from benchmark.leaderboard.figures import regimes_figure
+from benchmark.leaderboard.latex import to_latex
 from benchmark.leaderboard.page.render import page
 from benchmark.leaderboard.page.view import Shown
-from benchmark.leaderboard.tables import to_csv, to_markdown
+from benchmark.leaderboard.rank_figures import agreement_figure, critical_difference_figure, ranks_of
+from benchmark.leaderboard.tables import CONTRASTED, contrasts_csv, pairs_csv, to_csv, to_markdown
 from benchmark.store import write_text
 
 DATA_FIGURE = "data.png"
 PAGE = "leaderboard.html"
 REGIMES_FIGURE = "regimes.png"
+RANKS_FIGURE = "ranks.png"
+AGREEMENT_FIGURE = "agreement.png"
 SHEETS = {
     "maps-standard.png": "Maps of the standard models beside image and masks",
     "maps-adversarial.png": "Maps of the adversarially trained models beside image and masks",
@@ -30,7 +35,7 @@ def together(boards: Mapping[Path, Sequence[Board]], path: Path) -> None:
 
 
 def rebuild(folder: Path) -> list[Board]:
-    """Writes leaderboard.csv, leaderboard.md, leaderboard.html and the figures of a results folder from its records.
+    """Writes leaderboard.csv, .html, .md and .tex, the tables of details and the figures of a results folder.
 
     The first saliency method makes leaderboard.csv; every other one makes leaderboard-<method>.csv.
 
@@ -41,16 +46,35 @@ def rebuild(folder: Path) -> list[Board]:
         UserError: The folder holds no records that can be used.
     """
     published = read_published(folder)
-    methods = next(iter(published.records.values())).methods
-    boards = [board_of(published, method) for method in methods]
+    boards = list(boards_of(published))
+    main = boards[0]
     for number, board in enumerate(boards):
-        name = f"leaderboard-{board.method}.csv" if number else "leaderboard.csv"
-        write_text(folder / name, to_csv(board))
-    regimes_figure(boards[0], folder / REGIMES_FIGURE)
-    figures = [(REGIMES_FIGURE, "Standard against adversarial training, score by score")]
+        suffix = f"-{board.method}" if number else ""
+        write_text(folder / f"leaderboard{suffix}.csv", to_csv(board))
+        write_text(folder / f"leaderboard{suffix}.tex", to_latex(board, CONTRASTED))
+    write_text(folder / "contrasts.csv", contrasts_csv(boards))
+    write_text(folder / "pairs.csv", pairs_csv(main))
+    figures = _drawn(boards, folder)
     figures += [(file, caption) for file, caption in SHEETS.items() if (folder / file).is_file()]
     if (folder / DATA_FIGURE).is_file():
         figures.append((DATA_FIGURE, "Test images"))
     write_text(folder / PAGE, page([Shown(published=published, boards=boards)]))
     write_text(folder / "leaderboard.md", to_markdown(boards, figures))
     return boards
+
+
+def _drawn(boards: list[Board], folder: Path) -> list[tuple[str, str]]:
+    """Draws what the records allow for; file names and captions."""
+    main = boards[0]
+    regimes_figure(main, folder / REGIMES_FIGURE)
+    figures = [(REGIMES_FIGURE, "Standard against adversarial training, score by score")]
+    ranks = ranks_of(main)
+    if ranks is not None:
+        critical_difference_figure(main, ranks, folder / RANKS_FIGURE)
+        figures.append((RANKS_FIGURE, "Mean ranks by F1; bars join models that are not told apart"))
+    found = [agreements(board) for board in boards]
+    write_text(folder / "agreement.csv", agreement_csv(boards, found, stabilities(boards)))
+    if found[0]:
+        agreement_figure(main, found[0], folder / AGREEMENT_FIGURE)
+        figures.append((AGREEMENT_FIGURE, "How far the scores agree on models and on images"))
+    return figures

@@ -1,30 +1,36 @@
 """Means with intervals, by a bootstrap that every row and column of a table shares."""
 
-from collections.abc import Sequence
+import math
+import zlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.special import stdtrit
 
 DRAWS = 2000
 LEVEL = 0.95
+NORMAL = 1.959963984540054
+"""Quantile of the normal distribution for :data:`LEVEL`."""
+ANY = (-np.inf, np.inf)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Ratios:
-    """A statistic of the form: sum over images of values, divided by the sum of counts, averaged over columns.
+    """A statistic of the form: sum over images of amounts, divided by the sum of counts, averaged over columns.
 
-    One column with counts of one is a plain mean; a column per class with the right predictions as values and
+    One column with counts of one is a plain mean; a column per class with the right predictions as amounts and
     the images of the class as counts is the balanced accuracy; a column per characteristic is a macro mean.
 
     Attributes:
-        values: (N, C); zero where the count is zero.
+        amounts: (N, C); zero where the count is zero.
         counts: (N, C); zero where an image has no say.
         undefined: How many scores were no number and are left out.
     """
 
-    values: NDArray[np.float64]
+    amounts: NDArray[np.float64]
     counts: NDArray[np.float64]
     undefined: int = 0
 
@@ -37,16 +43,65 @@ class Ratios:
         """The statistic (B,) under weights of the images (B, N); NaN where no image has a say.
 
         Example:
-            >>> half = Ratios(values=np.array([[1.0], [0.0]]), counts=np.ones((2, 1)))
+            >>> half = Ratios(amounts=np.array([[1.0], [0.0]]), counts=np.ones((2, 1)))
             >>> half.under(np.array([[1.0, 1.0], [3.0, 1.0]]))
             array([0.5 , 0.75])
         """
-        counts = weights @ self.counts
-        with np.errstate(invalid="ignore", divide="ignore"):
-            shares = np.where(counts > 0, (weights @ self.values) / counts, np.nan)
-        present = np.isfinite(shares)
-        total = np.where(present, shares, 0.0).sum(axis=1)
-        return np.where(present.any(axis=1), total / np.maximum(present.sum(axis=1), 1), np.nan)
+        return _mean_share(weights @ self.amounts, weights @ self.counts)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Resampling:
+    """How often each group of images is drawn in each draw of the bootstrap.
+
+    Attributes:
+        codes: Number of the group of each image, (N,).
+        weights: Counts (B, G); whole groups (patients, lesions) are drawn, with replacement.
+    """
+
+    codes: NDArray[np.int64]
+    weights: NDArray[np.float64]
+
+    @property
+    def groups(self) -> int:
+        """Number of groups."""
+        return self.weights.shape[1]
+
+    def sums(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Sums (G, C) over the images of each group of values (N, C)."""
+        order = np.argsort(self.codes, kind="stable")
+        starts = np.searchsorted(self.codes[order], np.arange(self.groups))
+        return np.add.reduceat(values[order], starts, axis=0)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Spread:
+    """What a statistic's error is made of, so that it can be set against another's.
+
+    A statistic is the sum of its groups' shares. Its linearised error in a group is the share less what the mean
+    would give a group of that size (the influence of the group; for a plain mean over groups of equal size, the
+    group's mean less the whole one, over the number of groups).
+
+    Attributes:
+        share: What each group adds to the value, (G,); mean over the seeds.
+        expected: What it would add if its images scored like all others, (G,).
+        groups: Effective number of groups: all of them if they are of equal size, fewer if not.
+        seeds: Number of training seeds.
+        seed_variance: Of the mean over the seeds; 0 for a single one, whose variance nobody knows.
+        counts: Stands for which images have a say, and how much.
+    """
+
+    share: NDArray[np.float32]
+    expected: NDArray[np.float32]
+    groups: float
+    seeds: int
+    seed_variance: float
+    counts: int
+
+    @property
+    def influence(self) -> NDArray[np.float64]:
+        """Linearised error by group, (G,); sums to 0."""
+        return self.share.astype(np.float64) - self.expected
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,11 +110,12 @@ class Estimate:
 
     Attributes:
         value: Mean over the seeds of the statistic.
-        low: Lower end of the percentile interval.
+        low: Lower end of the interval; NaN where a single group leaves no way to tell.
         high: Upper end.
         images: Number of images that have a say, per seed.
         undefined: Scores that were no number, over all seeds.
         draws: The statistic in each draw of the bootstrap, (B,).
+        spread: What its error is made of.
     """
 
     value: float
@@ -67,61 +123,177 @@ class Estimate:
     high: float
     images: int
     undefined: int
-    draws: NDArray[np.float64]
+    draws: NDArray[np.float32]
+    spread: Spread
 
 
-def image_weights(groups: Sequence[str]) -> NDArray[np.float64]:
-    """How often each image is drawn in each draw of the bootstrap: whole groups are drawn, with replacement.
+def resampling(groups: Sequence[str]) -> Resampling:
+    """The draws of the bootstrap, the same for the same groups.
 
     Args:
         groups: The group (patient, lesion) of each image, (N,).
-
-    Returns:
-        Counts (B, N), the same for the same groups.
     """
-    codes, _ = pd.factorize(np.asarray(groups, dtype=object))
+    codes, _ = pd.factorize(np.asarray(groups, dtype=object), sort=True)
     number = int(codes.max(initial=-1)) + 1
-    rng = np.random.default_rng(0)
-    drawn = rng.multinomial(number, np.full(number, 1 / number), size=DRAWS)
-    return drawn[:, codes].astype(np.float64)
+    drawn = np.random.default_rng(0).multinomial(number, np.full(number, 1 / number), size=DRAWS)
+    return Resampling(codes=codes.astype(np.int64), weights=drawn.astype(np.float64))
 
 
-def estimate(seeds: Sequence[Ratios], weights: NDArray[np.float64]) -> Estimate:
-    """Mean over seeds with a hierarchical bootstrap interval: seeds are drawn first, then groups of images.
+def estimate(
+    seeds: Sequence[Ratios], draws: Resampling, *, row: str = "", bounds: tuple[float, float] = ANY
+) -> Estimate:
+    """One statistic of one row; see :func:`estimates`."""
+    return estimates({"": seeds}, draws, row=row, bounds={"": bounds})[""]
+
+
+def estimates(
+    columns: Mapping[str, Sequence[Ratios]],
+    draws: Resampling,
+    *,
+    row: str,
+    bounds: Mapping[str, tuple[float, float]],
+) -> dict[str, Estimate]:
+    """Means over seeds with hierarchical bootstrap intervals: seeds are drawn first, then groups of images.
+
+    Percentile intervals of a cluster bootstrap are too short where groups or seeds are few. Each end is therefore
+    moved away from the value by the two standard corrections: the variance between G groups is multiplied by
+    G / (G - 1), and the normal quantile gives way to Student's (Satterthwaite's degrees of freedom from groups and
+    seeds). Likewise the draws of s seeds are spread by sqrt(s / (s - 1)). Groups of unequal size count as fewer.
 
     Args:
-        seeds: The statistic of each training seed, over the same images.
-        weights: From :func:`image_weights`.
+        columns: By name of the column, the statistic of each training seed, over the same images.
+        draws: From :func:`resampling`.
+        row: Name of the row; seeds are drawn row by row, since those of two networks have nothing in common.
+        bounds: Range of each column; no interval leaves it.
+
+    Reference:
+        Hesterberg, What teachers should know about the bootstrap, The American Statistician 69, 2015, sections 3.3
+        and 4.3 (percentile intervals are too short in small samples; the two factors); Cameron and Miller, A
+        practitioner's guide to cluster-robust inference, Journal of Human Resources 50, 2015, section VI (few
+        clusters); Carter, Schnepel and Steigerwald, Review of Economics and Statistics 99, 2017 (unequal ones).
     """
-    whole = np.ones((1, weights.shape[1]))
-    value = float(np.mean([ratios.under(whole)[0] for ratios in seeds]))
-    replicates = np.stack([ratios.under(weights) for ratios in seeds], axis=1)
-    number = len(seeds)
-    shares = np.random.default_rng(1).multinomial(number, np.full(number, 1 / number), size=len(weights)) / number
-    draws = (np.where(shares > 0, replicates, 0.0) * shares).sum(axis=1)
-    known = draws[np.isfinite(draws)]
-    low, high = np.quantile(known, [(1 - LEVEL) / 2, (1 + LEVEL) / 2]) if len(known) else (np.nan, np.nan)
-    return Estimate(
-        value=value,
-        low=float(low),
-        high=float(high),
-        images=max(ratios.images for ratios in seeds),
-        undefined=sum(ratios.undefined for ratios in seeds),
-        draws=draws,
-    )
+    grouped = {
+        name: [Ratios(amounts=draws.sums(r.amounts), counts=draws.sums(r.counts)) for r in seeds]
+        for name, seeds in columns.items()
+    }
+    replicates = iter(_replicates([ratios for seeds in grouped.values() for ratios in seeds], draws.weights))
+    found = {}
+    for name, seeds in columns.items():
+        of_seeds = np.stack([next(replicates) for _ in seeds], axis=1)
+        spread, value = _spread(grouped[name])
+        drawn = (of_seeds * _seed_shares(len(seeds), row)).sum(axis=1)
+        low, high = interval(value, drawn, stretch([spread]))
+        least, most = bounds[name]
+        found[name] = Estimate(
+            value=value,
+            low=max(low, least) if np.isfinite(low) else low,
+            high=min(high, most) if np.isfinite(high) else high,
+            images=max(ratios.images for ratios in seeds),
+            undefined=sum(ratios.undefined for ratios in seeds),
+            draws=drawn.astype(np.float32),
+            spread=spread,
+        )
+    return found
 
 
-def rank_intervals(draws: NDArray[np.float64], *, higher_is_better: bool) -> NDArray[np.int64]:
-    """Interval of each row's rank over the draws of the shared bootstrap.
+def interval(value: float, draws: NDArray[np.floating], factor: float) -> tuple[float, float]:
+    """Ends of the percentile interval, moved away from the value by a factor; turned about where signs are turned."""
+    known = np.sort(draws[np.isfinite(draws)].astype(np.float64))
+    if not len(known) or not np.isfinite(factor) or not np.isfinite(value):
+        return np.nan, np.nan
+    tail = (1 - LEVEL) / 2
+    low, high = np.quantile(known, tail), -np.quantile(-known[::-1], tail)
+    return float(value + factor * (low - value)), float(value + factor * (high - value))
 
-    Args:
-        draws: (rows, B).
-        higher_is_better: Whether the largest value ranks first.
+
+def stretch(spreads: Sequence[Spread]) -> float:
+    """Factor that mends a percentile interval of a statistic, or of the difference of two; NaN for a single group."""
+    groups, between, seeds, freedom = error_parts(spreads)
+    if groups <= 1:
+        return np.nan
+    if between + seeds <= 0:
+        return 1.0
+    drawn = between * (groups - 1) / groups + seeds
+    return float(stdtrit(freedom, (1 + LEVEL) / 2) / NORMAL * np.sqrt((between + seeds) / drawn))
+
+
+def error_parts(spreads: Sequence[Spread]) -> tuple[float, float, float, float]:
+    """Error of a statistic, or of the first one less the second.
 
     Returns:
-        Best and worst rank (rows, 2) of the central 95 % of the draws, counted from 1; rows without a value last.
+        Effective number of groups, variance between groups, variance between seeds, and degrees of freedom.
     """
-    ordered = np.where(np.isfinite(draws), -draws if higher_is_better else draws, np.inf)
-    ranks = 1 + (ordered[None, :, :] < ordered[:, None, :]).sum(axis=1)
-    ends = np.quantile(ranks, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=1, method="nearest")
-    return ends.T.astype(np.int64)
+    influence = spreads[0].influence - (spreads[1].influence if len(spreads) > 1 else 0.0)
+    groups = min(spread.groups for spread in spreads)
+    between = float(influence @ influence) * groups / (groups - 1) if groups > 1 else np.nan
+    parts = [(between, groups - 1)] + [(spread.seed_variance, spread.seeds - 1) for spread in spreads]
+    # math.fsum: the order of the two rows must not show in the last digit.
+    total = math.fsum(variance for variance, _ in parts)
+    against = math.fsum(variance**2 / freedom for variance, freedom in parts if freedom > 0 and variance > 0)
+    freedom = total**2 / against if against > 0 else groups - 1
+    return groups, between, total - between, max(freedom, 1.0)
+
+
+def _mean_share(values: NDArray[np.float64], counts: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Mean over the last axis of values by counts, of those that have any."""
+    if counts.shape[-1] == 1:
+        return np.divide(values, counts, out=np.full(values.shape, np.nan), where=counts > 0)[..., 0]
+    present = counts > 0
+    shares = np.divide(values, counts, out=np.zeros(values.shape), where=present)
+    number = present.sum(axis=-1)
+    return np.where(number > 0, shares.sum(axis=-1) / np.maximum(number, 1), np.nan)
+
+
+def _replicates(parts: Sequence[Ratios], weights: NDArray[np.float64]) -> list[NDArray[np.float64]]:
+    """Each statistic in each draw, (B,): one product for all; counts that several share are taken once."""
+    distinct: dict[bytes, NDArray[np.float64]] = {}
+    keys = []
+    for ratios in parts:
+        keys.append(ratios.counts.tobytes())
+        distinct.setdefault(keys[-1], ratios.counts)
+    counts = _by_part(weights, list(distinct.values()))
+    values = _by_part(weights, [ratios.amounts for ratios in parts])
+    whole = dict(zip(distinct, counts, strict=True))
+    return [_mean_share(value, whole[key]) for value, key in zip(values, keys, strict=True)]
+
+
+def _by_part(weights: NDArray[np.float64], parts: Sequence[NDArray[np.float64]]) -> list[NDArray[np.float64]]:
+    edges = np.cumsum([part.shape[1] for part in parts])[:-1]
+    return np.split(weights @ np.concatenate(parts, axis=1), edges, axis=1)
+
+
+def _spread(seeds: Sequence[Ratios]) -> tuple[Spread, float]:
+    """Spread and value from the sums by group of each seed."""
+    shares, expected, values = [], [], []
+    for ratios in seeds:
+        whole = ratios.counts.sum(axis=0)
+        present = whole > 0
+        number = max(int(present.sum()), 1)
+        scale = np.divide(1.0, whole, out=np.zeros(len(whole)), where=present) / number
+        means = ratios.amounts.sum(axis=0) * scale * number
+        shares.append(ratios.amounts @ scale)
+        expected.append(ratios.counts @ (means * scale))
+        values.append(float(_mean_share(ratios.amounts.sum(axis=0), whole)))
+    size = np.mean([ratios.counts.sum(axis=1) for ratios in seeds], axis=0)
+    spread = Spread(
+        share=np.mean(shares, axis=0).astype(np.float32),
+        expected=np.mean(expected, axis=0).astype(np.float32),
+        groups=float(size.sum() ** 2 / (size**2).sum()) if size.any() else 0.0,
+        seeds=len(seeds),
+        seed_variance=float(np.var(values, ddof=1)) / len(values) if len(values) > 1 else 0.0,
+        counts=zlib.crc32(b"".join(ratios.counts.tobytes() for ratios in (seeds[:1] if _same(seeds) else seeds))),
+    )
+    return spread, float(np.mean(values))
+
+
+def _same(seeds: Sequence[Ratios]) -> bool:
+    return all(np.array_equal(ratios.counts, seeds[0].counts) for ratios in seeds[1:])
+
+
+def _seed_shares(number: int, row: str) -> NDArray[np.float64]:
+    """Weight of each seed in each draw, (B, S), spread so that the variance of their mean is not understated."""
+    if number == 1:
+        return np.ones((DRAWS, 1))
+    rng = np.random.default_rng([1, zlib.crc32(row.encode())])
+    shares = rng.multinomial(number, np.full(number, 1 / number), size=DRAWS) / number
+    return 1 / number + np.sqrt(number / (number - 1)) * (shares - 1 / number)

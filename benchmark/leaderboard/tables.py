@@ -3,40 +3,100 @@
 import csv
 import io
 import math
+from collections.abc import Sequence
 
-from benchmark.leaderboard.board import Board, Row
+import numpy as np
+
+from benchmark.leaderboard.board import RANKED_BY, Board, Row
 from benchmark.leaderboard.columns import COLUMNS, Column
+from benchmark.leaderboard.contrasts import Contrast, contrasts_of
+from benchmark.leaderboard.headline import beats_chance, headline
+from benchmark.leaderboard.ranks import win_shares
 from benchmark.leaderboard.statistics import Estimate
 
 STAMP = "SYNTHETIC DATA: the images were rendered by a program, not photographed. No number says anything of patients."
 DIAGNOSIS = ("balanced_accuracy", "macro_f1", "sensitivity", "specificity", "accuracy_under_attack")
+HEADLINES = [column for column in COLUMNS if column.headline]
+CONTRASTED = [*HEADLINES, *(column for column in COLUMNS if column.name == "balanced_accuracy")]
+CONTRAST_HEADING = (
+    *("data", "method", "column", "regime", "architecture", "difference", "low", "high"),
+    *("p", "p_holm", "wilcoxon", "wilcoxon_holm", "rank_biserial", "groups", "verdict"),
+)
+SHOWN_REGIMES = 2
+"""So many regimes have their contrasts architecture by architecture on the page; more are counted there."""
 
 
 def to_csv(board: Board) -> str:
     """Every row and column with value, ends of the 95 % interval, n and the number of undefined scores."""
     parts = ("", "_low", "_high", "_n", "_undefined")
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
     fixed = ["data", "method", "kind", "name", "regime", "regime_title", "seeds", "rank_best", "rank_worst"]
-    writer.writerow([*fixed, *(column.name + part for column in COLUMNS for part in parts)])
-    data = f"{board.record.dataset} (SYNTHETIC)" if board.record.synthetic else board.record.dataset
+    lines: list[list[object]] = [
+        [
+            *fixed,
+            *(column.name + part for column in COLUMNS for part in parts),
+            "p_best",
+            *(f"{column.name}_group" for column in HEADLINES),
+            "degenerate_maps",
+        ]
+    ]
     for row in board.rows:
         kind = "model" if row.is_model else "yardstick"
         seeds = " ".join(map(str, row.seeds))
-        cells: list[object] = [
-            data,
-            board.method,
-            kind,
-            row.name,
-            row.regime,
-            row.title,
-            seeds,
-            *(row.rank or ("", "")),
-        ]
+        line: list[object] = [data_name(board), board.method, kind, row.name, row.regime, row.title, seeds]
+        line += row.rank or ("", "")
         for column in COLUMNS:
-            cells += _csv_cells(row.estimates.get(column.name))
-        writer.writerow(cells)
+            line += _csv_cells(row.estimates.get(column.name))
+        line.append("" if row.best is None else _digits(row.best, 4))
+        line += [row.letters.get(column.name, "") for column in HEADLINES]
+        line.append("" if row.degenerate is None else row.degenerate)
+        lines.append(line)
+    return as_csv(lines)
+
+
+def contrasts_csv(boards: Sequence[Board]) -> str:
+    """Standard training against each other regime: a line per method, column, regime and architecture."""
+    lines: list[list[object]] = [list(CONTRAST_HEADING)]
+    for board in boards:
+        for each in contrasts_of(board):
+            known = each.difference
+            line: list[object] = [data_name(board), board.method, each.column.name, each.regime, each.name]
+            line += [_digits(number, 6) for number in (known.value, known.low, known.high)]
+            line += [_p(p) for p in (known.p, each.adjusted, known.wilcoxon, each.wilcoxon_adjusted)]
+            lines.append([*line, _digits(known.effect, 6), known.groups, each.verdict])
+    return as_csv(lines)
+
+
+def pairs_csv(board: Board) -> str:
+    """Every pair of models by F1: difference, p-values, how often the first beats the second in the bootstrap."""
+    models, pairs = board.models, board.pairs
+    lines: list[list[object]] = [["data", "method", "first", "second", "difference", "p", "p_holm", "win", "verdict"]]
+    known = [row.estimates.get(RANKED_BY) for row in models]
+    if len(models) > 1 and all(known):
+        wins = win_shares(np.stack([each.draws for each in known if each]), higher_is_better=True)
+        values = [each.value for each in known if each]
+        for one in range(len(models)):
+            for other in range(one + 1, len(models)):
+                line: list[object] = [data_name(board), board.method, models[one].label, models[other].label]
+                line += [
+                    _digits(values[one] - values[other], 6),
+                    _p(pairs.p[one, other]),
+                    _p(pairs.adjusted[one, other]),
+                ]
+                verdict = "told apart" if pairs.apart[one, other] else "not told apart"
+                lines.append([*line, _digits(wins[one, other], 4), verdict])
+    return as_csv(lines)
+
+
+def as_csv(lines: Sequence[Sequence[object]]) -> str:
+    """Lines of cells as CSV."""
+    out = io.StringIO()
+    csv.writer(out, lineterminator="\n").writerows(lines)
     return out.getvalue()
+
+
+def data_name(board: Board) -> str:
+    """Name of the data set; what is synthetic says so."""
+    return f"{board.record.dataset} (SYNTHETIC)" if board.record.synthetic else board.record.dataset
 
 
 def _csv_cells(known: Estimate | None) -> list[object]:
@@ -46,7 +106,7 @@ def _csv_cells(known: Estimate | None) -> list[object]:
 
 
 def to_markdown(boards: list[Board], figures: list[tuple[str, str]]) -> str:
-    """A page: the main table, the diagnosis, the other columns, per saliency method, and how it was made.
+    """A page: what the tables say, the main table per saliency method, the contrasts, the diagnosis, how it was made.
 
     Args:
         boards: One per saliency method; the first one is the main one.
@@ -54,23 +114,62 @@ def to_markdown(boards: list[Board], figures: list[tuple[str, str]]) -> str:
     """
     main = boards[0]
     record = main.record
+    contrasts = contrasts_of(main)
     lines = [f"# Leaderboard: {record.dataset}, preset {record.preset}", ""]
     if record.synthetic:
         lines += [f"> **{STAMP}**", ""]
-    lines += [_about(main), ""]
+    if said := headline(main, contrasts):
+        lines += [f"**{said[0]}** {' '.join(said[1:])}".rstrip(), ""]
     for board in boards:
-        lines += [f"## Maps by {board.method}", "", *_table(board, [c for c in COLUMNS if c.headline]), ""]
+        lines += [f"## Maps by {board.method}", ""]
+        lines += [*markdown(grid(board, HEADLINES)), "", *_footer(board), ""]
         if board is main:
+            lines += [_about(main), ""]
             for file, caption in figures:
                 lines += [f"![{caption}]({file})", ""]
-            lines += ["## Diagnosis", "", *_table(main, [c for c in COLUMNS if c.name in DIAGNOSIS], yardsticks=False)]
-            lines += ["", _attack(main), ""]
-    for board in boards:
-        rest = [c for c in COLUMNS if not c.headline and c.name not in DIAGNOSIS]
-        lines += [f"## More scores of the maps by {board.method}", "", *_table(board, rest), ""]
-    lines += ["## Columns", "", *(f"- **{c.heading}**: {c.definition}" for c in COLUMNS), ""]
-    lines += _notes(boards)
+            lines += _contrasts(contrasts)
+            lines += ["## Diagnosis", "", *markdown(_diagnosis(main)), "", _attack(main), ""]
+    lines += ["## Columns of the CSV files", "", *(f"- **{c.heading}** (`{c.name}`): {c.definition}" for c in COLUMNS)]
+    lines += ["", *_notes(boards)]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def grid(board: Board, columns: Sequence[Column], *, yardsticks: bool = True) -> list[list[str]]:
+    """Cells of a table for people: a heading, a line of n, a line per row; Markdown and LaTeX print the same.
+
+    n stands in the second line, and beside a cell where it differs.
+    """
+    rows = [row for row in board.rows if row.is_model or yardsticks]
+    columns = [column for column in columns if any(column.name in row.estimates for row in rows)]
+    usual = {
+        c.name: max((r.estimates[c.name].images for r in rows if c.name in r.estimates), default=0) for c in columns
+    }
+    degenerate = any(row.degenerate for row in rows) and RANKED_BY in usual
+    table = [
+        ["rank", "group", "model", "regime", *(column.heading for column in columns)],
+        ["", "", "*images*", "", *(f"*n = {usual[column.name]}*" for column in columns)],
+    ]
+    for number, row in enumerate(rows, start=1):
+        place = f"{number} ({row.rank[0]}-{row.rank[1]})" if row.rank else ""
+        names = [row.name + _dagger(row, board), row.title] if row.is_model else [f"*{row.name}*", "*yardstick*"]
+        cells = [_cell(row.estimates.get(c.name), usual[c.name]) for c in columns]
+        table.append([place, row.letters.get(RANKED_BY, ""), *names, *cells])
+    if degenerate:
+        counts = ["" if row.degenerate is None else str(row.degenerate) for row in rows]
+        for line, cell in zip(table, ["degenerate maps", "", *counts], strict=True):
+            line.append(cell)
+    return table
+
+
+def markdown(table: Sequence[Sequence[str]]) -> list[str]:
+    """Lines of a Markdown table; the first line of cells is its heading."""
+    lines = ["| " + " | ".join(cells) + " |" for cells in table]
+    return [lines[0], "| " + " | ".join(["---"] * len(table[0])) + " |", *lines[1:]]
+
+
+def _diagnosis(board: Board) -> list[list[str]]:
+    """The table of the diagnosis, which rank and groups of the maps have no place in."""
+    return [cells[2:] for cells in grid(board, [c for c in COLUMNS if c.name in DIAGNOSIS], yardsticks=False)]
 
 
 def _about(board: Board) -> str:
@@ -78,13 +177,57 @@ def _about(board: Board) -> str:
     images = record.images
     positive = f" Of the two classes, {board.positive} counts as positive." if board.positive else ""
     return (
-        f"{len(board.models)} models, {images['test']} test images, {images['train']} for training, of "
-        f"{images['available']} in the data set; classes: {', '.join(record.classes)}.{positive} Each cell: mean "
-        "[95 % interval of a bootstrap over groups of images and seeds]. Rank: by the F1 of the maps, with its "
-        "interval over the same bootstrap; rows whose ranks overlap are not told apart. Maps explain the predicted "
-        "class, on all test images; where n is smaller, on a random part of them. † marks models whose balanced "
-        "accuracy does not beat chance with its whole interval: their maps explain guesses."
+        f"{len(board.models)} models, {images['test']} test images of {board.groups} groups (patients, lesions), "
+        f"{images['train']} images for training, of {images['available']} in the data set; classes: "
+        f"{', '.join(record.classes)}.{positive} Each cell: mean [95 % interval of a bootstrap over seeds and groups]. "
+        "Rank: by F1, with its interval. Group: models that share a letter are not told apart by F1 (paired test over "
+        "groups, all pairs, Holm, 5 %). Maps explain the predicted class, on all test images; where n is smaller, on "
+        "a random part of them. † marks models whose balanced accuracy does not beat chance with its whole interval: "
+        "their maps explain guesses. All columns are in the CSV files beside this page."
     )
+
+
+def _contrasts(contrasts: list[Contrast]) -> list[str]:
+    """The regimes against standard training: by architecture, or counted where there are many regimes."""
+    regimes = list(dict.fromkeys((each.regime, each.title) for each in contrasts))
+    columns = [column for column in CONTRASTED if any(each.column is column for each in contrasts)]
+    if not regimes or not columns:
+        return []
+    lines = []
+    for regime, title in regimes if len(regimes) <= SHOWN_REGIMES else []:
+        family = [each for each in contrasts if each.regime == regime]
+        found = {(each.name, each.column.name): each for each in family}
+        table = [["architecture", *(column.heading for column in columns)]]
+        table += [
+            [name, *(_contrast_cell(found.get((name, column.name))) for column in columns)]
+            for name in sorted({each.name for each in family})
+        ]
+        lines += [f"## Standard against {title}", "", *markdown(table), ""]
+    if not lines:
+        table = [["regime", *(column.heading for column in columns)]]
+        for regime, title in regimes:
+            of_regime = [[e for e in contrasts if e.regime == regime and e.column is column] for column in columns]
+            table.append([title, *(_counted(family) for family in of_regime)])
+        lines += ["## Standard against the other regimes", "", *markdown(table), ""]
+    note = (
+        "The regime less standard training, with the 95 % interval; bold where the two are told apart (Holm over the "
+        "architectures of a column). P-values, Wilcoxon's test and effect sizes: `contrasts.csv`."
+    )
+    return [*lines, note, ""]
+
+
+def _contrast_cell(known: Contrast | None) -> str:
+    if known is None:
+        return "-"
+    each = known.difference
+    ends = f" [{each.low:+.3f}, {each.high:+.3f}]" if math.isfinite(each.low) else ""
+    return f"**{each.value:+.3f}**{ends} {known.verdict}" if known.told_apart else f"{each.value:+.3f}{ends}"
+
+
+def _counted(family: list[Contrast]) -> str:
+    apart = [each.verdict for each in family if each.told_apart]
+    words = [f"{apart.count(word)} {word}" for word in ("better", "worse", "higher", "lower") if word in apart]
+    return f"{', '.join(words) or 'none told apart'} of {len(family)}" if family else "-"
 
 
 def _attack(board: Board) -> str:
@@ -96,42 +239,40 @@ def _attack(board: Board) -> str:
     )
 
 
-def _table(board: Board, columns: list[Column], *, yardsticks: bool = True) -> list[str]:
-    """Rows of a Markdown table; n stands in the first row, and beside a cell where it differs.
-
-    Without yardsticks it is a table of the diagnosis, which the rank of the maps has no place in.
-    """
-    rows = [row for row in board.rows if row.is_model or yardsticks]
-    columns = [column for column in columns if any(column.name in row.estimates for row in rows)]
-    usual = {
-        c.name: max((r.estimates[c.name].images for r in rows if c.name in r.estimates), default=0) for c in columns
-    }
-    table = [
-        ["rank", "model", "regime", *(column.heading for column in columns)],
-        ["---"] * (3 + len(columns)),
-        ["", "*images*", "", *(f"*n = {usual[column.name]}*" for column in columns)],
-    ]
-    for number, row in enumerate(rows, start=1):
-        place = f"{number} ({row.rank[0]}-{row.rank[1]})" if row.rank else ""
-        names = [row.name + _dagger(row, board), row.title] if row.is_model else [f"*{row.name}*", "*yardstick*"]
-        table.append([place, *names, *(_cell(row.estimates.get(c.name), usual[c.name]) for c in columns)])
-    return ["| " + " | ".join(cells if yardsticks else cells[1:]) + " |" for cells in table]
-
-
 def _dagger(row: Row, board: Board) -> str:
-    accuracy = row.estimates["balanced_accuracy"]
-    return "" if accuracy.low > 1 / len(board.record.classes) else " †"
+    return "" if beats_chance(row, board) else " †"
 
 
 def _cell(known: Estimate | None, usual: int) -> str:
     if known is None or not math.isfinite(known.value):
         return "-"
     fewer = f", n = {known.images}" if known.images != usual else ""
-    return f"{_digits(known.value, 3)} [{_digits(known.low, 3)}, {_digits(known.high, 3)}{fewer}]"
+    ends = (
+        f"{_digits(known.low, 3)}, {_digits(known.high, 3)}" if math.isfinite(known.low) else "no interval: one group"
+    )
+    return f"{_digits(known.value, 3)} [{ends}{fewer}]"
 
 
 def _digits(number: float, digits: int) -> str:
     return f"{number + 0.0:.{digits}f}" if math.isfinite(number) else ""
+
+
+def _p(number: float) -> str:
+    return f"{number:.3g}" if math.isfinite(number) else ""
+
+
+def _footer(board: Board) -> list[str]:
+    """What is not in the table: counted, never hidden."""
+    parts = []
+    counts = [row.degenerate for row in board.rows if row.is_model and row.degenerate is not None]
+    if counts:
+        parts.append(f"{sum(counts) or 'no'} degenerate (constant) maps of models")
+    undefined = sum(known.undefined for row in board.models for known in row.estimates.values())
+    parts.append(f"{undefined or 'no'} undefined scores of models")
+    parts.append(f"{len(board.missing) or 'no'} cells without a record")
+    parts.append(f"{len(board.problems) or 'no'} records left out")
+    text = ", ".join(parts) + "."
+    return [text[:1].upper() + text[1:]]
 
 
 def _notes(boards: list[Board]) -> list[str]:
@@ -147,6 +288,7 @@ def _notes(boards: list[Board]) -> list[str]:
     lines.append(f"- On {accelerator} ({environment['device']}), torch {environment['packages']['torch']}.")
     lines.append(f"- Protocol `{record.protocol}`: records of another one never stand in this table.")
     lines += [f"- Left out: {problem}." for problem in boards[0].problems]
+    lines += [f"- No record of {cell}." for cell in boards[0].missing]
     lines += [line for board in boards for line in _undefined(board)]
     if record.synthetic:
         lines.append(f"- {STAMP}")
@@ -159,10 +301,6 @@ def _undefined(board: Board) -> list[str]:
     for column in COLUMNS:
         rows = [row for row in board.rows if column.name in row.estimates and row.estimates[column.name].undefined]
         if rows:
-            counts = ", ".join(f"{_label(row)} {row.estimates[column.name].undefined}" for row in rows)
+            counts = ", ".join(f"{row.label} {row.estimates[column.name].undefined}" for row in rows)
             lines.append(f"- Undefined scores of {column.title} ({board.method}), left out of the mean: {counts}.")
     return lines
-
-
-def _label(row: Row) -> str:
-    return f"{row.name}/{row.regime}" if row.is_model else row.name

@@ -40,6 +40,16 @@ def refused(done: subprocess.CompletedProcess[str]) -> str:
     return lines[0]
 
 
+def the_gallery_shows_best_and_worst(folder: Path) -> None:
+    assert len(list((folder / "gallery").glob("*.webp"))) == 3  # the images, and the maps of two models
+    told = json.loads((folder / "gallery" / "mobilenet-standard.json").read_text(encoding="utf-8"))
+    scores = pd.read_parquet(folder / "records" / "mobilenet-standard-0.scores.parquet")
+    scores = scores[(scores["metric"] == "top-mask-f1") & (scores["level"] == "image")]
+    scores = scores[scores["method"] == told["method"]].set_index("image")["value"]
+    assert [each["score"] for each in told["extremes"]] == [scores.max(), scores.min()]
+    assert [each["score"] for each in told["fixed"]] == [scores[each["name"]] for each in told["fixed"]]
+
+
 def test_a_run_makes_a_leaderboard_and_a_second_one_does_nothing(tmp_path, isic_tree):
     first = loupe(tmp_path, *RUN, "--data", isic_tree)
     assert first.returncode == 0, first.stderr
@@ -54,13 +64,7 @@ def test_a_run_makes_a_leaderboard_and_a_second_one_does_nothing(tmp_path, isic_
         assert float(row["fuzzy_f1_low"]) <= float(row["fuzzy_f1"]) <= float(row["fuzzy_f1_high"])
         assert int(row["fuzzy_f1_n"]) == 8
     assert (folder / "leaderboard.html").is_file()
-    assert len(list((folder / "gallery").glob("*.webp"))) == 3  # the images, and the maps of two models
-    told = json.loads((folder / "gallery" / "mobilenet-standard.json").read_text(encoding="utf-8"))
-    scores = pd.read_parquet(folder / "records" / "mobilenet-standard-0.scores.parquet")
-    scores = scores[(scores["metric"] == "top-mask-f1") & (scores["level"] == "image")]
-    scores = scores[scores["method"] == told["method"]].set_index("image")["value"]
-    assert [each["score"] for each in told["extremes"]] == [scores.max(), scores.min()]
-    assert [each["score"] for each in told["fixed"]] == [scores[each["name"]] for each in told["fixed"]]
+    the_gallery_shows_best_and_worst(folder)
     page = (folder / "leaderboard.md").read_text(encoding="utf-8")
     assert "SYNTHETIC" not in page
     assert "centred Gaussian" in page
@@ -90,6 +94,14 @@ def test_a_run_makes_a_leaderboard_and_a_second_one_does_nothing(tmp_path, isic_
     again = loupe(tmp_path, *RUN, "--data", isic_tree, "--split", folder / "split.csv")
     assert "Nothing to do: all 2 cells are done" in again.stdout
     assert json.loads(loupe(tmp_path, "status", "--json").stdout)["runs"]["cells"] == 2
+
+    compared = loupe(
+        tmp_path, "compare", "mobilenet/standard", "mobilenet/adversarial", "--images", isic_tree, "--json"
+    )
+    assert compared.returncode == 0, compared.stderr
+    picture = json.loads(compared.stdout)[0]["picture"]
+    assert Path(picture).read_bytes().startswith(b"\x89PNG")
+    Path(picture).unlink()
 
     (folder / "records" / "damaged.json").write_text("{", encoding="utf-8")
     rebuilt = loupe(tmp_path, "leaderboard")

@@ -1,0 +1,200 @@
+"""How far scores, methods and halves of the data agree on the order of the models."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import kendalltau
+
+from benchmark.leaderboard.board import RANKED_BY, Board, Row
+from benchmark.leaderboard.columns import COLUMNS, Column
+from benchmark.leaderboard.statistics import LEVEL
+from benchmark.leaderboard.tables import as_csv, data_name
+
+AGREEING = (
+    *("fuzzy_f1", "fuzzy_iou", "top_mask_f1", "characteristic_f1", "sparsity", "faithfulness", "sharpness"),
+    *("insertion", "deletion", "tv_ratio", "balanced_accuracy", "accuracy_under_attack"),
+)
+"""The columns that are set against each other; a score and its parts are not all of them."""
+CHUNK = 4_000_000
+HALVINGS = 200
+MOST_MODELS = 30
+"""So many models, evenly spaced in the table, are enough for the mean over models within images."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Agreement:
+    """Kendall's rank correlation of two scores, both turned so that more is better.
+
+    Attributes:
+        one: The first score.
+        other: The second one.
+        tau: Over the models.
+        low: Lower end of its 95 % interval, of the shared bootstrap.
+        high: Upper end.
+        within: Over the groups of images, mean over the models: do both call the same images well explained?
+        models: How many models have both.
+    """
+
+    one: Column
+    other: Column
+    tau: float
+    low: float
+    high: float
+    within: float
+    models: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Stability:
+    """How the order of the models holds when something that should not matter is changed.
+
+    Attributes:
+        what: What is changed.
+        tau: Kendall's rank correlation of the two orders.
+        low: Lower end of its 95 % interval, or of the central 95 % of the halvings.
+        high: Upper end.
+    """
+
+    what: str
+    tau: float
+    low: float
+    high: float
+
+
+def agreements(board: Board) -> list[Agreement]:
+    """Every pair of :data:`AGREEING` that at least three models have."""
+    columns = [column for column in COLUMNS if column.name in AGREEING]
+    found = []
+    for place, one in enumerate(columns):
+        for other in columns[place + 1 :]:
+            rows = [row for row in board.models if _known(row, one) and _known(row, other)]
+            if len(rows) >= 3:
+                found.append(_agreement(one, other, rows))
+    return found
+
+
+def stabilities(boards: Sequence[Board]) -> list[Stability]:
+    """The order by F1 in random halves of the groups, and of each other saliency method against the main one."""
+    main = boards[0]
+    column = next(column for column in COLUMNS if column.name == RANKED_BY)
+    rows = [row for row in main.models if _known(row, column)]
+    if len(rows) < 3:
+        return []
+    found = [_halves(rows)]
+    for board in boards[1:]:
+        there = {row.label: row for row in board.models if _known(row, column)}
+        pairs = [(row, there[row.label]) for row in rows if row.label in there]
+        if len(pairs) >= 3:
+            values, draws = (
+                [np.array([each[side].estimates[RANKED_BY].value for each in pairs]) for side in (0, 1)],
+                [np.stack([each[side].estimates[RANKED_BY].draws for each in pairs]) for side in (0, 1)],
+            )
+            low, high = _ends(taus(draws[0], draws[1]))
+            tau = float(kendalltau(values[0], values[1]).statistic)
+            found.append(Stability(what=f"{main.method} against {board.method}", tau=tau, low=low, high=high))
+    return found
+
+
+def taus(one: NDArray[np.floating], other: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Kendall's tau-b (B,) of two scores of models (M, B), draw by draw; NaN where one of them is constant."""
+    number, draws = one.shape
+    upper = np.triu_indices(number, 1)
+    step = max(1, CHUNK // len(upper[0]))
+    found = []
+    for start in range(0, draws, step):
+        first, second = (
+            np.sign(v[upper[0], start : start + step] - v[upper[1], start : start + step]) for v in (one, other)
+        )
+        weight = np.sqrt((first != 0).sum(axis=0, dtype=np.float64) * (second != 0).sum(axis=0))
+        total = (first * second).sum(axis=0, dtype=np.float64)
+        found.append(np.divide(total, weight, out=np.full(weight.shape, np.nan), where=weight > 0))
+    return np.concatenate(found)
+
+
+def agreement_csv(boards: Sequence[Board], found: Sequence[Sequence[Agreement]], stable: Sequence[Stability]) -> str:
+    """A line per method and pair of scores, then a line for each change that should not matter."""
+    lines: list[list[object]] = [["data", "method", "one", "other", "tau", "low", "high", "within_images", "models"]]
+    for board, of_board in zip(boards, found, strict=True):
+        for each in of_board:
+            numbers = [_digits(number) for number in (each.tau, each.low, each.high, each.within)]
+            start = [data_name(board), board.method, each.one.name, each.other.name]
+            lines.append([*start, *numbers, each.models])
+    main = boards[0]
+    for stability in stable:
+        numbers = [_digits(number) for number in (stability.tau, stability.low, stability.high)]
+        lines.append([data_name(main), main.method, RANKED_BY, stability.what, *numbers, "", len(main.models)])
+    return as_csv(lines)
+
+
+def _known(row: Row, column: Column) -> bool:
+    return column.name in row.estimates and bool(np.isfinite(row.estimates[column.name].value))
+
+
+def _agreement(one: Column, other: Column, rows: Sequence[Row]) -> Agreement:
+    sign = -1.0 if (one.higher_is_better is False) != (other.higher_is_better is False) else 1.0
+    values, draws = (
+        [np.array([row.estimates[column.name].value for row in rows]) for column in (one, other)],
+        [np.stack([row.estimates[column.name].draws for row in rows]) for column in (one, other)],
+    )
+    low, high = _ends(sign * taus(draws[0], draws[1]))
+    return Agreement(
+        one=one,
+        other=other,
+        tau=sign * float(kendalltau(values[0], values[1]).statistic),
+        low=low,
+        high=high,
+        within=sign * _within(one, other, rows),
+        models=len(rows),
+    )
+
+
+def _within(one: Column, other: Column, rows: Sequence[Row]) -> float:
+    """Mean over models of Kendall's tau over the groups of images that both scores tell of."""
+    chosen = [rows[place] for place in np.unique(np.linspace(0, len(rows) - 1, MOST_MODELS).astype(int))]
+    found = []
+    for row in chosen:
+        first, second = (_of_groups(row, column) for column in (one, other))
+        both = np.isfinite(first) & np.isfinite(second)
+        if both.sum() >= 3 and np.ptp(first[both]) and np.ptp(second[both]):
+            found.append(float(kendalltau(first[both], second[both]).statistic))
+    return float(np.mean(found)) if found else np.nan
+
+
+def _of_groups(row: Row, column: Column) -> NDArray[np.float64]:
+    """Score of each group relative to the whole (G,); NaN for groups without a say."""
+    known = row.estimates[column.name]
+    expected = known.spread.expected.astype(np.float64)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(expected != 0, known.spread.share / expected * np.sign(known.value), np.nan)
+
+
+def _halves(rows: Sequence[Row]) -> Stability:
+    """Orders of the models in two random halves of the groups, over and over."""
+    share = np.stack([row.estimates[RANKED_BY].spread.share for row in rows]).astype(np.float64)
+    expected = np.stack([row.estimates[RANKED_BY].spread.expected for row in rows]).astype(np.float64)
+    rng = np.random.default_rng(0)
+    order = np.argsort(rng.random((HALVINGS, share.shape[1])), axis=1)
+    half = (order < share.shape[1] // 2).astype(np.float64).T
+    value = np.array([row.estimates[RANKED_BY].value for row in rows])[:, None]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        first, second = (value * (share @ part) / (expected @ part) for part in (half, 1 - half))
+    found = taus(first, second)
+    low, high = _ends(found)
+    what = f"one half of the groups against the other ({HALVINGS} random halvings)"
+    return Stability(
+        what=what, tau=float(np.nanmean(found)) if np.isfinite(found).any() else np.nan, low=low, high=high
+    )
+
+
+def _ends(found: NDArray[np.float64]) -> tuple[float, float]:
+    known = found[np.isfinite(found)]
+    if not len(known):
+        return np.nan, np.nan
+    low, high = np.quantile(known, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return float(low), float(high)
+
+
+def _digits(number: float) -> str:
+    return f"{number + 0.0:.4f}" if np.isfinite(number) else ""
