@@ -222,8 +222,8 @@ def _about(main: Board, claims: int) -> str:
     return (
         f"Each claim sets one regime against another on the same {main.record.images['test']} test images "
         f"({main.groups} groups), with up to {seeds} training seeds. *Seen*: the difference has the claimed sign and "
-        "the paired test tells it from nothing at 5 %. *Not seen*: the same with the opposite sign. *Undecided*: at this "
-        f"size neither. Nothing is corrected for the number of claims: of {claims}, one in twenty would be told "
+        "the paired test tells it from nothing at 5 %. *Not seen*: the same with the opposite sign. *Undecided*: at "
+        f"this size neither. Nothing is corrected for the number of claims: of {claims}, one in twenty would be told "
         f"apart by chance.{synthetic}"
     )
 

@@ -5,6 +5,7 @@ import os
 import shutil
 from dataclasses import replace
 from html.parser import HTMLParser
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,7 @@ from benchmark.leaderboard.page.planes import planes_of
 from benchmark.leaderboard.page.render import page
 from benchmark.leaderboard.page.slopes import slopes_of
 from benchmark.leaderboard.page.view import Scale, Shown, table_of
+from benchmark.leaderboard.pairs import ALPHA, difference, holm
 
 COMMITTED = Path(__file__).parents[2] / "results" / "dermsynth" / "quick"
 MODELS = ("densenet121-standard", "densenet121-adversarial", "xception-standard", "xception-adversarial")
@@ -183,20 +185,20 @@ def test_real_data_is_not_called_synthetic(shown, text):
 
 def test_the_first_glance_counts_what_is_not_told_apart(shown):
     board = shown.boards[0]
-    ranks = [row.rank for row in board.models]
-    pairs = [(one, other) for place, one in enumerate(ranks) for other in ranks[place + 1 :]]
-    tied = sum(not (one[1] < other[0] or other[1] < one[0]) for one, other in pairs)
+    known = [row.estimates[RANKED_BY] for row in board.models]
+    apart = holm(np.array([difference(one, other).p for one, other in combinations(known, 2)])) < ALPHA
     facts = facts_of(board)
     assert facts[0].number == board.models[0].name
-    assert f"{tied} of {len(pairs)} pairs are not told apart" in facts[1].text
+    assert f"told apart from {apart[:3].sum()} of 3 others" in facts[0].text
+    assert facts[1].number == f"{apart.sum()} of 6"
     best = max(
         (row for row in board.rows if not row.is_model and "rater" not in row.name),
         key=lambda row: row.estimates[RANKED_BY].value,
     )
     assert best.name in facts[2].text
-    drawn = best.estimates[RANKED_BY].draws
-    sure = [np.quantile(row.estimates[RANKED_BY].draws - drawn, 0.025) > 0 for row in board.models]
-    assert facts[2].number == f"{sum(sure)} of {len(ranks)}"
+    found = [difference(each, best.estimates[RANKED_BY]) for each in known]
+    sure = (holm(np.array([each.p for each in found])) < ALPHA) & (np.array([each.value for each in found]) > 0)
+    assert facts[2].number == f"{sure.sum()} of 4"
 
 
 def test_lines_say_what_is_a_model_a_yardstick_and_a_ceiling(shown):
@@ -204,9 +206,10 @@ def test_lines_say_what_is_a_model_a_yardstick_and_a_ceiling(shown):
     kinds = [line.kind for line in table.lines]
     assert kinds.count("model") == 4
     assert kinds.count("ceiling") == 1
-    ranks = [row.rank for row in shown.boards[0].models]
-    gaps = [max(worst for _, worst in ranks[:place]) < ranks[place][0] for place in range(1, 4)]
+    apart = shown.boards[0].pairs.apart
+    gaps = [all(apart[above, below] for above in range(cut) for below in range(cut, 4)) for cut in range(1, 4)]
     assert [line.gap for line in table.lines if line.kind == "model"] == [False, *gaps]
+    assert [line.group for line in table.lines[:4]] == [row.letters[RANKED_BY] for row in shown.boards[0].models]
     heading = table.headings[0]
     for line in table.lines:
         if cell := line.cells.get(RANKED_BY):
@@ -215,14 +218,15 @@ def test_lines_say_what_is_a_model_a_yardstick_and_a_ceiling(shown):
             assert (f"--v:{place:g}%" in cell.style) == (not cell.outside)
 
 
-def test_a_slope_is_sure_where_the_whole_interval_of_the_difference_is(shown):
+def test_a_slope_is_bold_where_the_contrast_is_told_apart(shown):
     board = shown.boards[0]
     rows = {(row.name, row.regime): row for row in board.models}
     panels = {panel.column.name: panel for panel in slopes_of(board)["adversarial"]}
+    assert {"fuzzy_f1", "sparsity", "balanced_accuracy"} <= set(panels)
     for name, panel in panels.items():
         one, other = (rows["densenet121", regime].estimates[name] for regime in ("standard", "adversarial"))
-        low, high = np.quantile(other.draws - one.draws, [0.025, 0.975])
-        expected = "better" if low > 0 else "worse" if high < 0 else "unsure"
+        known = difference(other, one)  # the only architecture with both: Holm changes nothing
+        expected = "unsure" if known.p >= ALPHA else "better" if known.value > 0 else "worse"
         assert [slope.verdict for slope in panel.slopes] == [expected]
         assert f"{other.value - one.value:+.3f}" in panel.slopes[0].told
 

@@ -12,11 +12,12 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from benchmark.leaderboard.contrasts import BASE
 from benchmark.leaderboard.page.card import Card, card_of
 from benchmark.leaderboard.page.facts import Fact, facts_of
 from benchmark.leaderboard.page.gallery import Gallery, read_gallery
 from benchmark.leaderboard.page.planes import Plane, planes_of
-from benchmark.leaderboard.page.slopes import STANDARD, Slopes, slopes_of
+from benchmark.leaderboard.page.slopes import Slopes, slopes_of
 from benchmark.leaderboard.page.view import Shown, Table, digits, table_of
 from benchmark.leaderboard.tables import STAMP
 
@@ -84,7 +85,7 @@ def page(shown: Sequence[Shown]) -> str:
 
 def _section(shown: Shown) -> Section:
     main = shown.boards[0]
-    titles = sorted({row.title for row in main.models}, key=lambda title: (title != STANDARD, title))
+    titles = sorted({row.title for row in main.models}, key=lambda title: (title != BASE, title))
     series = {title: number for number, title in enumerate(titles)}
     return Section(
         name=f"{main.record.dataset}, {main.record.preset}",

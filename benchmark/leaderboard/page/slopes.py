@@ -1,14 +1,15 @@
 """Standard against another regime: an architecture per line, surer differences bolder."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from benchmark.leaderboard.board import Board, Row
 from benchmark.leaderboard.columns import Column
+from benchmark.leaderboard.contrasts import BASE, Contrast, contrasts_of
 from benchmark.leaderboard.page.charts import LINE, Label, around, columns_of, has, spread
-from benchmark.leaderboard.page.view import difference, digits, kind_of
+from benchmark.leaderboard.page.view import digits, kind_of
 
-STANDARD = "standard"
 SLOPES = ("fuzzy_f1", "sparsity", "faithfulness", "sharpness", "balanced_accuracy", "accuracy_under_attack")
 
 
@@ -19,7 +20,7 @@ class Slope:
     Attributes:
         left: Height of its score in the first regime.
         right: Height in the second.
-        verdict: "better" or "worse" if the whole interval of the paired difference says so, else "unsure".
+        verdict: "better" or "worse" if the planned contrast is told apart (Holm over architectures), else "unsure".
         told: The difference in words.
     """
 
@@ -54,25 +55,21 @@ class Slopes:
 
 def slopes_of(board: Board) -> dict[str, list[Slopes]]:
     """Panels of each regime that stands beside the standard one, by its name."""
-    found: dict[str, list[Slopes]] = {}
-    regimes = {row.regime: row.title for row in reversed(board.models) if row.regime != STANDARD}
-    for regime, title in sorted(regimes.items()):
-        pairs = [
-            (one, other)
-            for one in board.models
-            for other in board.models
-            if one.name == other.name and (one.regime, other.regime) == (STANDARD, regime)
-        ]
-        panels = [panel for column in columns_of(SLOPES) if (panel := _slopes(board, column, title, pairs))]
-        if panels:
-            found[regime] = panels
-    return found
+    contrasts: dict[tuple[str, str], list[Contrast]] = defaultdict(list)
+    for each in contrasts_of(board):
+        contrasts[each.regime, each.column.name].append(each)
+    regimes = dict.fromkeys(regime for regime, _ in contrasts)
+    found = {
+        regime: [_slopes(board, family) for column in columns_of(SLOPES) if (family := contrasts[regime, column.name])]
+        for regime in regimes
+    }
+    return {regime: panels for regime, panels in found.items() if panels}
 
 
-def _slopes(board: Board, column: Column, regime: str, pairs: Sequence[tuple[Row, Row]]) -> Slopes | None:
-    pairs = [(one, other) for one, other in pairs if has(one, column) and has(other, column)]
-    if not pairs:
-        return None
+def _slopes(board: Board, family: Sequence[Contrast]) -> Slopes:
+    column = family[0].column
+    rows = {(row.name, row.regime): row for row in board.models}
+    pairs = [(rows[each.name, BASE], rows[each.name, each.regime]) for each in family]
     values = [row.estimates[column.name].value for pair in pairs for row in pair]
     scale = around(values)
     marks = [row for row in board.rows if not row.is_model and has(row, column)]
@@ -95,9 +92,9 @@ def _slopes(board: Board, column: Column, regime: str, pairs: Sequence[tuple[Row
     right += [label(row, f"{value(row)} {row.name}") for row in inside]
     return Slopes(
         column=column,
-        regime=regime,
+        regime=family[0].title,
         height=height,
-        slopes=tuple(_slope(one, other, column, at(one), at(other)) for one, other in pairs),
+        slopes=tuple(_slope(each, at(one), at(other)) for each, (one, other) in zip(family, pairs, strict=True)),
         left=tuple(spread(left, height)),
         right=tuple(spread(right, height)),
         yardsticks=tuple(label(row, row.name) for row in inside),
@@ -109,10 +106,8 @@ def _slopes(board: Board, column: Column, regime: str, pairs: Sequence[tuple[Row
     )
 
 
-def _slope(one: Row, other: Row, column: Column, left: float, right: float) -> Slope:
-    before, after = one.estimates[column.name], other.estimates[column.name]
-    low, high = difference(after, before)
-    sure = low > 0 or high < 0
-    better = (low > 0) == (column.higher_is_better is not False)
-    told = f"{one.name}: {after.value - before.value:+.3f} ({low:+.3f} to {high:+.3f})"
-    return Slope(left=left, right=right, verdict=("better" if better else "worse") if sure else "unsure", told=told)
+def _slope(contrast: Contrast, left: float, right: float) -> Slope:
+    known = contrast.difference
+    told = f"{contrast.name}: {known.value:+.3f} ({known.low:+.3f} to {known.high:+.3f}), p = {contrast.adjusted:.3f}"
+    verdict = contrast.verdict if contrast.told_apart and contrast.column.higher_is_better is not None else "unsure"
+    return Slope(left=left, right=right, verdict=verdict, told=told)

@@ -4,11 +4,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
-from benchmark.leaderboard.board import Board, Published, Row
+from benchmark.leaderboard.board import RANKED_BY, Board, Published, Row
 from benchmark.leaderboard.columns import COLUMNS, Column
-from benchmark.leaderboard.statistics import LEVEL, Estimate
+from benchmark.leaderboard.statistics import Estimate
 from benchmark.leaderboard.tables import DIAGNOSIS
 from benchmark.yardsticks import AGAIN, RATER
 
@@ -120,7 +118,7 @@ class Line:
         place: Its place among the models, from 1; 0 for a yardstick.
         doubtful: Whether its diagnosis does not beat chance with the whole interval.
         group: Letters of its tie groups, where the board has them.
-        gap: Whether every model above it is surely better than it and all below it.
+        gap: Whether every model above it is told apart from it and from all below it.
         cells: By name of the column.
     """
 
@@ -170,7 +168,7 @@ def kind_of(row: Row) -> str:
 def table_of(board: Board) -> Table:
     """The table of a board."""
     headings = tuple(_heading(board, column) for column in COLUMNS if _known(board.rows, column))
-    lines, best = [], 0
+    lines = []
     for place, row in enumerate(board.rows, start=1):
         lines.append(
             Line(
@@ -178,8 +176,8 @@ def table_of(board: Board) -> Table:
                 kind=kind_of(row),
                 place=place if row.is_model else 0,
                 doubtful=row.is_model and is_doubtful(board, row),
-                group=getattr(row, "group", "") or "",
-                gap=bool(row.rank and best and row.rank[0] > best),
+                group=row.letters.get(RANKED_BY, ""),
+                gap=row.is_model and place > 1 and bool(board.pairs.apart[: place - 1, place - 1 :].all()),
                 cells={
                     heading.column.name: Cell(known=known, scale=heading.scale, usual=heading.usual)
                     for heading in headings
@@ -187,7 +185,6 @@ def table_of(board: Board) -> Table:
                 },
             )
         )
-        best = max(best, row.rank[1]) if row.rank else best
     return Table(board=board, headings=headings, lines=tuple(lines))
 
 
@@ -249,13 +246,3 @@ def human_ceiling(board: Board, column: Column) -> Row | None:
     """One rater against the others; None where too few drew."""
     rows = [row for row in board.rows if row.name == RATER and _known([row], column)]
     return rows[0] if rows else None
-
-
-def difference(one: Estimate, other: Estimate) -> tuple[float, float]:
-    """Ends of the interval of the paired difference, one less the other, over the shared bootstrap."""
-    drawn = one.draws - other.draws
-    drawn = drawn[np.isfinite(drawn)]
-    if not len(drawn):
-        return math.nan, math.nan
-    low, high = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return float(low), float(high)
