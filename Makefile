@@ -5,6 +5,8 @@ PY := $(VENV)/bin/python
 READY := $(VENV)/.ready
 PRESET ?= quick
 UV := uv==0.13.8
+WORKERS ?= 2
+PYTEST = $(PY) -m pytest -n $(WORKERS) --dist loadfile
 
 .DEFAULT_GOAL := help
 .PHONY: help setup benchmark leaderboard status test check format bench clean compare
@@ -30,14 +32,14 @@ compare: $(READY) ## Compare two models: make compare A=xception/standard B=resn
 status: $(READY) ## Show which results there are
 	@$(PY) -m benchmark status
 
-test: $(READY) ## Run the tests
-	@$(PY) -m pytest
+test: $(READY) ## Run the tests, WORKERS=2 files at a time
+	@$(PYTEST)
 
 check: $(READY) ## The gate: format, lint, types, tests
 	@$(VENV)/bin/ruff format --check .
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/mypy
-	@$(PY) -m pytest
+	@$(PYTEST)
 
 format: $(READY) ## Format the code and mend what the linter can mend
 	@$(VENV)/bin/ruff format . && $(VENV)/bin/ruff check --fix .

@@ -13,9 +13,9 @@ from PIL import Image
 
 
 @pytest.fixture(autouse=True, scope="session")
-def two_threads():
-    """As on the machines that the tests are timed on, and so that numbers repeat."""
-    torch.set_num_threads(min(2, os.cpu_count() or 1))
+def few_threads():
+    """As on the machines that the tests are timed on, and so that numbers repeat; one where files run side by side."""
+    torch.set_num_threads(1 if "PYTEST_XDIST_WORKER" in os.environ else min(2, os.cpu_count() or 1))
 
 
 @pytest.fixture
