@@ -1,5 +1,6 @@
 """What is registered, as plain rows."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -58,7 +59,7 @@ def _metrics() -> list[Row]:
     return [
         {
             "name": entry.name,
-            "bounds": list(entry.bounds),
+            "bounds": [bound if math.isfinite(bound) else None for bound in entry.bounds],
             "higher_is_better": entry.higher_is_better,
             "definition": entry.definition,
             "source": entry.source,
