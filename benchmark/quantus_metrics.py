@@ -131,8 +131,9 @@ def _quantus() -> ModuleType:
 
 @cache
 def _kinds() -> dict[str, type[Any]]:
+    named = vars(_quantus())
     base = import_module("quantus.metrics.base").Metric
-    found = {name: kind for name, kind in vars(_quantus()).items() if isinstance(kind, type) and issubclass(kind, base)}
+    found = {name: kind for name, kind in named.items() if isinstance(kind, type) and issubclass(kind, base)}
     return {name: kind for name, kind in found.items() if kind is not base and name != "ModelParameterRandomisation"}
 
 
