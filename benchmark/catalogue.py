@@ -1,6 +1,7 @@
 """What is registered, as plain rows and as pages."""
 
 import inspect
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from functools import partial
@@ -89,7 +90,7 @@ def _method(entry: Method) -> Row:
 def _metric(entry: Metric) -> Row:
     return {
         "name": entry.name,
-        "bounds": list(entry.bounds),
+        "bounds": [bound if math.isfinite(bound) else None for bound in entry.bounds],
         "higher_is_better": entry.higher_is_better,
         "definition": entry.definition,
         "source": entry.source,

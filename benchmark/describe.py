@@ -9,8 +9,12 @@ from torch import nn
 
 from benchmark.environment import environment
 from benchmark.job import Job
+from benchmark.quantus_metrics import Reasons
 from benchmark.record import MetricDefinition, Record, Training
 from metrics import Metric
+
+NO_SCORE = "no score: "
+"""What begins the names in a record's summary under which it says why a metric of Quantus has no score."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -24,6 +28,7 @@ class Outcome:
         diagnosis: Measures of the diagnosis.
         scores: A row per image, method, metric and reference.
         clock: When each stage ended, in seconds, in order; the first entry is the start.
+        reasons: Why metrics of Quantus have no score, and of how many maps.
     """
 
     model: nn.Module
@@ -32,6 +37,7 @@ class Outcome:
     diagnosis: pd.DataFrame
     scores: pd.DataFrame
     clock: dict[str, float]
+    reasons: Reasons
 
 
 def describe(job: Job, outcome: Outcome) -> Record:
@@ -103,6 +109,9 @@ def _summary(outcome: Outcome) -> dict[str, Any]:
     summary: dict[str, Any] = {"accuracy": float(right.mean())}
     for (method, level, metric), value in _means(outcome.scores):
         summary[f"{method}: {metric} ({level})"] = None if pd.isna(value) else value
+    for metric, reasons in outcome.reasons.items():
+        told = [f"{number} maps: {reason}" for reason, number in reasons.items()]
+        summary |= {f"{NO_SCORE}{metric}": "; ".join(told)} if told else {}
     return summary
 
 

@@ -28,10 +28,14 @@ def draw_maps(model: nn.Module, layer: str, images: Tensor, classes: Tensor, met
     """
 
     def draw(part: slice) -> Tensor:
-        maps = method.draw(model, layer, to_float(images[part]), classes[part])
-        return (maps / maps.amax(dim=(1, 2), keepdim=True).clamp(min=torch.finfo(maps.dtype).tiny)).half()
+        return of_full_scale(method.draw(model, layer, to_float(images[part]), classes[part])).half()
 
     return np.asarray(in_batches(draw, len(images)).numpy(), dtype=np.float16)
+
+
+def of_full_scale(maps: Tensor) -> Tensor:
+    """Maps (N, H, W), not negative, each divided by its own maximum; a zero map stays zero."""
+    return maps / maps.amax(dim=(1, 2), keepdim=True).clamp(min=torch.finfo(maps.dtype).tiny)
 
 
 def on_device(images: NDArray[np.uint8], device: torch.device) -> Tensor:

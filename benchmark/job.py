@@ -5,12 +5,13 @@ from pathlib import Path
 
 import torch
 
+from benchmark.asked import code_of, metrics_asked
 from benchmark.checkpoint import weights_file
 from benchmark.data.prepare import Prepared
 from benchmark.device import bfloat16_pays
 from benchmark.plan import Cell
 from benchmark.presets import ENGINE_VERSION, Preset
-from benchmark.registry import digest, entries, select
+from benchmark.registry import digest, select
 from benchmark.saliency import Method
 from benchmark.store import content_key, file_digest, runs_folder
 from benchmark.training.loop import Settings
@@ -78,10 +79,7 @@ class Job:
     @property
     def metrics(self) -> list[Metric]:
         """What the maps are scored by: all metrics that are cheap, and the dear ones that the preset asks for."""
-        asked = self.preset.metrics
-        dear = [entry.name for entry in entries(Metric).values() if entry.on_request]
-        chosen = set(dear if asked == ("all",) else [metric.name for metric in select(Metric, asked)])
-        return [metric for metric in entries(Metric).values() if not metric.on_request or metric.name in chosen]
+        return metrics_asked(self.preset.metrics)
 
     @property
     def attacks(self) -> list[object]:
@@ -96,7 +94,7 @@ class Job:
         preset = self.preset
         sizes = [preset.side, preset.perturbed, preset.perturbation_steps]
         methods = [digest(method) for method in select(Method, preset.methods)]
-        scores = [digest(metric) for metric in self.metrics]
+        scores = [code_of(metric) for metric in self.metrics]
         training = [preset.weights, preset.epochs, preset.batch, preset.patience, self.device.type]
         if self.pretraining is not None:
             training.append(self.pretraining.key)

@@ -20,6 +20,7 @@ from benchmark.explain import draw_maps
 from benchmark.job import Job
 from benchmark.learn import learn, lesson_of
 from benchmark.probing import probe_of
+from benchmark.quantus_metrics import reasons_collected
 from benchmark.registry import digest, select
 from benchmark.saliency import Method
 from benchmark.score import score_maps
@@ -51,13 +52,20 @@ def run_cell(job: Job, report: Report) -> Path:
     predictions = _predictions(job, model, lesson)
     measured = measures(predictions, job.data.classes)
     clock["diagnose"] = time.perf_counter()
-    scores = pd.concat(
-        [_scored(job, model, lesson.images, predictions, method=method, report=report) for method in _methods(job)],
-        ignore_index=True,
-    )
+    with reasons_collected() as reasons:
+        scores = pd.concat(
+            [_scored(job, model, lesson.images, predictions, method=method, report=report) for method in _methods(job)],
+            ignore_index=True,
+        )
     clock["explain and score"] = time.perf_counter()
     outcome = Outcome(
-        model=model, training=training, predictions=predictions, diagnosis=measured, scores=scores, clock=clock
+        model=model,
+        training=training,
+        predictions=predictions,
+        diagnosis=measured,
+        scores=scores,
+        clock=clock,
+        reasons=reasons,
     )
     with new_folder(job.folder) as folder:
         predictions.to_parquet(folder / "predictions.parquet")

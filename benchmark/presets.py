@@ -25,7 +25,8 @@ class Preset:
         regimes: Names of the regimes.
         seeds: Training seeds.
         methods: Names of the saliency methods; the first one makes the main table.
-        metrics: Names of dear metrics to compute beside the cheap ones, which are always computed; ("all",) for all.
+        metrics: Names of dear metrics to compute beside the cheap ones, which are always computed; "all" for all of
+            ours; "quantus:MaxSensitivity" and the like for those of Quantus.
         weights: "random", "pretrained", or a safetensors file or a folder of them.
         epochs: Passes over the training images; None takes each architecture's own for short runs.
         batch: Images per training step.

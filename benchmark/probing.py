@@ -7,6 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from benchmark.explain import of_full_scale
 from benchmark.randomness import generator_of
 from benchmark.saliency import Method
 from benchmark.training.lesson import to_float
@@ -52,7 +53,7 @@ def probe_of(  # noqa: PLR0913 - what a probe is made of
     def redraw(changed: Callable[[Tensor], Tensor], inputs: Tensor, classes: Tensor) -> Tensor:
         if not isinstance(changed, nn.Module):
             raise TypeError("maps are drawn of a torch module")
-        return method.draw(changed, layer, inputs, classes)
+        return of_full_scale(method.draw(changed, layer, inputs, classes))
 
     return Probe(
         model=model,

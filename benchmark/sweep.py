@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+from benchmark.describe import NO_SCORE
 from benchmark.errors import UserError
 from benchmark.job import Job
 from benchmark.pipeline import run_cell
@@ -70,6 +72,7 @@ def sweep(jobs: Sequence[Job], console: Console) -> list[Failure]:
                 progress.update(bar, completed=number + 1)
             left = _left(started, number + 1, len(todo))
             console.print(_line(number + 1, len(todo), record, time.perf_counter() - begun, left), highlight=False)
+            _say_what_has_no_score(record, console)
     return failures
 
 
@@ -78,6 +81,12 @@ def _line(number: int, total: int, record: Record, seconds: float, left: str) ->
     scores = f"accuracy {record.summary['accuracy']:.2f}" + ("" if f1 is None else f", F1 {f1:.2f}")
     model = f"{record.architecture}/{record.regime}/{record.seed}"
     return f"{number:3d}/{total}  {model:36s} {seconds:4.0f} s  {scores}  {left}".rstrip()
+
+
+def _say_what_has_no_score(record: Record, console: Console) -> None:
+    for name, told in record.summary.items():
+        if name.startswith(NO_SCORE):
+            console.print(f"[yellow]{escape(name.removeprefix(NO_SCORE))} has no score[/] for {escape(told)}")
 
 
 def _left(started: float, done: float, total: int) -> str:

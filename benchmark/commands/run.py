@@ -33,7 +33,8 @@ def run(  # noqa: PLR0913 - the options of a command line
         list[str] | None, typer.Option(help="Saliency methods, the first one for the main table; repeat for several.")
     ] = None,
     metric: Annotated[
-        list[str] | None, typer.Option(help="Dear metrics beside the cheap ones; repeat for several, or `all`.")
+        list[str] | None,
+        typer.Option(help="Dear metrics beside the cheap ones; repeat for several, `all` of ours, or quantus:NAME."),
     ] = None,
     images: Annotated[int | None, typer.Option(help="Most images to take; 0 takes all.", min=0)] = None,
     epochs: Annotated[int | None, typer.Option(help="Passes over the training images.", min=1)] = None,
@@ -118,6 +119,10 @@ def _preset(name: str, changes: dict[str, Any]) -> Preset:
         from benchmark.saliency import Method  # noqa: PLC0415
 
         select(Method, changes["methods"])
+    if "metrics" in changes:
+        from benchmark.asked import metrics_asked  # noqa: PLC0415
+
+        metrics_asked(changes["metrics"])
     if "images" in changes:
         changes["images"] = changes["images"] or None
     known = PRESETS[known_name(name, PRESETS, "preset")]

@@ -20,6 +20,7 @@ from architectures import Architecture
 from benchmark.compared_maps import draw_compared
 from benchmark.leaderboard.board import ground_of, read_published
 from benchmark.leaderboard.comparison import ImagePair, compare_models
+from benchmark.record import load_record
 from benchmark.registry import entries
 
 ROOT = Path(__file__).parent.parent.parent
@@ -151,6 +152,7 @@ def test_a_dry_run_shows_the_cells_and_does_nothing(tmp_path, isic_tree):
         (("run", "--device", "quantum"), "--device quantum: there is no such device here"),
         (("list", "architecture"), "unknown kind 'architecture'; nearest: architectures"),
         (("list", "metrics", "roc-aux"), "unknown metric 'roc-aux'; nearest: roc-auc"),
+        (("run", "--metric", "quantus:MaxSensitivty"), "unknown metric of Quantus 'MaxSensitivty'; nearest: Max"),
         (("leaderboard",), "holds no results"),
         (("leaderbord",), "No such command 'leaderbord'"),
         (("run", "--eps", "-1"), "--eps -1: a budget must be more than 0"),
@@ -236,3 +238,36 @@ def test_training_begins_on_another_set_with_classes_matched_by_name(tmp_path, i
     record = json.loads((folder / "records" / "mobilenet-standard-0.json").read_text(encoding="utf-8"))
     assert record["settings"]["training"]["start"] == {"data": "clinic", "regime": "standard", "train": 16}
     assert len(list((tmp_path / "runs" / "models").iterdir())) == 2
+
+
+@pytest.mark.slow
+def test_dear_metrics_and_those_of_quantus_are_scored_and_recorded(tmp_path, isic_tree):
+    of_quantus = {
+        "quantus:MaxSensitivity?nr_samples=2": "map",
+        "quantus:FaithfulnessCorrelation?nr_runs=4": "map",
+        "quantus:RandomLogit": "map",
+        "quantus:Sparseness": "map",
+        "quantus:RelevanceRankAccuracy": "image",
+        "quantus:IROF": "map",
+    }
+    own = ("max-sensitivity", "local-lipschitz", "parameter-randomisation", "random-logit")
+    asked = [word for name in (*own, *of_quantus) for word in ("--metric", name)]
+    run = (*RUN, "--regime", "standard", "--method", "gradient", "--data", isic_tree, *asked)
+    done = loupe(tmp_path, *run)
+    assert done.returncode == 0, done.stderr
+    told = " ".join(done.stdout.split())
+    assert "quantus:IROF has no score for 8 maps: AssertionError: The shape of arr must be the same" in told
+    assert done.stderr == ""
+    folder = tmp_path / "results" / "tiny-isic" / "quick" / "records"
+    scores = pd.read_parquet(folder / "mobilenet-standard-0.scores.parquet")
+    record = load_record(folder / "mobilenet-standard-0.json")
+    for name, level in {**of_quantus, **dict.fromkeys(own, "map")}.items():
+        found = scores[(scores["metric"] == name) & (scores["level"] == level)]
+        assert len(found) == 8
+        assert found["value"].isna().all() == (name == "quantus:IROF")
+        assert name in record.metrics
+        assert f"gradient: {name} ({level})" in record.summary
+    assert record.metrics["quantus:RandomLogit"].bounds == (float("-inf"), float("inf"))
+    wide = scores[scores["level"] == "map"].pivot_table(index="image", columns="metric", values="value")
+    assert (wide["gini"] - wide["quantus:Sparseness"]).abs().max() < 1e-4
+    assert "Nothing to do" in loupe(tmp_path, *run).stdout

@@ -4,6 +4,8 @@ import warnings
 from functools import partial
 
 import numpy as np
+import torch
+from scipy.stats import spearmanr
 
 with warnings.catch_warnings():
     # Three of its docstrings hold an invalid escape, which warns when no compiled file is cached yet.
@@ -11,7 +13,8 @@ with warnings.catch_warnings():
     warnings.filterwarnings("ignore", category=SyntaxWarning)
     import quantus
 
-SETTINGS = {"normalise": True, "disable_warnings": True, "display_progressbar": False}
+SILENT = {"disable_warnings": True, "display_progressbar": False}
+SETTINGS = {"normalise": True, **SILENT}
 SPARSENESS = quantus.Sparseness(abs=True, **SETTINGS)
 COMPLEXITY = quantus.Complexity(abs=True, **SETTINGS)
 EFFECTIVE_COMPLEXITY = quantus.EffectiveComplexity(abs=True, eps=1e-5, **SETTINGS)
@@ -44,3 +47,71 @@ def unchecked(metric, saliency, mask=None):
     maps = saliency.numpy()[:, None] / saliency.numpy().max()
     given = {} if mask is None else {"s_batch": mask.numpy()[:, None]}
     return metric.evaluate_batch(x_batch=np.zeros((len(maps), 3, 1, 1)), a_batch=maps, **given)
+
+
+def max_sensitivity(probe, changed):
+    """With maps divided by their norm, and the changed images (draws, N, 3, H, W) in place of its own."""
+    return _under_noise(quantus.MaxSensitivity, probe, changed)
+
+
+def local_lipschitz(probe, changed):
+    """The same; it adds 1e-10 to the distance of the images."""
+    return _under_noise(quantus.LocalLipschitzEstimate, probe, changed)
+
+
+def _under_noise(kind, probe, changed):
+    scores = []
+    for i in range(len(probe.images)):
+        draws = iter(changed[:, i].flatten(1).numpy())
+        metric = kind(
+            nr_samples=len(changed),
+            normalise=True,
+            normalise_func=lambda a: a / np.linalg.norm(a),
+            perturb_func=lambda draws=draws, **_: next(draws)[None],
+            **SILENT,
+        )
+        scores += metric(**_one(probe, i))
+    return [float(score) for score in scores]
+
+
+def random_logit(probe, classes):
+    """With Spearman's correlation (its SSIM is that of a line of pixels); its seed is chosen to draw our class."""
+    number = probe.logits(lambda jobs: probe.images[jobs], 1).shape[1]
+    scores = []
+    for i, other in enumerate(classes.tolist()):
+        others = [label for label in range(number) if label != probe.classes[i]]
+        seed = next(seed for seed in range(99) if others[_first_draw(seed, number - 1)] == other)
+        metric = quantus.RandomLogit(similarity_func=_spearman, num_classes=number, seed=seed, **SILENT)
+        scores += metric(**_one(probe, i))
+    return [float(score) for score in scores]
+
+
+def parameter_randomisation(probe, stages):
+    """One minus the mean correlation; it counts the unchanged model as a stage, with a correlation of 1."""
+    metric = quantus.MPRT(return_average_correlation=True, **SILENT)
+    means = [metric(**_one(probe, i))[0] for i in range(len(probe.images))]
+    return [1 - (mean * (stages + 1) - 1) / stages for mean in means]
+
+
+def _one(probe, i):
+    """A call for one image, in float64."""
+
+    def explain(model, inputs, targets, **_):
+        return probe.redraw(model, torch.as_tensor(inputs), torch.as_tensor(targets)).numpy()[:, None]
+
+    return {
+        "model": probe.model,
+        "x_batch": probe.images[i : i + 1].numpy(),
+        "y_batch": probe.classes[i : i + 1].numpy(),
+        "a_batch": probe.saliency[i : i + 1, None].numpy(),
+        "explain_func": explain,
+    }
+
+
+def _spearman(one, other, *, batched):
+    assert batched
+    return np.array([spearmanr(a, b).statistic for a, b in zip(one, other, strict=True)])
+
+
+def _first_draw(seed, number):
+    return np.random.RandomState(seed).randint(0, number, 1)[0]

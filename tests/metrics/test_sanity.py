@@ -1,0 +1,194 @@
+from copy import deepcopy
+from dataclasses import replace
+
+import pytest
+import torch
+from scipy.stats import spearmanr
+from torch import nn
+
+from metrics.rank import rank_correlation
+from metrics.sanity import other_classes, parameter_randomisation, random_logit, randomisations
+from tests.metrics import quantus_oracle
+from tests.metrics.maps import model, probe, redraw, seeded
+
+CPU = torch.device("cpu")
+
+
+class Scripted(nn.Conv2d):
+    """A layer that is always initialised to the same weights, so that two programs randomise alike."""
+
+    def reset_parameters(self):
+        generator = torch.Generator().manual_seed(self.in_channels * 100 + self.out_channels)
+        for weights in self.parameters():
+            with torch.no_grad():
+                weights.copy_(torch.randn(weights.shape, generator=generator, dtype=weights.dtype) / 3)
+
+
+def network(*, layer=nn.Conv2d, seed=0):
+    """Three layers, in float64, with other weights than the layers are initialised to."""
+    torch.manual_seed(seed)
+    parts = [
+        layer(3, 6, 3),
+        nn.ReLU(),
+        layer(6, 5, 3),
+        nn.ReLU(),
+        layer(5, 3, 3),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+    ]
+    built = nn.Sequential(*parts).double().eval()
+    for weights in built.parameters():
+        nn.init.normal_(weights, std=0.3)
+        weights.requires_grad_(requires_grad=False)
+    return built
+
+
+def gradients_of(classifier, inputs):
+    """A probe of a classifier with its own gradient maps."""
+    maps = redraw(classifier, inputs.images, inputs.classes)
+    return replace(probe(inputs), model=classifier, saliency=maps)
+
+
+def drawn_by(method, inputs):
+    given = gradients_of(network(), inputs)
+    return replace(given, redraw=method, saliency=method(given.model, given.images, given.classes))
+
+
+def edges(_model, images, _classes):
+    grey = images.mean(1)
+    return (grey - grey.roll(1, 1)).abs() + (grey - grey.roll(1, 2)).abs()
+
+
+def test_parameter_randomisation_equals_quantus_with_the_same_weights():
+    given = gradients_of(network(layer=Scripted), seeded(4))
+    expected = quantus_oracle.parameter_randomisation(given, stages=3)
+    assert parameter_randomisation(given).tolist() == pytest.approx(expected, rel=1e-5)
+    assert min(expected) > 0.01
+
+
+def test_parameter_randomisation_equals_a_literal_loop():
+    given = gradients_of(network(), seeded(4))
+    states = [deepcopy(one) for one in randomisations(given.model, CPU)]
+    for i, found in enumerate(parameter_randomisation(given).tolist()):
+        own = given.saliency[i].flatten()
+        maps = [redraw(one, given.images[[i]], given.classes[[i]]).flatten() for one in states]
+        assert found == pytest.approx(1 - sum(spearmanr(own, one).statistic for one in maps) / 3, abs=1e-9)
+
+
+def test_random_logit_equals_quantus_for_the_same_class():
+    given = gradients_of(network(), seeded(6))
+    expected = quantus_oracle.random_logit(given, other_classes(given, 3))
+    assert random_logit(given).tolist() == pytest.approx(expected, rel=1e-5)
+
+
+def test_rank_correlation_equals_scipy_with_ties():
+    one, other = seeded(5).saliency.round(decimals=1), seeded(5, seed=1).saliency.round(decimals=1)
+    expected = [spearmanr(a.flatten(), b.flatten()).statistic for a, b in zip(one, other, strict=True)]
+    assert rank_correlation(one, other).tolist() == pytest.approx(expected, abs=1e-12)
+
+
+def reader_of_a_patch():
+    """A classifier whose decision is known: it reads the brightness of one patch and nothing else."""
+    classifier = nn.Sequential(nn.Flatten(), nn.Linear(3 * 24 * 24, 2, dtype=torch.float64)).eval()
+    patch = torch.zeros(3, 24, 24, dtype=torch.float64)
+    patch[:, 5:12, 8:15] = torch.rand(7, 7, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        classifier[1].weight.copy_(torch.stack([patch, -patch.flip(1)]).flatten(1))
+    return classifier.requires_grad_(requires_grad=False)
+
+
+def test_randomisation_destroys_the_map_that_follows_the_model_and_no_edge_map():
+    inputs = seeded(8, 24, 24)
+    inputs = inputs.replace(classes=inputs.classes % 2)
+    following = gradients_of(reader_of_a_patch(), inputs)
+    looking = replace(following, redraw=edges, saliency=edges(None, inputs.images, inputs.classes))
+    assert parameter_randomisation(following).tolist() == pytest.approx([1] * 8, abs=0.15)
+    assert random_logit(following).max() < 0.5
+    assert parameter_randomisation(looking).tolist() == pytest.approx([0] * 8, abs=1e-12)
+    assert random_logit(looking).tolist() == pytest.approx([1] * 8, abs=1e-12)
+    assert parameter_randomisation(gradients_of(network(), inputs)).min() > 0.2  # its lowest layer goes last
+
+
+def test_stages_cascade_from_the_top_and_leave_the_rest():
+    classifier = network()
+    layers = [classifier[0], classifier[2], classifier[4]]
+    changed = [
+        [not torch.equal(random[place].weight, layer.weight) for place, layer in zip((0, 2, 4), layers, strict=True)]
+        for random in randomisations(classifier, CPU)
+    ]
+    assert changed == [[False, False, True], [False, True, True], [True, True, True]]
+
+
+def test_layers_are_grouped_into_five_stages_and_all_are_reached():
+    deep = nn.Sequential(*(nn.Linear(2, 2) for _ in range(13))).eval()
+    stages = list(randomisations(deep, CPU))
+    changed = [
+        sum(not torch.equal(one.weight, two.weight) for one, two in zip(random, deep, strict=True)) for random in stages
+    ]
+    assert changed == [3, 6, 9, 11, 13]
+    last = [layer.weight for layer in stages[-1]]
+    assert len({tuple(weights.flatten().tolist()) for weights in last}) == 13  # no two layers alike
+
+
+def test_statistics_and_parameters_without_a_rule_of_their_own_are_randomised_too():
+    class Scale(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.scale = nn.Parameter(torch.linspace(2, 4, 100))
+
+    norm = nn.BatchNorm2d(3)
+    norm.running_mean.fill_(5)
+    (*_, random) = randomisations(nn.Sequential(norm, Scale()).eval(), CPU)
+    assert random[0].running_mean.tolist() == [0, 0, 0]
+    assert not torch.equal(random[1].scale, torch.linspace(2, 4, 100))
+    assert random[1].scale.mean().item() == pytest.approx(3, abs=0.3)
+    assert norm.running_mean.tolist() == [5, 5, 5]
+
+
+def test_neither_the_model_nor_the_random_numbers_of_others_are_touched():
+    given = gradients_of(network(), seeded(2))
+    before = deepcopy(given.model.state_dict())
+    torch.manual_seed(3)
+    expected = torch.rand(2)
+    torch.manual_seed(3)
+    first = parameter_randomisation(given)
+    assert torch.equal(torch.rand(2), expected)
+    assert all(torch.equal(value, before[name]) for name, value in given.model.state_dict().items())
+    torch.manual_seed(4)
+    assert torch.equal(parameter_randomisation(given), first)
+
+
+def test_a_model_that_is_no_module_cannot_be_randomised():
+    for plain in (model.forward, nn.Flatten()):
+        with pytest.raises(TypeError, match="needs a torch module with parameters"):
+            parameter_randomisation(replace(probe(seeded(2)), model=plain))
+
+
+def test_the_other_class_is_never_the_own_and_any_other_comes_up():
+    inputs = seeded(64)
+    given = probe(inputs)
+    found = other_classes(given, 3)
+    assert (found != given.classes).all()
+    steps = (found - given.classes) % 3
+    assert 20 < (steps == 1).sum() < 44
+    assert other_classes(replace(given, classes=given.classes % 2), 2).tolist() == (1 - given.classes % 2).tolist()
+
+
+def test_the_other_class_is_what_the_second_map_explains():
+    inputs = seeded(8)
+    by_class = drawn_by(lambda _model, images, classes: images[torch.arange(len(images)), classes], inputs)
+    others = other_classes(by_class, 3)
+    expected = rank_correlation(by_class.saliency, inputs.images[torch.arange(8), others])
+    torch.testing.assert_close(random_logit(by_class), expected)
+
+
+def test_degenerate_maps_score_as_documented():
+    inputs = seeded(3)
+    blank = drawn_by(lambda _model, images, _classes: torch.zeros(len(images), 12, 15), inputs)
+    assert parameter_randomisation(blank).isnan().all()
+    assert random_logit(blank).isnan().all()
+    vanishing = replace(blank, saliency=inputs.saliency)
+    assert parameter_randomisation(vanishing).tolist() == [1, 1, 1]
+    assert random_logit(vanishing).tolist() == [0, 0, 0]
+    one_class = nn.Sequential(nn.Conv2d(3, 1, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten()).double().eval()
+    assert random_logit(replace(probe(inputs), model=one_class)).isnan().all()
