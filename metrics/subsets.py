@@ -1,6 +1,7 @@
 """Does the saliency of some pixels foretell what the model loses with them? Correlations over sets of pixels."""
 
 from collections.abc import Callable
+from zlib import crc32
 
 import numpy as np
 import torch
@@ -106,10 +107,10 @@ def faithfulness_estimate(probe: Probe) -> Tensor:
 def draws(probe: Probe, sizes: list[int], purpose: str) -> Draw:
     """Random sets of pixels, which depend on the image's seed, the set's number and size and the purpose alone."""
     seeds, pixels = probe.seeds.tolist(), probe.saliency[0].numel()
-    salt = list(purpose.encode())
+    salt = crc32(purpose.encode())
 
     def draw(image: int, number: int) -> NDArray[np.intp]:
-        generator = np.random.default_rng([seeds[image], number, *salt])
+        generator = np.random.default_rng([seeds[image], number, salt])
         return generator.choice(pixels, sizes[number], replace=False, shuffle=False)
 
     return draw
