@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from benchmark.diagnosis.measures import positive_class
 from benchmark.errors import UserError
-from benchmark.leaderboard.columns import COLUMNS
+from benchmark.leaderboard.columns import COLUMNS, Column, bounds_of, columns_of
 from benchmark.leaderboard.evidence import NAMES, PREDICTED, Evidence, read_predictions, read_scores, sections
 from benchmark.leaderboard.letters import letters
 from benchmark.leaderboard.pairs import Pairs, all_pairs
@@ -27,7 +27,6 @@ MARKER = "protocol.json"
 RANKED_BY = "fuzzy_f1"
 DEGENERATE = "tv_ratio"
 """The column that is undefined exactly where a map is constant or not finite."""
-BOUNDS = {column.name: column.bounds for column in COLUMNS}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -94,6 +93,11 @@ class Board:
     problems: tuple[str, ...]
     missing: tuple[str, ...] = ()
     groups: int = 0
+
+    @cached_property
+    def columns(self) -> tuple[Column, ...]:
+        """What the table may show."""
+        return columns_of(self.record)
 
     @cached_property
     def models(self) -> tuple[Row, ...]:
@@ -281,22 +285,24 @@ def _ratios(path: Path, record: Record, images: list[str], methods: Sequence[str
     scores = read_scores(_beside(path, "scores"), images, methods)
     return {
         method: _statistics(
-            Evidence(images=images, classes=record.classes, scores=scores[method], predictions=predictions)
+            Evidence(images=images, classes=record.classes, scores=scores[method], predictions=predictions),
+            columns_of(record),
         )
         for method in methods
     }
 
 
-def _statistics(evidence: Evidence) -> dict[str, Ratios]:
-    return {column.name: known for column in COLUMNS if (known := column.of(evidence)) is not None}
+def _statistics(evidence: Evidence, columns: Sequence[Column]) -> dict[str, Ratios]:
+    return {column.name: known for column in columns if (known := column.of(evidence)) is not None}
 
 
 def _row(records: Sequence[Record], found: Sequence[dict[str, Ratios]], draws: Resampling) -> Row:
     """A model from the records of its seeds."""
     first = records[0]
+    listed = columns_of(first)
     columns = {
         column.name: [each[column.name] for each in found if column.name in each]
-        for column in COLUMNS
+        for column in listed
         if any(column.name in each for each in found)
     }
     return Row(
@@ -305,7 +311,7 @@ def _row(records: Sequence[Record], found: Sequence[dict[str, Ratios]], draws: R
         title=first.regime_title or first.regime,
         adversarial=first.adversarial,
         seeds=tuple(sorted(record.seed for record in records)),
-        estimates=estimates(columns, draws, row=f"{first.architecture}/{first.regime}", bounds=BOUNDS),
+        estimates=estimates(columns, draws, row=f"{first.architecture}/{first.regime}", bounds=bounds_of(listed)),
     )
 
 
@@ -373,6 +379,7 @@ def _yardsticks(folder: Path, methods: Sequence[str], record: Record, ground: Gr
     rows: dict[str, list[Row]] = {method: [] for method in methods}
     if not path.is_file():
         return rows
+    listed = columns_of(record)
     frame = pq.read_table(path, filters=[("protocol", "==", record.protocol)]).to_pandas()
     for method in methods:
         of_method = frame[frame["method"].isin([method, ""])]
@@ -380,7 +387,7 @@ def _yardsticks(folder: Path, methods: Sequence[str], record: Record, ground: Gr
             table = pa.Table.from_pandas(of_method[of_method["yardstick"] == name], preserve_index=False)
             scores = sections(table, ground.images, [method, ""])
             evidence = Evidence(images=ground.images, classes=record.classes, scores=scores, predictions=None)
-            columns = {column: [known] for column, known in _statistics(evidence).items()}
-            found = estimates(columns, ground.draws, row=name, bounds=BOUNDS)
+            columns = {column: [known] for column, known in _statistics(evidence, listed).items()}
+            found = estimates(columns, ground.draws, row=name, bounds=bounds_of(listed))
             rows[method].append(Row(name=name, regime="", title="", adversarial=False, seeds=(), estimates=found))
     return rows

@@ -1,6 +1,6 @@
 """The columns of the leaderboard, each defined once."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from benchmark.diagnosis.measures import MAP_KEPT, WITHSTOOD, positive_class
 from benchmark.leaderboard.evidence import Evidence
 from benchmark.leaderboard.statistics import Ratios
+from benchmark.record import Record
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,23 +42,35 @@ class Column:
         return self.title + arrow
 
 
-def _scores(
-    metric: str, level: str, *, macro: bool = False, right_only: bool = False
-) -> Callable[[Evidence], Ratios | None]:
-    """Mean of a metric's scores, or (macro) the mean over characteristics of their means."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Scores:
+    """Mean of a metric's scores, or (macro) the mean over characteristics of their means.
 
-    def of(evidence: Evidence) -> Ratios | None:
-        known = evidence.scores.get((metric, level))
-        if known is None or (right_only and evidence.predictions is None):
+    Attributes:
+        metric: Name of the metric.
+        levels: Levels of the scores: the first one that there is.
+        macro: Whether characteristics count alike.
+        right_only: Whether images that are diagnosed wrongly are left out.
+    """
+
+    metric: str
+    levels: tuple[str, ...]
+    macro: bool = False
+    right_only: bool = False
+
+    def __call__(self, evidence: Evidence) -> Ratios | None:
+        """The statistic of a row, None where it has no such scores."""
+        present = [known for level in self.levels if (known := evidence.scores.get((self.metric, level))) is not None]
+        if not present or (self.right_only and evidence.predictions is None):
             return None
-        number = len(evidence.images)
+        known, number = present[0], len(evidence.images)
         finite = counted = np.isfinite(known.values)
-        if right_only and evidence.predictions is not None:
+        if self.right_only and evidence.predictions is not None:
             right = (evidence.predictions["label"] == evidence.predictions["predicted"]).to_numpy()
             counted = finite & right[known.places]
             finite = finite | ~right[known.places]
-        kinds = int(known.characteristics.max(initial=0)) + 1 if macro else 1
-        cells = known.places * kinds + (known.characteristics if macro else 0)
+        kinds = int(known.characteristics.max(initial=0)) + 1 if self.macro else 1
+        cells = known.places * kinds + (known.characteristics if self.macro else 0)
         amounts = np.bincount(cells[counted], weights=known.values[counted], minlength=number * kinds)
         counts = np.bincount(cells[counted], minlength=number * kinds)
         return Ratios(
@@ -66,7 +79,9 @@ def _scores(
             undefined=int((~finite).sum()),
         )
 
-    return of
+
+def _scores(metric: str, level: str, *, macro: bool = False, right_only: bool = False) -> _Scores:
+    return _Scores(metric=metric, levels=(level,), macro=macro, right_only=right_only)
 
 
 def _diagnosis(
@@ -320,3 +335,27 @@ COLUMNS = (
         of=_scores("relevance-mass", "shortcut"),
     ),
 )
+
+
+def columns_of(record: Record) -> tuple[Column, ...]:
+    """The columns of a record's table: those above, and one for each metric of the record that none of them reads."""
+    read = {column.of.metric for column in COLUMNS if isinstance(column.of, _Scores)}
+    further = (
+        Column(
+            name=name.replace("-", "_"),
+            title=name,
+            higher_is_better=metric.higher_is_better,
+            headline=False,
+            definition=metric.definition,
+            of=_Scores(metric=name, levels=("image", "map")),
+            bounds=metric.bounds,
+        )
+        for name, metric in sorted(record.metrics.items())
+        if name not in read
+    )
+    return (*COLUMNS, *further)
+
+
+def bounds_of(columns: Sequence[Column]) -> dict[str, tuple[float, float]]:
+    """Least and greatest value of each column by name."""
+    return {column.name: column.bounds for column in columns}

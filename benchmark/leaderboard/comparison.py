@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.errors import UserError
-from benchmark.leaderboard.board import BOUNDS, Ground, Published, ground_of, ratios_of
-from benchmark.leaderboard.columns import COLUMNS, Column
+from benchmark.leaderboard.board import Ground, Published, ground_of, ratios_of
+from benchmark.leaderboard.columns import Column, bounds_of, columns_of
 from benchmark.leaderboard.pairs import ALPHA, Difference, difference, holm
 from benchmark.leaderboard.statistics import Estimate, Ratios, estimates
 from benchmark.registry import known_name
@@ -129,19 +129,23 @@ def compare_models(published: Published, names: tuple[str, str], method: str = "
         synthetic=record.synthetic,
         method=method,
         names=names,
-        columns=tuple(_columns((one, other), names, ground)),
+        columns=tuple(_columns((one, other), names, ground, columns_of(record))),
         images_by=images_by,
         images=tuple(_images(one[images_by], other[images_by], ground.images)) if images_by else (),
     )
 
 
 def _columns(
-    ratios: tuple[dict[str, list[Ratios]], dict[str, list[Ratios]]], names: tuple[str, str], ground: Ground
+    ratios: tuple[dict[str, list[Ratios]], dict[str, list[Ratios]]],
+    names: tuple[str, str],
+    ground: Ground,
+    columns: Sequence[Column],
 ) -> list[Compared]:
     one, other = (
-        estimates(known, ground.draws, row=name, bounds=BOUNDS) for known, name in zip(ratios, names, strict=True)
+        estimates(known, ground.draws, row=name, bounds=bounds_of(columns))
+        for known, name in zip(ratios, names, strict=True)
     )
-    shared = [column for column in COLUMNS if all(_finite(each.get(column.name)) for each in (one, other))]
+    shared = [column for column in columns if all(_finite(each.get(column.name)) for each in (one, other))]
     found = [difference(one[column.name], other[column.name]) for column in shared]
     adjusted = holm(np.array([each.p for each in found]))
     return [

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from benchmark.leaderboard.board import Board, Row
-from benchmark.leaderboard.columns import COLUMNS, Column
+from benchmark.leaderboard.columns import Column
 from benchmark.leaderboard.pairs import ALPHA, Difference, difference, holm
 
 BASE = "standard"
@@ -61,7 +61,7 @@ def contrasts_of(board: Board) -> list[Contrast]:
         by_name[row.name][row.regime] = row
     regimes = sorted({row.regime for row in board.models} - {BASE})
     found = []
-    for column in COLUMNS:
+    for column in board.columns:
         for regime in regimes:
             family = [
                 _contrast(column, rows[BASE], rows[regime])

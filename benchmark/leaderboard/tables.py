@@ -35,7 +35,7 @@ def to_csv(board: Board) -> str:
     lines: list[list[object]] = [
         [
             *fixed,
-            *(column.name + part for column in COLUMNS for part in parts),
+            *(column.name + part for column in board.columns for part in parts),
             "p_best",
             *(f"{column.name}_group" for column in HEADLINES),
             "degenerate_maps",
@@ -46,7 +46,7 @@ def to_csv(board: Board) -> str:
         seeds = " ".join(map(str, row.seeds))
         line: list[object] = [data_name(board), board.method, kind, row.name, row.regime, row.title, seeds]
         line += row.rank or ("", "")
-        for column in COLUMNS:
+        for column in board.columns:
             line += _csv_cells(row.estimates.get(column.name))
         line.append("" if row.best is None else _digits(row.best, 4))
         line += [row.letters.get(column.name, "") for column in HEADLINES]
@@ -134,7 +134,11 @@ def to_markdown(boards: Sequence[Board], contrasts: Sequence[Contrast], figures:
                 lines += [f"![{caption}]({file})", ""]
             lines += _contrasts(contrasts)
             lines += ["## Diagnosis", "", *markdown(_diagnosis(main)), "", _attack(main), ""]
-    lines += ["## Columns of the CSV files", "", *(f"- **{c.heading}** (`{c.name}`): {c.definition}" for c in COLUMNS)]
+    lines += [
+        "## Columns of the CSV files",
+        "",
+        *(f"- **{c.heading}** (`{c.name}`): {c.definition}" for c in boards[0].columns),
+    ]
     lines += ["", *_notes(boards)]
     return "\n".join(lines).rstrip() + "\n"
 
@@ -303,7 +307,7 @@ def _notes(boards: Sequence[Board]) -> list[str]:
 def _undefined(board: Board) -> list[str]:
     """One line for each column in which scores were no number."""
     lines = []
-    for column in COLUMNS:
+    for column in board.columns:
         rows = [row for row in board.rows if column.name in row.estimates and row.estimates[column.name].undefined]
         if rows:
             counts = ", ".join(f"{row.label} {row.estimates[column.name].undefined}" for row in rows)

@@ -1,14 +1,17 @@
-"""Claims of the papers, judged on made-up scores."""
+"""Claims of the papers, judged on made-up scores; columns for whatever was measured."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from benchmark.leaderboard import claims
 from benchmark.leaderboard.board import Board, Row
-from benchmark.leaderboard.columns import COLUMNS
+from benchmark.leaderboard.columns import COLUMNS, columns_of
+from benchmark.leaderboard.evidence import Evidence, Section
 from benchmark.leaderboard.statistics import Ratios, estimates, resampling
+from benchmark.record import MetricDefinition
 from benchmark.registry import entries
 from benchmark.training.regimes import Regime
 
@@ -57,3 +60,16 @@ def test_claims_speak_of_what_there_is():
     for claim in claims.CLAIMS:
         assert claim.column in names
         assert {claim.regime, claim.than} <= set(entries(Regime))
+
+
+def test_a_metric_that_no_column_reads_has_a_column_of_its_own():
+    metric = MetricDefinition(higher_is_better=False, bounds=(0.0, 2.0), definition="How.", source="Who.")
+    record = SimpleNamespace(metrics={"gini": metric, "quantus:MaxSensitivity": metric, "roc-auc": metric})
+    *usual, first, second = columns_of(record)
+    assert tuple(usual) == COLUMNS  # the Gini index is the sparsity
+    assert (first.name, first.title, first.bounds) == ("quantus:MaxSensitivity", "quantus:MaxSensitivity", (0.0, 2.0))
+    assert (second.name, second.title, second.higher_is_better) == ("roc_auc", "roc-auc", False)
+    section = Section(places=np.array([0, 1]), characteristics=np.zeros(2, int), values=np.array([0.25, 0.75]))
+    evidence = Evidence(images=["a", "b"], classes=("x", "y"), scores={("roc-auc", "image"): section}, predictions=None)
+    assert second.of(evidence).under(np.ones((1, 2))).tolist() == [0.5]
+    assert first.of(evidence) is None

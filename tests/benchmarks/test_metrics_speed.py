@@ -1,17 +1,18 @@
 """How fast: `pytest tests/benchmarks --benchmark-enable`. Each group compares us with the oracle, or with the floor."""
 
+from dataclasses import replace
 from functools import partial
 
 import pytest
 import timm
 import torch
 
-from metrics.faithfulness import blurred, perturbation_curves
+from metrics.faithfulness import blurred
 from metrics.localisation import relevance_mass, top_k, top_mask_f1
 from metrics.sparsity import effective_complexity, entropy, gini
 from metrics.threshold import roc_auc
 from tests.metrics import quantus_oracle
-from tests.metrics.maps import seeded
+from tests.metrics.maps import probe, seeded
 
 STEPS, CHUNK = 16, 64
 
@@ -72,18 +73,9 @@ def network():
 @pytest.mark.benchmark(group=f"curves of 8 images of 96 x 96, {STEPS} steps")
 def test_curves(benchmark, inputs, network):
     few = inputs.take(slice(8))
-    images = few.images.float()
-    benchmark(
-        perturbation_curves,
-        network,
-        images,
-        few.saliency,
-        few.classes,
-        steps=STEPS,
-        baseline=blurred(images),
-        ties=few.ties,
-        chunk=CHUNK,
-    )
+    few = few.replace(images=few.images.float())
+    given = replace(probe(few, CHUNK), model=network, steps=STEPS, chunk=CHUNK, baselines={"blur": blurred(few.images)})
+    benchmark(lambda: replace(given).curves())  # a new probe each time: one keeps its answers
 
 
 @pytest.mark.benchmark(group=f"curves of 8 images of 96 x 96, {STEPS} steps")

@@ -1,24 +1,18 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
-from metrics.faithfulness import Curves, blurred, deletion, insertion, insertion_deletion, perturbation_curves
-from tests.metrics.maps import model, seeded
+from metrics.faithfulness import Curves, blurred, deletion, insertion, insertion_deletion
+from tests.metrics.maps import Inputs, model, probe, seeded
 
 BLACK = torch.zeros((), dtype=torch.float64)
 
 
 def curves_of(inputs, *, classifier=model, steps=7, baseline=BLACK, chunk=64):
-    return perturbation_curves(
-        classifier,
-        inputs.images,
-        inputs.saliency,
-        inputs.classes,
-        steps=steps,
-        baseline=baseline,
-        ties=inputs.ties,
-        chunk=chunk,
-    )
+    given = replace(probe(inputs, chunk), model=classifier, steps=steps, baselines={"given": baseline})
+    return given.curves("given")
 
 
 def literal(inputs, i, steps, baseline):
@@ -61,16 +55,15 @@ def test_two_by_two_by_hand():
         return torch.stack([images.sum((1, 2, 3)), torch.zeros(len(images))], 1)
 
     image = torch.tensor([[4.0, 1.0], [2.0, 3.0]]).expand(1, 3, 2, 2) / 3  # channels sum to 4, 1, 2, 3
-    curves = perturbation_curves(
-        summing,
-        image,
-        torch.tensor([[[0.9, 0.1], [0.5, 0.7]]]),  # order: 4, 3, 2, 1
-        torch.tensor([0]),
-        steps=4,
-        baseline=torch.zeros(3, 1, 1),
+    inputs = Inputs(
+        saliency=torch.tensor([[[0.9, 0.1], [0.5, 0.7]]]),  # order: 4, 3, 2, 1
+        reference=None,
+        mask=None,
+        images=image,
+        classes=torch.tensor([0]),
         ties=torch.zeros(1, 2, 2),
-        chunk=3,
     )
+    curves = curves_of(inputs, classifier=summing, steps=4, baseline=torch.zeros(3, 1, 1), chunk=3)
     up = torch.tensor([0.0, 4.0, 7.0, 9.0, 10.0]).sigmoid()
     down = torch.tensor([10.0, 6.0, 3.0, 1.0, 0.0]).sigmoid()
     torch.testing.assert_close(curves.insertion[0].float(), up)
@@ -144,7 +137,7 @@ def test_ties_are_broken_by_the_given_numbers_and_not_by_the_raster():
         return model(images)
 
     curves_of(inputs.replace(images=torch.ones(1, 3, 4, 4, dtype=torch.float64)), classifier=watching, steps=4)
-    after_one_step = shown[0][1, 0]  # jobs run deletion first: 0 steps, 1 step, ...
+    after_one_step = shown[0][0, 0]  # asked first
     removed = inputs.ties[0] <= inputs.ties[0].flatten().sort().values[3]
     assert torch.equal(after_one_step == 0, removed)
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from benchmark.leaderboard.board import RANKED_BY, Board, Published, Row
-from benchmark.leaderboard.columns import COLUMNS, Column
+from benchmark.leaderboard.columns import Column
 from benchmark.leaderboard.statistics import Estimate
 from benchmark.leaderboard.tables import DIAGNOSIS
 from benchmark.yardsticks import AGAIN, RATER
@@ -167,7 +167,7 @@ def kind_of(row: Row) -> str:
 
 def table_of(board: Board) -> Table:
     """The table of a board."""
-    headings = tuple(_heading(board, column) for column in COLUMNS if _known(board.rows, column))
+    headings = tuple(_heading(board, column) for column in board.columns if _known(board.rows, column))
     lines = []
     for place, row in enumerate(board.rows, start=1):
         lines.append(

@@ -1,0 +1,103 @@
+"""How fast the model loses the class while the most salient pixels are filled in from their neighbours."""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from metrics import Metric
+from metrics.imputation import impute
+from metrics.probe import Probe
+from metrics.turns import pixel_turns
+
+PERCENTAGES = (10, 30, 50, 70, 90)
+NOISE = 0.01
+"""Standard deviation of the noise on imputed values, so that their smoothness tells nothing."""
+
+
+def road(probe: Probe) -> Tensor:
+    """Mean class probability with the most salient 10, 30, ..., 90 % of the pixels imputed from their neighbours.
+
+    Imputed pixels are the weighted mean of their neighbours, with noise of 0.01: what is lost is their content, not
+    their outline. (The source gives the accuracy over a set of images at each percentage; a probability is finer and
+    belongs to one image.) A constant map scores as a random order does; a map that is not finite scores NaN.
+
+    Args:
+        probe: Model, N images and maps; its ties and seeds.
+
+    Returns:
+        Scores, (N,), in [0, 1]; lower is better.
+
+    Reference:
+        Rong et al., A Consistent and Efficient Evaluation Strategy for Attribution Methods, ICML 2022, ROAD, MoRF.
+
+    Example:
+        >>> from metrics.probe import example
+        >>> road(example([[0.9, 0.1, 0.0], [0.0, 0.1, 0.9]])).round(decimals=2).tolist()
+        [0.65, 0.88]
+    """
+    return imputed(probe, least_first=False).mean(1)
+
+
+def road_combined(probe: Probe) -> Tensor:
+    """Class probability with the least salient pixels imputed less that with the most salient, mean over 10 to 90 %.
+
+    As `road`, with both orders: a model that takes badly to any imputation loses in both. A random order scores about
+    0, and so does a constant map; a map that is not finite scores NaN.
+
+    Args:
+        probe: Model, N images and maps; its ties and seeds.
+
+    Returns:
+        Scores, (N,), in [-1, 1]; higher is better.
+
+    Reference:
+        Rong et al., A Consistent and Efficient Evaluation Strategy for Attribution Methods, ICML 2022, ROAD, LeRF less
+        MoRF; pytorch-grad-cam halves it.
+
+    Example:
+        >>> from metrics.probe import example
+        >>> road_combined(example([[0.9, 0.1, 0.0], [0.0, 0.1, 0.9]])).round(decimals=2).tolist()
+        [0.23, -0.23]
+    """
+    return (imputed(probe, least_first=True) - imputed(probe, least_first=False)).mean(1)
+
+
+def imputed(probe: Probe, *, least_first: bool) -> Tensor:
+    """Class probability at each percentage of imputed pixels, (N, P), asked once."""
+    pixels = probe.saliency[0].numel()
+    counts = torch.tensor([pixels * percentage // 100 for percentage in PERCENTAGES], device=probe.images.device)
+
+    def curve() -> Tensor:
+        turns = probe.once("ranks", lambda: pixel_turns(probe.saliency, probe.ties, pixels))
+        noise = probe.once("noise", lambda: _noise(probe))
+
+        def change(image: Tensor, question: Tensor) -> Tensor:
+            count = counts[question, None, None]
+            missing = turns[image] >= pixels - count if least_first else turns[image] < count
+            filled = impute(probe.images[image], missing).to(probe.images)
+            return torch.where(missing[:, None], filled + noise[image], filled)
+
+        return probe.ask(change, len(PERCENTAGES)).probability
+
+    return probe.once(f"imputed, {least_first}", curve)
+
+
+def _noise(probe: Probe) -> Tensor:
+    """Noise of each image, (N, C, H, W), the same at all percentages."""
+    shape = probe.images.shape[1:]
+    drawn = [np.random.default_rng([seed, *b"road"]).standard_normal(shape) for seed in probe.seeds.tolist()]
+    return torch.as_tensor(NOISE * np.stack(drawn)).to(probe.images)
+
+
+_ROAD = (
+    "Rong et al. 2022, A Consistent and Efficient Evaluation Strategy for Attribution Methods, ICML, arXiv 2202.00449"
+)
+
+ROAD = Metric(name="road", compute=road, bounds=(0.0, 1.0), higher_is_better=False, source=f"{_ROAD}, MoRF")
+ROAD_COMBINED = Metric(
+    name="road-combined",
+    compute=road_combined,
+    bounds=(-1.0, 1.0),
+    higher_is_better=True,
+    source=f"{_ROAD}, LeRF less MoRF",
+)

@@ -1,0 +1,80 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from metrics.regions import losses, patch_labels, patches, region_perturbation, selectivity
+from tests.metrics.grey import HEIGHT, WIDTH, ask_quantus, grey_probe
+from tests.metrics.maps import probe, seeded
+
+
+@pytest.mark.parametrize("side", [4, 3, 7])  # 3 and 7 leave cut patches at the border
+def test_region_perturbation_equals_quantus(side):
+    asked = grey_probe()
+    settings = {"patch_size": side, "regions_evaluation": 6, "perturb_baseline": 0.25}
+    found = losses(grey_probe(baseline=0.25), patches(asked, side), 6)
+    np.testing.assert_allclose(found, ask_quantus("RegionPerturbation", asked, softmax=True, **settings), rtol=1e-5)
+
+
+def test_selectivity_equals_quantus():
+    """It gives the curve without its first point; where the steps are as many as the patches, so do we."""
+    asked = grey_probe(steps=HEIGHT * WIDTH)  # sides below 28 have patches of one pixel
+    curves = np.array(ask_quantus("Selectivity", asked, softmax=True, patch_size=1))
+    whole = asked.whole().probability.numpy()
+    expected = np.trapezoid(np.concatenate([whole, curves], axis=1), axis=1) / (HEIGHT * WIDTH)
+    np.testing.assert_allclose(selectivity(asked), expected, rtol=1e-5)
+
+
+def literal_patches(saliency, ties, side):
+    """Masks of the patches, the most salient first, by a slow loop."""
+    height, width = saliency.shape
+    top, left = ((-height) % side) // 2, ((-width) % side) // 2
+    found = []
+    for row in range(-top, height, side):
+        for column in range(-left, width, side):
+            mask = np.zeros((height, width), dtype=bool)
+            mask[max(row, 0) : row + side, max(column, 0) : column + side] = True
+            found.append((-saliency[mask].sum(), ties[mask].sum(), mask))
+    return [mask for *_, mask in sorted(found, key=lambda entry: entry[:2])]
+
+
+def test_equals_the_literal_loop_on_colour_images_with_ties():
+    inputs = seeded(3, 60, 30)  # patches of 2
+    inputs.saliency[:, :40] = 0  # many equal patches
+    asked = probe(inputs)
+    for i in range(3):
+        image, minimum = inputs.images[i], inputs.images[i].min()
+        masks = literal_patches(inputs.saliency[i].numpy(), inputs.ties[i].numpy(), 2)
+        lost, gone = [], torch.zeros(60, 30, dtype=torch.bool)
+        for mask in masks[: int(np.ceil(len(masks) * 100 / 784))]:
+            gone |= torch.tensor(mask)
+            changed = torch.where(gone, minimum, image)
+            before, after = (asked.model(x[None]).softmax(1)[0, inputs.classes[i]] for x in (image, changed))
+            lost.append((before - after).item())
+        assert region_perturbation(asked)[i].item() == pytest.approx(np.mean(lost), rel=1e-9)
+
+
+def test_at_224_there_are_784_patches_of_8_pixels_of_which_100_go():
+    labels = patch_labels(224, 224, 8)
+    assert labels.unique(return_counts=True)[1].tolist() == [64] * 784
+    seen = []
+
+    def watching(images):
+        seen.append((images == 0).all(1).sum((1, 2)))
+        return torch.zeros(len(images), 2)
+
+    inputs = seeded(1, 224, 224).replace(images=torch.ones(1, 3, 224, 224), classes=torch.tensor([0]))
+    dark = {"minimum": torch.tensor(0.0)}
+    region_perturbation(replace(probe(inputs), model=watching, baselines=dark))
+    removed = torch.cat(seen)
+    assert sorted(removed.tolist()) == [64 * k for k in range(101)]
+
+
+def test_more_steps_than_patches_change_nothing():
+    asked = grey_probe(steps=HEIGHT * WIDTH)
+    halves = replace(asked, steps=2)
+    curve = selectivity(halves)
+    whole = asked.whole().probability[:, 0]
+    assert not curve.isclose(whole).any()
+    assert (curve - selectivity(asked)).abs().max() < 0.5
