@@ -9,7 +9,7 @@ from scipy.stats import kendalltau
 
 from benchmark.leaderboard.board import RANKED_BY, Board, Row
 from benchmark.leaderboard.columns import COLUMNS, Column
-from benchmark.leaderboard.statistics import LEVEL
+from benchmark.leaderboard.statistics import LEVEL, Estimate
 from benchmark.leaderboard.tables import as_csv, data_name
 
 AGREEING = (
@@ -17,6 +17,13 @@ AGREEING = (
     *("insertion", "deletion", "tv_ratio", "balanced_accuracy", "accuracy_under_attack"),
 )
 """The columns that are set against each other; a score and its parts are not all of them."""
+ALTERNATIVES = (
+    ("faithfulness", "insertion_deletion_mean", "pixels removed to the mean colour, not blurred"),
+    ("faithfulness", "insertion_deletion_minimum", "pixels removed to the image's minimum, not blurred"),
+    ("top_mask_f1", "f1_at_half", "thresholded at half the range, not at the mask's size"),
+    ("top_mask_f1", "best_f1", "thresholded at the best place, not at the mask's size"),
+)
+"""Columns that differ in a choice that should not matter: the usual one, the other, and what is changed."""
 CHUNK = 4_000_000
 HALVINGS = 200
 MOST_MODELS = 10
@@ -76,25 +83,33 @@ def agreements(board: Board) -> list[Agreement]:
 
 
 def stabilities(boards: Sequence[Board]) -> list[Stability]:
-    """The order by F1 in random halves of the groups, and of each other saliency method against the main one."""
+    """The order by F1 in random halves of the groups and of each other saliency method, and :data:`ALTERNATIVES`."""
     main = boards[0]
-    column = next(column for column in COLUMNS if column.name == RANKED_BY)
+    columns = {column.name: column for column in main.columns}
+    column = columns[RANKED_BY]
     rows = [row for row in main.models if _known(row, column)]
-    if len(rows) < 3:
-        return []
-    found = [_halves(rows)]
+    found = [_halves(rows)] if len(rows) >= 3 else []
     for board in boards[1:]:
         there = {row.label: row for row in board.models if _known(row, column)}
-        pairs = [(row, there[row.label]) for row in rows if row.label in there]
-        if len(pairs) >= 3:
-            values, draws = (
-                [np.array([each[side].estimates[RANKED_BY].value for each in pairs]) for side in (0, 1)],
-                [np.stack([each[side].estimates[RANKED_BY].draws for each in pairs]) for side in (0, 1)],
-            )
-            low, high = _ends(taus(draws[0], draws[1]))
-            tau = float(kendalltau(values[0], values[1]).statistic)
-            found.append(Stability(what=f"{main.method} against {board.method}", tau=tau, low=low, high=high))
+        pairs = [
+            (row.estimates[RANKED_BY], there[row.label].estimates[RANKED_BY]) for row in rows if row.label in there
+        ]
+        found += _changed(f"{RANKED_BY}: {main.method} against {board.method}", pairs)
+    for usual, changed, what in ALTERNATIVES:
+        both = [columns[name] for name in (usual, changed) if name in columns]
+        known = [row for row in main.models if len(both) == 2 and all(_known(row, each) for each in both)]
+        found += _changed(f"{usual}: {what}", [(row.estimates[usual], row.estimates[changed]) for row in known])
     return found
+
+
+def _changed(what: str, pairs: Sequence[tuple[Estimate, Estimate]]) -> list[Stability]:
+    """How the orders of the models agree before and after a change; nothing of fewer than three models."""
+    if len(pairs) < 3:
+        return []
+    before, after = zip(*pairs, strict=True)
+    tau = float(kendalltau([each.value for each in before], [each.value for each in after]).statistic)
+    low, high = _ends(taus(*(np.stack([each.draws for each in side]) for side in (before, after))))
+    return [Stability(what=what, tau=tau, low=low, high=high)]
 
 
 def taus(one: NDArray[np.floating], other: NDArray[np.floating]) -> NDArray[np.float64]:

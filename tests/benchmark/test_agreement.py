@@ -69,7 +69,7 @@ def test_scores_that_say_the_same_agree_and_the_direction_is_minded(boards):
 
 def test_halves_of_clear_scores_agree_and_of_noise_do_not(boards):
     board = boards[0]
-    (halves, _) = stabilities(boards)
+    halves, *_ = stabilities(boards)
     assert 0.5 < halves.tau <= 1
     rng = np.random.default_rng(0)
     noise = []
@@ -78,8 +78,23 @@ def test_halves_of_clear_scores_agree_and_of_noise_do_not(boards):
         share = rng.normal(0.005, 0.001, known.spread.share.shape).astype(np.float32)
         spread = replace(known.spread, share=share, expected=np.full_like(share, 0.005))
         noise.append(replace(row, estimates={"fuzzy_f1": replace(known, value=0.5, spread=spread)}))
-    (nothing,) = stabilities([replace(board, rows=tuple(noise))])
+    nothing, *_ = stabilities([replace(board, rows=tuple(noise))])
     assert abs(nothing.tau) < 0.4
+
+
+def test_a_choice_that_changes_nothing_keeps_the_order_and_one_that_turns_scores_about_turns_it(boards):
+    board = boards[0]
+    metrics = board.record.metrics | dict.fromkeys(("f1-at-half", "best-f1"), board.record.metrics["top-mask-f1"])
+    rows = []
+    for row in board.models:
+        known = row.estimates["top_mask_f1"]
+        turned = replace(known, value=1 - known.value, draws=1 - known.draws)
+        rows.append(replace(row, estimates={"top_mask_f1": known, "f1_at_half": known, "best_f1": turned}))
+    told = replace(board, record=board.record.model_copy(update={"metrics": metrics}), rows=tuple(rows))
+    half, best = stabilities([told])
+    assert half.what.startswith("top_mask_f1: thresholded at half")
+    assert (half.tau, half.low, half.high) == pytest.approx((1, 1, 1))
+    assert (best.tau, best.low, best.high) == pytest.approx((-1, -1, -1))
 
 
 def test_figures_are_drawn_and_the_table_is_whole(boards, tmp_path):
@@ -89,6 +104,7 @@ def test_figures_are_drawn_and_the_table_is_whole(boards, tmp_path):
     agreement_figure(board, found[0], tmp_path / "agreement.png")
     for name in ("ranks.png", "agreement.png"):
         assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")
-    lines = list(csv.DictReader(agreement_csv(boards, found, stabilities(boards)).splitlines()))
-    assert len(lines) == len(found[0]) + len(found[1]) + 2
+    stable = stabilities(boards)
+    lines = list(csv.DictReader(agreement_csv(boards, found, stable).splitlines()))
+    assert len(lines) == len(found[0]) + len(found[1]) + len(stable)
     assert {line["method"] for line in lines} == {"grad-cam", "gradient"}
