@@ -1,7 +1,7 @@
 """The columns of the leaderboard, each defined once."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,7 @@ class Column:
         definition: What it says, in one sentence.
         of: The statistic, or None where the row has no such thing.
         bounds: Least and greatest value; no interval leaves them.
+        redefined: Whether the metric has meant different things; the definition shown is then that of the record.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Column:
     definition: str
     of: Callable[[Evidence], Ratios | None]
     bounds: tuple[float, float] = (0.0, 1.0)
+    redefined: bool = False
 
     @property
     def heading(self) -> str:
@@ -168,6 +170,7 @@ COLUMNS = (
         headline=True,
         definition="Relative slope beyond what shuffled pixels have; compare only maps of one method and one grid.",
         of=_scores("sharpness", "map"),
+        redefined=True,
     ),
     Column(
         name="balanced_accuracy",
@@ -353,7 +356,13 @@ def columns_of(record: Record) -> tuple[Column, ...]:
         for name, metric in sorted(record.metrics.items())
         if name not in read
     )
-    return (*COLUMNS, *further)
+    return (*(_as_told(column, record) for column in COLUMNS), *further)
+
+
+def _as_told(column: Column, record: Record) -> Column:
+    """The column with the record's own definition where the metric has had several."""
+    told = record.metrics.get(column.of.metric) if isinstance(column.of, _Scores) else None
+    return replace(column, definition=told.definition) if column.redefined and told else column
 
 
 def bounds_of(columns: Sequence[Column]) -> dict[str, tuple[float, float]]:

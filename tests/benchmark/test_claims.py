@@ -73,3 +73,9 @@ def test_a_metric_that_no_column_reads_has_a_column_of_its_own():
     evidence = Evidence(images=["a", "b"], classes=("x", "y"), scores={("roc-auc", "image"): section}, predictions=None)
     assert second.of(evidence).under(np.ones((1, 2))).tolist() == [0.5]
     assert first.of(evidence) is None
+
+
+def test_sharpness_is_defined_as_the_record_defines_it():
+    metric = MetricDefinition(higher_is_better=True, bounds=(0.0, 1.0), definition="As it was.", source="Own.")
+    told = {column.name: column for column in columns_of(SimpleNamespace(metrics={"sharpness": metric}))}
+    assert told["sharpness"].definition == "As it was."
