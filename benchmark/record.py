@@ -12,7 +12,7 @@ SCHEMA = 2
 class MetricDefinition(BaseModel):
     """What a column of scores means, kept with the scores so that tables need no other code."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", ser_json_inf_nan="strings")
 
     higher_is_better: bool
     bounds: tuple[float, float]
