@@ -19,8 +19,9 @@ def irof(probe: Probe) -> Tensor:
     The segments are about 100 superpixels (SLIC) of the image, ordered by their mean saliency; removed ones show the
     mean colour of the training images. The K steps of the curve take nearly equal numbers of segments, both ends are
     counted, and the axis is the share of segments removed. Equal segments go in an order drawn for the image, so a
-    constant map scores as a random one. Below 0 where the class gains by the removal. A map that is not finite, or an
-    image whose class has no probability, scores NaN.
+    constant map scores as a random one. Below 0 where the class gains by the removal: not below 1 - C for the predicted
+    one of C classes, without limit for a class that the model thinks unlikely. A map that is not finite, or an image
+    whose class has no probability, scores NaN.
 
     Args:
         probe: Model, N images and maps; its baseline "mean" and its steps.

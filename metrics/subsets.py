@@ -15,7 +15,7 @@ DRAWS = 100
 """Random sets of faithfulness correlation, as Quantus has it."""
 SHARES = (0.01, 0.05, 0.2, 0.8)
 """Sizes of the random sets of sensitivity-n, as shares of the pixels."""
-DRAWS_PER_SHARE = 50
+DRAWS_PER_SHARE = 25
 
 Draw = Callable[[int, int], NDArray[np.intp]]
 """Places of the pixels of a random set, given the numbers of the image and of the set."""
@@ -50,7 +50,7 @@ def faithfulness_correlation(probe: Probe) -> Tensor:
 def sensitivity_n(probe: Probe) -> Tensor:
     """Mean, over sets of 1, 5, 20 and 80 % of the pixels, of the correlation of their saliency and the logit lost.
 
-    For each size, 50 sets are drawn for the image without replacement. As in the source, a score is that of one image;
+    For each size, 25 sets are drawn for the image without replacement. As in the source, a score is that of one image;
     Quantus correlates over the images of a batch instead, so that its score belongs to no image. A size at which the
     correlation is undefined is left out. Where the map is constant or not finite, or the model's answer never changes,
     it is NaN.

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from metrics.regions import losses, patch_labels, patches, region_perturbation, selectivity
+from metrics.regions import losses, part_curve, patch_labels, patches, region_perturbation, selectivity
 from tests.metrics.grey import HEIGHT, WIDTH, ask_quantus, grey_probe
 from tests.metrics.maps import probe, seeded
 
@@ -19,7 +19,7 @@ def test_region_perturbation_equals_quantus(side):
 
 def test_selectivity_equals_quantus():
     """It gives the curve without its first point; where the steps are as many as the patches, so do we."""
-    asked = grey_probe(steps=HEIGHT * WIDTH)  # sides below 28 have patches of one pixel
+    asked = grey_probe(1, steps=HEIGHT * WIDTH)  # sides below 28 have patches of one pixel
     curves = np.array(ask_quantus("Selectivity", asked, softmax=True, patch_size=1))
     whole = asked.whole().probability.numpy()
     expected = np.trapezoid(np.concatenate([whole, curves], axis=1), axis=1) / (HEIGHT * WIDTH)
@@ -72,9 +72,13 @@ def test_at_224_there_are_784_patches_of_8_pixels_of_which_100_go():
 
 
 def test_more_steps_than_patches_change_nothing():
-    asked = grey_probe(steps=HEIGHT * WIDTH)
-    halves = replace(asked, steps=2)
-    curve = selectivity(halves)
-    whole = asked.whole().probability[:, 0]
-    assert not curve.isclose(whole).any()
-    assert (curve - selectivity(asked)).abs().max() < 0.5
+    asked = grey_probe(2, steps=20)
+    found = patches(asked, 7)  # nine
+    exact = replace(asked, steps=9)
+    numbers = torch.tensor([found.number] * 2)
+    areas = []
+    for one in (asked, exact):
+        curve = part_curve(one, found.ranks, numbers, "minimum")
+        areas.append(torch.trapezoid(curve.probability, curve.shares, dim=1))
+    assert found.number == 9 < asked.steps
+    torch.testing.assert_close(*areas, rtol=0, atol=1e-12)
