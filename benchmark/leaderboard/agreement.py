@@ -9,7 +9,7 @@ from scipy.stats import kendalltau
 
 from benchmark.leaderboard.board import RANKED_BY, Board, Row
 from benchmark.leaderboard.columns import COLUMNS, Column
-from benchmark.leaderboard.statistics import LEVEL
+from benchmark.leaderboard.statistics import DRAWS, LEVEL
 from benchmark.leaderboard.tables import as_csv, data_name
 
 AGREEING = (
@@ -18,6 +18,9 @@ AGREEING = (
 )
 """The columns that are set against each other; a score and its parts are not all of them."""
 CHUNK = 4_000_000
+SIGNS = 200_000_000
+"""So many differences between models are looked at, over all draws of the bootstrap: all draws of 447 models."""
+FEWEST_DRAWS = 400
 HALVINGS = 200
 MOST_MODELS = 10
 """So many models, evenly spaced in the table, are enough for the mean over models within images."""
@@ -66,12 +69,13 @@ class Stability:
 def agreements(board: Board) -> list[Agreement]:
     """Every pair of :data:`AGREEING` that at least three models have."""
     columns = [column for column in COLUMNS if column.name in AGREEING]
+    drawn = _drawn_taus(board.models, columns)
     found = []
     for place, one in enumerate(columns):
-        for other in columns[place + 1 :]:
+        for there, other in enumerate(columns[place + 1 :], start=place + 1):
             rows = [row for row in board.models if _known(row, one) and _known(row, other)]
             if len(rows) >= 3:
-                found.append(_agreement(one, other, rows))
+                found.append(_agreement(one, other, rows, drawn[:, place, there]))
     return found
 
 
@@ -87,9 +91,10 @@ def stabilities(boards: Sequence[Board]) -> list[Stability]:
         there = {row.label: row for row in board.models if _known(row, column)}
         pairs = [(row, there[row.label]) for row in rows if row.label in there]
         if len(pairs) >= 3:
+            number = draws_for(len(pairs))
             values, draws = (
                 [np.array([each[side].estimates[RANKED_BY].value for each in pairs]) for side in (0, 1)],
-                [np.stack([each[side].estimates[RANKED_BY].draws for each in pairs]) for side in (0, 1)],
+                [np.stack([each[side].estimates[RANKED_BY].draws[:number] for each in pairs]) for side in (0, 1)],
             )
             low, high = _ends(taus(draws[0], draws[1]))
             tau = float(kendalltau(values[0], values[1]).statistic)
@@ -132,13 +137,45 @@ def _known(row: Row, column: Column) -> bool:
     return column.name in row.estimates and bool(np.isfinite(row.estimates[column.name].value))
 
 
-def _agreement(one: Column, other: Column, rows: Sequence[Row]) -> Agreement:
+def _drawn_taus(rows: Sequence[Row], columns: Sequence[Column]) -> NDArray[np.float64]:
+    """Kendall's tau-b of every pair of columns in each draw, (B, C, C), over the models that have both.
+
+    For each draw, the signs of all differences between models form a matrix (C, pairs of models): its product with
+    itself has the sums for all pairs of columns. With very many models the first draws alone are taken.
+    """
+    upper = np.triu_indices(len(rows), 1)
+    known = np.array([[_known(row, column) for row in rows] for column in columns])
+    both = (known[:, upper[0]] & known[:, upper[1]]).astype(np.float32)
+    number = draws_for(len(rows))
+    absent = np.zeros(number, dtype=np.float32)
+    drawn = [
+        [row.estimates[column.name].draws[:number] if has else absent for row, has in zip(rows, of, strict=True)]
+        for column, of in zip(columns, known, strict=True)
+    ]
+    found = np.full((number, len(columns), len(columns)), np.nan)
+    with np.errstate(invalid="ignore"):
+        for place, draw in enumerate(np.ascontiguousarray(np.moveaxis(np.array(drawn), 2, 0))):
+            signs = np.sign(draw[:, upper[0]] - draw[:, upper[1]]) * both
+            unknown = np.isnan(signs)
+            signs[unknown] = 0
+            differing = (signs != 0).astype(np.float32) @ both.T
+            weight = np.sqrt(differing.astype(np.float64) * differing.T)
+            np.divide(signs @ signs.T, weight, out=found[place], where=weight > 0)
+            if unknown.any():
+                spoiled = (unknown * both) @ both.T
+                found[place][(spoiled > 0) | (spoiled.T > 0)] = np.nan
+    return found
+
+
+def draws_for(models: int) -> int:
+    """How many draws of the bootstrap an interval of a rank correlation of so many models is taken from."""
+    return int(np.clip(SIGNS // max(1, models * (models - 1) // 2), FEWEST_DRAWS, DRAWS))
+
+
+def _agreement(one: Column, other: Column, rows: Sequence[Row], drawn: NDArray[np.float64]) -> Agreement:
     sign = -1.0 if (one.higher_is_better is False) != (other.higher_is_better is False) else 1.0
-    values, draws = (
-        [np.array([row.estimates[column.name].value for row in rows]) for column in (one, other)],
-        [np.stack([row.estimates[column.name].draws for row in rows]) for column in (one, other)],
-    )
-    low, high = _ends(sign * taus(draws[0], draws[1]))
+    values = [np.array([row.estimates[column.name].value for row in rows]) for column in (one, other)]
+    low, high = _ends(sign * drawn)
     return Agreement(
         one=one,
         other=other,
