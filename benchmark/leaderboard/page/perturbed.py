@@ -51,7 +51,7 @@ def perturbed_of(rows: Sequence[Row], published: Published) -> dict[tuple[str, s
         rows: The models; the means for comparison are over all of them that have curves.
         published: The records.
     """
-    paths = defaultdict(list)
+    paths: dict[tuple[str, str, int], list[Path]] = defaultdict(list)
     for path, record in published.records.items():
         paths[record.architecture, record.regime, record.seed].append(path)
     found = {
@@ -80,27 +80,28 @@ def read_courses(record: Path) -> dict[tuple[str, str], Course]:
     """
     path = record.with_name(f"{record.stem}.curves.parquet")
     try:
-        if pq.read_metadata(path).num_rows > MOST_ROWS:
+        if not 0 < pq.read_metadata(path).num_rows <= MOST_ROWS:
             return {}
         table = pq.read_table(path, columns=COLUMNS, use_threads=False)
         # Cast, so that a file in which the columns are of another type is refused here.
         step, share, probability = (
-            table[name].cast(kind).to_numpy()
-            for name, kind in (("step", pa.int64()), ("share", pa.float64()), ("probability", pa.float64()))
+            table[name].cast(kind)
+            for name, kind in zip(COLUMNS[2:], (pa.int64(), pa.float64(), pa.float64()), strict=True)
         )
         method, kind = (table[name].cast(pa.string()).combine_chunks().dictionary_encode() for name in COLUMNS[:2])
     except (pa.ArrowException, OSError, KeyError, ValueError):
         return {}
-    if method.null_count or kind.null_count or not len(step) or step.min() < 0 or step.max() > MOST_STEPS:
+    if method.null_count or kind.null_count or step.null_count:
+        return {}
+    numbers = step.to_numpy(), share.to_numpy(), probability.to_numpy()
+    if numbers[0].min() < 0 or numbers[0].max() > MOST_STEPS:
         return {}
     found = {}
-    for name in method.dictionary.to_pylist():
-        for which in set(KINDS) & set(kind.dictionary.to_pylist()):
-            own = (method.indices.to_numpy() == method.dictionary.index(name).as_py()) & (
-                kind.indices.to_numpy() == kind.dictionary.index(which).as_py()
-            )
-            course = _course(step[own], share[own], probability[own])
-            if course is not None:
+    for place, name in enumerate(method.dictionary.to_pylist()):
+        for number, which in enumerate(kind.dictionary.to_pylist()):
+            own = (method.indices.to_numpy() == place) & (kind.indices.to_numpy() == number)
+            course = _course(*(each[own] for each in numbers))
+            if which in KINDS and course is not None:
                 found[name, which] = course
     return found
 
@@ -119,7 +120,7 @@ def _course(step: NDArray[np.int64], share: NDArray[np.float64], probability: ND
 
 def _mean(everything: Iterable[Courses]) -> dict[tuple[str, str], Course]:
     """Mean of curves of as many steps as the first one of its method and kind has."""
-    together = defaultdict(list)
+    together: dict[tuple[str, str], list[Course]] = defaultdict(list)
     for courses in everything:
         for name, course in courses.items():
             if course.shape == together.get(name, [course])[0].shape:
