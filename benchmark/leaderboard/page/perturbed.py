@@ -85,8 +85,8 @@ def read_courses(record: Path) -> dict[tuple[str, str], Course]:
         table = pq.read_table(path, columns=COLUMNS, use_threads=False)
         # Cast, so that a file in which the columns are of another type is refused here.
         step, share, probability = (
-            table[name].cast(kind)
-            for name, kind in zip(COLUMNS[2:], (pa.int64(), pa.float64(), pa.float64()), strict=True)
+            table[name].cast(wanted)
+            for name, wanted in zip(COLUMNS[2:], (pa.int64(), pa.float64(), pa.float64()), strict=True)
         )
         method, kind = (table[name].cast(pa.string()).combine_chunks().dictionary_encode() for name in COLUMNS[:2])
     except (pa.ArrowException, OSError, KeyError, ValueError):
