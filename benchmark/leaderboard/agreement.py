@@ -18,8 +18,8 @@ AGREEING = (
 )
 """The columns that are set against each other; a score and its parts are not all of them."""
 CHUNK = 4_000_000
-SIGNS = 200_000_000
-"""So many differences between models are looked at, over all draws of the bootstrap: all draws of 447 models."""
+SIGNS = 100_000_000
+"""So many differences between models are looked at, over all draws of the bootstrap: all draws of 316 models."""
 FEWEST_DRAWS = 400
 HALVINGS = 200
 MOST_MODELS = 10
@@ -69,6 +69,8 @@ class Stability:
 def agreements(board: Board) -> list[Agreement]:
     """Every pair of :data:`AGREEING` that at least three models have."""
     columns = [column for column in COLUMNS if column.name in AGREEING]
+    if len(board.models) < 3:
+        return []
     drawn = _drawn_taus(board.models, columns)
     found = []
     for place, one in enumerate(columns):
