@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from benchmark.attacks.autoattack import recipe
+from benchmark.curves import curves_frame
 from benchmark.describe import Outcome, describe
 from benchmark.diagnosis.maps import map_attacks_of, map_kept
 from benchmark.diagnosis.masks import mask_dice
@@ -40,7 +41,8 @@ def run_cell(job: Job, report: Report) -> Path:
         report: Told of progress.
 
     Returns:
-        The folder with record.json, scores.parquet, predictions.parquet and diagnosis.csv.
+        The folder with record.json, scores.parquet, predictions.parquet, diagnosis.csv and, where images are
+        perturbed, curves.parquet.
     """
     if job.done:
         return job.folder
@@ -53,10 +55,11 @@ def run_cell(job: Job, report: Report) -> Path:
     measured = measures(predictions, job.data.classes)
     clock["diagnose"] = time.perf_counter()
     with reasons_collected() as reasons:
-        scores = pd.concat(
-            [_scored(job, model, lesson.images, predictions, method=method, report=report) for method in _methods(job)],
-            ignore_index=True,
-        )
+        found = [
+            _scored(job, model, lesson.images, predictions, method=method, report=report) for method in _methods(job)
+        ]
+    scores = pd.concat([frame for frame, _ in found], ignore_index=True)
+    curves = [frame for _, frames in found for frame in frames]
     clock["explain and score"] = time.perf_counter()
     outcome = Outcome(
         model=model,
@@ -70,6 +73,8 @@ def run_cell(job: Job, report: Report) -> Path:
     with new_folder(job.folder) as folder:
         predictions.to_parquet(folder / "predictions.parquet")
         scores.to_parquet(folder / "scores.parquet")
+        if curves:
+            pd.concat(curves, ignore_index=True).to_parquet(folder / "curves.parquet", compression="zstd")
         write_text(folder / "diagnosis.csv", measured.to_csv(index=False, lineterminator="\n"))
         write_text(folder / "record.json", describe(job, outcome).model_dump_json(indent=1) + "\n")
     return job.folder
@@ -129,29 +134,35 @@ def _maps(job: Job, model: nn.Module, images: Tensor, predicted: Tensor, method:
 
 def _scored(
     job: Job, model: nn.Module, images: Tensor, predictions: pd.DataFrame, *, method: Method, report: Report
-) -> pd.DataFrame:
-    """Scores of the maps of one method, which explain the predicted class of every test image."""
+) -> tuple[pd.DataFrame, list[pd.DataFrame]]:
+    """Scores and curves of the maps of one method, which explain the predicted class of every test image."""
     predicted = torch.tensor(predictions["predicted"].to_numpy(), device=job.device)
     report(f"explain by {method.name}", 0.8)
     maps = _maps(job, model, images, predicted, method)
     report(f"score {method.name}", 0.85)
     mean = torch.as_tensor(job.data.mean_colour(), device=job.device)
 
+    curves: list[pd.DataFrame] = []
+
     def probe(places: NDArray[np.intp]) -> Probe:
         chosen = torch.tensor(places, device=job.device)
-        return probe_of(
+        ids = list(predictions["image"].iloc[places])
+        made = probe_of(
             model,
             images[chosen],
             maps[places],
             predicted[chosen],
-            ids=list(predictions["image"].iloc[places]),
+            ids=ids,
             mean=mean,
             steps=job.preset.perturbation_steps,
             layer=job.cell.architecture.saliency_layer,
             method=method,
         )
+        # The probe keeps them for the scores, so they are found once.
+        curves.append(curves_frame(ids, method.name, made.curves()))
+        return made
 
     sample = job.data.sample(job.preset.perturbed)
     frame = score_maps(maps, job.data, job.metrics, device=job.device, probes=(sample, probe))
     frame.insert(1, "method", method.name)
-    return frame
+    return frame, curves

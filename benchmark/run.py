@@ -43,8 +43,11 @@ FILES = {
     "record.json": "json",
     "scores.parquet": "scores.parquet",
     "predictions.parquet": "predictions.parquet",
+    "curves.parquet": "curves.parquet",
     "diagnosis.csv": "diagnosis.csv",
 }
+OPTIONAL = frozenset({"curves.parquet"})
+"""What cells of earlier versions, and those whose images are not perturbed, did not leave."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -210,7 +213,11 @@ def _publish(job: Job, folder: Path) -> None:
     """Copies the outcome of a cell; the record last, since it says that the rest is there."""
     target = _record_file(folder, job)
     for name, suffix in reversed(FILES.items()):
-        with new_file(target.with_name(f"{target.stem}.{suffix}")) as temporary:
+        path = target.with_name(f"{target.stem}.{suffix}")
+        if name in OPTIONAL and not (job.folder / name).is_file():
+            path.unlink(missing_ok=True)
+            continue
+        with new_file(path) as temporary:
             shutil.copyfile(job.folder / name, temporary)
 
 

@@ -9,7 +9,7 @@ from scipy.stats import kendalltau
 
 from benchmark.leaderboard.board import RANKED_BY, Board, Row
 from benchmark.leaderboard.columns import COLUMNS, Column
-from benchmark.leaderboard.statistics import LEVEL, Estimate
+from benchmark.leaderboard.statistics import DRAWS, LEVEL, Estimate
 from benchmark.leaderboard.tables import as_csv, data_name
 
 AGREEING = (
@@ -25,6 +25,9 @@ ALTERNATIVES = (
 )
 """Columns that differ in a choice that should not matter: the usual one, the other, and what is changed."""
 CHUNK = 4_000_000
+SIGNS = 100_000_000
+"""So many differences between models are looked at, over all draws of the bootstrap: all draws of 316 models."""
+FEWEST_DRAWS = 400
 HALVINGS = 200
 MOST_MODELS = 10
 """So many models, evenly spaced in the table, are enough for the mean over models within images."""
@@ -73,12 +76,15 @@ class Stability:
 def agreements(board: Board) -> list[Agreement]:
     """Every pair of :data:`AGREEING` that at least three models have."""
     columns = [column for column in COLUMNS if column.name in AGREEING]
+    if len(board.models) < 3:
+        return []
+    drawn = _drawn_taus(board.models, columns)
     found = []
     for place, one in enumerate(columns):
-        for other in columns[place + 1 :]:
+        for there, other in enumerate(columns[place + 1 :], start=place + 1):
             rows = [row for row in board.models if _known(row, one) and _known(row, other)]
             if len(rows) >= 3:
-                found.append(_agreement(one, other, rows))
+                found.append(_agreement(one, other, rows, drawn[:, place, there]))
     return found
 
 
@@ -108,7 +114,8 @@ def _changed(what: str, pairs: Sequence[tuple[Estimate, Estimate]]) -> list[Stab
         return []
     before, after = zip(*pairs, strict=True)
     tau = float(kendalltau([each.value for each in before], [each.value for each in after]).statistic)
-    low, high = _ends(taus(*(np.stack([each.draws for each in side]) for side in (before, after))))
+    number = draws_for(len(pairs))
+    low, high = _ends(taus(*(np.stack([each.draws[:number] for each in side]) for side in (before, after))))
     return [Stability(what=what, tau=tau, low=low, high=high)]
 
 
@@ -147,13 +154,45 @@ def _known(row: Row, column: Column) -> bool:
     return column.name in row.estimates and bool(np.isfinite(row.estimates[column.name].value))
 
 
-def _agreement(one: Column, other: Column, rows: Sequence[Row]) -> Agreement:
+def _drawn_taus(rows: Sequence[Row], columns: Sequence[Column]) -> NDArray[np.float64]:
+    """Kendall's tau-b of every pair of columns in each draw, (B, C, C), over the models that have both.
+
+    For each draw, the signs of all differences between models form a matrix (C, pairs of models): its product with
+    itself has the sums for all pairs of columns. With very many models the first draws alone are taken.
+    """
+    upper = np.triu_indices(len(rows), 1)
+    known = np.array([[_known(row, column) for row in rows] for column in columns])
+    both = (known[:, upper[0]] & known[:, upper[1]]).astype(np.float32)
+    number = draws_for(len(rows))
+    absent = np.zeros(number, dtype=np.float32)
+    drawn = [
+        [row.estimates[column.name].draws[:number] if has else absent for row, has in zip(rows, of, strict=True)]
+        for column, of in zip(columns, known, strict=True)
+    ]
+    found = np.full((number, len(columns), len(columns)), np.nan)
+    with np.errstate(invalid="ignore"):
+        for place, draw in enumerate(np.ascontiguousarray(np.moveaxis(np.array(drawn), 2, 0))):
+            signs = np.sign(draw[:, upper[0]] - draw[:, upper[1]]) * both
+            unknown = np.isnan(signs)
+            signs[unknown] = 0
+            differing = (signs != 0).astype(np.float32) @ both.T
+            weight = np.sqrt(differing.astype(np.float64) * differing.T)
+            np.divide(signs @ signs.T, weight, out=found[place], where=weight > 0)
+            if unknown.any():
+                spoiled = (unknown * both) @ both.T
+                found[place][(spoiled > 0) | (spoiled.T > 0)] = np.nan
+    return found
+
+
+def draws_for(models: int) -> int:
+    """How many draws of the bootstrap an interval of a rank correlation of so many models is taken from."""
+    return int(np.clip(SIGNS // max(1, models * (models - 1) // 2), FEWEST_DRAWS, DRAWS))
+
+
+def _agreement(one: Column, other: Column, rows: Sequence[Row], drawn: NDArray[np.float64]) -> Agreement:
     sign = -1.0 if (one.higher_is_better is False) != (other.higher_is_better is False) else 1.0
-    values, draws = (
-        [np.array([row.estimates[column.name].value for row in rows]) for column in (one, other)],
-        [np.stack([row.estimates[column.name].draws for row in rows]) for column in (one, other)],
-    )
-    low, high = _ends(sign * taus(draws[0], draws[1]))
+    values = [np.array([row.estimates[column.name].value for row in rows]) for column in (one, other)]
+    low, high = _ends(sign * drawn)
     return Agreement(
         one=one,
         other=other,

@@ -198,8 +198,8 @@ def boards_of(published: Published, methods: Sequence[str] = ()) -> tuple[Board,
             except ValueError as error:
                 problems.append(f"{path.name}: {error}")
         used |= records
-        for method in methods if records else ():
-            models[method].append(_row(list(records.values()), [each[method] for each in found], ground.draws))
+        for method, row in _rows(list(records.values()), found, ground.draws).items() if records else ():
+            models[method].append(row)
     if not used:
         raise UserError(f"{published.folder} holds no record that can be used; run `python -m benchmark run` again")
     record = next(iter(used.values()))
@@ -296,23 +296,32 @@ def _statistics(evidence: Evidence, columns: Sequence[Column]) -> dict[str, Rati
     return {column.name: known for column in columns if (known := column.of(evidence)) is not None}
 
 
-def _row(records: Sequence[Record], found: Sequence[dict[str, Ratios]], draws: Resampling) -> Row:
-    """A model from the records of its seeds."""
+def _rows(
+    records: Sequence[Record], found: Sequence[dict[str, dict[str, Ratios]]], draws: Resampling
+) -> dict[str, Row]:
+    """A model from the records of its seeds, by saliency method; what the methods share is drawn once."""
     first = records[0]
     listed = columns_of(first)
     columns = {
-        column.name: [each[column.name] for each in found if column.name in each]
+        (method, column.name): [each[method][column.name] for each in found if column.name in each[method]]
+        for method in found[0]
         for column in listed
-        if any(column.name in each for each in found)
+        if any(column.name in each[method] for each in found)
     }
-    return Row(
-        name=first.architecture,
-        regime=first.regime,
-        title=first.regime_title or first.regime,
-        adversarial=first.adversarial,
-        seeds=tuple(sorted(record.seed for record in records)),
-        estimates=estimates(columns, draws, row=f"{first.architecture}/{first.regime}", bounds=bounds_of(listed)),
-    )
+    known_bounds = bounds_of(listed)
+    bounds = {(method, name): known_bounds[name] for method, name in columns}
+    known = estimates(columns, draws, row=f"{first.architecture}/{first.regime}", bounds=bounds)
+    return {
+        method: Row(
+            name=first.architecture,
+            regime=first.regime,
+            title=first.regime_title or first.regime,
+            adversarial=first.adversarial,
+            seeds=tuple(sorted(record.seed for record in records)),
+            estimates={name: each for (of, name), each in known.items() if of == method},
+        )
+        for method in found[0]
+    }
 
 
 def _ranked(models: list[Row]) -> list[Row]:

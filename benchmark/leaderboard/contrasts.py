@@ -1,13 +1,14 @@
 """The planned contrasts: standard training against each other regime, architecture by architecture."""
 
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from benchmark.leaderboard.board import Board, Row
 from benchmark.leaderboard.columns import Column
-from benchmark.leaderboard.pairs import ALPHA, Difference, difference, holm
+from benchmark.leaderboard.pairs import ALPHA, Difference, differences, holm
 
 BASE = "standard"
 
@@ -63,11 +64,14 @@ def contrasts_of(board: Board) -> list[Contrast]:
     found = []
     for column in board.columns:
         for regime in regimes:
-            family = [
-                _contrast(column, rows[BASE], rows[regime])
-                for _, rows in sorted(by_name.items())
-                if all(name in rows and _known(rows[name], column) for name in (BASE, regime))
-            ]
+            family = _family(
+                column,
+                [
+                    (rows[BASE], rows[regime])
+                    for _, rows in sorted(by_name.items())
+                    if all(name in rows and _known(rows[name], column) for name in (BASE, regime))
+                ],
+            )
             adjusted = holm(np.array([each.difference.p for each in family]))
             signed = holm(np.array([each.difference.wilcoxon for each in family]))
             found += [
@@ -81,11 +85,10 @@ def _known(row: Row, column: Column) -> bool:
     return column.name in row.estimates and bool(np.isfinite(row.estimates[column.name].value))
 
 
-def _contrast(column: Column, base: Row, other: Row) -> Contrast:
-    return Contrast(
-        column=column,
-        name=other.name,
-        regime=other.regime,
-        title=other.title,
-        difference=difference(other.estimates[column.name], base.estimates[column.name]),
-    )
+def _family(column: Column, rows: Sequence[tuple[Row, Row]]) -> list[Contrast]:
+    """Rows in standard training beside the same in another regime."""
+    found = differences([(other.estimates[column.name], base.estimates[column.name]) for base, other in rows])
+    return [
+        Contrast(column=column, name=other.name, regime=other.regime, title=other.title, difference=known)
+        for (_, other), known in zip(rows, found, strict=True)
+    ]

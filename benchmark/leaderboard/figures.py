@@ -17,12 +17,15 @@ from benchmark.store import new_file
 
 SHOWN = ("fuzzy_f1", "sparsity", "faithfulness", "sharpness", "balanced_accuracy", "accuracy_under_attack")
 RESOLUTION = 110
+MOST_ARCHITECTURES = 40
+"""So many have a line in the figure of regimes, those with the best model first."""
 
 
 def regimes_figure(board: Board, path: Path) -> None:
     """Standard against adversarial: a panel per score, a line per architecture, yardsticks as dotted lines."""
     columns = [column for column in COLUMNS if column.name in SHOWN]
-    order = list(dict.fromkeys(row.name for row in board.models))
+    names = list(dict.fromkeys(row.name for row in board.models))
+    order = names[:MOST_ARCHITECTURES]
     regimes = sorted({row.title for row in board.models}, key=lambda title: (title != "standard", title))
     colours = dict(zip(regimes, sns.color_palette("colorblind", len(regimes)), strict=True))
     sns.set_theme(style="whitegrid", font_scale=0.8)
@@ -32,13 +35,14 @@ def regimes_figure(board: Board, path: Path) -> None:
         _panel(axis, board, column, order, colours)
     handles, labels = axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False)
-    save_figure(figure, path, figure_title(board, "standard against adversarial"))
+    best = f", the best {len(order)} of {len(names)} architectures" if len(order) < len(names) else ""
+    save_figure(figure, path, figure_title(board, f"standard against adversarial{best}"))
 
 
 def _panel(
     axis: Axes, board: Board, column: Column, order: list[str], colours: dict[str, tuple[float, float, float]]
 ) -> None:
-    rows = [row for row in board.models if column.name in row.estimates]
+    rows = [row for row in board.models if column.name in row.estimates and row.name in order]
     if not rows:
         axis.set_axis_off()  # a data set without masks has no F1
         return

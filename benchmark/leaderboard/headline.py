@@ -7,7 +7,7 @@ import numpy as np
 
 from benchmark.leaderboard.board import RANKED_BY, Board, Row
 from benchmark.leaderboard.contrasts import Contrast
-from benchmark.leaderboard.pairs import ALPHA, difference, holm
+from benchmark.leaderboard.pairs import ALPHA, differences, holm
 from benchmark.leaderboard.statistics import Estimate
 
 
@@ -71,7 +71,7 @@ def _trivial(board: Board) -> str | None:
     if not yardsticks:
         return None
     best = max(yardsticks, key=lambda row: row.estimates[RANKED_BY].value)
-    found = [difference(row.estimates[RANKED_BY], best.estimates[RANKED_BY]) for row in board.models]
+    found = differences([(row.estimates[RANKED_BY], best.estimates[RANKED_BY]) for row in board.models])
     adjusted = holm(np.array([each.p for each in found]))
     above, below = (
         sum(p < ALPHA and sign * each.value > 0 for each, p in zip(found, adjusted, strict=True)) for sign in (1, -1)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from benchmark.leaderboard.board import Board
 from benchmark.leaderboard.columns import Column
-from benchmark.leaderboard.tables import STAMP, grid
+from benchmark.leaderboard.tables import LISTED_MODELS, STAMP, grid
 
 SPECIAL = re.compile(r"[\\&%$#_{}~^]")
 WORDS = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
@@ -37,7 +37,7 @@ def to_latex(board: Board, columns: Sequence[Column]) -> str:
         _line(sizes),
         r"\midrule",
     ]
-    models = len(board.models)
+    models = min(len(board.models), LISTED_MODELS)
     for number, row in enumerate(rows):
         if number == models:
             lines.append(r"\midrule")

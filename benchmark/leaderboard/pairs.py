@@ -8,11 +8,15 @@ from numpy.typing import NDArray
 from scipy.special import stdtr
 from scipy.stats import rankdata, wilcoxon
 
-from benchmark.leaderboard.statistics import Estimate, error_parts, interval, stretch
+from benchmark.leaderboard.statistics import Estimate, error_parts, intervals, stretch_of
 
 ALPHA = 0.05
 NEGLIGIBLE = 1e-9
 """Differences of scores below it are rounding."""
+EXACT = 50
+"""Up to so many groups scipy chooses Wilcoxon's null distribution by what else it is given."""
+TOGETHER = 256
+"""So many pairs are tested at once."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -77,22 +81,33 @@ def difference(one: Estimate, other: Estimate) -> Difference:
         Cameron and Miller, Journal of Human Resources 50, 2015, sections II and VI; Kerby, The simple difference
         formula, Comprehensive Psychology 3, 2014 (rank-biserial correlation).
     """
-    spreads = [one.spread, other.spread]
-    value = one.value - other.value
-    draws = one.draws.astype(np.float64) - other.draws
-    low, high = interval(value, draws, stretch(spreads))
-    groups, between, seeds, freedom = error_parts(spreads)
-    p = float(_p_values(np.array(value), np.array(between + seeds), np.array(freedom))) if groups > 1 else np.nan
-    by_group = group_differences(one, other)
-    return Difference(
-        value=value,
-        low=low,
-        high=high,
-        p=p,
-        wilcoxon=signed_rank(by_group),
-        effect=rank_biserial(by_group),
-        groups=len(by_group),
+    return differences([(one, other)])[0]
+
+
+def differences(pairs: Sequence[tuple[Estimate, Estimate]]) -> list[Difference]:
+    """:func:`difference` of many pairs; what can be, is sorted and ranked together."""
+    return [
+        found for start in range(0, len(pairs), TOGETHER) for found in _differences(pairs[start : start + TOGETHER])
+    ]
+
+
+def _differences(pairs: Sequence[tuple[Estimate, Estimate]]) -> list[Difference]:
+    values = [one.value - other.value for one, other in pairs]
+    draws = [one.draws.astype(np.float64) - other.draws for one, other in pairs]
+    parts = [error_parts((one.spread, other.spread)) for one, other in pairs]
+    ends = intervals(values, draws, [stretch_of(*each) for each in parts])
+    total, freedom = (
+        np.array([between + seeds for _, between, seeds, _ in parts]),
+        np.array([each for *_, each in parts]),
     )
+    p = np.where([groups > 1 for groups, *_ in parts], _p_values(np.array(values), total, freedom), np.nan)
+    by_group = [group_differences(one, other) for one, other in pairs]
+    return [
+        Difference(value=value, low=low, high=high, p=float(each), wilcoxon=signed, effect=effect, groups=len(groups))
+        for value, (low, high), each, signed, effect, groups in zip(
+            values, ends, p, signed_ranks(by_group), rank_biserials(by_group), by_group, strict=True
+        )
+    ]
 
 
 def group_differences(one: Estimate, other: Estimate) -> NDArray[np.float64]:
@@ -111,13 +126,16 @@ def group_differences(one: Estimate, other: Estimate) -> NDArray[np.float64]:
     return np.where(np.abs(found) < NEGLIGIBLE, 0.0, found)
 
 
-def signed_rank(by_group: NDArray[np.float64]) -> float:
-    """P-value of Wilcoxon's signed-rank test; 1 where no group differs, NaN for fewer than two groups."""
-    if len(by_group) < 2:
-        return np.nan
-    if not by_group.any():
-        return 1.0
-    return float(wilcoxon(by_group).pvalue)
+def signed_ranks(by_group: Sequence[NDArray[np.float64]]) -> list[float]:
+    """P-values of Wilcoxon's signed-rank test; 1 where no group differs, NaN for fewer than two groups."""
+    found = [np.nan if len(each) < 2 else 1.0 for each in by_group]
+    for number, places in _by_length(by_group, [bool(each.any()) and len(each) > 1 for each in by_group]).items():
+        # The choice of scipy for few groups hangs on zeros and ties, of which one row must not decide for another.
+        for chosen in [places] if number > EXACT else [[place] for place in places]:
+            p = wilcoxon(np.stack([by_group[place] for place in chosen]), axis=1).pvalue
+            for place, each in zip(chosen, p, strict=True):
+                found[place] = float(each)
+    return found
 
 
 def rank_biserial(by_group: NDArray[np.float64]) -> float:
@@ -127,11 +145,29 @@ def rank_biserial(by_group: NDArray[np.float64]) -> float:
         >>> rank_biserial(np.array([3.0, 1.0, -2.0, 0.0]))
         0.3333333333333333
     """
-    moved = by_group[by_group != 0]
-    if not len(moved):
-        return 0.0
-    ranks = rankdata(np.abs(moved))
-    return float((ranks[moved > 0].sum() - ranks[moved < 0].sum()) / ranks.sum())
+    return rank_biserials([by_group])[0]
+
+
+def rank_biserials(by_group: Sequence[NDArray[np.float64]]) -> list[float]:
+    """:func:`rank_biserial` of many pairs."""
+    found = [0.0] * len(by_group)
+    for places in _by_length(by_group, [bool(each.any()) for each in by_group]).values():
+        each = np.stack([by_group[place] for place in places])
+        # Groups that do not differ have the lowest ranks, and no say.
+        ranks = rankdata(np.abs(each), axis=1) - (each == 0).sum(axis=1, keepdims=True)
+        above, below = ((ranks * sign).sum(axis=1) for sign in (each > 0, each < 0))
+        for place, effect in zip(places, (above - below) / (above + below), strict=True):
+            found[place] = float(effect)
+    return found
+
+
+def _by_length(by_group: Sequence[NDArray[np.float64]], wanted: Sequence[bool]) -> dict[int, list[int]]:
+    """Places of those that are wanted, by their number of groups."""
+    found: dict[int, list[int]] = {}
+    for place, (each, known) in enumerate(zip(by_group, wanted, strict=True)):
+        if known:
+            found.setdefault(len(each), []).append(place)
+    return found
 
 
 def all_pairs(estimates: Sequence[Estimate | None]) -> Pairs:

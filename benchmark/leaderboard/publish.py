@@ -66,7 +66,7 @@ def rebuild(folder: Path) -> list[Board]:
     if judged := judge(boards):
         write_text(folder / CLAIMS, to_claims(judged, boards))
     write_text(folder / "leaderboard.md", to_markdown(boards, contrasts[0], figures))
-    write_text(folder / PAGE, page([Shown(published=published, boards=boards)]))
+    write_text(folder / PAGE, page([Shown(published=published, boards=boards, contrasts=contrasts)]))
     return boards
 
 

@@ -16,7 +16,7 @@ from benchmark.leaderboard.agreement import Agreement
 from benchmark.leaderboard.board import RANKED_BY, Board
 from benchmark.leaderboard.figures import figure_title, save_figure
 from benchmark.leaderboard.letters import cliques
-from benchmark.leaderboard.pairs import ALPHA, group_differences, holm, signed_rank
+from benchmark.leaderboard.pairs import ALPHA, group_differences, holm, signed_ranks
 
 MOST_MODELS = 40
 """With more models no diagram of ranks can be read."""
@@ -63,10 +63,9 @@ def ranks_of(board: Board) -> Ranks | None:
     order = np.argsort(mean, kind="stable")
     number = len(rows)
     upper = np.triu_indices(number, 1)
-    p = [
-        signed_rank(group_differences(known[order[one]], known[order[other]]))
-        for one, other in zip(*upper, strict=True)
-    ]
+    p = signed_ranks(
+        [group_differences(known[order[one]], known[order[other]]) for one, other in zip(*upper, strict=True)]
+    )
     adjusted = np.ones((number, number))
     adjusted[upper] = holm(np.array(p))
     adjusted.T[upper] = adjusted[upper]

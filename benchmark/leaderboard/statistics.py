@@ -1,9 +1,12 @@
 """Means with intervals, by a bootstrap that every row and column of a table shares."""
 
+import hashlib
 import math
 import zlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
@@ -15,6 +18,11 @@ LEVEL = 0.95
 NORMAL = 1.959963984540054
 """Quantile of the normal distribution for :data:`LEVEL`."""
 ANY = (-np.inf, np.inf)
+KEPT_COUNTS = 64
+"""So many sums of counts are kept from row to row: most rows have a say of the same images."""
+
+Name = TypeVar("Name", bound=Hashable)
+"""Of a column, or of a column of one saliency method."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,7 +58,7 @@ class Ratios:
         return _mean_share(weights @ self.amounts, weights @ self.counts)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True)
 class Resampling:
     """How often each group of images is drawn in each draw of the bootstrap.
 
@@ -61,6 +69,7 @@ class Resampling:
 
     codes: NDArray[np.int64]
     weights: NDArray[np.float64]
+    _counts: dict[bytes, NDArray[np.float64]] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
     def groups(self) -> int:
@@ -69,9 +78,27 @@ class Resampling:
 
     def sums(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """Sums (G, C) over the images of each group of values (N, C)."""
-        order = np.argsort(self.codes, kind="stable")
-        starts = np.searchsorted(self.codes[order], np.arange(self.groups))
+        order, starts = self._order
         return np.add.reduceat(values[order], starts, axis=0)
+
+    @cached_property
+    def _order(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Images by group, and where each group begins among them."""
+        order = np.argsort(self.codes, kind="stable")
+        return order, np.searchsorted(self.codes[order], np.arange(self.groups))
+
+    def drawn_counts(self, parts: Mapping[bytes, NDArray[np.float64]]) -> dict[bytes, NDArray[np.float64]]:
+        """Sums (B, C) of counts (G, C) in each draw, by what stands for them; those last asked for are kept.
+
+        Counts are whole numbers, so that no order of summing shows in them.
+        """
+        found = {key: known for key in parts if (known := self._counts.pop(key, None)) is not None}
+        new = [key for key in parts if key not in found]
+        found |= dict(zip(new, _by_part(self.weights, [parts[key] for key in new]), strict=True))
+        self._counts.update(found)
+        for key in list(self._counts)[: max(0, len(self._counts) - KEPT_COUNTS)]:
+            del self._counts[key]
+        return found
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -149,12 +176,12 @@ def estimate(
 
 
 def estimates(
-    columns: Mapping[str, Sequence[Ratios]],
+    columns: Mapping[Name, Sequence[Ratios]],
     draws: Resampling,
     *,
     row: str,
-    bounds: Mapping[str, tuple[float, float]],
-) -> dict[str, Estimate]:
+    bounds: Mapping[Name, tuple[float, float]],
+) -> dict[Name, Estimate]:
     """Means over seeds with hierarchical bootstrap intervals: seeds are drawn first, then groups of images.
 
     Percentile intervals of a cluster bootstrap are too short where groups or seeds are few. Each end is therefore
@@ -163,7 +190,8 @@ def estimates(
     seeds). Likewise the draws of s seeds are spread by sqrt(s / (s - 1)). Groups of unequal size count as fewer.
 
     Args:
-        columns: By name of the column, the statistic of each training seed, over the same images.
+        columns: By name of the column, the statistic of each training seed, over the same images. What is equal is
+            drawn once, such as the diagnosis, which stands in the table of every saliency method.
         draws: From :func:`resampling`.
         row: Name of the row; seeds are drawn row by row, since those of two networks have nothing in common.
         bounds: Range of each column; no interval leaves it.
@@ -175,16 +203,20 @@ def estimates(
         clusters); Carter, Schnepel and Steigerwald, Review of Economics and Statistics 99, 2017 (unequal ones).
     """
     grouped = {
-        name: [Ratios(amounts=draws.sums(r.amounts), counts=draws.sums(r.counts)) for r in seeds]
+        name: tuple(Ratios(amounts=draws.sums(r.amounts), counts=draws.sums(r.counts)) for r in seeds)
         for name, seeds in columns.items()
     }
-    replicates = iter(_replicates([ratios for seeds in grouped.values() for ratios in seeds], draws.weights))
+    alike = {name: tuple(_digest(ratios) for ratios in seeds) for name, seeds in grouped.items()}
+    distinct = {alike[name]: seeds for name, seeds in grouped.items()}
+    drawn, spreads = _drawn(distinct, draws, row), {key: _spread(seeds) for key, seeds in distinct.items()}
+    factors = [stretch([spread]) for spread, _ in spreads.values()]
+    ends = intervals([value for _, value in spreads.values()], list(drawn.values()), factors)
+    ends_of = dict(zip(distinct, ends, strict=True))
+    kept = {key: each.astype(np.float32) for key, each in drawn.items()}
     found = {}
     for name, seeds in columns.items():
-        of_seeds = np.stack([next(replicates) for _ in seeds], axis=1)
-        spread, value = _spread(grouped[name])
-        drawn = (of_seeds * _seed_shares(len(seeds), row)).sum(axis=1)
-        low, high = interval(value, drawn, stretch([spread]))
+        spread, value = spreads[alike[name]]
+        low, high = ends_of[alike[name]]
         least, most = bounds[name]
         found[name] = Estimate(
             value=value,
@@ -192,7 +224,7 @@ def estimates(
             high=min(high, most) if np.isfinite(high) else high,
             images=max(ratios.images for ratios in seeds),
             undefined=sum(ratios.undefined for ratios in seeds),
-            draws=drawn.astype(np.float32),
+            draws=kept[alike[name]],
             spread=spread,
         )
     return found
@@ -200,17 +232,42 @@ def estimates(
 
 def interval(value: float, draws: NDArray[np.floating], factor: float) -> tuple[float, float]:
     """Ends of the percentile interval, moved away from the value by a factor; turned about where signs are turned."""
-    known = np.sort(draws[np.isfinite(draws)].astype(np.float64))
-    if not len(known) or not np.isfinite(factor) or not np.isfinite(value):
-        return np.nan, np.nan
+    return intervals([value], [draws], [factor])[0]
+
+
+def intervals(
+    values: Sequence[float], draws: Sequence[NDArray[np.floating]], factors: Sequence[float]
+) -> list[tuple[float, float]]:
+    """:func:`interval` of many statistics; those without a missing draw are sorted together."""
+    found = [(np.nan, np.nan)] * len(values)
+    together: dict[int, list[int]] = {}
+    known = [_known(each) for each in draws]
+    for place, each in enumerate(known):
+        if len(each) and np.isfinite(factors[place]) and np.isfinite(values[place]):
+            together.setdefault(len(each), []).append(place)
     tail = (1 - LEVEL) / 2
-    low, high = np.quantile(known, tail), -np.quantile(-known[::-1], tail)
-    return float(value + factor * (low - value)), float(value + factor * (high - value))
+    for places in together.values():
+        ordered = np.sort(np.stack([known[place] for place in places]), axis=1)
+        ends = np.quantile(ordered, tail, axis=1), -np.quantile(-ordered[:, ::-1], tail, axis=1)
+        for place, low, high in zip(places, *(end.tolist() for end in ends), strict=True):
+            value, factor = values[place], factors[place]
+            found[place] = (float(value + factor * (low - value)), float(value + factor * (high - value)))
+    return found
+
+
+def _known(draws: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Draws that are numbers."""
+    finite = np.isfinite(draws)
+    return (draws if finite.all() else draws[finite]).astype(np.float64, copy=False)
 
 
 def stretch(spreads: Sequence[Spread]) -> float:
     """Factor that mends a percentile interval of a statistic, or of the difference of two; NaN for a single group."""
-    groups, between, seeds, freedom = error_parts(spreads)
+    return stretch_of(*error_parts(spreads))
+
+
+def stretch_of(groups: float, between: float, seeds: float, freedom: float) -> float:
+    """:func:`stretch` from what :func:`error_parts` found."""
     if groups <= 1:
         return np.nan
     if between + seeds <= 0:
@@ -246,20 +303,32 @@ def _mean_share(values: NDArray[np.float64], counts: NDArray[np.float64]) -> NDA
     return np.where(number > 0, shares.sum(axis=-1) / np.maximum(number, 1), np.nan)
 
 
-def _replicates(parts: Sequence[Ratios], weights: NDArray[np.float64]) -> list[NDArray[np.float64]]:
-    """Each statistic in each draw, (B,): one product for all; counts that several share are taken once."""
-    distinct: dict[bytes, NDArray[np.float64]] = {}
-    keys = []
-    for ratios in parts:
-        keys.append(ratios.counts.tobytes())
-        distinct.setdefault(keys[-1], ratios.counts)
-    counts = _by_part(weights, list(distinct.values()))
-    values = _by_part(weights, [ratios.amounts for ratios in parts])
-    whole = dict(zip(distinct, counts, strict=True))
-    return [_mean_share(value, whole[key]) for value, key in zip(values, keys, strict=True)]
+def _digest(ratios: Ratios) -> bytes:
+    """Stands for the sums of a statistic."""
+    shape = repr(ratios.amounts.shape).encode()
+    return hashlib.blake2b(shape + ratios.amounts.tobytes() + ratios.counts.tobytes(), digest_size=16).digest()
+
+
+def _drawn(
+    columns: Mapping[tuple[bytes, ...], Sequence[Ratios]], draws: Resampling, row: str
+) -> dict[tuple[bytes, ...], NDArray[np.float64]]:
+    """Each statistic in each draw, (B,), seeds drawn too: one product for all sums of amounts."""
+    parts = [ratios for seeds in columns.values() for ratios in seeds]
+    keys = [hashlib.blake2b(ratios.counts.tobytes(), digest_size=16).digest() for ratios in parts]
+    # A column of one number per group and one of two are told apart by the number of their bytes.
+    counts = draws.drawn_counts({key: ratios.counts for key, ratios in zip(keys, parts, strict=True)})
+    values = _by_part(draws.weights, [ratios.amounts for ratios in parts])
+    replicates = iter([_mean_share(value, counts[key]) for value, key in zip(values, keys, strict=True)])
+    shares = {number: _seed_shares(number, row) for number in {len(seeds) for seeds in columns.values()}}
+    return {
+        name: (np.stack([next(replicates) for _ in seeds], axis=1) * shares[len(seeds)]).sum(axis=1)
+        for name, seeds in columns.items()
+    }
 
 
 def _by_part(weights: NDArray[np.float64], parts: Sequence[NDArray[np.float64]]) -> list[NDArray[np.float64]]:
+    if not parts:
+        return []
     edges = np.cumsum([part.shape[1] for part in parts])[:-1]
     return np.split(weights @ np.concatenate(parts, axis=1), edges, axis=1)
 

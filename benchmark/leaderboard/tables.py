@@ -24,6 +24,10 @@ CONTRAST_HEADING = (
 )
 LISTED_PAIRS = 150
 """So many models have their pairs listed: 11,175 lines."""
+LISTED_MODELS = 100
+"""So many models, the best ones, have a row in the tables that people read; the CSV files have all."""
+NAMED_ROWS = 50
+"""So many rows are named where something is said of each."""
 SHOWN_REGIMES = 2
 """So many regimes have their contrasts architecture by architecture on the page; more are counted there."""
 
@@ -148,7 +152,8 @@ def grid(board: Board, columns: Sequence[Column], *, yardsticks: bool = True) ->
 
     n stands in the second line, and beside a cell where it differs.
     """
-    rows = [row for row in board.rows if row.is_model or yardsticks]
+    rows = list(board.models[:LISTED_MODELS])
+    rows += [row for row in board.rows if not row.is_model and yardsticks]
     columns = [column for column in columns if any(column.name in row.estimates for row in rows)]
     usual = {
         c.name: max((r.estimates[c.name].images for r in rows if c.name in r.estimates), default=0) for c in columns
@@ -273,6 +278,8 @@ def _p(number: float) -> str:
 def _footer(board: Board) -> list[str]:
     """What is not in the table: counted, never hidden."""
     parts = []
+    if len(board.models) > LISTED_MODELS:
+        parts.append(f"{LISTED_MODELS} of {len(board.models)} models listed, all in the CSV files")
     counts = [row.degenerate for row in board.rows if row.is_model and row.degenerate is not None]
     if counts:
         parts.append(f"{sum(counts) or 'no'} degenerate (constant) maps of models")
@@ -297,7 +304,9 @@ def _notes(boards: Sequence[Board]) -> list[str]:
     lines.append(f"- On {accelerator} ({environment['device']}), torch {environment['packages']['torch']}.")
     lines.append(f"- Protocol `{record.protocol}`: records of another one never stand in this table.")
     lines += [f"- Left out: {problem}." for problem in boards[0].problems]
-    lines += [f"- No record of {cell}." for cell in boards[0].missing]
+    lines += [f"- No record of {cell}." for cell in boards[0].missing[:LISTED_MODELS]]
+    if len(boards[0].missing) > LISTED_MODELS:
+        lines.append(f"- No record of {len(boards[0].missing) - LISTED_MODELS} cells more.")
     lines += [line for board in boards for line in _undefined(board)]
     if record.synthetic:
         lines.append(f"- {STAMP}")
@@ -310,6 +319,8 @@ def _undefined(board: Board) -> list[str]:
     for column in board.columns:
         rows = [row for row in board.rows if column.name in row.estimates and row.estimates[column.name].undefined]
         if rows:
-            counts = ", ".join(f"{row.label} {row.estimates[column.name].undefined}" for row in rows)
-            lines.append(f"- Undefined scores of {column.title} ({board.method}), left out of the mean: {counts}.")
+            parts = [f"{row.label} {row.estimates[column.name].undefined}" for row in rows[:NAMED_ROWS]]
+            parts += [f"{len(rows) - NAMED_ROWS} rows more"] if len(rows) > NAMED_ROWS else []
+            told = ", ".join(parts)
+            lines.append(f"- Undefined scores of {column.title} ({board.method}), left out of the mean: {told}.")
     return lines

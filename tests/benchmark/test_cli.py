@@ -55,6 +55,20 @@ def the_gallery_shows_best_and_worst(folder: Path) -> None:
     assert [each["score"] for each in told["fixed"]] == [scores[each["name"]] for each in told["fixed"]]
 
 
+def the_curves_have_the_areas_of_the_scores(folder: Path) -> None:
+    stem = folder / "records" / "mobilenet-standard-0"
+    scores = pd.read_parquet(f"{stem}.scores.parquet").set_index(["method", "metric", "image"])["value"]
+    curves = pd.read_parquet(f"{stem}.curves.parquet").groupby(["method", "kind", "image"], observed=True)
+    assert len(curves) == len(scores[scores.index.get_level_values("metric").isin(["insertion", "deletion"])])
+    for name, course in curves:
+        assert np.trapezoid(course["probability"], course["share"]) == pytest.approx(scores[name], abs=1e-6)
+
+
+def gallery_and_curves_agree_with_the_scores(folder: Path) -> None:
+    the_gallery_shows_best_and_worst(folder)
+    the_curves_have_the_areas_of_the_scores(folder)
+
+
 def test_a_run_makes_a_leaderboard_and_a_second_one_does_nothing(tmp_path, isic_tree, monkeypatch):
     first = loupe(tmp_path, *RUN, "--data", isic_tree)
     assert first.returncode == 0, first.stderr
@@ -69,7 +83,7 @@ def test_a_run_makes_a_leaderboard_and_a_second_one_does_nothing(tmp_path, isic_
         assert float(row["fuzzy_f1_low"]) <= float(row["fuzzy_f1"]) <= float(row["fuzzy_f1_high"])
         assert int(row["fuzzy_f1_n"]) == 8
     assert (folder / "leaderboard.html").is_file()
-    the_gallery_shows_best_and_worst(folder)
+    gallery_and_curves_agree_with_the_scores(folder)
     page = (folder / "leaderboard.md").read_text(encoding="utf-8")
     assert "SYNTHETIC" not in page
     assert "centred Gaussian" in page

@@ -22,7 +22,7 @@ from benchmark.leaderboard.page.pictures import OUTLINE, Explained, Picture, wri
 from benchmark.leaderboard.page.planes import planes_of
 from benchmark.leaderboard.page.render import page
 from benchmark.leaderboard.page.slopes import slopes_of
-from benchmark.leaderboard.page.view import Scale, Shown, table_of
+from benchmark.leaderboard.page.view import Scale, Shown, models_shown, table_of
 from benchmark.leaderboard.pairs import ALPHA, difference, holm
 
 COMMITTED = Path(__file__).parents[2] / "results" / "dermsynth" / "quick"
@@ -202,7 +202,7 @@ def test_the_first_glance_counts_what_is_not_told_apart(shown):
 
 
 def test_lines_say_what_is_a_model_a_yardstick_and_a_ceiling(shown):
-    table = table_of(shown.boards[0])
+    table = table_of(shown.boards[0], models_shown(shown.boards[0]))
     kinds = [line.kind for line in table.lines]
     assert kinds.count("model") == 4
     assert kinds.count("ceiling") == 1
@@ -221,7 +221,7 @@ def test_lines_say_what_is_a_model_a_yardstick_and_a_ceiling(shown):
 def test_a_slope_is_bold_where_the_contrast_is_told_apart(shown):
     board = shown.boards[0]
     rows = {(row.name, row.regime): row for row in board.models}
-    panels = {panel.column.name: panel for panel in slopes_of(board)["adversarial"]}
+    panels = {panel.column.name: panel for panel in slopes_of(board, models_shown(board))["adversarial"]}
     assert {"fuzzy_f1", "sparsity", "balanced_accuracy"} <= set(panels)
     for name, panel in panels.items():
         one, other = (rows["densenet121", regime].estimates[name] for regime in ("standard", "adversarial"))
@@ -233,7 +233,7 @@ def test_a_slope_is_bold_where_the_contrast_is_told_apart(shown):
 
 def test_points_stand_where_their_numbers_are(shown):
     board = shown.boards[0]
-    plane = next(planes_of(board, {row.title: 0 for row in board.models}))
+    plane = next(planes_of(board, models_shown(board), {row.title: 0 for row in board.models}))
     values = np.array([row.estimates["balanced_accuracy"].value for row in board.models])
     assert np.corrcoef(values, [point.x for point in plane.points])[0, 1] > 0.9999
     assert (

@@ -1,4 +1,6 @@
-"""How fast all tables and figures are made from the records: 66 cells of 500 images in 20 seconds at most."""
+"""How fast all tables and figures are made from the records: of an ordinary study, and of a very large one."""
+
+import resource
 
 import pytest
 
@@ -14,3 +16,19 @@ def test_rebuild(benchmark, tmp_path):
     assert len(boards[0].models) == (22 if benchmark.enabled else 6)
     if benchmark.enabled:
         assert benchmark.stats.stats.min < 20
+
+
+@pytest.mark.benchmark(group="leaderboard of 1,000 records of 2,000 images, two methods")
+def test_rebuild_at_scale(benchmark, tmp_path):
+    """The memory is that of the whole process, which also makes the records."""
+    sizes = {"images": 20, "architectures": 2, "regimes": 3, "seeds": 2}
+    if benchmark.enabled:
+        sizes = {"images": 2000, "architectures": 20, "regimes": 10, "seeds": 5}
+    folder = make_results(tmp_path / "made" / "quick", **sizes)
+    boards = benchmark.pedantic(rebuild, args=(folder,), rounds=1)
+    assert len(boards[0].models) == (200 if benchmark.enabled else 6)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    benchmark.extra_info["peak memory, GiB"] = peak / 2**30
+    if benchmark.enabled:
+        assert benchmark.stats.stats.min < 120
+        assert peak < 4 * 2**30

@@ -11,6 +11,7 @@ import pandas as pd
 
 from benchmark.leaderboard.board import Published, Row
 from benchmark.leaderboard.page.charts import Curve, curve_of
+from benchmark.leaderboard.page.perturbed import Perturbed
 from benchmark.leaderboard.page.view import digits
 from benchmark.record import Record
 
@@ -34,6 +35,7 @@ class Card:
         command: What makes it again.
         confusion: Of its diagnosis.
         curve: Its training; None where the records do not have it.
+        perturbed: Its mean perturbation curves by saliency method; empty where the records have none.
         measures: Rows of diagnosis.csv of its first seed: measure, class, value, interval; empty where there is none.
     """
 
@@ -43,11 +45,18 @@ class Card:
     command: str
     confusion: Confusion
     curve: Curve | None
+    perturbed: tuple[Perturbed, ...]
     measures: tuple[tuple[str, str, str, str], ...]
 
 
-def card_of(row: Row, published: Published) -> Card:
-    """The card of a model."""
+def card_of(row: Row, published: Published, perturbed: Sequence[Perturbed] = ()) -> Card:
+    """The card of a model.
+
+    Args:
+        row: The model.
+        published: The records.
+        perturbed: Its perturbation curves.
+    """
     found = sorted(
         (
             (record, path)
@@ -65,6 +74,7 @@ def card_of(row: Row, published: Published) -> Card:
         command=_command(records[0], [record.seed for record in records]),
         confusion=_confusion(paths, records[0].classes),
         curve=curve_of([r.training.losses for r in records], [r.training.validation for r in records]),
+        perturbed=tuple(perturbed),
         measures=tuple(_measures(paths[0])),
     )
 

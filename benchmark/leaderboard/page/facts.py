@@ -8,7 +8,7 @@ import numpy as np
 from benchmark.leaderboard.board import RANKED_BY, Board, Row
 from benchmark.leaderboard.columns import COLUMNS
 from benchmark.leaderboard.page.view import best_yardstick, digits, human_ceiling, is_doubtful
-from benchmark.leaderboard.pairs import ALPHA, difference, holm
+from benchmark.leaderboard.pairs import ALPHA, differences, holm
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,7 +50,7 @@ def _against_yardsticks(board: Board, models: Sequence[Row]) -> list[Fact]:
     facts = []
     if best := best_yardstick(board, column):
         known = best.estimates[RANKED_BY]
-        found = [difference(row.estimates[RANKED_BY], known) for row in models]
+        found = differences([(row.estimates[RANKED_BY], known) for row in models])
         adjusted = holm(np.array([each.p for each in found]))
         above = sum(p < ALPHA and each.value > 0 for each, p in zip(found, adjusted, strict=True))
         text = f"surely beat the best yardstick, which looks at no trained model: {best.name}, {digits(known.value)}."

@@ -1,7 +1,7 @@
 """Accuracy of the diagnosis against the quality of the maps: a model per point."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 
 from benchmark.leaderboard.board import Board, Row
@@ -56,16 +56,17 @@ class Plane:
     chance: float | None
 
 
-def planes_of(board: Board, series: dict[str, int]) -> Iterator[Plane]:
+def planes_of(board: Board, models: Container[tuple[str, str]], series: dict[str, int]) -> Iterator[Plane]:
     """Panels of accuracy against each quality of the maps.
 
     Args:
         board: The table.
+        models: Names and regimes of the models that are drawn.
         series: Number of each regime by its title, which decides its colour and mark.
     """
     across = next(column for column in COLUMNS if column.name == "balanced_accuracy")
     for up in columns_of(QUALITIES):
-        rows = [row for row in board.models if has(row, across) and has(row, up)]
+        rows = [row for row in board.models if (row.name, row.regime) in models and has(row, across) and has(row, up)]
         if len(rows) < 2:
             continue
         xs, ys = (around(_ends(rows, column)) for column in (across, up))

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
+from itertools import zip_longest
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -16,9 +17,10 @@ from benchmark.leaderboard.contrasts import BASE
 from benchmark.leaderboard.page.card import Card, card_of
 from benchmark.leaderboard.page.facts import Fact, facts_of
 from benchmark.leaderboard.page.gallery import Gallery, read_gallery
+from benchmark.leaderboard.page.perturbed import perturbed_of
 from benchmark.leaderboard.page.planes import Plane, planes_of
 from benchmark.leaderboard.page.slopes import Slopes, slopes_of
-from benchmark.leaderboard.page.view import Shown, Table, digits, table_of
+from benchmark.leaderboard.page.view import Shown, Table, digits, models_shown, table_of
 from benchmark.leaderboard.tables import STAMP
 
 LOOKS = Path(__file__).parent / "looks"
@@ -87,19 +89,22 @@ def _section(shown: Shown) -> Section:
     main = shown.boards[0]
     titles = sorted({row.title for row in main.models}, key=lambda title: (title != BASE, title))
     series = {title: number for number, title in enumerate(titles)}
+    models = models_shown(main)
+    rows = [row for row in main.models if (row.name, row.regime) in models]
+    perturbed = perturbed_of(rows, shown.published)
     return Section(
         name=f"{main.record.dataset}, {main.record.preset}",
         shown=shown,
         views=tuple(
             View(
-                table=table_of(board),
+                table=table_of(board, models),
                 facts=tuple(facts_of(board)),
-                slopes=slopes_of(board),
-                planes=tuple(planes_of(board, series)),
+                slopes=slopes_of(board, models, contrasts),
+                planes=tuple(planes_of(board, models, series)),
             )
-            for board in shown.boards
+            for board, contrasts in zip_longest(shown.boards, shown.contrasts)
         ),
-        cards=tuple(card_of(row, shown.published) for row in main.models),
+        cards=tuple(card_of(row, shown.published, perturbed.get((row.name, row.regime), ())) for row in rows),
         gallery=read_gallery(shown.published.folder, main.record.protocol),
         series=series,
     )

@@ -1,7 +1,7 @@
 """Standard against another regime: an architecture per line, surer differences bolder."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 
 from benchmark.leaderboard.board import Board, Row
@@ -53,10 +53,20 @@ class Slopes:
         )
 
 
-def slopes_of(board: Board) -> dict[str, list[Slopes]]:
-    """Panels of each regime that stands beside the standard one, by its name."""
+def slopes_of(
+    board: Board, models: Container[tuple[str, str]], known: Sequence[Contrast] | None = None
+) -> dict[str, list[Slopes]]:
+    """Panels of each regime that stands beside the standard one, by its name.
+
+    Args:
+        board: The table.
+        models: Names and regimes of the models that are drawn.
+        known: Its contrasts; None finds them.
+    """
     contrasts: dict[tuple[str, str], list[Contrast]] = defaultdict(list)
-    for each in contrasts_of(board):
+    for each in contrasts_of(board) if known is None else known:
+        if (each.name, each.regime) not in models or (each.name, BASE) not in models:
+            continue
         contrasts[each.regime, each.column.name].append(each)
     regimes = dict.fromkeys(regime for regime, _ in contrasts)
     found = {

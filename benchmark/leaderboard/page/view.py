@@ -1,16 +1,20 @@
 """What the page says of a results folder, as text and places, before it is drawn."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from benchmark.leaderboard.board import RANKED_BY, Board, Published, Row
 from benchmark.leaderboard.columns import Column
+from benchmark.leaderboard.contrasts import Contrast
 from benchmark.leaderboard.statistics import Estimate
 from benchmark.leaderboard.tables import DIAGNOSIS
 from benchmark.yardsticks import AGAIN, RATER
 
 CEILINGS = (RATER, AGAIN)
+SHOWN_MODELS = 250
+"""So many models, the best by F1, have a line and a card; a page of more is slow to open."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -20,10 +24,12 @@ class Shown:
     Attributes:
         published: Its records.
         boards: One per saliency method, the main one first.
+        contrasts: Of each board; empty where nobody found them yet.
     """
 
     published: Published
     boards: Sequence[Board]
+    contrasts: Sequence[Sequence[Contrast]] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -136,7 +142,7 @@ class Line:
         return f"{self.row.name}, {self.row.title}" if self.row.is_model else self.row.name
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True)
 class Table:
     """A board, ready to be drawn."""
 
@@ -146,8 +152,18 @@ class Table:
 
     @property
     def models(self) -> int:
-        """Number of models."""
+        """Number of models, with those that have no line."""
         return len(self.board.models)
+
+    @property
+    def shown(self) -> int:
+        """Number of models that have a line."""
+        return sum(line.row.is_model for line in self.lines)
+
+    @cached_property
+    def rows(self) -> dict[tuple[str, str], Row]:
+        """The models that have a line, by name and regime."""
+        return {(line.row.name, line.row.regime): line.row for line in self.lines if line.row.is_model}
 
 
 def digits(value: float) -> str:
@@ -165,11 +181,23 @@ def kind_of(row: Row) -> str:
     return "model" if row.is_model else "ceiling" if row.name in CEILINGS else "yardstick"
 
 
-def table_of(board: Board) -> Table:
-    """The table of a board."""
+def models_shown(main: Board) -> frozenset[tuple[str, str]]:
+    """Names and regimes of the models that the page shows: all, or of very many the best of the main table."""
+    return frozenset((row.name, row.regime) for row in main.models[:SHOWN_MODELS])
+
+
+def table_of(board: Board, models: Container[tuple[str, str]]) -> Table:
+    """The table of a board.
+
+    Args:
+        board: All of it.
+        models: Names and regimes of the models that have a line.
+    """
     headings = tuple(_heading(board, column) for column in board.columns if _known(board.rows, column))
     lines = []
     for place, row in enumerate(board.rows, start=1):
+        if row.is_model and (row.name, row.regime) not in models:
+            continue
         lines.append(
             Line(
                 row=row,
