@@ -35,8 +35,9 @@ GRAD_CAM = measured("grad-cam", {"loupe": 0.4, "captum": 1.0})
 
 def table(path):
     """Cells of the page's rows, by the first of them."""
-    lines = [line.strip("| ").split(" | ") for line in path.read_text().splitlines() if line.startswith("| ")]
-    return {cells[0]: [cell.strip() for cell in cells[1:]] for cells in lines}
+    lines = [line.split("|")[1:-1] for line in path.read_text().splitlines() if line.startswith("| ")]
+    rows = [[cell.strip() for cell in cells] for cells in lines]
+    return {name: cells for name, *cells in rows if name}
 
 
 @pytest.mark.parametrize(
