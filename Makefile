@@ -44,8 +44,8 @@ check: $(READY) ## The gate: format, lint, types, tests
 format: $(READY) ## Format the code and mend what the linter can mend
 	@$(VENV)/bin/ruff format . && $(VENV)/bin/ruff check --fix .
 
-bench: $(READY) ## Measure speed against peers and floors
-	@$(PY) -m pytest tests/benchmarks --benchmark-enable --benchmark-only --benchmark-group-by=group
+bench: $(READY) ## Measure speed against peers and floors: make bench ARGS='-k gini'
+	@$(PY) -m tests.benchmarks.report $(ARGS)
 
 clean: ## Remove .venv and caches; results and runs stay
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache

@@ -9,7 +9,7 @@ from tests.benchmark.made_results import make_results
 
 
 @pytest.mark.benchmark(group="leaderboard of 66 cells of 500 images, two methods")
-def test_rebuild(benchmark, tmp_path):
+def test_loupe(benchmark, tmp_path):
     sizes = {"images": 500, "seeds": 3} if benchmark.enabled else {"images": 20, "architectures": 3}
     folder = make_results(tmp_path / "made" / "quick", **sizes)
     boards = benchmark.pedantic(rebuild, args=(folder,), rounds=3)

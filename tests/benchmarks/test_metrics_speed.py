@@ -1,4 +1,4 @@
-"""How fast: `pytest tests/benchmarks --benchmark-enable`. Each group compares us with the oracle, or with the floor."""
+"""How fast the metrics are: each group compares us with the oracle, or with the floor."""
 
 from dataclasses import replace
 from functools import partial
@@ -15,15 +15,6 @@ from tests.metrics import quantus_oracle
 from tests.metrics.maps import probe, seeded
 
 STEPS, CHUNK = 16, 64
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """Quantus has one, and threads that compete with other processes measure those."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +62,7 @@ def network():
 
 
 @pytest.mark.benchmark(group=f"curves of 8 images of 96 x 96, {STEPS} steps")
-def test_curves(benchmark, inputs, network):
+def test_loupe_curves(benchmark, inputs, network):
     few = inputs.take(slice(8))
     few = few.replace(images=few.images.float())
     given = replace(probe(few, CHUNK), model=network, steps=STEPS, chunk=CHUNK, baselines={"blur": blurred(few.images)})

@@ -1,4 +1,4 @@
-"""How fast Grad-CAM is: `pytest tests/benchmarks --benchmark-enable`. Against two peers and the floor, a forward."""
+"""How fast Grad-CAM is, against two peers and the floor, a forward."""
 
 import pytest
 import torch
@@ -15,8 +15,8 @@ GROUP = pytest.mark.benchmark(group="grad-cam, ResNet50, 8 images of 224 x 224",
 
 
 @pytest.fixture(scope="module")
-def model():
-    return RESNET50.build(6).eval().to(memory_format=torch.channels_last)
+def model(device):
+    return RESNET50.build(6).eval().to(device, memory_format=torch.channels_last)
 
 
 @pytest.fixture(scope="module")
@@ -25,30 +25,32 @@ def layer(model):
 
 
 @pytest.fixture(scope="module")
-def images():
+def images(device):
     random = torch.Generator().manual_seed(0)
-    return torch.rand(8, 3, *SIZE, generator=random).contiguous(memory_format=torch.channels_last)
+    return torch.rand(8, 3, *SIZE, generator=random).to(device, memory_format=torch.channels_last)
 
 
-CLASSES = torch.arange(8) % 6
-
-
-@GROUP
-def test_grad_cam(benchmark, model, images):
-    benchmark(grad_cam, model, RESNET50.saliency_layer, images, CLASSES)
+@pytest.fixture(scope="module")
+def classes(device):
+    return torch.arange(8, device=device) % 6
 
 
 @GROUP
-def test_captum(benchmark, model, layer, images):
+def test_loupe(benchmark, timed, model, images, classes):
+    benchmark(timed(grad_cam), model, RESNET50.saliency_layer, images, classes)
+
+
+@GROUP
+def test_captum(benchmark, timed, model, layer, images, classes):
     def draw():
-        maps = LayerGradCam(model, layer).attribute(images, target=CLASSES, relu_attributions=True)
+        maps = LayerGradCam(model, layer).attribute(images, target=classes, relu_attributions=True)
         return functional.interpolate(maps, size=SIZE, mode="bilinear", align_corners=False)[:, 0]
 
-    benchmark(draw)
+    benchmark(timed(draw))
 
 
 @GROUP
-def test_pytorch_grad_cam(benchmark, model, layer, images):
+def test_pytorch_grad_cam(benchmark, timed, model, layer, images, classes):
     package = pytest.importorskip(
         "pytorch_grad_cam", reason="the package grad-cam is no dependency; install it by hand"
     )
@@ -57,18 +59,18 @@ def test_pytorch_grad_cam(benchmark, model, layer, images):
     def draw():
         with package.GradCAM(model, [layer]) as cam:
             return cam(
-                input_tensor=images, targets=[targets.ClassifierOutputTarget(label) for label in CLASSES.tolist()]
+                input_tensor=images, targets=[targets.ClassifierOutputTarget(label) for label in classes.tolist()]
             )
 
-    benchmark(draw)
+    benchmark(timed(draw))
 
 
 @GROUP
-def test_floor(benchmark, model, images):
+def test_floor(benchmark, timed, model, images):
     """One forward pass."""
 
     @torch.inference_mode()
     def forward():
         return model(images)
 
-    benchmark(forward)
+    benchmark(timed(forward))

@@ -1,4 +1,4 @@
-"""What a training step costs in each regime, beside a standard step of the same code and beside a plain loop.
+"""What a training step costs in each regime beside a bare forward and backward; an adversarial one beside a plain loop.
 
 The cost model counts a forward pass, the gradient of the input and that of the weights as one each: a standard step is
 three, a step of PGD-7 seventeen, so at best 5.67 times a standard one.
@@ -21,51 +21,58 @@ from benchmark.training.regimes.pgd_l2 import ATTACK
 SIDE, BATCH, CLASSES = 96, 16, 2
 REGIMES = [name for name, regime in entries(Regime).items() if not regime.needs_masks and regime.start is None]
 GROUP = f"training step, MobileNet, {BATCH} images of {SIDE} px"
+PGD_GROUP = f"adversarial {GROUP}, PGD-{ATTACK.steps} in L2"
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """Threads that compete with other processes measure those."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-def network() -> nn.Module:
+def network(device: torch.device) -> nn.Module:
     torch.manual_seed(0)
-    return entries(Architecture)["mobilenet"].build(CLASSES).to(memory_format=torch.channels_last)
+    return entries(Architecture)["mobilenet"].build(CLASSES).to(device, memory_format=torch.channels_last)
 
 
-def trainer(name: str) -> tuple[_Trainer, Batch]:
+def random_images(device: torch.device) -> torch.Tensor:
+    return torch.rand(BATCH, 3, SIDE, SIDE).to(device, memory_format=torch.channels_last)
+
+
+def trainer(name: str, device: torch.device) -> tuple[_Trainer, Batch]:
     """A training, and the batch that each of its steps is made with."""
-    lesson = Lesson(
-        images=torch.randint(0, 256, (BATCH, 3, SIDE, SIDE), dtype=torch.uint8), labels=torch.arange(BATCH) % CLASSES
-    )
+    pixels = torch.randint(0, 256, (BATCH, 3, SIDE, SIDE), dtype=torch.uint8)
+    lesson = Lesson(images=pixels.to(device), labels=torch.arange(BATCH, device=device) % CLASSES)
     settings = Settings(epochs=10_000, batch=BATCH, learning_rate=1e-4, bfloat16=False)
-    trainer = _Trainer(network(), lesson, entries(Regime)[name], settings, frozen=())
+    trainer = _Trainer(network(device), lesson, entries(Regime)[name], settings, frozen=())
     trainer._learning_mode()
-    images = torch.rand(BATCH, 3, SIDE, SIDE).contiguous(memory_format=torch.channels_last)
-    batch = trainer._batch(torch.arange(BATCH), images, None, progress=0.9)
+    batch = trainer._batch(torch.arange(BATCH, device=device), random_images(device), None, progress=0.9)
     return trainer, batch
 
 
-@pytest.mark.benchmark(group=GROUP)
 @pytest.mark.parametrize("name", REGIMES)
-def test_loupe(benchmark, name):
+def test_loupe(benchmark, timed, device, name):
     """A step as the loop makes it; the free regime's replays are steps of their own."""
-    learner, batch = trainer(name)
-    benchmark.pedantic(learner._step, (batch,), rounds=5, warmup_rounds=1)
+    benchmark.group = PGD_GROUP if name == "pgd-l2" else GROUP
+    learner, batch = trainer(name, device)
+    benchmark.pedantic(timed(learner._step), (batch,), rounds=5, warmup_rounds=1)
     benchmark.extra_info["cost model, standard steps"] = round(entries(Regime)[name].cost / 3, 2)
 
 
-@pytest.mark.benchmark(group=GROUP)
-def test_plain_loop_with_pgd_by_backward(benchmark):
+@pytest.mark.parametrize("group", [GROUP, PGD_GROUP], ids=["regimes", "pgd-l2"])
+def test_floor(benchmark, timed, device, group):
+    """Forward and backward alone, of images that are there: no attack, no clipping, no optimiser."""
+    benchmark.group = group
+    model, images = network(device).train(), random_images(device)
+    labels = torch.arange(BATCH, device=device) % CLASSES
+    weights = tuple(model.parameters())
+
+    def gradients() -> tuple[torch.Tensor, ...]:
+        return torch.autograd.grad(cross_entropy(model(images), labels), weights)
+
+    benchmark.pedantic(timed(gradients), rounds=5, warmup_rounds=1)
+
+
+@pytest.mark.benchmark(group=PGD_GROUP)
+def test_plain_loop_with_pgd_by_backward(benchmark, timed, device):
     """What a user writes: an attack whose gradients come from loss.backward(), which computes the weights' too."""
-    model, attack = network().train(), replace(ATTACK, random_start=True)
+    model, attack = network(device).train(), replace(ATTACK, random_start=True)
     optimiser = torch.optim.AdamW(model.parameters(), lr=1e-4)
-    images = torch.rand(BATCH, 3, SIDE, SIDE).contiguous(memory_format=torch.channels_last)
-    labels = torch.arange(BATCH) % CLASSES
+    images, labels = random_images(device), torch.arange(BATCH, device=device) % CLASSES
     radius = attack.radius(SIDE)
 
     def step() -> None:
@@ -83,4 +90,4 @@ def test_plain_loop_with_pgd_by_backward(benchmark):
         cross_entropy(model(moved.detach()), labels).backward()
         optimiser.step()
 
-    benchmark.pedantic(step, rounds=5, warmup_rounds=1)
+    benchmark.pedantic(timed(step), rounds=5, warmup_rounds=1)
