@@ -7,6 +7,7 @@ back as bytes, and each node works in a folder of its own.
 import json
 import logging
 import os
+import socket
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -34,6 +35,8 @@ RETRIES = 5
 """How often a cell begins again whose worker or node was lost."""
 PAUSE = 0.5
 """Seconds between two looks at how the cells get on."""
+KNOCK = 10.0
+"""Seconds to wait for a cluster to answer."""
 SENT = ("architectures", "benchmark", "datasets", "metrics")
 """What of the checkout a worker needs."""
 
@@ -45,6 +48,8 @@ def opened(place: Place) -> Iterator[Engine]:
     Raises:
         UserError: There is no cluster at the address.
     """
+    if place.address is not None:
+        _knock(place.address)
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # a benchmark of patients' images calls nobody
     variables = {CODE: json.dumps(code_state()), "GOMP_SPINCOUNT": os.environ.get("GOMP_SPINCOUNT", "20000")}
     if place.address is None:
@@ -67,6 +72,21 @@ def opened(place: Place) -> Iterator[Engine]:
         yield Cluster(place)
     finally:
         ray.shutdown()
+
+
+def _knock(address: str) -> None:
+    """Refuses at once what Ray would wait for in vain for minutes; `auto` and ray:// it looks up by itself.
+
+    Raises:
+        UserError: Nobody answers there.
+    """
+    host, _, port = address.rpartition(":")
+    if "://" in address or not host:
+        return
+    try:
+        socket.create_connection((host, int(port)), timeout=KNOCK).close()
+    except (OSError, ValueError, OverflowError):
+        raise UserError(f"--address {address}: nobody answers there; start one with `ray start --head`") from None
 
 
 class Cluster:
