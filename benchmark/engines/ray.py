@@ -64,7 +64,7 @@ def opened(place: Place) -> Iterator[Engine]:
             logging_level=logging.ERROR,
             include_dashboard=None if place.address else False,
         )
-    except (ConnectionError, RuntimeError, ValueError) as error:
+    except (ConnectionError, RuntimeError, ValueError, RayError) as error:
         line = " ".join(str(error).split())
         remedy = "start one with `ray start --head`" if place.address else "see the logs of Ray"
         raise UserError(f"--engine ray: no cluster at {place.address or 'this machine'} ({line}); {remedy}") from None

@@ -15,6 +15,9 @@ cpus=${SLURM_CPUS_ON_NODE:-$(nproc)}
 
 # Nobody else is on these nodes, so that Ray's workers need not give way.
 export RAY_worker_niceness=0
+# The nodes of this job know each other by a token of its own.
+export RAY_AUTH_MODE=token RAY_AUTH_TOKEN
+RAY_AUTH_TOKEN=$(od -An -N32 -tx1 /dev/urandom | tr -d ' \n')
 # The driver keeps what arrives in LOUPE_RUNS; each node works on a disk of its own.
 export LOUPE_DRIVER_RUNS=${LOUPE_RUNS:-$PWD/runs}
 export LOUPE_RUNS=${SLURM_TMPDIR:-${TMPDIR:-/tmp}}/loupe-$SLURM_JOB_ID

@@ -2,6 +2,7 @@
 
 import json
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -18,6 +19,8 @@ pytest.importorskip("ray", reason="Ray is not installed")
 
 ROOT = Path(__file__).parent.parent.parent
 PLAN = ("run", "--architecture", "mobilenet", "--architecture", "mobilenet_v2", "--epochs", "1", "--device", "cpu")
+TOKEN = secrets.token_hex(32)
+"""By which the nodes of these tests know each other."""
 CELLS = [f"{name}-{regime}-0" for name in ("mobilenet", "mobilenet_v2") for regime in ("adversarial", "standard")]
 
 
@@ -25,7 +28,8 @@ def environment(folder: Path) -> dict[str, str]:
     """One thread each, since sums of floating-point numbers depend on how they are shared out."""
     own = {"LOUPE_RUNS": str(folder / "runs"), "LOUPE_RESULTS": str(folder / "results"), "OMP_NUM_THREADS": "1"}
     # Ray would let workers give way to everything else that runs here.
-    return os.environ | own | {"RAY_worker_niceness": "0", "RAY_USAGE_STATS_ENABLED": "0"}
+    rays = {"RAY_worker_niceness": "0", "RAY_USAGE_STATS_ENABLED": "0"}
+    return os.environ | own | rays | {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": TOKEN}
 
 
 @contextmanager
@@ -64,7 +68,15 @@ def cluster(tmp_path):
     with ExitStack() as stack:
         head = ("--head", "--node-ip-address=127.0.0.1", f"--port={address.split(':')[1]}")
         stack.callback(shutil.rmtree, sockets, ignore_errors=True)
-        stack.enter_context(node(tmp_path / "one", *head, f"--temp-dir={sockets}", "--include-dashboard=false"))
+        stack.enter_context(
+            node(
+                tmp_path / "one",
+                *head,
+                f"--temp-dir={sockets}",
+                "--include-dashboard=false",
+                f"--ray-client-server-port={free_port()}",
+            )
+        )
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
             with socket.socket() as tried:
