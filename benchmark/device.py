@@ -32,6 +32,11 @@ def bfloat16_pays(device: torch.device) -> bool:
     return device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
 
 
+def nearest_device(device: torch.device) -> torch.device:
+    """The device itself, or the CPU where this machine lacks it, such as one that only hands out work."""
+    return torch.device("cpu") if device.type == "cuda" and not torch.cuda.is_available() else device
+
+
 def use_exact_arithmetic() -> None:
     """Full float32 products and repeatable kernels: the same seed gives the same bytes on the CPU."""
     torch.set_float32_matmul_precision("highest")

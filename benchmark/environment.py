@@ -1,5 +1,6 @@
 """What a result was made with."""
 
+import json
 import os
 import platform
 import subprocess
@@ -10,6 +11,8 @@ import torch
 
 from benchmark.store import ROOT
 
+CODE = "LOUPE_CODE"
+"""Variable by which workers that got their code from elsewhere are told what :func:`code_state` says there."""
 PACKAGES = ("torch", "torchvision", "timm", "numpy", "pandas", "scikit-image")
 
 
@@ -17,8 +20,7 @@ def environment(device: torch.device) -> dict[str, Any]:
     """Versions, hardware and the state of the code."""
     accelerator = torch.cuda.get_device_name(device) if device.type == "cuda" else None
     return {
-        "commit": _git("rev-parse", "HEAD"),
-        "uncommitted_changes": bool(_git("status", "--porcelain", "--untracked-files=no", "--", "*.py")),
+        **code_state(),
         "python": platform.python_version(),
         "packages": {name: version(name) for name in PACKAGES},
         "processor": _processor(),
@@ -26,6 +28,17 @@ def environment(device: torch.device) -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "device": device.type,
         "accelerator": accelerator,
+    }
+
+
+def code_state() -> dict[str, Any]:
+    """The commit, and whether the code differs from it."""
+    if CODE in os.environ:
+        told: dict[str, Any] = json.loads(os.environ[CODE])
+        return told
+    return {
+        "commit": _git("rev-parse", "HEAD"),
+        "uncommitted_changes": bool(_git("status", "--porcelain", "--untracked-files=no", "--", "*.py")),
     }
 
 

@@ -30,6 +30,8 @@ class Job:
         start: The job whose model the training begins with, such as that of the pre-training; None begins with the
             preset's weights.
         log: Where else the training is written down; decides nothing.
+        bfloat16: Whether to train in bfloat16; None asks this machine, which need not be the one that trains.
+        weights_copy: Where a copy of the file of initial weights lies; None where it lies under its own name.
     """
 
     cell: Cell
@@ -38,6 +40,8 @@ class Job:
     device: torch.device
     start: "Job | None" = None
     log: str | None = None
+    bfloat16: bool | None = None
+    weights_copy: Path | None = None
 
     @property
     def settings(self) -> Settings:
@@ -46,7 +50,7 @@ class Job:
             epochs=self.preset.epochs or self.cell.architecture.short_epochs,
             batch=self.preset.batch,
             learning_rate=self.cell.architecture.learning_rate,
-            bfloat16=bfloat16_pays(self.device),
+            bfloat16=bfloat16_pays(self.device) if self.bfloat16 is None else self.bfloat16,
             patience=self.preset.patience,
         )
 
@@ -65,12 +69,19 @@ class Job:
         return "random" if unpublished else self.preset.weights
 
     @property
+    def weights_path(self) -> Path | None:
+        """The file of initial weights, if they come from one."""
+        if self.weights in {"random", "pretrained"}:
+            return None
+        return self.weights_copy or weights_file(self.cell.architecture, self.weights)
+
+    @property
     def model_key(self) -> str:
         """Stands for everything that decides the weights."""
         architecture, regime = self.cell.architecture, self.cell.regime
         weights = self.start.model_key if self.start else self.weights
-        if not self.start and weights not in {"random", "pretrained"}:
-            weights = file_digest(weights_file(architecture, weights))
+        if not self.start and self.weights_path is not None:
+            weights = file_digest(self.weights_path)
         names = [architecture.name, digest(architecture), regime.name, digest(regime), self.cell.seed]
         return content_key(
             ENGINE_VERSION, self.data.key, names, asdict(self.settings), weights, self.preset.side, self.device.type

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from pathlib import Path
 
 import torch
 from torch import nn
@@ -32,7 +33,7 @@ def lesson_of(job: Job, split: str) -> Lesson:
 
 def learn(job: Job, report: Report) -> tuple[nn.Module, Training]:
     """The model of a job in evaluation mode, and how it was trained; an earlier stage is trained first."""
-    folder = runs_folder() / "models" / job.model_key
+    folder = model_folder(job)
     if not folder.is_dir():
         model = _initial(job, report)
         file = StateFile(runs_folder() / "training" / f"{job.model_key}.pt")
@@ -45,10 +46,20 @@ def learn(job: Job, report: Report) -> tuple[nn.Module, Training]:
     return model_of(job), Training.model_validate_json((folder / "training.json").read_bytes())
 
 
+def model_folder(job: Job) -> Path:
+    """Where the trained model of a job is kept."""
+    return runs_folder() / "models" / job.model_key
+
+
+def log_folder(job: Job) -> Path:
+    """Where a training is written down for other programs, if that was asked for."""
+    return runs_folder() / "logs" / f"{job.cell.name.replace('/', '-')}-{job.model_key}"
+
+
 def model_of(job: Job) -> nn.Module:
     """The trained model of a job that was carried out, in evaluation mode."""
     model = initial_model(job.cell.architecture, len(job.data.classes), "random")
-    load_weights(model, runs_folder() / "models" / job.model_key / "model.safetensors")
+    load_weights(model, model_folder(job) / "model.safetensors")
     return model.to(memory_format=torch.channels_last).to(job.device).eval()
 
 
@@ -59,14 +70,14 @@ def _initial(job: Job, report: Report) -> nn.Module:
         torch.manual_seed(job.cell.seed)
         return model
     torch.manual_seed(job.cell.seed)
-    model = initial_model(job.cell.architecture, len(job.data.classes), job.weights)
+    model = initial_model(job.cell.architecture, len(job.data.classes), str(job.weights_path or job.weights))
     return model.to(memory_format=torch.channels_last).to(job.device)
 
 
 def _train(job: Job, model: nn.Module, file: StateFile, report: Report) -> History:
     epochs = math.ceil(job.settings.epochs / job.cell.regime.replays)
 
-    log = epoch_log(job.log, runs_folder() / "logs" / f"{job.cell.name.replace('/', '-')}-{job.model_key}")
+    log = epoch_log(job.log, log_folder(job))
 
     def told(done: int, history: History) -> None:
         log(done, history)

@@ -19,7 +19,7 @@ from benchmark.diagnosis.measures import MAP_KEPT, MASK_DICE, measures
 from benchmark.diagnosis.predictions import attacks_of, diagnose
 from benchmark.explain import draw_maps
 from benchmark.job import Job
-from benchmark.learn import learn, lesson_of
+from benchmark.learn import learn, lesson_of, log_folder, model_folder
 from benchmark.probing import probe_of
 from benchmark.quantus_metrics import reasons_collected
 from benchmark.registry import digest, select
@@ -82,11 +82,15 @@ def run_cell(job: Job, report: Report) -> Path:
 
 def _predictions(job: Job, model: nn.Module, lesson: Lesson) -> pd.DataFrame:
     """A row per test image: what the model says of it, as it is and under attack; kept, for attacks are dear."""
-    path = runs_folder() / "predictions" / f"{content_key(job.model_key, job.attacks)}.parquet"
+    path = _predictions_file(job)
     if not path.is_file():
         with new_file(path) as temporary:
             _diagnosed(job, model, lesson).to_parquet(temporary)
     return pd.read_parquet(path)
+
+
+def _predictions_file(job: Job) -> Path:
+    return runs_folder() / "predictions" / f"{content_key(job.model_key, job.attacks)}.parquet"
 
 
 def _diagnosed(job: Job, model: nn.Module, lesson: Lesson) -> pd.DataFrame:
@@ -112,6 +116,13 @@ def _diagnosed(job: Job, model: nn.Module, lesson: Lesson) -> pd.DataFrame:
 def maps_of(job: Job, method: Method) -> NDArray[np.float16]:
     """The kept maps (T, S, S) of the test images of a cell that was carried out."""
     return np.load(_maps_file(job, method))
+
+
+def kept_of(job: Job) -> list[Path]:
+    """The files and folders that a cell which was carried out left behind."""
+    paths = [model_folder(job), _predictions_file(job), *(_maps_file(job, method) for method in _methods(job))]
+    log = log_folder(job)
+    return [*paths, *([log] if log.is_dir() else []), job.folder]
 
 
 def _methods(job: Job) -> list[Method]:

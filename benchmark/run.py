@@ -16,7 +16,8 @@ from benchmark.attacks.autoattack import recipe
 from benchmark.data.classes import with_classes_of
 from benchmark.data.opening import Source, open_data, usable
 from benchmark.data.prepare import Prepared, leaks, prepare
-from benchmark.device import use_exact_arithmetic
+from benchmark.device import nearest_device, use_exact_arithmetic
+from benchmark.engines import Engine
 from benchmark.errors import UserError
 from benchmark.gallery import write_gallery
 from benchmark.job import Job
@@ -59,6 +60,7 @@ class Request:
         source: The data.
         cells: What to train.
         device: Where.
+        bfloat16: Whether to train in bfloat16.
         manifest: A split of another run to be used again; None makes one.
         pretraining: Data to train on first; None begins with the preset's weights.
         class_map: Table that matches the classes of the two data sets where their names differ.
@@ -69,6 +71,7 @@ class Request:
     source: Source
     cells: Sequence[Cell]
     device: torch.device
+    bfloat16: bool
     manifest: Path | None = None
     pretraining: Source | None = None
     class_map: Path | None = None
@@ -89,7 +92,14 @@ def make_jobs(request: Request, console: Console) -> list[Job]:
     first = _first_stage(request, prepared, console)
     jobs = []
     for cell in request.cells:
-        job = Job(cell=cell, data=prepared, preset=request.preset, device=request.device, log=request.log)
+        job = Job(
+            cell=cell,
+            data=prepared,
+            preset=request.preset,
+            device=request.device,
+            log=request.log,
+            bfloat16=request.bfloat16,
+        )
         if first is not None:
             job = replace(job, start=replace(job, cell=_in_regime(cell, "standard"), data=first))
         if cell.regime.start is not None:
@@ -144,7 +154,7 @@ def up_to_date(jobs: Sequence[Job]) -> bool:
     return told.get("protocol") == jobs[0].protocol and {job.key for job in jobs} <= set(told.get("in_tables", ()))
 
 
-def carry_out(jobs: Sequence[Job], console: Console) -> tuple[Path, list[Failure]]:
+def carry_out(jobs: Sequence[Job], console: Console, engine: Engine) -> tuple[Path, list[Failure]]:
     """Runs what is not done, then writes the records, the tables and the figures.
 
     Returns:
@@ -158,7 +168,7 @@ def carry_out(jobs: Sequence[Job], console: Console) -> tuple[Path, list[Failure
             f"{pairs[0][1]} like {pairs[0][0]}; scores may flatter",
             highlight=False,
         )
-    failures = sweep(jobs, console)
+    failures = sweep(jobs, console, engine)
     done = [job for job in jobs if job.done]
     folder = results_of(jobs[0])
     if not done:
@@ -226,7 +236,8 @@ def _publish_yardsticks(job: Job, folder: Path) -> None:
     known = entries(Architecture)
     listed = {record.architecture for record in read_published(folder).records.values()}
     architectures = [known[name] for name in sorted(listed & known.keys())]
-    frame = yardsticks(job.data, architectures, select(Method, job.preset.methods), job.device, job.protocol)
+    device = nearest_device(job.device)
+    frame = yardsticks(job.data, architectures, select(Method, job.preset.methods), device, job.protocol)
     with new_file(folder / "yardsticks.parquet") as temporary:
         frame.assign(protocol=job.protocol).to_parquet(temporary)
 

@@ -1,7 +1,6 @@
-"""Many cells: here in turn."""
+"""Many cells, whichever engine carries them out: one table, one bar, one list of failures."""
 
 import time
-import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,9 +10,8 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from benchmark.describe import NO_SCORE
-from benchmark.errors import UserError
+from benchmark.engines import Engine, Mishap
 from benchmark.job import Job
-from benchmark.pipeline import run_cell
 from benchmark.record import Record, load_record
 from benchmark.store import runs_folder, write_text
 
@@ -35,45 +33,80 @@ class Failure:
     mendable: bool
 
 
-def sweep(jobs: Sequence[Job], console: Console) -> list[Failure]:
-    """Carries out the cells that are not done, one after the other, and goes on after one that fails.
+def sweep(jobs: Sequence[Job], console: Console, engine: Engine) -> list[Failure]:
+    """Has the cells carried out that are not done, and goes on after one that fails.
 
     A cell is the unit of loss: stopped at any moment, a run finds everything again that earlier cells kept.
 
     Args:
         jobs: What to do.
         console: Where to show progress.
+        engine: Who does it.
 
     Returns:
         The cells that failed.
     """
     todo = [job for job in jobs if not job.done]
-    failures: list[Failure] = []
-    started = time.perf_counter()
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[left]}"), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True) as progress:
-        bar = progress.add_task("", total=len(todo), left="")
-        for number, job in enumerate(todo):
+        watch = _Watch(len(todo), progress)
+        engine.carry_out(todo, watch)
+    return watch.failures
 
-            def report(stage: str, share: float, *, place: int = number, name: str = job.cell.name) -> None:
-                left = _left(started, place + share, len(todo))
-                progress.update(bar, completed=place + share, description=f"{name}: {stage}", left=left)
 
-            report("begin", 0.0)
-            begun = time.perf_counter()
-            try:
-                record = load_record(run_cell(job, report) / "record.json")
-                _traceback(job).unlink(missing_ok=True)
-            except Exception as error:  # noqa: BLE001 - whatever an entry raises, the other cells go on
-                failures.append(_failure(job, error))
-                console.print(f"[red]failed[/] {job.cell.name}: {failures[-1].reason}")
-                continue
-            finally:
-                progress.update(bar, completed=number + 1)
-            left = _left(started, number + 1, len(todo))
-            console.print(_line(number + 1, len(todo), record, time.perf_counter() - begun, left), highlight=False)
-            _say_what_has_no_score(record, console)
-    return failures
+class _Watch:
+    """Shows how the cells get on, and writes down what failed."""
+
+    def __init__(self, total: int, progress: Progress) -> None:
+        self.failures: list[Failure] = []
+        self._total = total
+        self._ended = 0
+        self._begun: dict[str, float] = {}
+        self._started = time.perf_counter()
+        self._progress = progress
+        self._bar = progress.add_task("", total=total, left="")
+
+    def report(self, job: Job, stage: str, share: float) -> None:
+        """Moves the bar: by the cells that have ended and the shares of those that have begun."""
+        self._begun[job.cell.name] = share
+        others = f" and {len(self._begun) - 1} more" if len(self._begun) > 1 else ""
+        self._move(f"{job.cell.name}: {stage}{others}")
+
+    def done(self, job: Job, seconds: float) -> None:
+        """Prints the line of a cell."""
+        self._end(job)
+        _traceback(job).unlink(missing_ok=True)
+        record = load_record(job.folder / "record.json")
+        line = _line(self._ended, self._total, record, seconds, self._left())
+        self._progress.console.print(line, highlight=False)
+        _say_what_has_no_score(record, self._progress.console)
+
+    def failed(self, job: Job, mishap: Mishap) -> None:
+        """Writes down what failed."""
+        self._end(job)
+        path = _traceback(job)
+        write_text(path, mishap.story)
+        name = job.cell.name
+        self.failures.append(Failure(cell=name, reason=mishap.reason, traceback=path, mendable=mishap.mendable))
+        self._progress.console.print(f"[red]failed[/] {name}: {escape(mishap.reason)}")
+
+    def _end(self, job: Job) -> None:
+        self._begun.pop(job.cell.name, None)
+        self._ended += 1
+        self._move()
+
+    def _move(self, description: str | None = None) -> None:
+        self._progress.update(self._bar, completed=self._done, description=description, left=self._left())
+
+    @property
+    def _done(self) -> float:
+        return self._ended + sum(self._begun.values())
+
+    def _left(self) -> str:
+        if self._done < 0.05 or self._done >= self._total:
+            return ""
+        seconds = (time.perf_counter() - self._started) / self._done * (self._total - self._done)
+        return f"about {seconds / 60:.0f} min left" if seconds > 90 else f"about {seconds:.0f} s left"
 
 
 def _line(number: int, total: int, record: Record, seconds: float, left: str) -> str:
@@ -89,20 +122,5 @@ def _say_what_has_no_score(record: Record, console: Console) -> None:
             console.print(f"[yellow]{escape(name.removeprefix(NO_SCORE))} has no score[/] for {escape(told)}")
 
 
-def _left(started: float, done: float, total: int) -> str:
-    if done < 0.05 or done >= total:
-        return ""
-    seconds = (time.perf_counter() - started) / done * (total - done)
-    return f"about {seconds / 60:.0f} min left" if seconds > 90 else f"about {seconds:.0f} s left"
-
-
 def _traceback(job: Job) -> Path:
     return runs_folder() / "failed" / f"{job.key}.txt"
-
-
-def _failure(job: Job, error: Exception) -> Failure:
-    path = _traceback(job)
-    write_text(path, "".join(traceback.format_exception(error)))
-    mendable = isinstance(error, UserError)
-    reason = str(error) if mendable else f"{type(error).__name__}: {error}".split("\n")[0]
-    return Failure(cell=job.cell.name, reason=reason, traceback=path, mendable=mendable)

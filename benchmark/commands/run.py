@@ -52,11 +52,16 @@ def run(  # noqa: PLR0913 - the options of a command line
     ] = False,
     log: Annotated[str | None, typer.Option(help="tensorboard: write curves of the training to runs/logs.")] = None,
     device: Annotated[str | None, typer.Option(help="cpu or cuda; without it the GPU if there is one.")] = None,
+    engine: Annotated[
+        str, typer.Option(help="local: cells in turn; ray: on all cores or GPUs, or a cluster.")
+    ] = "local",
+    address: Annotated[str | None, typer.Option(help="Ray cluster that runs, such as `auto` or host:6379.")] = None,
+    cells_per_gpu: Annotated[int, typer.Option("--cells-per-gpu", help="Cells that share a GPU, with ray.", min=1)] = 1,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the cells and stop.")] = False,
 ) -> None:
     """Train, explain, score and rank what is not done yet."""
     from benchmark.data.opening import Source  # noqa: PLC0415
-    from benchmark.device import choose_device  # noqa: PLC0415
+    from benchmark.engines import Place, open_engine  # noqa: PLC0415
     from benchmark.plan import plan  # noqa: PLC0415
     from benchmark.run import Request, make_jobs, up_to_date  # noqa: PLC0415
 
@@ -64,32 +69,36 @@ def run(  # noqa: PLR0913 - the options of a command line
     changes |= {"methods": tuple(method or ()) or None, "metrics": tuple(metric or ()) or None}
     changes |= {"side": side, "batch": batch, "attack_eps": tuple(eps or ()) or None, "autoattack": autoattack or None}
     settings = _preset(preset, {name: value for name, value in changes.items() if value is not None})
-    request = Request(
-        preset=settings,
-        source=Source(folder=data, layout=layout, images=images_folder),
-        cells=plan(settings, architecture or [], regime or [], seed or []),
-        device=choose_device(device),
-        manifest=split,
-        pretraining=Source(folder=pretrain) if pretrain else None,
-        class_map=class_map,
-        log=log,
-    )
-    jobs = make_jobs(request, console)
-    if dry_run:
-        _show_plan(jobs)
-    elif up_to_date(jobs):
-        from benchmark.run import results_of  # noqa: PLC0415
+    cells = plan(settings, architecture or [], regime or [], seed or [])
+    with open_engine(engine, Place(address=address, cells_per_gpu=cells_per_gpu)) as workers:
+        where = workers.choose_device(device)
+        request = Request(
+            preset=settings,
+            source=Source(folder=data, layout=layout, images=images_folder),
+            cells=cells,
+            device=where,
+            bfloat16=workers.bfloat16_pays(where),
+            manifest=split,
+            pretraining=Source(folder=pretrain) if pretrain else None,
+            class_map=class_map,
+            log=log,
+        )
+        jobs = make_jobs(request, console)
+        if dry_run:
+            _show_plan(jobs)
+        elif up_to_date(jobs):
+            from benchmark.run import results_of  # noqa: PLC0415
 
-        console.print(f"Nothing to do: all {len(jobs)} cells are done. The leaderboard is {results_of(jobs[0])}.")
-    else:
-        _carry_out(jobs, embedded=data is None)
+            console.print(f"Nothing to do: all {len(jobs)} cells are done. The leaderboard is {results_of(jobs[0])}.")
+        else:
+            _carry_out(jobs, workers, embedded=data is None)
 
 
-def _carry_out(jobs: Any, *, embedded: bool) -> None:
+def _carry_out(jobs: Any, engine: Any, *, embedded: bool) -> None:
     """Runs the jobs and says what came of it, where it is and what to do next."""
     from benchmark.run import carry_out  # noqa: PLC0415
 
-    folder, failures = carry_out(jobs, console)
+    folder, failures = carry_out(jobs, console, engine)
     done = sum(job.done for job in jobs)
     if not done and all(failure.mendable for failure in failures):
         raise UserError(failures[0].reason)

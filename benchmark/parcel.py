@@ -1,0 +1,52 @@
+"""What a cell leaves behind, on its way from one runs folder to another."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmark.job import Job
+from benchmark.pipeline import kept_of
+from benchmark.store import new_file, new_folder, runs_folder
+
+Content = bytes | dict[str, bytes]
+"""Of a file, or of the files of a folder by name."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Parcel:
+    """What a cell left behind.
+
+    Attributes:
+        seconds: How long it took.
+        content: Files and folders by their path under the runs folder.
+    """
+
+    seconds: float
+    content: dict[str, Content]
+
+
+def pack(job: Job, seconds: float) -> Parcel:
+    """Reads what a cell that was carried out here left behind."""
+    root = runs_folder()
+    return Parcel(seconds=seconds, content={str(path.relative_to(root)): _read(path) for path in kept_of(job)})
+
+
+def unpack(parcel: Parcel) -> None:
+    """Writes the files under the same keys here; each appears whole or not at all, and what is there stays.
+
+    The folder of the cell comes last, since it says that the rest is there.
+    """
+    for name, content in sorted(parcel.content.items(), key=lambda item: item[0].startswith("cells/")):
+        path = runs_folder() / name
+        if path.exists():
+            continue
+        if isinstance(content, bytes):
+            with new_file(path) as temporary:
+                temporary.write_bytes(content)
+        else:
+            with new_folder(path) as folder:
+                for file, inside in content.items():
+                    (folder / file).write_bytes(inside)
+
+
+def _read(path: Path) -> Content:
+    return path.read_bytes() if path.is_file() else {file.name: file.read_bytes() for file in sorted(path.iterdir())}
