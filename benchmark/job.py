@@ -57,7 +57,9 @@ class Job:
 
     @property
     def weights(self) -> str:
-        """What the training begins with: random weights where nobody publishes any."""
+        """What the training begins with: random weights where nobody publishes any; or the hash of a checkpoint."""
+        if self.cell.architecture.checkpoint is not None:
+            return self.cell.architecture.checkpoint.sha256
         unpublished = self.preset.weights == "pretrained" and self.cell.architecture.pretrained is None
         return "random" if unpublished else self.preset.weights
 
@@ -66,7 +68,7 @@ class Job:
         """Stands for everything that decides the weights."""
         architecture, regime = self.cell.architecture, self.cell.regime
         weights = self.start.model_key if self.start else self.weights
-        if not self.start and weights not in {"random", "pretrained"}:
+        if not self.start and architecture.checkpoint is None and weights not in {"random", "pretrained"}:
             weights = file_digest(weights_file(architecture, weights))
         names = [architecture.name, digest(architecture), regime.name, digest(regime), self.cell.seed]
         return content_key(

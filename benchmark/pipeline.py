@@ -22,7 +22,7 @@ from benchmark.probing import probe_of
 from benchmark.registry import digest, select
 from benchmark.saliency import Method
 from benchmark.score import score_maps
-from benchmark.store import content_key, new_file, new_folder, runs_folder, write_text
+from benchmark.store import content_key, file_digest, new_file, new_folder, runs_folder, write_text
 from benchmark.training.lesson import Lesson
 from metrics.probe import Probe
 
@@ -62,7 +62,8 @@ def run_cell(job: Job, report: Report) -> Path:
         predictions.to_parquet(folder / "predictions.parquet")
         scores.to_parquet(folder / "scores.parquet")
         write_text(folder / "diagnosis.csv", measured.to_csv(index=False, lineterminator="\n"))
-        write_text(folder / "record.json", describe(job, outcome).model_dump_json(indent=1) + "\n")
+        files = {path.name: file_digest(path) for path in sorted(folder.iterdir())}
+        write_text(folder / "record.json", describe(job, outcome, files).model_dump_json(indent=1) + "\n")
     return job.folder
 
 

@@ -79,6 +79,9 @@ def make_jobs(request: Request, console: Console) -> list[Job]:
     jobs = []
     for cell in request.cells:
         job = Job(cell=cell, data=prepared, preset=request.preset, device=request.device)
+        if cell.architecture.checkpoint is not None:  # it is evaluated as it is
+            jobs.append(job)
+            continue
         if first is not None:
             job = replace(job, start=replace(job, cell=_in_regime(cell, "standard"), data=first))
         if cell.regime.start is not None:
