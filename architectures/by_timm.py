@@ -40,7 +40,7 @@ def by_timm(architecture: Architecture, timm_name: str, *, smallest_side: int = 
 
 
 def known_to_timm(name: str) -> str:
-    """timm's name with the tag of its default weights, so that it means the same when timm changes its default.
+    """The name with the tag of timm's default weights, so that it means the same when timm changes its default.
 
     Raises:
         ValueError: timm knows no such network; the message has the nearest names.
@@ -54,9 +54,11 @@ def known_to_timm(name: str) -> str:
     known = timm.list_models()
     if plain not in known:
         near = difflib.get_close_matches(plain, known, n=3, cutoff=0.4)
-        raise ValueError(f"timm {timm.__version__} has no network {name!r}" + (f"; nearest: {', '.join(near)}" * bool(near)))
+        raise ValueError(
+            f"timm {timm.__version__} has no network {name!r}" + (f"; nearest: {', '.join(near)}" * bool(near))
+        )
     tags = {each.partition(".")[2] for each in timm.list_pretrained(plain)}
     if tag and tag not in tags:
         raise ValueError(f"timm {timm.__version__} has no weights {name!r}; known: {', '.join(sorted(tags)) or 'none'}")
-    default = timm.get_pretrained_cfg(plain).tag if not tag else tag
+    default = tag or timm.get_pretrained_cfg(plain).tag
     return f"{plain}.{default}" if default else plain

@@ -81,7 +81,9 @@ def class_order(checkpoint: Checkpoint, classes: tuple[str, ...]) -> list[int]:
     """
     theirs, ours = (", ".join(sorted(names)) for names in (checkpoint.classes, classes))
     if theirs != ours or len(set(checkpoint.classes)) != len(classes):
-        raise UserError(f"the checkpoint tells apart {theirs}; the data has {ours}: name them alike, or take other data")
+        raise UserError(
+            f"the checkpoint tells apart {theirs}; the data has {ours}: name them alike, or take other data"
+        )
     return [checkpoint.classes.index(name) for name in classes]
 
 

@@ -128,6 +128,32 @@ def _scored(
     report(f"explain by {method.name}", 0.8)
     maps = _maps(job, model, images, predicted, method)
     report(f"score {method.name}", 0.85)
+    return scored_maps(job, model, images, predictions, maps=maps, method=method)
+
+
+def scored_maps(
+    job: Job,
+    model: nn.Module,
+    images: Tensor,
+    predictions: pd.DataFrame,
+    *,
+    maps: NDArray[np.float16],
+    method: Method,
+) -> pd.DataFrame:
+    """Scores of maps of the test images of a job.
+
+    Args:
+        job: What is scored, and how.
+        model: In evaluation mode, on the device of the images.
+        images: The test images (T, 3, S, S), uint8.
+        predictions: A row per test image, with its name and the class that is explained.
+        maps: Of these classes, (T, S, S).
+        method: How they were drawn.
+
+    Returns:
+        The columns of :func:`benchmark.score.score_maps`, and the method.
+    """
+    predicted = torch.tensor(predictions["predicted"].to_numpy(), device=job.device)
     mean = torch.as_tensor(job.data.mean_colour(), device=job.device)
 
     def probe(places: NDArray[np.intp]) -> Probe:

@@ -39,7 +39,7 @@ class Training(BaseModel):
 class Submission(BaseModel):
     """The entry from outside that a record belongs to.
 
-    `entry` is the name of its file and `sha256` that of its content; `checkpoint` is empty where Loupe did the training.
+    `entry` is the name of its file, `sha256` that of its content; `checkpoint` is empty where Loupe did the training.
     """
 
     model_config = ConfigDict(extra="forbid")

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -15,11 +16,20 @@ KINDS = ("architectures", "regimes", "methods", "metrics", "datasets", "merges",
 
 
 def list_entries(
-    kind: Annotated[str, typer.Argument(help=f"One of {', '.join(KINDS)}.")], *, as_json: Json = False
+    kind: Annotated[str, typer.Argument(help=f"One of {', '.join(KINDS)}.")],
+    *,
+    entries: Annotated[
+        Path | None, typer.Option("--entries", help="Folder of more entries; their code runs in this process.")
+    ] = None,
+    as_json: Json = False,
 ) -> None:
     """Show what is registered."""
     from benchmark.catalogue import catalogue  # noqa: PLC0415
 
+    if entries:
+        from benchmark.submission.entries import load_folder  # noqa: PLC0415
+
+        load_folder(entries)
     rows = catalogue(known_name(kind, KINDS, "kind"))
     if as_json:
         sys.stdout.write(json.dumps(rows, indent=1) + "\n")

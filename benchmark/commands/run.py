@@ -41,6 +41,9 @@ def run(  # noqa: PLR0913 - the options of a command line
         str | None, typer.Option(help="random, pretrained, a safetensors file or a folder of them.")
     ] = None,
     device: Annotated[str | None, typer.Option(help="cpu or cuda; without it the GPU if there is one.")] = None,
+    entries: Annotated[
+        Path | None, typer.Option("--entries", help="Folder of more entries; their code runs in this process.")
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the cells and stop.")] = False,
 ) -> None:
     """Train, explain, score and rank what is not done yet."""
@@ -49,6 +52,10 @@ def run(  # noqa: PLR0913 - the options of a command line
     from benchmark.plan import plan  # noqa: PLC0415
     from benchmark.run import Request, make_jobs, up_to_date  # noqa: PLC0415
 
+    if entries:
+        from benchmark.submission.entries import load_folder  # noqa: PLC0415
+
+        load_folder(entries)
     changes: dict[str, Any] = {"images": images, "epochs": epochs, "weights": weights, "merge": merge}
     changes |= {"methods": tuple(method or ()) or None, "metrics": tuple(metric or ()) or None}
     settings = _preset(preset, {name: value for name, value in changes.items() if value is not None})

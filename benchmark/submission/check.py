@@ -130,10 +130,11 @@ def _metadata(found: Checked, *, ours: bool) -> None:
 
 
 def taken(besides: Path) -> set[str]:
-    """Names of entries, but for that of one file."""
+    """Names of entries, but for that of one file and of its copies."""
     near = [*(entry_files(HOME) if HOME.is_dir() else []), *besides.parent.glob("*")]
     files = {path.resolve() for path in near if path.suffix in SUFFIXES} - {besides.resolve()}
-    return entries(Architecture).keys() | {path.stem for path in files}
+    same = besides.read_bytes() if besides.is_file() else b""
+    return entries(Architecture).keys() | {path.stem for path in files if path.read_bytes() != same}
 
 
 def check_record(path: Path) -> Checked:

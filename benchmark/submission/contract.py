@@ -4,7 +4,7 @@ import difflib
 import os
 import random
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -59,10 +59,8 @@ def examine(entry: str, *, ours: bool = False, with_checkpoint: bool = False) ->
     """
     use_exact_arithmetic()
     found = Findings()
-    try:
+    with suppress(_Broken):
         _look(found, Path(entry), ours=ours, with_checkpoint=with_checkpoint)
-    except _Broken:
-        pass
     return asdict(found)
 
 
@@ -168,7 +166,9 @@ def _logits(found: Findings, network: nn.Module, images: Tensor, classes: int) -
             logits = network(given)
         if not isinstance(logits, Tensor) or logits.shape != (len(images), classes):
             shape = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
-            found.problems.append(f"returns {shape} for {len(images)} images and {classes} classes; return (N, classes)")
+            found.problems.append(
+                f"returns {shape} for {len(images)} images and {classes} classes; return (N, classes)"
+            )
             raise _Broken
         if logits.dtype != torch.float32:
             found.problems.append(f"returns {logits.dtype}, not torch.float32")
@@ -283,7 +283,7 @@ def _attempt(found: Findings, what: str) -> Iterator[None]:
     except UserError as error:
         found.problems.append(str(error))
         raise _Broken from None
-    except BaseException as error:
+    except BaseException as error:  # noqa: BLE001 - an entry may raise anything, SystemExit too
         if "allocate memory" in str(error):
             raise MemoryError from None
         found.problems.append(f"{what} raises {one_line(error)}")
@@ -321,7 +321,7 @@ STATES: dict[str, Callable[[], Any]] = {
 SEEDS: dict[str, Callable[[], Any]] = {
     "torch's random numbers": lambda: torch.random.get_rng_state().tolist(),
     "Python's random numbers": random.getstate,
-    "NumPy's random numbers": lambda: np.random.get_state(legacy=True)[1].tolist(),  # type: ignore[index,union-attr]  # noqa: NPY002 - the global state is what is watched
+    "NumPy's random numbers": lambda: str(np.random.get_state()),  # noqa: NPY002 - the global state is what is watched
 }
 """What only building may draw from."""
 

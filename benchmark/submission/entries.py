@@ -206,7 +206,9 @@ def _from_toml(path: Path) -> ModuleType:
     entry = Architecture(
         build=_unbuilt,
         pretrained=None,
-        checkpoint=Checkpoint(**checkpoint.model_dump() | {"classes": tuple(checkpoint.classes)}) if checkpoint else None,
+        checkpoint=Checkpoint(**checkpoint.model_dump() | {"classes": tuple(checkpoint.classes)})
+        if checkpoint
+        else None,
         **fields,
     )
     module = ModuleType(f"loupe_entry_{path.stem}")

@@ -127,8 +127,8 @@ def _predicted(record: Record, frame: pd.DataFrame) -> list[str]:
 
 def _scored(record: Record, frame: pd.DataFrame, images: set[str]) -> list[str]:
     """Scores of the test images, each once and within the bounds of its metric."""
-    if not SCORES <= set(frame.columns):
-        return [f"scores lack the column {sorted(SCORES - set(frame.columns))[0]!r}"]
+    if absent := SCORES - set(frame.columns):
+        return [f"scores lack the column {min(absent)!r}"]
     problems = []
     if strangers := set(frame["image"]) - images:
         problems.append(f"scores {min(strangers)!r}, which is no test image")
@@ -160,4 +160,3 @@ def _agrees(record: Record, scores: pd.DataFrame, predictions: pd.DataFrame) -> 
         if not isinstance(claimed, int | float) or not math.isclose(claimed, value, abs_tol=1e-6, rel_tol=1e-6):
             return [f"summary says {claimed} of {name}, its files say {value:.6g}"]
     return []
-
