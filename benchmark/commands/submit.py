@@ -40,6 +40,8 @@ def submit(  # noqa: PLR0913 - the options of a command line
     as_json: Json = False,
 ) -> None:
     """Check an entry, run what is needed, write its records and the tables, and say what to send."""
+    if (not entry) == (not timm):
+        raise UserError("give an entry file or --timm NAME; `python -m benchmark new NAME` writes an entry")
     from benchmark.submission.confine import GIGABYTE, Limits  # noqa: PLC0415
     from benchmark.submission.entries import HOME, entry_file  # noqa: PLC0415
     from benchmark.submission.isolation import worker  # noqa: PLC0415
@@ -62,8 +64,6 @@ def submit(  # noqa: PLR0913 - the options of a command line
         network=network,
         hours=hours,
     )
-    if (entry is None) == (timm is None):
-        raise UserError("give an entry file or --timm NAME; `python -m benchmark new NAME` writes an entry")
     with tempfile.TemporaryDirectory() as folder:
         if timm is not None:
             own, text = timm_entry(timm, name, authors)

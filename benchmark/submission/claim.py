@@ -224,8 +224,9 @@ def compare(path: Path, record: Record, told: dict[str, Any], images: list[str])
 def _job(record: Record, architecture: Architecture, folder: Path, source: dict[str, str | None]) -> Job:
     """The cell of a record on the data at hand, with the split that lies beside the tables."""
     known = {field.name for field in fields(Preset)}
-    settings = {name: value for name, value in record.settings["preset"].items() if name in known}
-    preset = Preset(**{name: tuple(value) if isinstance(value, list) else value for name, value in settings.items()})
+    settings: dict[str, Any] = {name: value for name, value in record.settings["preset"].items() if name in known}
+    tuples: dict[str, Any] = {name: tuple(value) for name, value in settings.items() if isinstance(value, list)}
+    preset = Preset(**(settings | tuples))
     split = folder / "split.csv"
     if not split.is_file() or record.protocol not in (folder / MARKER).read_text(encoding="utf-8"):
         raise UserError(f"{folder} has no split of protocol {record.protocol}; run it again")

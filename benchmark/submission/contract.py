@@ -89,12 +89,12 @@ def _loaded(found: Findings, path: Path, *, ours: bool) -> Architecture:
     with _attempt(found, "importing it"), _nothing_changes(found, "importing it", seeds=True):
         if ours:
             return entries(Architecture)[known_name(path.stem, entries(Architecture), "architecture")]
-        watched = path.suffix == ".py"
-        nn.Module.__init__ = note if watched else make  # type: ignore[method-assign]  # undone below
         try:
+            if path.suffix == ".py":
+                vars(nn)["Module"].__init__ = note
             entry = load_entry(path)
         finally:
-            nn.Module.__init__ = make  # type: ignore[method-assign]
+            vars(nn)["Module"].__init__ = make
         if built:
             found.problems.append(f"importing it builds a network ({built[0]}); build it in build(classes)")
         return entry
@@ -183,11 +183,10 @@ def _logits(found: Findings, network: nn.Module, images: Tensor, classes: int) -
 
 def _normalises(found: Findings, network: nn.Module) -> None:
     """Whether it normalises can only be guessed: by the numbers that it would need for that."""
-    own = isinstance(network, Network)
     triples = [tensor for tensor in network.buffers() if tensor.is_floating_point() and tensor.numel() == 3]
-    if not own and not triples:
+    if not isinstance(network, Network) and not triples:
         found.warnings.append("no buffer of three values: does it normalise images in [0, 1] itself? see Network")
-    if own and not bool((network.std > 0).all()):
+    if isinstance(network, Network) and not bool((network.std > 0).all()):
         found.problems.append("divides by a standard deviation that is not positive")
 
 

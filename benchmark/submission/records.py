@@ -135,12 +135,12 @@ def _scored(record: Record, frame: pd.DataFrame, images: set[str]) -> list[str]:
     if frame.duplicated(subset=sorted(SCORES - {"value"})).any():
         problems.append("scores something twice")
     known = entries(Metric)
-    for name, values in frame.groupby("metric")["value"]:
+    for name, values in ((str(key), group) for key, group in frame.groupby("metric")["value"]):
         if name not in record.metrics:
             problems.append(f"scores {name!r} without a definition")
             continue
         # The bounds of our own metric where we have it: those of the record are the submitter's.
-        low, high = known[str(name)].bounds if name in known else record.metrics[str(name)].bounds
+        low, high = known[name].bounds if name in known else record.metrics[name].bounds
         worst = values[(values < low - SLACK) | (values > high + SLACK) | np.isinf(values)]
         if len(worst):
             problems.append(f"score {worst.iloc[0]:g} of {name} is out of bounds [{low:g}, {high:g}]")

@@ -36,7 +36,7 @@ def main() -> None:
     """Serves one request per line until the parent closes the pipe."""
     channel = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # what a library prints must not be taken for a reply
-    for name in ("torch", "timm"):
+    for name in ("torch", "timm", TASKS["examine"]):
         import_module(name)
     gc.freeze()
     channel.write("ready\n")

@@ -47,6 +47,14 @@ def changed(*pairs: tuple[str, str]) -> str:
     return text
 
 
+def with_layer(forward: str) -> str:
+    """The template with a layer of its own before the classifier."""
+    code = f"\n\nclass Layer(nn.Module):\n    def forward(self, x):\n        return {forward}\n"
+    return changed(
+        ("nn.Linear(64, classes)", "Layer(), nn.Linear(64, classes)"), ("\n\ndef build", f"{code}\n\ndef build")
+    )
+
+
 def first(line: str) -> str:
     """The template with a line at import."""
     return changed(("from torch import nn\n", f"from torch import nn\n{line}\n"))
@@ -59,7 +67,10 @@ def in_build(line: str) -> str:
 BACK = "    return Network(body, MEAN, STD)"
 HOSTILE = {
     "a name with a path in it": (changed(('name="tiny"', 'name="../../tiny"')), "name: String should match pattern"),
-    "a name that exists": (changed(('name="tiny"', 'name="resnet50"')), "two Architecture entries are named 'resnet50'"),
+    "a name that exists": (
+        changed(('name="tiny"', 'name="resnet50"')),
+        "two Architecture entries are named 'resnet50'",
+    ),
     "a name other than its file's": (changed(('name="tiny"', 'name="other"')), "is named other but lies in tiny.py"),
     "code that raises": (first("raise RuntimeError('boo\\nmore')"), "importing it raises RuntimeError: boo"),
     "code that exits": (first("raise SystemExit(0)"), "importing it raises SystemExit: 0"),
@@ -93,20 +104,10 @@ HOSTILE = {
         "returns values that are no numbers",
     ),
     "random when evaluated": (
-        changed(
-            ("nn.Linear(64, classes)", "Noise(), nn.Linear(64, classes)"),
-            ("\n\ndef build", "\n\nclass Noise(nn.Module):\n    def forward(self, x):\n"
-             "        return x + __import__('torch').rand_like(x)\n\n\ndef build"),
-        ),
+        with_layer("x + __import__('torch').rand_like(x)"),
         "a call changes torch's random numbers",
     ),
-    "no gradient": (
-        changed(
-            ("nn.Linear(64, classes)", "Cut(), nn.Linear(64, classes)"),
-            ("\n\ndef build", "\n\nclass Cut(nn.Module):\n    def forward(self, x):\n        return x.detach()\n\n\ndef build"),
-        ),
-        "Grad-CAM at 'body.8' raises RuntimeError",
-    ),
+    "no gradient": (with_layer("x.detach()"), "Grad-CAM at 'body.8' raises RuntimeError"),
     "HTML in the metadata": (
         changed(("Who described it", "<script>alert(1)</script>")),
         "source: Value error, holds markup or a control character",
@@ -115,7 +116,7 @@ HOSTILE = {
         in_build("return __import__('torch').load(__file__, weights_only=False)"),
         "build(6) raises",
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("what", HOSTILE)
@@ -178,7 +179,7 @@ def test_neither_the_disk_nor_the_network_is_reached(running, entry, tmp_path):
     assert not (tmp_path / "stolen").exists()
 
 
-def test_no_secret_of_the_environment_reaches_an_entry(tmp_path, monkeypatch):
+def test_no_secret_of_the_environment_reaches_an_entry(monkeypatch):
     monkeypatch.setenv("SECRET_TOKEN", "secret")
     with worker() as process:
         environ = Path(f"/proc/{process._process.pid}/environ").read_bytes()
