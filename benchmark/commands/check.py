@@ -31,7 +31,7 @@ def check(  # noqa: PLR0913 - the options of a command line
         int, typer.Option(help="So many test images of a record are scored again; 0 takes all.", min=0)
     ] = 8,
     stamp: Annotated[bool, typer.Option("--stamp", help="Write into a record that its claim was recomputed.")] = False,
-    seconds: Annotated[float, typer.Option(help="So long may an entry take.", min=1)] = 300,
+    seconds: Annotated[float, typer.Option(help="So long may an entry take.", min=1)] = 600,
     memory: Annotated[float, typer.Option(help="So many gigabytes may an entry take.", min=0.1)] = 8,
     as_json: Json = False,
 ) -> None:

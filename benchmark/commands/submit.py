@@ -75,7 +75,7 @@ def submit(  # noqa: PLR0913 - the options of a command line
         with worker() as running:
             try:
                 admitted = submit(
-                    path, order, running, _tell, limits=Limits(memory=int(memory * GIGABYTE), seconds=300)
+                    path, order, running, _tell, limits=Limits(memory=int(memory * GIGABYTE), seconds=600)
                 )
             except Refused as refused:
                 _refuse(refused, as_json=as_json)

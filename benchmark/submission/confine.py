@@ -9,6 +9,7 @@ import resource
 import signal
 import struct
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,7 +60,6 @@ def confine(limits: Limits, writable: Iterable[Path]) -> dict[str, str]:
         _limit(resource.RLIMIT_AS, _address_space() + limits.memory)
     try:
         libc = ctypes.CDLL(None, use_errno=True)
-        _done(libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0))
         network = "allowed" if limits.network else "off"
         _leave_namespaces(libc, CLONE_NEWNS | (0 if limits.network else CLONE_NEWNET))
     except (OSError, AttributeError) as error:
@@ -69,6 +69,12 @@ def confine(limits: Limits, writable: Iterable[Path]) -> dict[str, str]:
     except OSError as error:
         return {"network": network, "disk": f"not confined here ({error})"}
     return {"network": network, "disk": "read-only"}
+
+
+def end_with_the_parent() -> None:
+    """Has Linux end this process when its parent ends, however that happens."""
+    with suppress(OSError, AttributeError):
+        _done(ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0))
 
 
 def _limit(what: int, most: int) -> None:

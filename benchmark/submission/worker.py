@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.errors import UserError
-from benchmark.submission.confine import Limits, confine
+from benchmark.submission.confine import Limits, confine, end_with_the_parent
 
 TASKS = {
     "examine": "benchmark.submission.contract",
@@ -34,6 +34,7 @@ PATIENCE = 0.2
 
 def main() -> None:
     """Serves one request per line until the parent closes the pipe."""
+    end_with_the_parent()
     channel = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # what a library prints must not be taken for a reply
     for name in ("torch", "timm", TASKS["examine"]):
@@ -143,6 +144,7 @@ def _end(child: int) -> None:
 
 def _live(request: dict[str, Any], result: int, output: int) -> None:
     """The child: confined, it carries out the task and sends what came of it."""
+    end_with_the_parent()
     os.setsid()
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(output, 1)
