@@ -9,7 +9,7 @@ WORKERS ?= 2
 PYTEST = $(PY) -m pytest -n $(WORKERS) --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help setup benchmark leaderboard status test check format bench clean compare
+.PHONY: help setup benchmark submit leaderboard status test check format bench clean compare
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -22,6 +22,9 @@ setup: $(READY) ## Make .venv with the exact versions of requirements.lock
 
 benchmark: $(READY) ## Train, explain, score and rank all architectures, standard and adversarial
 	@$(PY) -m benchmark run --preset $(PRESET) $(if $(DATA),--data "$(DATA)") $(ARGS)
+
+submit: $(READY) ## Check and run the entry in ENTRY=file, or timm's network in TIMM=name, and add its rows
+	@$(PY) -m benchmark submit $(if $(TIMM),--timm "$(TIMM)","$(ENTRY)") --preset $(PRESET) $(if $(DATA),--data "$(DATA)") $(ARGS)
 
 leaderboard: $(READY) ## Rebuild tables and figures from the records under results/
 	@$(PY) -m benchmark leaderboard

@@ -11,6 +11,27 @@ from torch import nn
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Checkpoint:
+    """Weights that somebody trained elsewhere.
+
+    Attributes:
+        file: Name of a safetensors file that lies beside the entry.
+        sha256: Its SHA-256, 64 hexadecimal digits.
+        classes: Names of the classes, in the order of the logits.
+        regime: Name of the regime that is claimed for the training.
+        trained_on: The data it was trained on, and which part of it.
+        source: Where the file can be had.
+    """
+
+    file: str
+    sha256: str
+    classes: tuple[str, ...]
+    regime: str
+    trained_on: str
+    source: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Architecture:
     """A network to be trained.
 
@@ -31,6 +52,11 @@ class Architecture:
         predicts_masks: Whether the network also predicts a mask, by ``with_mask``: images as above to logits of the
             classes (N, classes) and of the mask (N, H, W). Such networks are trained by regimes that need masks,
             and by no others.
+        checkpoint: Weights from elsewhere; such an entry is evaluated as it is and never trained.
+        authors: Who submits it; empty for the entries of this folder.
+        licence: Licence of the entry and its weights, as an SPDX name.
+        superseded_by: Name of the entry that takes its place; its rows stay.
+        withdrawn: Why it was withdrawn; its rows stay, with this note.
     """
 
     name: str
@@ -42,3 +68,8 @@ class Architecture:
     short_epochs: int
     source: str
     predicts_masks: bool = False
+    checkpoint: Checkpoint | None = None
+    authors: str = ""
+    licence: str = ""
+    superseded_by: str = ""
+    withdrawn: str = ""

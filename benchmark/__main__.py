@@ -7,11 +7,14 @@ import typer
 from typer.exceptions import TyperException
 
 from benchmark.commands import data
+from benchmark.commands.check import check
 from benchmark.commands.compare import compare
 from benchmark.commands.leaderboard import leaderboard
 from benchmark.commands.list import list_entries
+from benchmark.commands.new import new
 from benchmark.commands.run import run
 from benchmark.commands.status import status
+from benchmark.commands.submit import submit
 from benchmark.commands.yardsticks import yardsticks
 from benchmark.errors import UserError
 
@@ -35,6 +38,9 @@ app.command(epilog="Example: python -m benchmark compare xception/standard resne
     compare
 )
 app.command(epilog="Example: python -m benchmark status --json")(status)
+app.command(epilog="Example: python -m benchmark new my_network")(new)
+app.command(epilog="Example: python -m benchmark check entries/my_network.py --json")(check)
+app.command(epilog="Example: python -m benchmark submit --timm regnety_002")(submit)
 
 
 def main() -> None:

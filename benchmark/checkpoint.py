@@ -3,11 +3,13 @@
 from pathlib import Path
 
 import safetensors.torch
+import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
-from architectures import Architecture
+from architectures import Architecture, Checkpoint
 from benchmark.errors import UserError
+from benchmark.registry import home
 from benchmark.store import file_digest, new_file
 
 PUBLISHED_CLASSES = 1000
@@ -20,13 +22,14 @@ def save_model(model: nn.Module, path: Path) -> str:
         return file_digest(temporary)
 
 
-def load_weights(model: nn.Module, path: Path, *, fresh_classifier: bool = False) -> None:
+def load_weights(model: nn.Module, path: Path, *, fresh_classifier: bool = False, whole: bool = False) -> None:
     """Reads weights into a model: ours of the same shape, or published ones as timm names them.
 
     Args:
         model: To be changed.
         path: A safetensors file.
         fresh_classifier: Whether a classifier for another number of classes is left out, and the model's own stays.
+        whole: Whether published weights must bring their classifier too.
 
     Raises:
         UserError: The file is no safetensors file, or does not fit the model; the message names the tensor.
@@ -37,7 +40,7 @@ def load_weights(model: nn.Module, path: Path, *, fresh_classifier: bool = False
         raise UserError(f"{path} is not a readable safetensors file ({error}); save the weights again") from None
     wanted = model.state_dict()
     if "mean" not in tensors and "mean" in wanted:
-        tensors = _as_ours(tensors, wanted)
+        tensors = _as_ours(tensors, wanted, whole=whole)
     if fresh_classifier:
         tensors |= {name: wanted[name] for name in _classifier_of_others(tensors, wanted)}
     for name, tensor in tensors.items():
@@ -53,10 +56,50 @@ def load_weights(model: nn.Module, path: Path, *, fresh_classifier: bool = False
     model.load_state_dict(tensors)
 
 
-def _as_ours(tensors: dict[str, Tensor], wanted: dict[str, Tensor]) -> dict[str, Tensor]:
+def checkpoint_file(architecture: Architecture, checkpoint: Checkpoint) -> Path:
+    """The file of a checkpoint from elsewhere, which lies beside its entry.
+
+    Raises:
+        UserError: It is not there, its name leads elsewhere, or its content is another.
+    """
+    if Path(checkpoint.file).name != checkpoint.file or not checkpoint.file.endswith(".safetensors"):
+        raise UserError(f"checkpoint file {checkpoint.file!r}: give the name of a .safetensors file beside the entry")
+    path = home(architecture).parent / checkpoint.file
+    if not path.is_file():
+        raise UserError(f"{path} does not exist; put the checkpoint beside the entry ({checkpoint.source})")
+    found = file_digest(path)
+    if found != checkpoint.sha256:
+        raise UserError(f"{path} has SHA-256 {found[:12]}..., the entry says {checkpoint.sha256[:12]}...; mend one")
+    return path
+
+
+def class_order(checkpoint: Checkpoint, classes: tuple[str, ...]) -> list[int]:
+    """For each class of the data, the place of its logit in a checkpoint from elsewhere.
+
+    Raises:
+        UserError: The two do not have the same classes.
+    """
+    theirs, ours = (", ".join(sorted(names)) for names in (checkpoint.classes, classes))
+    if theirs != ours or len(set(checkpoint.classes)) != len(classes):
+        raise UserError(
+            f"the checkpoint tells apart {theirs}; the data has {ours}: name them alike, or take other data"
+        )
+    return [checkpoint.classes.index(name) for name in classes]
+
+
+def in_order(model: nn.Module, order: list[int]) -> nn.Module:
+    """The same module, whose logits come in another order; names of modules and tensors stay."""
+    if order != sorted(order):
+        place = torch.tensor(order)
+        model.register_forward_hook(lambda _module, _inputs, logits: logits[:, place.to(logits.device)])
+    return model
+
+
+def _as_ours(tensors: dict[str, Tensor], wanted: dict[str, Tensor], *, whole: bool) -> dict[str, Tensor]:
     """Published weights, as timm names them, under our names; the classifier of other classes stays fresh."""
     ours = {f"body.{name}": tensor for name, tensor in tensors.items()}
-    classifier = {name for name, tensor in ours.items() if name in wanted and _of_other_classes(tensor, wanted[name])}
+    others = (name for name, tensor in ours.items() if name in wanted and _of_other_classes(tensor, wanted[name]))
+    classifier = set() if whole else set(others)
     fresh = {"mean", "std", *classifier, *(name for name in wanted if name.endswith("num_batches_tracked"))}
     kept = {name: tensor for name, tensor in ours.items() if name not in classifier}
     return {name: wanted[name] for name in fresh} | kept

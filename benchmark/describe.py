@@ -1,16 +1,20 @@
 """From the outcome of a cell to its record."""
 
 import itertools
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import pandas as pd
 from torch import nn
 
+from architectures import Architecture
 from benchmark.environment import environment
 from benchmark.job import Job
 from benchmark.quantus_metrics import Reasons
-from benchmark.record import MetricDefinition, Record, Training
+from benchmark.record import MetricDefinition, Record, Submission, Training
+from benchmark.registry import home, is_added
+from benchmark.store import file_digest
 from metrics import Metric
 
 NO_SCORE = "no score: "
@@ -40,9 +44,10 @@ class Outcome:
     reasons: Reasons
 
 
-def describe(job: Job, outcome: Outcome) -> Record:
-    """The record of a cell."""
+def describe(job: Job, outcome: Outcome, files: Mapping[str, str]) -> Record:
+    """The record of a cell; `files` has the SHA-256 of what lies beside it."""
     cell, data, clock = job.cell, job.data, outcome.clock
+    submission = submission_of(cell.architecture) if is_added(cell.architecture) else None
     return Record(
         key=job.key,
         protocol=job.protocol,
@@ -51,7 +56,7 @@ def describe(job: Job, outcome: Outcome) -> Record:
         preset=job.preset.name,
         architecture=cell.architecture.name,
         regime=cell.regime.name,
-        regime_title=cell.regime.title,
+        regime_title=title_of(cell.regime.title or cell.regime.name, submission) if submission else cell.regime.title,
         adversarial=cell.regime.adversarial,
         seed=cell.seed,
         classes=data.classes,
@@ -65,7 +70,32 @@ def describe(job: Job, outcome: Outcome) -> Record:
         environment=environment(job.device),
         diagnosis=_diagnosis(outcome.diagnosis),
         summary=_summary(outcome),
+        files=dict(files),
+        submission=submission,
     )
+
+
+def submission_of(architecture: Architecture) -> Submission:
+    """What a record tells of an entry from outside."""
+    file = home(architecture)
+    return Submission(
+        entry=file.name,
+        sha256=file_digest(file),
+        authors=architecture.authors,
+        licence=architecture.licence,
+        source=architecture.source,
+        checkpoint=asdict(architecture.checkpoint) if architecture.checkpoint else {},
+        superseded_by=architecture.superseded_by,
+        withdrawn=architecture.withdrawn,
+    )
+
+
+def title_of(regime: str, submission: Submission) -> str:
+    """How people are told of the regime: with the marks that its entry carries."""
+    marks = ["external"] if submission.checkpoint else []
+    marks += [f"superseded by {submission.superseded_by}"] if submission.superseded_by else []
+    marks += [f"withdrawn: {submission.withdrawn}"] if submission.withdrawn else []
+    return f"{regime} ({'; '.join(marks)})" if marks else regime
 
 
 def _settings(job: Job) -> dict[str, Any]:

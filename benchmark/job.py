@@ -64,14 +64,16 @@ class Job:
 
     @property
     def weights(self) -> str:
-        """What the training begins with: random weights where nobody publishes any."""
+        """What the training begins with: random weights where nobody publishes any; or the hash of a checkpoint."""
+        if self.cell.architecture.checkpoint is not None:
+            return self.cell.architecture.checkpoint.sha256
         unpublished = self.preset.weights == "pretrained" and self.cell.architecture.pretrained is None
         return "random" if unpublished else self.preset.weights
 
     @property
     def weights_path(self) -> Path | None:
         """The file of initial weights, if they come from one."""
-        if self.weights in {"random", "pretrained"}:
+        if self.cell.architecture.checkpoint is not None or self.weights in {"random", "pretrained"}:
             return None
         return self.weights_copy or weights_file(self.cell.architecture, self.weights)
 

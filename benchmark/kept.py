@@ -48,7 +48,14 @@ def kept_maps(record: Record, method: str, source: Source, split: Path) -> tuple
         )
         device = choose_device(record.environment["device"])
         for manifest in (None, split):
-            request = Request(preset=preset, source=source, cells=[cell], device=device, manifest=manifest)
+            request = Request(
+                preset=preset,
+                source=source,
+                cells=[cell],
+                device=device,
+                bfloat16=record.settings["training"]["bfloat16"],
+                manifest=manifest,
+            )
             job: Job = make_jobs(request, Console(quiet=True))[0]
             if job.key == record.key:
                 return job.data, maps_of(job, select(Method, [method])[0])

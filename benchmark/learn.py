@@ -1,6 +1,7 @@
 """The models of a run: trained stage by stage, kept, and found again."""
 
 import math
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -9,7 +10,7 @@ import torch
 from torch import nn
 
 from architectures.groups import freeze, layer_groups
-from benchmark.checkpoint import initial_model, load_weights, save_model
+from benchmark.checkpoint import checkpoint_file, class_order, in_order, initial_model, load_weights, save_model
 from benchmark.explain import on_device
 from benchmark.job import Job
 from benchmark.record import Training
@@ -34,7 +35,9 @@ def lesson_of(job: Job, split: str) -> Lesson:
 def learn(job: Job, report: Report) -> tuple[nn.Module, Training]:
     """The model of a job in evaluation mode, and how it was trained; an earlier stage is trained first."""
     folder = model_folder(job)
-    if not folder.is_dir():
+    if not folder.is_dir() and job.cell.architecture.checkpoint is not None:
+        _admit(job, folder)
+    elif not folder.is_dir():
         model = _initial(job, report)
         file = StateFile(runs_folder() / "training" / f"{job.model_key}.pt")
         history = _train(job, model, file, report)
@@ -58,9 +61,26 @@ def log_folder(job: Job) -> Path:
 
 def model_of(job: Job) -> nn.Module:
     """The trained model of a job that was carried out, in evaluation mode."""
+    checkpoint = job.cell.architecture.checkpoint
     model = initial_model(job.cell.architecture, len(job.data.classes), "random")
-    load_weights(model, model_folder(job) / "model.safetensors")
+    load_weights(model, model_folder(job) / "model.safetensors", whole=checkpoint is not None)
+    if checkpoint is not None:
+        model = in_order(model, class_order(checkpoint, job.data.classes))
     return model.to(memory_format=torch.channels_last).to(job.device).eval()
+
+
+def _admit(job: Job, folder: Path) -> None:
+    """Takes a checkpoint from elsewhere into the runs folder as it is, where it fits network and data."""
+    architecture, checkpoint = job.cell.architecture, job.cell.architecture.checkpoint
+    if checkpoint is None:
+        raise ValueError(f"{architecture.name} has no checkpoint")
+    class_order(checkpoint, job.data.classes)
+    file = checkpoint_file(architecture, checkpoint)
+    load_weights(architecture.build(len(checkpoint.classes)), file, whole=True)
+    told = Training(sha256=checkpoint.sha256, losses=[], validation=[], best=0, micro_batch=0, stopped=False)
+    with new_folder(folder) as temporary:
+        shutil.copyfile(file, temporary / "model.safetensors")
+        write_text(temporary / "training.json", told.model_dump_json(indent=1) + "\n")
 
 
 def _initial(job: Job, report: Report) -> nn.Module:

@@ -25,7 +25,7 @@ from benchmark.quantus_metrics import reasons_collected
 from benchmark.registry import digest, select
 from benchmark.saliency import Method
 from benchmark.score import score_maps
-from benchmark.store import content_key, new_file, new_folder, runs_folder, write_text
+from benchmark.store import content_key, file_digest, new_file, new_folder, runs_folder, write_text
 from benchmark.training.lesson import Lesson
 from metrics.probe import Probe
 
@@ -76,7 +76,8 @@ def run_cell(job: Job, report: Report) -> Path:
         if curves:
             pd.concat(curves, ignore_index=True).to_parquet(folder / "curves.parquet", compression="zstd")
         write_text(folder / "diagnosis.csv", measured.to_csv(index=False, lineterminator="\n"))
-        write_text(folder / "record.json", describe(job, outcome).model_dump_json(indent=1) + "\n")
+        files = {path.name: file_digest(path) for path in sorted(folder.iterdir())}
+        write_text(folder / "record.json", describe(job, outcome, files).model_dump_json(indent=1) + "\n")
     return job.folder
 
 
@@ -151,8 +152,34 @@ def _scored(
     report(f"explain by {method.name}", 0.8)
     maps = _maps(job, model, images, predicted, method)
     report(f"score {method.name}", 0.85)
-    mean = torch.as_tensor(job.data.mean_colour(), device=job.device)
+    return scored_maps(job, model, images, predictions, maps=maps, method=method)
 
+
+def scored_maps(
+    job: Job,
+    model: nn.Module,
+    images: Tensor,
+    predictions: pd.DataFrame,
+    *,
+    maps: NDArray[np.float16],
+    method: Method,
+) -> tuple[pd.DataFrame, list[pd.DataFrame]]:
+    """Scores and curves of maps of the test images of a job.
+
+    Args:
+        job: What is scored, and how.
+        model: In evaluation mode, on the device of the images.
+        images: The test images (T, 3, S, S), uint8.
+        predictions: A row per test image, with its name and the class that is explained.
+        maps: Of these classes, (T, S, S).
+        method: How they were drawn.
+
+    Returns:
+        The columns of :func:`benchmark.score.score_maps` and the method; and the perturbation curves, a frame for each
+        probe.
+    """
+    predicted = torch.tensor(predictions["predicted"].to_numpy(), device=job.device)
+    mean = torch.as_tensor(job.data.mean_colour(), device=job.device)
     curves: list[pd.DataFrame] = []
 
     def probe(places: NDArray[np.intp]) -> Probe:

@@ -28,7 +28,8 @@ class Cell:
 def plan(preset: Preset, architectures: Sequence[str], regimes: Sequence[str], seeds: Sequence[int]) -> list[Cell]:
     """The cells of a preset, or of the parts of it that are named.
 
-    Networks that predict masks go with the regimes that need masks, and the others with the others.
+    Networks that predict masks go with the regimes that need masks, and the others with the others. A checkpoint from
+    elsewhere goes with the regime that is claimed for it, once.
 
     Args:
         preset: Says which regimes and seeds there are unless told otherwise.
@@ -55,14 +56,17 @@ def plan(preset: Preset, architectures: Sequence[str], regimes: Sequence[str], s
             if not any(_fit(architecture, regime) for architecture in chosen):
                 others = [architecture for architecture in entries(Architecture).values() if _fit(architecture, regime)]
                 raise _misfit("regime", regime, "architecture", chosen, others)
+    draws = list(dict.fromkeys(seeds or preset.seeds))
     return [
         Cell(architecture=architecture, regime=regime, seed=seed)
-        for architecture, regime, seed in itertools.product(chosen, ways, dict.fromkeys(seeds or preset.seeds))
-        if _fit(architecture, regime)
+        for architecture, regime, seed in itertools.product(chosen, ways, draws)
+        if _fit(architecture, regime) and (architecture.checkpoint is None or seed == draws[0])
     ]
 
 
 def _fit(architecture: Architecture, regime: Regime) -> bool:
+    if architecture.checkpoint is not None and architecture.checkpoint.regime != regime.name:
+        return False
     return architecture.predicts_masks == regime.needs_masks
 
 

@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -36,6 +36,37 @@ class Training(BaseModel):
     stopped: bool
 
 
+class Submission(BaseModel):
+    """The entry from outside that a record belongs to.
+
+    `entry` is the name of its file, `sha256` that of its content; `checkpoint` is empty where Loupe did the training.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    entry: str
+    sha256: str
+    authors: str = ""
+    licence: str = ""
+    source: str = ""
+    checkpoint: dict[str, Any] = Field(default_factory=dict)
+    superseded_by: str = ""
+    withdrawn: str = ""
+
+
+class Recomputed(BaseModel):
+    """What came out when some of the test images were scored again, from the checkpoint.
+
+    `scores` has for each metric the mean over these images as claimed, as recomputed, and how far they may differ.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    images: tuple[str, ...]
+    scores: dict[str, tuple[float, float, float]]
+    environment: dict[str, Any]
+
+
 class Record(BaseModel):
     """One cell: what was asked, on what, with what, and a summary of what came out.
 
@@ -66,6 +97,10 @@ class Record(BaseModel):
     environment: dict[str, Any]
     diagnosis: dict[str, float | None] = Field(description="point estimates; intervals lie beside it, in diagnosis.csv")
     summary: dict[str, Any]
+    files: dict[str, str] = Field(default_factory=dict, description="SHA-256 of what lies beside it, by ending")
+    submission: Submission | None = None
+    badge: Literal["claimed", "recomputed"] = "claimed"
+    recomputed: Recomputed | None = None
 
 
 def load_record(path: Path) -> Record:

@@ -1,4 +1,4 @@
-"""Finding what is registered: every constant of a kind in the folder that defines the kind."""
+"""Finding what is registered: every constant of a kind in the folder that defines the kind, and what was added."""
 
 import difflib
 import hashlib
@@ -23,6 +23,8 @@ class Named(Protocol):
 
 Entry = TypeVar("Entry", bound=Named)
 
+_added: dict[type[Named], list[ModuleType]] = {}
+
 
 @cache
 def entries(kind: type[Entry]) -> dict[str, Entry]:
@@ -39,10 +41,35 @@ def entries(kind: type[Entry]) -> dict[str, Entry]:
     return dict(sorted(found.items()))
 
 
+def add(kind: type[Named], module: ModuleType) -> None:
+    """Registers the constants of a module that lies elsewhere, until the process ends.
+
+    Raises:
+        ValueError: One of them has a name that another entry has; then nothing is added.
+    """
+    _added.setdefault(kind, []).append(module)
+    entries.cache_clear()
+    try:
+        entries(kind)
+    except ValueError:
+        _added[kind].remove(module)
+        raise
+
+
+def is_added(entry: Named) -> bool:
+    """Whether an entry comes from a file outside the folder that defines its kind."""
+    return any(value is entry for module in _added.get(type(entry), ()) for value in vars(module).values())
+
+
 @cache
 def digest(entry: Named) -> str:
     """Digest of the file that holds an entry, so that a changed entry is a new entry."""
-    return hashlib.sha256(Path(str(module_of(entry).__file__)).read_bytes()).hexdigest()[:16]
+    return hashlib.sha256(home(entry).read_bytes()).hexdigest()[:16]
+
+
+def home(entry: Named) -> Path:
+    """The file that holds an entry."""
+    return Path(str(module_of(entry).__file__))
 
 
 def module_of(entry: Named) -> ModuleType:
@@ -58,9 +85,10 @@ def module_of(entry: Named) -> ModuleType:
 
 
 def _modules(kind: type[Named]) -> list[ModuleType]:
-    """The modules of the package that defines a kind, imported."""
+    """The modules of the package that defines a kind, imported, and those that were added."""
     package = import_module(kind.__module__)
-    return [import_module(found.name) for found in pkgutil.iter_modules(package.__path__, f"{package.__name__}.")]
+    found = pkgutil.iter_modules(package.__path__, f"{package.__name__}.")
+    return [*(import_module(each.name) for each in found), *_added.get(kind, ())]
 
 
 def select(kind: type[Entry], names: Iterable[str]) -> list[Entry]:

@@ -100,6 +100,9 @@ def make_jobs(request: Request, console: Console) -> list[Job]:
             log=request.log,
             bfloat16=request.bfloat16,
         )
+        if cell.architecture.checkpoint is not None:  # it is evaluated as it is
+            jobs.append(job)
+            continue
         if first is not None:
             job = replace(job, start=replace(job, cell=_in_regime(cell, "standard"), data=first))
         if cell.regime.start is not None:

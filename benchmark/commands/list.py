@@ -2,6 +2,7 @@
 
 import json
 import sys
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -18,12 +19,19 @@ def list_entries(
     kind: Annotated[str, typer.Argument(help=f"One of {', '.join(KINDS)}.")],
     name: Annotated[str | None, typer.Argument(help="One of them, to read all about it.")] = None,
     *,
+    entries: Annotated[
+        Path | None, typer.Option("--entries", help="Folder of more entries; their code runs in this process.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Show what is registered, or the reference page of one entry."""
     from benchmark.catalogue import catalogue, page  # noqa: PLC0415 - loads torch, which --help needs not wait for
 
     kind = known_name(kind, KINDS, "kind")
+    if entries:
+        from benchmark.submission.entries import load_folder  # noqa: PLC0415
+
+        load_folder(entries)
     found = catalogue(kind) if name is None else page(kind, name)
     if as_json:
         sys.stdout.write(json.dumps(found, indent=1) + "\n")

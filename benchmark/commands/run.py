@@ -52,6 +52,9 @@ def run(  # noqa: PLR0913 - the options of a command line
     ] = False,
     log: Annotated[str | None, typer.Option(help="tensorboard: write curves of the training to runs/logs.")] = None,
     device: Annotated[str | None, typer.Option(help="cpu or cuda; without it the GPU if there is one.")] = None,
+    entries: Annotated[
+        Path | None, typer.Option("--entries", help="Folder of more entries; their code runs in this process.")
+    ] = None,
     engine: Annotated[
         str, typer.Option(help="local: cells in turn; ray: on all cores or GPUs, or a cluster.")
     ] = "local",
@@ -65,6 +68,10 @@ def run(  # noqa: PLR0913 - the options of a command line
     from benchmark.plan import plan  # noqa: PLC0415
     from benchmark.run import Request, make_jobs, up_to_date  # noqa: PLC0415
 
+    if entries:
+        from benchmark.submission.entries import load_folder  # noqa: PLC0415
+
+        load_folder(entries)
     changes: dict[str, Any] = {"images": images, "epochs": epochs, "weights": weights, "merge": merge}
     changes |= {"methods": tuple(method or ()) or None, "metrics": tuple(metric or ()) or None}
     changes |= {"side": side, "batch": batch, "attack_eps": tuple(eps or ()) or None, "autoattack": autoattack or None}

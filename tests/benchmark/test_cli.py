@@ -227,7 +227,8 @@ def test_every_kind_can_be_listed(tmp_path, kind):
 
 
 @pytest.mark.parametrize(
-    "verb", ["run", "list", "data check", "data synthesize", "yardsticks", "leaderboard", "status"]
+    "verb",
+    ["run", "list", "data check", "data synthesize", "yardsticks", "leaderboard", "status", "new", "check", "submit"],
 )
 def test_every_verb_has_help_with_an_example(tmp_path, verb):
     assert "Example: python -m benchmark" in " ".join(loupe(tmp_path, *verb.split(), "--help").stdout.split())

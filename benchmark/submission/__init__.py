@@ -1,0 +1,1 @@
+"""Entries from outside: looked at in a child process, run, checked, and admitted to the tables."""

@@ -1,0 +1,60 @@
+"""Evaluating one entry as `run` does. Runs in the child: see :mod:`benchmark.submission.worker`."""
+
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from benchmark.data.opening import Source
+from benchmark.engines.local import Local
+from benchmark.errors import UserError
+from benchmark.plan import plan
+from benchmark.presets import PRESETS
+from benchmark.registry import known_name
+from benchmark.run import Request, carry_out, make_jobs
+from benchmark.submission.entries import load_entry
+
+
+def evaluate(entry: str, asked: dict[str, Any], results: str) -> list[str]:
+    """Trains, where there is no checkpoint, draws and scores, and writes records and tables.
+
+    Args:
+        entry: Path of the entry file.
+        asked: preset, changes (of its settings), data, layout, split, regimes, seeds, device.
+        results: The results folder to write into.
+
+    Returns:
+        Names of the cells that came to an end.
+
+    Raises:
+        UserError: A cell failed, or what was asked for cannot be had.
+    """
+    os.environ["LOUPE_RESULTS"] = results
+    architecture = load_entry(Path(entry))
+    checkpoint = architecture.checkpoint
+    preset = replace(PRESETS[known_name(asked["preset"], PRESETS, "preset")], **_changes(asked["changes"]))
+    engine = Local()
+    device = engine.choose_device(asked["device"])
+    request = Request(
+        preset=preset,
+        source=Source(folder=Path(asked["data"]) if asked["data"] else None, layout=asked["layout"]),
+        cells=plan(
+            preset, [architecture.name], [checkpoint.regime] if checkpoint else asked["regimes"], asked["seeds"]
+        ),
+        device=device,
+        bfloat16=engine.bfloat16_pays(device),
+        manifest=Path(asked["split"]) if asked["split"] else None,
+    )
+    console = Console(soft_wrap=True, highlight=False)
+    jobs = make_jobs(request, console)
+    _, failures = carry_out(jobs, console, engine)
+    if failures:
+        raise UserError(f"{failures[0].cell}: {failures[0].reason}; see {failures[0].traceback}")
+    return [job.cell.name for job in jobs]
+
+
+def _changes(told: dict[str, Any]) -> dict[str, Any]:
+    """Settings as JSON says them, with tuples."""
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in told.items()}
