@@ -56,8 +56,8 @@ def local_lipschitz(probe: Probe) -> Tensor:
     jumps shows it by its nearest neighbours, where :func:`max_sensitivity` sees the rim of the ball alone. Maps are
     divided by their Frobenius norm, so that their scale does not count; both changes are Frobenius norms, that of
     the image over all channels of values in [0, 1]. It falls as the root of the number of pixels grows: compare
-    images of one size only. Degenerate maps as in :func:`max_sensitivity`; half precision alone makes up to 0.005 at
-    96 px.
+    images of one size only. Degenerate maps score as in :func:`max_sensitivity`, NaN where they are not finite; half
+    precision alone makes up to 0.005 at 96 px.
 
     Args:
         probe: The model, N images in [0, 1] and their maps, real.

@@ -11,6 +11,15 @@ from torch.nn import functional
 SIDE = 32
 
 
+@pytest.fixture(autouse=True)
+def two_threads():
+    """Also where files are tested side by side: what the small network learns depends on how sums are split."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
 def patches(number: int, classes: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Grey noise with one coloured square anywhere; its colour is the class."""
     generator = torch.Generator().manual_seed(seed)
