@@ -174,7 +174,10 @@ def test_curves_do_not_depend_on_the_company(data):
     part = probe_of(model, images[4:5], drawn[4:5], classes[4:5], ids=ids[4:5], **settings)
     assert whole.seeds[4] == part.seeds[0]
     together, alone = whole.curves("mean"), part.curves("mean")
+    asked: list[int] = []
+    model.register_forward_pre_hook(lambda *_: asked.append(1))
     assert whole.curves("mean").deletion.equal(together.deletion)
+    assert not asked  # answers are kept
     torch.testing.assert_close(together.insertion[4:5], alone.insertion, atol=1e-6, rtol=0)
     torch.testing.assert_close(together.deletion[4:5], alone.deletion, atol=1e-6, rtol=0)
 
