@@ -36,11 +36,19 @@ def levels(maps: Tensor) -> Tensor:
     return torch.where(bits < 0, bits ^ 0x7FFFFFFF, bits).long()
 
 
-def sort_whole(numbers: Tensor) -> Tensor:
-    """Rows of whole numbers in ascending order."""
-    if numbers.device.type == "cpu":
-        return torch.from_numpy(np.sort(numbers.numpy(), axis=1))
-    return numbers.sort(dim=1).values
+def packed_ascending(values: Tensor, bit: Tensor) -> Tensor:
+    """Twice each whole number, plus its bit, in ascending order, (N, n): among equals, those whose bit is set are last.
+
+    Example:
+        >>> packed_ascending(torch.tensor([[5, 3, 5]]), torch.tensor([[True, False, False]])).tolist()
+        [[6, 10, 11]]
+    """
+    packed = values * 2
+    packed += bit  # in place, as the sort is: large temporaries cost more than the arithmetic
+    if packed.device.type == "cpu":
+        packed.numpy().sort(axis=1)
+        return packed
+    return packed.sort(dim=1).values
 
 
 def _places(values: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from metrics import Metric
 from metrics.localisation import scored
-from metrics.order import levels, sort_whole
+from metrics.order import levels, packed_ascending
 
 
 def roc_auc(saliency: Tensor, mask: Tensor) -> Tensor:
@@ -39,7 +39,8 @@ def roc_auc(saliency: Tensor, mask: Tensor) -> Tensor:
     size = inside.sum(1).double()
     last = inside.shape[1] - 1
     # Ties count one half: the mean of the order in which the mask wins them and of the order in which it loses them.
-    best, worst = (_places_of_ones(levels(saliency), bit).double() for bit in (inside, ~inside))
+    values = levels(saliency)
+    best, worst = (_places_of_ones(values, bit).double() for bit in (inside, ~inside))
     worst = last * (last + 1) / 2 - worst
     wins = (best + worst) / 2 - size * (size - 1) / 2
     return scored(wins / (size * (last + 1 - size)), saliency, mask)  # 0/0 is NaN
@@ -112,7 +113,7 @@ def _ascending(saliency: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     Returns:
         Whether each lies in the mask, whether it is the first of its value, and how many before it lie in the mask.
     """
-    packed = sort_whole(levels(saliency) * 2 + mask.flatten(1))
+    packed = packed_ascending(levels(saliency), mask.flatten(1))
     inside, values = packed & 1, packed >> 1
     first = torch.ones_like(inside, dtype=torch.bool)
     first[:, 1:] = values[:, 1:] > values[:, :-1]
@@ -129,8 +130,9 @@ def _places_of_ones(values: Tensor, bit: Tensor) -> Tensor:
     Returns:
         Sums, (N,), int64.
     """
-    ordered = sort_whole(values * 2 + bit) & 1
-    return (ordered * torch.arange(values.shape[1], device=values.device)).sum(1)
+    places = packed_ascending(values, bit).bitwise_and_(1)
+    places *= torch.arange(values.shape[1], device=values.device)
+    return places.sum(1)
 
 
 ROC_AUC = Metric(

@@ -31,7 +31,7 @@ def test_a_pixel_is_all_its_channels():
     pixel_flipping(replace(asked, baselines=dark))
     black = torch.cat(shown) == 0
     assert torch.equal(black.all(1), black.any(1))
-    assert sorted(black.all(1).sum((1, 2)).tolist()) == list(range(181))
+    assert sorted(black.all(1).sum((1, 2)).tolist()) == list(range(1, 181))
 
 
 def test_it_is_the_deletion_curve_without_its_first_point():
