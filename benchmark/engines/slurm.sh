@@ -11,6 +11,8 @@ set -euo pipefail
 head=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)
 port=$((20000 + SLURM_JOB_ID % 10000))
 python=${PYTHON:-$PWD/.venv/bin/python}
+# symmetric-run calls `ray` by its name, which lies beside the python.
+export PATH=${python%/*}:$PATH
 cpus=${SLURM_CPUS_ON_NODE:-$(nproc)}
 
 # Nobody else is on these nodes, so that Ray's workers need not give way.

@@ -1,4 +1,4 @@
-"""The SLURM script on one node, with words of SLURM's own played by two small programs: there is no SLURM here."""
+"""The SLURM script on one node, with words of SLURM's own played by small programs: there is no SLURM here."""
 
 import os
 import shutil
@@ -12,10 +12,19 @@ pytest.importorskip("ray", reason="Ray is not installed")
 
 ROOT = Path(__file__).parent.parent.parent
 SCRIPT = ROOT / "benchmark" / "engines" / "slurm.sh"
+JOB = os.getpid()
+PORT = 20000 + JOB % 10000
+"""As the script chooses it."""
 PROGRAMS = {
     "scontrol": '#!/bin/bash\n[ "$1 $2" = "show hostnames" ] && tr , "\\n" <<< "$3"\n',
     # Runs its command once, as it does for a single task: what follows its own options.
     "srun": '#!/bin/bash\nwhile [[ "$1" == --* ]]; do shift; done\nexec "$@"\n',
+    "python": f'#!/bin/bash\nexec {sys.executable} "$@"\n',
+    # Ends the cluster of this job. Ray's own `stop` would end every cluster of the user on this machine.
+    "ray": f"""#!/bin/bash
+if [ "$1" = stop ]; then exec pkill -f -- "site-packages/ray/.*[:=]{PORT}( |$)"; fi
+exec {sys.executable} -m ray.scripts.scripts "$@"
+""",
 }
 
 
@@ -29,8 +38,8 @@ def allocation(tmp_path):
         program.chmod(0o755)
     return os.environ | {
         "PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}",
-        "PYTHON": sys.executable,
-        "SLURM_JOB_ID": str(os.getpid()),
+        "PYTHON": str(tmp_path / "bin" / "python"),
+        "SLURM_JOB_ID": str(JOB),
         "SLURM_JOB_NODELIST": "127.0.0.1",
         "SLURM_JOB_NUM_NODES": "1",
         "SLURM_CPUS_ON_NODE": "1",
@@ -58,4 +67,4 @@ def test_a_job_of_one_node_carries_out_its_cells_and_ends_its_cluster(tmp_path, 
     assert (tmp_path / "results" / "tiny-isic" / "quick" / "leaderboard.csv").is_file()
     # The node worked on its own disk; what its cell left behind came to the driver's folder.
     assert any((tmp_path / "runs" / "cells").iterdir())
-    assert (tmp_path / "local" / f"loupe-{os.getpid()}").is_dir()
+    assert (tmp_path / "local" / f"loupe-{JOB}").is_dir()
