@@ -23,6 +23,7 @@ from benchmark.leaderboard.publish import rebuild
 from benchmark.presets import QUICK
 from benchmark.record import load_record
 from benchmark.store import file_digest
+from benchmark.submission import lanes
 from benchmark.submission.check import check_record, targets
 from benchmark.submission.claim import Evidence, check_claim
 from benchmark.submission.confine import GIGABYTE, Limits
@@ -282,6 +283,43 @@ def test_what_is_refused_changes_nothing(place):
         place.submit(bad)
     assert tree() == before
     bad.unlink()
+
+
+@pytest.mark.parametrize("cores", [1, 2])
+def test_many_are_checked_in_the_order_given_side_by_side_where_there_are_cores(place, tmp_path, monkeypatch, cores):
+    monkeypatch.setattr(lanes.os, "cpu_count", lambda: cores)
+    opened, told = [], []
+
+    def counted(threads=None):
+        opened.append(threads)
+        return worker(threads=threads)
+
+    monkeypatch.setattr(lanes, "worker", counted)
+    entries = [place.entries / "by_hand.py", write_template("second", tmp_path), tmp_path / "broken.py"]
+    entries[2].write_text("raise RuntimeError", encoding="utf-8")
+    records = sorted(place.results.glob("*/*/records/*.json"))
+    found = lanes.check_all(entries, records, LIMITS, Evidence(data=place.data, entries=place.entries), told.append)
+    assert [each.path for each in found] == [*entries, *records]
+    assert [each.kind for each in found] == ["entry"] * 3 + ["record"] * 2
+    assert [bool(each.problems) for each in found] == [False, False, True, False, False]
+    assert all(each.facts["badge"] == "recomputed" for each in found[3:])
+    assert sorted(told) == sorted(path.name for path in (*entries, *records))
+    assert opened == ([None] if cores == 1 else [1, 1])
+
+
+def test_a_worker_that_is_lost_ends_all_lanes(monkeypatch):
+    looked = []
+
+    def lost(path, *_):
+        looked.append(path)
+        raise UserError("the process that runs entries was ended; is there enough memory?")
+
+    monkeypatch.setattr(lanes, "check_entry", lost)
+    monkeypatch.setattr(lanes.os, "cpu_count", lambda: 2)
+    paths = [Path(f"entry{number}.py") for number in range(100)]
+    with pytest.raises(UserError, match="is there enough memory"):
+        lanes.check_all(paths, [], LIMITS, Evidence(), lambda _: None)
+    assert 1 <= len(looked) <= 2
 
 
 def test_words_on_the_command_line_mean_entries_records_or_all(place, tmp_path):
