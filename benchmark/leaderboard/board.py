@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from benchmark.diagnosis.measures import positive_class
 from benchmark.errors import UserError
+from benchmark.leaderboard.badges import badge_of
 from benchmark.leaderboard.columns import COLUMNS, Column, bounds_of, columns_of
 from benchmark.leaderboard.evidence import NAMES, PREDICTED, Evidence, read_predictions, read_scores, sections
 from benchmark.leaderboard.letters import letters
@@ -43,6 +44,7 @@ class Row:
         rank: Interval of its rank among the models, by F1; None for a yardstick.
         best: Share of the bootstrap's draws in which it ranks first; None for a yardstick.
         letters: By name of a headline column: models that share a letter are not told apart by it.
+        badge: Of a submission, whose word its scores are: one of :data:`benchmark.leaderboard.badges.BADGES`.
     """
 
     name: str
@@ -54,6 +56,7 @@ class Row:
     rank: tuple[int, int] | None = None
     best: float | None = None
     letters: dict[str, str] = field(default_factory=dict)
+    badge: str = ""
 
     @property
     def is_model(self) -> bool:
@@ -318,6 +321,7 @@ def _rows(
             title=first.regime_title or first.regime,
             adversarial=first.adversarial,
             seeds=tuple(sorted(record.seed for record in records)),
+            badge=badge_of(records),
             estimates={name: each for (of, name), each in known.items() if of == method},
         )
         for method in found[0]

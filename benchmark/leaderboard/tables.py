@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from benchmark.leaderboard.badges import explained
 from benchmark.leaderboard.board import RANKED_BY, Board, Row
 from benchmark.leaderboard.columns import COLUMNS, Column
 from benchmark.leaderboard.contrasts import Contrast
@@ -165,7 +166,7 @@ def grid(board: Board, columns: Sequence[Column], *, yardsticks: bool = True) ->
     ]
     for number, row in enumerate(rows, start=1):
         place = f"{number} ({row.rank[0]}-{row.rank[1]})" if row.rank else ""
-        names = [row.name + _dagger(row, board), row.title] if row.is_model else [f"*{row.name}*", "*yardstick*"]
+        names = [row.name + _dagger(row, board), _title(row)] if row.is_model else [f"*{row.name}*", "*yardstick*"]
         cells = [_cell(row.estimates.get(c.name), usual[c.name]) for c in columns]
         table.append([place, row.letters.get(RANKED_BY, ""), *names, *cells])
     if degenerate:
@@ -190,6 +191,7 @@ def _about(board: Board) -> str:
     record = board.record
     images = record.images
     positive = f" Of the two classes, {board.positive} counts as positive." if board.positive else ""
+    badges = explained(row.badge for row in board.models[:LISTED_MODELS])
     return (
         f"{len(board.models)} models, {images['test']} test images of {board.groups} groups (patients, lesions), "
         f"{images['train']} images for training, of {images['available']} in the data set; classes: "
@@ -198,6 +200,7 @@ def _about(board: Board) -> str:
         "groups, all pairs, Holm, 5 %). Maps explain the predicted class, on all test images; where n is smaller, on "
         "a random part of them. † marks models whose balanced accuracy does not beat chance with its whole interval: "
         "their maps explain guesses. All columns are in the CSV files beside this page."
+        + (f" Submissions have a badge beside their regime. {badges}" if badges else "")
     )
 
 
@@ -251,6 +254,11 @@ def _attack(board: Board) -> str:
         f"Accuracy under attack: PGD with {preset['attack_steps']} steps, L2 budget {budgets[len(budgets) // 2]:g} for "
         f"images of 224 px in [0, 1], scaled with the side ({preset['side']} px), no random start."
     )
+
+
+def _title(row: Row) -> str:
+    """The regime, and of a submission its badge."""
+    return f"{row.title}, {row.badge}" if row.badge else row.title
 
 
 def _dagger(row: Row, board: Board) -> str:

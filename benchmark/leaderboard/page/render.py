@@ -13,6 +13,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from benchmark.leaderboard.badges import BADGES
 from benchmark.leaderboard.contrasts import BASE
 from benchmark.leaderboard.page.card import Card, card_of
 from benchmark.leaderboard.page.facts import Fact, facts_of
@@ -79,6 +80,7 @@ def page(shown: Sequence[Shown]) -> str:
     return environment.get_template("page.html.jinja").render(
         sections=sections,
         stamp=STAMP,
+        badges=BADGES,
         style=Markup((LOOKS / "page.css").read_text(encoding="utf-8")),  # noqa: S704 our own file
         scripts=[Markup(script) for script in scripts],  # noqa: S704 our own file and the library's
         hashes=[_hash(script) for script in scripts],
