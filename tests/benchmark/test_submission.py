@@ -20,6 +20,7 @@ from benchmark.data.opening import Source, open_data
 from benchmark.data.prepare import prepare
 from benchmark.errors import UserError
 from benchmark.leaderboard.publish import rebuild
+from benchmark.leaderboard.tables import APART
 from benchmark.presets import QUICK
 from benchmark.record import load_record
 from benchmark.store import file_digest
@@ -28,7 +29,7 @@ from benchmark.submission.check import check_record, targets
 from benchmark.submission.claim import Evidence, check_claim
 from benchmark.submission.confine import GIGABYTE, Limits
 from benchmark.submission.isolation import worker
-from benchmark.submission.submit import Order, Refused, submit
+from benchmark.submission.submit import Order, Refused, said_of_others, submit
 from benchmark.submission.template import TEMPLATE, write_template
 from tests.metrics.quantus_oracle import rank_accuracy, sparseness
 
@@ -261,6 +262,23 @@ def test_a_withdrawn_entry_keeps_its_row_with_a_note(place, tmp_path, monkeypatc
             place.submit(entry)
     finally:
         entry.write_text(whole, encoding="utf-8")
+
+
+def test_rows_of_another_protocol_stay_below_the_new_one_and_the_command_says_so(place, tmp_path, monkeypatch):
+    shutil.copytree(place.results, tmp_path / "results")
+    monkeypatch.setenv("LOUPE_RESULTS", str(tmp_path / "results"))
+    folder = tmp_path / "results" / place.admitted.folder.relative_to(place.results)
+    for path in (*folder.glob("records/*.json"), folder / "protocol.json"):
+        path.write_text(json.dumps(json.loads(path.read_text(encoding="utf-8")) | {"protocol": "older"}), "utf-8")
+    (folder / "maps-adversarial.png").write_bytes(b"maps of the older protocol")
+    admitted = place.submit(write_template("newcomer", tmp_path))
+    with (folder / "leaderboard.csv").open(encoding="utf-8") as file:
+        rows = {row["name"]: row["kind"] for row in csv.DictReader(file) if row["regime"]}
+    assert rows == {"newcomer": "model", "by_hand": APART, "elsewhere": APART}
+    assert "## Made under another protocol" in (folder / "leaderboard.md").read_text(encoding="utf-8")
+    assert not (folder / "maps-adversarial.png").exists()
+    assert said_of_others(admitted, "quick").startswith("2 models of this table were made under another protocol")
+    assert said_of_others(place.admitted, "quick") == ""
 
 
 def test_what_is_refused_changes_nothing(place):
