@@ -134,7 +134,7 @@ def what_to_send(admitted: Admitted, entry: Path) -> list[str]:
     lines = [] if entry.parent == HOME else [f"a copy of {entry} in {HOME.name}/"]
     lines += [f"{HOME.name}/{entry.name}"] if entry.parent == HOME else []
     lines += [f"{path.parent}/{path.stem}.*" for path in admitted.records]
-    lines += [f"{admitted.folder}/leaderboard*, yardsticks.parquet, split.csv, {MARKER} and the pictures"]
+    lines += [f"what else git shows as changed in {admitted.folder}: tables, yardsticks.parquet, {MARKER}, pictures"]
     if facts["checkpoint"]:
         lines.append(f"not the weights: {facts['checkpoint']['file']} stays at {facts['checkpoint']['source']}")
     return lines

@@ -5,6 +5,7 @@ import json
 import shutil
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +32,7 @@ from benchmark.submission.confine import GIGABYTE, Limits
 from benchmark.submission.isolation import worker
 from benchmark.submission.submit import Order, Refused, said_of_others, submit
 from benchmark.submission.template import TEMPLATE, write_template
-from tests.metrics.quantus_oracle import rank_accuracy, sparseness
+from tests.metrics.quantus_oracle import RANK_ACCURACY, SPARSENESS, each
 
 ROOT = Path(__file__).parent.parent.parent
 LIMITS = Limits(seconds=120, memory=4 * GIGABYTE)
@@ -130,7 +131,7 @@ def test_both_appear_in_the_leaderboard_and_the_external_one_is_marked(place):
     assert record.submission.checkpoint["trained_on"] == "sixteen of the images"
     assert record.training.losses == []
     assert record.training.sha256 == file_digest(place.entries / "theirs.safetensors")
-    assert set(record.files) == {"diagnosis.csv", "predictions.parquet", "scores.parquet"}
+    assert set(record.files) == {"curves.parquet", "diagnosis.csv", "predictions.parquet", "scores.parquet"}
 
 
 def test_the_scores_of_a_checkpoint_are_those_of_captum_and_quantus(place):
@@ -157,9 +158,9 @@ def test_the_scores_of_a_checkpoint_are_those_of_captum_and_quantus(place):
     for name, row, one in zip(names, data.test, maps, strict=True):
         mask = torch.tensor(data.planes[plane[row]]) > 127
         if one.any():
-            assert scores["gini", "map", name] == pytest.approx(sparseness(one[None])[0], abs=1e-3)
+            assert scores["gini", "map", name] == pytest.approx(each(SPARSENESS, one[None])[0], abs=1e-3)
         if (one > 0).sum() > mask.sum():  # among equal zeros Quantus takes any
-            expected = rank_accuracy(one[None], mask[None])[0]
+            expected = each(RANK_ACCURACY, one[None], mask[None])[0]
             assert scores["top-mask-f1", "image", name] == pytest.approx(expected, abs=5e-3)
             compared += 1
     assert compared >= 4
@@ -310,7 +311,7 @@ def test_many_are_checked_in_the_order_given_side_by_side_where_there_are_cores(
 
     def counted(threads=None):
         opened.append(threads)
-        return worker(threads=threads)
+        return nullcontext(place.running) if len(opened) == 1 else worker(threads=threads)
 
     monkeypatch.setattr(lanes, "worker", counted)
     entries = [place.entries / "by_hand.py", write_template("second", tmp_path), tmp_path / "broken.py"]
@@ -356,6 +357,15 @@ def test_new_writes_an_entry_once(tmp_path):
     for name, line in (("my_net", "is there already"), ("resnet50", "is taken"), ("../x", "cannot be a name")):
         with pytest.raises(UserError, match=line):
             write_template(name, tmp_path)
+
+
+@pytest.mark.parametrize("folder", ["entries", "architectures"])
+def test_what_new_writes_passes_the_gate_where_it_is_committed(tmp_path, folder):
+    text = write_template("my_net", tmp_path).read_text(encoding="utf-8")
+    for command in (["check"], ["format", "--diff"]):
+        words = [sys.executable, "-m", "ruff", *command, "--stdin-filename", str(ROOT / folder / "my_net.py"), "-"]
+        done = subprocess.run(words, cwd=ROOT, input=text, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout
 
 
 def test_a_mistake_on_the_command_line_is_one_line():
