@@ -162,7 +162,9 @@ def read_published(folder: Path) -> Published:
         protocol = json.loads(marker.read_text(encoding="utf-8"))["protocol"]
     except (ValueError, KeyError, TypeError):
         raise UserError(f"{marker} is damaged; run `python -m benchmark run` again") from None
-    records, others, problems = {}, {}, []
+    records: dict[Path, Record] = {}
+    others: dict[Path, Record] = {}
+    problems: list[str] = []
     for path in sorted((folder / "records").glob("[!.]*.json")):
         try:
             record = _usable(path)

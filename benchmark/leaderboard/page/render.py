@@ -76,7 +76,7 @@ def page(shown: Sequence[Shown]) -> str:
     environment = Environment(
         loader=FileSystemLoader(LOOKS), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters |= {"digits": digits, "said_of_apart": said_of_apart}
+    environment.filters.update(digits=digits, said_of_apart=said_of_apart)
     return environment.get_template("page.html.jinja").render(
         sections=sections,
         stamp=STAMP,
