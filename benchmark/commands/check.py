@@ -39,23 +39,16 @@ def check(  # noqa: PLR0913 - the options of a command line
 
     Exit code 1 if there are problems.
     """
-    from benchmark.submission.check import all_problems, check_entry, check_record, targets  # noqa: PLC0415
-    from benchmark.submission.claim import Evidence, check_claim  # noqa: PLC0415
+    from benchmark.submission.check import all_problems, targets  # noqa: PLC0415
+    from benchmark.submission.claim import Evidence  # noqa: PLC0415
     from benchmark.submission.confine import GIGABYTE, Limits  # noqa: PLC0415
-    from benchmark.submission.isolation import worker  # noqa: PLC0415
+    from benchmark.submission.lanes import check_all  # noqa: PLC0415
 
     files, records = targets(words or [], entries)
     limits = Limits(seconds=seconds, memory=int(memory * GIGABYTE))
     evidence = Evidence(checkpoint=checkpoint, data=data, layout=layout, images=images, entries=entries, stamp=stamp)
-    found = []
-    with worker() as running, Console(stderr=True).status("checking") as status:
-        for path in files:
-            status.update(f"checking {path.name}")
-            found.append(check_entry(path, running, limits))
-        for path in records:
-            status.update(f"checking {path.name}")
-            told = check_record(path)
-            found.append(told if told.problems else check_claim(told, running, limits, evidence))
+    with Console(stderr=True).status("checking") as status:
+        found = check_all(files, records, limits, evidence, lambda name: status.update(f"checking {name}"))
     if as_json:
         sys.stdout.write(json.dumps([each.as_json() for each in found], indent=1) + "\n")
     else:

@@ -45,7 +45,7 @@ def submit(  # noqa: PLR0913 - the options of a command line
     from benchmark.submission.confine import GIGABYTE, Limits  # noqa: PLC0415
     from benchmark.submission.entries import HOME, entry_file  # noqa: PLC0415
     from benchmark.submission.isolation import worker  # noqa: PLC0415
-    from benchmark.submission.submit import Order, Refused, submit, what_to_send  # noqa: PLC0415
+    from benchmark.submission.submit import Order, Refused, said_of_others, submit, what_to_send  # noqa: PLC0415
     from benchmark.submission.template import timm_entry  # noqa: PLC0415
 
     changes: dict[str, Any] = {"epochs": epochs, "weights": weights}
@@ -84,13 +84,16 @@ def submit(  # noqa: PLR0913 - the options of a command line
             from benchmark.store import write_text  # noqa: PLC0415
 
             write_text(kept, path.read_text(encoding="utf-8"))
-    lines = what_to_send(admitted, kept)
+    lines, others = what_to_send(admitted, kept), said_of_others(admitted, preset)
     if as_json:
         told = {"folder": str(admitted.folder), "records": list(map(str, admitted.records)), "send": lines}
-        sys.stdout.write(json.dumps(told | {"warnings": admitted.checked.warnings}, indent=1) + "\n")
+        warnings = [*admitted.checked.warnings, *([others] if others else [])]
+        sys.stdout.write(json.dumps(told | {"warnings": warnings}, indent=1) + "\n")
         return
     for line in admitted.checked.warnings:
         console.print(f"warning: {escape(line)}", highlight=False)
+    if others:
+        console.print(f"note: {escape(others)}", highlight=False)
     console.print(f"Leaderboard  {admitted.folder / 'leaderboard.md'}", highlight=False)
     console.print("Put into the pull request:")
     for line in lines:

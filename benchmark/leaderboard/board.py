@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from benchmark.diagnosis.measures import positive_class
 from benchmark.errors import UserError
+from benchmark.leaderboard.badges import badge_of
 from benchmark.leaderboard.columns import COLUMNS, Column, bounds_of, columns_of
 from benchmark.leaderboard.evidence import NAMES, PREDICTED, Evidence, read_predictions, read_scores, sections
 from benchmark.leaderboard.letters import letters
@@ -43,6 +44,7 @@ class Row:
         rank: Interval of its rank among the models, by F1; None for a yardstick.
         best: Share of the bootstrap's draws in which it ranks first; None for a yardstick.
         letters: By name of a headline column: models that share a letter are not told apart by it.
+        badge: Of a submission, whose word its scores are: one of :data:`benchmark.leaderboard.badges.BADGES`.
     """
 
     name: str
@@ -54,6 +56,7 @@ class Row:
     rank: tuple[int, int] | None = None
     best: float | None = None
     letters: dict[str, str] = field(default_factory=dict)
+    badge: str = ""
 
     @property
     def is_model(self) -> bool:
@@ -84,6 +87,7 @@ class Board:
         missing: Names of cells that no record tells of, among the regimes and seeds that others have.
         positive: Of two classes the one that counts as positive; empty where there are more.
         groups: Number of patients, lesions or whatever is drawn whole, among the test images.
+        apart: Tables of what was made under other protocols: kept, and never ranked with the rows of this one.
     """
 
     record: Record
@@ -93,6 +97,7 @@ class Board:
     problems: tuple[str, ...]
     missing: tuple[str, ...] = ()
     groups: int = 0
+    apart: "tuple[Board, ...]" = ()
 
     @cached_property
     def columns(self) -> tuple[Column, ...]:
@@ -119,12 +124,14 @@ class Published:
         protocol: Of the latest run; only records of it stand in one table.
         records: By path of the record, sorted.
         problems: One line for each record that cannot be used.
+        others: Records of other protocols, likewise.
     """
 
     folder: Path
     protocol: str
     records: dict[Path, Record]
     problems: tuple[str, ...]
+    others: dict[Path, Record] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -155,20 +162,19 @@ def read_published(folder: Path) -> Published:
         protocol = json.loads(marker.read_text(encoding="utf-8"))["protocol"]
     except (ValueError, KeyError, TypeError):
         raise UserError(f"{marker} is damaged; run `python -m benchmark run` again") from None
-    records, problems = {}, []
+    records: dict[Path, Record] = {}
+    others: dict[Path, Record] = {}
+    problems: list[str] = []
     for path in sorted((folder / "records").glob("[!.]*.json")):
         try:
             record = _usable(path)
         except ValueError as error:
             problems.append(f"{path.name}: {error}")
             continue
-        if record.protocol == protocol:
-            records[path] = record
-        else:
-            problems.append(f"{path.name}: made under another protocol; run it again")
+        (records if record.protocol == protocol else others)[path] = record
     if not records:
         raise UserError(f"{folder} holds no record that can be used; run `python -m benchmark run` again")
-    return Published(folder=folder, protocol=protocol, records=records, problems=tuple(problems))
+    return Published(folder=folder, protocol=protocol, records=records, problems=tuple(problems), others=others)
 
 
 def boards_of(published: Published, methods: Sequence[str] = ()) -> tuple[Board, ...]:
@@ -182,6 +188,37 @@ def boards_of(published: Published, methods: Sequence[str] = ()) -> tuple[Board,
         UserError: No record can be used.
     """
     methods = methods or next(iter(published.records.values())).methods
+    apart, problems = _apart(published, methods)
+    return tuple(
+        replace(
+            board,
+            problems=(*board.problems, *problems),
+            apart=tuple(each for each in apart if each.method == board.method),
+        )
+        for board in _boards(published, methods)
+    )
+
+
+def _apart(published: Published, methods: Sequence[str]) -> tuple[list[Board], list[str]]:
+    """A board for each other protocol and method that it shares, and a line for each record that cannot be used."""
+    found: list[Board] = []
+    problems: list[str] = []
+    for protocol in sorted({record.protocol for record in published.others.values()}):
+        records = {path: record for path, record in published.others.items() if record.protocol == protocol}
+        shared = [method for method in methods if method in next(iter(records.values())).methods]
+        part = replace(published, protocol=protocol, records=records, problems=(), others={})
+        try:
+            boards = _boards(part, shared) if shared else ()
+        except UserError:
+            boards = ()
+        found += boards
+        unused = [f"{path.name}: made under another protocol, and cannot be read; run it again" for path in records]
+        problems += boards[0].problems if boards else unused
+    return found, problems
+
+
+def _boards(published: Published, methods: Sequence[str]) -> tuple[Board, ...]:
+    """The boards of one protocol."""
     ground = ground_of(published)
     members: dict[tuple[str, str], list[Path]] = defaultdict(list)
     for path, each in published.records.items():
@@ -318,6 +355,7 @@ def _rows(
             title=first.regime_title or first.regime,
             adversarial=first.adversarial,
             seeds=tuple(sorted(record.seed for record in records)),
+            badge=badge_of(records),
             estimates={name: each for (of, name), each in known.items() if of == method},
         )
         for method in found[0]

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from benchmark.errors import UserError
 from benchmark.leaderboard.columns import COLUMNS, Column
+from benchmark.leaderboard.tables import APART
 
 Table = dict[tuple[str, str], dict[str, str]]
 """Lines of a leaderboard.csv by name and regime."""
@@ -88,7 +89,7 @@ def parse(text: str, told: str) -> Table:
     rows = list(csv.DictReader(io.StringIO(text)))
     if not rows or not {"name", "regime", "kind"} <= set(rows[0]):
         raise UserError(f"--diff {told}: no table of a leaderboard")
-    return {(row["name"], row["regime"]): row for row in rows}
+    return {(row["name"], row["regime"]): row for row in rows if row["kind"] != APART}
 
 
 def movement(before: Table, after: Table) -> Movement:

@@ -4,9 +4,11 @@ import csv
 import io
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
+from benchmark.leaderboard.badges import explained
 from benchmark.leaderboard.board import RANKED_BY, Board, Row
 from benchmark.leaderboard.columns import COLUMNS, Column
 from benchmark.leaderboard.contrasts import Contrast
@@ -22,6 +24,8 @@ CONTRAST_HEADING = (
     *("data", "method", "column", "regime", "architecture", "difference", "low", "high"),
     *("p", "p_holm", "wilcoxon", "wilcoxon_holm", "rank_biserial", "groups", "verdict"),
 )
+APART = "model of another protocol"
+"""The kind of such a row in the CSV files."""
 LISTED_PAIRS = 150
 """So many models have their pairs listed: 11,175 lines."""
 LISTED_MODELS = 100
@@ -45,18 +49,23 @@ def to_csv(board: Board) -> str:
             "degenerate_maps",
         ]
     ]
-    for row in board.rows:
-        kind = "model" if row.is_model else "yardstick"
-        seeds = " ".join(map(str, row.seeds))
-        line: list[object] = [data_name(board), board.method, kind, row.name, row.regime, row.title, seeds]
-        line += row.rank or ("", "")
-        for column in board.columns:
-            line += _csv_cells(row.estimates.get(column.name))
-        line.append("" if row.best is None else _digits(row.best, 4))
-        line += [row.letters.get(column.name, "") for column in HEADLINES]
-        line.append("" if row.degenerate is None else row.degenerate)
-        lines.append(line)
+    lines += [_csv_line(board, row, "model" if row.is_model else "yardstick") for row in board.rows]
+    # Their ranks and letters are among themselves.
+    unranked = [replace(row, rank=None, best=None, letters={}) for other in board.apart for row in other.models]
+    lines += [_csv_line(board, row, APART) for row in unranked]
     return as_csv(lines)
+
+
+def _csv_line(board: Board, row: Row, kind: str) -> list[object]:
+    seeds = " ".join(map(str, row.seeds))
+    line: list[object] = [data_name(board), board.method, kind, row.name, row.regime, row.title, seeds]
+    line += row.rank or ("", "")
+    for column in board.columns:
+        line += _csv_cells(row.estimates.get(column.name))
+    line.append("" if row.best is None else _digits(row.best, 4))
+    line += [row.letters.get(column.name, "") for column in HEADLINES]
+    line.append("" if row.degenerate is None else row.degenerate)
+    return line
 
 
 def contrasts_csv(boards: Sequence[Board], contrasts: Sequence[Sequence[Contrast]]) -> str:
@@ -138,6 +147,9 @@ def to_markdown(boards: Sequence[Board], contrasts: Sequence[Contrast], figures:
                 lines += [f"![{caption}]({file})", ""]
             lines += _contrasts(contrasts)
             lines += ["## Diagnosis", "", *markdown(_diagnosis(main)), "", _attack(main), ""]
+    for other in main.apart:
+        lines += ["## Made under another protocol", "", *markdown(grid(other, HEADLINES, yardsticks=False)), ""]
+        lines += [said_of_apart(other), ""]
     lines += [
         "## Columns of the CSV files",
         "",
@@ -145,6 +157,15 @@ def to_markdown(boards: Sequence[Board], contrasts: Sequence[Contrast], figures:
     ]
     lines += ["", *_notes(boards)]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def said_of_apart(board: Board) -> str:
+    """What the rows of another protocol are."""
+    return (
+        f"{len(board.models)} models of protocol {board.record.protocol}, on {board.record.images['test']} test "
+        "images: made by other code, or with other settings or images, than the rows above. They are ranked among "
+        "themselves alone; run again, they stand above."
+    )
 
 
 def grid(board: Board, columns: Sequence[Column], *, yardsticks: bool = True) -> list[list[str]]:
@@ -165,7 +186,7 @@ def grid(board: Board, columns: Sequence[Column], *, yardsticks: bool = True) ->
     ]
     for number, row in enumerate(rows, start=1):
         place = f"{number} ({row.rank[0]}-{row.rank[1]})" if row.rank else ""
-        names = [row.name + _dagger(row, board), row.title] if row.is_model else [f"*{row.name}*", "*yardstick*"]
+        names = [row.name + _dagger(row, board), _title(row)] if row.is_model else [f"*{row.name}*", "*yardstick*"]
         cells = [_cell(row.estimates.get(c.name), usual[c.name]) for c in columns]
         table.append([place, row.letters.get(RANKED_BY, ""), *names, *cells])
     if degenerate:
@@ -190,6 +211,7 @@ def _about(board: Board) -> str:
     record = board.record
     images = record.images
     positive = f" Of the two classes, {board.positive} counts as positive." if board.positive else ""
+    badges = explained(row.badge for row in board.models[:LISTED_MODELS])
     return (
         f"{len(board.models)} models, {images['test']} test images of {board.groups} groups (patients, lesions), "
         f"{images['train']} images for training, of {images['available']} in the data set; classes: "
@@ -198,6 +220,7 @@ def _about(board: Board) -> str:
         "groups, all pairs, Holm, 5 %). Maps explain the predicted class, on all test images; where n is smaller, on "
         "a random part of them. † marks models whose balanced accuracy does not beat chance with its whole interval: "
         "their maps explain guesses. All columns are in the CSV files beside this page."
+        + (f" Submissions have a badge beside their regime. {badges}" if badges else "")
     )
 
 
@@ -253,6 +276,11 @@ def _attack(board: Board) -> str:
     )
 
 
+def _title(row: Row) -> str:
+    """The regime, and of a submission its badge."""
+    return f"{row.title}, {row.badge}" if row.badge else row.title
+
+
 def _dagger(row: Row, board: Board) -> str:
     return "" if beats_chance(row, board) else " †"
 
@@ -287,6 +315,8 @@ def _footer(board: Board) -> list[str]:
     parts.append(f"{undefined or 'no'} undefined scores of models")
     parts.append(f"{len(board.missing) or 'no'} cells without a record")
     parts.append(f"{len(board.problems) or 'no'} records left out")
+    if board.apart:
+        parts.append(f"{sum(len(other.models) for other in board.apart)} models of another protocol below")
     text = ", ".join(parts) + "."
     return [text[:1].upper() + text[1:]]
 

@@ -7,8 +7,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -57,12 +57,12 @@ class Outcome:
 
 
 class Worker:
-    """A process that runs the code of entries. One is enough for many tasks: each gets a child of its own."""
+    """A process that runs the code of entries, started by the first task. Each task gets a child of its own in it."""
 
-    def __init__(self, process: "subprocess.Popen[bytes]", folder: Path) -> None:
-        self._process = process
+    def __init__(self, start: "Callable[[], subprocess.Popen[bytes]]", folder: Path) -> None:
+        self._start = start
+        self._process: subprocess.Popen[bytes] | None = None
         self._folder = folder
-        self._ready = False
 
     def ask(
         self,
@@ -100,7 +100,8 @@ class Worker:
             shutil.rmtree(scratch, ignore_errors=True)
 
     def _exchange(self, request: str, seconds: float) -> dict[str, Any]:
-        process = self._process
+        first = self._process is None
+        process = self._process = self._process or self._start()
         if process.stdin is None or process.stdout is None:
             raise UserError("the worker has no pipes; start it with `worker()`")
         with selectors.DefaultSelector() as selector:
@@ -113,9 +114,8 @@ class Worker:
                     raise UserError("the process that runs entries was ended; is there enough memory?")
                 return found
 
-            if not self._ready:
+            if first:
                 line(START)
-                self._ready = True
             process.stdin.write(request.encode() + b"\n")
             process.stdin.flush()
             told: dict[str, Any] = json.loads(line(seconds))
@@ -123,23 +123,34 @@ class Worker:
 
 
 @contextmanager
-def worker() -> Iterator[Worker]:
-    """A worker until the block ends."""
+def worker(threads: int | None = None) -> Iterator[Worker]:
+    """A worker until the block ends.
+
+    Args:
+        threads: So many threads of torch each task has; None leaves that to torch and the environment.
+    """
     folder = Path(tempfile.mkdtemp(prefix="loupe-submission-"))
+    try:
+        with ExitStack() as stack:
+            yield Worker(lambda: stack.enter_context(_process(folder, threads)), folder)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _process(folder: Path, threads: int | None) -> "Iterator[subprocess.Popen[bytes]]":
     environment = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
     hub = os.environ.get("HF_HUB_CACHE", str(Path.home() / ".cache" / "huggingface" / "hub"))
     environment |= {"PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1", "HOME": str(folder), "HF_HUB_CACHE": hub}
+    environment |= {"OMP_NUM_THREADS": str(threads)} if threads else {}
     command = [sys.executable, "-m", "benchmark.submission.worker"]
-    try:
-        with subprocess.Popen(  # noqa: S603 - our own module, by our own interpreter
-            command, cwd=folder, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE
-        ) as process:
-            try:
-                yield Worker(process, folder)
-            finally:
-                process.kill()
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    with subprocess.Popen(  # noqa: S603 - our own module, by our own interpreter
+        command, cwd=folder, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def _outcome(told: dict[str, Any], limits: Limits) -> Outcome:

@@ -130,20 +130,21 @@ def _scored(record: Record, frame: pd.DataFrame, images: set[str]) -> list[str]:
     if absent := SCORES - set(frame.columns):
         return [f"scores lack the column {min(absent)!r}"]
     problems = []
-    if strangers := set(frame["image"]) - images:
+    if strangers := set(frame["image"].unique()) - images:
         problems.append(f"scores {min(strangers)!r}, which is no test image")
     if frame.duplicated(subset=sorted(SCORES - {"value"})).any():
         problems.append("scores something twice")
     known = entries(Metric)
-    for name, values in ((str(key), group) for key, group in frame.groupby("metric")["value"]):
+    ends = frame.groupby("metric")["value"].agg(["min", "max"])
+    for name, least, most in ends.itertuples():
         if name not in record.metrics:
             problems.append(f"scores {name!r} without a definition")
             continue
         # The bounds of our own metric where we have it: those of the record are the submitter's.
         low, high = known[name].bounds if name in known else record.metrics[name].bounds
-        worst = values[(values < low - SLACK) | (values > high + SLACK) | np.isinf(values)]
-        if len(worst):
-            problems.append(f"score {worst.iloc[0]:g} of {name} is out of bounds [{low:g}, {high:g}]")
+        wrong = [end for end in (least, most) if end < low - SLACK or end > high + SLACK or math.isinf(end)]
+        if wrong:
+            problems.append(f"score {wrong[0]:g} of {name} is out of bounds [{low:g}, {high:g}]")
     return problems
 
 

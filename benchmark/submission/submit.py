@@ -62,11 +62,13 @@ class Admitted:
         folder: The results folder whose tables have its rows.
         records: Its records.
         checked: What was found in the entry.
+        apart: Number of models of other protocols, which stand below its rows and are not ranked with them.
     """
 
     folder: Path
     records: tuple[Path, ...]
     checked: Checked
+    apart: int = 0
 
 
 class Refused(Exception):  # noqa: N818 - it is no fault of the program's
@@ -132,10 +134,20 @@ def what_to_send(admitted: Admitted, entry: Path) -> list[str]:
     lines = [] if entry.parent == HOME else [f"a copy of {entry} in {HOME.name}/"]
     lines += [f"{HOME.name}/{entry.name}"] if entry.parent == HOME else []
     lines += [f"{path.parent}/{path.stem}.*" for path in admitted.records]
-    lines += [f"{admitted.folder}/leaderboard*, yardsticks.parquet, split.csv, {MARKER} and the pictures"]
+    lines += [f"what else git shows as changed in {admitted.folder}: tables, yardsticks.parquet, {MARKER}, pictures"]
     if facts["checkpoint"]:
         lines.append(f"not the weights: {facts['checkpoint']['file']} stays at {facts['checkpoint']['source']}")
     return lines
+
+
+def said_of_others(admitted: Admitted, preset: str) -> str:
+    """Why rows that were there are not ranked with the new ones, and what to do; empty where all are."""
+    if not admitted.apart:
+        return ""
+    return (
+        f"{admitted.apart} models of this table were made under another protocol (by other code, or with other "
+        f"settings): they stand below the new rows, ranked apart, until `run --preset {preset}` makes them anew"
+    )
 
 
 def _asked(order: Order) -> dict[str, Any]:
@@ -176,9 +188,13 @@ def _published(made: Path, checked: Checked) -> Admitted:
         if path.is_file() and not path.is_symlink():
             with new_file(folder / path.relative_to(source)) as temporary:
                 shutil.copyfile(path, temporary)
-    rebuild(folder)
+    for sheet in SHEETS:  # of another protocol: the child removed its copy
+        if not (source / sheet).is_file():
+            (folder / sheet).unlink(missing_ok=True)
+    board = rebuild(folder)[0]
     told = tuple(folder / path.relative_to(source) for path in sorted(fresh))
-    return Admitted(folder=folder, records=told, checked=checked)
+    apart = sum(len(other.models) for other in board.apart)
+    return Admitted(folder=folder, records=told, checked=checked, apart=apart)
 
 
 def _is_new(path: Path, made: Path, before: set[Path]) -> bool:

@@ -55,15 +55,10 @@ CONSTANT = Architecture(
     source="Who described it, year, arXiv number or DOI",
     authors="Who submits it",
     licence="Apache-2.0",
-    # Weights that you trained elsewhere are evaluated as they are. Import Checkpoint from architectures:
-    # checkpoint=Checkpoint(
-    #     file="NAME.safetensors",  # lies beside this file; safetensors.torch.save_file(model.state_dict(), file)
-    #     sha256="...",  # sha256sum NAME.safetensors
-    #     classes=("benign", "malignant"),  # in the order of the logits, named as in the data
-    #     regime="standard",  # the one that you claim; python -m benchmark list regimes
-    #     trained_on="which images; never those of the test split",
-    #     source="where the file can be had",
-    # ),
+    # Weights that you trained elsewhere are evaluated as they are, if you import Checkpoint from architectures and give
+    # one here: the name of its file, which lies beside this one and was written by safetensors.torch.save_file; its
+    # SHA-256; the classes in the order of the logits, named as in the data; the regime that you claim; what it was
+    # trained on, never images of the test split; where the file can be had. CONTRIBUTING.md shows one.
     # A new version is a new entry; the old one then says superseded_by="its name". One that shall no longer stand says
     # withdrawn="why". `python -m benchmark submit` marks its rows with it.
 )

@@ -57,6 +57,7 @@ def attend(request: dict[str, Any]) -> dict[str, Any]:
         ended ("well", "time", "output", "result" or "crash"), reply (of the child, where it ended well), output (the
         last of what it printed), seconds.
     """
+    import_module(TASKS[request["task"]])  # here, so that the children of later requests need not load it again
     begun = time.monotonic()
     results, outputs = os.pipe(), os.pipe()
     sys.stdout.flush()

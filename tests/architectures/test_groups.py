@@ -11,9 +11,11 @@ from architectures import Architecture
 from architectures.groups import freeze, layer_groups
 from architectures.network import Network
 from benchmark.registry import entries
+from tests.architectures.paper import KNOWN
 
 ENTRIES = entries(Architecture)
 registered = pytest.mark.parametrize("name", ENTRIES)
+known = pytest.mark.parametrize("name", KNOWN)
 
 
 def make_meta(name):
@@ -70,15 +72,17 @@ def test_every_parameter_and_buffer_is_in_exactly_one_group(name):
     network = make_meta(name)
     groups = groups_of(name)
     assert len(groups) == 5
-    assert groups[0]
-    assert groups[4]
+    if name in KNOWN:
+        assert groups[0]
+        assert groups[4]
     own = [network.get_submodule(path) for group in groups for path in group]
     assert len(set(own)) == len(own)
     held = [tensor for module in own for tensor in (*module._parameters.values(), *module._buffers.values())]
     held = [id(tensor) for tensor in held if tensor is not None]
     assert len(set(held)) == len(held)
     wanted = {id(tensor) for tensor in (*network.parameters(), *network.buffers())}
-    assert set(held) == wanted - {id(network.mean), id(network.std)}
+    normalisation = {id(network.mean), id(network.std)} if isinstance(network, Network) else set()
+    assert set(held) == wanted - normalisation
 
 
 @registered
@@ -91,10 +95,11 @@ def test_names_stand_in_the_order_of_calls(name):
         network.get_submodule(path).register_forward_pre_hook(lambda *_, path=path: calls.setdefault(path))
     network(torch.empty(1, 3, 128, 128, device="meta"))
     assert list(calls) == ordered[: len(calls)]
-    assert all(path.startswith("mask_head.") for path in ordered[len(calls) :])
+    assert ENTRIES[name].predicts_masks or len(calls) == len(ordered)
+    assert name not in KNOWN or all(path.startswith("mask_head.") for path in ordered[len(calls) :])
 
 
-@registered
+@known
 def test_the_last_group_is_the_classifier_alone(name):
     last = [path for path in groups_of(name)[4] if not path.startswith("mask_head.")]
     classifiers = {"body.fc", "body.classifier", "body.classif", "body.head.fc"}
@@ -103,7 +108,7 @@ def test_the_last_group_is_the_classifier_alone(name):
     assert last[-1] in classifiers
 
 
-@registered
+@known
 def test_saliency_layer_is_the_end_of_the_grid(name):
     """All that lies in or before it works on grids, and all that comes after it on vectors."""
     grids = [path for group in groups_of(name)[:4] for path in group]
@@ -140,7 +145,7 @@ def test_groups_begin_where_the_grid_is_halved(name, first):
 @pytest.mark.parametrize(("name", "empty"), [("vgg16", {3})])
 def test_only_vgg_has_an_empty_group(name, empty):
     assert {number for number, group in enumerate(groups_of(name)) if not group} == empty
-    assert all(all(groups_of(other)) for other in ENTRIES if other != name)
+    assert all(all(groups_of(other)) for other in KNOWN if other != name)
 
 
 @pytest.mark.parametrize("name", ["inception_v3", "resnet50", "mobilenet_v2"])

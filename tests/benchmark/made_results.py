@@ -6,8 +6,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from tests.architectures.paper import KERAS_PARAMETERS
+
 REAL = Path(__file__).parents[2] / "results" / "dermsynth" / "quick"
-ARCHITECTURES = sorted({path.name.split("-")[0] for path in (REAL / "records").glob("*.json")})
+ARCHITECTURES = sorted(KERAS_PARAMETERS)
 NAMES = ["image", "method", "metric", "level", "rater", "characteristic"]
 
 

@@ -5,6 +5,7 @@ import json
 import shutil
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -20,16 +21,18 @@ from benchmark.data.opening import Source, open_data
 from benchmark.data.prepare import prepare
 from benchmark.errors import UserError
 from benchmark.leaderboard.publish import rebuild
+from benchmark.leaderboard.tables import APART
 from benchmark.presets import QUICK
 from benchmark.record import load_record
 from benchmark.store import file_digest
+from benchmark.submission import lanes
 from benchmark.submission.check import check_record, targets
 from benchmark.submission.claim import Evidence, check_claim
 from benchmark.submission.confine import GIGABYTE, Limits
 from benchmark.submission.isolation import worker
-from benchmark.submission.submit import Order, Refused, submit
+from benchmark.submission.submit import Order, Refused, said_of_others, submit
 from benchmark.submission.template import TEMPLATE, write_template
-from tests.metrics.quantus_oracle import rank_accuracy, sparseness
+from tests.metrics.quantus_oracle import RANK_ACCURACY, SPARSENESS, each
 
 ROOT = Path(__file__).parent.parent.parent
 LIMITS = Limits(seconds=120, memory=4 * GIGABYTE)
@@ -128,7 +131,7 @@ def test_both_appear_in_the_leaderboard_and_the_external_one_is_marked(place):
     assert record.submission.checkpoint["trained_on"] == "sixteen of the images"
     assert record.training.losses == []
     assert record.training.sha256 == file_digest(place.entries / "theirs.safetensors")
-    assert set(record.files) == {"diagnosis.csv", "predictions.parquet", "scores.parquet"}
+    assert set(record.files) == {"curves.parquet", "diagnosis.csv", "predictions.parquet", "scores.parquet"}
 
 
 def test_the_scores_of_a_checkpoint_are_those_of_captum_and_quantus(place):
@@ -155,9 +158,9 @@ def test_the_scores_of_a_checkpoint_are_those_of_captum_and_quantus(place):
     for name, row, one in zip(names, data.test, maps, strict=True):
         mask = torch.tensor(data.planes[plane[row]]) > 127
         if one.any():
-            assert scores["gini", "map", name] == pytest.approx(sparseness(one[None])[0], abs=1e-3)
+            assert scores["gini", "map", name] == pytest.approx(each(SPARSENESS, one[None])[0], abs=1e-3)
         if (one > 0).sum() > mask.sum():  # among equal zeros Quantus takes any
-            expected = rank_accuracy(one[None], mask[None])[0]
+            expected = each(RANK_ACCURACY, one[None], mask[None])[0]
             assert scores["top-mask-f1", "image", name] == pytest.approx(expected, abs=5e-3)
             compared += 1
     assert compared >= 4
@@ -262,6 +265,23 @@ def test_a_withdrawn_entry_keeps_its_row_with_a_note(place, tmp_path, monkeypatc
         entry.write_text(whole, encoding="utf-8")
 
 
+def test_rows_of_another_protocol_stay_below_the_new_one_and_the_command_says_so(place, tmp_path, monkeypatch):
+    shutil.copytree(place.results, tmp_path / "results")
+    monkeypatch.setenv("LOUPE_RESULTS", str(tmp_path / "results"))
+    folder = tmp_path / "results" / place.admitted.folder.relative_to(place.results)
+    for path in (*folder.glob("records/*.json"), folder / "protocol.json"):
+        path.write_text(json.dumps(json.loads(path.read_text(encoding="utf-8")) | {"protocol": "older"}), "utf-8")
+    (folder / "maps-adversarial.png").write_bytes(b"maps of the older protocol")
+    admitted = place.submit(write_template("newcomer", tmp_path))
+    with (folder / "leaderboard.csv").open(encoding="utf-8") as file:
+        rows = {row["name"]: row["kind"] for row in csv.DictReader(file) if row["regime"]}
+    assert rows == {"newcomer": "model", "by_hand": APART, "elsewhere": APART}
+    assert "## Made under another protocol" in (folder / "leaderboard.md").read_text(encoding="utf-8")
+    assert not (folder / "maps-adversarial.png").exists()
+    assert said_of_others(admitted, "quick").startswith("2 models of this table were made under another protocol")
+    assert said_of_others(place.admitted, "quick") == ""
+
+
 def test_what_is_refused_changes_nothing(place):
     def tree():
         paths = [path for path in place.root.rglob("*") if path.is_file()]
@@ -284,6 +304,43 @@ def test_what_is_refused_changes_nothing(place):
     bad.unlink()
 
 
+@pytest.mark.parametrize("cores", [1, 2])
+def test_many_are_checked_in_the_order_given_side_by_side_where_there_are_cores(place, tmp_path, monkeypatch, cores):
+    monkeypatch.setattr(lanes.os, "cpu_count", lambda: cores)
+    opened, told = [], []
+
+    def counted(threads=None):
+        opened.append(threads)
+        return nullcontext(place.running) if len(opened) == 1 else worker(threads=threads)
+
+    monkeypatch.setattr(lanes, "worker", counted)
+    entries = [place.entries / "by_hand.py", write_template("second", tmp_path), tmp_path / "broken.py"]
+    entries[2].write_text("raise RuntimeError", encoding="utf-8")
+    records = sorted(place.results.glob("*/*/records/*.json"))
+    found = lanes.check_all(entries, records, LIMITS, Evidence(data=place.data, entries=place.entries), told.append)
+    assert [each.path for each in found] == [*entries, *records]
+    assert [each.kind for each in found] == ["entry"] * 3 + ["record"] * 2
+    assert [bool(each.problems) for each in found] == [False, False, True, False, False]
+    assert all(each.facts["badge"] == "recomputed" for each in found[3:])
+    assert sorted(told) == sorted(path.name for path in (*entries, *records))
+    assert opened == ([None] if cores == 1 else [1, 1])
+
+
+def test_a_worker_that_is_lost_ends_all_lanes(monkeypatch):
+    looked = []
+
+    def lost(path, *_):
+        looked.append(path)
+        raise UserError("the process that runs entries was ended; is there enough memory?")
+
+    monkeypatch.setattr(lanes, "check_entry", lost)
+    monkeypatch.setattr(lanes.os, "cpu_count", lambda: 2)
+    paths = [Path(f"entry{number}.py") for number in range(100)]
+    with pytest.raises(UserError, match="is there enough memory"):
+        lanes.check_all(paths, [], LIMITS, Evidence(), lambda _: None)
+    assert 1 <= len(looked) <= 2
+
+
 def test_words_on_the_command_line_mean_entries_records_or_all(place, tmp_path):
     assert targets(["resnet50"], None) == ([ROOT / "architectures" / "resnet50.py"], [])
     assert targets(["by_hand"], place.entries)[0] == [place.entries / "by_hand.py"]
@@ -300,6 +357,15 @@ def test_new_writes_an_entry_once(tmp_path):
     for name, line in (("my_net", "is there already"), ("resnet50", "is taken"), ("../x", "cannot be a name")):
         with pytest.raises(UserError, match=line):
             write_template(name, tmp_path)
+
+
+@pytest.mark.parametrize("folder", ["entries", "architectures"])
+def test_what_new_writes_passes_the_gate_where_it_is_committed(tmp_path, folder):
+    text = write_template("my_net", tmp_path).read_text(encoding="utf-8")
+    for command in (["check"], ["format", "--diff"]):
+        words = [sys.executable, "-m", "ruff", *command, "--stdin-filename", str(ROOT / folder / "my_net.py"), "-"]
+        done = subprocess.run(words, cwd=ROOT, input=text, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout
 
 
 def test_a_mistake_on_the_command_line_is_one_line():

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from benchmark.leaderboard.badges import standing
 from benchmark.leaderboard.board import Published, Row
 from benchmark.leaderboard.page.charts import Curve, curve_of
 from benchmark.leaderboard.page.perturbed import Perturbed
@@ -94,6 +95,7 @@ def _provenance(records: Sequence[Record]) -> list[tuple[str, str]]:
     changed = " with uncommitted changes" if environment.get("uncommitted_changes") else ""
     machine = environment.get("accelerator") or environment.get("processor")
     return [
+        ("standing", _each(map(standing, records))),
         ("seed", _each(record.seed for record in records)),
         ("key", _each(record.key for record in records)),
         ("weights, SHA-256", _each(record.training.sha256 for record in records)),

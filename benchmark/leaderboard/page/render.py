@@ -13,6 +13,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from benchmark.leaderboard.badges import BADGES
 from benchmark.leaderboard.contrasts import BASE
 from benchmark.leaderboard.page.card import Card, card_of
 from benchmark.leaderboard.page.facts import Fact, facts_of
@@ -20,8 +21,8 @@ from benchmark.leaderboard.page.gallery import Gallery, read_gallery
 from benchmark.leaderboard.page.perturbed import perturbed_of
 from benchmark.leaderboard.page.planes import Plane, planes_of
 from benchmark.leaderboard.page.slopes import Slopes, slopes_of
-from benchmark.leaderboard.page.view import Shown, Table, digits, models_shown, table_of
-from benchmark.leaderboard.tables import STAMP
+from benchmark.leaderboard.page.view import SHOWN_MODELS, Shown, Table, digits, models_shown, table_of
+from benchmark.leaderboard.tables import HEADLINES, STAMP, said_of_apart
 
 LOOKS = Path(__file__).parent / "looks"
 
@@ -75,10 +76,13 @@ def page(shown: Sequence[Shown]) -> str:
     environment = Environment(
         loader=FileSystemLoader(LOOKS), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters["digits"] = digits
+    environment.filters.update(digits=digits, said_of_apart=said_of_apart)
     return environment.get_template("page.html.jinja").render(
         sections=sections,
         stamp=STAMP,
+        badges=BADGES,
+        headlines=HEADLINES,
+        most=SHOWN_MODELS,
         style=Markup((LOOKS / "page.css").read_text(encoding="utf-8")),  # noqa: S704 our own file
         scripts=[Markup(script) for script in scripts],  # noqa: S704 our own file and the library's
         hashes=[_hash(script) for script in scripts],
