@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -22,7 +23,7 @@ PROGRAMS = {
     "python": f'#!/bin/bash\nexec {sys.executable} "$@"\n',
     # Ends the cluster of this job. Ray's own `stop` would end every cluster of the user on this machine.
     "ray": f"""#!/bin/bash
-if [ "$1" = stop ]; then exec pkill -f -- "site-packages/ray/.*[:=]{PORT}( |$)"; fi
+if [ "$1" = stop ]; then exec pkill -KILL -f -- "site-packages/ray/.*[:=]{PORT}( |$)"; fi
 exec {sys.executable} -m ray.scripts.scripts "$@"
 """,
 }
@@ -50,6 +51,15 @@ def allocation(tmp_path):
     }
 
 
+def of_its_cluster() -> list[str]:
+    """Processes of Ray that know the port of this job, by their command line."""
+    lines = list[str]()
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):  # it has just ended
+            lines.append(path.read_bytes().replace(b"\0", b" ").decode(errors="replace"))
+    return [line for line in lines if "/ray/" in line and str(PORT) in line]
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("bash") is None, reason="no bash")
 def test_a_job_of_one_node_carries_out_its_cells_and_ends_its_cluster(tmp_path, allocation, isic_tree):
@@ -68,3 +78,4 @@ def test_a_job_of_one_node_carries_out_its_cells_and_ends_its_cluster(tmp_path, 
     # The node worked on its own disk; what its cell left behind came to the driver's folder.
     assert any((tmp_path / "runs" / "cells").iterdir())
     assert (tmp_path / "local" / f"loupe-{JOB}").is_dir()
+    assert not of_its_cluster()
