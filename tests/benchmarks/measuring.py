@@ -74,3 +74,8 @@ def _resident(field: str) -> int:
 def load() -> float:
     """Processes that ran or waited to run, averaged over the last minute; this one is among them."""
     return os.getloadavg()[0]
+
+
+def all_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
