@@ -30,6 +30,7 @@ from benchmark.asked import metrics_asked
 from benchmark.data.duplicates import near_duplicates
 from benchmark.data.prepare import Prepared
 from benchmark.data.splits import split
+from benchmark.device import keep_freed_memory
 from benchmark.environment import environment
 from benchmark.explain import draw_maps
 from benchmark.leaderboard.publish import rebuild
@@ -77,7 +78,7 @@ def tables(folder: Path, *, images: int, cells: int, classes: int = 6, seeds: in
     """All tables, figures and the page from the records, of five seeds; a few files of scores serve all records."""
     regimes = min(10, max(1, cells // seeds // 10))
     made = {"architectures": max(1, cells // seeds // regimes), "regimes": regimes, "seeds": seeds}
-    results = make_results(folder / "made" / "quick", images=images, classes=classes, distinct=5, **made)
+    results = make_results(folder / "made" / "quick", images=images, classes=classes, distinct=11, **made)
     return lambda: rebuild(results)
 
 
@@ -116,9 +117,10 @@ def training(_folder: Path, *, architecture: str, side: int = 96, classes: int =
 def drawing(_folder: Path, *, images: int, side: int = 96, architecture: str = "mobilenet") -> Callable[[], object]:
     """Grad-CAM maps."""
     entry = entries(Architecture)[architecture]
-    model, pixels = entry.build(6).to(memory_format=torch.channels_last).eval(), torch.zeros(images, 3, side, side)
+    model = entry.build(6).to(memory_format=torch.channels_last).eval()
+    pixels = torch.randint(0, 256, (images, 3, side, side), dtype=torch.uint8)
     classes = torch.arange(images) % 6
-    return lambda: draw_maps(model, entry.saliency_layer, pixels.to(torch.uint8), classes, GRAD_CAM)
+    return lambda: draw_maps(model, entry.saliency_layer, pixels, classes, GRAD_CAM)
 
 
 def scoring(_folder: Path, *, images: int, side: int = 96) -> Callable[[], object]:
@@ -227,6 +229,7 @@ PARTS = {
 def measured(work: str, arguments: dict[str, Any]) -> dict[str, float]:
     """Seconds and highest memory of one point, in this process."""
     torch.set_num_threads(1)
+    keep_freed_memory()
     with tempfile.TemporaryDirectory() as folder:
         ready = WORK[work](Path(folder), **arguments)
         memory, begun = PeakMemory(CPU), time.perf_counter()

@@ -1,8 +1,9 @@
 """Equal cells of the quick preset on one Ray node of one core, and on two such nodes.
 
 Each node has a core, a folder and workers of its own; the driver goes where there is room, as it has no machine of its
-own here. What is timed is the command from its first word to its last, imports, the workers' start and the tables
-included; the nodes are there already.
+own here. What is timed is the command from its first word to its last, with imports, the workers' start and the tables;
+the nodes are there already. The demand is for the time until the last cell has come back: yardsticks and tables are the
+driver's own work, which no node shares and every engine has.
 """
 
 import os
@@ -19,12 +20,12 @@ from tests.benchmark.ray_nodes import begun, cluster, environment
 from tests.benchmarks.report import told
 
 CELLS = 4
-PLAN = ("--architecture", "mobilenet", "--regime", "standard", "--device", "cpu", "--epochs")
 EPOCHS = 6
+PLAN = ("--architecture", "mobilenet", "--regime", "standard", "--device", "cpu", "--epochs", str(EPOCHS))
 LARGEST_SHARE = 0.65
 """Of one node's time that two may take."""
 TAKEN = {}
-"""Seconds by number of nodes."""
+"""Seconds until the last cell came back, by number of nodes."""
 WAIT = """
 import sys, time, ray
 ray.init(sys.argv[1], logging_level="ERROR")
@@ -34,12 +35,12 @@ while sum(node["Alive"] for node in ray.nodes()) < int(sys.argv[2]):
 
 
 @pytest.fixture
-def words(benchmark, request):
-    """The plan on the embedded data; where nothing is measured, one cell of a few images."""
+def words(benchmark):
+    """The plan on the embedded data."""
     if not benchmark.enabled:
-        return ("run", *PLAN, "1", "--seed", "0", "--data", request.getfixturevalue("isic_tree"))
+        pytest.skip("tests/benchmark/test_ray.py runs all of it, smaller")
     seeds = [word for seed in range(CELLS) for word in ("--seed", str(seed))]
-    return ("run", *PLAN, str(EPOCHS), *seeds, "--data", str(open_data(Source()).root))
+    return ("run", *PLAN, *seeds, "--data", str(open_data(Source()).root))
 
 
 def carried_out(folder, *words):
@@ -58,12 +59,11 @@ def carried_out(folder, *words):
 def measured(benchmark, folder, words, engine=()):
     """The data is decoded before; the cells are not found from an earlier run."""
     benchmark.group = f"{CELLS} cells mobilenet/standard of the preset quick, {EPOCHS} epochs, by engine"
-    if benchmark.enabled:
-        begun(folder, *words, "--dry-run").communicate()
+    begun(folder, *words, "--dry-run").communicate()
     parts = {}
     benchmark.pedantic(lambda: parts.update(carried_out(folder, *words, *engine)), rounds=1)
     benchmark.extra_info["told"] = told(parts)
-    return sum(parts.values())
+    return parts["until the last cell"]
 
 
 @pytest.mark.slow
@@ -77,10 +77,12 @@ def test_ray(benchmark, tmp_path, words, nodes):
         command = [sys.executable, "-c", WAIT, address, str(nodes)]
         subprocess.run(command, env=environment(tmp_path), check=True, timeout=120, capture_output=True)
         TAKEN[nodes] = measured(benchmark, tmp_path / "driver", words, ("--engine", "ray", "--address", address))
-    if benchmark.enabled and nodes == 2 and 1 in TAKEN:
+    if nodes == 2 and 1 in TAKEN:
         assert TAKEN[2] <= LARGEST_SHARE * TAKEN[1], TAKEN
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_in_turn(benchmark, tmp_path, words):
     """Without Ray, on one core, in one process."""
     measured(benchmark, tmp_path, words)
