@@ -28,6 +28,17 @@ def choose_device(name: str | None) -> torch.device:
     return device
 
 
+def images_at_once(images: torch.Tensor) -> int:
+    """How many images, of the size and on the device of these (N, C, H, W), a forward pass had best take at once.
+
+    On a CPU what a layer puts out should stay in the caches: forwards of 64 images of 96 px took 1.03 to 1.28 times as
+    long, image by image, as those of 28, and of 32 images of 224 px 1.3 to 1.5 times as long as those of 8 (ResNet-50,
+    MobileNet, DenseNet121, Xception, VGG16).
+    """
+    pixels = 2**18 if images.device.type == "cpu" else 2**22
+    return max(pixels // images[0, 0].numel(), 1)
+
+
 def bfloat16_pays(device: torch.device) -> bool:
     """Whether training in bfloat16 is faster than in float32.
 

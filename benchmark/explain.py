@@ -7,10 +7,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from benchmark.device import images_at_once
 from benchmark.saliency import Method
 from benchmark.training.lesson import to_float
-
-BATCH = 32
 
 
 def draw_maps(model: nn.Module, layer: str, images: Tensor, classes: Tensor, method: Method) -> NDArray[np.float16]:
@@ -30,7 +29,7 @@ def draw_maps(model: nn.Module, layer: str, images: Tensor, classes: Tensor, met
     def draw(part: slice) -> Tensor:
         return of_full_scale(method.draw(model, layer, to_float(images[part]), classes[part])).half()
 
-    return np.asarray(in_batches(draw, len(images)).numpy(), dtype=np.float16)
+    return np.asarray(in_batches(draw, images).numpy(), dtype=np.float16)
 
 
 def of_full_scale(maps: Tensor) -> Tensor:
@@ -50,9 +49,10 @@ def predict(model: nn.Module, images: Tensor) -> Tensor:
         with torch.inference_mode():
             return model(to_float(images[part])).softmax(dim=1)
 
-    return in_batches(forward, len(images))
+    return in_batches(forward, images)
 
 
-def in_batches(compute: Callable[[slice], Tensor], images: int) -> Tensor:
-    """Results of all images, computed a batch at a time, gathered on the CPU."""
-    return torch.cat([compute(slice(start, start + BATCH)).cpu() for start in range(0, images, BATCH)])
+def in_batches(compute: Callable[[slice], Tensor], images: Tensor) -> Tensor:
+    """Results for slices of the images (N, C, H, W), as many at a time as suits the device, gathered on the CPU."""
+    size = images_at_once(images)
+    return torch.cat([compute(slice(start, start + size)).cpu() for start in range(0, len(images), size)])

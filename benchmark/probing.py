@@ -7,14 +7,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from benchmark.device import images_at_once
 from benchmark.explain import of_full_scale
 from benchmark.randomness import generator_of
 from benchmark.saliency import Method
 from benchmark.training.lesson import to_float
 from metrics.faithfulness import blurred
 from metrics.probe import Probe
-
-FORWARDS = 64
 
 MakeProbe = Callable[[NDArray[np.intp]], Probe]
 """Makes a probe of the test images at some places."""
@@ -68,6 +67,6 @@ def probe_of(  # noqa: PLR0913 - what a probe is made of
             "minimum": inputs.amin(dim=(1, 2, 3), keepdim=True),
         },
         steps=steps,
-        chunk=FORWARDS,
+        chunk=images_at_once(inputs),
         redraw=redraw,
     )

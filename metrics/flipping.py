@@ -30,7 +30,7 @@ def pixel_flipping(probe: Probe) -> Tensor:
         >>> pixel_flipping(example([[0.9, 0.1], [0.1, 0.9]])).round(decimals=3).tolist()
         [0.5, 0.69]
     """
-    return mean_height(probe.removal("minimum")[:, 1:])
+    return mean_height(probe.removed("minimum"))
 
 
 def mean_height(curve: Tensor) -> Tensor:

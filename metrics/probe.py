@@ -138,15 +138,19 @@ class Probe:
         """The step of a perturbation curve in which each pixel's turn comes, (N, H, W), computed once."""
         return self.once("turns", lambda: pixel_turns(self.saliency, self.ties, self.steps))
 
-    def removal(self, baseline: str) -> Tensor:
-        """Class probability after 0, 1, ..., K steps of removal, the most salient first, (N, K+1), asked once."""
+    def removed(self, baseline: str) -> Tensor:
+        """Class probability after 1, 2, ..., K steps of removal, the most salient first, (N, K), asked once."""
 
-        def curve() -> Tensor:
+        def answers() -> Tensor:
             turns = self.turns()
             after = self.hidden(lambda image, step: turns[image] <= step[:, None, None], self.steps, baseline)
-            return torch.cat([self.whole().probability, after.probability], dim=1)
+            return after.probability
 
-        return self.once(f"removal, {baseline}", curve)
+        return self.once(f"removed, {baseline}", answers)
+
+    def removal(self, baseline: str) -> Tensor:
+        """The same with the untouched image at its head: after 0, 1, ..., K steps, (N, K+1)."""
+        return torch.cat([self.whole().probability, self.removed(baseline)], dim=1)
 
     def arrival(self, baseline: str) -> Tensor:
         """The same while the most salient pixels of the image appear on the baseline, first to last, (N, K+1).

@@ -4,12 +4,12 @@ Pixels of one value stand on one side of every threshold, so no choice is ever m
 between two different values, or below its smallest, which takes all of it; a constant map has only the latter.
 """
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from metrics import Metric
 from metrics.localisation import scored
+from metrics.order import levels, sort_whole
 
 
 def roc_auc(saliency: Tensor, mask: Tensor) -> Tensor:
@@ -35,17 +35,14 @@ def roc_auc(saliency: Tensor, mask: Tensor) -> Tensor:
         >>> roc_auc(torch.tensor([[[0.9, 0.2, 0.2, 0.1]]]), mask).item()  # of 4 pairs 3 are won and 1 is tied
         0.875
     """
-    inside, first, inside_below = _ascending(saliency, mask)
-    size = inside.sum(1)
-    number = inside.shape[1]
-    place = torch.arange(number, device=inside.device)
-    smaller = (place * first).cummax(1).values
-    # Each pixel of the mask meets all pixels. It wins against the smaller ones and loses to the larger ones, whose
-    # number over the whole mask is, counted from their side, how many of the mask lie below each pixel.
-    wins = (smaller * inside).sum(1)
-    losses = inside_below.gather(1, smaller).sum(1)
-    pairs = (size * (number - size)).double()
-    return scored(0.5 + (wins - losses) / (2 * pairs), saliency, mask)  # 0/0 is NaN
+    inside = mask.flatten(1)
+    size = inside.sum(1).double()
+    last = inside.shape[1] - 1
+    # Ties count one half: the mean of the order in which the mask wins them and of the order in which it loses them.
+    best, worst = (_places_of_ones(levels(saliency), bit).double() for bit in (inside, ~inside))
+    worst = last * (last + 1) / 2 - worst
+    wins = (best + worst) / 2 - size * (size - 1) / 2
+    return scored(wins / (size * (last + 1 - size)), saliency, mask)  # 0/0 is NaN
 
 
 def f1_at_half(saliency: Tensor, mask: Tensor) -> Tensor:
@@ -115,15 +112,25 @@ def _ascending(saliency: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     Returns:
         Whether each lies in the mask, whether it is the first of its value, and how many before it lie in the mask.
     """
-    values = saliency.detach().double().flatten(1)
-    if values.device.type == "cpu":  # numpy sorts with vector instructions
-        order = torch.from_numpy(np.argsort(values.numpy(), axis=1))
-    else:
-        order = values.argsort(dim=1)
-    inside, values = mask.flatten(1).gather(1, order), values.gather(1, order)
-    first = torch.ones_like(inside)
+    packed = sort_whole(levels(saliency) * 2 + mask.flatten(1))
+    inside, values = packed & 1, packed >> 1
+    first = torch.ones_like(inside, dtype=torch.bool)
     first[:, 1:] = values[:, 1:] > values[:, :-1]
-    return inside, first, inside.cumsum(1) - inside.long()
+    return inside.bool(), first, inside.cumsum(1) - inside
+
+
+def _places_of_ones(values: Tensor, bit: Tensor) -> Tensor:
+    """Sum of the places, from 0, in ascending order of the values, of those whose bit is set; among equals the last.
+
+    Args:
+        values: Whole numbers, (N, n), int64.
+        bit: (N, n), boolean.
+
+    Returns:
+        Sums, (N,), int64.
+    """
+    ordered = sort_whole(values * 2 + bit) & 1
+    return (ordered * torch.arange(values.shape[1], device=values.device)).sum(1)
 
 
 ROC_AUC = Metric(

@@ -67,4 +67,4 @@ def map_kept(
             moved = attack_maps(model, layer, plain, chosen, attack, target=target)
         return top_k_intersection(before, grad_cam(model, layer, moved, chosen)).double()
 
-    return in_batches(keep, len(images)).numpy()
+    return in_batches(keep, images).numpy()

@@ -30,4 +30,4 @@ def mask_dice(model: nn.Module, lesson: Lesson) -> NDArray[np.float64]:
         dice = 2 * shared / (marked.sum(dim=1) + predicted.sum(dim=1)).clamp(min=1)
         return dice.masked_fill(~marked.any(dim=1), torch.nan)
 
-    return in_batches(score, len(lesson)).numpy()
+    return in_batches(score, lesson.images).numpy()

@@ -80,7 +80,7 @@ def _withstands(model: nn.Module, images: Tensor, labels: Tensor, attack: Attack
         with torch.inference_mode():
             return model(moved).argmax(dim=1) == labels[part]
 
-    return in_batches(survive, len(images))
+    return in_batches(survive, images)
 
 
 def _moved(model: nn.Module, images: Tensor, labels: Tensor, attack: Attack) -> Tensor:

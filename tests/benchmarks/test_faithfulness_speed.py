@@ -10,6 +10,7 @@ import pytest
 import timm
 import torch
 
+from benchmark.device import images_at_once
 from metrics.flipping import pixel_flipping
 from metrics.imputation import impute
 from metrics.regions import losses, patches
@@ -18,7 +19,7 @@ from metrics.subsets import draws, over, sets
 from tests.metrics.maps import probe, seeded
 from tests.metrics.quantus_oracle import SILENT, quantus
 
-IMAGES, SIDE, QUESTIONS, CHUNK = 4, 128, 12, 32
+IMAGES, SIDE, QUESTIONS = 8, 128, 12
 GROUP = f"{IMAGES} images of {SIDE} x {SIDE}"
 
 
@@ -28,7 +29,7 @@ def asked():
     inputs = seeded(IMAGES, SIDE, SIDE)
     inputs = inputs.replace(images=inputs.images.float(), saliency=gaussian_blur(inputs.saliency, SIDE / 10).float())
     network = timm.create_model("resnet50", num_classes=3).eval().to(memory_format=torch.channels_last)
-    return replace(probe(inputs, CHUNK), model=network, steps=QUESTIONS)
+    return replace(probe(inputs, images_at_once(inputs.images)), model=network, steps=QUESTIONS)
 
 
 def few_rounds(benchmark, work):
@@ -76,9 +77,9 @@ BOTH = {
 @torch.inference_mode()
 def bare_forwards(asked):
     """As many images as a score asks about, those untouched included."""
-    images = torch.zeros(CHUNK, 3, SIDE, SIDE).contiguous(memory_format=torch.channels_last)
+    images = torch.zeros(asked.chunk, 3, SIDE, SIDE).contiguous(memory_format=torch.channels_last)
     asked.model(images[:IMAGES])
-    for part in torch.arange(IMAGES * QUESTIONS).split(CHUNK):
+    for part in torch.arange(IMAGES * QUESTIONS).split(asked.chunk):
         asked.model(images[: len(part)])
 
 
@@ -90,17 +91,19 @@ def test_scores(benchmark, asked, name, peer):
     few_rounds(benchmark, lambda: work(asked))
 
 
+@pytest.mark.parametrize("side", [128, 224])
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
 @pytest.mark.parametrize("peer", ["loupe", "quantus"])
-def test_imputation(benchmark, asked, share, peer):
-    benchmark.group = f"imputation of {share:.0%}, {GROUP}"
-    count = int(share * SIDE * SIDE)
-    order = asked.saliency.flatten(1).argsort(dim=1, descending=True)[:, :count]
-    missing = torch.zeros(IMAGES, SIDE * SIDE, dtype=torch.bool).scatter_(1, order, value=True)
-    missing = missing.view(IMAGES, SIDE, SIDE)
+def test_imputation(benchmark, side, share, peer):
+    benchmark.group = f"imputation of {share:.0%}, 4 images of {side} x {side}"
+    inputs = seeded(4, side, side)
+    images, saliency = inputs.images.float(), gaussian_blur(inputs.saliency, side / 10)
+    order = saliency.flatten(1).argsort(dim=1, descending=True)[:, : int(share * side * side)]
+    missing = torch.zeros(len(images), side * side, dtype=torch.bool).scatter_(1, order, value=True)
+    missing = missing.view(-1, side, side)
 
     def direct():
-        for image, places in zip(asked.images.numpy(), order.numpy(), strict=True):
+        for image, places in zip(images.numpy(), order.numpy(), strict=True):
             quantus.functions.perturb_func.noisy_linear_imputation(image, places, noise=0)
 
-    few_rounds(benchmark, direct if peer == "quantus" else lambda: impute(asked.images, missing))
+    few_rounds(benchmark, direct if peer == "quantus" else lambda: impute(images, missing))

@@ -7,6 +7,7 @@ import pytest
 import timm
 import torch
 
+from benchmark.device import images_at_once
 from metrics.faithfulness import blurred
 from metrics.localisation import relevance_mass, top_k, top_mask_f1
 from metrics.sparsity import effective_complexity, entropy, gini
@@ -14,7 +15,7 @@ from metrics.threshold import roc_auc
 from tests.metrics import quantus_oracle
 from tests.metrics.maps import probe, seeded
 
-STEPS, CHUNK = 16, 64
+STEPS = 16
 
 
 @pytest.fixture(scope="module")
@@ -65,18 +66,19 @@ def network():
 def test_loupe_curves(benchmark, inputs, network):
     few = inputs.take(slice(8))
     few = few.replace(images=few.images.float())
-    given = replace(probe(few, CHUNK), model=network, steps=STEPS, chunk=CHUNK, baselines={"blur": blurred(few.images)})
+    asked = probe(few, images_at_once(few.images))
+    given = replace(asked, model=network, steps=STEPS, baselines={"blur": blurred(few.images)})
     benchmark(lambda: replace(given).curves())  # a new probe each time: one keeps its answers
 
 
 @pytest.mark.benchmark(group=f"curves of 8 images of 96 x 96, {STEPS} steps")
 def test_floor_of_curves(benchmark, network):
     """The forward passes alone."""
-    batch = torch.rand(CHUNK, 3, 96, 96).to(memory_format=torch.channels_last)
+    images = torch.rand(8 * 2 * STEPS, 3, 96, 96).to(memory_format=torch.channels_last)
 
     @torch.inference_mode()
     def forwards():
-        for _ in range(8 * 2 * STEPS // CHUNK):
+        for batch in images.split(images_at_once(images)):
             network(batch)
 
     benchmark(forwards)

@@ -70,7 +70,7 @@ def test_a_score_does_not_change_where_memory_runs_out(monkeypatch):
 
 def test_answers_are_kept():
     asked = probe(seeded(2))
-    for ask in (asked.whole, asked.turns, lambda: asked.removal("mean"), lambda: asked.arrival("mean")):
+    for ask in (asked.whole, asked.turns, lambda: asked.removed("mean"), lambda: asked.arrival("mean")):
         assert ask() is ask()
 
 

@@ -69,9 +69,10 @@ def test_imputation_depends_on_no_other_image(monkeypatch):
     missing[1, 0, 0] = False
     together = impute(images, missing)
     alone = torch.cat([impute(images[[i]], missing[[i]]) for i in range(3)])
-    torch.testing.assert_close(together, alone, rtol=0, atol=1e-12)
+    # To rounding, which products of matrices do in another order for another number of them.
+    torch.testing.assert_close(together, alone, rtol=0, atol=1e-10)
     monkeypatch.setitem(imputation.TOGETHER, "cpu", 1)
-    torch.testing.assert_close(impute(images, missing), alone, rtol=0, atol=1e-12)
+    torch.testing.assert_close(impute(images, missing), alone, rtol=0, atol=1e-10)
     assert torch.equal(together[0, :, 0], images[0, :, 0])
     torch.testing.assert_close(together[1], images[1, :, :1, :1].expand(3, 33, 20))
 
