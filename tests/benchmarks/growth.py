@@ -158,11 +158,11 @@ PARTS = {
         fixed={"images": 2000},
     ),
     "tables-images": Series(
-        title="Tables from 50 records, two saliency methods, five seeds a model",
+        title="Tables from 20 records, two saliency methods, five seeds a model",
         work="tables",
         along="images",
         points=(1000, 10_000, 100_000),
-        fixed={"cells": 50},
+        fixed={"cells": 20},
     ),
     "tables-classes": Series(
         title="Tables from 50 records of 2,000 test images",
