@@ -77,9 +77,17 @@ def work(benchmark, request, tmp_path, monkeypatch):
     monkeypatch.setenv("LOUPE_RUNS", str(tmp_path / "runs"))
     cell = Cell(architecture=entries(Architecture)[NAME], regime=entries(Regime)[request.param], seed=0)
     job = Job(cell=cell, data=prepared, preset=preset, device=torch.device("cpu"))
+    warm_up(job)
     benchmark.group = f"cell {NAME}/{request.param} of the preset quick, end to end on all cores"
     folder = linked(tmp_path / "folder", {case.id: case.image for case in data.cases}, job)
     return Work(job=job, task=task_of(job, folder))
+
+
+def warm_up(job: Job) -> None:
+    """What is loaded and prepared at first use, timm above all, is nobody's time."""
+    model = job.cell.architecture.build(2).to(memory_format=torch.channels_last)
+    images = torch.rand(job.settings.batch, 3, job.preset.side, job.preset.side)
+    model(images.contiguous(memory_format=torch.channels_last)).sum().backward()
 
 
 def linked(folder: Path, files: dict[str, Path], job: Job) -> Path:
@@ -152,7 +160,7 @@ def scored_by_loupe(job: Job, model: torch.nn.Module):
 
 
 def measured(benchmark, train, score, setting=""):
-    """Once, with the time of each part; a cell takes so long that what is loaded at first use does not show."""
+    """Once, with the time of each part."""
     parts = {}
 
     def cell():
