@@ -45,6 +45,8 @@ from tests.benchmarks.report import duration
 
 CPU = torch.device("cpu")
 BATCH, STEPS = 16, 2
+LARGEST, SEEDS = 1000, 5
+"""Cells of the largest study to plan for, and seeds of its models."""
 PATIENCE = 1800
 LEGEND = """\
 SYNTHETIC data throughout: made-up records, images of noise, networks of random weights. Written by
@@ -74,11 +76,13 @@ class Series:
     fixed: dict[str, Any]
 
 
-def tables(folder: Path, *, images: int, cells: int, classes: int = 6, seeds: int = 5) -> Callable[[], object]:
-    """All tables, figures and the page from the records, of five seeds; a few files of scores serve all records."""
+def tables(
+    folder: Path, *, images: int, cells: int, classes: int = 6, seeds: int = 5, distinct: int = 11
+) -> Callable[[], object]:
+    """All tables, figures and the page from the records; a few distinct files of scores serve them all."""
     regimes = min(10, max(1, cells // seeds // 10))
     made = {"architectures": max(1, cells // seeds // regimes), "regimes": regimes, "seeds": seeds}
-    results = make_results(folder / "made" / "quick", images=images, classes=classes, distinct=11, **made)
+    results = make_results(folder / "made" / "quick", images=images, classes=classes, distinct=distinct, **made)
     return lambda: rebuild(results)
 
 
@@ -163,6 +167,13 @@ PARTS = {
         along="images",
         points=(1000, 10_000, 100_000),
         fixed={"cells": 20},
+    ),
+    "tables-large": Series(
+        title="Tables from records of 100,000 test images, two saliency methods, one seed a model",
+        work="tables",
+        along="cells",
+        points=(6, 24),
+        fixed={"images": 100_000, "seeds": 1, "distinct": 3},
     ),
     "tables-classes": Series(
         title="Tables from 50 records of 2,000 test images",
@@ -279,7 +290,7 @@ def verdict(points: list[dict[str, Any]], along: str) -> str:
 
 def page(found: dict[str, Any]) -> str:
     """The tables in Markdown."""
-    lines = ["# Growth of cost", "", LEGEND]
+    lines = ["# Growth of cost", "", LEGEND, *summary(found)]
     for name, series in PARTS.items():
         if name not in found:
             continue
@@ -293,6 +304,32 @@ def page(found: dict[str, Any]) -> str:
             lines.append(f"| {at} | {duration(point['seconds'])} | {point['bytes'] / 2**30:.2f} GiB |")
         lines += ["", verdict(points, along), ""]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def summary(found: dict[str, Any]) -> list[str]:
+    """What is linear and what is not, in one table; and what the largest case would cost."""
+    lines = ["| | along | time grows with the power | memory, first to last |", "|:--|:--|--:|--:|"]
+    for name, series in PARTS.items():
+        if name in found and not isinstance(series.points[0], str):
+            points = found[name]["points"]
+            power = exponent(points, "seconds") / (2 if series.along == "side" else 1)
+            of = "pixels" if series.along == "side" else series.along
+            first, last = (points[place]["bytes"] / 2**30 for place in (0, -1))
+            shown = f"**{power:.2f}**" if power > EVEN else f"{power:.2f}"
+            lines.append(f"| {series.title} | {of} | {shown} | {first:.2f} to {last:.2f} GiB |")
+    lines += ["", "The power is that of the last step of each table: 1 is linear, less has a fixed part.", ""]
+    if "tables-large" in found:
+        few, more = found["tables-large"]["points"]
+        cells = more["at"] - few["at"]
+        seconds = few["seconds"] + (LARGEST - few["at"]) * (more["seconds"] - few["seconds"]) / cells
+        size = few["bytes"] + (LARGEST // SEEDS - few["at"]) * (more["bytes"] - few["bytes"]) / cells
+        lines += [
+            f"Both at once, {LARGEST:,} cells ({LARGEST // SEEDS} models of {SEEDS} seeds) of {PARTS['tables-large'].fixed['images']:,} test",
+            f"images, would by these figures take {seconds / 60:.0f} minutes and {size / 2**30:.0f} GiB: calculated,",
+            "not measured. A row of the table is kept for each model, a file is read for each cell.",
+            "",
+        ]
+    return lines
 
 
 def main(words: list[str]) -> None:
