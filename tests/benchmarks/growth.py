@@ -319,12 +319,12 @@ def summary(found: dict[str, Any]) -> list[str]:
             lines.append(f"| {series.title} | {of} | {shown} | {first:.2f} to {last:.2f} GiB |")
     lines += ["", "The power is that of the last step of each table: 1 is linear, less has a fixed part.", ""]
     if "tables-large" in found:
-        few, more = found["tables-large"]["points"]
+        (few, more), images = found["tables-large"]["points"], PARTS["tables-large"].fixed["images"]
         cells = more["at"] - few["at"]
         seconds = few["seconds"] + (LARGEST - few["at"]) * (more["seconds"] - few["seconds"]) / cells
         size = few["bytes"] + (LARGEST // SEEDS - few["at"]) * (more["bytes"] - few["bytes"]) / cells
         lines += [
-            f"Both at once, {LARGEST:,} cells ({LARGEST // SEEDS} models of {SEEDS} seeds) of {PARTS['tables-large'].fixed['images']:,} test",
+            f"Both at once, {LARGEST:,} cells ({LARGEST // SEEDS} models of {SEEDS} seeds) of {images:,} test",
             f"images, would by these figures take {seconds / 60:.0f} minutes and {size / 2**30:.0f} GiB: calculated,",
             "not measured. A row of the table is kept for each model, a file is read for each cell.",
             "",
