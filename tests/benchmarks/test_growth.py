@@ -8,7 +8,7 @@ from tests.benchmarks import growth
 
 SMALL = {
     "tables": {"images": 20, "cells": 4, "seeds": 2},
-    "splitting": {"images": 60},
+    "splitting": {"images": 600},
     "duplicates": {"images": 60},
     "training": {"architecture": "mobilenet"},
     "drawing": {"images": 2},
