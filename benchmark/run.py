@@ -16,7 +16,7 @@ from benchmark.attacks.autoattack import recipe
 from benchmark.data.classes import with_classes_of
 from benchmark.data.opening import Source, open_data, usable
 from benchmark.data.prepare import Prepared, leaks, prepare
-from benchmark.device import nearest_device, use_exact_arithmetic
+from benchmark.device import keep_freed_memory, nearest_device, use_exact_arithmetic
 from benchmark.engines import Engine
 from benchmark.errors import UserError
 from benchmark.gallery import write_gallery
@@ -82,6 +82,7 @@ def make_jobs(request: Request, console: Console) -> list[Job]:
     """The cells with their data, decoded."""
     _check(request)
     use_exact_arithmetic()
+    keep_freed_memory()
     remove_leftovers()
     with progress(console, "reading the data") as report:
         prepared = prepare(open_data(request.source), request.preset, manifest=request.manifest, report=report)

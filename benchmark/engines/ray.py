@@ -20,7 +20,7 @@ import ray
 import torch
 from ray.exceptions import GetTimeoutError, RayError
 
-from benchmark.device import bfloat16_pays, use_exact_arithmetic
+from benchmark.device import bfloat16_pays, keep_freed_memory, use_exact_arithmetic
 from benchmark.engines import Engine, Mishap, Place, Watch, mishap_of
 from benchmark.environment import CODE, code_state
 from benchmark.errors import UserError
@@ -164,6 +164,7 @@ def _cell(order: Order, notices: Any) -> Parcel | Mishap:
             os.environ["LOUPE_RUNS"] = str(_working_folder())
         torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
         use_exact_arithmetic()
+        keep_freed_memory()
         job = job_of(order, ray.get)
         run_cell(job, lambda stage, share: notices.pin.remote(job.cell.name, stage, share))
         return pack(job, time.perf_counter() - begun)

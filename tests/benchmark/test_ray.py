@@ -2,95 +2,24 @@
 
 import json
 import os
-import secrets
-import shutil
 import signal
-import socket
-import subprocess
-import sys
-import tempfile
 import time
-from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
 
 pytest.importorskip("ray", reason="Ray is not installed")
 
-ROOT = Path(__file__).parent.parent.parent
+from tests.benchmark.ray_nodes import begun, cluster, free_port
+
 PLAN = ("run", "--architecture", "mobilenet", "--architecture", "mobilenet_v2", "--epochs", "1", "--device", "cpu")
-TOKEN = secrets.token_hex(32)
-"""By which the nodes of these tests know each other."""
 CELLS = [f"{name}-{regime}-0" for name in ("mobilenet", "mobilenet_v2") for regime in ("adversarial", "standard")]
 
 
-def environment(folder: Path) -> dict[str, str]:
-    """One thread each, since sums of floating-point numbers depend on how they are shared out."""
-    own = {"LOUPE_RUNS": str(folder / "runs"), "LOUPE_RESULTS": str(folder / "results"), "OMP_NUM_THREADS": "1"}
-    # Ray would let workers give way to everything else that runs here.
-    rays = {"RAY_worker_niceness": "0", "RAY_USAGE_STATS_ENABLED": "0"}
-    return os.environ | own | rays | {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": TOKEN}
-
-
-@contextmanager
-def node(runs: Path, *words: str):
-    """A Ray node of one core, started as on a machine of its own; it ends with the block."""
-    ports = ["--dashboard-agent-listen-port=0", "--min-worker-port=0", "--max-worker-port=0", "--disable-usage-stats"]
-    command = [sys.executable, "-m", "ray.scripts.scripts", "start", "--block", "--num-cpus=1", "--num-gpus=0"]
-    sizes = ["--object-store-memory=100000000"]
-    with (runs.parent / f"{runs.name}.log").open("wb") as log:
-        started = subprocess.Popen(
-            [*command, *ports, *sizes, *words], env=environment(runs), stdout=log, stderr=log, start_new_session=True
-        )
-        try:
-            yield
-        finally:
-            started.terminate()
-            try:
-                started.wait(30)
-            except subprocess.TimeoutExpired:
-                os.killpg(started.pid, signal.SIGKILL)
-                started.wait()
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
-
-
 @pytest.fixture
-def cluster(tmp_path):
-    """The address of two nodes."""
-    address = f"127.0.0.1:{free_port()}"
-    # The names of sockets must be short, and those of pytest's folders are not.
-    sockets = tempfile.mkdtemp(prefix="ray-", dir="/tmp")
-    with ExitStack() as stack:
-        head = ("--head", "--node-ip-address=127.0.0.1", f"--port={address.split(':')[1]}")
-        stack.callback(shutil.rmtree, sockets, ignore_errors=True)
-        stack.enter_context(
-            node(
-                tmp_path / "one",
-                *head,
-                f"--temp-dir={sockets}",
-                "--include-dashboard=false",
-                f"--ray-client-server-port={free_port()}",
-            )
-        )
-        deadline = time.monotonic() + 60
-        while time.monotonic() < deadline:
-            with socket.socket() as tried:
-                if tried.connect_ex(("127.0.0.1", int(address.split(":")[1]))) == 0:
-                    break
-            time.sleep(0.2)
-        stack.enter_context(node(tmp_path / "two", f"--address={address}", "--node-ip-address=127.0.0.1"))
+def two_nodes(tmp_path):
+    with cluster(tmp_path, [None, None]) as address:
         yield address
-
-
-def begun(folder: Path, *words: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "benchmark", *map(str, words)]
-    pipe = subprocess.PIPE
-    return subprocess.Popen(command, cwd=ROOT, env=environment(folder), stdout=pipe, stderr=pipe, text=True)
 
 
 def workers_at_work(runs: Path) -> list[int]:
@@ -109,17 +38,17 @@ def workers_at_work(runs: Path) -> list[int]:
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_two_nodes_of_which_one_loses_its_worker_make_the_same_bytes(tmp_path, isic_tree, cluster):
+def test_two_nodes_of_which_one_loses_its_worker_make_the_same_bytes(tmp_path, isic_tree, two_nodes):
     in_turn = begun(tmp_path / "turn", *PLAN, "--data", isic_tree)
     out, errors = in_turn.communicate()
     assert in_turn.returncode == 0, out + errors
 
-    spread = begun(tmp_path / "spread", *PLAN, "--data", isic_tree, "--engine", "ray", "--address", cluster)
+    spread = begun(tmp_path / "spread", *PLAN, "--data", isic_tree, "--engine", "ray", "--address", two_nodes)
     killed = 0
     while spread.poll() is None and not killed:
         time.sleep(0.2)
-        if (tmp_path / "two" / "runs" / "models").is_dir():  # a model is trained and its maps are not yet scored
-            for worker in workers_at_work(tmp_path / "two" / "runs"):
+        if (tmp_path / "node1" / "runs" / "models").is_dir():  # a model is trained and its maps are not yet scored
+            for worker in workers_at_work(tmp_path / "node1" / "runs"):
                 os.kill(worker, signal.SIGKILL)
                 killed = worker
     out, errors = spread.communicate()
@@ -141,9 +70,9 @@ def test_two_nodes_of_which_one_loses_its_worker_make_the_same_bytes(tmp_path, i
     ]
     assert kept[0] == kept[1]
     # The second node was at work, as its lost worker shows; whether it ends a cell after that is chance.
-    assert any((tmp_path / "one" / "runs" / "cells").iterdir())
+    assert any((tmp_path / "node0" / "runs" / "cells").iterdir())
 
-    again = begun(tmp_path / "spread", *PLAN, "--data", isic_tree, "--engine", "ray", "--address", cluster)
+    again = begun(tmp_path / "spread", *PLAN, "--data", isic_tree, "--engine", "ray", "--address", two_nodes)
     assert "Nothing to do: all 4 cells are done" in again.communicate()[0]
 
 

@@ -1,7 +1,9 @@
 """Where a measurement runs and what is noted around it: device, threads, peak memory, load."""
 
+import ctypes
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from functools import wraps
 from pathlib import Path
 
@@ -39,7 +41,8 @@ def until_done(function: Callable, device: torch.device) -> Callable:
 class PeakMemory:
     """Bytes at the highest point above those held at the start, of the card on CUDA, else of this process.
 
-    What an earlier test gave back to the allocator only, and this one takes again, is not counted on the CPU.
+    What an earlier test gave back to an allocator that keeps it, and this one takes again, is not counted on the CPU;
+    glibc's is emptied before.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -57,6 +60,8 @@ class PeakMemory:
         if self.device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(self.device)
             return torch.cuda.memory_allocated(self.device)
+        with suppress(AttributeError, OSError, TypeError):
+            ctypes.CDLL(None).malloc_trim(0)  # glibc: what is free goes back, so that it counts when it is taken again
         try:
             # 5 sets the high-water mark back to what is resident now: man 5 proc_pid_clear_refs.
             (PROCESS / "clear_refs").write_text("5", encoding="utf-8")
@@ -74,3 +79,8 @@ def _resident(field: str) -> int:
 def load() -> float:
     """Processes that ran or waited to run, averaged over the last minute; this one is among them."""
     return os.getloadavg()[0]
+
+
+def all_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -19,6 +19,7 @@ from benchmark.store import ROOT, new_file, results_folder
 from tests.benchmarks.measuring import chosen_device
 
 OPTIONS = ("--benchmark-enable", "--benchmark-only", "--benchmark-group-by=group")
+OWN_LOAD = 1.25
 LEGEND = """\
 Written by `make bench`, never by hand; the numbers lie in the JSON file beside. *best* is the shortest of all rounds.
 *Loupe's lead* tells how many times as long a peer takes as Loupe; below 1 the peer is faster. *times the floor* sets
@@ -63,6 +64,7 @@ def groups_of(measured: dict[str, Any], made_with: dict[str, Any]) -> dict[str, 
                 "best": times["min"],
                 "rounds": times["rounds"],
                 "memory": notes["memory"],
+                "told": notes.get("told", ""),
             }
         )
     return groups
@@ -100,7 +102,9 @@ def page(machine: dict[str, Any], groups: dict[str, Any]) -> str:
 
 def why_noisy(group: dict[str, Any], cores: int) -> list[str]:
     """Reasons to distrust the times of a group."""
-    reasons = [f"load {group['load']:.1f} on {cores} cores"] if group["load"] > cores else []
+    # What is measured on all cores makes a load of as many, and a little more where its workers wait for each other.
+    most = cores * (OWN_LOAD if group["threads"] >= cores else 1)
+    reasons = [f"load {group['load']:.1f} on {cores} cores"] if group["load"] > most else []
     return reasons + ([f"run with nice {group['nice']}, behind others"] if group["nice"] > 0 else [])
 
 
@@ -120,7 +124,10 @@ def _section(name: str, group: dict[str, Any], cores: int) -> list[str]:
 
 
 def _rows(rows: list[dict[str, Any]]) -> list[str]:
-    """Peers have a lead where one row alone is ours; of several floors the longest binds."""
+    """Peers have a lead where one row alone is ours; of several floors the longest binds.
+
+    What a test told of itself (`extra_info["told"]`) stands behind its name.
+    """
     ours = [row["best"] for row in rows if row["role"] == "loupe"]
     floor = max((row["best"] for row in rows if row["role"] == "floor"), default=None)
     cells = []
@@ -128,7 +135,8 @@ def _rows(rows: list[dict[str, Any]]) -> list[str]:
         lead = _ratio(row["best"], ours[0]) if row["role"] == "peer" and len(ours) == 1 else ""
         above = _ratio(row["best"], floor) if floor and row["role"] != "floor" else ""
         memory = "" if row["memory"] is None else f"{row['memory'] / 2**20:.0f} MiB"
-        cells.append(f"| {row['name']} | {_time(row['best'])} | {lead} | {above} | {row['rounds']} | {memory} |")
+        name = f"{row['name']} ({row['told']})" if row.get("told") else row["name"]
+        cells.append(f"| {name} | {duration(row['best'])} | {lead} | {above} | {row['rounds']} | {memory} |")
     return cells
 
 
@@ -136,16 +144,26 @@ def _ratio(above: float, below: float) -> str:
     return f"{above / below:.2f}" if above < 10 * below else f"{above / below:.0f}"
 
 
-def _time(seconds: float) -> str:
+def duration(seconds: float) -> str:
     """Three digits in a fitting unit.
 
     Example:
-        >>> _time(12.3456), _time(0.0123456), _time(0.0000123456)
+        >>> duration(12.3456), duration(0.0123456), duration(0.0000123456)
         ('12.3 s', '12.3 ms', '12.3 us')
     """
     unit, size = next((pair for pair in (("s", 1.0), ("ms", 1e-3)) if seconds >= pair[1]), ("us", 1e-6))
     number = seconds / size
     return f"{number:.{2 if number < 10 else 1 if number < 100 else 0}f} {unit}"
+
+
+def told(parts: dict[str, float]) -> str:
+    """What the seconds of a test went to, to stand behind its name.
+
+    Example:
+        >>> told({"train": 25.0, "score": 0.5})
+        'train 25.0 s, score 500 ms'
+    """
+    return ", ".join(f"{name} {duration(seconds)}" for name, seconds in parts.items())
 
 
 def file_stem(machine: dict[str, Any]) -> str:

@@ -68,6 +68,12 @@ def test_ratios_are_to_ours_and_to_the_floor(tmp_path):
     }
 
 
+def test_what_a_test_tells_of_itself_stands_behind_its_name(tmp_path):
+    one = measured("any", {"loupe": 3.0})
+    one["benchmarks"][0]["extra_info"]["told"] = "train 2.00 s, score 1.00 s"
+    assert "loupe (train 2.00 s, score 1.00 s)" in table(report.write(one, MADE_WITH, tmp_path, selected=False))
+
+
 def test_a_slower_loupe_is_not_hidden(tmp_path):
     slow = measured("any", {"loupe": 2.0, "captum": 0.5})
     assert table(report.write(slow, MADE_WITH, tmp_path, selected=False))["captum"][1] == "0.25"

@@ -1,0 +1,88 @@
+"""Equal cells of the quick preset on one Ray node of one core, and on two such nodes.
+
+Each node has a core, a folder and workers of its own; the driver goes where there is room, as it has no machine of its
+own here. What is timed is the command from its first word to its last, with imports, the workers' start and the tables;
+the nodes are there already. The demand is for the time until the last cell has come back: yardsticks and tables are the
+driver's own work, which no node shares and every engine has.
+"""
+
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+
+pytest.importorskip("ray", reason="Ray is not installed")
+
+from benchmark.data.opening import Source, open_data
+from tests.benchmark.ray_nodes import begun, cluster, environment
+from tests.benchmarks.report import told
+
+CELLS = 4
+EPOCHS = 6
+PLAN = ("--architecture", "mobilenet", "--regime", "standard", "--device", "cpu", "--epochs", str(EPOCHS))
+LARGEST_SHARE = 0.65
+"""Of one node's time that two may take."""
+TAKEN = {}
+"""Seconds until the last cell came back, by number of nodes."""
+WAIT = """
+import sys, time, ray
+ray.init(sys.argv[1], logging_level="ERROR")
+while sum(node["Alive"] for node in ray.nodes()) < int(sys.argv[2]):
+    time.sleep(0.1)
+"""
+
+
+@pytest.fixture
+def words(benchmark):
+    """The plan on the embedded data."""
+    if not benchmark.enabled:
+        pytest.skip("tests/benchmark/test_ray.py runs all of it, smaller")
+    seeds = [word for seed in range(CELLS) for word in ("--seed", str(seed))]
+    return ("run", *PLAN, *seeds, "--data", str(open_data(Source()).root))
+
+
+def carried_out(folder, *words):
+    """Seconds until the last cell has come back, and from then on until the tables are written."""
+    started = time.perf_counter()
+    last, lines = started, []
+    with begun(folder, *words) as run:
+        for line in run.stdout:
+            lines.append(line)
+            if " s  accuracy " in line:
+                last = time.perf_counter()
+        assert run.wait() == 0, "".join([*lines, run.stderr.read()])
+    return {"until the last cell": last - started, "tables": time.perf_counter() - last}
+
+
+def measured(benchmark, folder, words, engine=()):
+    """The data is decoded before; the cells are not found from an earlier run."""
+    benchmark.group = f"{CELLS} cells mobilenet/standard of the preset quick, {EPOCHS} epochs, by engine"
+    begun(folder, *words, "--dry-run").communicate()
+    parts = {}
+    benchmark.pedantic(lambda: parts.update(carried_out(folder, *words, *engine)), rounds=1)
+    benchmark.extra_info["told"] = told(parts)
+    return parts["until the last cell"]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("nodes", [1, 2], ids=["one-node", "loupe-two-nodes"])
+def test_ray(benchmark, tmp_path, words, nodes):
+    cores = sorted(os.sched_getaffinity(0))
+    if len(cores) < nodes:
+        pytest.skip("fewer cores than nodes")
+    with cluster(tmp_path, cores[:nodes]) as address:
+        command = [sys.executable, "-c", WAIT, address, str(nodes)]
+        subprocess.run(command, env=environment(tmp_path), check=True, timeout=120, capture_output=True)
+        TAKEN[nodes] = measured(benchmark, tmp_path / "driver", words, ("--engine", "ray", "--address", address))
+    if nodes == 2 and 1 in TAKEN:
+        assert TAKEN[2] <= LARGEST_SHARE * TAKEN[1], TAKEN
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_in_turn(benchmark, tmp_path, words):
+    """Without Ray, on one core, in one process."""
+    measured(benchmark, tmp_path, words)
