@@ -26,6 +26,7 @@ from benchmark.leaderboard.page.view import Scale, Shown, models_shown, table_of
 from benchmark.leaderboard.pairs import ALPHA, difference, holm
 
 COMMITTED = Path(__file__).parents[2] / "results" / "dermsynth" / "quick"
+WITHOUT_GALLERY = "No gallery lies beside these records"
 MODELS = ("densenet121-standard", "densenet121-adversarial", "xception-standard", "xception-adversarial")
 HOSTILE = "<script>document.title='taken'</script>\"'&"
 SIDE = 40
@@ -156,9 +157,14 @@ def test_the_page_is_the_same_each_time(folder, text):
 
 def test_the_page_of_all_committed_records_is_small():
     whole = page([shown_of(COMMITTED)])
-    assert len(whole.encode()) < 2.2e6  # and 22 models' pictures, of 12 to 20 kB each, make it no 3 MB
+    assert len(whole.encode()) < 2.2e6  # with 22 models' pictures, of 12 to 20 kB each
     assert "SYNTHETIC DATA" in whole[: whole.index("<h1>")].rpartition("<body>")[2]
-    assert "No gallery lies beside these records" in whole
+    assert WITHOUT_GALLERY not in whole
+
+
+def test_a_page_of_records_without_gallery_says_so():
+    """Pictures of real images are not committed, for their licences."""
+    assert WITHOUT_GALLERY in page([shown_of(COMMITTED.parents[1] / "isic2018-128" / "quick")])
 
 
 def test_every_row_stands_in_the_table_with_its_interval(shown, elements):
