@@ -68,8 +68,8 @@ def keep_freed_memory() -> None:
 
     A step of training frees and takes the same hundred MiB again, and every page that comes from the system anew costs
     a fault. At 96 px on two cores, training took 17 % less time for MobileNet and 5 % less for DenseNet121, scoring
-    8 to 9 % less; the highest memory and every number stayed the same. (Huge pages by THP_MEM_ALLOC_ENABLE made both
-    slower.) C libraries other than glibc are left as they are.
+    8 to 9 % less; the highest memory and the trained weights stayed the same. (Huge pages by THP_MEM_ALLOC_ENABLE made
+    both slower.) C libraries other than glibc are left as they are.
     """
     with suppress(AttributeError, OSError, TypeError):
         mallopt = ctypes.CDLL(None).mallopt

@@ -179,7 +179,7 @@ def carry_out(jobs: Sequence[Job], console: Console, engine: Engine) -> tuple[Pa
         return folder, failures
     with console.status("scoring the yardsticks"):
         if _marker(folder).get("protocol", done[0].protocol) != done[0].protocol:
-            console.print("The rows that are there are of another protocol: they stay, below the new ones.")
+            console.print("Rows of another protocol are there: those that are not made anew stay, below the new ones.")
             for file in SHEETS:
                 (folder / file).unlink(missing_ok=True)
         _mark(folder, done[0].protocol)

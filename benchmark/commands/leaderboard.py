@@ -37,7 +37,7 @@ def leaderboard(
         before = _before(each, diff, alone=len(folders) == 1) if diff else None
         with console.status(f"writing {each}"):
             boards = rebuilt[each] = rebuild(each)
-        apart = sum(len(other.models) for other in boards[0].apart)
+        apart = len(boards[0].models_apart)
         below = f", and {apart} of another protocol below; run them again to rank them all" if apart else ""
         console.print(f"{each / 'leaderboard.md'}: {len(boards[0].models)} models{below}", highlight=False)
         if diff and before is not None:

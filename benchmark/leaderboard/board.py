@@ -110,6 +110,11 @@ class Board:
         return tuple(row for row in self.rows if row.is_model)
 
     @cached_property
+    def models_apart(self) -> tuple[Row, ...]:
+        """The rows that models of other protocols made; their ranks and letters are among themselves."""
+        return tuple(row for other in self.apart for row in other.models)
+
+    @cached_property
     def pairs(self) -> Pairs:
         """Which models are told apart, by the column they are ranked by."""
         return all_pairs([row.estimates.get(RANKED_BY) for row in self.models])

@@ -50,8 +50,7 @@ def to_csv(board: Board) -> str:
         ]
     ]
     lines += [_csv_line(board, row, "model" if row.is_model else "yardstick") for row in board.rows]
-    # Their ranks and letters are among themselves.
-    unranked = [replace(row, rank=None, best=None, letters={}) for other in board.apart for row in other.models]
+    unranked = [replace(row, rank=None, best=None, letters={}) for row in board.models_apart]
     lines += [_csv_line(board, row, APART) for row in unranked]
     return as_csv(lines)
 
@@ -316,7 +315,7 @@ def _footer(board: Board) -> list[str]:
     parts.append(f"{len(board.missing) or 'no'} cells without a record")
     parts.append(f"{len(board.problems) or 'no'} records left out")
     if board.apart:
-        parts.append(f"{sum(len(other.models) for other in board.apart)} models of another protocol below")
+        parts.append(f"{len(board.models_apart)} models of another protocol below")
     text = ", ".join(parts) + "."
     return [text[:1].upper() + text[1:]]
 

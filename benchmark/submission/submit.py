@@ -193,8 +193,7 @@ def _published(made: Path, checked: Checked) -> Admitted:
             (folder / sheet).unlink(missing_ok=True)
     board = rebuild(folder)[0]
     told = tuple(folder / path.relative_to(source) for path in sorted(fresh))
-    apart = sum(len(other.models) for other in board.apart)
-    return Admitted(folder=folder, records=told, checked=checked, apart=apart)
+    return Admitted(folder=folder, records=told, checked=checked, apart=len(board.models_apart))
 
 
 def _is_new(path: Path, made: Path, before: set[Path]) -> bool:
