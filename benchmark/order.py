@@ -1,4 +1,4 @@
-"""A job on its way to another machine: entries by name, large things by reference."""
+"""A job or a yardstick on its way to another machine: entries by name, large things by reference."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -15,8 +15,10 @@ from benchmark.job import Job
 from benchmark.plan import Cell
 from benchmark.presets import Preset
 from benchmark.registry import select
+from benchmark.saliency import Method
 from benchmark.store import file_digest, new_file, runs_folder
 from benchmark.training.regimes import Regime
+from benchmark.yardsticks.tables import Part
 
 Put = Callable[[Any], Any]
 """Lays a large thing down where all machines can get it, and returns a reference to it."""
@@ -53,6 +55,29 @@ class Order:
     key: str
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PartOrder:
+    """What a worker needs to know of a part of the yardsticks.
+
+    Attributes:
+        yardstick: The yardstick that it belongs to.
+        architecture: Name; None where no network is asked.
+        method: Name; None likewise.
+        device: Kind of device.
+        data: Reference to the :class:`Prepared` data.
+        protocol: Of the table.
+        key: What the driver takes for the key of the part.
+    """
+
+    yardstick: str
+    architecture: str | None
+    method: str | None
+    device: str
+    data: Any
+    protocol: str
+    key: str
+
+
 class Orders:
     """Makes orders; what several jobs share is laid down once."""
 
@@ -75,6 +100,18 @@ class Orders:
             start=self.of(job.start) if job.start else None,
             log=job.log,
             key=job.key,
+        )
+
+    def of_part(self, part: Part, job: Job) -> PartOrder:
+        """The order for a part of the yardsticks of the table that a job belongs to."""
+        return PartOrder(
+            yardstick=part.yardstick,
+            architecture=part.architecture.name if part.architecture else None,
+            method=part.method.name if part.method else None,
+            device=job.device.type,
+            data=self._of_data(job.data),
+            protocol=job.protocol,
+            key=part.key(job.protocol),
         )
 
     def _of_data(self, data: Prepared) -> Any:
@@ -113,6 +150,22 @@ def job_of(order: Order, get: Get) -> Job:
     if job.key != order.key:
         raise UserError(f"{job.cell.name}: the worker's code or packages differ from the driver's; make them the same")
     return job
+
+
+def part_of(order: PartOrder) -> Part:
+    """The part of the yardsticks on the machine that scores it.
+
+    Raises:
+        UserError: The code here is not the code that the order comes from.
+    """
+    part = Part(
+        yardstick=order.yardstick,
+        architecture=select(Architecture, [order.architecture])[0] if order.architecture else None,
+        method=select(Method, [order.method])[0] if order.method else None,
+    )
+    if part.key(order.protocol) != order.key:
+        raise UserError(f"{part.yardstick}: the worker's code differs from the driver's; make them the same")
+    return part
 
 
 def _kept_weights(content: bytes) -> Path:

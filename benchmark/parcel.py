@@ -1,10 +1,9 @@
-"""What a cell leaves behind, on its way from one runs folder to another."""
+"""What a cell or a yardstick leaves behind, on its way from one runs folder to another."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmark.job import Job
-from benchmark.pipeline import kept_of
 from benchmark.store import new_file, new_folder, runs_folder
 
 Content = bytes | dict[str, bytes]
@@ -13,7 +12,7 @@ Content = bytes | dict[str, bytes]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Parcel:
-    """What a cell left behind.
+    """What was left behind.
 
     Attributes:
         seconds: How long it took.
@@ -24,10 +23,10 @@ class Parcel:
     content: dict[str, Content]
 
 
-def pack(job: Job, seconds: float) -> Parcel:
-    """Reads what a cell that was carried out here left behind."""
+def pack(paths: Iterable[Path], seconds: float) -> Parcel:
+    """Reads what was left behind here, files and folders."""
     root = runs_folder()
-    return Parcel(seconds=seconds, content={str(path.relative_to(root)): _read(path) for path in kept_of(job)})
+    return Parcel(seconds=seconds, content={str(path.relative_to(root)): _read(path) for path in paths})
 
 
 def unpack(parcel: Parcel) -> None:

@@ -26,10 +26,13 @@ from benchmark.environment import CODE, code_state
 from benchmark.errors import UserError
 from benchmark.job import Job
 from benchmark.notices import Notices
-from benchmark.order import Order, Orders, job_of
+from benchmark.order import Order, Orders, PartOrder, job_of, part_of
 from benchmark.parcel import Parcel, pack, unpack
-from benchmark.pipeline import run_cell
+from benchmark.pipeline import kept_of, run_cell
+from benchmark.registry import select
+from benchmark.saliency import Method
 from benchmark.store import ROOT, runs_folder
+from benchmark.yardsticks.tables import part_file, parts_of, score_part
 
 RETRIES = 5
 """How often a cell begins again whose worker or node was lost."""
@@ -116,6 +119,7 @@ class Cluster:
         orders = Orders(ray.put)
         notices = ray.remote(num_cpus=0, max_restarts=-1)(Notices).remote()
         waiting = {self._task(_cell, job.device).remote(orders.of(job), notices): job for job in jobs}
+        parts = self._begin_yardsticks(jobs, orders)
         while waiting:
             ended, _ = ray.wait(list(waiting), timeout=PAUSE, fetch_local=False)
             told = _read(notices)
@@ -124,6 +128,22 @@ class Cluster:
                     watch.report(job, *told[job.cell.name])
             for reference in ended:
                 _receive(reference, waiting.pop(reference), watch)
+        for part in parts:
+            # One that is lost, or fails, is scored by the driver, which says why it cannot be.
+            with suppress(RayError, OSError):
+                if isinstance(outcome := ray.get(part), Parcel):
+                    unpack(outcome)
+
+    def _begin_yardsticks(self, jobs: Sequence[Job], orders: Orders) -> list[Any]:
+        """Hands out the yardsticks of the jobs' table; behind the cells, so that they fill the gaps of the end."""
+        if not jobs:
+            return []
+        first = jobs[0]
+        architectures = {job.cell.architecture.name: job.cell.architecture for job in jobs}
+        parts = parts_of([architectures[name] for name in sorted(architectures)], select(Method, first.preset.methods))
+        missing = [part for part in parts if not part_file(part, first.protocol).is_file()]
+        task = self._task(_yardstick, first.device)
+        return [task.remote(orders.of_part(part, first)) for part in missing]
 
     def _task(self, function: Any, device: torch.device) -> Any:
         """A function as a task that takes a core and, on a GPU, its share of one."""
@@ -160,16 +180,32 @@ def _cell(order: Order, notices: Any) -> Parcel | Mishap:
     """Carries out a cell; runs on a worker. Its own errors are an outcome: to try again would end alike."""
     begun = time.perf_counter()
     try:
-        if "LOUPE_RUNS" not in os.environ:
-            os.environ["LOUPE_RUNS"] = str(_working_folder())
-        torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
-        use_exact_arithmetic()
-        keep_freed_memory()
+        _settle()
         job = job_of(order, ray.get)
         run_cell(job, lambda stage, share: notices.pin.remote(job.cell.name, stage, share))
-        return pack(job, time.perf_counter() - begun)
+        return pack(kept_of(job), time.perf_counter() - begun)
     except Exception as error:  # noqa: BLE001 - whatever an entry raises, the other cells go on
         return mishap_of(error)
+
+
+def _yardstick(order: PartOrder) -> Parcel | Mishap:
+    """Scores a part of the yardsticks; runs on a worker."""
+    begun = time.perf_counter()
+    try:
+        _settle()
+        path = score_part(part_of(order), ray.get(order.data), torch.device(order.device), order.protocol)
+        return pack([path], time.perf_counter() - begun)
+    except Exception as error:  # noqa: BLE001 - whatever an entry raises, the other yardsticks go on
+        return mishap_of(error)
+
+
+def _settle() -> None:
+    """Makes a worker compute as the driver would."""
+    if "LOUPE_RUNS" not in os.environ:
+        os.environ["LOUPE_RUNS"] = str(_working_folder())
+    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
+    use_exact_arithmetic()
+    keep_freed_memory()
 
 
 def _working_folder() -> Path:

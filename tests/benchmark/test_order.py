@@ -15,11 +15,14 @@ from benchmark.data.opening import Source, open_data
 from benchmark.data.prepare import prepare
 from benchmark.errors import UserError
 from benchmark.job import Job
-from benchmark.order import Orders, job_of
-from benchmark.parcel import Parcel, unpack
+from benchmark.order import Orders, job_of, part_of
+from benchmark.parcel import Parcel, pack, unpack
 from benchmark.plan import plan
 from benchmark.presets import QUICK
-from benchmark.registry import entries
+from benchmark.registry import entries, select
+from benchmark.saliency import Method
+from benchmark.yardsticks import CONSTANT
+from benchmark.yardsticks.tables import part_file, parts_of, score_part
 
 
 @pytest.fixture
@@ -61,6 +64,24 @@ def test_a_worker_with_other_code_refuses(job):
     order, laid_down = sent(job)
     with pytest.raises(UserError, match="code or packages differ"):
         job_of(replace(order, key="0" * 16), lambda reference: pickle.loads(laid_down[reference]))
+
+
+def test_the_yardsticks_of_a_table_travel_and_come_back_under_the_same_keys(job, own_folders, monkeypatch):
+    parts = parts_of([job.cell.architecture], select(Method, job.preset.methods))
+    laid_down = []
+    orders = Orders(lambda thing: laid_down.append(thing) or len(laid_down) - 1)
+    sent_out = pickle.loads(pickle.dumps([orders.of_part(part, job) for part in parts]))
+    assert len(laid_down) == 1  # the data
+    assert [part_of(order) for order in sent_out] == parts
+    constant = next(order for order in sent_out if order.yardstick == CONSTANT)
+    monkeypatch.setenv("LOUPE_RUNS", str(own_folders / "worker"))
+    there = score_part(part_of(constant), job.data, torch.device("cpu"), constant.protocol)
+    parcel = pack([there], 1.0)
+    monkeypatch.setenv("LOUPE_RUNS", str(own_folders / "runs"))
+    unpack(parcel)
+    assert part_file(part_of(constant), job.protocol).read_bytes() == there.read_bytes()
+    with pytest.raises(UserError, match="code differs"):
+        part_of(replace(constant, key="0" * 16))
 
 
 def test_bfloat16_is_asked_here_only_if_nobody_has_told(job, monkeypatch):

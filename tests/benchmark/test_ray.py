@@ -65,10 +65,12 @@ def test_two_nodes_of_which_one_loses_its_worker_make_the_same_bytes(tmp_path, i
         assert records[0]["environment"]["commit"] == records[1]["environment"]["commit"]
         assert records[0]["training"]["sha256"] == records[1]["training"]["sha256"]
     kept = [
-        {path.relative_to(tmp_path / name / "runs") for path in (tmp_path / name / "runs").glob("[cmp]*/*")}
+        {path.relative_to(tmp_path / name / "runs") for path in (tmp_path / name / "runs").glob("[cmpy]*/*")}
         for name in ("turn", "spread")
     ]
     assert kept[0] == kept[1]
+    # The yardsticks are scored where the cells are.
+    assert list(tmp_path.glob("node?/runs/yardsticks/*.parquet"))
     # The second node was at work, as its lost worker shows; whether it ends a cell after that is chance.
     assert any((tmp_path / "node0" / "runs" / "cells").iterdir())
 
