@@ -52,6 +52,7 @@ class Job:
             learning_rate=self.cell.architecture.learning_rate,
             bfloat16=bfloat16_pays(self.device) if self.bfloat16 is None else self.bfloat16,
             patience=self.preset.patience,
+            compile=self.preset.compile,
         )
 
     @property
@@ -85,9 +86,10 @@ class Job:
         if not self.start and self.weights_path is not None:
             weights = file_digest(self.weights_path)
         names = [architecture.name, digest(architecture), regime.name, digest(regime), self.cell.seed]
-        return content_key(
-            ENGINE_VERSION, self.data.key, names, asdict(self.settings), weights, self.preset.side, self.device.type
-        )
+        settings = asdict(self.settings)
+        if self.settings.compile is None:  # keys of models from before there was a choice stay what they are
+            del settings["compile"]
+        return content_key(ENGINE_VERSION, self.data.key, names, settings, weights, self.preset.side, self.device.type)
 
     @property
     def metrics(self) -> list[Metric]:

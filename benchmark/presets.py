@@ -9,6 +9,9 @@ ENGINE_VERSION = 1
 The file of an entry needs no such care: it is part of every key by itself. What entries share does.
 """
 
+COMPILE_MODES = ("default", "reduce-overhead")
+"""Modes of torch.compile, by torch's names; the second replays CUDA graphs, which are meant for small networks."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Preset:
@@ -32,6 +35,7 @@ class Preset:
         batch: Images per training step.
         perturbed: Most test images scored by perturbation (insertion and deletion); None takes all.
         perturbation_steps: Steps of a perturbation curve.
+        compile: Mode, of :data:`COMPILE_MODES`, in which torch compiles the training passes; None compiles nothing.
         patience: Epochs without a lower validation loss after which a training ends; 0 never ends it early.
         attacked: Most test images attacked for the robust accuracy; None takes all.
         attack_steps: Steps of PGD, which measures robust accuracy.
@@ -66,6 +70,7 @@ class Preset:
     autoattack: bool = False
     map_attacked: int = 0
     patience: int = 0
+    compile: str | None = None
 
     def __post_init__(self) -> None:
         """Refuse settings that make no sense.
@@ -79,6 +84,8 @@ class Preset:
         counts = self.attacked, self.perturbed, self.images, self.epochs
         if any(count is not None and count < 1 for count in counts) or min(self.attack_steps, self.apgd_steps) < 0:
             raise ValueError("images, epochs, perturbed and attacked must be 1 or more, steps not negative")
+        if self.compile not in {None, *COMPILE_MODES}:
+            raise ValueError(f"compile {self.compile}: must be {' or '.join(COMPILE_MODES)}")
 
 
 QUICK = Preset(

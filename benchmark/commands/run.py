@@ -50,6 +50,12 @@ def run(  # noqa: PLR0913 - the options of a command line
     autoattack: Annotated[
         bool, typer.Option("--autoattack", help="Measure robustness by AutoAttack too; needs its authors' package.")
     ] = False,
+    compiled: Annotated[
+        str | None,
+        typer.Option(
+            "--compile", help="default or reduce-overhead: have torch compile the training; pays in trainings of hours."
+        ),
+    ] = None,
     log: Annotated[str | None, typer.Option(help="tensorboard: write curves of the training to runs/logs.")] = None,
     device: Annotated[str | None, typer.Option(help="cpu or cuda; without it the GPU if there is one.")] = None,
     entries: Annotated[
@@ -75,6 +81,7 @@ def run(  # noqa: PLR0913 - the options of a command line
     changes: dict[str, Any] = {"images": images, "epochs": epochs, "weights": weights, "merge": merge}
     changes |= {"methods": tuple(method or ()) or None, "metrics": tuple(metric or ()) or None}
     changes |= {"side": side, "batch": batch, "attack_eps": tuple(eps or ()) or None, "autoattack": autoattack or None}
+    changes |= {"compile": compiled}
     settings = _preset(preset, {name: value for name, value in changes.items() if value is not None})
     cells = plan(settings, architecture or [], regime or [], seed or [])
     with open_engine(engine, Place(address=address, cells_per_gpu=cells_per_gpu)) as workers:

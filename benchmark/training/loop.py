@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from benchmark.errors import UserError
 from benchmark.training.augmentation import augmentation, augmented
+from benchmark.training.compiled import Compiled
 from benchmark.training.lesson import Lesson, class_weights, part_of, to_float
 from benchmark.training.regimes import Batch, Regime
 from benchmark.training.state import History, State, StateFile
@@ -32,6 +33,7 @@ class Settings:
             (Smith and Topin, Super-convergence, 2019).
         bfloat16: Whether the network runs in bfloat16 autocast.
         patience: The training ends when the validation loss has not fallen for so many epochs; 0 never ends it early.
+        compile: One of :data:`benchmark.presets.COMPILE_MODES`; None compiles nothing.
         clip: Largest norm of the gradient of all weights; larger ones are scaled down to it.
     """
 
@@ -40,6 +42,7 @@ class Settings:
     learning_rate: float
     bfloat16: bool
     patience: int = 0
+    compile: str | None = None
     clip: float = 5.0
 
     def __post_init__(self) -> None:
@@ -131,6 +134,9 @@ class _Trainer:
         optimiser = torch.optim.AdamW(weights, lr=peak, weight_decay=0.01, fused=True)
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, max_lr=peak, total_steps=self.total + 1)
         self.state = State(model=model, optimiser=optimiser, schedule=schedule)
+        # A network with a mask head is asked for more than logits.
+        compiled = settings.compile is not None and not regime.needs_masks
+        self.network = Compiled(model, str(settings.compile)) if compiled else model
         self.state.history.micro_batch = self.batch
         self.augment = augmentation()
         with torch.no_grad():
@@ -178,7 +184,7 @@ class _Trainer:
                     number=len(lesson),
                     masks=masks,
                 )
-                total += self._loss(batch).detach() * len(places)
+                total += self._loss(self.state.model, batch).detach() * len(places)
         return float(total) / len(lesson)
 
     def settle_batchnorm(self) -> None:
@@ -205,16 +211,16 @@ class _Trainer:
         model.eval()
 
     def _learning_mode(self) -> None:
-        self.state.model.train()
+        self.network.train()
         for layer in self.frozen:
             layer.eval()
 
     def _precision(self) -> torch.autocast:
         return torch.autocast(self.lesson.images.device.type, torch.bfloat16, enabled=self.settings.bfloat16)
 
-    def _loss(self, batch: Batch) -> Tensor:
+    def _loss(self, network: nn.Module, batch: Batch) -> Tensor:
         with self._precision():
-            return self.regime.objective(self.state.model, batch)
+            return self.regime.objective(network, batch)
 
     def _batch(self, chosen: Tensor, images: Tensor, masks: Tensor | None, progress: float) -> Batch:
         return Batch(
@@ -231,6 +237,8 @@ class _Trainer:
     def _step(self, batch: Batch) -> Tensor:
         """One update of the weights; the mean loss of the batch."""
         state = self.state
+        if self.network is not state.model:
+            torch.compiler.cudagraph_mark_step_begin()
         while True:
             try:
                 state.optimiser.zero_grad(set_to_none=True)
@@ -249,7 +257,7 @@ class _Trainer:
         number, size = len(batch.labels), self.state.history.micro_batch
         for start in range(0, number, size):
             part = batch if size >= number else part_of(batch, slice(start, start + size))
-            loss = self._loss(part) * (len(part.labels) / number)
+            loss = self._loss(self.network, part) * (len(part.labels) / number)
             loss.backward()
             total += loss.detach()
         return total

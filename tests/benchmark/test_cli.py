@@ -173,6 +173,7 @@ def test_a_dry_run_shows_the_cells_and_does_nothing(tmp_path, isic_tree):
         (("leaderboard",), "holds no results"),
         (("leaderbord",), "No such command 'leaderbord'"),
         (("run", "--eps", "-1"), "--eps -1: a budget must be more than 0"),
+        (("run", "--compile", "fast"), "--compile fast: must be default or reduce-overhead"),
         (("run", "--side", "32"), "'--side': Input should be greater than or equal to 96"),
         (("run", "--batch", "1"), "'--batch': Input should be greater than or equal to 2"),
         (("run", "--method", "grad-kam"), "unknown method 'grad-kam'; nearest: grad-cam"),

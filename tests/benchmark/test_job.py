@@ -1,13 +1,23 @@
 """What stands for a table: stages on the same data do not part its rows, other data does."""
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from types import SimpleNamespace
 
 import torch
 
 from benchmark.job import Job
 from benchmark.plan import plan
-from benchmark.presets import QUICK
+from benchmark.presets import COMPILE_MODES, QUICK
+
+
+def test_compiling_decides_the_weights_and_is_part_of_their_key_only_where_it_is_asked_for(monkeypatch):
+    cell = plan(QUICK, ["mobilenet"], ["standard"], [])[0]
+    job = Job(cell=cell, data=SimpleNamespace(key="d"), preset=QUICK, device=torch.device("cpu"), bfloat16=False)
+    told = {mode: replace(job, preset=replace(QUICK, compile=mode)).model_key for mode in (None, *COMPILE_MODES)}
+    assert len(set(told.values())) == 3
+    settings = {name: value for name, value in asdict(job.settings).items() if name != "compile"}
+    monkeypatch.setattr("benchmark.job.asdict", lambda _: settings | {"compile": None})
+    assert job.model_key == told[None]
 
 
 def test_a_regime_that_starts_from_another_stands_in_the_same_table():

@@ -4,6 +4,7 @@ The cost model counts a forward pass, the gradient of the input and that of the 
 three, a step of PGD-7 seventeen, so at best 5.67 times a standard one.
 """
 
+import time
 from dataclasses import replace
 
 import pytest
@@ -33,11 +34,11 @@ def random_images(device: torch.device) -> torch.Tensor:
     return torch.rand(BATCH, 3, SIDE, SIDE).to(device, memory_format=torch.channels_last)
 
 
-def trainer(name: str, device: torch.device) -> tuple[_Trainer, Batch]:
+def trainer(name: str, device: torch.device, compiled: str | None = None) -> tuple[_Trainer, Batch]:
     """A training, and the batch that each of its steps is made with."""
     pixels = torch.randint(0, 256, (BATCH, 3, SIDE, SIDE), dtype=torch.uint8)
     lesson = Lesson(images=pixels.to(device), labels=torch.arange(BATCH, device=device) % CLASSES)
-    settings = Settings(epochs=10_000, batch=BATCH, learning_rate=1e-4, bfloat16=False)
+    settings = Settings(epochs=10_000, batch=BATCH, learning_rate=1e-4, bfloat16=False, compile=compiled)
     trainer = _Trainer(network(device), lesson, entries(Regime)[name], settings, frozen=())
     trainer._learning_mode()
     batch = trainer._batch(torch.arange(BATCH, device=device), random_images(device), None, progress=0.9)
@@ -51,6 +52,22 @@ def test_loupe(benchmark, timed, device, name):
     learner, batch = trainer(name, device)
     benchmark.pedantic(timed(learner._step), (batch,), rounds=5, warmup_rounds=1)
     benchmark.extra_info["cost model, standard steps"] = round(entries(Regime)[name].cost / 3, 2)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("name", ["standard", "pgd-l2"])
+@pytest.mark.parametrize("compiled", [None, "default"], ids=["not-compiled", "loupe-compiled"])
+def test_step(benchmark, timed, device, compiled, name):
+    """What torch.compile gains; the time that it takes itself is told beside."""
+    if not benchmark.enabled:
+        pytest.skip("compiling takes a minute or two; tests/benchmark/test_compiled.py compiles a small network")
+    benchmark.group = f"{name} {GROUP}, compiled by torch"
+    learner, batch = trainer(name, device, compiled)
+    begun = time.perf_counter()
+    timed(learner._step)(batch)
+    benchmark.extra_info["told"] = f"first step {time.perf_counter() - begun:.0f} s"
+    benchmark.pedantic(timed(learner._step), (batch,), rounds=10, warmup_rounds=1)
 
 
 @pytest.mark.parametrize("group", [GROUP, PGD_GROUP], ids=["regimes", "pgd-l2"])
