@@ -39,6 +39,11 @@ def images_at_once(images: torch.Tensor) -> int:
     return max(pixels // images[0, 0].numel(), 1)
 
 
+def has_room(device: torch.device, size: int) -> bool:
+    """Whether data of so many bytes takes at most half of the memory that is free there: training needs the rest."""
+    return device.type != "cuda" or 2 * size <= torch.cuda.mem_get_info(device)[0]
+
+
 def bfloat16_pays(device: torch.device) -> bool:
     """Whether training in bfloat16 is faster than in float32.
 

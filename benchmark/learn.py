@@ -11,6 +11,7 @@ from torch import nn
 
 from architectures.groups import freeze, layer_groups
 from benchmark.checkpoint import checkpoint_file, class_order, in_order, initial_model, load_weights, save_model
+from benchmark.device import has_room
 from benchmark.explain import on_device
 from benchmark.job import Job
 from benchmark.record import Training
@@ -25,11 +26,16 @@ Report = Callable[[str, float], None]
 
 
 def lesson_of(job: Job, split: str) -> Lesson:
-    """The images of a split on the device, with their masks where the regime asks for them."""
+    """The images of a split, with their masks where the regime asks for them, on the device.
+
+    Images to learn from stay in the memory of the machine where the device has no room for them.
+    """
     rows = job.data.rows(split)
     masks = torch.as_tensor(job.data.masks(rows), device=job.device) if job.cell.regime.needs_masks else None
     labels = torch.tensor(job.data.cases["label"].to_numpy()[rows], device=job.device)
-    return Lesson(images=on_device(job.data.images[rows], job.device), labels=labels, masks=masks)
+    images = job.data.images[rows]
+    place = job.device if split == "test" or has_room(job.device, images.nbytes) else torch.device("cpu")
+    return Lesson(images=on_device(images, place), labels=labels, masks=masks)
 
 
 def learn(job: Job, report: Report) -> tuple[nn.Module, Training]:

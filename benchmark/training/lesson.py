@@ -1,4 +1,4 @@
-"""What a network learns from, on the device."""
+"""What a network learns from, on the device or at hand for it."""
 
 from dataclasses import dataclass
 
@@ -13,8 +13,8 @@ class Lesson:
     """Images with what is to be learnt of them.
 
     Attributes:
-        images: (N, 3, H, W), uint8.
-        labels: (N,), int64.
+        images: (N, 3, H, W), uint8; on the device, or in the memory of the machine where the device has no room.
+        labels: (N,), int64, on the device.
         masks: Reference masks (N, H, W), float16 in [0, 1]; NaN where an image has none. None where nobody asks.
     """
 
@@ -25,6 +25,16 @@ class Lesson:
     def __len__(self) -> int:
         """Number of images."""
         return len(self.images)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network learns."""
+        return self.labels.device
+
+    def pixels(self, chosen: Tensor | slice) -> Tensor:
+        """Pixels (n, 3, H, W) in [0, 1], channels last, of some of the images, on the device."""
+        places = chosen.to(self.images.device) if isinstance(chosen, Tensor) else chosen
+        return to_float(self.images[places].to(self.device))
 
 
 def class_weights(labels: Tensor, classes: int) -> Tensor:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from benchmark.errors import UserError
 from benchmark.training.augmentation import augmentation, augmented
 from benchmark.training.compiled import Compiled
-from benchmark.training.lesson import Lesson, class_weights, part_of, to_float
+from benchmark.training.lesson import Lesson, class_weights, part_of
 from benchmark.training.regimes import Batch, Regime
 from benchmark.training.state import History, State, StateFile
 
@@ -88,7 +88,7 @@ def train(  # noqa: PLR0913 - what is learnt, how, and who is told
     trainer = _Trainer(model, lesson, regime, settings, frozen=frozen)
     state = trainer.state
     if file:
-        file.load(state, lesson.images.device)
+        file.load(state, lesson.device)
     history = state.history
     epochs = trainer.epochs
     while len(history.losses) < epochs and not history.stopped:
@@ -140,12 +140,12 @@ class _Trainer:
         self.state.history.micro_batch = self.batch
         self.augment = augmentation()
         with torch.no_grad():
-            classes = model.eval()(to_float(lesson.images[:1])).shape[1]
+            classes = model.eval()(lesson.pixels(slice(1))).shape[1]
         self.class_weights = class_weights(lesson.labels, classes)
 
     def epoch(self) -> None:
         """One pass over the training images."""
-        history, device = self.state.history, self.lesson.images.device
+        history, device = self.state.history, self.lesson.device
         self._learning_mode()
         total = torch.zeros((), device=device)
         order = torch.randperm(len(self.lesson)).to(device)
@@ -153,7 +153,7 @@ class _Trainer:
         for step in range(self.steps):
             chosen = order[step * self.batch : (step + 1) * self.batch]
             masks = None if self.lesson.masks is None else self.lesson.masks[chosen].float()
-            images, masks = augmented(self.augment, to_float(self.lesson.images[chosen]), masks)
+            images, masks = augmented(self.augment, self.lesson.pixels(chosen), masks)
             for replay in range(self.regime.replays):
                 progress = (done + step * self.regime.replays + replay) / self.total
                 total += self._step(self._batch(chosen, images, masks, progress))
@@ -167,7 +167,7 @@ class _Trainer:
 
     def loss_on(self, lesson: Lesson) -> float:
         """The regime's loss on other images, in evaluation mode; its random numbers are the same every time."""
-        device = lesson.images.device
+        device = lesson.device
         self.state.model.eval()
         total = torch.zeros((), device=device)
         with torch.random.fork_rng([device] if device.type == "cuda" else []):
@@ -176,7 +176,7 @@ class _Trainer:
                 places = torch.arange(start, min(start + self.batch, len(lesson)), device=device)
                 masks = None if lesson.masks is None else lesson.masks[places].float()
                 batch = Batch(
-                    images=to_float(lesson.images[places]),
+                    images=lesson.pixels(places),
                     labels=lesson.labels[places],
                     class_weights=self.class_weights,
                     progress=1.0,
@@ -193,7 +193,7 @@ class _Trainer:
         A short run ends long before the running averages have forgotten where they began (Wu and Johnson,
         Rethinking "Batch" in BatchNorm, 2021, section 3). Frozen layers stay as they are.
         """
-        model, images = self.state.model, self.lesson.images
+        model, lesson = self.state.model, self.lesson
         kept = {id(layer) for layer in self.frozen}
         layers = [m for m in model.modules() if isinstance(m, nn.BatchNorm2d) and id(m) not in kept]
         momenta = [layer.momentum for layer in layers]
@@ -204,8 +204,8 @@ class _Trainer:
         # A mask head has BatchNorm too, which only this pass goes through.
         forward = model.with_mask if self.regime.needs_masks else model
         with torch.no_grad(), self._precision():
-            for start in range(0, len(images) - self.batch + 1, self.batch):
-                forward(to_float(images[start : start + self.batch]))  # type: ignore[operator]
+            for start in range(0, len(lesson) - self.batch + 1, self.batch):
+                forward(lesson.pixels(slice(start, start + self.batch)))  # type: ignore[operator]
         for layer, momentum in zip(layers, momenta, strict=True):
             layer.momentum = momentum
         model.eval()
@@ -216,7 +216,7 @@ class _Trainer:
             layer.eval()
 
     def _precision(self) -> torch.autocast:
-        return torch.autocast(self.lesson.images.device.type, torch.bfloat16, enabled=self.settings.bfloat16)
+        return torch.autocast(self.lesson.device.type, torch.bfloat16, enabled=self.settings.bfloat16)
 
     def _loss(self, network: nn.Module, batch: Batch) -> Tensor:
         with self._precision():

@@ -6,6 +6,9 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
+
+from benchmark.device import has_room
 
 ROOT = Path(__file__).parent.parent.parent
 FAULTS = """
@@ -31,3 +34,9 @@ def test_freed_memory_is_taken_again_without_asking_the_system():
     done = subprocess.run([sys.executable, "-c", FAULTS], cwd=ROOT, capture_output=True, text=True, check=True)
     before, after = map(int, done.stdout.split())
     assert after < before / 4
+
+
+def test_data_has_room_on_a_card_where_as_much_is_left_for_the_training(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _device: (1000, 4000))
+    assert [has_room(torch.device("cuda"), size) for size in (500, 501)] == [True, False]
+    assert has_room(torch.device("cpu"), 10**15)

@@ -3,9 +3,12 @@
 from dataclasses import asdict, replace
 from types import SimpleNamespace
 
+import numpy as np
+import pandas as pd
 import torch
 
 from benchmark.job import Job
+from benchmark.learn import lesson_of
 from benchmark.plan import plan
 from benchmark.presets import COMPILE_MODES, QUICK
 
@@ -33,3 +36,18 @@ def test_a_regime_that_starts_from_another_stands_in_the_same_table():
     staged = replace(robust, start=replace(jobs[0], start=first))
     assert staged.pretraining is clinic
     assert staged.protocol == replace(jobs[0], start=first).protocol != jobs[0].protocol
+
+
+def test_images_to_learn_from_stay_here_where_the_device_has_no_room_and_those_of_the_test_never(monkeypatch):
+    data = SimpleNamespace(
+        key="d",
+        images=np.zeros((4, 8, 8, 3), np.uint8),
+        cases=pd.DataFrame({"label": [0, 1, 0, 1]}),
+        rows={"train": [0, 1], "test": [2, 3]}.__getitem__,
+    )
+    cell = plan(QUICK, ["mobilenet"], ["standard"], [])[0]
+    job = Job(cell=cell, data=data, preset=QUICK, device=torch.device("meta"))
+    for room, place in ((True, "meta"), (False, "cpu")):
+        monkeypatch.setattr("benchmark.learn.has_room", lambda _device, size, room=room: room and size == 2 * 8 * 8 * 3)
+        assert lesson_of(job, "train").images.device.type == place
+        assert lesson_of(job, "train").device.type == lesson_of(job, "test").images.device.type == "meta"

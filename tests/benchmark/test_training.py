@@ -83,6 +83,14 @@ def test_the_same_seed_gives_the_same_weights(name):
     assert same(trained(entries(Regime)[name], settings)[0], trained(entries(Regime)[name], settings)[0])
 
 
+def test_images_that_find_no_room_on_the_device_come_to_it_batch_by_batch():
+    lesson = replace(data(), labels=data().labels.to("meta"))
+    assert lesson.pixels(slice(4, 7)).device.type == lesson.device.type == "meta"
+    assert lesson.pixels(slice(4, 7)).shape == (3, 3, 16, 16)
+    here = data().pixels(torch.tensor([5, 4]))
+    assert torch.equal(here, to_float(data().images[[5, 4]]))
+
+
 def test_bfloat16_trains_too():
     _, history = trained(STANDARD, replace(SETTINGS, bfloat16=True))
     assert history.losses[-1] < 0.8 * history.losses[0]
