@@ -53,7 +53,8 @@ def run(  # noqa: PLR0913 - the options of a command line
     compiled: Annotated[
         str | None,
         typer.Option(
-            "--compile", help="default or reduce-overhead: have torch compile the training; pays in trainings of hours."
+            "--compile",
+            help="default or reduce-overhead: torch compiles the training. No gain on a CPU; try it on a GPU.",
         ),
     ] = None,
     log: Annotated[str | None, typer.Option(help="tensorboard: write curves of the training to runs/logs.")] = None,
