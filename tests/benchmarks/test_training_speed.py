@@ -58,7 +58,7 @@ def test_loupe(benchmark, timed, device, name):
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("name", ["standard", "pgd-l2"])
 @pytest.mark.parametrize("compiled", [None, "default"], ids=["not-compiled", "loupe-compiled"])
-def test_step(benchmark, timed, device, compiled, name, tmp_path, monkeypatch):  # noqa: PLR0913 - pytest's fixtures
+def test_step(benchmark, timed, device, compiled, name, tmp_path, monkeypatch):
     """What torch.compile gains; the time that it takes itself, with nothing kept from before, is told beside."""
     if not benchmark.enabled:
         pytest.skip("compiling takes a minute or two; tests/benchmark/test_compiled.py compiles a small network")
