@@ -10,6 +10,8 @@ from torch import Tensor, nn
 
 WEIGHTS = "model.safetensors"
 CLASSIFIER_STD = 0.01
+NEED_THEIR_INPUT = (nn.Hardtanh, nn.Hardswish, nn.Mish, nn.SiLU)
+"""Activations whose backward pass starts from what went in (ReLU6 is a Hardtanh); that of ReLU, from what came out."""
 
 
 class Network(nn.Module):
@@ -110,8 +112,25 @@ def _normalised(body: nn.Module, timm_name: str, smallest_side: int) -> Network:
     classifier = body.get_classifier()  # type: ignore[operator]  # every classifier of timm's has it
     nn.init.normal_(classifier.weight, std=CLASSIFIER_STD)
     nn.init.zeros_(classifier.bias)
+    _spare_copies(body)
     config = import_module("timm").get_pretrained_cfg(timm_name)
     return Network(body, config.mean, config.std, smallest_side=smallest_side)
+
+
+def _spare_copies(body: nn.Module) -> None:
+    """Has activations that timm wants in place write beside their input where autograd would copy it first.
+
+    The values are the same, and so is the memory, since the copy takes what was to be spared. At 96 px on one core a
+    training step took 3 to 10 % less time (MobileNet, MobileNetV2, EfficientNet-B0). Without autograd, in place is the
+    faster way.
+    """
+    for module in body.modules():
+        if isinstance(module, NEED_THEIR_INPUT) and module.inplace:
+            module.register_forward_pre_hook(_in_place_unless_recorded)
+
+
+def _in_place_unless_recorded(activation: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+    activation.inplace = not (torch.is_grad_enabled() and inputs[0].requires_grad)  # type: ignore[assignment]  # a bool
 
 
 def _weights(timm_name: str) -> dict[str, str]:

@@ -1,5 +1,6 @@
 """The training loop: one for all regimes."""
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -200,13 +201,14 @@ class _Trainer:
         self._learning_mode()
         for layer in layers:
             layer.reset_running_stats()
-            layer.momentum = None  # the plain mean over all batches
+        hooks = [layer.register_forward_pre_hook(_plain_mean()) for layer in layers]
         # A mask head has BatchNorm too, which only this pass goes through.
         forward = model.with_mask if self.regime.needs_masks else model
         with torch.no_grad(), self._precision():
             for start in range(0, len(lesson) - self.batch + 1, self.batch):
                 forward(lesson.pixels(slice(start, start + self.batch)))  # type: ignore[operator]
-        for layer, momentum in zip(layers, momenta, strict=True):
+        for layer, momentum, hook in zip(layers, momenta, hooks, strict=True):
+            hook.remove()
             layer.momentum = momentum
         model.eval()
 
@@ -272,3 +274,16 @@ class _Trainer:
             raise UserError(f"memory does not hold a batch, which {self.regime.name} needs whole; use a smaller side")
         history.micro_batch = math.ceil(history.micro_batch / 2)
         torch.cuda.empty_cache()
+
+
+def _plain_mean() -> Callable[[nn.Module, object], None]:
+    """A hook that makes the running averages of a BatchNorm layer the plain mean over the batches it is called with.
+
+    As momentum None does, but that reads its counter of batches from the device, and every layer would wait for it.
+    """
+    calls = itertools.count(1)
+
+    def weigh(layer: nn.Module, _inputs: object) -> None:
+        layer.momentum = 1.0 / next(calls)  # type: ignore[assignment]  # modules may hold plain values
+
+    return weigh

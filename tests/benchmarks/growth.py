@@ -127,15 +127,15 @@ def drawing(_folder: Path, *, images: int, side: int = 96, architecture: str = "
     return lambda: draw_maps(model, entry.saliency_layer, pixels, classes, GRAD_CAM)
 
 
-def scoring(_folder: Path, *, images: int, side: int = 96) -> Callable[[], object]:
-    """All metrics that are cheap and ask no model, against one merged mask and its union per image."""
+def made_data(images: int, side: int, learnt: int = 0) -> Prepared:
+    """Images of noise with one merged mask and its union each; the first ones are for training, the rest for tests."""
     random = np.random.default_rng(0)
-    maps = random.random((images, side, side), dtype=np.float32).astype(np.float16)
     planes = np.zeros((2 * images, side, side), dtype=np.uint8)
     planes[:, side // 4 : side // 2, side // 4 : side // 2] = 255
     levels = {"case": np.repeat(np.arange(images), 2), "level": ["image", "union"] * images}
-    cases = {"id": [f"i{n}" for n in range(images)], "label": 0, "group": "", "split": "test"}
-    data = Prepared(
+    split = ["train"] * learnt + ["test"] * (images - learnt)
+    cases = {"id": [f"i{n}" for n in range(images)], "label": 0, "group": "", "split": split}
+    return Prepared(
         name="made",
         key="",
         synthetic=True,
@@ -148,6 +148,12 @@ def scoring(_folder: Path, *, images: int, side: int = 96) -> Callable[[], objec
         planes=planes,
         references=pd.DataFrame(levels).assign(rater="", characteristic=""),
     )
+
+
+def scoring(_folder: Path, *, images: int, side: int = 96) -> Callable[[], object]:
+    """All metrics that are cheap and ask no model, against one merged mask and its union per image."""
+    data = made_data(images, side)
+    maps = np.random.default_rng(1).random((images, side, side), dtype=np.float32).astype(np.float16)
     return lambda: score_maps(maps, data, metrics_asked(()), device=CPU)
 
 
