@@ -89,7 +89,7 @@ def passes_of(trainer: _Trainer, batch: Batch) -> Counter[Pass]:
 
     handle = model.register_forward_hook(note)
     trainer._learning_mode()
-    loss = trainer._loss(batch)
+    loss = trainer._loss(trainer.network, batch)
     before = [call["went_back"] for call in calls]
     loss.backward()
     handle.remove()
