@@ -212,8 +212,9 @@ def test_what_is_profiled_again_takes_its_place_on_the_page_and_findings_stand_o
     folder.mkdir()
     (folder / "profile-imagined-findings.md").write_text("## Findings\n\nNothing waits.\n")
     words = ["--architecture", "mobilenet", "--regime", "standard", "--side", "32", "--batch", "2", "--steps", "1"]
-    profiling.write(folder, "imagined", "a machine", ("scoring mobilenet, 2 images of 32 px", {"old": "point"} | POINT))
+    profiling.write(folder, "imagined", "a machine", {"scoring mobilenet, 2 images of 32 px": POINT})
     profiling.main([*words, "--device", "cpu"])
+    profiling.main(["--device", "cpu", "--page"])
     points = json.loads((folder / "profile-imagined.json").read_text())
     assert set(points) == {
         "training mobilenet/standard, 2 images of 32 px at a time, float32",
