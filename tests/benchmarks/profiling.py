@@ -1,13 +1,13 @@
 """Where the time of training and scoring goes, by torch's profiler.
 
     python -m tests.benchmarks.profiling [--architecture NAME ...] [--regime NAME ...] [--side PIXELS ...]
-        [--batch IMAGES] [--steps STEPS] [--device DEVICE]
+        [--batch IMAGES] [--steps STEPS] [--device DEVICE] [--page]
 
 profiles some steps of the real training loop for each architecture, regime and side, and for each architecture and
 side one scoring (predictions, attacks, Grad-CAM, cheap metrics and curves) of an untrained network. All images are
 SYNTHETIC: noise. It writes results/benchmarks/profile-<machine>.md, and the numbers into the JSON file beside; what is
 not named stays as it was. What was learnt from it is written by hand into profile-<machine>-findings.md, which the page
-repeats.
+repeats; with --page nothing is measured and the page alone is written anew.
 """
 
 import argparse
@@ -39,7 +39,7 @@ from benchmark.plan import Cell
 from benchmark.presets import QUICK, STANDARD
 from benchmark.registry import entries
 from benchmark.saliency.grad_cam import GRAD_CAM
-from benchmark.store import new_file, results_folder, write_text
+from benchmark.store import results_folder, write_text
 from benchmark.training import loop
 from benchmark.training.loop import _Trainer
 from benchmark.training.regimes import Regime
@@ -322,16 +322,14 @@ def _shares(shares: dict[str, float]) -> str:
     return ", ".join(f"{name} {share:.1%}" for name, share in shares.items()) or "none"
 
 
-def write(folder: Path, stem: str, machine: str, point: tuple[str, dict[str, Any]]) -> Path:
-    """Puts a point into the JSON file and the page of a machine, in the place of an earlier one of its name."""
+def write(folder: Path, stem: str, machine: str, measured: dict[str, dict[str, Any]]) -> Path:
+    """Puts points into the JSON file and the page of a machine, in the place of earlier ones of their names."""
     kept = folder / f"profile-{stem}.json"
     points = json.loads(kept.read_text(encoding="utf-8")) if kept.is_file() else {}
-    points[point[0]] = point[1]
-    with new_file(kept) as path:
-        path.write_text(json.dumps(points, indent=1) + "\n", encoding="utf-8")
+    write_text(kept, json.dumps(points | measured, indent=1) + "\n")
     findings = folder / f"profile-{stem}-findings.md"
     told = findings.read_text(encoding="utf-8") if findings.is_file() else ""
-    write_text(kept.with_suffix(".md"), page(machine, points, told))
+    write_text(kept.with_suffix(".md"), page(machine, points | measured, told))
     return kept.with_suffix(".md")
 
 
@@ -344,6 +342,7 @@ def asked(words: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--batch", type=int)
     parser.add_argument("--steps", type=int)
     parser.add_argument("--device", default=None, help="the GPU if there is one, else the CPU")
+    parser.add_argument("--page", action="store_true", help="write the page anew from the numbers and the findings")
     wanted = parser.parse_args(words)
     wanted.device = choose_device(wanted.device)
     cuda = wanted.device.type == "cuda"
@@ -376,10 +375,11 @@ def main(words: Sequence[str] | None = None) -> None:
     keep_freed_memory()
     made_with = environment(wanted.device)
     machine = made_with["accelerator"] or f"{made_with['processor']}, {made_with['cores']} cores"
+    where = results_folder() / "benchmarks", file_stem(made_with), machine
+    write(*where, {})
     with exact_arithmetic():
-        for name, measure in works(wanted):
-            point = measure() | conditions(wanted.device)
-            path = write(results_folder() / "benchmarks", file_stem(made_with), machine, (name, point))
+        for name, measure in () if wanted.page else works(wanted):
+            path = write(*where, {name: measure() | conditions(wanted.device)})
             print(f"{path.name}: {name}", flush=True)  # noqa: T201 - progress of a program
 
 

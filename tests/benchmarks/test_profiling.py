@@ -2,19 +2,22 @@
 
 import json
 from contextlib import nullcontext
+from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
 from torch import nn
+from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile
 
 from architectures import Architecture
 from benchmark.registry import entries
 from benchmark.training import loop
 from benchmark.training.regimes import Regime
-from tests.benchmarks import profiling
+from tests.benchmarks import profiling, resident
 from tests.benchmarks.profiling import STEP, WHOLE, Span, spans_of, summary, union, waits
-from tests.benchmarks.resident import exact_arithmetic, resident_batch, resident_training
+from tests.benchmarks.resident import CLASSES, exact_arithmetic, resident_batch, resident_training
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 
@@ -96,6 +99,20 @@ def test_on_cuda_the_card_computes_while_its_kernels_run():
     assert found["operators"][0] == {"name": "aten::mul", "share": pytest.approx(0.3), "calls": 1}
 
 
+def test_the_time_of_an_operator_is_that_of_its_kernels_on_cuda():
+    times = {"time_range": SimpleNamespace(start=1, end=5), "self_cpu_time_total": 4, "self_device_time_total": 9}
+    call = SimpleNamespace(name="aten::item", device_type=DeviceType.CPU, cpu_parent=None)
+    copy = SimpleNamespace(name="aten::copy_", device_type=DeviceType.CPU, is_user_annotation=False, **times)
+    copy.cpu_parent = call
+    ran = SimpleNamespace(name="Memcpy DtoH", device_type=DeviceType.CUDA, is_user_annotation=False, **times)
+    recorded = SimpleNamespace(events=lambda: [copy, ran])
+    assert spans_of(recorded, CUDA) == [
+        Span(name="aten::copy_", start=1, end=5, cost=9, callers=("aten::item",)),
+        Span(name="Memcpy DtoH", start=1, end=5, on_device=True),
+    ]
+    assert spans_of(recorded, CPU)[0].cost == 4
+
+
 def steps_profiled(trainer):
     """Of the second of two steps: the first one makes what is made once, such as the optimiser's state."""
     trainer._learning_mode()
@@ -133,16 +150,38 @@ def test_a_step_that_waits_is_found_out():
     assert steps_profiled(trainer) == {"aten::_local_scalar_dense": 13}
 
 
+class Small(nn.Sequential):
+    """A network that also predicts a mask."""
+
+    def __init__(self):
+        super().__init__(
+            nn.Conv2d(3, 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten()
+        )
+        self.append(nn.Linear(4, CLASSES))
+
+    def with_mask(self, images):
+        return self(images), self[0](images).mean(dim=1)
+
+
 @pytest.mark.parametrize("regime", entries(Regime))
 def test_no_step_asks_a_device_without_values_for_one(regime, monkeypatch):
     """The device `meta` has shapes alone: whatever a step read, or brought along from the CPU, would fail."""
-    adamw = torch.optim.AdamW
+    adamw, entry = torch.optim.AdamW, entries(Architecture)["mobilenet"]
     monkeypatch.setattr(torch.optim, "AdamW", lambda *words, fused, **more: adamw(*words, foreach=fused, **more))
     monkeypatch.setattr(loop, "class_weights", lambda labels, classes: torch.ones(classes, device=labels.device))
-    trainer = resident_training(architecture_of(regime), regime, side=32, batch=2, steps=1, device=torch.device("meta"))
+    monkeypatch.setattr(resident, "layer_groups", lambda *_: ((),) * 5)
+    small = {"small": replace(entry, build=lambda _: Small())}
+    monkeypatch.setattr(resident, "entries", lambda kind: small if kind is Architecture else entries(kind))
+    trainer = resident_training("small", regime, side=8, batch=2, steps=1, device=torch.device("meta"))
     monkeypatch.setattr(trainer, "_precision", nullcontext)  # autocast does not know the device
     trainer._learning_mode()
     assert trainer._step(resident_batch(trainer)).device.type == "meta"
+
+
+def test_a_step_that_asks_is_refused_there():
+    images = torch.rand(2, 3, 8, 8, device="meta")
+    with pytest.raises(RuntimeError, match="meta"):
+        Impatient(Small().to("meta"))(images)
 
 
 def test_settling_batchnorm_waits_for_nothing():
@@ -173,8 +212,9 @@ def test_what_is_profiled_again_takes_its_place_on_the_page_and_findings_stand_o
     folder.mkdir()
     (folder / "profile-imagined-findings.md").write_text("## Findings\n\nNothing waits.\n")
     words = ["--architecture", "mobilenet", "--regime", "standard", "--side", "32", "--batch", "2", "--steps", "1"]
-    profiling.write(folder, "imagined", "a machine", ("scoring mobilenet, 2 images of 32 px", {"old": "point"} | POINT))
+    profiling.write(folder, "imagined", "a machine", {"scoring mobilenet, 2 images of 32 px": POINT})
     profiling.main([*words, "--device", "cpu"])
+    profiling.main(["--device", "cpu", "--page"])
     points = json.loads((folder / "profile-imagined.json").read_text())
     assert set(points) == {
         "training mobilenet/standard, 2 images of 32 px at a time, float32",
