@@ -63,7 +63,7 @@ def test_kept_counts_are_right_and_do_not_grow():
         assert found.value == pytest.approx(known.under(np.ones((1, IMAGES)))[0])
         weights = draws.weights[:, draws.codes]
         np.testing.assert_allclose(found.draws, known.under(weights), rtol=1e-5)
-    assert len(draws._counts) == KEPT_COUNTS
+    assert len(draws._counts) == len(draws._drawn) == KEPT_COUNTS
 
 
 @pytest.mark.parametrize("groups", [1, 8, 40, IMAGES])
