@@ -16,12 +16,13 @@ from numpy.typing import NDArray
 from benchmark.diagnosis.measures import positive_class
 from benchmark.errors import UserError
 from benchmark.leaderboard.badges import badge_of
-from benchmark.leaderboard.columns import COLUMNS, Column, bounds_of, columns_of, kinds_of
-from benchmark.leaderboard.evidence import PREDICTED, Evidence, read_predictions
+from benchmark.leaderboard.cells import Of, beside, cell_statistics, grouped, yardstick_statistics
+from benchmark.leaderboard.columns import COLUMNS, Column, bounds_of, columns_of
+from benchmark.leaderboard.evidence import PREDICTED, read_predictions
 from benchmark.leaderboard.letters import letters
 from benchmark.leaderboard.pairs import Pairs, all_pairs
 from benchmark.leaderboard.ranks import best_share, rank_intervals
-from benchmark.leaderboard.scores import METHOD, NAMES, VALUE, ScoreReader, read_yardsticks
+from benchmark.leaderboard.scores import METHOD, NAMES, VALUE, ScoreReader
 from benchmark.leaderboard.statistics import Estimate, Grouped, Ratios, Resampling, estimates, resampling, stretch
 from benchmark.record import SCHEMA, Record, load_record
 
@@ -237,11 +238,11 @@ def _boards(published: Published, methods: Sequence[str]) -> tuple[Board, ...]:
         records, found = {}, []
         for path in paths:
             try:
-                ratios = _ratios(path, published.records[path], ground.images, reader)
+                ratios = cell_statistics(path, published.records[path], ground.images, reader)
             except ValueError as error:
                 problems.append(f"{path.name}: {error}")
                 continue
-            found.append(_grouped(ratios, ground.draws))
+            found.append(grouped(ratios, ground.draws))
             records[path] = published.records[path]
         used |= records
         for method, row in _rows(list(records.values()), found, methods, ground.draws).items() if records else ():
@@ -279,7 +280,7 @@ def ratios_of(published: Published, method: str, label: str, ground: Ground) -> 
     reader = ScoreReader(ground.images, [method])
     for path, record in published.records.items():
         if f"{record.architecture}/{record.regime}" == label:
-            for (_, name), ratios in _ratios(path, record, ground.images, reader).items():
+            for (_, name), ratios in cell_statistics(path, record, ground.images, reader).items():
                 found[name].append(ratios)
     return dict(found)
 
@@ -293,7 +294,7 @@ def _usable(path: Path) -> Record:
     if record.schema_version != SCHEMA:
         raise ValueError(f"made by another version of Loupe (schema {record.schema_version}, not {SCHEMA})")
     for what, columns in (("scores", (*NAMES, METHOD, VALUE)), ("predictions", PREDICTED)):
-        file = _beside(path, what)
+        file = beside(path, what)
         if not file.is_file():
             raise ValueError("its scores or predictions are missing")
         try:
@@ -314,7 +315,7 @@ def ground_of(published: Published) -> Ground:
     for path, record in published.records.items():
         try:
             # Sorted, so that the order in a file shows nowhere.
-            first = read_predictions(_beside(path, "predictions")).sort_values("image")
+            first = read_predictions(beside(path, "predictions")).sort_values("image")
         except ValueError:
             continue
         positive = record.classes[positive_class(first["label"].to_numpy())] if len(record.classes) == 2 else ""
@@ -322,40 +323,9 @@ def ground_of(published: Published) -> Ground:
     raise UserError(f"{published.folder} holds no record that can be used; run `python -m benchmark run` again")
 
 
-def _beside(record: Path, what: str) -> Path:
-    return record.with_name(f"{record.stem}.{what}.parquet")
-
-
-def _ratios(path: Path, record: Record, images: list[str], reader: ScoreReader) -> dict[tuple[str, str], Ratios]:
-    """Every statistic of a cell by method and column; those of the diagnosis are the same object for each method."""
-    columns = columns_of(record)
-    predictions = read_predictions(_beside(path, "predictions"), images)
-    scores = reader.read(_beside(path, "scores"), kinds_of(columns))
-    of_model = Evidence(images=images, classes=record.classes, predictions=predictions)
-    diagnosis = _statistics(of_model, [column for column in columns if not column.kinds])
-    return {
-        (method, name): ratios
-        for method, known in scores.items()
-        for name, ratios in (
-            *diagnosis.items(),
-            *_statistics(replace(of_model, scores=known), [column for column in columns if column.kinds]).items(),
-        )
-    }
-
-
-def _statistics(evidence: Evidence, columns: Sequence[Column]) -> dict[str, Ratios]:
-    return {column.name: known for column in columns if (known := column.of(evidence)) is not None}
-
-
-def _grouped(ratios: dict[tuple[str, str], Ratios], draws: Resampling) -> dict[tuple[str, str], Grouped]:
-    """The sums by group of each statistic: less than the statistics by image, of which only one cell's are held."""
-    known = {id(each): draws.grouped(each) for each in {id(each): each for each in ratios.values()}.values()}
-    return {name: known[id(each)] for name, each in ratios.items()}
-
-
 def _rows(
     records: Sequence[Record],
-    found: Sequence[dict[tuple[str, str], Grouped]],
+    found: Sequence[dict[Of, Grouped]],
     methods: Sequence[str],
     draws: Resampling,
 ) -> dict[str, Row]:
@@ -449,12 +419,9 @@ def _yardsticks(folder: Path, methods: Sequence[str], record: Record, ground: Gr
     rows: dict[str, list[Row]] = {method: [] for method in methods}
     if not path.is_file():
         return rows
-    listed = columns_of(record)
-    known = read_yardsticks(path, record.protocol, ground.images, methods, kinds_of(listed))
-    for method in methods:
-        for name, scores in known[method].items():
-            evidence = Evidence(images=ground.images, classes=record.classes, scores=scores, predictions=None)
-            columns = {column: [ratios] for column, ratios in _statistics(evidence, listed).items()}
-            found = estimates(columns, ground.draws, row=name, bounds=bounds_of(listed))
-            rows[method].append(Row(name=name, regime="", title="", adversarial=False, seeds=(), estimates=found))
+    bounds = bounds_of(columns_of(record))
+    for method, name, statistics in yardstick_statistics(path, record, ground.images, methods):
+        columns = {column: [ratios] for column, ratios in statistics.items()}
+        found = estimates(columns, ground.draws, row=name, bounds=bounds)
+        rows[method].append(Row(name=name, regime="", title="", adversarial=False, seeds=(), estimates=found))
     return rows

@@ -85,7 +85,7 @@ class _Scores:
         amounts = np.bincount(cells, weights=values, minlength=number * kinds)
         counts = np.bincount(cells, minlength=number * kinds)
         return Ratios(
-            amounts=amounts.reshape(number, kinds),
+            amounts=amounts.astype(np.float64, copy=False).reshape(number, kinds),
             counts=counts.astype(np.float64).reshape(number, kinds),
             undefined=int((~finite).sum()),
         )

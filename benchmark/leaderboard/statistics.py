@@ -49,6 +49,12 @@ class Ratios:
         """Number of images that have a say."""
         return int((self.counts.sum(axis=1) > 0).sum())
 
+    def equals(self, other: "Ratios") -> bool:
+        """Whether both are the same statistic, number by number."""
+        mine, theirs = ((each.amounts, each.counts) for each in (self, other))
+        same = all(np.array_equal(one, another) for one, another in zip(mine, theirs, strict=True))
+        return same and self.undefined == other.undefined
+
     def under(self, weights: NDArray[np.float64]) -> NDArray[np.float64]:
         """The statistic (B,) under weights of the images (B, N); NaN where no image has a say.
 
@@ -228,8 +234,11 @@ def resampling(groups: Sequence[str]) -> Resampling:
     """
     codes, _ = pd.factorize(np.asarray(groups, dtype=object), sort=True)
     number = int(codes.max(initial=-1)) + 1
-    drawn = np.random.default_rng(0).multinomial(number, np.full(number, 1 / number), size=DRAWS)
-    return Resampling(codes=codes.astype(np.int64), weights=drawn.astype(np.float64))
+    rng, shares = np.random.default_rng(0), np.full(number, 1 / number)
+    weights = np.empty((DRAWS, number))
+    for draw in weights:
+        draw[:] = rng.multinomial(number, shares)
+    return Resampling(codes=codes.astype(np.int64), weights=weights)
 
 
 def estimate(
