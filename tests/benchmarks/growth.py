@@ -42,6 +42,8 @@ from datasets import Case
 from tests.benchmark.made_results import make_results
 from tests.benchmarks.measuring import PeakMemory, load
 from tests.benchmarks.report import duration
+from tests.benchmarks.steps import lines as step_lines
+from tests.benchmarks.steps import stepwise
 
 CPU = torch.device("cpu")
 BATCH, STEPS = 16, 2
@@ -53,6 +55,8 @@ SYNTHETIC data throughout: made-up records, images of noise, networks of random 
 `python -m tests.benchmarks.growth`, never by hand. Each point ran in a process of its own with one thread; *time* is
 that of the work alone, *memory* the highest of the process, its inputs and libraries included.
 """
+STEPS = "tables-steps"
+"""The part that tells the steps of the tables apart."""
 EVEN = 1.15
 """Exponents up to this are called linear: times of a shared machine scatter by a tenth."""
 
@@ -82,6 +86,12 @@ def tables(folder: Path, *, images: int, cells: int, classes: int = 6) -> Callab
     made = {"architectures": max(1, cells // SEEDS // regimes), "regimes": regimes, "seeds": SEEDS}
     results = make_results(folder / "made" / "quick", images=images, classes=classes, distinct=DISTINCT, **made)
     return lambda: rebuild(results)
+
+
+def tables_stepwise(folder: Path, *, images: int, cells: int) -> Callable[[], object]:
+    """The same, with the time of each step."""
+    tables(folder, images=images, cells=cells)
+    return lambda: stepwise(folder / "made" / "quick")
 
 
 def splitting(_folder: Path, *, images: int) -> Callable[[], object]:
@@ -149,7 +159,7 @@ def scoring(_folder: Path, *, images: int, side: int = 96) -> Callable[[], objec
     return lambda: score_maps(maps, data, metrics_asked(()), device=CPU)
 
 
-WORK = {work.__name__: work for work in (tables, splitting, duplicates, training, drawing, scoring)}
+WORK = {work.__name__: work for work in (tables, tables_stepwise, splitting, duplicates, training, drawing, scoring)}
 ELEVEN = tuple(name for name, entry in entries(Architecture).items() if not entry.predicts_masks)
 PARTS = {
     "tables-cells": Series(
@@ -235,19 +245,24 @@ PARTS = {
 }
 
 
-def measured(work: str, arguments: dict[str, Any]) -> dict[str, float]:
-    """Seconds and highest memory of one point, in this process."""
+STEPWISE = ({"cells": 200, "images": 2000}, {"cells": 20, "images": 100_000})
+"""Of many cells and of many images, where the time of the tables is told apart by step."""
+
+
+def measured(work: str, arguments: dict[str, Any]) -> dict[str, Any]:
+    """Seconds and highest memory of one point, in this process, with what the work itself tells of them."""
     torch.set_num_threads(1)
     keep_freed_memory()
     with tempfile.TemporaryDirectory() as folder:
         ready = WORK[work](Path(folder), **arguments)
         memory, begun = PeakMemory(CPU), time.perf_counter()
-        ready()
+        told = ready()
         seconds = time.perf_counter() - begun
-        return {"seconds": seconds, "bytes": (memory.bytes() or 0) + (memory.start or 0)}
+        found = {"seconds": seconds, "bytes": (memory.bytes() or 0) + (memory.start or 0)}
+        return found | (told if work == tables_stepwise.__name__ and isinstance(told, dict) else {})
 
 
-def apart(work: str, arguments: dict[str, Any]) -> dict[str, float]:
+def apart(work: str, arguments: dict[str, Any]) -> dict[str, Any]:
     """The same in a process of its own."""
     words = ["-m", "tests.benchmarks.growth", "--point", work, json.dumps(arguments)]
     done = subprocess.run(
@@ -259,13 +274,17 @@ def apart(work: str, arguments: dict[str, Any]) -> dict[str, float]:
 def carried_out(series: Series) -> dict[str, Any]:
     """All points of a series with the conditions that they were measured in."""
     points = [{"at": value} | apart(series.work, series.fixed | {series.along: value}) for value in series.points]
+    return conditions() | {"points": points}
+
+
+def conditions() -> dict[str, Any]:
+    """What a measurement is made with."""
     made_with = environment(CPU)
     return {
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "commit": made_with["commit"][:8] + (" with uncommitted changes" if made_with["uncommitted_changes"] else ""),
         "machine": f"{made_with['processor']}, {made_with['cores']} cores",
         "load": round(load(), 1),
-        "points": points,
     }
 
 
@@ -301,6 +320,11 @@ def page(found: dict[str, Any]) -> str:
             at = f"{point['at']:,}" if isinstance(point["at"], int) else point["at"]
             lines.append(f"| {at} | {duration(point['seconds'])} | {point['bytes'] / 2**30:.2f} GiB |")
         lines += ["", verdict(points, along), ""]
+    if STEPS in found:
+        told = found[STEPS]
+        lines += ["## Where the time and the memory of the tables go", ""]
+        lines += [f"{told['machine']}; {told['date']}, commit {told['commit']}, load {told['load']}, profiled.", ""]
+        lines += step_lines(told["points"])
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -334,9 +358,13 @@ def main(words: list[str]) -> None:
         print(json.dumps(measured(words[1], json.loads(words[2]))))  # noqa: T201 - the answer to the parent
         return
     kept = results_folder() / "benchmarks" / "growth.json"
-    for name in words or PARTS:
+    for name in words or [*PARTS, STEPS]:
         found = json.loads(kept.read_text(encoding="utf-8")) if kept.is_file() else {}
-        found[name] = carried_out(PARTS[name])
+        if name == STEPS:
+            points = [each | apart(tables_stepwise.__name__, each) for each in STEPWISE]
+            found[name] = conditions() | {"points": points}
+        else:
+            found[name] = carried_out(PARTS[name])
         write_text(kept, json.dumps(found, indent=1) + "\n")
         write_text(kept.with_suffix(".md"), page(found))
 
