@@ -16,12 +16,14 @@ from numpy.typing import NDArray
 from benchmark.diagnosis.measures import positive_class
 from benchmark.errors import UserError
 from benchmark.leaderboard.badges import badge_of
+from benchmark.leaderboard.cells import Of, beside, cell_statistics, grouped, yardstick_statistics
 from benchmark.leaderboard.columns import COLUMNS, Column, bounds_of, columns_of
-from benchmark.leaderboard.evidence import NAMES, PREDICTED, Evidence, read_predictions, read_scores, sections
+from benchmark.leaderboard.evidence import PREDICTED, read_predictions
 from benchmark.leaderboard.letters import letters
 from benchmark.leaderboard.pairs import Pairs, all_pairs
 from benchmark.leaderboard.ranks import best_share, rank_intervals
-from benchmark.leaderboard.statistics import Estimate, Ratios, Resampling, estimates, resampling, stretch
+from benchmark.leaderboard.scores import METHOD, NAMES, VALUE, ScoreReader
+from benchmark.leaderboard.statistics import Estimate, Grouped, Ratios, Resampling, estimates, resampling, stretch
 from benchmark.record import SCHEMA, Record, load_record
 
 MARKER = "protocol.json"
@@ -231,16 +233,19 @@ def _boards(published: Published, methods: Sequence[str]) -> tuple[Board, ...]:
     models: dict[str, list[Row]] = {method: [] for method in methods}
     problems = list(published.problems)
     used: dict[Path, Record] = {}
+    reader = ScoreReader(ground.images, methods)
     for paths in members.values():
         records, found = {}, []
         for path in paths:
             try:
-                found.append(_ratios(path, published.records[path], ground.images, methods))
-                records[path] = published.records[path]
+                ratios = cell_statistics(path, published.records[path], ground.images, reader)
             except ValueError as error:
                 problems.append(f"{path.name}: {error}")
+                continue
+            found.append(grouped(ratios, ground.draws))
+            records[path] = published.records[path]
         used |= records
-        for method, row in _rows(list(records.values()), found, ground.draws).items() if records else ():
+        for method, row in _rows(list(records.values()), found, methods, ground.draws).items() if records else ():
             models[method].append(row)
     if not used:
         raise UserError(f"{published.folder} holds no record that can be used; run `python -m benchmark run` again")
@@ -272,9 +277,10 @@ def ratios_of(published: Published, method: str, label: str, ground: Ground) -> 
         ValueError: A file of the model is damaged.
     """
     found: dict[str, list[Ratios]] = defaultdict(list)
+    reader = ScoreReader(ground.images, [method])
     for path, record in published.records.items():
         if f"{record.architecture}/{record.regime}" == label:
-            for name, ratios in _ratios(path, record, ground.images, [method])[method].items():
+            for (_, name), ratios in cell_statistics(path, record, ground.images, reader).items():
                 found[name].append(ratios)
     return dict(found)
 
@@ -287,8 +293,8 @@ def _usable(path: Path) -> Record:
         raise ValueError("no record of this schema") from None
     if record.schema_version != SCHEMA:
         raise ValueError(f"made by another version of Loupe (schema {record.schema_version}, not {SCHEMA})")
-    for what, columns in (("scores", (*NAMES, "method", "value")), ("predictions", PREDICTED)):
-        file = _beside(path, what)
+    for what, columns in (("scores", (*NAMES, METHOD, VALUE)), ("predictions", PREDICTED)):
+        file = beside(path, what)
         if not file.is_file():
             raise ValueError("its scores or predictions are missing")
         try:
@@ -309,7 +315,7 @@ def ground_of(published: Published) -> Ground:
     for path, record in published.records.items():
         try:
             # Sorted, so that the order in a file shows nowhere.
-            first = read_predictions(_beside(path, "predictions")).sort_values("image")
+            first = read_predictions(beside(path, "predictions")).sort_values("image")
         except ValueError:
             continue
         positive = record.classes[positive_class(first["label"].to_numpy())] if len(record.classes) == 2 else ""
@@ -317,38 +323,20 @@ def ground_of(published: Published) -> Ground:
     raise UserError(f"{published.folder} holds no record that can be used; run `python -m benchmark run` again")
 
 
-def _beside(record: Path, what: str) -> Path:
-    return record.with_name(f"{record.stem}.{what}.parquet")
-
-
-def _ratios(path: Path, record: Record, images: list[str], methods: Sequence[str]) -> dict[str, dict[str, Ratios]]:
-    """Every statistic of a cell by method and column."""
-    predictions = read_predictions(_beside(path, "predictions"), images)
-    scores = read_scores(_beside(path, "scores"), images, methods)
-    return {
-        method: _statistics(
-            Evidence(images=images, classes=record.classes, scores=scores[method], predictions=predictions),
-            columns_of(record),
-        )
-        for method in methods
-    }
-
-
-def _statistics(evidence: Evidence, columns: Sequence[Column]) -> dict[str, Ratios]:
-    return {column.name: known for column in columns if (known := column.of(evidence)) is not None}
-
-
 def _rows(
-    records: Sequence[Record], found: Sequence[dict[str, dict[str, Ratios]]], draws: Resampling
+    records: Sequence[Record],
+    found: Sequence[dict[Of, Grouped]],
+    methods: Sequence[str],
+    draws: Resampling,
 ) -> dict[str, Row]:
     """A model from the records of its seeds, by saliency method; what the methods share is drawn once."""
     first = records[0]
     listed = columns_of(first)
     columns = {
-        (method, column.name): [each[method][column.name] for each in found if column.name in each[method]]
-        for method in found[0]
+        (method, column.name): seeds
+        for method in methods
         for column in listed
-        if any(column.name in each[method] for each in found)
+        if (seeds := [each[method, column.name] for each in found if (method, column.name) in each])
     }
     known_bounds = bounds_of(listed)
     bounds = {(method, name): known_bounds[name] for method, name in columns}
@@ -363,7 +351,7 @@ def _rows(
             badge=badge_of(records),
             estimates={name: each for (of, name), each in known.items() if of == method},
         )
-        for method in found[0]
+        for method in methods
     }
 
 
@@ -431,15 +419,9 @@ def _yardsticks(folder: Path, methods: Sequence[str], record: Record, ground: Gr
     rows: dict[str, list[Row]] = {method: [] for method in methods}
     if not path.is_file():
         return rows
-    listed = columns_of(record)
-    frame = pq.read_table(path, filters=[("protocol", "==", record.protocol)]).to_pandas()
-    for method in methods:
-        of_method = frame[frame["method"].isin([method, ""])]
-        for name in dict.fromkeys(of_method["yardstick"]):
-            table = pa.Table.from_pandas(of_method[of_method["yardstick"] == name], preserve_index=False)
-            scores = sections(table, ground.images, [method, ""])
-            evidence = Evidence(images=ground.images, classes=record.classes, scores=scores, predictions=None)
-            columns = {column: [known] for column, known in _statistics(evidence, listed).items()}
-            found = estimates(columns, ground.draws, row=name, bounds=bounds_of(listed))
-            rows[method].append(Row(name=name, regime="", title="", adversarial=False, seeds=(), estimates=found))
+    bounds = bounds_of(columns_of(record))
+    for method, name, statistics in yardstick_statistics(path, record, ground.images, methods):
+        columns = {column: [ratios] for column, ratios in statistics.items()}
+        found = estimates(columns, ground.draws, row=name, bounds=bounds)
+        rows[method].append(Row(name=name, regime="", title="", adversarial=False, seeds=(), estimates=found))
     return rows

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from benchmark.diagnosis.measures import MAP_KEPT, WITHSTOOD, positive_class
 from benchmark.leaderboard.evidence import Evidence
+from benchmark.leaderboard.scores import Kind
 from benchmark.leaderboard.statistics import Ratios
 from benchmark.record import Record
 
@@ -43,6 +44,11 @@ class Column:
         arrow = {True: " ↑", False: " ↓", None: ""}[self.higher_is_better]
         return self.title + arrow
 
+    @property
+    def kinds(self) -> tuple[Kind, ...]:
+        """Metric and levels of the scores that it reads; none of the diagnosis."""
+        return tuple((self.of.metric, level) for level in self.of.levels) if isinstance(self.of, _Scores) else ()
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Scores:
@@ -72,11 +78,14 @@ class _Scores:
             counted = finite & right[known.places]
             finite = finite | ~right[known.places]
         kinds = int(known.characteristics.max(initial=0)) + 1 if self.macro else 1
-        cells = known.places * kinds + (known.characteristics if self.macro else 0)
-        amounts = np.bincount(cells[counted], weights=known.values[counted], minlength=number * kinds)
-        counts = np.bincount(cells[counted], minlength=number * kinds)
+        cells = known.places.astype(np.int64) * kinds + known.characteristics if self.macro else known.places
+        values = known.values
+        if not counted.all():
+            cells, values = cells[counted], values[counted]
+        amounts = np.bincount(cells, weights=values, minlength=number * kinds)
+        counts = np.bincount(cells, minlength=number * kinds)
         return Ratios(
-            amounts=amounts.astype(np.float64).reshape(number, kinds),
+            amounts=amounts.astype(np.float64, copy=False).reshape(number, kinds),
             counts=counts.astype(np.float64).reshape(number, kinds),
             undefined=int((~finite).sum()),
         )
@@ -363,6 +372,11 @@ def _as_told(column: Column, record: Record) -> Column:
     """The column with the record's own definition where the metric has had several."""
     told = record.metrics.get(column.of.metric) if isinstance(column.of, _Scores) else None
     return replace(column, definition=told.definition) if column.redefined and told else column
+
+
+def kinds_of(columns: Sequence[Column]) -> frozenset[Kind]:
+    """Metrics and levels of the scores that the columns read."""
+    return frozenset(kind for column in columns for kind in column.kinds)
 
 
 def bounds_of(columns: Sequence[Column]) -> dict[str, tuple[float, float]]:

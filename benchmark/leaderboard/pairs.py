@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import stdtr
+from scipy.special import ndtr, stdtr
 from scipy.stats import rankdata, wilcoxon
 
 from benchmark.leaderboard.statistics import Estimate, error_parts, intervals, stretch_of
@@ -16,7 +16,8 @@ NEGLIGIBLE = 1e-9
 EXACT = 50
 """Up to so many groups scipy chooses Wilcoxon's null distribution by what else it is given."""
 TOGETHER = 256
-"""So many pairs are tested at once."""
+"""So many pairs are tested at once, or as many as have :data:`NUMBERS` differences of groups: 16 MB."""
+NUMBERS = 2**21
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -86,9 +87,9 @@ def difference(one: Estimate, other: Estimate) -> Difference:
 
 def differences(pairs: Sequence[tuple[Estimate, Estimate]]) -> list[Difference]:
     """:func:`difference` of many pairs; what can be, is sorted and ranked together."""
-    return [
-        found for start in range(0, len(pairs), TOGETHER) for found in _differences(pairs[start : start + TOGETHER])
-    ]
+    groups = max((len(one.spread.share) for one, _ in pairs), default=1)
+    step = int(np.clip(NUMBERS // groups, 1, TOGETHER))
+    return [found for start in range(0, len(pairs), step) for found in _differences(pairs[start : start + step])]
 
 
 def _differences(pairs: Sequence[tuple[Estimate, Estimate]]) -> list[Difference]:
@@ -104,8 +105,8 @@ def _differences(pairs: Sequence[tuple[Estimate, Estimate]]) -> list[Difference]
     by_group = [group_differences(one, other) for one, other in pairs]
     return [
         Difference(value=value, low=low, high=high, p=float(each), wilcoxon=signed, effect=effect, groups=len(groups))
-        for value, (low, high), each, signed, effect, groups in zip(
-            values, ends, p, signed_ranks(by_group), rank_biserials(by_group), by_group, strict=True
+        for value, (low, high), each, (signed, effect), groups in zip(
+            values, ends, p, rank_tests(by_group), by_group, strict=True
         )
     ]
 
@@ -119,7 +120,7 @@ def group_differences(one: Estimate, other: Estimate) -> NDArray[np.float64]:
     first, second = one.spread, other.spread
     known = first.said | second.said
     number = int(known.sum())
-    if first.counts == second.counts:
+    if first.key == second.key:
         found = number * (first.share[known].astype(np.float64) - second.share[known])
     else:
         found = (one.value - other.value) + number * (first.influence[known] - second.influence[known])
@@ -128,14 +129,31 @@ def group_differences(one: Estimate, other: Estimate) -> NDArray[np.float64]:
 
 def signed_ranks(by_group: Sequence[NDArray[np.float64]]) -> list[float]:
     """P-values of Wilcoxon's signed-rank test; 1 where no group differs, NaN for fewer than two groups."""
-    found = [np.nan if len(each) < 2 else 1.0 for each in by_group]
-    for number, places in _by_length(by_group, [bool(each.any()) and len(each) > 1 for each in by_group]).items():
-        # The choice of scipy for few groups hangs on zeros and ties, of which one row must not decide for another.
-        for chosen in [places] if number > EXACT else [[place] for place in places]:
-            p = wilcoxon(np.stack([by_group[place] for place in chosen]), axis=1).pvalue
-            for place, each in zip(chosen, p, strict=True):
-                found[place] = float(each)
+    return [p for p, _ in rank_tests(by_group)]
+
+
+def rank_tests(by_group: Sequence[NDArray[np.float64]]) -> list[tuple[float, float]]:
+    """P-value of :func:`signed_ranks` and :func:`rank_biserial` of each pair; many groups are ranked once for both."""
+    found = [(np.nan if len(each) < 2 else 1.0, 0.0) for each in by_group]
+    for number, places in _by_length(by_group, [bool(each.any()) for each in by_group]).items():
+        if number > EXACT:
+            tests = _of_many_groups(np.stack([by_group[place] for place in places]))
+        else:
+            # The choice of scipy for few groups hangs on zeros and ties, of which one row must not decide for another.
+            p = [float(wilcoxon(by_group[place]).pvalue) if number > 1 else np.nan for place in places]
+            tests = list(zip(p, rank_biserials([by_group[place] for place in places]), strict=True))
+        for place, test in zip(places, tests, strict=True):
+            found[place] = test
     return found
+
+
+def _of_many_groups(by_group: NDArray[np.float64]) -> list[tuple[float, float]]:
+    """:func:`rank_tests` of differences (P, G) by the normal approximation, which is what scipy takes for so many."""
+    known = wilcoxon(by_group, axis=1, alternative="greater", method="asymptotic")
+    number = np.count_nonzero(by_group, axis=1)
+    ranks = number * (number + 1) / 2
+    p, effects = 2 * ndtr(-np.abs(known.zstatistic)), (2 * known.statistic - ranks) / ranks
+    return list(zip(p.tolist(), effects.tolist(), strict=True))
 
 
 def rank_biserial(by_group: NDArray[np.float64]) -> float:

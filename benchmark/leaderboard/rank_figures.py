@@ -52,7 +52,7 @@ def ranks_of(board: Board) -> Ranks | None:
     """
     rows = [row for row in board.models if RANKED_BY in row.estimates]
     known = [row.estimates[RANKED_BY] for row in rows]
-    alike = len({each.spread.counts for each in known}) == 1
+    alike = len({each.spread.key for each in known}) == 1
     if not FEWEST_MODELS <= len(rows) <= MOST_MODELS or not alike:
         return None
     share = np.stack([each.spread.share for each in known])

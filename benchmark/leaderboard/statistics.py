@@ -3,9 +3,8 @@
 import hashlib
 import math
 import zlib
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import TypeVar
 
 import numpy as np
@@ -20,9 +19,12 @@ NORMAL = 1.959963984540054
 ANY = (-np.inf, np.inf)
 KEPT_COUNTS = 64
 """So many sums of counts are kept from row to row: most rows have a say of the same images."""
+PRODUCT = 2**25
+"""So many sums over groups are multiplied with the draws at once: 256 MB."""
 
 Name = TypeVar("Name", bound=Hashable)
 """Of a column, or of a column of one saliency method."""
+Kept = TypeVar("Kept")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,6 +49,12 @@ class Ratios:
         """Number of images that have a say."""
         return int((self.counts.sum(axis=1) > 0).sum())
 
+    def equals(self, other: "Ratios") -> bool:
+        """Whether both are the same statistic, number by number."""
+        mine, theirs = ((each.amounts, each.counts) for each in (self, other))
+        same = all(np.array_equal(one, another) for one, another in zip(mine, theirs, strict=True))
+        return same and self.undefined == other.undefined
+
     def under(self, weights: NDArray[np.float64]) -> NDArray[np.float64]:
         """The statistic (B,) under weights of the images (B, N); NaN where no image has a say.
 
@@ -56,6 +64,42 @@ class Ratios:
             array([0.5 , 0.75])
         """
         return _mean_share(weights @ self.amounts, weights @ self.counts)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Counts:
+    """Counts of :class:`Ratios`, summed over the images of each group; statistics with the same ones share them.
+
+    Attributes:
+        by_group: (C, G), whole numbers.
+        sizes: Their sums over the columns, (G,).
+        said: Which groups have a say, (G,).
+        images: Number of images that have a say.
+        key: Stands for the values.
+    """
+
+    by_group: NDArray[np.float64]
+    sizes: NDArray[np.float64]
+    said: NDArray[np.bool_]
+    images: int
+    key: bytes
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Grouped:
+    """:class:`Ratios`, summed over the images of each group: all that an estimate needs to know of them.
+
+    Attributes:
+        amounts: (C, G).
+        counts: Of as many columns.
+        common: Whether another statistic had the same counts before.
+        undefined: How many scores were no number and are left out.
+    """
+
+    amounts: NDArray[np.float64]
+    counts: Counts
+    common: bool
+    undefined: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +113,8 @@ class Resampling:
 
     codes: NDArray[np.int64]
     weights: NDArray[np.float64]
-    _counts: dict[bytes, NDArray[np.float64]] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _counts: dict[bytes, Counts] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _drawn: dict[bytes, NDArray[np.float64]] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
     def groups(self) -> int:
@@ -77,27 +122,45 @@ class Resampling:
         return self.weights.shape[1]
 
     def sums(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Sums (G, C) over the images of each group of values (N, C)."""
-        order, starts = self._order
-        return np.add.reduceat(values[order], starts, axis=0)
+        """Sums (C, G) over the images of each group of values (N, C)."""
+        return np.stack([np.bincount(self.codes, weights=column, minlength=self.groups) for column in values.T])
 
-    @cached_property
-    def _order(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Images by group, and where each group begins among them."""
-        order = np.argsort(self.codes, kind="stable")
-        return order, np.searchsorted(self.codes[order], np.arange(self.groups))
+    def grouped(self, ratios: Ratios) -> Grouped:
+        """A statistic, summed over the images of each group."""
+        key = _digest(ratios.counts)
+        known = self._counts.pop(key, None)
+        counts = known or self._counted(ratios)
+        _keep(self._counts, {key: counts})
+        return Grouped(
+            amounts=self.sums(ratios.amounts), counts=counts, common=known is not None, undefined=ratios.undefined
+        )
 
-    def drawn_counts(self, parts: Mapping[bytes, NDArray[np.float64]]) -> dict[bytes, NDArray[np.float64]]:
-        """Sums (B, C) of counts (G, C) in each draw, by what stands for them; those last asked for are kept.
+    def _counted(self, ratios: Ratios) -> Counts:
+        by_group = self.sums(ratios.counts)
+        sizes = by_group.sum(axis=0)
+        return Counts(by_group=by_group, sizes=sizes, said=sizes > 0, images=ratios.images, key=_digest(by_group))
+
+    def drawn(self, parts: Sequence[NDArray[np.float64]]) -> list[NDArray[np.float64]]:
+        """Sums (C, B) in each draw of sums by group (C, G): few products of many rows, since each reads all weights."""
+        found: list[NDArray[np.float64]] = []
+        most = max(1, PRODUCT // max(1, self.groups))
+        ends = np.cumsum([0, *(len(part) for part in parts)])
+        while (start := len(found)) < len(parts):
+            stop = max(start + 1, int(np.searchsorted(ends, ends[start] + most, side="right")) - 1)
+            product = np.concatenate(parts[start:stop]) @ self.weights.T
+            found += np.split(product, ends[start + 1 : stop] - ends[start])
+        return found
+
+    def drawn_counts(self, parts: Iterable[Counts]) -> dict[bytes, NDArray[np.float64]]:
+        """Sums (C, B) of counts in each draw, by what stands for them; those last asked for are kept.
 
         Counts are whole numbers, so that no order of summing shows in them.
         """
-        found = {key: known for key in parts if (known := self._counts.pop(key, None)) is not None}
-        new = [key for key in parts if key not in found]
-        found |= dict(zip(new, _by_part(self.weights, [parts[key] for key in new]), strict=True))
-        self._counts.update(found)
-        for key in list(self._counts)[: max(0, len(self._counts) - KEPT_COUNTS)]:
-            del self._counts[key]
+        asked = {counts.key: counts.by_group for counts in parts}
+        found = {key: known for key in asked if (known := self._drawn.pop(key, None)) is not None}
+        new = [key for key in asked if key not in found]
+        found |= dict(zip(new, self.drawn([asked[key] for key in new]), strict=True))
+        _keep(self._drawn, found)
         return found
 
 
@@ -111,21 +174,28 @@ class Spread:
 
     Attributes:
         share: What each group adds to the value, (G,); mean over the seeds.
-        expected: What it would add if its images scored like all others, (G,).
+        counts: What has a say in each group, (C, G); statistics with the same counts share them.
+        rates: What one of these counts adds if its images score like all others, (C,).
         said: Which groups have a say, (G,).
         groups: Effective number of groups: all of them if they are of equal size, fewer if not.
         seeds: Number of training seeds.
         seed_variance: Of the mean over the seeds; 0 for a single one, whose variance nobody knows.
-        counts: Stands for which images have a say, and how much.
+        key: Stands for which images have a say, and how much.
     """
 
     share: NDArray[np.float32]
-    expected: NDArray[np.float32]
+    counts: NDArray[np.floating]
+    rates: NDArray[np.float64]
     said: NDArray[np.bool_]
     groups: float
     seeds: int
     seed_variance: float
-    counts: int
+    key: int
+
+    @property
+    def expected(self) -> NDArray[np.float32]:
+        """What each group would add if its images scored like all others, (G,)."""
+        return (self.rates @ self.counts).astype(np.float32)
 
     @property
     def influence(self) -> NDArray[np.float64]:
@@ -164,8 +234,11 @@ def resampling(groups: Sequence[str]) -> Resampling:
     """
     codes, _ = pd.factorize(np.asarray(groups, dtype=object), sort=True)
     number = int(codes.max(initial=-1)) + 1
-    drawn = np.random.default_rng(0).multinomial(number, np.full(number, 1 / number), size=DRAWS)
-    return Resampling(codes=codes.astype(np.int64), weights=drawn.astype(np.float64))
+    rng, shares = np.random.default_rng(0), np.full(number, 1 / number)
+    weights = np.empty((DRAWS, number))
+    for draw in weights:
+        draw[:] = rng.multinomial(number, shares)
+    return Resampling(codes=codes.astype(np.int64), weights=weights)
 
 
 def estimate(
@@ -176,7 +249,7 @@ def estimate(
 
 
 def estimates(
-    columns: Mapping[Name, Sequence[Ratios]],
+    columns: Mapping[Name, Sequence[Ratios | Grouped]],
     draws: Resampling,
     *,
     row: str,
@@ -190,8 +263,8 @@ def estimates(
     seeds). Likewise the draws of s seeds are spread by sqrt(s / (s - 1)). Groups of unequal size count as fewer.
 
     Args:
-        columns: By name of the column, the statistic of each training seed, over the same images. What is equal is
-            drawn once, such as the diagnosis, which stands in the table of every saliency method.
+        columns: By name of the column, the statistic of each training seed, over the same images. An object that
+            stands under several names is drawn once, such as the diagnosis in the table of every saliency method.
         draws: From :func:`resampling`.
         row: Name of the row; seeds are drawn row by row, since those of two networks have nothing in common.
         bounds: Range of each column; no interval leaves it.
@@ -202,12 +275,11 @@ def estimates(
         practitioner's guide to cluster-robust inference, Journal of Human Resources 50, 2015, section VI (few
         clusters); Carter, Schnepel and Steigerwald, Review of Economics and Statistics 99, 2017 (unequal ones).
     """
-    grouped = {
-        name: tuple(Ratios(amounts=draws.sums(r.amounts), counts=draws.sums(r.counts)) for r in seeds)
-        for name, seeds in columns.items()
+    alike = {name: tuple(map(id, seeds)) for name, seeds in columns.items()}
+    distinct = {
+        key: [each if isinstance(each, Grouped) else draws.grouped(each) for each in seeds]
+        for key, seeds in {alike[name]: seeds for name, seeds in columns.items()}.items()
     }
-    alike = {name: tuple(_digest(ratios) for ratios in seeds) for name, seeds in grouped.items()}
-    distinct = {alike[name]: seeds for name, seeds in grouped.items()}
     drawn, spreads = _drawn(distinct, draws, row), {key: _spread(seeds) for key, seeds in distinct.items()}
     factors = [stretch([spread]) for spread, _ in spreads.values()]
     ends = intervals([value for _, value in spreads.values()], list(drawn.values()), factors)
@@ -222,8 +294,8 @@ def estimates(
             value=value,
             low=max(low, least) if np.isfinite(low) else low,
             high=min(high, most) if np.isfinite(high) else high,
-            images=max(ratios.images for ratios in seeds),
-            undefined=sum(ratios.undefined for ratios in seeds),
+            images=max(each.counts.images for each in distinct[alike[name]]),
+            undefined=sum(each.undefined for each in seeds),
             draws=kept[alike[name]],
             spread=spread,
         )
@@ -303,22 +375,28 @@ def _mean_share(values: NDArray[np.float64], counts: NDArray[np.float64]) -> NDA
     return np.where(number > 0, shares.sum(axis=-1) / np.maximum(number, 1), np.nan)
 
 
-def _digest(ratios: Ratios) -> bytes:
-    """Stands for the sums of a statistic."""
-    shape = repr(ratios.amounts.shape).encode()
-    return hashlib.blake2b(shape + ratios.amounts.tobytes() + ratios.counts.tobytes(), digest_size=16).digest()
+def _digest(counts: NDArray[np.float64]) -> bytes:
+    """Stands for counts, whole numbers as they are: most fit into a byte, which is read sooner."""
+    small = counts.astype(np.uint8 if counts.max(initial=0) < 256 else np.uint32)
+    told = small if np.array_equal(small, counts) else counts
+    return hashlib.blake2b(f"{told.shape} {told.dtype}".encode() + told.tobytes(), digest_size=16).digest()
 
 
-def _drawn(
-    columns: Mapping[tuple[bytes, ...], Sequence[Ratios]], draws: Resampling, row: str
-) -> dict[tuple[bytes, ...], NDArray[np.float64]]:
-    """Each statistic in each draw, (B,), seeds drawn too: one product for all sums of amounts."""
-    parts = [ratios for seeds in columns.values() for ratios in seeds]
-    keys = [hashlib.blake2b(ratios.counts.tobytes(), digest_size=16).digest() for ratios in parts]
-    # A column of one number per group and one of two are told apart by the number of their bytes.
-    counts = draws.drawn_counts({key: ratios.counts for key, ratios in zip(keys, parts, strict=True)})
-    values = _by_part(draws.weights, [ratios.amounts for ratios in parts])
-    replicates = iter([_mean_share(value, counts[key]) for value, key in zip(values, keys, strict=True)])
+def _keep(known: dict[bytes, Kept], more: Mapping[bytes, Kept]) -> None:
+    """Adds what was last asked for, and drops what was not asked for the longest."""
+    known.update(more)
+    for key in list(known)[: max(0, len(known) - KEPT_COUNTS)]:
+        del known[key]
+
+
+def _drawn(columns: Mapping[Name, Sequence[Grouped]], draws: Resampling, row: str) -> dict[Name, NDArray[np.float64]]:
+    """Each statistic in each draw, (B,), seeds drawn too: the sums of all amounts together."""
+    parts = [grouped for seeds in columns.values() for grouped in seeds]
+    counts = draws.drawn_counts(grouped.counts for grouped in parts)
+    values = draws.drawn([grouped.amounts for grouped in parts])
+    replicates = iter(
+        [_mean_share(value.T, counts[grouped.counts.key].T) for value, grouped in zip(values, parts, strict=True)]
+    )
     shares = {number: _seed_shares(number, row) for number in {len(seeds) for seeds in columns.values()}}
     return {
         name: (np.stack([next(replicates) for _ in seeds], axis=1) * shares[len(seeds)]).sum(axis=1)
@@ -326,40 +404,34 @@ def _drawn(
     }
 
 
-def _by_part(weights: NDArray[np.float64], parts: Sequence[NDArray[np.float64]]) -> list[NDArray[np.float64]]:
-    if not parts:
-        return []
-    edges = np.cumsum([part.shape[1] for part in parts])[:-1]
-    return np.split(weights @ np.concatenate(parts, axis=1), edges, axis=1)
-
-
-def _spread(seeds: Sequence[Ratios]) -> tuple[Spread, float]:
+def _spread(seeds: Sequence[Grouped]) -> tuple[Spread, float]:
     """Spread and value from the sums by group of each seed."""
-    shares, expected, values = [], [], []
-    for ratios in seeds:
-        whole = ratios.counts.sum(axis=0)
+    shares, rates, values = [], [], []
+    for grouped in seeds:
+        whole, sums = grouped.counts.by_group.sum(axis=1), grouped.amounts.sum(axis=1)
         present = whole > 0
         number = max(int(present.sum()), 1)
         scale = np.divide(1.0, whole, out=np.zeros(len(whole)), where=present) / number
-        means = ratios.amounts.sum(axis=0) * scale * number
-        shares.append(ratios.amounts @ scale)
-        expected.append(ratios.counts @ (means * scale))
-        values.append(float(_mean_share(ratios.amounts.sum(axis=0), whole)))
-    size = np.mean([ratios.counts.sum(axis=1) for ratios in seeds], axis=0)
+        shares.append(scale @ grouped.amounts)
+        rates.append(sums * scale * number * scale)
+        values.append(float(_mean_share(sums, whole)))
+    counts = [grouped.counts for grouped in seeds]
+    size = np.mean([each.sizes for each in counts], axis=0)
+    same = all(each.key == counts[0].key for each in counts)
+    # Counts that nobody shares, of several columns and seeds as they may be, are worth a sum each and no more.
+    shared = same and any(grouped.common for grouped in seeds)
+    expected = [rate @ each.by_group for rate, each in zip(rates, counts, strict=True)] if not shared else []
     spread = Spread(
         share=np.mean(shares, axis=0).astype(np.float32),
-        expected=np.mean(expected, axis=0).astype(np.float32),
-        said=size > 0,
+        counts=counts[0].by_group if shared else np.mean(expected, axis=0, keepdims=True).astype(np.float32),
+        rates=np.mean(rates, axis=0) if shared else np.ones(1),
+        said=counts[0].said if shared else size > 0,
         groups=float(size.sum() ** 2 / (size**2).sum()) if size.any() else 0.0,
         seeds=len(seeds),
         seed_variance=float(np.var(values, ddof=1)) / len(values) if len(values) > 1 else 0.0,
-        counts=zlib.crc32(b"".join(ratios.counts.tobytes() for ratios in (seeds[:1] if _same(seeds) else seeds))),
+        key=zlib.crc32(b"".join(each.key for each in (counts[:1] if same else counts))),
     )
     return spread, float(np.mean(values))
-
-
-def _same(seeds: Sequence[Ratios]) -> bool:
-    return all(np.array_equal(ratios.counts, seeds[0].counts) for ratios in seeds[1:])
 
 
 def _seed_shares(number: int, row: str) -> NDArray[np.float64]:

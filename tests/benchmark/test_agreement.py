@@ -76,7 +76,7 @@ def test_halves_of_clear_scores_agree_and_of_noise_do_not(boards):
     for row in board.models:
         known = row.estimates["fuzzy_f1"]
         share = rng.normal(0.005, 0.001, known.spread.share.shape).astype(np.float32)
-        spread = replace(known.spread, share=share, expected=np.full_like(share, 0.005))
+        spread = replace(known.spread, share=share, counts=np.ones((1, len(share))), rates=np.array([0.005]))
         noise.append(replace(row, estimates={"fuzzy_f1": replace(known, value=0.5, spread=spread)}))
     nothing, *_ = stabilities([replace(board, rows=tuple(noise))])
     assert abs(nothing.tau) < 0.4

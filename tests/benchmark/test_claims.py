@@ -9,7 +9,8 @@ import pytest
 from benchmark.leaderboard import claims
 from benchmark.leaderboard.board import Board, Row
 from benchmark.leaderboard.columns import COLUMNS, columns_of
-from benchmark.leaderboard.evidence import Evidence, Section
+from benchmark.leaderboard.evidence import Evidence
+from benchmark.leaderboard.scores import Section
 from benchmark.leaderboard.statistics import Ratios, estimates, resampling
 from benchmark.record import MetricDefinition
 from benchmark.registry import entries

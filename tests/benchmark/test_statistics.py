@@ -1,5 +1,8 @@
 """Estimates agree with scipy and scikit-learn; intervals cover; ranks count."""
 
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,8 +10,9 @@ import scipy.stats
 from sklearn.metrics import balanced_accuracy_score, confusion_matrix, f1_score
 
 from benchmark.leaderboard.columns import COLUMNS
-from benchmark.leaderboard.evidence import Evidence, as_table, sections
+from benchmark.leaderboard.evidence import Evidence
 from benchmark.leaderboard.ranks import best_share, rank_intervals, win_shares
+from benchmark.leaderboard.scores import ScoreReader
 from benchmark.leaderboard.statistics import Ratios, estimate, resampling
 
 BY_NAME = {column.name: column for column in COLUMNS}
@@ -28,8 +32,13 @@ def predictions(classes: int, images: int = 60) -> pd.DataFrame:
 
 
 def evidence(frame: pd.DataFrame, classes: int, scores: pd.DataFrame | None = None) -> Evidence:
-    found = {} if scores is None else sections(as_table(scores), list(frame["image"]), [""])
-    return Evidence(images=list(frame["image"]), classes=tuple("abcdefg"[:classes]), scores=found, predictions=frame)
+    images, found = list(frame["image"]), {}
+    if scores is not None:
+        with NamedTemporaryFile() as file:
+            scores.assign(method="").to_parquet(file.name)
+            kinds = set(zip(scores["metric"], scores["level"], strict=True))
+            found = ScoreReader(images, ["gradient"]).read(Path(file.name), kinds)["gradient"]
+    return Evidence(images=images, classes=tuple("abcdefg"[:classes]), scores=found, predictions=frame)
 
 
 def value(name: str, known: Evidence) -> float:
@@ -99,7 +108,7 @@ def test_groups_are_drawn_whole():
     draws = resampling(["p", "q", "p", "r"])
     assert draws.codes.tolist() == [0, 1, 0, 2]
     assert (draws.weights.sum(axis=1) == 3).all()
-    assert draws.sums(np.array([[1.0], [2.0], [4.0], [8.0]]))[:, 0].tolist() == [5.0, 2.0, 8.0]
+    assert draws.sums(np.array([[1.0], [2.0], [4.0], [8.0]]))[0].tolist() == [5.0, 2.0, 8.0]
     single = estimate([plain(np.repeat(np.arange(20.0), 4))], resampling([str(n) for n in np.arange(80)]))
     grouped = estimate([plain(np.repeat(np.arange(20.0), 4))], resampling([str(n // 4) for n in np.arange(80)]))
     assert grouped.high - grouped.low > 1.5 * (single.high - single.low)

@@ -4,8 +4,9 @@ from dataclasses import fields, replace
 
 import numpy as np
 import pytest
+from scipy.stats import wilcoxon
 
-from benchmark.leaderboard import agreement, tables
+from benchmark.leaderboard import agreement, pairs, statistics, tables
 from benchmark.leaderboard.agreement import agreements, taus
 from benchmark.leaderboard.board import boards_of, read_published
 from benchmark.leaderboard.columns import COLUMNS
@@ -29,6 +30,19 @@ def ratios(rng: np.random.Generator, columns: int = 1, *, missing: float = 0.0) 
 
 def drawn_of(groups: int):
     return resampling([f"p{number % groups}" for number in range(IMAGES)])
+
+
+def test_products_in_pieces_are_what_they_are_at_once(monkeypatch):
+    rng = np.random.default_rng(0)
+    draws = drawn_of(40)
+    parts = [rng.random((columns, 40)) for columns in (1, 5, 2, 9, 1)]
+    for product in (1, 3 * 40, 7 * 40, 2**25):
+        monkeypatch.setattr(statistics, "PRODUCT", product)
+        found = draws.drawn(parts)
+        assert len(found) == len(parts)
+        for mine, part in zip(found, parts, strict=True):
+            np.testing.assert_allclose(mine, part @ draws.weights.T, rtol=1e-12)
+    assert draws.drawn([]) == []
 
 
 @pytest.mark.parametrize("groups", [4, 60, IMAGES])
@@ -63,11 +77,27 @@ def test_kept_counts_are_right_and_do_not_grow():
         assert found.value == pytest.approx(known.under(np.ones((1, IMAGES)))[0])
         weights = draws.weights[:, draws.codes]
         np.testing.assert_allclose(found.draws, known.under(weights), rtol=1e-5)
-    assert len(draws._counts) == KEPT_COUNTS
+    assert len(draws._counts) == len(draws._drawn) == KEPT_COUNTS
+
+
+def test_rows_of_the_same_images_share_their_counts_and_what_is_expected_of_them_is_right():
+    rng = np.random.default_rng(0)
+    draws = drawn_of(60)
+    whole = [estimate([ratios(rng, 3) for _ in range(2)], draws, row=name) for name in "ab"]
+    partly = estimate([ratios(rng, 3, missing=0.5) for _ in range(2)], draws, row="c")
+    assert whole[0].spread.counts is whole[1].spread.counts
+    assert partly.spread.counts.shape == (1, 60)  # nobody shares them: their sum is kept alone
+    for each in (*whole, partly):
+        assert each.spread.expected.sum() == pytest.approx(each.value, rel=1e-6)
+        assert each.spread.share.sum() == pytest.approx(each.value, rel=1e-6)
+        assert each.spread.influence.sum() == pytest.approx(0, abs=1e-6)
+        assert each.spread.said.all()
+    sizes = np.bincount(draws.codes) / IMAGES
+    np.testing.assert_allclose(whole[0].spread.expected, whole[0].value * sizes, rtol=1e-5)
 
 
 @pytest.mark.parametrize("groups", [1, 8, 40, IMAGES])
-def test_pairs_tested_together_are_what_they_are_alone(groups):
+def test_pairs_tested_together_are_what_they_are_alone(groups, monkeypatch):
     rng = np.random.default_rng(1)
     draws = drawn_of(groups)
     known = [estimate([ratios(rng)], draws) for _ in range(4)]
@@ -76,9 +106,14 @@ def test_pairs_tested_together_are_what_they_are_alone(groups):
     partly = Ratios(amounts=np.r_[np.full(50, 0.5), rng.random(100)][:, None], counts=np.ones((IMAGES, 1)))
     level = Ratios(amounts=np.r_[np.full(50, 0.5), rng.random(100)][:, None], counts=np.ones((IMAGES, 1)))
     known += [estimate([partly], draws), estimate([level], draws)]
-    pairs = [(one, other) for one in known for other in [*known, same]]
-    for found, (one, other) in zip(differences(pairs), pairs, strict=True):
+    every = [(one, other) for one in known for other in [*known, same]]
+    monkeypatch.setattr(pairs, "NUMBERS", 7 * groups)
+    for found, (one, other) in zip(differences(every), every, strict=True):
         alone = difference(one, other)
+        by_group = pairs.group_differences(one, other)
+        assert found.effect == pairs.rank_biserial(by_group)
+        if len(by_group) > pairs.EXACT and by_group.any():
+            assert found.wilcoxon == pytest.approx(wilcoxon(by_group).pvalue, rel=1e-12)
         for field in fields(Difference):
             assert getattr(found, field.name) == pytest.approx(getattr(alone, field.name), rel=1e-12, nan_ok=True)
 

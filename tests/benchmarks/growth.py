@@ -42,17 +42,21 @@ from datasets import Case
 from tests.benchmark.made_results import make_results
 from tests.benchmarks.measuring import PeakMemory, load
 from tests.benchmarks.report import duration
+from tests.benchmarks.steps import lines as step_lines
+from tests.benchmarks.steps import stepwise
 
 CPU = torch.device("cpu")
 BATCH, STEPS = 16, 2
-LARGEST, SEEDS = 1000, 5
-"""Cells of the largest study to plan for, and seeds of its models."""
-PATIENCE = 1800
+SEEDS, DISTINCT = 5, 11
+"""Seeds of a model of the tables, and how many cells have files of their own: the others are links to these."""
+PATIENCE = 2400
 LEGEND = """\
 SYNTHETIC data throughout: made-up records, images of noise, networks of random weights. Written by
 `python -m tests.benchmarks.growth`, never by hand. Each point ran in a process of its own with one thread; *time* is
 that of the work alone, *memory* the highest of the process, its inputs and libraries included.
 """
+STEPS = "tables-steps"
+"""The part that tells the steps of the tables apart."""
 EVEN = 1.15
 """Exponents up to this are called linear: times of a shared machine scatter by a tenth."""
 
@@ -76,14 +80,18 @@ class Series:
     fixed: dict[str, Any]
 
 
-def tables(
-    folder: Path, *, images: int, cells: int, classes: int = 6, seeds: int = 5, distinct: int = 11
-) -> Callable[[], object]:
+def tables(folder: Path, *, images: int, cells: int, classes: int = 6) -> Callable[[], object]:
     """All tables, figures and the page from the records; a few distinct files of scores serve them all."""
-    regimes = min(10, max(1, cells // seeds // 10))
-    made = {"architectures": max(1, cells // seeds // regimes), "regimes": regimes, "seeds": seeds}
-    results = make_results(folder / "made" / "quick", images=images, classes=classes, distinct=distinct, **made)
+    regimes = min(10, max(1, cells // SEEDS // 10))
+    made = {"architectures": max(1, cells // SEEDS // regimes), "regimes": regimes, "seeds": SEEDS}
+    results = make_results(folder / "made" / "quick", images=images, classes=classes, distinct=DISTINCT, **made)
     return lambda: rebuild(results)
+
+
+def tables_stepwise(folder: Path, *, images: int, cells: int) -> Callable[[], object]:
+    """The same, with the time of each step."""
+    tables(folder, images=images, cells=cells)
+    return lambda: stepwise(folder / "made" / "quick")
 
 
 def splitting(_folder: Path, *, images: int) -> Callable[[], object]:
@@ -157,7 +165,7 @@ def scoring(_folder: Path, *, images: int, side: int = 96) -> Callable[[], objec
     return lambda: score_maps(maps, data, metrics_asked(()), device=CPU)
 
 
-WORK = {work.__name__: work for work in (tables, splitting, duplicates, training, drawing, scoring)}
+WORK = {work.__name__: work for work in (tables, tables_stepwise, splitting, duplicates, training, drawing, scoring)}
 ELEVEN = tuple(name for name, entry in entries(Architecture).items() if not entry.predicts_masks)
 PARTS = {
     "tables-cells": Series(
@@ -175,11 +183,11 @@ PARTS = {
         fixed={"cells": 20},
     ),
     "tables-large": Series(
-        title="Tables from records of 100,000 test images, two saliency methods, one seed a model",
+        title="Tables from records of 100,000 test images, two saliency methods, five seeds a model",
         work="tables",
         along="cells",
-        points=(6, 24),
-        fixed={"images": 100_000, "seeds": 1, "distinct": 3},
+        points=(20, 1000),
+        fixed={"images": 100_000},
     ),
     "tables-classes": Series(
         title="Tables from 50 records of 2,000 test images",
@@ -243,19 +251,24 @@ PARTS = {
 }
 
 
-def measured(work: str, arguments: dict[str, Any]) -> dict[str, float]:
-    """Seconds and highest memory of one point, in this process."""
+STEPWISE = ({"cells": 200, "images": 2000}, {"cells": 20, "images": 100_000})
+"""Of many cells and of many images, where the time of the tables is told apart by step."""
+
+
+def measured(work: str, arguments: dict[str, Any]) -> dict[str, Any]:
+    """Seconds and highest memory of one point, in this process, with what the work itself tells of them."""
     torch.set_num_threads(1)
     keep_freed_memory()
     with tempfile.TemporaryDirectory() as folder:
         ready = WORK[work](Path(folder), **arguments)
         memory, begun = PeakMemory(CPU), time.perf_counter()
-        ready()
+        told = ready()
         seconds = time.perf_counter() - begun
-        return {"seconds": seconds, "bytes": (memory.bytes() or 0) + (memory.start or 0)}
+        found = {"seconds": seconds, "bytes": (memory.bytes() or 0) + (memory.start or 0)}
+        return found | (told if work == tables_stepwise.__name__ and isinstance(told, dict) else {})
 
 
-def apart(work: str, arguments: dict[str, Any]) -> dict[str, float]:
+def apart(work: str, arguments: dict[str, Any]) -> dict[str, Any]:
     """The same in a process of its own."""
     words = ["-m", "tests.benchmarks.growth", "--point", work, json.dumps(arguments)]
     done = subprocess.run(
@@ -267,13 +280,17 @@ def apart(work: str, arguments: dict[str, Any]) -> dict[str, float]:
 def carried_out(series: Series) -> dict[str, Any]:
     """All points of a series with the conditions that they were measured in."""
     points = [{"at": value} | apart(series.work, series.fixed | {series.along: value}) for value in series.points]
+    return conditions() | {"points": points}
+
+
+def conditions() -> dict[str, Any]:
+    """What a measurement is made with."""
     made_with = environment(CPU)
     return {
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "commit": made_with["commit"][:8] + (" with uncommitted changes" if made_with["uncommitted_changes"] else ""),
         "machine": f"{made_with['processor']}, {made_with['cores']} cores",
         "load": round(load(), 1),
-        "points": points,
     }
 
 
@@ -309,6 +326,11 @@ def page(found: dict[str, Any]) -> str:
             at = f"{point['at']:,}" if isinstance(point["at"], int) else point["at"]
             lines.append(f"| {at} | {duration(point['seconds'])} | {point['bytes'] / 2**30:.2f} GiB |")
         lines += ["", verdict(points, along), ""]
+    if STEPS in found:
+        told = found[STEPS]
+        lines += ["## Where the time and the memory of the tables go", ""]
+        lines += [f"{told['machine']}; {told['date']}, commit {told['commit']}, load {told['load']}, profiled.", ""]
+        lines += step_lines(told["points"])
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -325,14 +347,12 @@ def summary(found: dict[str, Any]) -> list[str]:
             lines.append(f"| {series.title} | {of} | {shown} | {first:.2f} to {last:.2f} GiB |")
     lines += ["", "The power is that of the last step of each table: 1 is linear, less has a fixed part.", ""]
     if "tables-large" in found:
-        (few, more), images = found["tables-large"]["points"], PARTS["tables-large"].fixed["images"]
-        cells = more["at"] - few["at"]
-        seconds = few["seconds"] + (LARGEST - few["at"]) * (more["seconds"] - few["seconds"]) / cells
-        size = few["bytes"] + (LARGEST // SEEDS - few["at"]) * (more["bytes"] - few["bytes"]) / cells
+        most, images = found["tables-large"]["points"][-1], PARTS["tables-large"].fixed["images"]
         lines += [
-            f"Both at once, {LARGEST:,} cells ({LARGEST // SEEDS} models of {SEEDS} seeds) of {images:,} test",
-            f"images, would by these figures take {seconds / 60:.0f} minutes and {size / 2**30:.0f} GiB: calculated,",
-            "not measured. A row of the table is kept for each model, a file is read for each cell.",
+            f"Both at once, {most['at']:,} cells ({most['at'] // SEEDS} models of {SEEDS} seeds) of {images:,} test",
+            f"images, took {most['seconds'] / 60:.0f} minutes and {most['bytes'] / 2**30:.1f} GiB. The files of",
+            f"{DISTINCT} cells serve all others as links: each cell's are read and reckoned with",
+            "anew, but from what the system keeps of files in memory, not from a disk.",
             "",
         ]
     return lines
@@ -344,9 +364,13 @@ def main(words: list[str]) -> None:
         print(json.dumps(measured(words[1], json.loads(words[2]))))  # noqa: T201 - the answer to the parent
         return
     kept = results_folder() / "benchmarks" / "growth.json"
-    for name in words or PARTS:
+    for name in words or [*PARTS, STEPS]:
         found = json.loads(kept.read_text(encoding="utf-8")) if kept.is_file() else {}
-        found[name] = carried_out(PARTS[name])
+        if name == STEPS:
+            points = [each | apart(tables_stepwise.__name__, each) for each in STEPWISE]
+            found[name] = conditions() | {"points": points}
+        else:
+            found[name] = carried_out(PARTS[name])
         write_text(kept, json.dumps(found, indent=1) + "\n")
         write_text(kept.with_suffix(".md"), page(found))
 
