@@ -91,6 +91,19 @@ def test_images_that_find_no_room_on_the_device_come_to_it_batch_by_batch():
     assert torch.equal(here, to_float(data().images[[5, 4]]))
 
 
+def test_weights_in_channels_last_learn_from_their_own_gradients(monkeypatch):
+    """The fused AdamW pairs weights and gradients as they lie in memory, and says nothing where that differs."""
+
+    def weights():
+        model, lesson = network().to(memory_format=torch.channels_last), replace(data(), masks=None)
+        train(model, lesson, regime=STANDARD, settings=replace(SETTINGS, epochs=1), report=SILENT)
+        return dict(model.named_parameters())
+
+    fused, adamw = weights(), torch.optim.AdamW
+    monkeypatch.setattr(torch.optim, "AdamW", lambda *words, **more: adamw(*words, **more | {"fused": False}))
+    torch.testing.assert_close(fused, weights())
+
+
 def test_bfloat16_trains_too():
     _, history = trained(STANDARD, replace(SETTINGS, bfloat16=True))
     assert history.losses[-1] < 0.8 * history.losses[0]
