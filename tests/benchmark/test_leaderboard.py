@@ -166,7 +166,7 @@ def test_every_file_is_read_once(copied, monkeypatch):
 
 
 def test_what_is_equal_is_drawn_once(boards):
-    """The diagnosis in the tables of all methods, and of many classes the sensitivity, which is the balanced accuracy."""
+    """The diagnosis in the tables of all methods; of many classes the sensitivity is the balanced accuracy."""
     first, second = ({row.label: row.estimates for row in board.models} for board in boards)
     for label, known in first.items():
         assert known["sensitivity"].draws is known["balanced_accuracy"].draws

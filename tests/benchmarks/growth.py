@@ -343,10 +343,10 @@ def summary(found: dict[str, Any]) -> list[str]:
     if "tables-large" in found:
         most, images = found["tables-large"]["points"][-1], PARTS["tables-large"].fixed["images"]
         lines += [
-            f"Both at once, {most['at']:,} cells ({most['at'] // SEEDS} models of {SEEDS} seeds) of {images:,} test images,",
-            f"took {most['seconds'] / 60:.0f} minutes and {most['bytes'] / 2**30:.1f} GiB. {DISTINCT} cells have files of",
-            "their own, the others are links to these: each cell's files are read and reckoned with anew, but from what",
-            "the system keeps of files in memory, not from a disk.",
+            f"Both at once, {most['at']:,} cells ({most['at'] // SEEDS} models of {SEEDS} seeds) of {images:,} test",
+            f"images, took {most['seconds'] / 60:.0f} minutes and {most['bytes'] / 2**30:.1f} GiB. Of the cells,",
+            f"{DISTINCT} have files of their own and the others links to these: each cell's files are read and",
+            "reckoned with anew, but from what the system keeps of files in memory, not from a disk.",
             "",
         ]
     return lines
