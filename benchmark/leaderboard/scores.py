@@ -267,7 +267,8 @@ def _fingerprint(file: pq.ParquetFile, path: Path, columns: Sequence[str]) -> by
 def _coded(batch: pa.RecordBatch, column: str) -> tuple[list[str], NDArray[np.integer]]:
     """Names and, for each row, which it is."""
     array = _dictionary(batch, column)
-    return [str(name) for name in array.dictionary.to_pylist()], array.indices.to_numpy()
+    # A file may tell of its names by numbers of 8 bits, which the number of a metric and level need not fit.
+    return [str(name) for name in array.dictionary.to_pylist()], array.indices.to_numpy().astype(np.int32, copy=False)
 
 
 def _places(batch: pa.RecordBatch, images: pa.Array) -> NDArray[np.int32]:

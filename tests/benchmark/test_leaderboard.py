@@ -165,6 +165,15 @@ def test_every_file_is_read_once(copied, monkeypatch):
     assert len(read) == 13
 
 
+def test_what_is_equal_is_drawn_once(boards):
+    """The diagnosis in the tables of all methods; of many classes the sensitivity is the balanced accuracy."""
+    first, second = ({row.label: row.estimates for row in board.models} for board in boards)
+    for label, known in first.items():
+        assert known["sensitivity"].draws is known["balanced_accuracy"].draws
+        assert known["balanced_accuracy"].draws is second[label]["balanced_accuracy"].draws
+        assert known["macro_f1"].draws is not known["balanced_accuracy"].draws
+
+
 def test_the_order_of_images_in_a_file_does_not_matter(copied, boards):
     for path in (copied / "records").glob("*-adversarial-*.parquet"):
         pd.read_parquet(path).sample(frac=1, random_state=0).to_parquet(path)

@@ -55,7 +55,7 @@ SYNTHETIC data throughout: made-up records, images of noise, networks of random 
 `python -m tests.benchmarks.growth`, never by hand. Each point ran in a process of its own with one thread; *time* is
 that of the work alone, *memory* the highest of the process, its inputs and libraries included.
 """
-STEPS = "tables-steps"
+BY_STEP = "tables-steps"
 """The part that tells the steps of the tables apart."""
 EVEN = 1.15
 """Exponents up to this are called linear: times of a shared machine scatter by a tenth."""
@@ -326,8 +326,8 @@ def page(found: dict[str, Any]) -> str:
             at = f"{point['at']:,}" if isinstance(point["at"], int) else point["at"]
             lines.append(f"| {at} | {duration(point['seconds'])} | {point['bytes'] / 2**30:.2f} GiB |")
         lines += ["", verdict(points, along), ""]
-    if STEPS in found:
-        told = found[STEPS]
+    if BY_STEP in found:
+        told = found[BY_STEP]
         lines += ["## Where the time and the memory of the tables go", ""]
         lines += [f"{told['machine']}; {told['date']}, commit {told['commit']}, load {told['load']}, profiled.", ""]
         lines += step_lines(told["points"])
@@ -350,9 +350,9 @@ def summary(found: dict[str, Any]) -> list[str]:
         most, images = found["tables-large"]["points"][-1], PARTS["tables-large"].fixed["images"]
         lines += [
             f"Both at once, {most['at']:,} cells ({most['at'] // SEEDS} models of {SEEDS} seeds) of {images:,} test",
-            f"images, took {most['seconds'] / 60:.0f} minutes and {most['bytes'] / 2**30:.1f} GiB. The files of",
-            f"{DISTINCT} cells serve all others as links: each cell's are read and reckoned with",
-            "anew, but from what the system keeps of files in memory, not from a disk.",
+            f"images, took {most['seconds'] / 60:.0f} minutes and {most['bytes'] / 2**30:.1f} GiB. Of the cells,",
+            f"{DISTINCT} have files of their own and the others links to these: each cell's files are read and",
+            "reckoned with anew, but from what the system keeps of files in memory, not from a disk.",
             "",
         ]
     return lines
@@ -364,9 +364,9 @@ def main(words: list[str]) -> None:
         print(json.dumps(measured(words[1], json.loads(words[2]))))  # noqa: T201 - the answer to the parent
         return
     kept = results_folder() / "benchmarks" / "growth.json"
-    for name in words or [*PARTS, STEPS]:
+    for name in words or [*PARTS, BY_STEP]:
         found = json.loads(kept.read_text(encoding="utf-8")) if kept.is_file() else {}
-        if name == STEPS:
+        if name == BY_STEP:
             points = [each | apart(tables_stepwise.__name__, each) for each in STEPWISE]
             found[name] = conditions() | {"points": points}
         else:
