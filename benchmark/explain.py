@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from benchmark.device import images_at_once
 from benchmark.saliency import Method
 from benchmark.training.lesson import to_float
+from metrics.chunks import Chunks
 
 
 def draw_maps(model: nn.Module, layer: str, images: Tensor, classes: Tensor, method: Method) -> NDArray[np.float16]:
@@ -53,6 +54,12 @@ def predict(model: nn.Module, images: Tensor) -> Tensor:
 
 
 def in_batches(compute: Callable[[slice], Tensor], images: Tensor) -> Tensor:
-    """Results for slices of the images (N, C, H, W), as many at a time as suits the device, gathered on the CPU."""
-    size = images_at_once(images)
-    return torch.cat([compute(slice(start, start + size)).cpu() for start in range(0, len(images), size)])
+    """Results for slices of the images (N, C, H, W), as many at a time as suits the device, gathered on the CPU.
+
+    Where the device's memory runs out, so many are halved.
+    """
+
+    def work(places: Tensor) -> Tensor:
+        return compute(slice(int(places[0]), int(places[-1]) + 1)).cpu()
+
+    return Chunks(images_at_once(images)).of(work, len(images), torch.device("cpu"))

@@ -14,7 +14,7 @@ from benchmark.diagnosis.maps import map_attacks_of, map_kept
 from benchmark.diagnosis.masks import mask_dice
 from benchmark.diagnosis.measures import measures
 from benchmark.diagnosis.predictions import attacks_of, diagnose
-from benchmark.explain import predict
+from benchmark.explain import in_batches, predict
 from benchmark.training.lesson import Lesson
 
 
@@ -172,3 +172,16 @@ def test_each_attack_on_the_map_is_named_and_moves_it_and_none_moves_it_without_
         assert kept.mean() < 1
         none = map_kept(model, "1", images, classes, replace(attack, eps=0.0))
         assert none.tolist() == [1.0] * 6
+
+
+def test_where_memory_runs_out_fewer_images_are_asked_about_at_once():
+    images, asked = torch.arange(11 * 3 * 4 * 4).reshape(11, 3, 4, 4), []
+
+    def compute(part: slice) -> torch.Tensor:
+        asked.append(len(images[part]))
+        if asked[-1] > 3:
+            raise torch.OutOfMemoryError
+        return images[part].sum(dim=(1, 2, 3))
+
+    assert in_batches(compute, images).equal(images.sum(dim=(1, 2, 3)))
+    assert asked == [11, 5, 2, 2, 2, 2, 2, 1]
