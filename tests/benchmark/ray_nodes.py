@@ -18,9 +18,10 @@ TOKEN = secrets.token_hex(32)
 """By which the nodes know each other."""
 
 
-def environment(folder: Path) -> dict[str, str]:
+def environment(folder: Path, threads: int = 1) -> dict[str, str]:
     """One thread each, since sums of floating-point numbers depend on how they are shared out."""
-    own = {"LOUPE_RUNS": str(folder / "runs"), "LOUPE_RESULTS": str(folder / "results"), "OMP_NUM_THREADS": "1"}
+    own = {"LOUPE_RUNS": str(folder / "runs"), "LOUPE_RESULTS": str(folder / "results")}
+    own |= {"OMP_NUM_THREADS": str(threads)}
     # Ray would let workers give way to everything else that runs here.
     rays = {"RAY_worker_niceness": "0", "RAY_USAGE_STATS_ENABLED": "0"}
     return os.environ | own | rays | {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": TOKEN}
@@ -89,8 +90,8 @@ def _wait_for(address: str, seconds: float = 60) -> None:
         time.sleep(0.2)
 
 
-def begun(folder: Path, *words: str) -> subprocess.Popen[str]:
+def begun(folder: Path, *words: str, threads: int = 1) -> subprocess.Popen[str]:
     """A run of the command line, with runs and results in a folder."""
     command = [sys.executable, "-m", "benchmark", *map(str, words)]
     pipe = subprocess.PIPE
-    return subprocess.Popen(command, cwd=ROOT, env=environment(folder), stdout=pipe, stderr=pipe, text=True)
+    return subprocess.Popen(command, cwd=ROOT, env=environment(folder, threads), stdout=pipe, stderr=pipe, text=True)

@@ -1,8 +1,9 @@
-"""Equal cells of the quick preset on one Ray node of one core, and on two such nodes.
+"""Equal cells of the quick preset on one Ray node of one core and on two; and in turn and side by side on one machine.
 
 Each node has a core, a folder and workers of its own; the driver goes where there is room, as it has no machine of its
 own here. What is timed is the command from its first word to its last, with imports, the workers' start and the tables;
-the nodes are there already.
+the nodes are there already. On one machine, cells in turn have all its cores or its GPU, and cells side by side a core
+each, and of a GPU a quarter.
 """
 
 import os
@@ -21,7 +22,8 @@ from tests.benchmarks.report import told
 CELLS = 6
 """Enough that start and tables, which no second node shortens, take the share that they have in a plan of minutes."""
 EPOCHS = 6
-PLAN = ("--architecture", "mobilenet", "--regime", "standard", "--device", "cpu", "--epochs", str(EPOCHS))
+GROUP = f"{CELLS} cells mobilenet/standard of the preset quick, {EPOCHS} epochs"
+PLAN = ("--architecture", "mobilenet", "--regime", "standard", "--epochs", str(EPOCHS))
 WAIT = """
 import sys, time, ray
 ray.init(sys.argv[1], logging_level="ERROR")
@@ -39,11 +41,11 @@ def words(benchmark):
     return ("run", *PLAN, *seeds, "--data", str(open_data(Source()).root))
 
 
-def carried_out(folder, *words):
+def carried_out(folder, *words, threads):
     """Seconds until the last cell has come back, and from then on until the tables are written."""
     started = time.perf_counter()
     last, lines = started, []
-    with begun(folder, *words) as run:
+    with begun(folder, *words, threads=threads) as run:
         for line in run.stdout:
             lines.append(line)
             if " s  accuracy " in line:
@@ -52,12 +54,11 @@ def carried_out(folder, *words):
     return {"until the last cell": last - started, "tables": time.perf_counter() - last}
 
 
-def measured(benchmark, folder, words, engine=()):
+def measured(benchmark, folder, words, threads=1):
     """The data is decoded before; the cells are not found from an earlier run."""
-    benchmark.group = f"{CELLS} cells mobilenet/standard of the preset quick, {EPOCHS} epochs, by engine"
     begun(folder, *words, "--dry-run").communicate()
     parts = {}
-    benchmark.pedantic(lambda: parts.update(carried_out(folder, *words, *engine)), rounds=1)
+    benchmark.pedantic(lambda: parts.update(carried_out(folder, *words, threads=threads)), rounds=1)
     benchmark.extra_info["told"] = told(parts)
 
 
@@ -71,4 +72,18 @@ def test_ray(benchmark, tmp_path, words, nodes):
     with cluster(tmp_path, cores[:nodes]) as address:
         command = [sys.executable, "-c", WAIT, address, str(nodes)]
         subprocess.run(command, env=environment(tmp_path), check=True, timeout=120, capture_output=True)
-        measured(benchmark, tmp_path / "driver", words, ("--engine", "ray", "--address", address))
+        benchmark.group = f"{GROUP}, by nodes"
+        measured(benchmark, tmp_path / "driver", (*words, "--device", "cpu", "--engine", "ray", "--address", address))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("engine", ["local-in-turn", "loupe-side-by-side"])
+def test_one_machine(benchmark, tmp_path, words, device, engine):
+    benchmark.group = f"{GROUP}, on one machine"
+    words = (*words, "--device", device.type)
+    if engine == "local-in-turn":
+        measured(benchmark, tmp_path, words, threads=len(os.sched_getaffinity(0)))
+    else:
+        shared = ("--cells-per-gpu", "4") if device.type == "cuda" else ()
+        measured(benchmark, tmp_path, (*words, "--engine", "ray", *shared))
