@@ -335,7 +335,7 @@ def page(found: dict[str, Any]) -> str:
 
 
 def summary(found: dict[str, Any]) -> list[str]:
-    """What is linear and what is not, in one table; and what the largest case would cost."""
+    """What is linear and what is not, in one table; and what the largest case cost."""
     lines = ["| | along | time grows with the power | memory, first to last |", "|:--|:--|--:|--:|"]
     for name, series in PARTS.items():
         if name in found and not isinstance(series.points[0], str):

@@ -72,7 +72,7 @@ def test_ray(benchmark, tmp_path, words, nodes):
     with cluster(tmp_path, cores[:nodes]) as address:
         command = [sys.executable, "-c", WAIT, address, str(nodes)]
         subprocess.run(command, env=environment(tmp_path), check=True, timeout=120, capture_output=True)
-        benchmark.group = f"{GROUP}, by nodes"
+        benchmark.group = f"{GROUP}, by engine"
         measured(benchmark, tmp_path / "driver", (*words, "--device", "cpu", "--engine", "ray", "--address", address))
 
 

@@ -146,7 +146,7 @@ class Impatient(nn.Module):
 
 def test_a_step_that_waits_is_found_out():
     trainer = resident_training("mobilenet", "trades", side=32, batch=2, steps=1, device=CPU)
-    trainer.state.model = Impatient(trainer.state.model)
+    trainer.network = Impatient(trainer.network)
     assert steps_profiled(trainer) == {"aten::_local_scalar_dense": 13}
 
 
