@@ -5,9 +5,11 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
-from benchmark.data.parallel import in_order
 from benchmark.errors import UserError
-from benchmark.store import content_key, file_digest, runs_folder, write_text
+from benchmark.runtime.parallel import in_order
+from benchmark.storage.files import write_text
+from benchmark.storage.hashing import content_key, file_digest
+from benchmark.storage.paths import runs_folder
 
 Print = tuple[int, int, int, int]
 """What tells that a file is as it was: size, times of change (nanoseconds) and inode, as git and make do."""

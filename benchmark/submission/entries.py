@@ -12,10 +12,10 @@ from typing import Any, NoReturn
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from architectures import Architecture, Checkpoint
-from architectures.by_timm import by_timm
+from architectures.from_timm import by_timm
 from benchmark.errors import UserError
 from benchmark.registry import add, entries
-from benchmark.store import ROOT
+from benchmark.storage.paths import ROOT
 
 SUFFIXES = (".py", ".toml")
 HOME = ROOT / "entries"

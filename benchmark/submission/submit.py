@@ -7,17 +7,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmark.describe import title_of
 from benchmark.errors import UserError
-from benchmark.leaderboard.board import MARKER
-from benchmark.leaderboard.publish import DATA_FIGURE, SHEETS, rebuild
-from benchmark.record import Submission, load_record
+from benchmark.experiments.build_record import title_of
+from benchmark.leaderboard.build import DATA_FIGURE, SHEETS, rebuild
+from benchmark.leaderboard.table import MARKER
 from benchmark.registry import entries
-from benchmark.store import file_digest, new_file, results_folder, runs_folder, write_text
-from benchmark.submission.check import Checked, check_entry, check_record
-from benchmark.submission.confine import GIGABYTE, Limits
+from benchmark.storage.files import new_file, write_text
+from benchmark.storage.hashing import file_digest
+from benchmark.storage.paths import results_folder, runs_folder
+from benchmark.storage.record import Submission, load_record
+from benchmark.submission.checks.report import Checked, check_entry, check_record
 from benchmark.submission.entries import HOME
-from benchmark.submission.isolation import Worker
+from benchmark.submission.sandbox.client import Worker
+from benchmark.submission.sandbox.limits import GIGABYTE, Limits
 from benchmark.training.regimes import Regime
 
 SHARED = ("split.csv", "yardsticks.parquet", MARKER, DATA_FIGURE, *SHEETS)
