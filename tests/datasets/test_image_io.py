@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from datasets import BadFileError, Case, Mask, pictures
+from datasets import BadFileError, Case, Mask, image_io
 from datasets.aggregation import additive_max, majority, mean, shrink, union
 from datasets.table import read_table
 
 
 def read(name: str, folder: Path, marks: frozenset[int] | None = None) -> np.ndarray:
-    return pictures.read_mask(Mask(path=folder / f"{name}.png", rater="r", marks=marks))
+    return image_io.read_mask(Mask(path=folder / f"{name}.png", rater="r", marks=marks))
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "RGB", "RGBA", "P"])
@@ -36,7 +36,7 @@ def test_a_file_that_is_no_image_is_named(tmp_path, content):
         content = path.read_bytes()[:900]
     path.write_bytes(content)
     with pytest.raises(ValueError, match=r"broken\.png cannot be read as an image .* replace the file or remove it"):
-        pictures.read_image(Case(id="broken", image=path, diagnosis="a", group="broken"), 8)
+        image_io.read_image(Case(id="broken", image=path, diagnosis="a", group="broken"), 8)
 
 
 def test_a_mask_of_zeros_and_ones_is_refused_rather_than_taken_for_empty(tmp_path):
@@ -49,7 +49,7 @@ def test_a_mask_of_zeros_and_ones_is_refused_rather_than_taken_for_empty(tmp_pat
 
 def test_a_picture_bomb_is_refused_before_it_unfolds(tmp_path, monkeypatch):
     Image.fromarray(np.zeros((40, 50), dtype=np.uint8)).save(tmp_path / "large.png")
-    monkeypatch.setattr(pictures, "MOST_PIXELS", 1999)
+    monkeypatch.setattr(image_io, "MOST_PIXELS", 1999)
     with pytest.raises(ValueError, match=r"large\.png has 50 x 40 pixels; make it smaller"):
         read("large", tmp_path)
 
@@ -63,7 +63,7 @@ def test_photographs_have_the_pixels_that_pillow_sees(tmp_path, mode, settings):
     with Image.open(tmp_path / "photo.jpg") as picture:
         expected = np.asarray(picture.convert("RGB").resize((32, 32), Image.Resampling.BILINEAR))
     case = Case(id="photo", image=tmp_path / "photo.jpg", diagnosis="a", group="photo")
-    assert np.array_equal(pictures.read_image(case, 32), expected)
+    assert np.array_equal(image_io.read_image(case, 32), expected)
 
 
 def test_pixels_of_16_bits_are_refused(tmp_path):
@@ -78,10 +78,10 @@ def test_values_rules_and_sizes_of_masks(tmp_path):
     assert read("m", tmp_path, marks=frozenset({1, 3})).tolist() == [[False, True], [False, True]]
     Image.fromarray(np.stack([labels, labels * 0, labels * 0 + 1], axis=-1)).save(tmp_path / "rgb.png")
     assert read("rgb", tmp_path, marks=frozenset({65536 + 2})).tolist() == [[False, False], [True, False]]
-    ruled = pictures.read_mask(Mask(path=tmp_path / "none.png", rater="r", box=(1, 0, 3, 1)), (4, 2))
+    ruled = image_io.read_mask(Mask(path=tmp_path / "none.png", rater="r", box=(1, 0, 3, 1)), (4, 2))
     assert ruled.tolist() == [[False, True, True, False], [False] * 4]
     with pytest.raises(BadFileError, match=r"m\.png is 2 x 2, its image 3 x 2; a mask must fit its image"):
-        pictures.read_mask(Mask(path=tmp_path / "m.png", rater="r"), (3, 2))
+        image_io.read_mask(Mask(path=tmp_path / "m.png", rater="r"), (3, 2))
 
 
 def test_merging_by_hand():

@@ -5,7 +5,7 @@ import pytest
 import torch
 from sklearn.metrics import f1_score
 
-from metrics import localisation
+from metrics import localization
 from metrics.localization import pointing_game, relevance_mass, top_k, top_mask_f1
 from tests.metrics import quantus_oracle
 from tests.metrics.maps import seeded
@@ -35,7 +35,7 @@ def test_relevance_mass_equals_quantus_on_positive_maps(untied):
 # A fault of Quantus 0.6.0: what it takes for the size of an image is that of all images but the first two, here 0. It
 # warns of the quotient twice, and uses it for nothing unless scores are to be weighted by it.
 @pytest.mark.filterwarnings("ignore:divide by zero:RuntimeWarning", "ignore:Ratio is smaller:UserWarning")
-def test_relevance_mass_of_the_absolute_map_equals_quantus_attribution_localisation(untied):
+def test_relevance_mass_of_the_absolute_map_equals_quantus_attribution_localization(untied):
     saliency = untied.saliency - 0.2
     expected = quantus_oracle.each(quantus_oracle.ATTRIBUTION_LOCALISATION, saliency, untied.mask)
     assert relevance_mass(saliency.abs(), untied.mask).tolist() == pytest.approx(expected, rel=1e-9)
@@ -43,7 +43,7 @@ def test_relevance_mass_of_the_absolute_map_equals_quantus_attribution_localisat
 
 @pytest.mark.parametrize("k", [1, 8, 399])
 def test_top_k_equals_quantus(untied, k, monkeypatch):
-    monkeypatch.setattr(localisation, "TOP", k / 400)
+    monkeypatch.setattr(localization, "TOP", k / 400)
     expected = quantus_oracle.each(quantus_oracle.top_k_intersection(k=k), untied.saliency, untied.mask)
     assert top_k(untied.saliency, untied.mask).tolist() == pytest.approx(expected, abs=1e-12)
 
@@ -81,7 +81,7 @@ def test_ties_count_as_the_mean_over_all_ways_to_break_them(seed):
 
 @pytest.mark.parametrize("seed", range(6))
 def test_top_k_counts_ties_likewise(seed, monkeypatch):
-    monkeypatch.setattr(localisation, "TOP", 3 / 6)
+    monkeypatch.setattr(localization, "TOP", 3 / 6)
     random = np.random.default_rng(seed)
     saliency, mask = random.integers(0, 3, 6).astype(float), np.arange(6) < random.integers(1, 6)
     orders = [o for o in permutations(range(6)) if all(saliency[a] >= saliency[b] for a, b in pairwise(o))]

@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from benchmark import score as scoring
+from benchmark.scoring import score as scoring
 from benchmark.data.dataset import Prepared
 from benchmark.registry import entries
 from metrics import Metric
