@@ -9,6 +9,7 @@ from benchmark.experiments.cached_maps import kept_maps
 from benchmark.leaderboard.analysis.compare import Comparison
 from benchmark.leaderboard.figures.sheets import map_sheet
 from benchmark.leaderboard.table import Published
+from benchmark.storage.results import SPLIT_FILE
 
 
 def draw_compared(published: Published, comparison: Comparison, images: Path | None, path: Path) -> bool:
@@ -27,7 +28,7 @@ def draw_compared(published: Published, comparison: Comparison, images: Path | N
             (each for each in published.records.values() if f"{each.architecture}/{each.regime}" == name),
             key=lambda each: each.seed,
         )
-        found = kept_maps(record, comparison.method, Source(folder=images), published.folder / "split.csv")
+        found = kept_maps(record, comparison.method, Source(folder=images), published.folder / SPLIT_FILE)
         if found is None:
             return False
         data, maps[f"{letter}: {name}"] = found

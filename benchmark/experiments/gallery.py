@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from benchmark.config.job import Job
 from benchmark.data.dataset import Prepared
 from benchmark.experiments.cell import maps_of
+from benchmark.experiments.job import Job
 from benchmark.leaderboard.gallery.write import Explained, Picture, write_images, write_model
 from benchmark.registry import select
 from benchmark.saliency import Method
