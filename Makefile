@@ -54,7 +54,7 @@ bench: $(READY) ## Measure speed against peers and floors: make bench ARGS='-k g
 	@$(PY) -m tests.benchmarks.report $(ARGS)
 
 clean: ## Remove .venv and caches; results and runs stay
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache docs/_build
 
 $(READY): requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

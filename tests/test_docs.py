@@ -182,7 +182,12 @@ def test_targets_of_make_exist(page):
 
 @pytest.mark.parametrize("page", PAGES, ids=named)
 def test_files_that_are_named_exist(page):
-    examples = {"architectures/regnety_002.py", "metrics/peak.py", "tests/metrics/test_peak.py", "results/leaderboard.html"}
+    examples = {
+        "architectures/regnety_002.py",
+        "metrics/peak.py",
+        "tests/metrics/test_peak.py",
+        "results/leaderboard.html",
+    }
     examples |= {"results/my_images/quick/split.csv", "results/dermsynth/quick/leaderboard.html"}
     shown = {word.strip("/.,") for line in code(page) for word in line.split()}
     files = {word for word in shown if re.fullmatch(rf"(?:{'|'.join(OURS)})/[\w./-]+", word)}
