@@ -117,6 +117,22 @@ def test_the_readme_is_short_and_in_order():
     assert "faithfulness" in before.lower()
 
 
+def test_results_of_the_readme_are_those_of_the_tables():
+    text = (ROOT / "README.md").read_text(encoding="utf-8").split("## Results")[1].split("## ")[0]
+    rows = [line.split("|")[1:-1] for line in text.splitlines() if "leaderboard.md" in line]
+    assert len(rows) == 3
+    for link, models, best, gaussian, _ in rows:
+        page = (ROOT / LINK.findall(link)[0]).read_text(encoding="utf-8")
+        first = next(line for line in page.splitlines() if line.startswith("| 1 ("))
+        baseline = next(
+            line for line in page.splitlines() if re.search(r"cent(er|r)ed Gaussian", line) and line[0] == "|"
+        )
+        assert best.strip(" †") in first
+        assert ("†" in best) == ("†" in first)
+        assert f" {gaussian.strip()} [" in baseline
+        assert f"\n{models.strip()} models, " in page
+
+
 @pytest.mark.parametrize("page", PAGES, ids=named)
 def test_sentences_are_short(page):
     found = read_prose(page)
