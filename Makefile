@@ -51,7 +51,7 @@ docs: $(READY) ## Build the pages of docs/ and check their links: docs/_build/ht
 	@$(PY) -m sphinx -W --keep-going -q -b html docs docs/_build/html
 
 bench: $(READY) ## Measure speed against peers and floors: make bench ARGS='-k gini'
-	@$(PY) -m tests.benchmarks.report $(ARGS)
+	@$(PY) -m tests.performance.report $(ARGS)
 
 clean: ## Remove .venv and caches; results and runs stay
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache docs/_build
