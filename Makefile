@@ -9,7 +9,7 @@ WORKERS ?= 2
 PYTEST = $(PY) -m pytest -n $(WORKERS) --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help setup benchmark submit leaderboard status test check format bench clean compare
+.PHONY: help setup benchmark submit leaderboard status test check format bench clean compare docs
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,11 +47,14 @@ check: $(READY) ## The gate: format, lint, types, tests
 format: $(READY) ## Format the code and mend what the linter can mend
 	@$(VENV)/bin/ruff format . && $(VENV)/bin/ruff check --fix .
 
+docs: $(READY) ## Build the pages of docs/ and check their links: docs/_build/html/index.html
+	@$(PY) -m sphinx -W --keep-going -q -b html docs docs/_build/html
+
 bench: $(READY) ## Measure speed against peers and floors: make bench ARGS='-k gini'
 	@$(PY) -m tests.performance.report $(ARGS)
 
 clean: ## Remove .venv and caches; results and runs stay
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache docs/_build
 
 $(READY): requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
