@@ -64,4 +64,7 @@ $(READY): requirements.lock
 	@$(PY) -m pip install --quiet --disable-pip-version-check $(UV)
 	@$(VENV)/bin/uv pip install --quiet --python $(PY) -r requirements.lock || \
 		$(PY) -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	@printf '#!/bin/sh\n# The command line from anywhere. Completion: loupe --install-completion\nPYTHONPATH="%s" LOUPE_PROGRAM=loupe exec "%s/bin/python" -m benchmark "$$@"\n' \
+		'$(CURDIR)' '$(abspath $(VENV))' > $(VENV)/bin/loupe
+	@chmod +x $(VENV)/bin/loupe
 	@touch $@

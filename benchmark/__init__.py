@@ -1,1 +1,3 @@
-"""The harness: it knows the three leaf packages; they know neither it nor each other."""
+"""The harness. It imports the three leaf packages, and they import neither it nor each other."""
+
+__version__ = "0.1.0"

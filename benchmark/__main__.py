@@ -2,10 +2,12 @@
 
 import os
 import sys
+from typing import Annotated
 
 import typer
 from typer.exceptions import TyperException
 
+from benchmark import __version__
 from benchmark.cli import data
 from benchmark.cli.baselines import baselines
 from benchmark.cli.check import check
@@ -22,12 +24,14 @@ from benchmark.errors import UserError
 # one of two cores slows a training step tenfold; this costs 3 % on an idle machine.
 os.environ.setdefault("GOMP_SPINCOUNT", "20000")
 
+PROGRAM = os.environ.get("LOUPE_PROGRAM", "python -m benchmark")
+"""How the user calls the program. `.venv/bin/loupe` sets it, and shell completion needs a name of one word."""
+
 app = typer.Typer(
-    help="Loupe: which network explains itself well? A benchmark of saliency maps in medical imaging. "
-    "With --debug anywhere, an error shows its traceback.",
+    help="Loupe: which network explains itself well? A benchmark of saliency maps in medical imaging.",
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command(epilog="Example: python -m benchmark run --preset quick --data ~/isic2018 --architecture resnet50")(run)
 app.command("list", epilog="Example: python -m benchmark list metrics roc-auc")(list_entries)
@@ -43,11 +47,31 @@ app.command(epilog="Example: python -m benchmark check entries/my_network.py --j
 app.command(epilog="Example: python -m benchmark submit --timm regnety_002")(submit)
 
 
+def _print_version(value: bool) -> None:  # noqa: FBT001 - typer's signature of a callback
+    """Prints the version and exits."""
+    if value:
+        sys.stdout.write(f"loupe {__version__}\n")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    *,
+    _debug: Annotated[
+        bool, typer.Option("--debug", help="Show the traceback of an error. May follow any verb.")
+    ] = False,
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Loupe: which network explains itself well? A benchmark of saliency maps in medical imaging."""
+
+
 def main() -> None:
     """Runs the command line; a user's mistake is one line and exit code 2."""
     words = [word for word in sys.argv[1:] if word != "--debug"] or ["--help"]
     try:
-        sys.exit(app(words, prog_name="python -m benchmark", standalone_mode=False))
+        sys.exit(app(words, prog_name=PROGRAM, standalone_mode=False))
     except (UserError, TyperException) as error:
         if "--debug" in sys.argv:
             raise

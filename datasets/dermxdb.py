@@ -93,5 +93,5 @@ DERMXDB = DatasetReader(
     read=read,
     source="Jalaboi et al., DermX: an end-to-end framework for explainable automated dermatological diagnosis, 2023",
     obtain="masks: the authors' repository ralucaj/dermx, CC0; images: on request from SD-260 and DermNetNZ, put into "
-    "images/ or named with --images-folder",
+    "images/ or named with --image-dir",
 )

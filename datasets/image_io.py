@@ -92,7 +92,7 @@ def image_size(case: Sample) -> tuple[int, int]:
         ValueError: The file is no image or is too large.
     """
     if case.image is None:
-        raise ValueError(f"{case.id} has no image; name their folder with --images-folder")
+        raise ValueError(f"{case.id} has no image; name their directory with --image-dir")
     if case.frame is not None:
         height, width = _frames(case.image).shape[1:3]
         return int(width), int(height)
@@ -117,7 +117,7 @@ def frames_in(path: Path) -> int:
 
 def _image(case: Sample) -> Image.Image:
     if case.image is None:
-        raise ValueError(f"{case.id} has no image; name their folder with --images-folder")
+        raise ValueError(f"{case.id} has no image; name their directory with --image-dir")
     if case.frame is None:
         return _decode(case.image, "RGB")
     try:

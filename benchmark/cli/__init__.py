@@ -1,5 +1,6 @@
-"""The verbs of the command line, one per file. torch and its kin are loaded by the verbs that need them only."""
+"""The verbs of the command line, one per file. torch and its kin are loaded only by the verbs that need them."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -7,4 +8,59 @@ from rich.console import Console
 
 console = Console(soft_wrap=True)
 
-Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+DATA = "Data"
+MODELS = "Models and training"
+SCORING = "Maps and scores"
+EXECUTION = "Where it runs"
+OUTPUT = "Output"
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.", rich_help_panel=OUTPUT)]
+DataDirectory = Annotated[
+    Path | None,
+    typer.Option(
+        "--data", metavar="DIRECTORY", help="A data set. Default: the embedded synthetic one.", rich_help_panel=DATA
+    ),
+]
+Layout = Annotated[
+    str | None,
+    typer.Option(help="Layout of the data set. Default: detected from its files.", rich_help_panel=DATA),
+]
+ImageDirectory = Annotated[
+    Path | None,
+    typer.Option(
+        "--image-dir",
+        metavar="DIRECTORY",
+        help="Images of a data set that comes without any, matched by name.",
+        rich_help_panel=DATA,
+    ),
+]
+Split = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Reuse the split in split.csv of another run.", rich_help_panel=DATA),
+]
+Limit = Annotated[
+    int | None,
+    typer.Option("--limit", help="Maximum number of images to use. 0 means all.", min=0, rich_help_panel=DATA),
+]
+Entries = Annotated[
+    Path | None,
+    typer.Option(metavar="DIRECTORY", help="Directory of entries. Default: `entries/`.", rich_help_panel=MODELS),
+]
+Regimes = Annotated[list[str] | None, typer.Option("--regime", help="Only these. Repeatable.", rich_help_panel=MODELS)]
+Seeds = Annotated[
+    list[int] | None, typer.Option("--seed", help="Only these. Repeatable.", min=0, rich_help_panel=MODELS)
+]
+Epochs = Annotated[int | None, typer.Option(help="Passes over the training images.", min=1, rich_help_panel=MODELS)]
+Weights = Annotated[
+    str | None,
+    typer.Option(
+        help="Initial weights: random, pretrained, a safetensors file, or a directory of them.", rich_help_panel=MODELS
+    ),
+]
+Device = Annotated[
+    str | None, typer.Option(help="cpu or cuda. Default: the GPU if there is one.", rich_help_panel=EXECUTION)
+]
+MaxMemory = Annotated[
+    float,
+    typer.Option("--max-memory", help="Memory limit of an entry, in GB.", min=0.1, rich_help_panel=EXECUTION),
+]

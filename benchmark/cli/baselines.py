@@ -9,14 +9,17 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from benchmark.cli import Json, console
+from benchmark.cli import DATA, Json, Layout, console
 
 
 def baselines(
-    folder: Annotated[Path, typer.Argument(help="Folder of a data set; masks are enough.")],
+    directory: Annotated[Path, typer.Argument(metavar="DIRECTORY", help="A data set. Masks are enough.")],
     *,
-    layout: Annotated[str | None, typer.Option(help="Layout of the folder; without it chosen by its look.")] = None,
-    merge: Annotated[str, typer.Option(help="How raters become one; see `list merges`.")] = "additive_max",
+    layout: Layout = None,
+    aggregation: Annotated[
+        str,
+        typer.Option(help="How the masks of several raters become one, see `list aggregations`.", rich_help_panel=DATA),
+    ] = "additive_max",
     as_json: Json = False,
 ) -> None:
     """Score trivial maps and raters against the masks, without any image or model."""
@@ -26,8 +29,8 @@ def baselines(
     from benchmark.runtime.progress import progress  # noqa: PLC0415
     from datasets import Aggregation  # noqa: PLC0415
 
-    chosen = select(Aggregation, [merge])[0]
-    data = open_data(Source(folder=folder, layout=layout))
+    chosen = select(Aggregation, [aggregation])[0]
+    data = open_data(Source(folder=directory, layout=layout))
     with progress(Console(stderr=True), "scoring") as report:
         rows = mask_baselines(data, chosen, report)
     if as_json:
@@ -35,7 +38,7 @@ def baselines(
         return
     if data.synthetic:
         console.print("[bold]SYNTHETIC DATA[/]: no number says anything of patients.")
-    console.print(f"{data.name} ({data.layout}), masks merged by {merge}, scored at their own size")
+    console.print(f"{data.name} ({data.layout}), masks aggregated by {aggregation}, scored at their own size")
     table = Table(box=None, pad_edge=False)
     for name in rows[0]:
         table.add_column(name, justify="left" if name in {"baseline", "level"} else "right")

@@ -9,7 +9,8 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from benchmark.cli import Json, console
+from benchmark.cli import EXECUTION, MODELS, OUTPUT, SCORING, DataDirectory, Entries, Json, Layout, MaxMemory, console
+from benchmark.submission.checks.parallel import check_all
 
 if TYPE_CHECKING:
     from benchmark.submission.checks.report import CheckReport
@@ -18,36 +19,49 @@ if TYPE_CHECKING:
 def check(  # noqa: PLR0913 - the options of a command line
     words: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[ENTRY|RECORD ...]", help="Entries, records or folders; none takes all that is here."),
+        typer.Argument(metavar="[ENTRY|RECORD ...]", help="Entries, records or directories. Default: all of them."),
     ] = None,
     *,
-    entries: Annotated[Path | None, typer.Option("--entries", help="A folder of entries.")] = None,
-    data: Annotated[Path | None, typer.Option(help="Data of the records; without it the embedded one.")] = None,
-    layout: Annotated[str | None, typer.Option(help="Layout of the folder; without it chosen by its look.")] = None,
+    entries: Entries = None,
+    data: DataDirectory = None,
+    layout: Layout = None,
     checkpoint: Annotated[
-        Path | None, typer.Option(help="Weights of a record; without it looked for by their SHA-256.")
+        Path | None,
+        typer.Option(metavar="FILE", help="Weights of a record. Default: found by SHA-256.", rich_help_panel=MODELS),
     ] = None,
-    images: Annotated[
-        int, typer.Option(help="So many test images of a record are scored again; 0 takes all.", min=0)
+    sample_size: Annotated[
+        int,
+        typer.Option(
+            "--sample-size",
+            help="Number of test images of a record to score again. 0 means all.",
+            min=0,
+            rich_help_panel=SCORING,
+        ),
     ] = 8,
-    stamp: Annotated[bool, typer.Option("--stamp", help="Write into a record that its claim was recomputed.")] = False,
-    seconds: Annotated[float, typer.Option(help="So long may an entry take.", min=1)] = 600,
-    memory: Annotated[float, typer.Option(help="So many gigabytes may an entry take.", min=0.1)] = 8,
+    mark_verified: Annotated[
+        bool,
+        typer.Option(
+            "--mark-verified", help="Write into a record that its scores were verified.", rich_help_panel=OUTPUT
+        ),
+    ] = False,
+    timeout: Annotated[
+        float, typer.Option(help="Time limit of an entry, in seconds.", min=1, rich_help_panel=EXECUTION)
+    ] = 600,
+    max_memory: MaxMemory = 8,
     as_json: Json = False,
 ) -> None:
-    """Try the contract on entries, read records, and score a part of them again where their weights are at hand.
+    """Check entries and records, and score a part of the records again where their weights are at hand.
 
     Exit code 1 if there are problems.
     """
-    from benchmark.submission.checks.parallel import check_all  # noqa: PLC0415
     from benchmark.submission.checks.report import all_problems, targets  # noqa: PLC0415
     from benchmark.submission.checks.score import RescoreOptions  # noqa: PLC0415
     from benchmark.submission.sandbox.limits import GIGABYTE, Limits  # noqa: PLC0415
 
     files, records = targets(words or [], entries)
-    limits = Limits(seconds=seconds, memory=int(memory * GIGABYTE))
+    limits = Limits(seconds=timeout, memory=int(max_memory * GIGABYTE))
     evidence = RescoreOptions(
-        checkpoint=checkpoint, data=data, layout=layout, images=images, entries=entries, stamp=stamp
+        checkpoint=checkpoint, data=data, layout=layout, images=sample_size, entries=entries, stamp=mark_verified
     )
     with Console(stderr=True).status("checking") as status:
         found = check_all(files, records, limits, evidence, lambda name: status.update(f"checking {name}"))

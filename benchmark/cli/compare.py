@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from benchmark.cli import Json, console
+from benchmark.cli import OUTPUT, SCORING, DataDirectory, Json, console
 from benchmark.errors import UserError
 
 if TYPE_CHECKING:
@@ -23,23 +23,31 @@ def compare(  # noqa: PLR0913 - the options of a command line
     a: Annotated[str, typer.Argument(metavar="A", help="A model, such as xception/standard.")],
     b: Annotated[str, typer.Argument(metavar="B", help="Another one, such as resnet50/pgd-l2.")],
     *,
-    results: Annotated[Path | None, typer.Option(help="A results folder; without it every one with both.")] = None,
-    data: Annotated[str | None, typer.Option(help="Name of a data set under results/.")] = None,
-    preset: Annotated[str | None, typer.Option(help="Name of a preset under results/.")] = None,
-    method: Annotated[str, typer.Option(help="Saliency method; without it the first one.")] = "",
-    images: Annotated[
-        Path | None, typer.Option(help="Folder of the data set, for the picture; without it the embedded one.")
+    results: Annotated[
+        Path | None,
+        typer.Option(metavar="DIRECTORY", help="A results directory. Default: every one that holds both models."),
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="The picture; without it in the results folder.")] = None,
+    dataset: Annotated[str | None, typer.Option(metavar="NAME", help="Name of a data set under results/.")] = None,
+    preset: Annotated[str | None, typer.Option(help="Name of a preset under results/.")] = None,
+    method: Annotated[
+        str, typer.Option(help="Saliency method. Default: the first one of the table.", rich_help_panel=SCORING)
+    ] = "",
+    data: DataDirectory = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="The picture. Default: a PNG in the results directory.", rich_help_panel=OUTPUT
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Compare two models score by score and show the images by which they differ most."""
     from benchmark.leaderboard.analysis.compare import compare_models  # noqa: PLC0415
 
     found = []
-    for published in _with_both((a, b), results, data, preset):
+    for published in _with_both((a, b), results, dataset, preset):
         comparison = compare_models(published, (a, b), method)
-        picture = _picture(published, comparison, images, out)
+        picture = _picture(published, comparison, data, output)
         found.append(comparison.as_json() | {"picture": str(picture) if picture else None})
         if not as_json:
             _show(comparison, picture)

@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from benchmark.cli import Json, console
+from benchmark.cli import ImageDirectory, Json, Layout, console
 from benchmark.errors import UserError
 
 if TYPE_CHECKING:
@@ -23,13 +23,13 @@ app = typer.Typer(help="Check a data set, or render the synthetic one.", no_args
 
 @app.command(epilog="Example: python -m benchmark data check ~/isic2018 --quarantine")
 def check(
-    folder: Annotated[Path, typer.Argument(help="Folder of a data set.")],
+    directory: Annotated[Path, typer.Argument(metavar="DIRECTORY", help="A data set.")],
     *,
-    layout: Annotated[str | None, typer.Option(help="Layout of the folder; without it chosen by its look.")] = None,
-    images_folder: Annotated[
-        Path | None, typer.Option("--images-folder", help="Images of a data set that comes without, matched by name.")
-    ] = None,
-    quarantine: Annotated[bool, typer.Option("--quarantine", help="Leave out what is bad from now on.")] = False,
+    layout: Layout = None,
+    image_dir: ImageDirectory = None,
+    quarantine: Annotated[
+        bool, typer.Option("--quarantine", help="From now on, leave out the files that have problems.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Count what is there and list every problem with its remedy. Exit code 1 if there are problems left."""
@@ -38,7 +38,7 @@ def check(
     from benchmark.data.load import Source, open_data  # noqa: PLC0415
     from benchmark.runtime.progress import progress  # noqa: PLC0415
 
-    data = open_data(Source(folder=folder, layout=layout, images=images_folder))
+    data = open_data(Source(folder=directory, layout=layout, images=image_dir))
     with progress(Console(stderr=True), "decoding") as report:
         found = look(data, report)
     place = set_aside(data, found.problems) if quarantine and found.problems else None
@@ -51,28 +51,30 @@ def check(
         if place:
             console.print(f"Quarantined: {len(found.problems)} problems, listed in {place}. Remove it to undo.")
         elif found.problems:
-            console.print("Next: mend them, or leave them out with --quarantine.")
+            console.print("Next: fix them, or leave them out with --quarantine.")
         else:
-            console.print(f"No problems. Next: python -m benchmark run --data {escape(str(folder))}", highlight=False)
+            console.print(
+                f"No problems. Next: python -m benchmark run --data {escape(str(directory))}", highlight=False
+            )
     if found.problems and not quarantine:
         raise typer.Exit(1)
 
 
-@app.command(epilog="Example: python -m benchmark data synthesize ~/dermsynth --images 600")
+@app.command(epilog="Example: python -m benchmark data synthesize ~/dermsynth --num-images 600")
 def synthesize(
-    folder: Annotated[Path, typer.Argument(help="A new folder.")],
+    directory: Annotated[Path, typer.Argument(metavar="DIRECTORY", help="A new directory.")],
     *,
-    images: Annotated[int, typer.Option(help="How many.", min=24)] = 240,
+    num_images: Annotated[int, typer.Option("--num-images", help="Number of images.", min=24)] = 240,
 ) -> None:
     """Render synthetic clinical photographs with masks of three raters, in the layout of DermXDB."""
     from datasets import dermsynth  # noqa: PLC0415
 
     try:
-        with console.status(f"rendering {images} images"):
-            dermsynth.render(folder, images=images)
+        with console.status(f"rendering {num_images} images"):
+            dermsynth.render(directory, images=num_images)
     except ValueError as error:
         raise UserError(str(error)) from None
-    console.print(f"{images} SYNTHETIC images: {folder}\nNext: python -m benchmark data check {folder}")
+    console.print(f"{num_images} SYNTHETIC images: {directory}\nNext: python -m benchmark data check {directory}")
 
 
 def _show(found: "Check") -> None:

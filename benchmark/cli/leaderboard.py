@@ -14,20 +14,24 @@ if TYPE_CHECKING:
 
 
 def leaderboard(
-    folder: Annotated[Path | None, typer.Argument(help="A results folder; without it all under results/.")] = None,
+    directory: Annotated[
+        Path | None,
+        typer.Argument(metavar="[DIRECTORY]", help="A results directory. Default: all under results/."),
+    ] = None,
     *,
-    against: Annotated[
-        str | None, typer.Option(help="Name of a published table to set beside ours, such as dermxdb-2023.")
+    published: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Compare with a published table, such as dermxdb-2023."),
     ] = None,
     diff: Annotated[
-        str | None, typer.Option(metavar="REV|FILE", help="Say what moved since a git revision or a leaderboard.csv.")
+        str | None, typer.Option(metavar="REV|FILE", help="Show changes since a git revision or a leaderboard.csv.")
     ] = None,
 ) -> None:
     """Rebuild tables and figures from the records."""
     from benchmark.leaderboard.build import PAGE, rebuild, together  # noqa: PLC0415
     from benchmark.storage.results import results_dir, table_dirs  # noqa: PLC0415
 
-    folders = [folder] if folder else table_dirs()
+    folders = [directory] if directory else table_dirs()
     if not folders:
         raise UserError(f"{results_dir()} holds no results; make some with `python -m benchmark run`")
     problems: list[str] = []
@@ -41,8 +45,8 @@ def leaderboard(
         console.print(f"{each / 'leaderboard.md'}: {len(leaderboards[0].models)} models{below}", highlight=False)
         if diff and before is not None:
             _say_what_moved(leaderboards[0], before, diff)
-        if against:
-            _set_against(each, leaderboards[0], against, alone=len(folders) == 1)
+        if published:
+            _compare_with_published(each, leaderboards[0], published, alone=len(folders) == 1)
         problems += leaderboards[0].problems
     if len(rebuilt) > 1:
         together(rebuilt, results_dir() / PAGE)
@@ -74,7 +78,7 @@ def _say_what_moved(leaderboard: "LeaderboardTable", before: "Table", diff: str)
         console.print(line, highlight=False, markup=False)
 
 
-def _set_against(folder: Path, leaderboard: "LeaderboardTable", name: str, *, alone: bool) -> None:
+def _compare_with_published(folder: Path, leaderboard: "LeaderboardTable", name: str, *, alone: bool) -> None:
     from benchmark.leaderboard.analysis.published import (  # noqa: PLC0415
         against_csv,
         against_markdown,
@@ -91,6 +95,6 @@ def _set_against(folder: Path, leaderboard: "LeaderboardTable", name: str, *, al
             raise
         console.print(f"{folder}: {error}", highlight=False)
         return
-    write_text(folder / f"against-{name}.csv", against_csv(leaderboard, found))
-    write_text(folder / f"against-{name}.md", against_markdown(leaderboard, published, found))
-    console.print(f"{folder / f'against-{name}.md'}: {len(found)} scores beside published ones")
+    write_text(folder / f"published-{name}.csv", against_csv(leaderboard, found))
+    write_text(folder / f"published-{name}.md", against_markdown(leaderboard, published, found))
+    console.print(f"{folder / f'published-{name}.md'}: {len(found)} scores beside published ones")

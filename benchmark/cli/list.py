@@ -12,15 +12,16 @@ from rich.table import Table
 from benchmark.cli import Json
 from benchmark.registry import resolve_name
 
-KINDS = ("architectures", "regimes", "methods", "metrics", "datasets", "merges", "presets")
+KINDS = ("architectures", "regimes", "methods", "metrics", "datasets", "aggregations", "presets")
 
 
 def list_entries(
     kind: Annotated[str, typer.Argument(help=f"One of {', '.join(KINDS)}.")],
-    name: Annotated[str | None, typer.Argument(help="One of them, to read all about it.")] = None,
+    name: Annotated[str | None, typer.Argument(help="One entry, to read its reference page.")] = None,
     *,
     entries: Annotated[
-        Path | None, typer.Option("--entries", help="Folder of more entries; their code runs in this process.")
+        Path | None,
+        typer.Option(metavar="DIRECTORY", help="Directory of more entries. Their code runs in this process."),
     ] = None,
     as_json: Json = False,
 ) -> None:

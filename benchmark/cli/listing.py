@@ -23,7 +23,7 @@ Row = dict[str, Any]
 
 
 def catalog(kind: str) -> list[Row]:
-    """Rows with at least the name for architectures, regimes, methods, metrics, datasets, merges or presets."""
+    """Rows with at least the name for architectures, regimes, methods, metrics, datasets, aggregations or presets."""
     return [_KINDS[kind].row(entry) for entry in _KINDS[kind].entries().values()]
 
 
@@ -101,7 +101,7 @@ def _dataset(entry: DatasetReader) -> Row:
     return {"name": entry.name, "source": entry.source, "obtain": entry.obtain}
 
 
-def _merge(entry: Aggregation) -> Row:
+def _aggregation(entry: Aggregation) -> Row:
     return {"name": entry.name, "formula": entry.formula, "source": entry.source}
 
 
@@ -123,6 +123,6 @@ _KINDS = {
     "methods": _Kind(partial(entries, Method), _method),
     "metrics": _Kind(partial(entries, Metric), _metric),
     "datasets": _Kind(partial(entries, DatasetReader), _dataset),
-    "merges": _Kind(partial(entries, Aggregation), _merge),
+    "aggregations": _Kind(partial(entries, Aggregation), _aggregation),
     "presets": _Kind(lambda: PRESETS, _preset),
 }

@@ -11,7 +11,7 @@ from benchmark.cli import console
 def new(
     name: Annotated[str, typer.Argument(help="Lower case letters, digits and underscores.")],
     *,
-    entries: Annotated[Path, typer.Option("--entries", help="Folder to write into.")] = Path(),
+    entries: Annotated[Path, typer.Option(metavar="DIRECTORY", help="Directory to write into.")] = Path(),
 ) -> None:
     """Write a commented entry that passes the checks as it stands."""
     from benchmark.submission.template import write_template  # noqa: PLC0415

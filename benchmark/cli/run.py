@@ -6,7 +6,24 @@ from typing import Annotated, Any
 
 import typer
 
-from benchmark.cli import console
+from benchmark.cli import (
+    DATA,
+    EXECUTION,
+    MODELS,
+    OUTPUT,
+    SCORING,
+    DataDirectory,
+    Device,
+    Epochs,
+    ImageDirectory,
+    Layout,
+    Limit,
+    Regimes,
+    Seeds,
+    Split,
+    Weights,
+    console,
+)
 from benchmark.config.presets import PRESETS, Preset
 from benchmark.errors import UserError
 from benchmark.registry import resolve_name
@@ -14,60 +31,94 @@ from benchmark.registry import resolve_name
 
 def run(  # noqa: PLR0913 - the options of a command line
     *,
-    preset: Annotated[str, typer.Option(help="Named settings; see `list presets`.")] = "quick",
-    data: Annotated[Path | None, typer.Option(help="Folder of a data set; without it the embedded one.")] = None,
-    layout: Annotated[str | None, typer.Option(help="Layout of the folder; without it chosen by its look.")] = None,
-    images_folder: Annotated[
-        Path | None, typer.Option("--images-folder", help="Images of a data set that comes without, matched by name.")
+    preset: Annotated[str, typer.Option(help="Named settings, see `list presets`.")] = "quick",
+    data: DataDirectory = None,
+    layout: Layout = None,
+    image_dir: ImageDirectory = None,
+    split: Split = None,
+    limit: Limit = None,
+    aggregation: Annotated[
+        str | None,
+        typer.Option(help="How the masks of several raters become one, see `list aggregations`.", rich_help_panel=DATA),
     ] = None,
-    split: Annotated[Path | None, typer.Option(help="split.csv of another run, to use its split again.")] = None,
-    merge: Annotated[str | None, typer.Option(help="How raters become one; see `list merges`.")] = None,
-    pretrain: Annotated[Path | None, typer.Option(help="Folder of a data set to train on first.")] = None,
+    pretrain: Annotated[
+        Path | None, typer.Option(metavar="DIRECTORY", help="A data set to train on first.", rich_help_panel=DATA)
+    ] = None,
     class_map: Annotated[
-        Path | None, typer.Option(help="CSV with from,to: classes of --pretrain and of the data that match.")
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="CSV with from,to: matching classes of --pretrain and --data.", rich_help_panel=DATA
+        ),
     ] = None,
-    architecture: Annotated[list[str] | None, typer.Option(help="Only these; repeat for several.")] = None,
-    regime: Annotated[list[str] | None, typer.Option(help="Only these; repeat for several.")] = None,
-    seed: Annotated[list[int] | None, typer.Option(help="Only these; repeat for several.", min=0)] = None,
-    method: Annotated[
-        list[str] | None, typer.Option(help="Saliency methods, the first one for the main table; repeat for several.")
+    architecture: Annotated[
+        list[str] | None, typer.Option(help="Only these. Repeatable.", rich_help_panel=MODELS)
     ] = None,
-    metric: Annotated[
-        list[str] | None,
-        typer.Option(help="Dear metrics beside the cheap ones; repeat for several, `all` of ours, or quantus:NAME."),
+    regime: Regimes = None,
+    seed: Seeds = None,
+    entries: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIRECTORY",
+            help="Directory of more entries. Their code runs in this process.",
+            rich_help_panel=MODELS,
+        ),
     ] = None,
-    images: Annotated[int | None, typer.Option(help="Most images to take; 0 takes all.", min=0)] = None,
-    epochs: Annotated[int | None, typer.Option(help="Passes over the training images.", min=1)] = None,
-    side: Annotated[int | None, typer.Option(help="Side of images and maps in pixels.", min=96)] = None,
-    batch: Annotated[int | None, typer.Option(help="Images per training step.", min=2)] = None,
-    eps: Annotated[
-        list[float] | None,
-        typer.Option(help="L2 budget of the attacks that measure robustness, at 224 px; repeat for several."),
+    weights: Weights = None,
+    epochs: Epochs = None,
+    image_size: Annotated[
+        int | None,
+        typer.Option("--image-size", help="Side of images and maps in pixels.", min=96, rich_help_panel=MODELS),
     ] = None,
-    weights: Annotated[
-        str | None, typer.Option(help="random, pretrained, a safetensors file or a folder of them.")
+    batch_size: Annotated[
+        int | None, typer.Option("--batch-size", help="Images per training step.", min=2, rich_help_panel=MODELS)
     ] = None,
-    autoattack: Annotated[
-        bool, typer.Option("--autoattack", help="Measure robustness by AutoAttack too; needs its authors' package.")
-    ] = False,
     compiled: Annotated[
         str | None,
         typer.Option(
             "--compile",
-            help="default or reduce-overhead: torch compiles the training. No gain on a CPU; try it on a GPU.",
+            help="torch.compile mode of the training: default or reduce-overhead. No gain on a CPU.",
+            rich_help_panel=MODELS,
         ),
     ] = None,
-    log: Annotated[str | None, typer.Option(help="tensorboard: write curves of the training to runs/logs.")] = None,
-    device: Annotated[str | None, typer.Option(help="cpu or cuda; without it the GPU if there is one.")] = None,
-    entries: Annotated[
-        Path | None, typer.Option("--entries", help="Folder of more entries; their code runs in this process.")
+    method: Annotated[
+        list[str] | None,
+        typer.Option(help="Saliency methods. The first one makes the main table. Repeatable.", rich_help_panel=SCORING),
     ] = None,
+    metric: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Expensive metrics beside the cheap ones: names, `all`, or quantus:NAME. Repeatable.",
+            rich_help_panel=SCORING,
+        ),
+    ] = None,
+    eps: Annotated[
+        list[float] | None,
+        typer.Option(help="L2 budget of the robustness attacks at 224 px. Repeatable.", rich_help_panel=SCORING),
+    ] = None,
+    autoattack: Annotated[
+        bool,
+        typer.Option("--autoattack", help="Also run AutoAttack. Needs its authors' package.", rich_help_panel=SCORING),
+    ] = False,
+    device: Device = None,
     engine: Annotated[
-        str, typer.Option(help="local: cells in turn; ray: on all cores or GPUs, or a cluster.")
+        str,
+        typer.Option(help="local: cells in turn. ray: all cores or GPUs, or a cluster.", rich_help_panel=EXECUTION),
     ] = "local",
-    address: Annotated[str | None, typer.Option(help="Ray cluster that runs, such as `auto` or host:6379.")] = None,
-    cells_per_gpu: Annotated[int, typer.Option("--cells-per-gpu", help="Cells that share a GPU, with ray.", min=1)] = 1,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the cells and stop.")] = False,
+    address: Annotated[
+        str | None,
+        typer.Option(help="A running Ray cluster, such as `auto` or host:6379.", rich_help_panel=EXECUTION),
+    ] = None,
+    cells_per_gpu: Annotated[
+        int,
+        typer.Option("--cells-per-gpu", help="Cells that share a GPU, with ray.", min=1, rich_help_panel=EXECUTION),
+    ] = 1,
+    log: Annotated[
+        str | None,
+        typer.Option(help="tensorboard: write training curves to runs/logs.", rich_help_panel=OUTPUT),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show the cells and stop.", rich_help_panel=OUTPUT)
+    ] = False,
 ) -> None:
     """Train, explain, score and rank what is not done yet."""
     from benchmark.data.load import Source  # noqa: PLC0415
@@ -80,9 +131,14 @@ def run(  # noqa: PLR0913 - the options of a command line
         from benchmark.submission.entries import load_folder  # noqa: PLC0415
 
         load_folder(entries)
-    changes: dict[str, Any] = {"images": images, "epochs": epochs, "weights": weights, "merge": merge}
+    changes: dict[str, Any] = {"images": limit, "epochs": epochs, "weights": weights, "merge": aggregation}
     changes |= {"methods": tuple(method or ()) or None, "metrics": tuple(metric or ()) or None}
-    changes |= {"side": side, "batch": batch, "attack_eps": tuple(eps or ()) or None, "autoattack": autoattack or None}
+    changes |= {
+        "side": image_size,
+        "batch": batch_size,
+        "attack_eps": tuple(eps or ()) or None,
+        "autoattack": autoattack or None,
+    }
     changes |= {"compile": compiled}
     settings = _preset(preset, {name: value for name, value in changes.items() if value is not None})
     cells = plan(settings, architecture or [], regime or [], seed or [])
@@ -90,7 +146,7 @@ def run(  # noqa: PLR0913 - the options of a command line
         where = workers.choose_device(device)
         request = RunRequest(
             preset=settings,
-            source=Source(folder=data, layout=layout, images=images_folder),
+            source=Source(folder=data, layout=layout, images=image_dir),
             cells=cells,
             device=where,
             bfloat16=workers.bfloat16_pays(where),

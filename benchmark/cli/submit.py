@@ -9,34 +9,56 @@ from typing import Annotated, Any
 import typer
 from rich.markup import escape
 
-from benchmark.cli import Json, console
+from benchmark.cli import (
+    EXECUTION,
+    MODELS,
+    DataDirectory,
+    Device,
+    Entries,
+    Epochs,
+    Json,
+    Layout,
+    Limit,
+    MaxMemory,
+    Regimes,
+    Seeds,
+    Split,
+    Weights,
+    console,
+)
 from benchmark.errors import UserError
 
 
 def submit(  # noqa: PLR0913 - the options of a command line
     entry: Annotated[
-        str | None, typer.Argument(metavar="[ENTRY]", help="An entry file, or its name in a folder of entries.")
+        str | None, typer.Argument(metavar="[ENTRY]", help="An entry file, or its name in a directory of entries.")
     ] = None,
     *,
-    timm: Annotated[str | None, typer.Option(help="A name of timm's, in place of an entry file.")] = None,
-    name: Annotated[str | None, typer.Option(help="Name of the entry for --timm; without it timm's.")] = None,
-    authors: Annotated[str, typer.Option(help="Who submits it, for --timm.")] = "",
-    entries: Annotated[
-        Path | None, typer.Option("--entries", help="Folder of entries; without it that of the repository.")
+    timm: Annotated[
+        str | None, typer.Option(help="A timm model name, in place of an entry file.", rich_help_panel=MODELS)
     ] = None,
-    preset: Annotated[str, typer.Option(help="Named settings; see `list presets`.")] = "quick",
-    data: Annotated[Path | None, typer.Option(help="Folder of a data set; without it the embedded one.")] = None,
-    layout: Annotated[str | None, typer.Option(help="Layout of the folder; without it chosen by its look.")] = None,
-    split: Annotated[Path | None, typer.Option(help="split.csv of another run, to use its split again.")] = None,
-    regime: Annotated[list[str] | None, typer.Option(help="Only these; repeat for several.")] = None,
-    seed: Annotated[list[int] | None, typer.Option(help="Only these; repeat for several.", min=0)] = None,
-    images: Annotated[int | None, typer.Option(help="Most images to take; 0 takes all.", min=0)] = None,
-    epochs: Annotated[int | None, typer.Option(help="Passes over the training images.", min=1)] = None,
-    weights: Annotated[str | None, typer.Option(help="random, pretrained, a safetensors file or a folder.")] = None,
-    device: Annotated[str | None, typer.Option(help="cpu or cuda; without it the GPU if there is one.")] = None,
-    network: Annotated[bool, typer.Option("--network", help="Let the entry use the network.")] = False,
-    hours: Annotated[float, typer.Option(help="So long may it take.", min=0.01)] = 24,
-    memory: Annotated[float, typer.Option(help="So many gigabytes may it take.", min=0.1)] = 8,
+    name: Annotated[
+        str | None, typer.Option(help="Name of the entry for --timm. Default: timm's.", rich_help_panel=MODELS)
+    ] = None,
+    authors: Annotated[str, typer.Option(help="Who submits it, for --timm.", rich_help_panel=MODELS)] = "",
+    entries: Entries = None,
+    preset: Annotated[str, typer.Option(help="Named settings, see `list presets`.")] = "quick",
+    data: DataDirectory = None,
+    layout: Layout = None,
+    split: Split = None,
+    limit: Limit = None,
+    regime: Regimes = None,
+    seed: Seeds = None,
+    epochs: Epochs = None,
+    weights: Weights = None,
+    device: Device = None,
+    network: Annotated[
+        bool, typer.Option("--network", help="Let the entry use the network.", rich_help_panel=EXECUTION)
+    ] = False,
+    max_hours: Annotated[
+        float, typer.Option("--max-hours", help="Time limit, in hours.", min=0.01, rich_help_panel=EXECUTION)
+    ] = 24,
+    max_memory: MaxMemory = 8,
     as_json: Json = False,
 ) -> None:
     """Check an entry, run what is needed, write its records and the tables, and say what to send."""
@@ -56,8 +78,8 @@ def submit(  # noqa: PLR0913 - the options of a command line
 
     changes: dict[str, Any] = {"epochs": epochs, "weights": weights}
     changes = {key: value for key, value in changes.items() if value is not None}
-    if images is not None:
-        changes["images"] = images or None
+    if limit is not None:
+        changes["images"] = limit or None
     order = SubmissionRequest(
         preset=preset,
         changes=changes,
@@ -68,7 +90,7 @@ def submit(  # noqa: PLR0913 - the options of a command line
         seeds=tuple(seed or ()),
         device=device,
         network=network,
-        hours=hours,
+        hours=max_hours,
     )
     with tempfile.TemporaryDirectory() as folder:
         if timm is not None:
@@ -81,7 +103,7 @@ def submit(  # noqa: PLR0913 - the options of a command line
         with worker() as running:
             try:
                 submitted = submit(
-                    path, order, running, _tell, limits=Limits(memory=int(memory * GIGABYTE), seconds=600)
+                    path, order, running, _tell, limits=Limits(memory=int(max_memory * GIGABYTE), seconds=600)
                 )
             except SubmissionRejected as refused:
                 _refuse(refused, as_json=as_json)

@@ -98,11 +98,11 @@ def _obtain(data: DatasetIndex) -> str:
 def _with_images(cases: tuple[Sample, ...], folder: Path) -> tuple[Sample, ...]:
     """The cases that lack an image, with that of the same stem in a folder."""
     if not folder.is_dir():
-        raise UserError(f"--images-folder: {folder} is not a folder; give the folder that holds the images")
+        raise UserError(f"--image-dir: {folder} is not a directory; give the one that holds the images")
     found = {path.stem: path for path in sorted(folder.iterdir()) if path.suffix.lower() in SUFFIXES}
     if not found.keys() & {case.id for case in cases}:
         raise UserError(
-            f"--images-folder: no file in {folder} is named like an image of the data set, such as {cases[0].id}"
+            f"--image-dir: no file in {folder} is named like an image of the data set, such as {cases[0].id}"
         )
     return tuple(replace(case, image=case.image or found.get(case.id)) for case in cases)
 

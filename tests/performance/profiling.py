@@ -1,7 +1,7 @@
 """Where the time of training and scoring goes, by torch's profiler.
 
-    python -m tests.performance.profiling [--architecture NAME ...] [--regime NAME ...] [--side PIXELS ...]
-        [--batch IMAGES] [--steps STEPS] [--device DEVICE] [--page]
+    python -m tests.performance.profiling [--architecture NAME ...] [--regime NAME ...] [--image-size PIXELS ...]
+        [--batch-size IMAGES] [--steps STEPS] [--device DEVICE] [--page]
 
 profiles some steps of the real training loop for each architecture, regime and side, and for each architecture and
 side one scoring (predictions, attacks, Grad-CAM, cheap metrics and curves) of an untrained network. All images are
@@ -342,8 +342,8 @@ def asked(words: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.performance.profiling", description="Where the time goes.")
     parser.add_argument("--architecture", action="append", choices=list(entries(Architecture)))
     parser.add_argument("--regime", action="append", choices=list(entries(Regime)))
-    parser.add_argument("--side", action="append", type=int)
-    parser.add_argument("--batch", type=int)
+    parser.add_argument("--image-size", dest="side", action="append", type=int)
+    parser.add_argument("--batch-size", dest="batch", type=int)
     parser.add_argument("--steps", type=int)
     parser.add_argument("--device", default=None, help="the GPU if there is one, else the CPU")
     parser.add_argument("--page", action="store_true", help="write the page anew from the numbers and the findings")

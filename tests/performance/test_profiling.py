@@ -211,7 +211,18 @@ def test_what_is_profiled_again_takes_its_place_on_the_page_and_findings_stand_o
     folder = tmp_path / "performance"
     folder.mkdir()
     (folder / "profile-imagined-findings.md").write_text("## Findings\n\nNothing waits.\n")
-    words = ["--architecture", "mobilenet", "--regime", "standard", "--side", "32", "--batch", "2", "--steps", "1"]
+    words = [
+        "--architecture",
+        "mobilenet",
+        "--regime",
+        "standard",
+        "--image-size",
+        "32",
+        "--batch-size",
+        "2",
+        "--steps",
+        "1",
+    ]
     profiling.write(folder, "imagined", "a machine", {"scoring mobilenet, 2 images of 32 px": POINT})
     profiling.main([*words, "--device", "cpu"])
     profiling.main(["--device", "cpu", "--page"])

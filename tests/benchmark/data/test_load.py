@@ -44,12 +44,12 @@ def test_images_are_found_where_the_user_says_and_matched_by_name(masks_only, tm
 
 
 def test_masks_alone_cannot_be_trained_on_and_the_line_says_where_to_ask(masks_only):
-    with pytest.raises(UserError, match=r"has masks but no images; .*on request from SD-260.*--images-folder"):
+    with pytest.raises(UserError, match=r"has masks but no images; .*on request from SD-260.*--image-dir"):
         usable(open_data(Source(folder=masks_only)))
 
 
 def test_a_folder_of_images_that_fits_nothing_is_one_line(masks_only, tmp_path):
-    with pytest.raises(UserError, match=r"--images-folder: .*photos is not a folder"):
+    with pytest.raises(UserError, match=r"--image-dir: .*photos is not a directory"):
         open_data(Source(folder=masks_only, images=tmp_path / "photos"))
     (tmp_path / "photos").mkdir()
     with pytest.raises(UserError, match=r"no file in .*photos is named like an image of the data set, such as 0"):
