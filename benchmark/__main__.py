@@ -58,10 +58,13 @@ def _print_version(value: bool) -> None:  # noqa: FBT001 - typer's signature of 
 def options(
     *,
     _debug: Annotated[
-        bool, typer.Option("--debug", help="Show the traceback of an error. May follow any verb.")
+        bool, typer.Option("--debug", metavar="", help="Show the traceback of an error. May follow any verb.")
     ] = False,
     _version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit.")
+        bool,
+        typer.Option(
+            "--version", metavar="", callback=_print_version, is_eager=True, help="Show the version and exit."
+        ),
     ] = False,
 ) -> None:
     """Loupe: which network explains itself well? A benchmark of saliency maps in medical imaging."""

@@ -14,7 +14,7 @@ SCORING = "Maps and scores"
 EXECUTION = "Where it runs"
 OUTPUT = "Output"
 
-Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.", rich_help_panel=OUTPUT)]
+Json = Annotated[bool, typer.Option("--json", metavar="", help="Print JSON for programs.", rich_help_panel=OUTPUT)]
 DataDirectory = Annotated[
     Path | None,
     typer.Option(

@@ -41,7 +41,10 @@ def check(  # noqa: PLR0913 - the options of a command line
     mark_verified: Annotated[
         bool,
         typer.Option(
-            "--mark-verified", help="Write into a record that its scores were verified.", rich_help_panel=OUTPUT
+            "--mark-verified",
+            metavar="",
+            help="Write into a record that its scores were verified.",
+            rich_help_panel=OUTPUT,
         ),
     ] = False,
     timeout: Annotated[

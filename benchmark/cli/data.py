@@ -28,7 +28,7 @@ def check(
     layout: Layout = None,
     image_dir: ImageDirectory = None,
     quarantine: Annotated[
-        bool, typer.Option("--quarantine", help="From now on, leave out the files that have problems.")
+        bool, typer.Option("--quarantine", metavar="", help="From now on, leave out the files that have problems.")
     ] = False,
     as_json: Json = False,
 ) -> None:

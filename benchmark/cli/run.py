@@ -97,7 +97,9 @@ def run(  # noqa: PLR0913 - the options of a command line
     ] = None,
     autoattack: Annotated[
         bool,
-        typer.Option("--autoattack", help="Also run AutoAttack. Needs its authors' package.", rich_help_panel=SCORING),
+        typer.Option(
+            "--autoattack", metavar="", help="Also run AutoAttack. Needs its authors' package.", rich_help_panel=SCORING
+        ),
     ] = False,
     device: Device = None,
     engine: Annotated[
@@ -117,7 +119,7 @@ def run(  # noqa: PLR0913 - the options of a command line
         typer.Option(help="tensorboard: write training curves to runs/logs.", rich_help_panel=OUTPUT),
     ] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show the cells and stop.", rich_help_panel=OUTPUT)
+        bool, typer.Option("--dry-run", metavar="", help="Show the cells and stop.", rich_help_panel=OUTPUT)
     ] = False,
 ) -> None:
     """Train, explain, score and rank what is not done yet."""

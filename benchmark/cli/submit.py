@@ -53,7 +53,7 @@ def submit(  # noqa: PLR0913 - the options of a command line
     weights: Weights = None,
     device: Device = None,
     network: Annotated[
-        bool, typer.Option("--network", help="Let the entry use the network.", rich_help_panel=EXECUTION)
+        bool, typer.Option("--network", metavar="", help="Let the entry use the network.", rich_help_panel=EXECUTION)
     ] = False,
     max_hours: Annotated[
         float, typer.Option("--max-hours", help="Time limit, in hours.", min=0.01, rich_help_panel=EXECUTION)
