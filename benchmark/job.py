@@ -9,9 +9,10 @@ from benchmark.asked import code_of, metrics_asked
 from benchmark.checkpoint import weights_file
 from benchmark.data.prepare import Prepared
 from benchmark.device import bfloat16_pays
+from benchmark.identity import identity
 from benchmark.plan import Cell
 from benchmark.presets import ENGINE_VERSION, Preset
-from benchmark.registry import digest, select
+from benchmark.registry import select
 from benchmark.saliency import Method
 from benchmark.store import content_key, file_digest, runs_folder
 from benchmark.training.loop import Settings
@@ -85,7 +86,7 @@ class Job:
         weights = self.start.model_key if self.start else self.weights
         if not self.start and self.weights_path is not None:
             weights = file_digest(self.weights_path)
-        names = [architecture.name, digest(architecture), regime.name, digest(regime), self.cell.seed]
+        names = [architecture.name, identity(architecture), regime.name, identity(regime), self.cell.seed]
         settings = asdict(self.settings)
         if self.settings.compile is None:  # keys of models from before there was a choice stay what they are
             del settings["compile"]
@@ -108,7 +109,7 @@ class Job:
         """Stands for how models are trained and scored, and on what: equal for the rows of one table."""
         preset = self.preset
         sizes = [preset.side, preset.perturbed, preset.perturbation_steps]
-        methods = [digest(method) for method in select(Method, preset.methods)]
+        methods = [identity(method) for method in select(Method, preset.methods)]
         scores = [code_of(metric) for metric in self.metrics]
         training = [preset.weights, preset.epochs, preset.batch, preset.patience, self.device.type]
         if self.pretraining is not None:

@@ -18,11 +18,12 @@ from benchmark.diagnosis.masks import mask_dice
 from benchmark.diagnosis.measures import MAP_KEPT, MASK_DICE, measures
 from benchmark.diagnosis.predictions import attacks_of, diagnose
 from benchmark.explain import draw_maps
+from benchmark.identity import identity
 from benchmark.job import Job
 from benchmark.learn import learn, lesson_of, log_folder, model_folder
 from benchmark.probing import probe_of
 from benchmark.quantus_metrics import reasons_collected
-from benchmark.registry import digest, select
+from benchmark.registry import select
 from benchmark.saliency import Method
 from benchmark.score import score_maps
 from benchmark.store import content_key, file_digest, new_file, new_folder, runs_folder, write_text
@@ -131,7 +132,7 @@ def _methods(job: Job) -> list[Method]:
 
 
 def _maps_file(job: Job, method: Method) -> Path:
-    key = content_key(job.model_key, method.name, digest(method))
+    key = content_key(job.model_key, method.name, identity(method))
     return runs_folder() / "maps" / f"{key}.npy"
 
 

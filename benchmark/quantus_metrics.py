@@ -28,8 +28,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from benchmark.errors import UserError
+from benchmark.identity import file_code
 from benchmark.registry import known_name
-from benchmark.store import content_key, file_digest
+from benchmark.store import content_key
 from metrics import Metric
 from metrics.normalise import finite
 from metrics.probe import Probe
@@ -101,8 +102,8 @@ def is_quantus(name: str) -> bool:
 
 
 def code_of_quantus(metric: Metric) -> str:
-    """Stands for all that decides its scores: the call, the version of Quantus and this file."""
-    return content_key(metric.name, version(), file_digest(Path(__file__)))
+    """Stands for all that decides its scores: the call, the version of Quantus and the code of this file."""
+    return content_key(metric.name, version(), file_code(Path(__file__)))
 
 
 def version() -> str:

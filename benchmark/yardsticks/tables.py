@@ -14,7 +14,8 @@ from skimage.filters import sobel
 from architectures import Architecture
 from benchmark.data.prepare import Prepared
 from benchmark.explain import draw_maps, on_device, predict
-from benchmark.registry import digest, entries
+from benchmark.identity import identity
+from benchmark.registry import entries
 from benchmark.saliency import Method
 from benchmark.score import score_maps, score_planes
 from benchmark.store import content_key, new_file, runs_folder
@@ -41,7 +42,7 @@ class Part:
 
     def key(self, protocol: str) -> str:
         """Stands for everything that decides its scores under a protocol, which also says on what data and device."""
-        architecture = self.architecture and [self.architecture.name, digest(self.architecture)]
+        architecture = self.architecture and [self.architecture.name, identity(self.architecture)]
         return content_key(protocol, self.yardstick, architecture, self.method and self.method.name)
 
 
