@@ -83,10 +83,10 @@ def file_code(path: Path) -> str:
 
 
 def code_hash(source: str) -> str:
-    """Stands for what Python code computes, whatever its prose; sixteen hexadecimal digits, equal on all Pythons.
+    r"""Stands for what Python code computes, whatever its prose; sixteen hexadecimal digits, equal on all Pythons.
 
     Example:
-        >>> code_hash("def f(x: int):\n    return x + 1") == code_hash("def f(x): # one more\\n    return (x + 1)")
+        >>> code_hash("def f(x: int):\n    return x + 1") == code_hash("def f(x): # one more\n    return (x + 1)")
         True
         >>> code_hash("x + 1") == code_hash("x + 2")
         False

@@ -1,8 +1,6 @@
 """The maps that an earlier run kept of a model, found again from its record."""
 
-from dataclasses import fields
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +14,7 @@ from benchmark.errors import UserError
 from benchmark.job import Job
 from benchmark.pipeline import maps_of
 from benchmark.plan import Cell
-from benchmark.presets import Preset
+from benchmark.presets import preset_of
 from benchmark.record import Record
 from benchmark.registry import select
 from benchmark.run import Request, make_jobs
@@ -40,7 +38,7 @@ def kept_maps(record: Record, method: str, source: Source, split: Path) -> tuple
     if not (runs_folder() / "maps").is_dir():
         return None
     try:
-        preset = _preset(record.settings["preset"])
+        preset = preset_of(record.settings["preset"])
         cell = Cell(
             architecture=select(Architecture, [record.architecture])[0],
             regime=select(Regime, [record.regime])[0],
@@ -62,12 +60,3 @@ def kept_maps(record: Record, method: str, source: Source, split: Path) -> tuple
     except (UserError, OSError, KeyError, TypeError):
         return None
     return None
-
-
-def _preset(told: dict[str, Any]) -> Preset:
-    """A preset from its record."""
-    names = {field.name for field in fields(Preset)}
-    settings: dict[str, Any] = {
-        name: tuple(value) if isinstance(value, list) else value for name, value in told.items() if name in names
-    }
-    return Preset(**settings)

@@ -100,10 +100,10 @@ def _diagnosed(job: Job, model: nn.Module, lesson: Lesson) -> pd.DataFrame:
     preset, layer = job.preset, job.cell.architecture.saliency_layer
     known = recipe(len(job.data.classes)) if preset.autoattack else ""
     attacks = attacks_of("l2", preset.attack_eps, preset.attack_steps, preset.apgd_steps, known)
-    attacked = job.data.sample(preset.attacked)
+    attacked = job.data.sample(preset.num_attacked)
     found = diagnose(model, lesson.images, lesson.labels, attacks=attacks, attacked=attacked)
-    if preset.map_attacked:
-        places = job.data.sample(preset.map_attacked)
+    if preset.num_map_attacked:
+        places = job.data.sample(preset.num_map_attacked)
         chosen = torch.tensor(places, device=job.device)
         predicted = torch.tensor(found["predicted"].to_numpy(), device=job.device)[chosen]
         for name, attack in map_attacks_of(preset.attack_steps).items():
@@ -201,7 +201,7 @@ def scored_maps(
         curves.append(curves_frame(ids, method.name, made.curves()))
         return made
 
-    sample = job.data.sample(job.preset.perturbed)
+    sample = job.data.sample(job.preset.num_perturbed)
     frame = score_maps(maps, job.data, job.metrics, device=job.device, probes=(sample, probe))
     frame.insert(1, "method", method.name)
     return frame, curves

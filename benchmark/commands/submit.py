@@ -51,7 +51,7 @@ def submit(  # noqa: PLR0913 - the options of a command line
     changes: dict[str, Any] = {"epochs": epochs, "weights": weights}
     changes = {key: value for key, value in changes.items() if value is not None}
     if images is not None:
-        changes["images"] = images or None
+        changes["limit"] = images or None
     order = Order(
         preset=preset,
         changes=changes,

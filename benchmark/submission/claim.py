@@ -1,6 +1,6 @@
 """Whether a record's scores are those that its checkpoint gives: some of its test images are scored again."""
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from benchmark.job import Job
 from benchmark.leaderboard.board import MARKER
 from benchmark.pipeline import scored_maps
 from benchmark.plan import Cell
-from benchmark.presets import Preset
+from benchmark.presets import preset_of
 from benchmark.randomness import generator_of
 from benchmark.record import Recomputed, Record, load_record
 from benchmark.registry import select
@@ -223,10 +223,7 @@ def compare(path: Path, record: Record, told: dict[str, Any], images: list[str])
 
 def _job(record: Record, architecture: Architecture, folder: Path, source: dict[str, str | None]) -> Job:
     """The cell of a record on the data at hand, with the split that lies beside the tables."""
-    known = {field.name for field in fields(Preset)}
-    settings: dict[str, Any] = {name: value for name, value in record.settings["preset"].items() if name in known}
-    tuples: dict[str, Any] = {name: tuple(value) for name, value in settings.items() if isinstance(value, list)}
-    preset = Preset(**(settings | tuples))
+    preset = preset_of(record.settings["preset"])
     split = folder / "split.csv"
     if not split.is_file() or record.protocol not in (folder / MARKER).read_text(encoding="utf-8"):
         raise UserError(f"{folder} has no split of protocol {record.protocol}; run it again")

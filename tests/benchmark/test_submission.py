@@ -99,7 +99,7 @@ class Place:
         self.data, self.entries, self.results = root / "squares", root / "entries", root / "results"
 
     def submit(self, entry: Path):
-        order = Order(data=self.data, device="cpu", regimes=("standard",), changes={"epochs": 1, "perturbed": 4})
+        order = Order(data=self.data, device="cpu", regimes=("standard",), changes={"epochs": 1, "num_perturbed": 4})
         return submit(entry, order, self.running, lambda _: None, limits=LIMITS)
 
 

@@ -14,7 +14,7 @@ from benchmark.data.opening import Source, open_data
 from benchmark.data.prepare import prepare
 from benchmark.presets import QUICK
 
-ALL = replace(QUICK, side=128, images=None)
+ALL = replace(QUICK, image_size=128, limit=None)
 GROUP = "10,015 JPEGs of 128 x 128 into one array"
 
 
