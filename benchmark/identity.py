@@ -162,6 +162,11 @@ class _Stripped(ast.NodeTransformer):
             node = ast.Call(func=node.func, args=node.args, keywords=keywords)
         return self.generic_visit(node)
 
+    def visit_JoinedStr(self, node: ast.JoinedStr) -> ast.AST:
+        """No empty text: Python 3.12 puts one behind a nested format."""
+        values = [value for value in node.values if not (isinstance(value, ast.Constant) and value.value == "")]
+        return self.generic_visit(ast.JoinedStr(values=values))
+
     def visit_Import(self, _: ast.Import) -> None:
         """Told apart from the code."""
 
