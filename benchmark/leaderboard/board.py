@@ -24,7 +24,8 @@ from benchmark.leaderboard.pairs import Pairs, all_pairs
 from benchmark.leaderboard.ranks import best_share, rank_intervals
 from benchmark.leaderboard.scores import METHOD, NAMES, VALUE, ScoreReader
 from benchmark.leaderboard.statistics import Estimate, Grouped, Ratios, Resampling, estimates, resampling, stretch
-from benchmark.record import SCHEMA, Record, load_record
+from benchmark.record import Record, load_record
+from benchmark.upgrade import SCHEMA
 
 MARKER = "protocol.json"
 RANKED_BY = "fuzzy_f1"

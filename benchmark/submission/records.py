@@ -8,12 +8,13 @@ import numpy as np
 import pandas as pd
 
 from architectures import Architecture
-from benchmark.record import SCHEMA, Record, load_record
+from benchmark.record import Record, load_record
 from benchmark.registry import entries
 from benchmark.saliency import Method
 from benchmark.store import file_digest
 from benchmark.submission.entries import HOME, SUFFIXES, Facts
 from benchmark.training.regimes import Regime
+from benchmark.upgrade import SCHEMA
 from metrics import Metric
 
 SLACK = 1e-6

@@ -5,29 +5,73 @@ They are made of tiny networks and images. Each list is compared relative to its
 
 import json
 import sys
+import tempfile
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from unittest import mock
 
+import pandas as pd
 import torch
+from torch import nn
 from torch.nn import functional
 
 from architectures import Architecture
 from benchmark.attacks.apgd import apgd
 from benchmark.attacks.pgd import pgd
+from benchmark.data.opening import Source, open_data
+from benchmark.data.prepare import prepare
 from benchmark.diagnosis.predictions import attacks_of
-from benchmark.presets import ENGINE_VERSION
+from benchmark.job import Job
+from benchmark.pipeline import run_cell
+from benchmark.plan import Cell
+from benchmark.presets import ENGINE_VERSION, QUICK
 from benchmark.registry import entries
 from benchmark.saliency import Method
 from benchmark.training.regimes import Regime
+from benchmark.training.regimes.standard import STANDARD
+from datasets.dermsynth import render
 from metrics import Metric
 from tests.benchmark.saliency.networks import Small, images
-from tests.benchmark.test_training import SETTINGS, data, trained
+from tests.benchmark.test_training import SETTINGS, trained
 from tests.metrics.maps import score, seeded
 
 STORED = Path(__file__).parents[1] / "golden" / "numbers.json"
+METRICS = STORED.with_name("metrics.json")
+METRIC = "metric/"
+# Ten times what processors may make of it: the numbers of SSE4.1, AVX2 and AVX-512 kernels, by one thread and by two,
+# lie within 9e-6 of each other.
 TOLERANCE = 1e-4
+TINY = Architecture(
+    name="tiny",
+    build=lambda classes: nn.Sequential(
+        nn.Conv2d(3, 6, 5, stride=4),
+        nn.BatchNorm2d(6),
+        nn.ReLU(),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Linear(6, classes),
+    ),
+    pretrained=None,
+    saliency_layer="2",
+    native_size=32,
+    learning_rate=1e-2,
+    short_epochs=2,
+    source="none",
+)
+CELL = replace(
+    QUICK,
+    image_size=32,
+    limit=None,
+    batch_size=8,
+    num_perturbed=4,
+    perturbation_steps=4,
+    num_attacked=4,
+    attack_steps=2,
+)
+SMOOTH = ("fuzzy-f1", "relevance-mass", "entropy", "insertion", "deletion")
+"""Metrics in which rounding makes no leaps."""
 
 Numbers = list[float]
 
@@ -72,6 +116,24 @@ def of_attack(name: str) -> Numbers:
     return functional.adaptive_avg_pool2d(moved.detach(), 4).flatten().tolist()
 
 
+def of_cell() -> Numbers:
+    """Mean probabilities and mean scores of a cell from the file to the record: what entries share, all of it."""
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        mock.patch.dict("os.environ", LOUPE_RUNS=f"{folder}/runs"),
+        mock.patch.dict("benchmark.registry._added", {Architecture: [sys.modules[__name__]]}),
+    ):
+        render(Path(folder, "data"), images=26, side=48, seed=3)
+        prepared = prepare(open_data(Source(folder=Path(folder, "data"))), CELL)
+        cell = Cell(architecture=TINY, regime=STANDARD, seed=0)
+        job = Job(cell=cell, data=prepared, preset=CELL, device=torch.device("cpu"), bfloat16=False)
+        with torch.random.fork_rng(devices=[]):
+            done = run_cell(job, lambda *_: None)
+        predictions, scores = (pd.read_parquet(done / f"{name}.parquet") for name in ("predictions", "scores"))
+    means = scores[scores["metric"].isin(SMOOTH)].groupby(["method", "level", "metric"], observed=True)["value"].mean()
+    return [*predictions.filter(regex="^p[0-9]").mean(), *means]
+
+
 def sources() -> dict[str, Callable[[], Numbers]]:
     """By name, what computes the numbers."""
     made: dict[str, Callable[[], Numbers]] = {}
@@ -85,7 +147,7 @@ def sources() -> dict[str, Callable[[], Numbers]]:
             made[f"{kind.__name__.lower()}/{name}"] = lambda n=numbers, e=entry: n(e)
     for name in attacks_of("l2", (4.0,), 5, 5):
         made[f"attack/{name}"] = lambda n=name: of_attack(n)
-    made["training/bytes"] = lambda: data(6).images.double().mean(dim=(1, 2, 3)).tolist()
+    made["cell/tiny"] = of_cell
     return made
 
 
@@ -97,8 +159,10 @@ def now(name: str) -> Numbers:
 
 
 def stored() -> dict[str, Numbers]:
-    """The stored numbers by name."""
-    return json.loads(STORED.read_text(encoding="utf-8"))["numbers"]
+    """The stored numbers by name; those of metrics lie in a file of their own."""
+    metrics = json.loads(METRICS.read_text(encoding="utf-8"))
+    numbers = json.loads(STORED.read_text(encoding="utf-8"))["numbers"]
+    return numbers | {f"{METRIC}{name}": values for name, values in metrics.items()}
 
 
 def differ(found: Numbers, expected: Numbers) -> float:
@@ -119,9 +183,12 @@ def differing(names: Iterable[str]) -> list[str]:
 def store(names: Iterable[str]) -> None:
     """Stores today's numbers of these names, and forgets those of entries that are gone."""
     told = json.loads(STORED.read_text(encoding="utf-8")) if STORED.is_file() else {"numbers": {}}
-    known, names = sources(), set(names)
-    numbers = {name: now(name) if name in names else told["numbers"].get(name) for name in sorted(known)}
-    numbers = {name: values for name, values in numbers.items() if values is not None}
+    kept = told["numbers"] | {f"{METRIC}{name}": values for name, values in json.loads(METRICS.read_text()).items()}
+    chosen = set(names)
+    every = {name: now(name) if name in chosen else kept.get(name) for name in sorted(sources())}
+    numbers = {name: values for name, values in every.items() if values is not None}
+    metrics = {name.removeprefix(METRIC): numbers.pop(name) for name in every if name.startswith(METRIC)}
+    METRICS.write_text(json.dumps(metrics, indent=1) + "\n", encoding="utf-8")
     told = {"engine_version": told.get("engine_version", ENGINE_VERSION), "numbers": numbers}
     lines = ",\n".join(f'  "{name}": {json.dumps([round(v, 9) for v in values])}' for name, values in numbers.items())
     text = f'{{\n "engine_version": {told["engine_version"]},\n "numbers": {{\n{lines}\n }}\n}}\n'

@@ -2,7 +2,8 @@
 
 `carry` is for refactoring. It compares golden numbers and keeps the identities, so that stored results stand.
 `renew` is for another formula or constant: the named entries become new ones, and their golden numbers are made anew.
-Entries that are new or gone are listed and unlisted by either. RENAMED=OLD lists a renamed entry under its old identity.
+Entries that are new or gone are listed and unlisted by either. NEW=OLD keeps the identity of
+a renamed entry.
 """
 
 import json

@@ -33,13 +33,20 @@ SNIPPETS = {
     "": "4152e7c53a071a90",
     "x = 1\n": "ab480b1d572eb381",
     "x = 1.0\ny = 'ä\U0001f600'\nz = b'\\xff', None, ..., 1j, True\n": "f8611619e630aa16",
-    "import torch\nfrom torch import nn as n\nfrom metrics.rank import ranks\nranks(torch.relu(n.ReLU()(x)))\n": "943db47127f4b2da",
+    "import torch\nfrom torch import nn as n\nfrom metrics.rank import ranks\nranks(torch.relu(n.ReLU()(x)))\n": (
+        "943db47127f4b2da"
+    ),
     "class A(B, metaclass=M):\n    x: int = 3\n    y: str\n": "cdfe335020756a4f",
     "def f(a, /, b=2, *c, d, e=3, **g) -> int:\n    '''Doc.'''\n    return lambda: (yield)\n": "83e83c45657940bb",
     "async def f():\n    async with a as b, c:\n        return [x async for x in y if await x]\n": "a4124b9e2124a8ab",
     "f'{x!r:>{width}} and {y=:.3f} {{}}' 'more'\n": "713921121a5ddd26",
-    "match x:\n    case [1, *rest] if rest: pass\n    case {'a': A(b=2) | None, **more}: pass\n    case _: x\n": "a6a3a9c5d73d3850",
-    "try:\n    x[1:2, ::3]\nexcept* (A, B) as e:\n    raise C('no') from e\nelse:\n    del x\nfinally:\n    x = {**y, 'a': 1}\n": "26bafd9b83240930",
+    (
+        "match x:\n    case [1, *rest] if rest: pass\n    case {'a': A(b=2) | None, **more}: pass\n    case _: x\n"
+    ): "a6a3a9c5d73d3850",
+    (
+        "try:\n    x[1:2, ::3]\nexcept* (A, B) as e:\n    raise C('no') from e\n"
+        "else:\n    del x\nfinally:\n    x = {**y, 'a': 1}\n"
+    ): "26bafd9b83240930",
     "for i in range(3):\n    if not -i < 2 <= ~i: continue\nelse:\n    while (n := n - 1): break\n": "cbdb30b0a7ac719c",
     "@d(1)\ndef f(): return {x: y for x, y in z}, {*a}, a if b else c, *q\n": "49b470f4ce26da7a",
 }
