@@ -20,21 +20,21 @@ from torch.nn import functional
 from architectures import Architecture
 from benchmark.attacks.apgd import apgd
 from benchmark.attacks.pgd import pgd
-from benchmark.data.opening import Source, open_data
-from benchmark.data.prepare import prepare
-from benchmark.diagnosis.predictions import attacks_of
-from benchmark.job import Job
-from benchmark.pipeline import run_cell
-from benchmark.plan import Cell
-from benchmark.presets import ENGINE_VERSION, QUICK
+from benchmark.config.presets import ENGINE_VERSION, QUICK
+from benchmark.data.dataset import prepare
+from benchmark.data.load import Source, open_data
+from benchmark.experiments.cell import run_cell
+from benchmark.experiments.grid import Cell
+from benchmark.experiments.job import Job
 from benchmark.registry import entries
 from benchmark.saliency import Method
+from benchmark.scoring.predictions import attacks_of
 from benchmark.training.regimes import Regime
 from benchmark.training.regimes.standard import STANDARD
 from datasets.dermsynth import render
 from metrics import Metric
 from tests.benchmark.saliency.networks import Small, images
-from tests.benchmark.test_training import SETTINGS, trained
+from tests.benchmark.training.test_training import SETTINGS, trained
 from tests.metrics.maps import score, seeded
 
 STORED = Path(__file__).parents[1] / "golden" / "numbers.json"

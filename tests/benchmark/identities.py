@@ -10,9 +10,9 @@ import json
 import sys
 
 from architectures import Architecture
-from benchmark.identity import LIST, file_code, label
 from benchmark.registry import entries, home
 from benchmark.saliency import Method
+from benchmark.storage.identity import LIST, file_code, label
 from benchmark.training.regimes import Regime
 from metrics import Metric
 from tests.benchmark import golden

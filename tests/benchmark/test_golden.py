@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from benchmark.presets import ENGINE_VERSION
+from benchmark.config.presets import ENGINE_VERSION
 from tests.benchmark import golden
 
 NAMES = [name for name in golden.sources() if not name.startswith(golden.METRIC)]

@@ -7,9 +7,9 @@ import pytest
 from architectures import Architecture
 from benchmark import registry
 from benchmark.errors import UserError
-from benchmark.identity import identity
 from benchmark.registry import entries, known_name, select
 from benchmark.saliency import Method
+from benchmark.storage.identity import identity
 from benchmark.training.regimes import Regime
 from datasets import Layout
 from metrics import Metric
