@@ -7,12 +7,12 @@ from typing import Any
 import torch
 
 from benchmark.config.presets import ENGINE_VERSION, Preset
-from benchmark.data.dataset import Prepared
+from benchmark.data.dataset import ImageDataset
 from benchmark.experiments.grid import Cell
 from benchmark.registry import select
 from benchmark.runtime.device import bfloat16_pays
 from benchmark.saliency import Method
-from benchmark.scoring.selection import code_of, metrics_asked
+from benchmark.scoring.selection import code_of, select_metrics
 from benchmark.storage.hashing import content_key, file_digest
 from benchmark.storage.identity import identity
 from benchmark.storage.runs import cell_dir
@@ -38,7 +38,7 @@ class Job:
     """
 
     cell: Cell
-    data: Prepared
+    data: ImageDataset
     preset: Preset
     device: torch.device
     start: "Job | None" = None
@@ -50,7 +50,7 @@ class Job:
     def settings(self) -> Settings:
         """How the model is trained."""
         return Settings(
-            epochs=self.preset.epochs or self.cell.architecture.short_epochs,
+            epochs=self.preset.epochs or self.cell.architecture.quick_epochs,
             batch_size=self.preset.batch_size,
             learning_rate=self.cell.architecture.learning_rate,
             bfloat16=bfloat16_pays(self.device) if self.bfloat16 is None else self.bfloat16,
@@ -59,7 +59,7 @@ class Job:
         )
 
     @property
-    def pretraining(self) -> Prepared | None:
+    def pretraining(self) -> ImageDataset | None:
         """Other data that the first stage learns from; a stage on the same data is none."""
         first = self
         while first.start is not None:
@@ -95,7 +95,7 @@ class Job:
     @property
     def metrics(self) -> list[Metric]:
         """What the maps are scored by: all metrics that are cheap, and the dear ones that the preset asks for."""
-        return metrics_asked(self.preset.metrics)
+        return select_metrics(self.preset.metrics)
 
     @property
     def attacks(self) -> list[object]:

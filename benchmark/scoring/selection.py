@@ -3,14 +3,14 @@
 from collections.abc import Sequence
 
 from benchmark.registry import entries, select
-from benchmark.scoring.quantus_adapter import code_of_quantus, is_quantus, quantus_metric
+from benchmark.scoring.quantus_adapter import is_quantus, quantus_identity, quantus_metric
 from benchmark.storage.identity import identity
 from metrics import Metric
 
 ALL = "all"
 
 
-def metrics_asked(names: Sequence[str]) -> list[Metric]:
+def select_metrics(names: Sequence[str]) -> list[Metric]:
     """All metrics that are cheap, and of the dear ones those that are named; `all` names every dear one of ours.
 
     Args:
@@ -30,4 +30,4 @@ def metrics_asked(names: Sequence[str]) -> list[Metric]:
 
 def code_of(metric: Metric) -> str:
     """Stands for the code that computes a metric: changed code is another metric."""
-    return code_of_quantus(metric) if is_quantus(metric.name) else identity(metric)
+    return quantus_identity(metric) if is_quantus(metric.name) else identity(metric)

@@ -25,7 +25,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from benchmark.registry import Named, home, is_added
+from benchmark.registry import NamedEntry, home, is_added
 from benchmark.storage.hashing import content_key
 
 LIST = Path(__file__).with_name("identities.json")
@@ -35,7 +35,7 @@ PROSE = frozenset(
         "authors",
         "definition",
         "description",
-        "licence",
+        "license",
         "license",
         "obtain",
         "purpose",
@@ -53,7 +53,7 @@ _WARNINGS = frozenset({"warn", "warn_explicit", "warning"})
 
 
 @cache
-def identity(entry: Named) -> str:
+def identity(entry: NamedEntry) -> str:
     """Stands for the code of an entry: sixteen hexadecimal digits.
 
     An entry of this repository has its listed identity as long as its code is the approved one. Other code, and that
@@ -64,7 +64,7 @@ def identity(entry: Named) -> str:
     return listed["identity"] if listed.get("code") == code else code
 
 
-def label(entry: Named) -> str:
+def label(entry: NamedEntry) -> str:
     """The name of an entry in the list of identities, such as "method/grad-cam"."""
     return f"{type(entry).__name__.lower()}/{entry.name}"
 

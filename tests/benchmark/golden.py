@@ -28,7 +28,7 @@ from benchmark.experiments.grid import Cell
 from benchmark.experiments.job import Job
 from benchmark.registry import entries
 from benchmark.saliency import Method
-from benchmark.scoring.predictions import attacks_of
+from benchmark.scoring.predictions import build_attacks
 from benchmark.training.regimes import Regime
 from benchmark.training.regimes.standard import STANDARD
 from datasets.dermsynth import render
@@ -54,10 +54,10 @@ TINY = Architecture(
         nn.Linear(6, classes),
     ),
     pretrained=None,
-    saliency_layer="2",
-    native_size=32,
+    target_layer="2",
+    input_size=32,
     learning_rate=1e-2,
-    short_epochs=2,
+    quick_epochs=2,
     source="none",
 )
 CELL = replace(
@@ -108,7 +108,7 @@ def of_regime(entry: Regime) -> Numbers:
 
 def of_attack(name: str) -> Numbers:
     """How an attack moves two images, coarsely."""
-    attack = attacks_of("l2", (4.0,), 5, 5)[name]
+    attack = build_attacks("l2", (4.0,), 5, 5)[name]
     network, clean = Small(), images()
     labels = network(clean).argmax(dim=1)
     move = pgd if name.startswith("pgd") else apgd
@@ -145,7 +145,7 @@ def sources() -> dict[str, Callable[[], Numbers]]:
     ):
         for name, entry in entries(kind).items():
             made[f"{kind.__name__.lower()}/{name}"] = lambda n=numbers, e=entry: n(e)
-    for name in attacks_of("l2", (4.0,), 5, 5):
+    for name in build_attacks("l2", (4.0,), 5, 5):
         made[f"attack/{name}"] = lambda n=name: of_attack(n)
     made["cell/tiny"] = of_cell
     return made

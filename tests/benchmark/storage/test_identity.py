@@ -204,7 +204,7 @@ def keys():
         known[number, "record"] = each.key, model | protocol
         for method in methods:
             known[number, method.name] = _maps_file(each, method).stem, model | {home(method)}
-        part = Part(yardstick="untrained", architecture=each.cell.architecture, method=methods[0])
+        part = Part(baseline="untrained", architecture=each.cell.architecture, method=methods[0])
         known[number, "part"] = part.key(each.protocol), protocol | {home(each.cell.architecture)}
     return known
 

@@ -10,7 +10,7 @@ import pytest
 
 from benchmark.config.presets import PRESETS, QUICK, preset_of
 from benchmark.errors import UserError
-from benchmark.leaderboard.table import board_of, read_published
+from benchmark.leaderboard.table import build_table, read_results
 from benchmark.storage.paths import ROOT
 from benchmark.storage.record import load_record
 from benchmark.storage.upgrade import PRESET_FIELDS, SCHEMA, TRAINING_FIELDS, upgraded
@@ -22,10 +22,10 @@ RECORDS = sorted(RESULTS.glob("*/*/records/*.json"))
 
 @pytest.mark.parametrize("folder", sorted({path.parent.parent for path in RECORDS}), ids=lambda path: path.parent.name)
 def test_every_committed_record_is_read_and_makes_a_board(folder):
-    published = read_published(folder)
+    published = read_results(folder)
     assert not published.problems
     assert len(published.records) == len(list((folder / "records").glob("*.json")))
-    board = board_of(published, "grad-cam")
+    board = build_table(published, "grad-cam")
     assert all("accuracy_under_attack" in row.estimates for row in board.models)
 
 
@@ -77,7 +77,7 @@ def test_all_rows_of_a_committed_table_are_of_the_protocol_of_its_folder(path):
     records = [load_record(file) for file in sorted(path.parent.glob("records/*.json"))]
     assert {record.protocol for record in records} == {marker["protocol"]}
     assert {record.key for record in records} == set(marker["in_tables"])
-    assert set(pd.read_parquet(path.with_name("yardsticks.parquet"))["protocol"]) == {marker["protocol"]}
+    assert set(pd.read_parquet(path.with_name("baselines.parquet"))["protocol"]) == {marker["protocol"]}
     assert {json.loads(file.read_text())["protocol"] for file in path.parent.glob("gallery/*.json")} <= {
         marker["protocol"]
     }
@@ -90,8 +90,8 @@ def test_a_preset_comes_back_from_its_record(preset):
 
 def test_a_preset_with_an_unknown_or_a_missing_field_is_refused_by_name():
     told = asdict(QUICK)
-    with pytest.raises(UserError, match=r"unknown settings \(colour, side\)"):
-        preset_of(told | {"side": 96, "colour": "red"})
+    with pytest.raises(UserError, match=r"unknown settings \(color, side\)"):
+        preset_of(told | {"side": 96, "color": "red"})
     with pytest.raises(UserError, match="lacks image_size"):
         preset_of({name: value for name, value in told.items() if name != "image_size"})
     with pytest.raises(UserError, match="makes no sense: limit"):
