@@ -1,7 +1,6 @@
 """Finding what is registered: every constant of a kind in the folder that defines the kind, and what was added."""
 
 import difflib
-import hashlib
 import pkgutil
 from collections.abc import Iterable
 from functools import cache
@@ -59,12 +58,6 @@ def register(kind: type[NamedEntry], module: ModuleType) -> None:
 def is_added(entry: NamedEntry) -> bool:
     """Whether an entry comes from a file outside the folder that defines its kind."""
     return any(value is entry for module in _added.get(type(entry), ()) for value in vars(module).values())
-
-
-@cache
-def digest(entry: NamedEntry) -> str:
-    """Digest of the file that holds an entry, so that a changed entry is a new entry."""
-    return hashlib.sha256(source_file(entry).read_bytes()).hexdigest()[:16]
 
 
 def source_file(entry: NamedEntry) -> Path:

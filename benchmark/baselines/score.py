@@ -15,13 +15,14 @@ from architectures import Architecture
 from benchmark.baselines import CONSTANT, EDGES, NOISE, RATER, UNTRAINED
 from benchmark.baselines.trivial import gaussian, gaussian_name, noise
 from benchmark.data.dataset import ImageDataset
-from benchmark.registry import digest, entries
+from benchmark.registry import entries
 from benchmark.runtime.tensors import on_device, predict
 from benchmark.saliency import Method
 from benchmark.saliency.compute import compute_maps
 from benchmark.scoring.score import score_maps, score_mask_arrays
 from benchmark.storage.files import new_file
 from benchmark.storage.hashing import content_key
+from benchmark.storage.identity import identity
 from benchmark.storage.runs import baseline_file
 from metrics import Metric
 
@@ -44,7 +45,7 @@ class BaselinePart:
 
     def key(self, protocol: str) -> str:
         """Stands for everything that decides its scores under a protocol, which also says on what data and device."""
-        architecture = self.architecture and [self.architecture.name, digest(self.architecture)]
+        architecture = self.architecture and [self.architecture.name, identity(self.architecture)]
         return content_key(protocol, self.baseline, architecture, self.method and self.method.name)
 
 

@@ -106,7 +106,12 @@ def _aggregation(entry: Aggregation) -> Row:
 
 
 def _preset(entry: Preset) -> Row:
-    return {"name": entry.name, "side": entry.side, "regimes": " ".join(entry.regimes), "purpose": entry.purpose}
+    return {
+        "name": entry.name,
+        "image_size": entry.image_size,
+        "regimes": " ".join(entry.regimes),
+        "purpose": entry.purpose,
+    }
 
 
 @dataclass(frozen=True, slots=True)

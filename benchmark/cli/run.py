@@ -133,15 +133,10 @@ def run(  # noqa: PLR0913 - the options of a command line
         from benchmark.submission.entries import load_folder  # noqa: PLC0415
 
         load_folder(entries)
-    changes: dict[str, Any] = {"images": limit, "epochs": epochs, "weights": weights, "merge": aggregation}
+    changes: dict[str, Any] = {"limit": limit, "epochs": epochs, "weights": weights, "aggregation": aggregation}
     changes |= {"methods": tuple(method or ()) or None, "metrics": tuple(metric or ()) or None}
-    changes |= {
-        "side": image_size,
-        "batch": batch_size,
-        "attack_eps": tuple(eps or ()) or None,
-        "autoattack": autoattack or None,
-    }
-    changes |= {"compile": compiled}
+    changes |= {"image_size": image_size, "batch_size": batch_size, "attack_eps": tuple(eps or ()) or None}
+    changes |= {"compile": compiled, "autoattack": autoattack or None}
     settings = _preset(preset, {name: value for name, value in changes.items() if value is not None})
     cells = plan(settings, architecture or [], regime or [], seed or [])
     with open_engine(engine, EngineOptions(address=address, cells_per_gpu=cells_per_gpu)) as workers:
@@ -191,12 +186,12 @@ def _carry_out(jobs: Any, engine: Any, *, embedded: bool) -> None:
 
 
 def _preset(name: str, changes: dict[str, Any]) -> Preset:
-    """A preset with other settings; of images, 0 stands for all."""
-    if "merge" in changes:
+    """A preset with other settings; a limit of 0 stands for all."""
+    if "aggregation" in changes:
         from benchmark.registry import select  # noqa: PLC0415
         from datasets import Aggregation  # noqa: PLC0415
 
-        select(Aggregation, [changes["merge"]])
+        select(Aggregation, [changes["aggregation"]])
     if "methods" in changes:
         from benchmark.registry import select  # noqa: PLC0415
         from benchmark.saliency import Method  # noqa: PLC0415
@@ -206,8 +201,8 @@ def _preset(name: str, changes: dict[str, Any]) -> Preset:
         from benchmark.scoring.selection import select_metrics  # noqa: PLC0415
 
         select_metrics(changes["metrics"])
-    if "images" in changes:
-        changes["images"] = changes["images"] or None
+    if "limit" in changes:
+        changes["limit"] = changes["limit"] or None
     known = PRESETS[resolve_name(name, PRESETS, "preset")]
     try:
         return replace(known, **changes)

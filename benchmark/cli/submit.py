@@ -79,7 +79,7 @@ def submit(  # noqa: PLR0913 - the options of a command line
     changes: dict[str, Any] = {"epochs": epochs, "weights": weights}
     changes = {key: value for key, value in changes.items() if value is not None}
     if limit is not None:
-        changes["images"] = limit or None
+        changes["limit"] = limit or None
     order = SubmissionRequest(
         preset=preset,
         changes=changes,

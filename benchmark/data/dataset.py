@@ -112,22 +112,22 @@ def prepare(
         UserError: The data cannot be used as it is, or the disk is full; the message says what to do.
     """
     data = usable(data)
-    official = preset.folds > 0 and officially_split(data.cases)
+    official = preset.test_folds > 0 and officially_split(data.cases)
     cases = tuple(case for case in data.cases if case.split) if official else data.cases
     if len(cases) < len(data.cases):
         outside = (f"{case.id}: no place in the official split" for case in data.cases if not case.split)
         data = replace(data, left_out=(*data.left_out, *outside))
     if manifest is None:
-        cases = take(cases, preset.images, least=max(2, preset.folds))
+        cases = take(cases, preset.limit, least=max(2, preset.test_folds))
         prints = digests(data.root, [path for case in cases for path in sample_files(case)])
         splits, manifest = _kept_split(data.root, cases, preset, prints)
     else:
         prints = digests(data.root, [path for case in cases for path in sample_files(case)])
         cases, splits = read_manifest(manifest, cases, prints)
-        every_class_has_images(cases, splits, tested=preset.folds > 0)
-    merge = select(Aggregation, [preset.merge])[0]
-    key = content_key(ENGINE_VERSION, preset.side, preset.merge, [_files(case, prints) for case in cases])
-    arrays = decoded(key, cases, preset.side, merge, lambda done: report(done, len(cases)))
+        every_class_has_images(cases, splits, tested=preset.test_folds > 0)
+    merge = select(Aggregation, [preset.aggregation])[0]
+    key = content_key(ENGINE_VERSION, preset.image_size, preset.aggregation, [_files(case, prints) for case in cases])
+    arrays = decoded(key, cases, preset.image_size, merge, lambda done: report(done, len(cases)))
     told = [[case.id, case.diagnosis, case.group, str(side)] for case, side in zip(cases, splits, strict=True)]
     label = {name: number for number, name in enumerate(classes or data.classes)}
     table = {
@@ -166,11 +166,11 @@ def leaks(data: ImageDataset, pretraining: ImageDataset | None = None) -> list[t
 
 def _kept_split(root: Path, cases: tuple[Sample, ...], preset: Preset, prints: dict[Path, str]) -> tuple[Splits, Path]:
     """The split of these files, made once and read ever after, whatever becomes of the library that drew it."""
-    settings = [preset.folds, preset.validation]
+    settings = [preset.test_folds, preset.val_folds]
     told = [[case.id, case.diagnosis, case.group, case.split, *_files(case, prints)] for case in cases]
     path = split_file(content_key(ENGINE_VERSION, settings, told))
     if not path.is_file():
-        write_manifest(path, root, cases, split(cases, preset.folds, preset.validation), prints)
+        write_manifest(path, root, cases, split(cases, preset.test_folds, preset.val_folds), prints)
     return read_manifest(path, cases, prints)[1], path
 
 

@@ -116,8 +116,8 @@ def _images(job: Job) -> dict[str, int]:
         "validation": len(job.data.rows("validation")),
         "test": test,
         "left_out": len(job.data.left_out),
-        "perturbed": min(job.preset.perturbed or test, test),
-        "attacked": min(job.preset.attacked or test, test),
+        "perturbed": min(job.preset.num_perturbed or test, test),
+        "attacked": min(job.preset.num_attacked or test, test),
     }
 
 

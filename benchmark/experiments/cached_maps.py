@@ -1,15 +1,13 @@
 """The maps that an earlier run kept of a model, found again from its record."""
 
-from dataclasses import fields
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 
 from architectures import Architecture
-from benchmark.config.presets import Preset
+from benchmark.config.presets import preset_of
 from benchmark.data.dataset import ImageDataset
 from benchmark.data.load import Source
 from benchmark.errors import UserError
@@ -42,7 +40,7 @@ def load_cached_maps(
     if not maps_dir().is_dir():
         return None
     try:
-        preset = _preset(record.settings["preset"])
+        preset = preset_of(record.settings["preset"])
         cell = Cell(
             architecture=select(Architecture, [record.architecture])[0],
             regime=select(Regime, [record.regime])[0],
@@ -64,12 +62,3 @@ def load_cached_maps(
     except (UserError, OSError, KeyError, TypeError):
         return None
     return None
-
-
-def _preset(told: dict[str, Any]) -> Preset:
-    """A preset from its record."""
-    names = {field.name for field in fields(Preset)}
-    settings: dict[str, Any] = {
-        name: tuple(value) if isinstance(value, list) else value for name, value in told.items() if name in names
-    }
-    return Preset(**settings)

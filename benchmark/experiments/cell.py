@@ -14,7 +14,7 @@ from benchmark.attacks.autoattack import recipe
 from benchmark.experiments.build_record import CellOutcome, build_record
 from benchmark.experiments.job import Job
 from benchmark.experiments.trained_model import job_log_dir, job_model_dir, load_split, train_or_load
-from benchmark.registry import digest, select
+from benchmark.registry import select
 from benchmark.saliency import Method
 from benchmark.saliency.compute import compute_maps
 from benchmark.scoring.classification import MAP_KEPT, MASK_DICE, measures
@@ -27,6 +27,7 @@ from benchmark.scoring.score import score_maps
 from benchmark.scoring.segmentation import mask_dice
 from benchmark.storage.files import new_directory, new_file, write_text
 from benchmark.storage.hashing import content_key, file_digest
+from benchmark.storage.identity import identity
 from benchmark.storage.runs import maps_file, predictions_file
 from benchmark.training.tensor_data import TensorData
 from metrics.perturbation import Probe
@@ -101,10 +102,10 @@ def _diagnosed(job: Job, model: nn.Module, lesson: TensorData) -> pd.DataFrame:
     preset, layer = job.preset, job.cell.architecture.target_layer
     known = recipe(len(job.data.classes)) if preset.autoattack else ""
     attacks = build_attacks("l2", preset.attack_eps, preset.attack_steps, preset.apgd_steps, known)
-    attacked = job.data.sample(preset.attacked)
+    attacked = job.data.sample(preset.num_attacked)
     found = predict_and_attack(model, lesson.images, lesson.labels, attacks=attacks, attacked=attacked)
-    if preset.map_attacked:
-        places = job.data.sample(preset.map_attacked)
+    if preset.num_map_attacked:
+        places = job.data.sample(preset.num_map_attacked)
         chosen = torch.tensor(places, device=job.device)
         predicted = torch.tensor(found["predicted"].to_numpy(), device=job.device)[chosen]
         for name, attack in build_map_attacks(preset.attack_steps).items():
@@ -133,7 +134,7 @@ def _methods(job: Job) -> list[Method]:
 
 
 def _maps_file(job: Job, method: Method) -> Path:
-    key = content_key(job.model_key, method.name, digest(method))
+    key = content_key(job.model_key, method.name, identity(method))
     return maps_file(key)
 
 
@@ -202,7 +203,7 @@ def scored_maps(
         curves.append(curves_frame(ids, method.name, made.curves()))
         return made
 
-    sample = job.data.sample(job.preset.perturbed)
+    sample = job.data.sample(job.preset.num_perturbed)
     frame = score_maps(maps, job.data, job.metrics, device=job.device, probes=(sample, probe))
     frame.insert(1, "method", method.name)
     return frame, curves

@@ -48,7 +48,7 @@ def forecast(jobs: Sequence[Job]) -> Forecast:
             unknown.append(job.cell.name)
             continue
         stages |= _untrained_stages(job)
-        test, pixels = len(job.data.test), job.preset.side**2
+        test, pixels = len(job.data.test), job.preset.image_size**2
         share = test * pixels / max(1, record.images["test"] * _side(record) ** 2)
         seconds += share * sum(value for stage, value in record.seconds.items() if stage != "train")
         size += record.parameters * WEIGHT_BYTES + len(job.preset.methods) * test * pixels * MAP_BYTES
@@ -83,7 +83,7 @@ def _untrained_stages(job: Job) -> dict[str, Job]:
 
 
 def _training_seconds(job: Job, record: Record) -> float:
-    wanted = _work(len(job.data.train), job.settings.epochs, job.preset.side, job.cell.regime.cost)
+    wanted = _work(len(job.data.train), job.settings.epochs, job.preset.image_size, job.cell.regime.cost)
     done = len(record.training.losses)
     known = _work(record.images["train"], done, _side(record), _cost(record))
     return record.seconds["train"] * wanted / known if known else math.nan
@@ -94,7 +94,7 @@ def _work(images: int, epochs: int, side: int, cost: float) -> float:
 
 
 def _side(record: Record) -> int:
-    return int(record.settings["preset"]["side"])
+    return int(record.settings["preset"]["image_size"])
 
 
 def _cost(record: Record) -> float:

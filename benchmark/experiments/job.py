@@ -1,18 +1,20 @@
 """A cell with all that decides its outcome, and the keys that stand for it."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from benchmark.config.presets import ENGINE_VERSION, Preset
 from benchmark.data.dataset import ImageDataset
 from benchmark.experiments.grid import Cell
-from benchmark.registry import digest, select
+from benchmark.registry import select
 from benchmark.runtime.device import bfloat16_pays
 from benchmark.saliency import Method
 from benchmark.scoring.selection import code_of, select_metrics
 from benchmark.storage.hashing import content_key, file_digest
+from benchmark.storage.identity import identity
 from benchmark.storage.runs import cell_dir
 from benchmark.training.checkpoint import weights_file
 from benchmark.training.loop import Settings
@@ -49,7 +51,7 @@ class Job:
         """How the model is trained."""
         return Settings(
             epochs=self.preset.epochs or self.cell.architecture.quick_epochs,
-            batch=self.preset.batch,
+            batch_size=self.preset.batch_size,
             learning_rate=self.cell.architecture.learning_rate,
             bfloat16=bfloat16_pays(self.device) if self.bfloat16 is None else self.bfloat16,
             patience=self.preset.patience,
@@ -86,11 +88,9 @@ class Job:
         weights = self.start.model_key if self.start else self.weights
         if not self.start and self.weights_path is not None:
             weights = file_digest(self.weights_path)
-        names = [architecture.name, digest(architecture), regime.name, digest(regime), self.cell.seed]
-        settings = asdict(self.settings)
-        if self.settings.compile is None:  # keys of models from before there was a choice stay what they are
-            del settings["compile"]
-        return content_key(ENGINE_VERSION, self.data.key, names, settings, weights, self.preset.side, self.device.type)
+        names = [architecture.name, identity(architecture), regime.name, identity(regime), self.cell.seed]
+        sizes = [self.preset.image_size, self.device.type]
+        return content_key(ENGINE_VERSION, self.data.key, names, _words_of(self.settings), weights, *sizes)
 
     @property
     def metrics(self) -> list[Metric]:
@@ -102,16 +102,16 @@ class Job:
         """The settings that decide how predictions and maps are attacked."""
         preset = self.preset
         steps = [preset.attack_steps, preset.apgd_steps, preset.autoattack]
-        return [preset.attacked, steps, preset.attack_eps, preset.map_attacked]
+        return [preset.num_attacked, steps, preset.attack_eps, preset.num_map_attacked]
 
     @property
     def protocol(self) -> str:
         """Stands for how models are trained and scored, and on what: equal for the rows of one table."""
         preset = self.preset
-        sizes = [preset.side, preset.perturbed, preset.perturbation_steps]
-        methods = [digest(method) for method in select(Method, preset.methods)]
+        sizes = [preset.image_size, preset.num_perturbed, preset.perturbation_steps]
+        methods = [identity(method) for method in select(Method, preset.methods)]
         scores = [code_of(metric) for metric in self.metrics]
-        training = [preset.weights, preset.epochs, preset.batch, preset.patience, self.device.type]
+        training = [preset.weights, preset.epochs, preset.batch_size, preset.patience, self.device.type]
         if self.pretraining is not None:
             training.append(self.pretraining.key)
         return content_key(
@@ -132,3 +132,17 @@ class Job:
     def done(self) -> bool:
         """Whether the outcome is there."""
         return self.folder.is_dir()
+
+
+def _words_of(settings: Settings) -> dict[str, Any]:
+    """Training settings in the words that keys have used from the first: a renamed field changes no key."""
+    words = {
+        "epochs": settings.epochs,
+        "batch": settings.batch_size,
+        "learning_rate": settings.learning_rate,
+        "bfloat16": settings.bfloat16,
+        "patience": settings.patience,
+        "clip": settings.clip,
+    }
+    # Keys of models from before there was a choice stay what they are.
+    return words if settings.compile is None else words | {"compile": settings.compile}

@@ -107,7 +107,7 @@ def _first_stage(request: RunRequest, data: ImageDataset, console: Console) -> I
         return None
     found = with_classes_of(usable(open_data(request.pretraining)), data.classes, request.class_map)
     with progress(console, "reading the data to pre-train on") as report:
-        return prepare(found, replace(request.preset, folds=0), classes=data.classes, report=report)
+        return prepare(found, replace(request.preset, test_folds=0), classes=data.classes, report=report)
 
 
 def _in_regime(cell: Cell, name: str) -> Cell:

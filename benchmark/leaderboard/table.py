@@ -32,7 +32,8 @@ from benchmark.leaderboard.statistics.letters import letters
 from benchmark.leaderboard.statistics.ranks import best_share, rank_intervals
 from benchmark.leaderboard.statistics.tests import Pairs, all_pairs
 from benchmark.scoring.classification import positive_class
-from benchmark.storage.record import SCHEMA, Record, load_record
+from benchmark.storage.record import Record, load_record
+from benchmark.storage.upgrade import SCHEMA
 
 MARKER = "protocol.json"
 RANKED_BY = "fuzzy_f1"

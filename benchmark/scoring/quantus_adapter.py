@@ -29,7 +29,8 @@ from torch import Tensor, nn
 
 from benchmark.errors import UserError
 from benchmark.registry import resolve_name
-from benchmark.storage.hashing import content_key, file_digest
+from benchmark.storage.hashing import content_key
+from benchmark.storage.identity import file_code
 from metrics import Metric
 from metrics.normalize import finite
 from metrics.perturbation import Probe
@@ -101,8 +102,8 @@ def is_quantus(name: str) -> bool:
 
 
 def quantus_identity(metric: Metric) -> str:
-    """Stands for all that decides its scores: the call, the version of Quantus and this file."""
-    return content_key(metric.name, version(), file_digest(Path(__file__)))
+    """Stands for all that decides its scores: the call, the version of Quantus and the code of this file."""
+    return content_key(metric.name, version(), file_code(Path(__file__)))
 
 
 def version() -> str:

@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 
-from benchmark.registry import digest, entries, select
+from benchmark.registry import entries, select
 from benchmark.scoring.quantus_adapter import is_quantus, quantus_identity, quantus_metric
+from benchmark.storage.identity import identity
 from metrics import Metric
 
 ALL = "all"
@@ -29,4 +30,4 @@ def select_metrics(names: Sequence[str]) -> list[Metric]:
 
 def code_of(metric: Metric) -> str:
     """Stands for the code that computes a metric: changed code is another metric."""
-    return quantus_identity(metric) if is_quantus(metric.name) else digest(metric)
+    return quantus_identity(metric) if is_quantus(metric.name) else identity(metric)

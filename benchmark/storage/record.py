@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-SCHEMA = 2
+from benchmark.storage.upgrade import SCHEMA, upgraded
 
 
 class MetricDefinition(BaseModel):
@@ -104,31 +104,13 @@ class Record(BaseModel):
 
 
 def load_record(path: Path) -> Record:
-    """A record from its file; records of the first schema are read as if they were of this one.
+    """A record from its file; records of an older schema are read as if they were of this one.
 
     Raises:
         ValueError: The file is no record.
     """
     told = json.loads(path.read_bytes())
     try:
-        return Record.model_validate(_upgraded(told) if isinstance(told, dict) else told)
+        return Record.model_validate(upgraded(told) if isinstance(told, dict) else told)
     except (KeyError, TypeError) as error:
         raise ValueError(f"{path} is no record ({error})") from None
-
-
-def _upgraded(told: dict[str, Any]) -> dict[str, Any]:
-    """A record of schema 1, in which trainings had no validation and attacks one budget, in today's words."""
-    if told.get("schema_version") != 1:
-        return told
-    known = {name: value for name, value in told.items() if name not in {"checkpoint_sha256", "losses"}}
-    losses, preset = told["losses"], told["settings"]["preset"]
-    training = {
-        "sha256": told["checkpoint_sha256"],
-        "losses": losses,
-        "validation": [],
-        "best": len(losses),
-        "micro_batch": preset["batch"],
-        "stopped": False,
-    }
-    settings = told["settings"] | {"preset": preset | {"attack_eps": [preset["attack_eps"]]}}
-    return known | {"schema_version": SCHEMA, "training": training, "settings": settings, "diagnosis": {}}

@@ -29,7 +29,7 @@ class Settings:
 
     Attributes:
         epochs: Passes over the training images.
-        batch: Images per step.
+        batch_size: Images per step.
         learning_rate: Peak of the schedule of AdamW: a warm-up over 30 % of the steps, then a cosine down to nothing
             (Smith and Topin, Super-convergence, 2019).
         bfloat16: Whether the network runs in bfloat16 autocast.
@@ -39,7 +39,7 @@ class Settings:
     """
 
     epochs: int
-    batch: int
+    batch_size: int
     learning_rate: float
     bfloat16: bool
     patience: int = 0
@@ -48,8 +48,8 @@ class Settings:
 
     def __post_init__(self) -> None:
         """Refuse settings that make no sense."""
-        if self.epochs < 1 or self.batch < 1 or self.patience < 0:
-            raise ValueError(f"{self} makes no sense: epochs and batch must be positive, patience not negative")
+        if self.epochs < 1 or self.batch_size < 1 or self.patience < 0:
+            raise ValueError(f"{self} makes no sense: epochs and batch_size must be positive, patience not negative")
         if not (self.learning_rate > 0 and self.clip > 0):
             raise ValueError(f"{self} makes no sense: learning rate and clip must be positive")
 
@@ -126,7 +126,7 @@ class _Trainer:
         self, model: nn.Module, lesson: TensorData, regime: Regime, settings: Settings, *, frozen: Sequence[nn.Module]
     ) -> None:
         self.lesson, self.regime, self.settings, self.frozen = lesson, regime, settings, frozen
-        self.batch = min(settings.batch, len(lesson))
+        self.batch = min(settings.batch_size, len(lesson))
         self.steps = len(lesson) // self.batch
         self.epochs = math.ceil(settings.epochs / regime.replays)
         self.total = self.epochs * self.steps * regime.replays

@@ -7,8 +7,9 @@ import pytest
 from architectures import Architecture
 from benchmark import registry
 from benchmark.errors import UserError
-from benchmark.registry import digest, entries, resolve_name, select
+from benchmark.registry import entries, resolve_name, select
 from benchmark.saliency import Method
+from benchmark.storage.identity import identity
 from benchmark.training.regimes import Regime
 from datasets import DatasetReader
 from metrics import Metric
@@ -18,14 +19,14 @@ KINDS = (Architecture, DatasetReader, Method, Metric, Regime)
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
-def test_every_entry_has_a_fit_name_a_source_and_a_digest(kind):
+def test_every_entry_has_a_fit_name_a_source_and_an_identity(kind):
     found = entries(kind)
     assert found
     for name, entry in found.items():
         assert re.fullmatch(r"[a-z0-9][a-z0-9_-]*", name)
         assert entry.name == name
         assert entry.source
-        assert re.fullmatch(r"[0-9a-f]{16}", digest(entry))
+        assert re.fullmatch(r"[0-9a-f]{16}", identity(entry))
 
 
 def test_the_eleven_are_there():

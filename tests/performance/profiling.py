@@ -255,7 +255,7 @@ def training(architecture: str, regime: str, *, side: int, batch: int, steps: in
 def scoring(architecture: str, *, side: int, images: int, device: torch.device) -> dict:
     """Predictions, attacks, Grad-CAM, metrics and curves, as a cell makes them after the training."""
     torch.manual_seed(0)
-    preset = replace(STANDARD if device.type == "cuda" else QUICK, side=side, methods=("grad-cam",))
+    preset = replace(STANDARD if device.type == "cuda" else QUICK, image_size=side, methods=("grad-cam",))
     cell = Cell(architecture=entries(Architecture)[architecture], regime=entries(Regime)["standard"], seed=0)
     job = Job(cell=cell, data=made_data(LEARNT + images, side, LEARNT), preset=preset, device=device)
     model = cell.architecture.build(2).to(memory_format=torch.channels_last).to(device).eval()
@@ -354,7 +354,7 @@ def asked(words: Sequence[str] | None) -> argparse.Namespace:
     wanted.architecture = wanted.architecture or (eleven if cuda else ["mobilenet", "resnet50"])
     wanted.regime = wanted.regime or ["standard", "pgd-l2" if cuda else "adversarial"]
     wanted.side = wanted.side or ([224] if cuda else [96, 224])
-    wanted.batch = wanted.batch or (STANDARD.batch if cuda else QUICK.batch)
+    wanted.batch = wanted.batch or (STANDARD.batch_size if cuda else QUICK.batch_size)
     wanted.steps = wanted.steps or (10 if cuda else 2)
     return wanted
 

@@ -86,7 +86,7 @@ def work(benchmark, request, tmp_path, monkeypatch):
 def warm_up(job: Job) -> None:
     """What is loaded and prepared at first use, timm above all, is nobody's time."""
     model = job.cell.architecture.build(2).to(memory_format=torch.channels_last)
-    images = torch.rand(job.settings.batch, 3, job.preset.side, job.preset.side)
+    images = torch.rand(job.settings.batch_size, 3, job.preset.image_size, job.preset.image_size)
     model(images.contiguous(memory_format=torch.channels_last)).sum().backward()
 
 
@@ -101,7 +101,7 @@ def linked(folder: Path, files: dict[str, Path], job: Job) -> Path:
 
 def task_of(job: Job, folder: Path) -> glue.Task:
     """The work of a job; the test images stand in the order of their classes and files, as ImageFolder lists them."""
-    preset, side, data = job.preset, job.preset.side, job.data
+    preset, side, data = job.preset, job.preset.image_size, job.data
     listed = [Path(path).stem for path, _ in glue.ImageFolder(folder / "test").samples]
     place = {name: number for number, name in enumerate(listed)}
     names = data.cases["id"].to_numpy()
@@ -117,16 +117,16 @@ def task_of(job: Job, folder: Path) -> glue.Task:
         layer=job.cell.architecture.target_layer,
         side=side,
         epochs=job.settings.epochs,
-        batch=job.settings.batch,
+        batch=job.settings.batch_size,
         learning_rate=job.settings.learning_rate,
         clip=job.settings.clip,
         attack=(ATTACK.radius(side), ATTACK.step * ATTACK.radius(side), ATTACK.steps) if adversarial else None,
         delay=DELAY,
-        judged=[place[names[data.test[number]]] for number in data.sample(preset.attacked)],
+        judged=[place[names[data.test[number]]] for number in data.sample(preset.num_attacked)],
         evaluate_claims=next(
             (pgd.radius(side), pgd.step * pgd.radius(side), pgd.steps) for pgd in attacks(job).values()
         ),
-        flipped=[place[names[data.test[number]]] for number in data.sample(preset.perturbed)],
+        flipped=[place[names[data.test[number]]] for number in data.sample(preset.num_perturbed)],
         steps=preset.perturbation_steps,
     )
 
@@ -138,7 +138,7 @@ def attacks(job: Job):
 def scored_by_loupe(job: Job, model: torch.nn.Module):
     """What the pipeline does between training and record, with three metrics."""
     lesson, layer = load_split(job, "test"), job.cell.architecture.target_layer
-    judged = job.data.sample(job.preset.attacked)
+    judged = job.data.sample(job.preset.num_attacked)
     predictions = predict_and_attack(model, lesson.images, lesson.labels, attacks=attacks(job), attacked=judged)
     predicted, names = torch.tensor(predictions["predicted"].to_numpy()), job.data.cases["id"].to_numpy()[job.data.test]
     maps = compute_maps(model, layer, lesson.images, predicted, GRAD_CAM)
@@ -156,7 +156,7 @@ def scored_by_loupe(job: Job, model: torch.nn.Module):
             method=GRAD_CAM,
         )
 
-    flipped = job.data.sample(job.preset.perturbed)
+    flipped = job.data.sample(job.preset.num_perturbed)
     metrics = [GINI, TOP_MASK_F1, PIXEL_FLIPPING]
     return score_maps(maps, job.data, metrics, device=job.device, probes=(flipped, probe))
 

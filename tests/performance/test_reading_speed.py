@@ -14,7 +14,7 @@ from benchmark.config.presets import QUICK
 from benchmark.data.dataset import prepare
 from benchmark.data.load import Source, open_data
 
-ALL = replace(QUICK, side=128, images=None)
+ALL = replace(QUICK, image_size=128, limit=None)
 GROUP = "10,015 JPEGs of 128 x 128 into one array"
 
 

@@ -51,7 +51,7 @@ ON_CPU = Size(
     steps=2,
     rounds=3,
 )
-ON_CUDA = Size(architectures=ELEVEN, regimes=REGIMES, side=224, batch=STANDARD.batch, steps=10, rounds=3)
+ON_CUDA = Size(architectures=ELEVEN, regimes=REGIMES, side=224, batch=STANDARD.batch_size, steps=10, rounds=3)
 UNTIMED = Size(architectures=[], regimes=[], side=48, batch=4, steps=1, rounds=1)
 SIZE = ON_CUDA if chosen_device().type == "cuda" else ON_CPU
 

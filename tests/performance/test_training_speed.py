@@ -38,7 +38,7 @@ def trainer(name: str, device: torch.device, compiled: str | None = None) -> tup
     """A training, and the batch that each of its steps is made with."""
     pixels = torch.randint(0, 256, (BATCH, 3, SIDE, SIDE), dtype=torch.uint8)
     lesson = TensorData(images=pixels.to(device), labels=torch.arange(BATCH, device=device) % CLASSES)
-    settings = Settings(epochs=10_000, batch=BATCH, learning_rate=1e-4, bfloat16=False, compile=compiled)
+    settings = Settings(epochs=10_000, batch_size=BATCH, learning_rate=1e-4, bfloat16=False, compile=compiled)
     trainer = _Trainer(network(device), lesson, entries(Regime)[name], settings, frozen=())
     trainer._learning_mode()
     batch = trainer._batch(torch.arange(BATCH, device=device), random_images(device), None, progress=0.9)

@@ -278,7 +278,7 @@ def _attack(leaderboard: LeaderboardTable) -> str:
     budgets = sorted(preset["attack_eps"])
     return (
         f"Accuracy under attack: PGD with {preset['attack_steps']} steps, L2 budget {budgets[len(budgets) // 2]:g} for "
-        f"images of 224 px in [0, 1], scaled with the side ({preset['side']} px), no random start."
+        f"images of 224 px in [0, 1], scaled with the side ({preset['image_size']} px), no random start."
     )
 
 
@@ -329,12 +329,12 @@ def _footer(leaderboard: LeaderboardTable) -> list[str]:
 
 def _notes(leaderboards: Sequence[LeaderboardTable]) -> list[str]:
     record = leaderboards[0].record
-    training = record.settings["training"]
+    training, preset = record.settings["training"], record.settings["preset"]
     environment = record.environment
     lines = ["## How it was made", ""]
     lines.append(
-        f"- Trained from {record.settings['preset']['weights']} weights at {record.settings['preset']['side']} px, "
-        f"batch {training['batch']}, AdamW with one cycle; epochs and learning rate of each are in the records."
+        f"- Trained from {preset['weights']} weights at {preset['image_size']} px, "
+        f"batch {training['batch_size']}, AdamW with one cycle; epochs and learning rate of each are in the records."
     )
     accelerator = environment["accelerator"] or environment["processor"]
     lines.append(f"- On {accelerator} ({environment['device']}), torch {environment['packages']['torch']}.")

@@ -11,7 +11,8 @@ from architectures import Architecture
 from benchmark.registry import entries
 from benchmark.saliency import Method
 from benchmark.storage.hashing import file_digest
-from benchmark.storage.record import SCHEMA, Record, load_record
+from benchmark.storage.record import Record, load_record
+from benchmark.storage.upgrade import SCHEMA
 from benchmark.submission.entries import HOME, SUFFIXES, Facts
 from benchmark.training.regimes import Regime
 from metrics import Metric

@@ -1,6 +1,6 @@
 """Whether a record's scores are those that its checkpoint gives: some of its test images are scored again."""
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +9,7 @@ import pandas as pd
 import torch
 
 from architectures import Architecture
-from benchmark.config.presets import Preset
+from benchmark.config.presets import preset_of
 from benchmark.data.dataset import ImageDataset, prepare
 from benchmark.data.load import Source, open_data
 from benchmark.errors import UserError
@@ -226,10 +226,7 @@ def compare(path: Path, record: Record, told: dict[str, Any], images: list[str])
 
 def _job(record: Record, architecture: Architecture, folder: Path, source: dict[str, str | None]) -> Job:
     """The cell of a record on the data at hand, with the split that lies beside the tables."""
-    known = {field.name for field in fields(Preset)}
-    settings: dict[str, Any] = {name: value for name, value in record.settings["preset"].items() if name in known}
-    tuples: dict[str, Any] = {name: tuple(value) for name, value in settings.items() if isinstance(value, list)}
-    preset = Preset(**(settings | tuples))
+    preset = preset_of(record.settings["preset"])
     split = folder / SPLIT_FILE
     if not split.is_file() or record.protocol not in (folder / PROTOCOL_FILE).read_text(encoding="utf-8"):
         raise UserError(f"{folder} has no split of protocol {record.protocol}; run it again")

@@ -17,7 +17,7 @@ from benchmark.data.load import Source, open_data
 from benchmark.errors import UserError
 from datasets import DatasetIndex, Mask, Problem, Sample
 
-SMALL = replace(QUICK, side=16, images=None)
+SMALL = replace(QUICK, image_size=16, limit=None)
 
 
 def picture(path, pixels):
@@ -58,7 +58,7 @@ def plane(data, **wanted):
 
 
 def test_references_of_every_level(drawn):
-    data = prepare(drawn, replace(SMALL, side=16))
+    data = prepare(drawn, replace(SMALL, image_size=16))
     both = plane(data, level="image")
     assert both[0].tolist() == [170, 170, 170, 255]  # two of three, two of three, two of three, three of three
     assert both[1].tolist() == [85, 85, 85, 170]
@@ -113,16 +113,16 @@ def test_a_sample_of_the_test_images_depends_on_their_names_alone(drawn):
 
 
 def test_raters_are_merged_as_asked_for(drawn):
-    data = prepare(drawn, replace(SMALL, merge="mean"))
+    data = prepare(drawn, replace(SMALL, aggregation="mean"))
     assert plane(data, level="image")[1].tolist() == [128, 128, 128, 255]
     assert plane(data, level="characteristic", characteristic="Plaque")[1].tolist() == [0, 0, 0, 128]
-    data = prepare(drawn, replace(SMALL, merge="majority"))
+    data = prepare(drawn, replace(SMALL, aggregation="majority"))
     assert plane(data, level="image")[1].tolist() == [0, 0, 0, 255]
     assert plane(data, level="rater", rater="bob")[1].tolist() == [0, 0, 0, 255]
-    data = prepare(drawn, replace(SMALL, merge="union"))
+    data = prepare(drawn, replace(SMALL, aggregation="union"))
     assert plane(data, level="image")[3].tolist() == [0, 0, 0, 255]
     with pytest.raises(UserError, match="unknown merge 'vote'"):
-        prepare(drawn, replace(SMALL, merge="vote"))
+        prepare(drawn, replace(SMALL, aggregation="vote"))
 
 
 def test_outlines_alone_make_the_reference_of_the_image(drawn):
@@ -227,12 +227,12 @@ def test_copies_across_the_split_and_in_data_to_pre_train_on_are_found(drawn, tm
     shutil.copy(tmp_path / "c3.png", tmp_path / "c1.png")
     data = prepare(plain, SMALL)
     assert leaks(data) == [("c3", "c1")]
-    first = prepare(plain, replace(SMALL, folds=0))
+    first = prepare(plain, replace(SMALL, test_folds=0))
     assert set(leaks(data, first)) == {("c3", "c1"), ("c1", "c1"), ("c0", "c0")}
 
 
 def test_data_to_pre_train_on_trains_with_all_and_numbers_classes_as_asked(drawn):
-    data = prepare(drawn, replace(SMALL, folds=0), classes=("z", "b", "a"))
+    data = prepare(drawn, replace(SMALL, test_folds=0), classes=("z", "b", "a"))
     assert data.train.tolist() == list(range(6))
     assert data.cases["label"].tolist() == [2, 1] * 3
     assert data.classes == ("z", "b", "a")
@@ -270,7 +270,7 @@ def test_the_cache_is_found_again_and_a_changed_file_is_noticed(drawn, own_folde
     assert len(list((own_folders / "runs" / "data").iterdir())) == 1
     picture(drawn.cases[5].image, np.full((4, 4, 3), 7))
     assert prepare(drawn, SMALL).key != first.key
-    assert prepare(drawn, replace(SMALL, side=8)).key != first.key
+    assert prepare(drawn, replace(SMALL, image_size=8)).key != first.key
 
 
 def test_a_mask_of_another_size_is_named(drawn, tmp_path):
@@ -313,6 +313,8 @@ def test_a_manifest_that_leaves_nothing_to_learn_is_refused(drawn, tmp_path, row
 def test_who_drew_characteristics_only_has_no_say_on_outlines(drawn):
     first = drawn.cases[0]
     masks = (replace(first.masks[0], characteristic=None), first.masks[2])
-    data = prepare(replace(drawn, cases=(replace(first, masks=masks), *drawn.cases[1:])), replace(SMALL, merge="mean"))
+    data = prepare(
+        replace(drawn, cases=(replace(first, masks=masks), *drawn.cases[1:])), replace(SMALL, aggregation="mean")
+    )
     assert plane(data, level="image")[0].tolist() == [255] * 4
     assert not (data.references["level"] == "rater").any()

@@ -33,7 +33,7 @@ def jobs(told, *regimes, images=1, side=1):
     counts = {split: range(told["images"][split] * images) for split in ("train", "test")}
     data = SimpleNamespace(key="d", **counts)
     epochs = len(told["training"]["losses"])
-    preset = replace(QUICK, epochs=epochs, side=told["settings"]["preset"]["side"] * side)
+    preset = replace(QUICK, epochs=epochs, image_size=told["settings"]["preset"]["image_size"] * side)
     cells = plan(preset, ["mobilenet"], regimes, [0])
     return [Job(cell=cell, data=data, preset=preset, device=torch.device("cpu")) for cell in cells]
 
@@ -41,7 +41,7 @@ def jobs(told, *regimes, images=1, side=1):
 def test_a_cell_like_the_record_takes_as_long(told):
     found = forecast(jobs(told, "standard"))
     assert found.seconds == pytest.approx(sum(told["seconds"].values()))
-    side, test = told["settings"]["preset"]["side"], told["images"]["test"]
+    side, test = told["settings"]["preset"]["image_size"], told["images"]["test"]
     assert found.bytes == told["parameters"] * 4 + 2 * test * side**2 * 2
     assert found.unknown == ()
 

@@ -1,6 +1,6 @@
 """What stands for a table: stages on the same data do not part its rows, other data does."""
 
-from dataclasses import asdict, replace
+from dataclasses import fields, replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -9,18 +9,24 @@ import torch
 
 from benchmark.config.presets import COMPILE_MODES, QUICK
 from benchmark.experiments.grid import plan
-from benchmark.experiments.job import Job
+from benchmark.experiments.job import Job, _words_of
 from benchmark.experiments.trained_model import load_split
+from benchmark.training.loop import Settings
 
 
-def test_compiling_decides_the_weights_and_is_part_of_their_key_only_where_it_is_asked_for(monkeypatch):
+def test_compiling_decides_the_weights_and_is_part_of_their_key_only_where_it_is_asked_for():
     cell = plan(QUICK, ["mobilenet"], ["standard"], [])[0]
     job = Job(cell=cell, data=SimpleNamespace(key="d"), preset=QUICK, device=torch.device("cpu"), bfloat16=False)
     told = {mode: replace(job, preset=replace(QUICK, compile=mode)).model_key for mode in (None, *COMPILE_MODES)}
     assert len(set(told.values())) == 3
-    settings = {name: value for name, value in asdict(job.settings).items() if name != "compile"}
-    monkeypatch.setattr("benchmark.experiments.job.asdict", lambda _: settings | {"compile": None})
-    assert job.model_key == told[None]
+
+
+def test_keys_use_the_words_of_the_first_day_for_every_setting_of_a_training():
+    settings = Settings(epochs=3, batch_size=16, learning_rate=1e-3, bfloat16=False, patience=4)
+    words = {"epochs": 3, "batch": 16, "learning_rate": 1e-3, "bfloat16": False, "patience": 4, "clip": 5.0}
+    assert _words_of(settings) == words
+    assert _words_of(replace(settings, compile="default")) == words | {"compile": "default"}
+    assert len(fields(Settings)) == len(words) + 1
 
 
 def test_a_regime_that_starts_from_another_stands_in_the_same_table():

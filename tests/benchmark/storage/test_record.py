@@ -1,15 +1,22 @@
 """Records stay readable: what is committed, and what the first schema left behind."""
 
+import copy
 import json
+from dataclasses import asdict
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
+from benchmark.config.presets import PRESETS, QUICK, preset_of
+from benchmark.errors import UserError
 from benchmark.leaderboard.table import build_table, read_results
 from benchmark.storage.paths import ROOT
-from benchmark.storage.record import SCHEMA, load_record
+from benchmark.storage.record import load_record
+from benchmark.storage.upgrade import PRESET_FIELDS, SCHEMA, TRAINING_FIELDS, upgraded
 
 RESULTS = ROOT / "results"
+MARKERS = sorted(RESULTS.glob("*/*/protocol.json"))
 RECORDS = sorted(RESULTS.glob("*/*/records/*.json"))
 
 
@@ -22,11 +29,18 @@ def test_every_committed_record_is_read_and_makes_a_board(folder):
     assert all("accuracy_under_attack" in row.estimates for row in board.models)
 
 
+def second_schema(path: Path) -> dict:
+    """A record as the second schema wrote it."""
+    told = json.loads(path.read_text(encoding="utf-8"))
+    for part, names in (("preset", PRESET_FIELDS), ("training", TRAINING_FIELDS)):
+        old = {new: old for old, new in names.items()}
+        told["settings"][part] = {old.get(name, name): value for name, value in told["settings"][part].items()}
+    return told | {"schema_version": 2}
+
+
 def first_schema(path: Path) -> dict:
     """A record as the first schema wrote it."""
-    told = json.loads(path.read_text(encoding="utf-8"))
-    if told["schema_version"] == 1:
-        return told
+    told = second_schema(path)
     training = told.pop("training")
     told.pop("diagnosis")
     told.pop("regime_title")
@@ -44,8 +58,55 @@ def test_a_record_of_the_first_schema_is_read_in_todays_words(tmp_path):
     assert record.settings["preset"]["attack_eps"] == [0.25]
 
 
+@pytest.mark.parametrize("path", RECORDS, ids=lambda path: f"{path.parts[-4]}-{path.stem}")
+def test_every_committed_record_is_of_the_newest_schema_and_upgrades_to_itself(path):
+    told = json.loads(path.read_text(encoding="utf-8"))
+    assert told["schema_version"] == SCHEMA
+    before = copy.deepcopy(told)
+    assert upgraded(told) == told == before
+    old = second_schema(path)
+    again = copy.deepcopy(old)
+    assert upgraded(old) == told
+    assert old == again, "an upgrade must not change what it is given"
+    assert asdict(preset_of(told["settings"]["preset"])).keys() >= told["settings"]["preset"].keys()
+
+
+@pytest.mark.parametrize("path", MARKERS, ids=lambda path: f"{path.parts[-3]}-{path.parts[-2]}")
+def test_all_rows_of_a_committed_table_are_of_the_protocol_of_its_folder(path):
+    marker = json.loads(path.read_text(encoding="utf-8"))
+    records = [load_record(file) for file in sorted(path.parent.glob("records/*.json"))]
+    assert {record.protocol for record in records} == {marker["protocol"]}
+    assert {record.key for record in records} == set(marker["in_tables"])
+    assert set(pd.read_parquet(path.with_name("baselines.parquet"))["protocol"]) == {marker["protocol"]}
+    assert {json.loads(file.read_text())["protocol"] for file in path.parent.glob("gallery/*.json")} <= {
+        marker["protocol"]
+    }
+
+
+@pytest.mark.parametrize("preset", PRESETS.values(), ids=lambda preset: preset.name)
+def test_a_preset_comes_back_from_its_record(preset):
+    assert preset_of(json.loads(json.dumps(asdict(preset)))) == preset
+
+
+def test_a_preset_with_an_unknown_or_a_missing_field_is_refused_by_name():
+    told = asdict(QUICK)
+    with pytest.raises(UserError, match=r"unknown settings \(color, side\)"):
+        preset_of(told | {"side": 96, "color": "red"})
+    with pytest.raises(UserError, match="lacks image_size"):
+        preset_of({name: value for name, value in told.items() if name != "image_size"})
+    with pytest.raises(UserError, match="makes no sense: limit"):
+        preset_of(told | {"limit": 0})
+    assert preset_of({name: value for name, value in told.items() if name != "compile"}) == QUICK
+
+
 @pytest.mark.parametrize(
-    "harm", [lambda old: old.pop("losses"), lambda old: old.update(settings=3), lambda old: old.clear()]
+    "harm",
+    [
+        lambda old: old.pop("losses"),
+        lambda old: old.update(settings=3),
+        lambda old: old.clear(),
+        lambda old: old["settings"].update(training=3),
+    ],
 )
 def test_a_damaged_record_is_a_value_error(tmp_path, harm):
     old = first_schema(RECORDS[0])

@@ -100,7 +100,7 @@ class Place:
 
     def submit(self, entry: Path):
         order = SubmissionRequest(
-            data=self.data, device="cpu", regimes=("standard",), changes={"epochs": 1, "perturbed": 4}
+            data=self.data, device="cpu", regimes=("standard",), changes={"epochs": 1, "num_perturbed": 4}
         )
         return submit(entry, order, self.running, lambda _: None, limits=LIMITS)
 

@@ -19,7 +19,7 @@ from benchmark.training.regimes.standard import STANDARD, cross_entropy
 from benchmark.training.state import CheckpointFile, History
 from benchmark.training.tensor_data import TensorData, class_weights
 
-SETTINGS = Settings(epochs=8, batch=8, learning_rate=0.01, bfloat16=False)
+SETTINGS = Settings(epochs=8, batch_size=8, learning_rate=0.01, bfloat16=False)
 SILENT: Any = lambda *_: None  # noqa: E731
 
 
@@ -319,7 +319,7 @@ def test_class_weights_balance_the_classes():
 
 
 @pytest.mark.parametrize(
-    "change", [{"epochs": 0}, {"batch": 0}, {"learning_rate": 0.0}, {"patience": -1}, {"clip": 0.0}]
+    "change", [{"epochs": 0}, {"batch_size": 0}, {"learning_rate": 0.0}, {"patience": -1}, {"clip": 0.0}]
 )
 def test_settings_that_make_no_sense_are_refused(change):
     with pytest.raises(ValueError, match="makes no sense"):
