@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from datasets.dermsynth import folder as layout
+from datasets.dermsynth import layout
 from datasets.dermsynth.plan import DIAGNOSES, cases
 from datasets.dermsynth.raters import drawings
 from datasets.dermsynth.scene import photograph
