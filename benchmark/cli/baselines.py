@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmark.cli import Json, console
+from benchmark.leaderboard.synthetic import STAMP
 
 
 def yardsticks(
@@ -34,7 +35,7 @@ def yardsticks(
         sys.stdout.write(json.dumps(rows, indent=1) + "\n")
         return
     if data.synthetic:
-        console.print("[bold]SYNTHETIC DATA[/]: no number says anything of patients.")
+        console.print(f"[bold]{STAMP}[/]")
     console.print(f"{data.name} ({data.layout}), masks merged by {merge}, scored at their own size")
     table = Table(box=None, pad_edge=False)
     for name in rows[0]:

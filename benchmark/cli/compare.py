@@ -10,10 +10,11 @@ from rich.table import Table
 
 from benchmark.cli import Json, console
 from benchmark.errors import UserError
+from benchmark.leaderboard.synthetic import MARK
 
 if TYPE_CHECKING:
     from benchmark.leaderboard.analysis.compare import Comparison
-    from benchmark.leaderboard.table import Published
+    from benchmark.leaderboard.load.results import Published
 
 WIDTH = 150
 """Of the table; a narrower terminal breaks its lines, and a file gets them whole."""
@@ -50,7 +51,7 @@ def compare(  # noqa: PLR0913 - the options of a command line
 def _with_both(names: tuple[str, str], results: Path | None, data: str | None, preset: str | None) -> "list[Published]":
     """The results folders that hold both models; the error names the nearest models of one that was asked for."""
     from benchmark.leaderboard.analysis.compare import models_of  # noqa: PLC0415
-    from benchmark.leaderboard.table import MARKER, read_published  # noqa: PLC0415
+    from benchmark.leaderboard.load.results import MARKER, read_published  # noqa: PLC0415
     from benchmark.registry import known_name  # noqa: PLC0415
     from benchmark.storage.paths import results_folder  # noqa: PLC0415
 
@@ -84,7 +85,7 @@ def _picture(published: "Published", comparison: "Comparison", images: Path | No
 
 
 def _show(comparison: "Comparison", picture: Path | None) -> None:
-    stamp = "  [bold]SYNTHETIC DATA[/]" if comparison.synthetic else ""
+    stamp = f"  [bold]{MARK}[/]" if comparison.synthetic else ""
     console.print(f"{comparison.folder}, maps by {comparison.method}{stamp}")
     console.print(f"A = {comparison.names[0]}, B = {comparison.names[1]}", highlight=False)
     table = Table("score", "A", "B", "A - B", "95 % interval", "p", "p (Holm)", "effect", "n", "verdict", box=None)

@@ -25,7 +25,7 @@ def leaderboard(
 ) -> None:
     """Rebuild tables and figures from the records."""
     from benchmark.leaderboard.build import PAGE, rebuild, together  # noqa: PLC0415
-    from benchmark.leaderboard.table import MARKER  # noqa: PLC0415
+    from benchmark.leaderboard.load.results import MARKER  # noqa: PLC0415
     from benchmark.storage.paths import results_folder  # noqa: PLC0415
 
     folders = [folder] if folder else sorted(path.parent for path in results_folder().glob(f"*/*/{MARKER}"))
@@ -69,7 +69,7 @@ def _before(folder: Path, diff: str, *, alone: bool) -> "Table | None":
 
 def _say_what_moved(board: "Board", before: "Table", diff: str) -> None:
     from benchmark.leaderboard.analysis.diff import in_words, movement, parse  # noqa: PLC0415
-    from benchmark.leaderboard.export.markdown import to_csv  # noqa: PLC0415
+    from benchmark.leaderboard.export.csv import to_csv  # noqa: PLC0415
 
     for line in in_words(movement(before, parse(to_csv(board), diff)), diff):
         console.print(line, highlight=False, markup=False)

@@ -23,12 +23,13 @@ from benchmark.data.load import Source, open_data, usable
 from benchmark.errors import UserError
 from benchmark.experiments.cell import maps_of
 from benchmark.experiments.engine import Engine
-from benchmark.experiments.gallery import write_gallery
 from benchmark.experiments.runner import Failure, sweep
 from benchmark.leaderboard.build import DATA_FIGURE, PAGE, SHEETS, rebuild
 from benchmark.leaderboard.figures.sheets import contact_sheet, map_sheet
+from benchmark.leaderboard.gallery.build import write_gallery
 from benchmark.leaderboard.gallery.load import FOLDER as GALLERY
-from benchmark.leaderboard.table import MARKER, read_published
+from benchmark.leaderboard.load.results import MARKER, read_published
+from benchmark.leaderboard.synthetic import marked
 from benchmark.registry import entries, select
 from benchmark.runtime.device import keep_freed_memory, nearest_device, use_exact_arithmetic
 from benchmark.runtime.progress import progress
@@ -192,7 +193,7 @@ def carry_out(jobs: Sequence[Job], console: Console, engine: Engine) -> tuple[Pa
         for adversarial, file in zip((False, True), SHEETS, strict=True):
             _sheet([job for job in done if job.cell.regime.adversarial == adversarial], folder / file)
         _data_sheet(done[0].data, folder / DATA_FIGURE)
-        write_gallery(done, _examples(done[0].data, GALLERY_IMAGES), folder / GALLERY)
+        write_gallery(done, _examples(done[0].data, GALLERY_IMAGES), folder / GALLERY, maps_of)
         problems = rebuild(folder)[0].problems
         published = read_published(folder).records.values()
         _mark(folder, done[0].protocol, [record.key for record in published])
@@ -273,7 +274,7 @@ def _sheet(jobs: Sequence[Job], path: Path) -> None:
         np.asarray(data.images[rows]),
         np.asarray(data.planes[[plane[row] for row in rows]]),
         {job.cell.architecture.name: maps_of(job, method)[chosen] for job in jobs},
-        f"{data.name}: {method.name} of the predicted class, {regimes}{_stamp(data)}",
+        marked(f"{data.name}: {method.name} of the predicted class, {regimes}", synthetic=data.synthetic),
         path,
     )
 
@@ -285,11 +286,7 @@ def _data_sheet(data: Prepared, path: Path) -> None:
     of_class = [[row for row in data.test if labels[row] == label] for label in range(columns)]
     rows = [row for rows in zip(*of_class, strict=False) for row in rows][: EXAMPLES // columns * columns]
     titles = [data.classes[labels[row]] for row in rows]
-    contact_sheet(np.asarray(data.images[rows]), titles, columns, f"{data.name}{_stamp(data)}", path)
-
-
-def _stamp(data: Prepared) -> str:
-    return " - SYNTHETIC DATA" if data.synthetic else ""
+    contact_sheet(np.asarray(data.images[rows]), titles, columns, marked(data.name, synthetic=data.synthetic), path)
 
 
 def _examples(data: Prepared, most: int = SHEET_ROWS) -> list[int]:

@@ -3,17 +3,21 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from benchmark.leaderboard.analysis.agreement import agreement_csv, agreements, stabilities
+from benchmark.leaderboard.analysis.agreement import agreement_csv, agreements
 from benchmark.leaderboard.analysis.claims import judge
 from benchmark.leaderboard.analysis.claims import to_markdown as to_claims
 from benchmark.leaderboard.analysis.contrasts import contrasts_of
+from benchmark.leaderboard.analysis.stability import stabilities
+from benchmark.leaderboard.boards import boards_of
+from benchmark.leaderboard.export.csv import contrasts_csv, pairs_csv, to_csv
 from benchmark.leaderboard.export.latex import to_latex
-from benchmark.leaderboard.export.markdown import CONTRASTED, contrasts_csv, pairs_csv, to_csv, to_markdown
+from benchmark.leaderboard.export.markdown import to_markdown
 from benchmark.leaderboard.figures.ranks import agreement_figure, critical_difference_figure, ranks_of
 from benchmark.leaderboard.figures.sheets import regimes_figure
 from benchmark.leaderboard.html.page_input import Shown
 from benchmark.leaderboard.html.render import page
-from benchmark.leaderboard.table import Board, boards_of, read_published
+from benchmark.leaderboard.load.results import read_published
+from benchmark.leaderboard.table import Board
 from benchmark.storage.files import write_text
 
 DATA_FIGURE = "data.png"
@@ -56,7 +60,10 @@ def rebuild(folder: Path) -> list[Board]:
     for number, board in enumerate(boards):
         suffix = f"-{board.method}" if number else ""
         write_text(folder / f"leaderboard{suffix}.csv", to_csv(board))
-        write_text(folder / f"leaderboard{suffix}.tex", to_latex(board, CONTRASTED))
+        write_text(
+            folder / f"leaderboard{suffix}.tex",
+            to_latex(board, [column for column in board.columns if column.contrasted]),
+        )
     write_text(folder / "contrasts.csv", contrasts_csv(boards, contrasts))
     write_text(folder / "pairs.csv", pairs_csv(main))
     figures = _drawn(boards, folder)

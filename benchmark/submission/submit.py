@@ -10,7 +10,7 @@ from typing import Any
 from benchmark.errors import UserError
 from benchmark.experiments.build_record import title_of
 from benchmark.leaderboard.build import DATA_FIGURE, SHEETS, rebuild
-from benchmark.leaderboard.table import MARKER
+from benchmark.leaderboard.load.results import MARKER
 from benchmark.registry import entries
 from benchmark.storage.files import new_file, write_text
 from benchmark.storage.hashing import file_digest

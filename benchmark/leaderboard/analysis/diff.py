@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmark.errors import UserError
-from benchmark.leaderboard.columns import COLUMNS, Column
-from benchmark.leaderboard.export.markdown import APART
+from benchmark.leaderboard.column import Column
+from benchmark.leaderboard.columns import COLUMNS
+from benchmark.leaderboard.export.csv import APART
 
 Table = dict[tuple[str, str], dict[str, str]]
 """Lines of a leaderboard.csv by name and regime."""

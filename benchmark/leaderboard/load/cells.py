@@ -4,10 +4,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from benchmark.leaderboard.columns import Column, columns_of, kinds_of
+from benchmark.leaderboard.column import Column
 from benchmark.leaderboard.load.predictions import Evidence, read_predictions
 from benchmark.leaderboard.load.scores import ScoreReader, read_yardsticks
-from benchmark.leaderboard.statistics.bootstrap import Grouped, Ratios, Resampling
+from benchmark.leaderboard.record_columns import columns_of, kinds_of
+from benchmark.statistics.ratios import Ratios
+from benchmark.statistics.resampling import Grouped, Resampling
 from benchmark.storage.record import Record
 
 Of = tuple[str, str]

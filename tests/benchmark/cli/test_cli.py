@@ -21,7 +21,7 @@ from benchmark.config.grid import plan
 from benchmark.config.presets import QUICK
 from benchmark.experiments.comparison_figure import draw_compared
 from benchmark.leaderboard.analysis.compare import ImagePair, compare_models
-from benchmark.leaderboard.table import ground_of, read_published
+from benchmark.leaderboard.load.results import ground_of, read_published
 from benchmark.registry import entries
 from benchmark.storage.paths import ROOT
 from benchmark.storage.record import load_record

@@ -6,13 +6,15 @@ from pathlib import Path
 
 import pytest
 
+from benchmark.leaderboard.boards import boards_of
+from benchmark.leaderboard.columns import HEADLINES
 from benchmark.leaderboard.export.latex import to_latex
-from benchmark.leaderboard.export.markdown import HEADLINES, to_markdown
+from benchmark.leaderboard.export.markdown import to_markdown
 from benchmark.leaderboard.html.card import card_of
 from benchmark.leaderboard.html.page_input import Shown
 from benchmark.leaderboard.html.render import page
 from benchmark.leaderboard.load.badges import BADGES, OWN
-from benchmark.leaderboard.table import boards_of, read_published
+from benchmark.leaderboard.load.results import read_published
 from tests.benchmark.leaderboard.made_results import make_results
 
 SUBMITTED = {"entry": "x.py", "sha256": "0" * 64}

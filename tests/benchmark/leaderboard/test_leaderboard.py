@@ -16,12 +16,13 @@ import pytest
 from benchmark.errors import UserError
 from benchmark.leaderboard.analysis.contrasts import contrasts_of
 from benchmark.leaderboard.analysis.summary import headline
+from benchmark.leaderboard.boards import boards_of
 from benchmark.leaderboard.build import rebuild
-from benchmark.leaderboard.columns import COLUMNS
+from benchmark.leaderboard.columns import COLUMNS, HEADLINES
+from benchmark.leaderboard.export.csv import contrasts_csv, pairs_csv, to_csv
 from benchmark.leaderboard.export.latex import to_latex
-from benchmark.leaderboard.export.markdown import HEADLINES, contrasts_csv, pairs_csv, to_csv
-from benchmark.leaderboard.statistics.tests import holm
-from benchmark.leaderboard.table import boards_of, read_published
+from benchmark.leaderboard.load.results import read_published
+from benchmark.statistics.tests import holm
 from benchmark.storage.paths import ROOT
 from tests.benchmark.leaderboard.made_results import make_results
 

@@ -18,7 +18,8 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from benchmark.leaderboard.load import scores
-from benchmark.leaderboard.table import boards_of, ground_of, read_published
+from benchmark.leaderboard.boards import boards_of
+from benchmark.leaderboard.load.results import ground_of, read_published
 from tests.benchmark.leaderboard.made_results import make_results
 
 scores.BATCH = 50_000

@@ -12,11 +12,13 @@ from typer.testing import CliRunner
 
 from benchmark.__main__ import app
 from benchmark.leaderboard.analysis.diff import parse
+from benchmark.leaderboard.boards import boards_of
 from benchmark.leaderboard.build import rebuild
-from benchmark.leaderboard.export.markdown import APART, to_csv, to_markdown
+from benchmark.leaderboard.export.csv import APART, to_csv
+from benchmark.leaderboard.export.markdown import to_markdown
 from benchmark.leaderboard.html.page_input import Shown
 from benchmark.leaderboard.html.render import page
-from benchmark.leaderboard.table import boards_of, read_published
+from benchmark.leaderboard.load.results import read_published
 from tests.benchmark.leaderboard.made_results import make_results
 
 OLD = "0123456789abcdef"

@@ -7,20 +7,26 @@ import pytest
 from scipy.stats import wilcoxon
 
 from benchmark.leaderboard.analysis import agreement
-from benchmark.leaderboard.analysis.agreement import agreements, taus
+from benchmark.leaderboard.analysis.agreement import agreements
 from benchmark.leaderboard.analysis.contrasts import contrasts_of
-from benchmark.leaderboard.columns import COLUMNS
+from benchmark.leaderboard.analysis.rank_correlation import taus
+from benchmark.leaderboard.boards import boards_of
+from benchmark.leaderboard.columns import COLUMNS, HEADLINES
 from benchmark.leaderboard.export import markdown as tables
+from benchmark.leaderboard.export.csv import to_csv
 from benchmark.leaderboard.export.latex import to_latex
-from benchmark.leaderboard.export.markdown import HEADLINES, to_csv, to_markdown
+from benchmark.leaderboard.export.markdown import to_markdown
 from benchmark.leaderboard.html import page_input as view
 from benchmark.leaderboard.html.page_input import Shown
 from benchmark.leaderboard.html.render import page
-from benchmark.leaderboard.statistics import bootstrap as statistics
-from benchmark.leaderboard.statistics import tests as pairs
-from benchmark.leaderboard.statistics.bootstrap import KEPT_COUNTS, Ratios, estimate, estimates, resampling
-from benchmark.leaderboard.statistics.tests import Difference, difference, differences
-from benchmark.leaderboard.table import boards_of, read_published
+from benchmark.leaderboard.load.results import read_published
+from benchmark.statistics import rank_tests
+from benchmark.statistics import resampling as drawing
+from benchmark.statistics import tests as pairs
+from benchmark.statistics.bootstrap import estimate, estimates
+from benchmark.statistics.ratios import Ratios
+from benchmark.statistics.resampling import KEPT_COUNTS, resampling
+from benchmark.statistics.tests import Difference, difference, differences
 from tests.benchmark.leaderboard.made_results import make_results
 
 IMAGES = 150
@@ -40,7 +46,7 @@ def test_products_in_pieces_are_what_they_are_at_once(monkeypatch):
     draws = drawn_of(40)
     parts = [rng.random((columns, 40)) for columns in (1, 5, 2, 9, 1)]
     for product in (1, 3 * 40, 7 * 40, 2**25):
-        monkeypatch.setattr(statistics, "PRODUCT", product)
+        monkeypatch.setattr(drawing, "PRODUCT", product)
         found = draws.drawn(parts)
         assert len(found) == len(parts)
         for mine, part in zip(found, parts, strict=True):
@@ -114,8 +120,8 @@ def test_pairs_tested_together_are_what_they_are_alone(groups, monkeypatch):
     for found, (one, other) in zip(differences(every), every, strict=True):
         alone = difference(one, other)
         by_group = pairs.group_differences(one, other)
-        assert found.effect == pairs.rank_biserial(by_group)
-        if len(by_group) > pairs.EXACT and by_group.any():
+        assert found.effect == rank_tests.rank_biserial(by_group)
+        if len(by_group) > rank_tests.EXACT and by_group.any():
             assert found.wilcoxon == pytest.approx(wilcoxon(by_group).pvalue, rel=1e-12)
         for field in fields(Difference):
             assert getattr(found, field.name) == pytest.approx(getattr(alone, field.name), rel=1e-12, nan_ok=True)

@@ -9,10 +9,11 @@ import pytest
 import torch
 
 from benchmark.experiments.run import FILES, _publish
+from benchmark.leaderboard.boards import boards_of
 from benchmark.leaderboard.html.page_input import Shown
 from benchmark.leaderboard.html.perturbation_curves import perturbed_of, read_courses
 from benchmark.leaderboard.html.render import page
-from benchmark.leaderboard.table import boards_of, read_published
+from benchmark.leaderboard.load.results import read_published
 from benchmark.scoring.curves import KINDS, curves_frame
 from metrics.faithfulness import Curves, deletion, insertion
 from tests.benchmark.leaderboard.made_results import make_results

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmark.leaderboard.table import board_of, read_published
+from benchmark.leaderboard.boards import board_of
+from benchmark.leaderboard.load.results import read_published
 from benchmark.storage.paths import ROOT
 from benchmark.storage.record import SCHEMA, load_record
 

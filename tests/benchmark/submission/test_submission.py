@@ -22,7 +22,7 @@ from benchmark.data.dataset import prepare
 from benchmark.data.load import Source, open_data
 from benchmark.errors import UserError
 from benchmark.leaderboard.build import rebuild
-from benchmark.leaderboard.export.markdown import APART
+from benchmark.leaderboard.export.csv import APART
 from benchmark.storage.hashing import file_digest
 from benchmark.storage.paths import ROOT
 from benchmark.storage.record import load_record

@@ -9,9 +9,12 @@ import pytest
 import scikit_posthocs
 from scipy.stats import friedmanchisquare, kendalltau
 
-from benchmark.leaderboard.analysis.agreement import agreement_csv, agreements, stabilities, taus
+from benchmark.leaderboard.analysis.agreement import agreement_csv, agreements
+from benchmark.leaderboard.analysis.rank_correlation import taus
+from benchmark.leaderboard.analysis.stability import stabilities
+from benchmark.leaderboard.boards import boards_of
 from benchmark.leaderboard.figures.ranks import agreement_figure, critical_difference_figure, ranks_of
-from benchmark.leaderboard.table import boards_of, read_published
+from benchmark.leaderboard.load.results import read_published
 from benchmark.storage.paths import ROOT
 
 ISIC = ROOT / "results" / "isic2018-128" / "quick"

@@ -7,12 +7,15 @@ import numpy as np
 import pytest
 
 from benchmark.leaderboard.analysis import claims
-from benchmark.leaderboard.columns import COLUMNS, columns_of
+from benchmark.leaderboard.columns import COLUMNS
 from benchmark.leaderboard.load.predictions import Evidence
 from benchmark.leaderboard.load.scores import Section
-from benchmark.leaderboard.statistics.bootstrap import Ratios, estimates, resampling
+from benchmark.leaderboard.record_columns import columns_of
 from benchmark.leaderboard.table import Board, Row
 from benchmark.registry import entries
+from benchmark.statistics.bootstrap import estimates
+from benchmark.statistics.ratios import Ratios
+from benchmark.statistics.resampling import resampling
 from benchmark.storage.record import MetricDefinition
 from benchmark.training.regimes import Regime
 

@@ -9,8 +9,9 @@ from scipy.stats import kendalltau
 from benchmark.errors import UserError
 from benchmark.leaderboard.analysis.diff import earlier_table, in_words, movement, parse
 from benchmark.leaderboard.analysis.published import FOLDER, against_csv, against_markdown, agreements, elsewhere
+from benchmark.leaderboard.boards import board_of
 from benchmark.leaderboard.columns import COLUMNS
-from benchmark.leaderboard.table import board_of, read_published
+from benchmark.leaderboard.load.results import read_published
 from benchmark.storage.paths import ROOT
 
 QUICK = ROOT / "results" / "dermsynth" / "quick"

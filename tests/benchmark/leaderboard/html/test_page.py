@@ -13,6 +13,8 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from benchmark.leaderboard.boards import board_of
+from benchmark.leaderboard.columns import RANKED_BY
 from benchmark.leaderboard.gallery.load import FOLDER, read_gallery
 from benchmark.leaderboard.gallery.write import OUTLINE, Explained, Picture, write_images, write_model
 from benchmark.leaderboard.html.card import card_of
@@ -22,8 +24,8 @@ from benchmark.leaderboard.html.render import page
 from benchmark.leaderboard.html.scatter import planes_of
 from benchmark.leaderboard.html.slope_chart import slopes_of
 from benchmark.leaderboard.html.summary_cards import facts_of
-from benchmark.leaderboard.statistics.tests import ALPHA, difference, holm
-from benchmark.leaderboard.table import RANKED_BY, board_of, read_published
+from benchmark.leaderboard.load.results import read_published
+from benchmark.statistics.tests import ALPHA, difference, holm
 from benchmark.storage.paths import ROOT
 
 COMMITTED = ROOT / "results" / "dermsynth" / "quick"

@@ -7,9 +7,12 @@ import pytest
 import scipy.stats
 from statsmodels.stats.multitest import multipletests
 
-from benchmark.leaderboard.statistics.bootstrap import Ratios, estimate, resampling
-from benchmark.leaderboard.statistics.letters import cliques, letters
-from benchmark.leaderboard.statistics.tests import all_pairs, difference, holm, rank_biserial
+from benchmark.statistics.bootstrap import estimate
+from benchmark.statistics.letters import cliques, letters
+from benchmark.statistics.rank_tests import rank_biserial
+from benchmark.statistics.ratios import Ratios
+from benchmark.statistics.resampling import resampling
+from benchmark.statistics.tests import all_pairs, difference, holm
 
 
 def plain(values: np.ndarray) -> Ratios:

@@ -12,8 +12,10 @@ from sklearn.metrics import balanced_accuracy_score, confusion_matrix, f1_score
 from benchmark.leaderboard.columns import COLUMNS
 from benchmark.leaderboard.load.predictions import Evidence
 from benchmark.leaderboard.load.scores import ScoreReader
-from benchmark.leaderboard.statistics.bootstrap import Ratios, estimate, resampling
-from benchmark.leaderboard.statistics.ranks import best_share, rank_intervals, win_shares
+from benchmark.statistics.bootstrap import estimate
+from benchmark.statistics.ranks import best_share, rank_intervals, win_shares
+from benchmark.statistics.ratios import Ratios
+from benchmark.statistics.resampling import resampling
 
 BY_NAME = {column.name: column for column in COLUMNS}
 

@@ -1,0 +1,135 @@
+"""What lies in a results folder: its records, and the test images that all rows stand on."""
+
+import json
+from collections import defaultdict
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from benchmark.errors import UserError
+from benchmark.leaderboard.load.cells import beside, cell_statistics
+from benchmark.leaderboard.load.predictions import PREDICTED, read_predictions
+from benchmark.leaderboard.load.scores import METHOD, NAMES, VALUE, ScoreReader
+from benchmark.scoring.classification import positive_class
+from benchmark.statistics.ratios import Ratios
+from benchmark.statistics.resampling import Resampling, resampling
+from benchmark.storage.record import SCHEMA, Record, load_record
+
+MARKER = "protocol.json"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Published:
+    """What lies in a results folder.
+
+    Attributes:
+        folder: The folder.
+        protocol: Of the latest run; only records of it stand in one table.
+        records: By path of the record, sorted.
+        problems: One line for each record that cannot be used.
+        others: Records of other protocols, likewise.
+    """
+
+    folder: Path
+    protocol: str
+    records: dict[Path, Record]
+    problems: tuple[str, ...]
+    others: dict[Path, Record] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ground:
+    """What all rows of a results folder stand on.
+
+    Attributes:
+        images: Names of the test images.
+        draws: Of the bootstrap.
+        positive: Of two classes the one that counts as positive; empty where there are more.
+    """
+
+    images: list[str]
+    draws: Resampling
+    positive: str
+
+
+def read_published(folder: Path) -> Published:
+    """The records of a results folder that belong together.
+
+    Raises:
+        UserError: There are none.
+    """
+    marker = folder / MARKER
+    if not marker.is_file():
+        raise UserError(f"{folder} holds no results; make some with `python -m benchmark run`")
+    try:
+        protocol = json.loads(marker.read_text(encoding="utf-8"))["protocol"]
+    except (ValueError, KeyError, TypeError):
+        raise UserError(f"{marker} is damaged; run `python -m benchmark run` again") from None
+    records: dict[Path, Record] = {}
+    others: dict[Path, Record] = {}
+    problems: list[str] = []
+    for path in sorted((folder / "records").glob("[!.]*.json")):
+        try:
+            record = _usable(path)
+        except ValueError as error:
+            problems.append(f"{path.name}: {error}")
+            continue
+        (records if record.protocol == protocol else others)[path] = record
+    if not records:
+        raise UserError(f"{folder} holds no record that can be used; run `python -m benchmark run` again")
+    return Published(folder=folder, protocol=protocol, records=records, problems=tuple(problems), others=others)
+
+
+def _usable(path: Path) -> Record:
+    """A record whose files are there and look whole; ValueError says what is wrong."""
+    try:
+        record = load_record(path)
+    except (ValueError, OSError, RecursionError):
+        raise ValueError("no record of this schema") from None
+    if record.schema_version != SCHEMA:
+        raise ValueError(f"made by another version of Loupe (schema {record.schema_version}, not {SCHEMA})")
+    for what, columns in (("scores", (*NAMES, METHOD, VALUE)), ("predictions", PREDICTED)):
+        file = beside(path, what)
+        if not file.is_file():
+            raise ValueError("its scores or predictions are missing")
+        try:
+            names = pq.read_schema(file).names
+        except (pa.ArrowException, OSError):
+            raise ValueError(f"its {what} are damaged") from None
+        if absent := [name for name in columns if name not in names]:
+            raise ValueError(f"its {what} lack the column {absent[0]}")
+    return record
+
+
+def ground_of(published: Published) -> Ground:
+    """What all rows stand on: the test images of the first record that can be read.
+
+    Raises:
+        UserError: None can be read.
+    """
+    for path, record in published.records.items():
+        try:
+            # Sorted, so that the order in a file shows nowhere.
+            first = read_predictions(beside(path, "predictions")).sort_values("image")
+        except ValueError:
+            continue
+        positive = record.classes[positive_class(first["label"].to_numpy())] if len(record.classes) == 2 else ""
+        return Ground(images=list(first["image"]), draws=resampling(list(first["group"])), positive=positive)
+    raise UserError(f"{published.folder} holds no record that can be used; run `python -m benchmark run` again")
+
+
+def ratios_of(published: Published, method: str, label: str, ground: Ground) -> dict[str, list[Ratios]]:
+    """The statistics of one model before they are averaged, by column and seed, as :func:`boards_of` takes them.
+
+    Raises:
+        ValueError: A file of the model is damaged.
+    """
+    found: dict[str, list[Ratios]] = defaultdict(list)
+    reader = ScoreReader(ground.images, [method])
+    for path, record in published.records.items():
+        if f"{record.architecture}/{record.regime}" == label:
+            for (_, name), ratios in cell_statistics(path, record, ground.images, reader).items():
+                found[name].append(ratios)
+    return dict(found)
