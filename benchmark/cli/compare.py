@@ -51,7 +51,8 @@ def compare(  # noqa: PLR0913 - the options of a command line
 def _with_both(names: tuple[str, str], results: Path | None, data: str | None, preset: str | None) -> "list[Published]":
     """The results folders that hold both models; the error names the nearest models of one that was asked for."""
     from benchmark.leaderboard.analysis.compare import models_of  # noqa: PLC0415
-    from benchmark.leaderboard.load.results import MARKER, read_published  # noqa: PLC0415
+    from benchmark.leaderboard.load.marker import MARKER  # noqa: PLC0415
+    from benchmark.leaderboard.load.results import read_published  # noqa: PLC0415
     from benchmark.registry import known_name  # noqa: PLC0415
     from benchmark.storage.paths import results_folder  # noqa: PLC0415
 

@@ -11,6 +11,7 @@ from rich.markup import escape
 
 from benchmark.cli import Json, console
 from benchmark.errors import UserError
+from benchmark.leaderboard.synthetic import MARK
 
 if TYPE_CHECKING:
     from benchmark.data.checks import Check
@@ -72,7 +73,7 @@ def synthesize(
             dermsynth.render(folder, images=images)
     except ValueError as error:
         raise UserError(str(error)) from None
-    console.print(f"{images} SYNTHETIC images: {folder}\nNext: python -m benchmark data check {folder}")
+    console.print(f"{images} images ({MARK}): {folder}\nNext: python -m benchmark data check {folder}")
 
 
 def _show(found: "Check") -> None:

@@ -25,7 +25,7 @@ def leaderboard(
 ) -> None:
     """Rebuild tables and figures from the records."""
     from benchmark.leaderboard.build import PAGE, rebuild, together  # noqa: PLC0415
-    from benchmark.leaderboard.load.results import MARKER  # noqa: PLC0415
+    from benchmark.leaderboard.load.marker import MARKER  # noqa: PLC0415
     from benchmark.storage.paths import results_folder  # noqa: PLC0415
 
     folders = [folder] if folder else sorted(path.parent for path in results_folder().glob(f"*/*/{MARKER}"))

@@ -1,11 +1,9 @@
 """A whole run: data, cells, yardsticks, leaderboard."""
 
-import json
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -28,7 +26,8 @@ from benchmark.leaderboard.build import DATA_FIGURE, PAGE, SHEETS, rebuild
 from benchmark.leaderboard.figures.sheets import contact_sheet, map_sheet
 from benchmark.leaderboard.gallery.build import write_gallery
 from benchmark.leaderboard.gallery.load import FOLDER as GALLERY
-from benchmark.leaderboard.load.results import MARKER, read_published
+from benchmark.leaderboard.load.marker import read_marker, write_marker
+from benchmark.leaderboard.load.results import read_published
 from benchmark.leaderboard.synthetic import marked
 from benchmark.registry import entries, select
 from benchmark.runtime.device import keep_freed_memory, nearest_device, use_exact_arithmetic
@@ -156,12 +155,20 @@ def up_to_date(jobs: Sequence[Job]) -> bool:
     names = [*tables, folder / "split.csv", *(_record_file(folder, job) for job in jobs)]
     if not all(job.done for job in jobs) or not all(path.is_file() for path in names):
         return False
-    told = _marker(folder)
+    told = read_marker(folder)
     return told.get("protocol") == jobs[0].protocol and {job.key for job in jobs} <= set(told.get("in_tables", ()))
 
 
-def carry_out(jobs: Sequence[Job], console: Console, engine: Engine) -> tuple[Path, list[Failure]]:
+def carry_out(
+    jobs: Sequence[Job], console: Console, engine: Engine, *, tables: bool = True
+) -> tuple[Path, list[Failure]]:
     """Runs what is not done, then writes the records, the tables and the figures.
+
+    Args:
+        jobs: The cells.
+        console: Told how it goes.
+        engine: Runs the cells.
+        tables: Whether to write the tables; a submission's are written by whoever admits its records.
 
     Returns:
         The results folder and the cells that failed.
@@ -180,11 +187,11 @@ def carry_out(jobs: Sequence[Job], console: Console, engine: Engine) -> tuple[Pa
     if not done:
         return folder, failures
     with console.status("scoring the yardsticks"):
-        if _marker(folder).get("protocol", done[0].protocol) != done[0].protocol:
+        if read_marker(folder).get("protocol", done[0].protocol) != done[0].protocol:
             console.print("Rows of another protocol are there: those that are not made anew stay, below the new ones.")
             for file in SHEETS:
                 (folder / file).unlink(missing_ok=True)
-        _mark(folder, done[0].protocol)
+        write_marker(folder, done[0].protocol)
         write_text(folder / "split.csv", done[0].data.manifest.read_text(encoding="utf-8"))
         for job in done:
             _publish(job, folder)
@@ -194,30 +201,10 @@ def carry_out(jobs: Sequence[Job], console: Console, engine: Engine) -> tuple[Pa
             _sheet([job for job in done if job.cell.regime.adversarial == adversarial], folder / file)
         _data_sheet(done[0].data, folder / DATA_FIGURE)
         write_gallery(done, _examples(done[0].data, GALLERY_IMAGES), folder / GALLERY, maps_of)
-        problems = rebuild(folder)[0].problems
-        published = read_published(folder).records.values()
-        _mark(folder, done[0].protocol, [record.key for record in published])
+        problems = rebuild(folder)[0].problems if tables else ()
     if problems:
         console.print(f"{len(problems)} records are left out of the tables: {problems[0]}", highlight=False)
     return folder, failures
-
-
-def _mark(folder: Path, protocol: str, in_tables: Sequence[str] = ()) -> None:
-    """Says which protocol the folder follows and the keys of the records that its tables were made from.
-
-    Written without keys before the records change and with them once the tables are whole, so that a run that was
-    killed in between does not take old tables for new ones.
-    """
-    write_text(folder / MARKER, json.dumps({"protocol": protocol, "in_tables": sorted(in_tables)}) + "\n")
-
-
-def _marker(folder: Path) -> dict[str, Any]:
-    """What the marker of a folder says; nothing where it is absent or damaged."""
-    try:
-        told = json.loads((folder / MARKER).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return told if isinstance(told, dict) else {}
 
 
 def _record_file(folder: Path, job: Job) -> Path:

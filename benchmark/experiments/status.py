@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from benchmark.leaderboard.load.results import MARKER
+from benchmark.leaderboard.load.marker import MARKER
 from benchmark.storage.paths import results_folder, runs_folder
 from benchmark.storage.record import Record, load_record
 

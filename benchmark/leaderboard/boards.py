@@ -41,11 +41,6 @@ def boards_of(published: Published, methods: Sequence[str] = ()) -> tuple[Board,
     )
 
 
-def board_of(published: Published, method: str) -> Board:
-    """All rows for one saliency method."""
-    return boards_of(published, [method])[0]
-
-
 def _apart(published: Published, methods: Sequence[str]) -> tuple[list[Board], list[str]]:
     """A board for each other protocol and method that it shares, and a line for each record that cannot be used."""
     found: list[Board] = []

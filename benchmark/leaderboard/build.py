@@ -16,6 +16,7 @@ from benchmark.leaderboard.figures.ranks import agreement_figure, critical_diffe
 from benchmark.leaderboard.figures.sheets import regimes_figure
 from benchmark.leaderboard.html.page_input import Shown
 from benchmark.leaderboard.html.render import page
+from benchmark.leaderboard.load.marker import write_marker
 from benchmark.leaderboard.load.results import read_published
 from benchmark.leaderboard.table import Board
 from benchmark.storage.files import write_text
@@ -44,6 +45,8 @@ def together(boards: Mapping[Path, Sequence[Board]], path: Path) -> None:
 
 def rebuild(folder: Path) -> list[Board]:
     """Writes leaderboard.csv, .md, .html and .tex, the tables of details and the figures of a results folder.
+
+    The marker says last that the tables are whole.
 
     The first saliency method makes leaderboard.csv; every other one makes leaderboard-<method>.csv.
 
@@ -74,6 +77,7 @@ def rebuild(folder: Path) -> list[Board]:
         write_text(folder / CLAIMS, to_claims(judged, boards))
     write_text(folder / "leaderboard.md", to_markdown(boards, contrasts[0], figures))
     write_text(folder / PAGE, page([Shown(published=published, boards=boards, contrasts=contrasts)]))
+    write_marker(folder, published.protocol, [record.key for record in published.records.values()])
     return boards
 
 

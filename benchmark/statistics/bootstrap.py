@@ -12,8 +12,6 @@ from benchmark.statistics.intervals import Spread, intervals, stretch
 from benchmark.statistics.ratios import Ratios, mean_share
 from benchmark.statistics.resampling import DRAWS, Grouped, Resampling, effective_groups
 
-ANY = (-np.inf, np.inf)
-
 Name = TypeVar("Name", bound=Hashable)
 """Of a column, or of a column of one saliency method."""
 
@@ -39,13 +37,6 @@ class Estimate:
     undefined: int
     draws: NDArray[np.float32]
     spread: Spread
-
-
-def estimate(
-    seeds: Sequence[Ratios], draws: Resampling, *, row: str = "", bounds: tuple[float, float] = ANY
-) -> Estimate:
-    """One statistic of one row; see :func:`estimates`."""
-    return estimates({"": seeds}, draws, row=row, bounds={"": bounds})[""]
 
 
 def estimates(

@@ -17,7 +17,7 @@ def signed_ranks(by_group: Sequence[NDArray[np.float64]]) -> list[float]:
 
 
 def rank_tests(by_group: Sequence[NDArray[np.float64]]) -> list[tuple[float, float]]:
-    """P-value of :func:`signed_ranks` and :func:`rank_biserial` of each pair; many groups are ranked once for both."""
+    """P-value of :func:`signed_ranks` and :func:`rank_biserials` of each pair; many groups are ranked once for both."""
     found = [(np.nan if len(each) < 2 else 1.0, 0.0) for each in by_group]
     for number, places in _by_length(by_group, [bool(each.any()) for each in by_group]).items():
         if number > EXACT:
@@ -40,18 +40,13 @@ def _of_many_groups(by_group: NDArray[np.float64]) -> list[tuple[float, float]]:
     return list(zip(p.tolist(), effects.tolist(), strict=True))
 
 
-def rank_biserial(by_group: NDArray[np.float64]) -> float:
-    """Matched-pairs rank-biserial correlation, in [-1, 1]; 0 where no group differs.
+def rank_biserials(by_group: Sequence[NDArray[np.float64]]) -> list[float]:
+    """Matched-pairs rank-biserial correlations, in [-1, 1]; 0 where no group differs.
 
     Example:
-        >>> rank_biserial(np.array([3.0, 1.0, -2.0, 0.0]))
-        0.3333333333333333
+        >>> rank_biserials([np.array([3.0, 1.0, -2.0, 0.0])])
+        [0.3333333333333333]
     """
-    return rank_biserials([by_group])[0]
-
-
-def rank_biserials(by_group: Sequence[NDArray[np.float64]]) -> list[float]:
-    """:func:`rank_biserial` of many pairs."""
     found = [0.0] * len(by_group)
     for places in _by_length(by_group, [bool(each.any()) for each in by_group]).values():
         each = np.stack([by_group[place] for place in places])

@@ -34,23 +34,13 @@ class Ratios:
         same = all(np.array_equal(one, another) for one, another in zip(mine, theirs, strict=True))
         return same and self.undefined == other.undefined
 
-    def under(self, weights: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The statistic (B,) under weights of the images (B, N); NaN where no image has a say.
-
-        Example:
-            >>> half = Ratios(amounts=np.array([[1.0], [0.0]]), counts=np.ones((2, 1)))
-            >>> half.under(np.array([[1.0, 1.0], [3.0, 1.0]]))
-            array([0.5 , 0.75])
-        """
-        return mean_share(weights @ self.amounts, weights @ self.counts)
-
 
 def mean_of_known(values: NDArray[np.float64]) -> Ratios:
     """Mean of the values (N,) that are numbers; the others have no say.
 
     Example:
-        >>> float(mean_of_known(np.array([1.0, np.nan, 0.0])).under(np.ones((1, 3)))[0])
-        0.5
+        >>> mean_of_known(np.array([1.0, np.nan, 0.0])).images
+        2
     """
     known = np.isfinite(values)
     return Ratios(amounts=np.where(known, values, 0.0)[:, None], counts=known.astype(np.float64)[:, None])

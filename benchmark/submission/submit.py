@@ -10,7 +10,7 @@ from typing import Any
 from benchmark.errors import UserError
 from benchmark.experiments.build_record import title_of
 from benchmark.leaderboard.build import DATA_FIGURE, SHEETS, rebuild
-from benchmark.leaderboard.load.results import MARKER
+from benchmark.leaderboard.load.marker import MARKER
 from benchmark.registry import entries
 from benchmark.storage.files import new_file, write_text
 from benchmark.storage.hashing import file_digest
@@ -127,7 +127,7 @@ def submit(entry: Path, order: Order, worker: Worker, tell: Callable[[str], None
         if outcome.refused:
             raise UserError(f"{entry.name}: {outcome.refused}")
         tell("checking its records")
-        return _published(folder, checked)
+        return _published(folder, checked, tell)
 
 
 def what_to_send(admitted: Admitted, entry: Path) -> list[str]:
@@ -171,7 +171,7 @@ def _copy_of_results(folder: Path, preset: str) -> None:
         shutil.copytree(marker.parent, folder / marker.parent.parent.name / preset)
 
 
-def _published(made: Path, checked: Checked) -> Admitted:
+def _published(made: Path, checked: Checked, tell: Callable[[str], None]) -> Admitted:
     """Takes over the records of the entry, once they are checked, and makes the tables anew from the records."""
     name = checked.facts["metadata"]["name"]
     before = {path.relative_to(results_folder()) for path in results_folder().glob(f"*/*/records/{name}-*.json")}
@@ -193,7 +193,10 @@ def _published(made: Path, checked: Checked) -> Admitted:
     for sheet in SHEETS:  # of another protocol: the child removed its copy
         if not (source / sheet).is_file():
             (folder / sheet).unlink(missing_ok=True)
+    tell("writing the tables")
     board = rebuild(folder)[0]
+    for problem in board.problems:
+        tell(f"left out of the tables: {problem}")
     told = tuple(folder / path.relative_to(source) for path in sorted(fresh))
     return Admitted(folder=folder, records=told, checked=checked, apart=len(board.models_apart))
 

@@ -1,6 +1,5 @@
 """What lies in a results folder: its records, and the test images that all rows stand on."""
 
-import json
 from collections import defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,14 +9,13 @@ import pyarrow.parquet as pq
 
 from benchmark.errors import UserError
 from benchmark.leaderboard.load.cells import beside, cell_statistics
+from benchmark.leaderboard.load.marker import MARKER, read_marker
 from benchmark.leaderboard.load.predictions import PREDICTED, read_predictions
 from benchmark.leaderboard.load.scores import METHOD, NAMES, VALUE, ScoreReader
 from benchmark.scoring.classification import positive_class
 from benchmark.statistics.ratios import Ratios
 from benchmark.statistics.resampling import Resampling, resampling
 from benchmark.storage.record import SCHEMA, Record, load_record
-
-MARKER = "protocol.json"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -60,13 +58,11 @@ def read_published(folder: Path) -> Published:
     Raises:
         UserError: There are none.
     """
-    marker = folder / MARKER
-    if not marker.is_file():
+    if not (folder / MARKER).is_file():
         raise UserError(f"{folder} holds no results; make some with `python -m benchmark run`")
-    try:
-        protocol = json.loads(marker.read_text(encoding="utf-8"))["protocol"]
-    except (ValueError, KeyError, TypeError):
-        raise UserError(f"{marker} is damaged; run `python -m benchmark run` again") from None
+    if "protocol" not in (marker := read_marker(folder)):
+        raise UserError(f"{folder / MARKER} is damaged; run `python -m benchmark run` again")
+    protocol = marker["protocol"]
     records: dict[Path, Record] = {}
     others: dict[Path, Record] = {}
     problems: list[str] = []

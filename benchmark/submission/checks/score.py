@@ -16,7 +16,7 @@ from benchmark.data.dataset import Prepared, prepare
 from benchmark.data.load import Source, open_data
 from benchmark.errors import UserError
 from benchmark.experiments.cell import scored_maps
-from benchmark.leaderboard.load.results import MARKER
+from benchmark.leaderboard.load.marker import MARKER
 from benchmark.registry import select
 from benchmark.runtime.device import use_exact_arithmetic
 from benchmark.runtime.environment import environment

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmark.leaderboard.boards import board_of
+from benchmark.leaderboard.boards import boards_of
 from benchmark.leaderboard.load.results import read_published
 from benchmark.storage.paths import ROOT
 from benchmark.storage.record import SCHEMA, load_record
@@ -19,7 +19,7 @@ def test_every_committed_record_is_read_and_makes_a_board(folder):
     published = read_published(folder)
     assert not published.problems
     assert len(published.records) == len(list((folder / "records").glob("*.json")))
-    board = board_of(published, "grad-cam")
+    board = boards_of(published, ["grad-cam"])[0]
     assert all("accuracy_under_attack" in row.estimates for row in board.models)
 
 

@@ -18,6 +18,7 @@ from benchmark.statistics.ratios import Ratios
 from benchmark.statistics.resampling import resampling
 from benchmark.storage.record import MetricDefinition
 from benchmark.training.regimes import Regime
+from tests.benchmark.statistics.alone import under
 
 IMAGES = 60
 CLAIM = claims.Claim(text="b has more", source="nobody", regime="b", than="a", column="sharpness", method="gradient")
@@ -75,7 +76,7 @@ def test_a_metric_that_no_column_reads_has_a_column_of_its_own():
     assert (second.name, second.title, second.higher_is_better) == ("roc_auc", "roc-auc", False)
     section = Section(places=np.array([0, 1]), characteristics=np.zeros(2, int), values=np.array([0.25, 0.75]))
     evidence = Evidence(images=["a", "b"], classes=("x", "y"), scores={("roc-auc", "image"): section}, predictions=None)
-    assert second.of(evidence).under(np.ones((1, 2))).tolist() == [0.5]
+    assert under(second.of(evidence), np.ones((1, 2))).tolist() == [0.5]
     assert first.of(evidence) is None
 
 

@@ -9,7 +9,7 @@ from scipy.stats import kendalltau
 from benchmark.errors import UserError
 from benchmark.leaderboard.analysis.diff import earlier_table, in_words, movement, parse
 from benchmark.leaderboard.analysis.published import FOLDER, against_csv, against_markdown, agreements, elsewhere
-from benchmark.leaderboard.boards import board_of
+from benchmark.leaderboard.boards import boards_of
 from benchmark.leaderboard.columns import COLUMNS
 from benchmark.leaderboard.load.results import read_published
 from benchmark.storage.paths import ROOT
@@ -20,7 +20,7 @@ HEADING = "kind,name,regime,fuzzy_f1,fuzzy_f1_low,fuzzy_f1_high\n"
 
 @pytest.fixture(scope="module")
 def board():
-    return board_of(read_published(QUICK), "grad-cam")
+    return boards_of(read_published(QUICK), ["grad-cam"])[0]
 
 
 @pytest.mark.parametrize("path", sorted(FOLDER.glob("*.csv")), ids=lambda path: path.stem)

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from benchmark.leaderboard.boards import board_of
+from benchmark.leaderboard.boards import boards_of
 from benchmark.leaderboard.columns import RANKED_BY
 from benchmark.leaderboard.gallery.load import FOLDER, read_gallery
 from benchmark.leaderboard.gallery.write import OUTLINE, Explained, Picture, write_images, write_model
@@ -38,7 +38,7 @@ SIDE = 40
 def shown_of(folder: Path) -> Shown:
     published = read_published(folder)
     methods = next(iter(published.records.values())).methods
-    return Shown(published=published, boards=[board_of(published, method) for method in methods])
+    return Shown(published=published, boards=[boards_of(published, [method])[0] for method in methods])
 
 
 def picture(number: int) -> Picture:
