@@ -11,8 +11,7 @@ from benchmark.leaderboard.analysis.agreement import agreements
 from benchmark.leaderboard.analysis.contrasts import contrasts_of
 from benchmark.leaderboard.analysis.rank_correlation import taus
 from benchmark.leaderboard.boards import boards_of
-from benchmark.leaderboard.columns import COLUMNS, HEADLINES
-from benchmark.leaderboard.export import markdown as tables
+from benchmark.leaderboard.columns import HEADLINES
 from benchmark.leaderboard.export.csv import to_csv
 from benchmark.leaderboard.export.latex import to_latex
 from benchmark.leaderboard.export.markdown import to_markdown
@@ -147,7 +146,7 @@ def test_correlations_of_all_columns_together_are_what_they_are_alone(boards):
     )
     rows[1] = replace(rows[1], estimates={name: e for name, e in rows[1].estimates.items() if name != "sparsity"})
     board = replace(boards[0], rows=tuple(rows))
-    columns = [column for column in COLUMNS if column.name in agreement.AGREEING]
+    columns = [column for column in board.columns if column.agreement]
     found = agreement._drawn_taus(board.models, columns)
     assert len(agreements(board)) > 50
     for place, one in enumerate(columns):
@@ -158,8 +157,8 @@ def test_correlations_of_all_columns_together_are_what_they_are_alone(boards):
 
 
 def test_of_very_many_models_the_best_are_shown_and_it_is_said(made, boards, monkeypatch):
-    monkeypatch.setattr(tables, "LISTED_MODELS", 4)
-    monkeypatch.setattr("benchmark.leaderboard.export.latex.LISTED_MODELS", 4)
+    for module in ("grid", "latex", "markdown"):
+        monkeypatch.setattr(f"benchmark.leaderboard.export.{module}.LISTED_MODELS", 4)
     monkeypatch.setattr(view, "SHOWN_MODELS", 4)
     board = boards[0]
     assert len(board.models) == 6
