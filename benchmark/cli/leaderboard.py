@@ -71,7 +71,7 @@ def _say_what_moved(board: "Board", before: "Table", diff: str) -> None:
     from benchmark.leaderboard.analysis.diff import in_words, movement, parse  # noqa: PLC0415
     from benchmark.leaderboard.export.csv import to_csv  # noqa: PLC0415
 
-    for line in in_words(movement(before, parse(to_csv(board), diff)), diff):
+    for line in in_words(movement(before, parse(to_csv(board), diff), board.columns), diff):
         console.print(line, highlight=False, markup=False)
 
 

@@ -12,6 +12,7 @@ from benchmark.leaderboard.analysis.stability import Stability
 from benchmark.leaderboard.column import Column
 from benchmark.leaderboard.columns import RANKED_BY
 from benchmark.leaderboard.export.csv import as_csv, data_name
+from benchmark.leaderboard.export.grid import digits
 from benchmark.leaderboard.table import Board, Row
 
 MOST_MODELS = 10
@@ -61,12 +62,12 @@ def agreement_csv(boards: Sequence[Board], found: Sequence[Sequence[Agreement]],
     lines: list[list[object]] = [["data", "method", "one", "other", "tau", "low", "high", "within_images", "models"]]
     for board, of_board in zip(boards, found, strict=True):
         for each in of_board:
-            numbers = [_digits(number) for number in (each.tau, each.low, each.high, each.within)]
+            numbers = [digits(number, 4) for number in (each.tau, each.low, each.high, each.within)]
             start = [data_name(board), board.method, each.one.name, each.other.name]
             lines.append([*start, *numbers, each.models])
     main = boards[0]
     for stability in stable:
-        numbers = [_digits(number) for number in (stability.tau, stability.low, stability.high)]
+        numbers = [digits(number, 4) for number in (stability.tau, stability.low, stability.high)]
         lines.append([data_name(main), main.method, RANKED_BY, stability.what, *numbers, "", len(main.models)])
     return as_csv(lines)
 
@@ -134,7 +135,3 @@ def _of_groups(row: Row, column: Column) -> NDArray[np.float64]:
     expected = known.spread.expected.astype(np.float64)
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.where(expected != 0, known.spread.share / expected * np.sign(known.value), np.nan)
-
-
-def _digits(number: float) -> str:
-    return f"{number + 0.0:.4f}" if np.isfinite(number) else ""

@@ -93,12 +93,12 @@ def parse(text: str, told: str) -> Table:
     return {(row["name"], row["regime"]): row for row in rows if row["kind"] != APART}
 
 
-def movement(before: Table, after: Table) -> Movement:
+def movement(before: Table, after: Table, columns: Sequence[Column] = COLUMNS) -> Movement:
     """Compares two tables, row by row and column by column; a column that only one of them has moved nowhere."""
     shared = [key for key in after if key in before]
     moves, scores = [], 0
     for key in shared:
-        for column in COLUMNS:
+        for column in columns:
             known = [_numbers(table[key], column.name) for table in (before, after)]
             if known[0] is None or known[1] is None:
                 continue

@@ -11,8 +11,11 @@ import pytest
 
 from benchmark.experiments.build_record import _definition
 from benchmark.leaderboard.analysis.claim_list import CLAIMS
+from benchmark.leaderboard.analysis.diff import Movement, movement, parse
+from benchmark.leaderboard.boards import boards_of
 from benchmark.leaderboard.build import rebuild
 from benchmark.leaderboard.columns import ACCURACY, COLUMNS, DEGENERATE, RANKED_BY
+from benchmark.leaderboard.load.results import read_published
 from benchmark.storage.paths import ROOT
 from metrics import Metric
 from tests.benchmark.leaderboard.made_results import make_results
@@ -87,6 +90,14 @@ def results_with(metric: Metric, folder: Path) -> Path:
     return folder
 
 
+def moved_since(folder: Path, text: str) -> Movement:
+    """What moved since a table in which the new metric was lower."""
+    board = boards_of(read_published(folder))[0]
+    now = parse(text, "now")
+    before = {key: row | {"peak_height": "0.000001"} for key, row in now.items() if row["peak_height"]}
+    return movement(before, now, board.columns)
+
+
 def test_a_new_metric_is_seen_everywhere(tmp_path):
     folder = results_with(new_metric(heading="peak", agreement=True), tmp_path / "made" / "quick")
     rebuild(folder)
@@ -99,6 +110,7 @@ def test_a_new_metric_is_seen_everywhere(tmp_path):
         (row["one"], row["other"]) for row in csv.DictReader(texts["agreement.csv"].splitlines())
     }
     assert '<option value="=peak_height">peak</option>' in texts["leaderboard.html"]
+    assert "peak_height" in {move.column.name for move in moved_since(folder, texts["leaderboard.csv"]).moves}
 
 
 def test_a_variant_of_a_metric_stays_out_of_the_agreement(tmp_path):
