@@ -22,7 +22,7 @@ from benchmark.saliency.compute import draw_maps
 from benchmark.scoring.score import score_maps, score_planes
 from benchmark.storage.files import new_file
 from benchmark.storage.hashing import content_key
-from benchmark.storage.paths import runs_folder
+from benchmark.storage.runs import baseline_file
 from metrics import Metric
 
 GAUSSIAN_WIDTH = 0.2
@@ -86,7 +86,7 @@ def yardsticks(
 
 def part_file(part: Part, protocol: str) -> Path:
     """Where the scores of a part are kept."""
-    return runs_folder() / "yardsticks" / f"{part.key(protocol)}.parquet"
+    return baseline_file(part.key(protocol))
 
 
 def score_part(part: Part, data: Prepared, device: torch.device, protocol: str) -> Path:

@@ -51,17 +51,16 @@ def compare(  # noqa: PLR0913 - the options of a command line
 def _with_both(names: tuple[str, str], results: Path | None, data: str | None, preset: str | None) -> "list[Published]":
     """The results folders that hold both models; the error names the nearest models of one that was asked for."""
     from benchmark.leaderboard.analysis.compare import models_of  # noqa: PLC0415
-    from benchmark.leaderboard.load.marker import MARKER  # noqa: PLC0415
     from benchmark.leaderboard.load.results import read_published  # noqa: PLC0415
     from benchmark.registry import known_name  # noqa: PLC0415
-    from benchmark.storage.paths import results_folder  # noqa: PLC0415
+    from benchmark.storage.results import results_dir, table_dirs  # noqa: PLC0415
 
     if results is not None:
         return [read_published(results)]
-    markers = sorted(results_folder().glob(f"{data or '*'}/{preset or '*'}/{MARKER}"))
-    if not markers:
-        raise UserError(f"{results_folder()} holds no results of {data or 'any data'}, {preset or 'any preset'}")
-    found = [read_published(marker.parent) for marker in markers]
+    directories = table_dirs(data or "*", preset or "*")
+    if not directories:
+        raise UserError(f"{results_dir()} holds no results of {data or 'any data'}, {preset or 'any preset'}")
+    found = [read_published(directory) for directory in directories]
     both = [published for published in found if set(names) <= set(models_of(published))]
     if not both:
         known = {name for published in found for name in models_of(published)}
@@ -73,9 +72,9 @@ def _with_both(names: tuple[str, str], results: Path | None, data: str | None, p
 
 def _picture(published: "Published", comparison: "Comparison", images: Path | None, out: Path | None) -> Path | None:
     """Draws the images by which the two differ most; None where maps or images are not kept here."""
-    from benchmark.storage.paths import runs_folder  # noqa: PLC0415
+    from benchmark.storage.runs import maps_dir  # noqa: PLC0415
 
-    if not comparison.images or not (runs_folder() / "maps").is_dir():
+    if not comparison.images or not maps_dir().is_dir():
         return None
     # Only here torch is needed, to find the data and the maps by their keys.
     from benchmark.experiments.comparison_figure import draw_compared  # noqa: PLC0415

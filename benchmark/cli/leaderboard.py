@@ -25,12 +25,11 @@ def leaderboard(
 ) -> None:
     """Rebuild tables and figures from the records."""
     from benchmark.leaderboard.build import PAGE, rebuild, together  # noqa: PLC0415
-    from benchmark.leaderboard.load.marker import MARKER  # noqa: PLC0415
-    from benchmark.storage.paths import results_folder  # noqa: PLC0415
+    from benchmark.storage.results import results_dir, table_dirs  # noqa: PLC0415
 
-    folders = [folder] if folder else sorted(path.parent for path in results_folder().glob(f"*/*/{MARKER}"))
+    folders = [folder] if folder else table_dirs()
     if not folders:
-        raise UserError(f"{results_folder()} holds no results; make some with `python -m benchmark run`")
+        raise UserError(f"{results_dir()} holds no results; make some with `python -m benchmark run`")
     problems: list[str] = []
     rebuilt = {}
     for each in folders:
@@ -46,8 +45,8 @@ def leaderboard(
             _set_against(each, boards[0], against, alone=len(folders) == 1)
         problems += boards[0].problems
     if len(rebuilt) > 1:
-        together(rebuilt, results_folder() / PAGE)
-        console.print(f"{results_folder() / PAGE}: all of them on one page")
+        together(rebuilt, results_dir() / PAGE)
+        console.print(f"{results_dir() / PAGE}: all of them on one page")
     for problem in problems:
         console.print(f"left out: {problem}", highlight=False)
     if problems:

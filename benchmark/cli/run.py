@@ -71,10 +71,11 @@ def run(  # noqa: PLR0913 - the options of a command line
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the cells and stop.")] = False,
 ) -> None:
     """Train, explain, score and rank what is not done yet."""
-    from benchmark.config.grid import plan  # noqa: PLC0415
     from benchmark.data.load import Source  # noqa: PLC0415
     from benchmark.execution import Place, open_engine  # noqa: PLC0415
-    from benchmark.experiments.run import Request, make_jobs, up_to_date  # noqa: PLC0415
+    from benchmark.experiments.grid import plan  # noqa: PLC0415
+    from benchmark.experiments.jobs import Request, make_jobs  # noqa: PLC0415
+    from benchmark.experiments.publish import results_of, up_to_date  # noqa: PLC0415
 
     if entries:
         from benchmark.submission.entries import load_folder  # noqa: PLC0415
@@ -103,8 +104,6 @@ def run(  # noqa: PLR0913 - the options of a command line
         if dry_run:
             _show_plan(jobs)
         elif up_to_date(jobs):
-            from benchmark.experiments.run import results_of  # noqa: PLC0415
-
             console.print(f"Nothing to do: all {len(jobs)} cells are done. The leaderboard is {results_of(jobs[0])}.")
         else:
             _carry_out(jobs, workers, embedded=data is None)

@@ -13,7 +13,7 @@ from benchmark.errors import UserError
 from benchmark.runtime.parallel import in_order
 from benchmark.storage.files import new_folder
 from benchmark.storage.hashing import content_key
-from benchmark.storage.paths import runs_folder
+from benchmark.storage.runs import decoded_dir
 from datasets import Case, Merge
 from datasets.aggregation import shrink
 from datasets.image_io import image_size, read_image
@@ -58,7 +58,7 @@ def decoded(key: str, cases: Sequence[Case], side: int, merge: Merge, report: Re
     Raises:
         UserError: A file is damaged, a mask does not fit its image, or the disk is full.
     """
-    folder = runs_folder() / "data" / content_key(key, KEPT)
+    folder = decoded_dir(content_key(key, KEPT))
     if not folder.is_dir():
         with new_folder(folder) as temporary:
             try:

@@ -18,7 +18,7 @@ from benchmark.data.manifest import files_of, read_manifest, write_manifest
 from benchmark.data.splits import Splits, every_class_has_images, officially_split, split, take
 from benchmark.registry import select
 from benchmark.storage.hashing import content_key
-from benchmark.storage.paths import runs_folder
+from benchmark.storage.runs import split_file
 from datasets import Case, DataSet, Merge
 
 
@@ -168,7 +168,7 @@ def _kept_split(root: Path, cases: tuple[Case, ...], preset: Preset, prints: dic
     """The split of these files, made once and read ever after, whatever becomes of the library that drew it."""
     settings = [preset.folds, preset.validation]
     told = [[case.id, case.diagnosis, case.group, case.split, *_files(case, prints)] for case in cases]
-    path = runs_folder() / "splits" / f"{content_key(ENGINE_VERSION, settings, told)}.csv"
+    path = split_file(content_key(ENGINE_VERSION, settings, told))
     if not path.is_file():
         write_manifest(path, root, cases, split(cases, preset.folds, preset.validation), prints)
     return read_manifest(path, cases, prints)[1], path

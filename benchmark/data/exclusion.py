@@ -8,7 +8,7 @@ from pathlib import Path
 from benchmark.errors import UserError
 from benchmark.storage.files import write_text
 from benchmark.storage.hashing import content_key, file_digest
-from benchmark.storage.paths import runs_folder
+from benchmark.storage.runs import quarantine_file
 from datasets import Case, DataSet, Problem
 
 
@@ -62,7 +62,7 @@ def _less_masks(case: Case, bad: set[str]) -> Case:
 
 
 def _list_of(root: Path) -> Path:
-    return runs_folder() / "quarantine" / f"{content_key(str(root))}.json"
+    return quarantine_file(content_key(str(root)))
 
 
 def _quarantined(root: Path) -> list[Quarantined]:

@@ -8,7 +8,7 @@ from benchmark.errors import UserError
 from benchmark.registry import entries, known_name
 from benchmark.storage.files import new_folder
 from benchmark.storage.hashing import content_key
-from benchmark.storage.paths import runs_folder
+from benchmark.storage.runs import synthetic_dir
 from datasets import Case, DataSet, Layout, dermsynth
 from datasets.image_io import SUFFIXES
 
@@ -109,7 +109,7 @@ def _with_images(cases: tuple[Case, ...], folder: Path) -> tuple[Case, ...]:
 
 def _embedded() -> Path:
     key = content_key(dermsynth.VERSION, EMBEDDED_IMAGES)
-    folder = runs_folder() / "data" / f"dermsynth-{key}" / "dermsynth"
+    folder = synthetic_dir(key)
     if not folder.is_dir():
         with new_folder(folder) as temporary:
             dermsynth.render(temporary, images=EMBEDDED_IMAGES)

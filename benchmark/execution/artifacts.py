@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmark.storage.files import new_file, new_folder
-from benchmark.storage.paths import runs_folder
+from benchmark.storage.runs import runs_dir
 
 Content = bytes | dict[str, bytes]
 """Of a file, or of the files of a folder by name."""
@@ -26,7 +26,7 @@ class Parcel:
 
 def pack(paths: Iterable[Path], seconds: float) -> Parcel:
     """Reads what was left behind here, files and folders."""
-    root = runs_folder()
+    root = runs_dir()
     return Parcel(seconds=seconds, content={str(path.relative_to(root)): _read(path) for path in paths})
 
 
@@ -36,7 +36,7 @@ def unpack(parcel: Parcel) -> None:
     The folder of the cell comes last, since it says that the rest is there.
     """
     for name, content in sorted(parcel.content.items(), key=lambda item: item[0].startswith("cells/")):
-        path = runs_folder() / name
+        path = runs_dir() / name
         if path.exists():
             continue
         if isinstance(content, bytes):

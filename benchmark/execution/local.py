@@ -7,11 +7,11 @@ from functools import partial
 
 import torch
 
-from benchmark.config.job import Job
 from benchmark.errors import UserError
 from benchmark.execution import Place
 from benchmark.experiments.cell import run_cell
 from benchmark.experiments.engine import Engine, Watch, mishap_of
+from benchmark.experiments.job import Job
 from benchmark.runtime.device import bfloat16_pays, choose_device
 
 

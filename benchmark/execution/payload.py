@@ -10,16 +10,16 @@ import torch
 
 from architectures import Architecture
 from benchmark.baselines.score import Part
-from benchmark.config.grid import Cell
-from benchmark.config.job import Job
 from benchmark.config.presets import Preset
 from benchmark.data.dataset import Prepared
 from benchmark.errors import UserError
+from benchmark.experiments.grid import Cell
+from benchmark.experiments.job import Job
 from benchmark.registry import select
 from benchmark.saliency import Method
 from benchmark.storage.files import new_file
 from benchmark.storage.hashing import file_digest
-from benchmark.storage.paths import runs_folder
+from benchmark.storage.runs import sent_weights_file
 from benchmark.training.regimes import Regime
 
 Put = Callable[[Any], Any]
@@ -172,9 +172,9 @@ def part_of(order: PartOrder) -> Part:
 
 def _kept_weights(content: bytes) -> Path:
     """The file of initial weights here, under a name of its content."""
-    with new_file(runs_folder() / "weights" / "sent.safetensors") as temporary:
+    with new_file(sent_weights_file("sent")) as temporary:
         temporary.write_bytes(content)
-        path = runs_folder() / "weights" / f"{file_digest(temporary)}.safetensors"
+        path = sent_weights_file(file_digest(temporary))
         with new_file(path) as kept:
             kept.write_bytes(content)
     return path

@@ -21,7 +21,6 @@ import torch
 from ray.exceptions import GetTimeoutError, RayError
 
 from benchmark.baselines.score import part_file, parts_of, score_part
-from benchmark.config.job import Job
 from benchmark.errors import UserError
 from benchmark.execution import Place
 from benchmark.execution.artifacts import Parcel, pack, unpack
@@ -29,11 +28,13 @@ from benchmark.execution.payload import Order, Orders, PartOrder, job_of, part_o
 from benchmark.execution.progress import Notices
 from benchmark.experiments.cell import kept_of, run_cell
 from benchmark.experiments.engine import Engine, Mishap, Watch, mishap_of
+from benchmark.experiments.job import Job
 from benchmark.registry import select
 from benchmark.runtime.device import bfloat16_pays, keep_freed_memory, use_exact_arithmetic
 from benchmark.runtime.environment import CODE, code_state
 from benchmark.saliency import Method
-from benchmark.storage.paths import ROOT, runs_folder
+from benchmark.storage.paths import ROOT
+from benchmark.storage.runs import runs_dir
 
 RETRIES = 5
 """How often a cell begins again whose worker or node was lost."""
@@ -57,7 +58,7 @@ def opened(place: Place) -> Iterator[Engine]:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # a benchmark of patients' images calls nobody
     variables = {CODE: json.dumps(code_state()), "GOMP_SPINCOUNT": os.environ.get("GOMP_SPINCOUNT", "20000")}
     if place.address is None:
-        variables["LOUPE_RUNS"] = str(runs_folder().resolve())
+        variables["LOUPE_RUNS"] = str(runs_dir().resolve())
     others = sorted(f"/{path.name}" for path in ROOT.iterdir() if path.name not in SENT)
     code = {"working_dir": str(ROOT), "excludes": [*others, "__pycache__"]}
     try:

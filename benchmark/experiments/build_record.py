@@ -9,7 +9,7 @@ import pandas as pd
 from torch import nn
 
 from architectures import Architecture
-from benchmark.config.job import Job
+from benchmark.experiments.job import Job
 from benchmark.registry import home, is_added
 from benchmark.runtime.environment import environment
 from benchmark.scoring.quantus_adapter import Reasons

@@ -9,19 +9,19 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from architectures import Architecture
-from benchmark.config.grid import Cell
-from benchmark.config.job import Job
 from benchmark.config.presets import Preset
 from benchmark.data.dataset import Prepared
 from benchmark.data.load import Source
 from benchmark.errors import UserError
 from benchmark.experiments.cell import maps_of
-from benchmark.experiments.run import Request, make_jobs
+from benchmark.experiments.grid import Cell
+from benchmark.experiments.job import Job
+from benchmark.experiments.jobs import Request, make_jobs
 from benchmark.registry import select
 from benchmark.runtime.device import choose_device
 from benchmark.saliency import Method
-from benchmark.storage.paths import runs_folder
 from benchmark.storage.record import Record
+from benchmark.storage.runs import maps_dir
 from benchmark.training.regimes import Regime
 
 
@@ -37,7 +37,7 @@ def kept_maps(record: Record, method: str, source: Source, split: Path) -> tuple
     Returns:
         None where the data, the code or the settings are not those of the record, or the maps were removed.
     """
-    if not (runs_folder() / "maps").is_dir():
+    if not maps_dir().is_dir():
         return None
     try:
         preset = _preset(record.settings["preset"])

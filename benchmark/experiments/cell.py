@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from benchmark.attacks.autoattack import recipe
-from benchmark.config.job import Job
 from benchmark.experiments.build_record import Outcome, describe
+from benchmark.experiments.job import Job
 from benchmark.experiments.trained_model import learn, lesson_of, log_folder, model_folder
 from benchmark.registry import digest, select
 from benchmark.saliency import Method
@@ -27,7 +27,7 @@ from benchmark.scoring.score import score_maps
 from benchmark.scoring.segmentation import mask_dice
 from benchmark.storage.files import new_file, new_folder, write_text
 from benchmark.storage.hashing import content_key, file_digest
-from benchmark.storage.paths import runs_folder
+from benchmark.storage.runs import maps_file, predictions_file
 from benchmark.training.tensor_data import Lesson
 from metrics.perturbation import Probe
 
@@ -93,7 +93,7 @@ def _predictions(job: Job, model: nn.Module, lesson: Lesson) -> pd.DataFrame:
 
 
 def _predictions_file(job: Job) -> Path:
-    return runs_folder() / "predictions" / f"{content_key(job.model_key, job.attacks)}.parquet"
+    return predictions_file(content_key(job.model_key, job.attacks))
 
 
 def _diagnosed(job: Job, model: nn.Module, lesson: Lesson) -> pd.DataFrame:
@@ -134,7 +134,7 @@ def _methods(job: Job) -> list[Method]:
 
 def _maps_file(job: Job, method: Method) -> Path:
     key = content_key(job.model_key, method.name, digest(method))
-    return runs_folder() / "maps" / f"{key}.npy"
+    return maps_file(key)
 
 
 def _maps(job: Job, model: nn.Module, images: Tensor, predicted: Tensor, method: Method) -> NDArray[np.float16]:

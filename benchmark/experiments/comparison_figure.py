@@ -10,6 +10,7 @@ from benchmark.leaderboard.analysis.compare import Comparison
 from benchmark.leaderboard.figures.sheets import map_sheet
 from benchmark.leaderboard.load.results import Published
 from benchmark.leaderboard.synthetic import marked
+from benchmark.storage.results import SPLIT_FILE
 
 
 def draw_compared(published: Published, comparison: Comparison, images: Path | None, path: Path) -> bool:
@@ -28,7 +29,7 @@ def draw_compared(published: Published, comparison: Comparison, images: Path | N
             (each for each in published.records.values() if f"{each.architecture}/{each.regime}" == name),
             key=lambda each: each.seed,
         )
-        found = kept_maps(record, comparison.method, Source(folder=images), published.folder / "split.csv")
+        found = kept_maps(record, comparison.method, Source(folder=images), published.folder / SPLIT_FILE)
         if found is None:
             return False
         data, maps[f"{letter}: {name}"] = found

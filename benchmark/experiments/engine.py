@@ -10,7 +10,7 @@ from benchmark.errors import UserError
 if TYPE_CHECKING:  # the command line looks in here before it knows whether torch is needed
     import torch
 
-    from benchmark.config.job import Job
+    from benchmark.experiments.job import Job
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

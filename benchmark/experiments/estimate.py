@@ -4,10 +4,11 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from benchmark.config.job import Job
+from benchmark.experiments.job import Job
 from benchmark.registry import entries
-from benchmark.storage.paths import results_folder, runs_folder
 from benchmark.storage.record import Record, load_record
+from benchmark.storage.results import all_record_files
+from benchmark.storage.runs import cell_records, model_dir
 from benchmark.training.regimes import Regime
 
 WEIGHT_BYTES = 4
@@ -58,7 +59,7 @@ def forecast(jobs: Sequence[Job]) -> Forecast:
 
 def _latest() -> dict[tuple[str, str], Record]:
     """By architecture and kind of device, the record of the longest training: start-up counts least in it."""
-    paths = [*results_folder().glob("*/*/records/[!.]*.json"), *runs_folder().glob("cells/*/record.json")]
+    paths = [*all_record_files(), *cell_records()]
     found: dict[tuple[str, str], Record] = {}
     for path in sorted(paths):
         try:
@@ -75,7 +76,7 @@ def _untrained_stages(job: Job) -> dict[str, Job]:
     """The trainings that a job needs and nobody has done, by the key of their model."""
     stages: dict[str, Job] = {}
     stage: Job | None = job
-    while stage is not None and not (runs_folder() / "models" / stage.model_key).is_dir():
+    while stage is not None and not model_dir(stage.model_key).is_dir():
         stages[stage.model_key] = stage
         stage = stage.start
     return stages

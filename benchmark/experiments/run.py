@@ -1,288 +1,79 @@
-"""A whole run: data, cells, yardsticks, leaderboard."""
+"""A whole run: cells, baselines, leaderboard."""
 
-import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-import torch
 from rich.console import Console
 
-from architectures import Architecture
-from benchmark.attacks.autoattack import recipe
-from benchmark.baselines.score import yardsticks
-from benchmark.config.grid import Cell
-from benchmark.config.job import Job
-from benchmark.config.presets import Preset
-from benchmark.data.classes import with_classes_of
-from benchmark.data.dataset import Prepared, leaks, prepare
-from benchmark.data.load import Source, open_data, usable
-from benchmark.errors import UserError
-from benchmark.experiments.cell import maps_of
+from benchmark.data.dataset import leaks
 from benchmark.experiments.engine import Engine
+from benchmark.experiments.gallery import write_gallery
+from benchmark.experiments.job import Job
+from benchmark.experiments.publish import publish_baselines, publish_record, results_of
 from benchmark.experiments.runner import Failure, sweep
-from benchmark.leaderboard.build import DATA_FIGURE, PAGE, SHEETS, rebuild
-from benchmark.leaderboard.figures.sheets import contact_sheet, map_sheet
-from benchmark.leaderboard.gallery.build import write_gallery
+from benchmark.experiments.sheets import remove_map_sheets, select_examples, write_data_sheet, write_map_sheets
+from benchmark.leaderboard.build import DATA_FIGURE, rebuild
 from benchmark.leaderboard.gallery.load import FOLDER as GALLERY
-from benchmark.leaderboard.load.marker import read_marker, write_marker
-from benchmark.leaderboard.load.results import read_published
-from benchmark.leaderboard.synthetic import marked
-from benchmark.registry import entries, select
-from benchmark.runtime.device import keep_freed_memory, nearest_device, use_exact_arithmetic
-from benchmark.runtime.progress import progress
-from benchmark.saliency import Method
-from benchmark.storage.files import new_file, remove_leftovers, write_text
-from benchmark.storage.paths import results_folder
-from benchmark.training.log import check_log
-from benchmark.training.regimes import Regime
+from benchmark.storage.files import write_text
+from benchmark.storage.protocol import read_protocol, write_protocol
+from benchmark.storage.results import (
+    SPLIT_FILE,
+)
 
-SHEET_ROWS = 4
-EXAMPLES = 24
 GALLERY_IMAGES = 6
-FILES = {
-    "record.json": "json",
-    "scores.parquet": "scores.parquet",
-    "predictions.parquet": "predictions.parquet",
-    "curves.parquet": "curves.parquet",
-    "diagnosis.csv": "diagnosis.csv",
-}
-OPTIONAL = frozenset({"curves.parquet"})
-"""What cells of earlier versions, and those whose images are not perturbed, did not leave."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Request:
-    """What was asked for.
-
-    Attributes:
-        preset: How to do it.
-        source: The data.
-        cells: What to train.
-        device: Where.
-        bfloat16: Whether to train in bfloat16.
-        manifest: A split of another run to be used again; None makes one.
-        pretraining: Data to train on first; None begins with the preset's weights.
-        class_map: Table that matches the classes of the two data sets where their names differ.
-        log: "tensorboard" writes how each training goes for TensorBoard; None does not.
-    """
-
-    preset: Preset
-    source: Source
-    cells: Sequence[Cell]
-    device: torch.device
-    bfloat16: bool
-    manifest: Path | None = None
-    pretraining: Source | None = None
-    class_map: Path | None = None
-    log: str | None = None
-
-
-def make_jobs(request: Request, console: Console) -> list[Job]:
-    """The cells with their data, decoded."""
-    _check(request)
-    use_exact_arithmetic()
-    keep_freed_memory()
-    remove_leftovers()
-    with progress(console, "reading the data") as report:
-        prepared = prepare(open_data(request.source), request.preset, manifest=request.manifest, report=report)
-    for line in prepared.left_out[:5]:
-        console.print(f"left out: {line}", highlight=False)
-    if len(prepared.left_out) > 5:
-        console.print(f"left out: {len(prepared.left_out) - 5} more; `data check` lists them", highlight=False)
-    first = _first_stage(request, prepared, console)
-    jobs = []
-    for cell in request.cells:
-        job = Job(
-            cell=cell,
-            data=prepared,
-            preset=request.preset,
-            device=request.device,
-            log=request.log,
-            bfloat16=request.bfloat16,
-        )
-        if cell.architecture.checkpoint is not None:  # it is evaluated as it is
-            jobs.append(job)
-            continue
-        if first is not None:
-            job = replace(job, start=replace(job, cell=_in_regime(cell, "standard"), data=first))
-        if cell.regime.start is not None:
-            job = replace(job, start=replace(job, cell=_in_regime(cell, cell.regime.start)))
-        jobs.append(job)
-    if any(cell.regime.needs_masks for cell in request.cells) and not (prepared.references["level"] == "image").any():
-        raise UserError(f"{prepared.name} has no masks to learn from; leave out the regimes that need them")
-    return jobs
-
-
-def _check(request: Request) -> None:
-    """Refuses what would fail only after hours.
-
-    Raises:
-        UserError: An option asks for what is not there.
-    """
-    if request.log is not None:
-        check_log(request.log)
-    if request.preset.autoattack:
-        try:
-            recipe(2)
-        except ValueError as error:
-            raise UserError(f"--autoattack: {error}") from None
-
-
-def _first_stage(request: Request, data: Prepared, console: Console) -> Prepared | None:
-    """The data to pre-train on, as much as the preset takes and nothing held out, under the class names of the data."""
-    if request.pretraining is None:
-        return None
-    found = with_classes_of(usable(open_data(request.pretraining)), data.classes, request.class_map)
-    with progress(console, "reading the data to pre-train on") as report:
-        return prepare(found, replace(request.preset, folds=0), classes=data.classes, report=report)
-
-
-def _in_regime(cell: Cell, name: str) -> Cell:
-    return replace(cell, regime=select(Regime, [name])[0])
-
-
-def results_of(job: Job) -> Path:
-    """Where the tables of a job's run lie."""
-    return results_folder() / job.data.name / job.preset.name
-
-
-def up_to_date(jobs: Sequence[Job]) -> bool:
-    """Whether every job is done and stands in the tables."""
-    folder = results_of(jobs[0])
-    tables = [folder / name for name in ("leaderboard.md", "leaderboard.csv", PAGE, DATA_FIGURE)]
-    names = [*tables, folder / "split.csv", *(_record_file(folder, job) for job in jobs)]
-    if not all(job.done for job in jobs) or not all(path.is_file() for path in names):
-        return False
-    told = read_marker(folder)
-    return told.get("protocol") == jobs[0].protocol and {job.key for job in jobs} <= set(told.get("in_tables", ()))
 
 
 def carry_out(
     jobs: Sequence[Job], console: Console, engine: Engine, *, tables: bool = True
 ) -> tuple[Path, list[Failure]]:
-    """Runs what is not done, then writes the records, the tables and the figures.
+    """Runs what is not done, then publishes the records and rebuilds the tables.
 
     Args:
         jobs: The cells.
-        console: Told how it goes.
+        console: Where to report.
         engine: Runs the cells.
-        tables: Whether to write the tables; a submission's are written by whoever admits its records.
+        tables: Whether to rebuild the tables. Those of a submission are rebuilt once its records are accepted.
 
     Returns:
-        The results folder and the cells that failed.
+        The results directory and the cells that failed.
     """
+    _warn_of_look_alikes(jobs[0], console)
+    failures = sweep(jobs, console, engine)
+    done = [job for job in jobs if job.done]
+    directory = results_of(jobs[0])
+    if done:
+        _publish(done, directory, console, tables=tables)
+    return directory, failures
+
+
+def _warn_of_look_alikes(job: Job, console: Console) -> None:
+    """Says which test images look like training images, since scores may flatter."""
     with console.status("looking for near-duplicates"):
-        pairs = leaks(jobs[0].data, jobs[0].pretraining)
+        pairs = leaks(job.data, job.pretraining)
     if pairs:
         console.print(
-            f"[yellow]{len(pairs)} test images look like images that are learnt from[/], such as "
+            f"[yellow]{len(pairs)} test images look like images that the models learn from[/], such as "
             f"{pairs[0][1]} like {pairs[0][0]}; scores may flatter",
             highlight=False,
         )
-    failures = sweep(jobs, console, engine)
-    done = [job for job in jobs if job.done]
-    folder = results_of(jobs[0])
-    if not done:
-        return folder, failures
-    with console.status("scoring the yardsticks"):
-        if read_marker(folder).get("protocol", done[0].protocol) != done[0].protocol:
-            console.print("Rows of another protocol are there: those that are not made anew stay, below the new ones.")
-            for file in SHEETS:
-                (folder / file).unlink(missing_ok=True)
-        write_marker(folder, done[0].protocol)
-        write_text(folder / "split.csv", done[0].data.manifest.read_text(encoding="utf-8"))
+
+
+def _publish(done: Sequence[Job], directory: Path, console: Console, *, tables: bool) -> None:
+    """Writes records, baselines and figures of finished cells, then the tables."""
+    protocol = done[0].protocol
+    with console.status("scoring the baselines"):
+        if read_protocol(directory).get("protocol", protocol) != protocol:
+            console.print("Some rows follow another protocol. They stay below the new ones until you run them again.")
+            remove_map_sheets(directory)
+        write_protocol(directory, protocol)
+        write_text(directory / SPLIT_FILE, done[0].data.manifest.read_text(encoding="utf-8"))
         for job in done:
-            _publish(job, folder)
-        _publish_yardsticks(done[0], folder)
+            publish_record(job, directory)
+        publish_baselines(done[0], directory)
     with console.status("writing the leaderboard"):
-        for adversarial, file in zip((False, True), SHEETS, strict=True):
-            _sheet([job for job in done if job.cell.regime.adversarial == adversarial], folder / file)
-        _data_sheet(done[0].data, folder / DATA_FIGURE)
-        write_gallery(done, _examples(done[0].data, GALLERY_IMAGES), folder / GALLERY, maps_of)
-        problems = rebuild(folder)[0].problems if tables else ()
+        write_map_sheets(done, directory)
+        write_data_sheet(done[0].data, directory / DATA_FIGURE)
+        write_gallery(done, select_examples(done[0].data, GALLERY_IMAGES), directory / GALLERY)
+        problems = rebuild(directory)[0].problems if tables else ()
     if problems:
         console.print(f"{len(problems)} records are left out of the tables: {problems[0]}", highlight=False)
-    return folder, failures
-
-
-def _record_file(folder: Path, job: Job) -> Path:
-    cell = job.cell
-    return folder / "records" / f"{cell.architecture.name}-{cell.regime.name}-{cell.seed}.json"
-
-
-def _publish(job: Job, folder: Path) -> None:
-    """Copies the outcome of a cell; the record last, since it says that the rest is there."""
-    target = _record_file(folder, job)
-    for name, suffix in reversed(FILES.items()):
-        path = target.with_name(f"{target.stem}.{suffix}")
-        if name in OPTIONAL and not (job.folder / name).is_file():
-            path.unlink(missing_ok=True)
-            continue
-        with new_file(path) as temporary:
-            shutil.copyfile(job.folder / name, temporary)
-
-
-def _publish_yardsticks(job: Job, folder: Path) -> None:
-    """Scores the yardsticks; the untrained networks are those of all models of the table, not of this run alone."""
-    known = entries(Architecture)
-    listed = {record.architecture for record in read_published(folder).records.values()}
-    architectures = [known[name] for name in sorted(listed & known.keys())]
-    device = nearest_device(job.device)
-    frame = yardsticks(job.data, architectures, select(Method, job.preset.methods), device, job.protocol)
-    with new_file(folder / "yardsticks.parquet") as temporary:
-        frame.assign(protocol=job.protocol).to_parquet(temporary)
-
-
-def _sheet(jobs: Sequence[Job], path: Path) -> None:
-    """The first regime and seed of every architecture, on test images of different classes that have masks.
-
-    A sheet of a whole run is not replaced by one of a part of it.
-    """
-    jobs = [job for job in jobs if not job.cell.architecture.predicts_masks]
-    order = {
-        (job.cell.regime.name not in {"standard", "adversarial"}, job.cell.regime.name, job.cell.seed) for job in jobs
-    }
-    first = min(order)[1:] if order else None
-    jobs = [job for job in jobs if (job.cell.regime.name, job.cell.seed) == first]
-    whole = [entry for entry in entries(Architecture).values() if not entry.predicts_masks]
-    if not jobs or (path.is_file() and len(jobs) < len(whole)):
-        return
-    data, method = jobs[0].data, select(Method, jobs[0].preset.methods)[0]
-    chosen = _examples(data)
-    if not len(chosen):
-        return
-    rows = data.test[chosen]
-    merged = data.references[data.references["level"] == "image"]
-    plane = dict(zip(merged["case"], merged.index, strict=True))
-    regimes = ", ".join(sorted({job.cell.regime.name for job in jobs}))
-    map_sheet(
-        np.asarray(data.images[rows]),
-        np.asarray(data.planes[[plane[row] for row in rows]]),
-        {job.cell.architecture.name: maps_of(job, method)[chosen] for job in jobs},
-        marked(f"{data.name}: {method.name} of the predicted class, {regimes}", synthetic=data.synthetic),
-        path,
-    )
-
-
-def _data_sheet(data: Prepared, path: Path) -> None:
-    """Test images of every class, a column each."""
-    columns = min(len(data.classes), 8)
-    labels = data.cases["label"].to_numpy()
-    of_class = [[row for row in data.test if labels[row] == label] for label in range(columns)]
-    rows = [row for rows in zip(*of_class, strict=False) for row in rows][: EXAMPLES // columns * columns]
-    titles = [data.classes[labels[row]] for row in rows]
-    contact_sheet(np.asarray(data.images[rows]), titles, columns, marked(data.name, synthetic=data.synthetic), path)
-
-
-def _examples(data: Prepared, most: int = SHEET_ROWS) -> list[int]:
-    """Places among the test images: the first one with masks of each class, at most a few."""
-    masked = set(data.references.loc[data.references["level"] == "image", "case"])
-    labels = data.cases["label"].to_numpy()
-    found: dict[int, list[int]] = {}
-    for place, row in enumerate(data.test):
-        if row in masked:
-            found.setdefault(int(labels[row]), []).append(place)
-    each = max(1, most // max(1, len(found)))
-    return [place for label in sorted(found) for place in found[label][:each]][: max(most, len(found))]

@@ -9,12 +9,12 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from benchmark.config.job import Job
 from benchmark.experiments.build_record import NO_SCORE
 from benchmark.experiments.engine import Engine, Mishap
+from benchmark.experiments.job import Job
 from benchmark.storage.files import write_text
-from benchmark.storage.paths import runs_folder
 from benchmark.storage.record import Record, load_record
+from benchmark.storage.runs import failure_file
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -124,4 +124,4 @@ def _say_what_has_no_score(record: Record, console: Console) -> None:
 
 
 def _traceback(job: Job) -> Path:
-    return runs_folder() / "failed" / f"{job.key}.txt"
+    return failure_file(job.key)

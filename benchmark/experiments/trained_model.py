@@ -10,12 +10,12 @@ import torch
 from torch import nn
 
 from architectures.groups import freeze, layer_groups
-from benchmark.config.job import Job
+from benchmark.experiments.job import Job
 from benchmark.runtime.device import has_room
 from benchmark.runtime.tensors import on_device
 from benchmark.storage.files import new_folder, write_text
-from benchmark.storage.paths import runs_folder
 from benchmark.storage.record import Training
+from benchmark.storage.runs import model_dir, training_log_dir, training_state_file
 from benchmark.training.checkpoint import (
     checkpoint_file,
     class_order,
@@ -53,7 +53,7 @@ def learn(job: Job, report: Report) -> tuple[nn.Module, Training]:
         _admit(job, folder)
     elif not folder.is_dir():
         model = _initial(job, report)
-        file = StateFile(runs_folder() / "training" / f"{job.model_key}.pt")
+        file = StateFile(training_state_file(job.model_key))
         history = _train(job, model, file, report)
         with new_folder(folder) as temporary:
             sha256 = save_model(model, temporary / "model.safetensors")
@@ -65,12 +65,12 @@ def learn(job: Job, report: Report) -> tuple[nn.Module, Training]:
 
 def model_folder(job: Job) -> Path:
     """Where the trained model of a job is kept."""
-    return runs_folder() / "models" / job.model_key
+    return model_dir(job.model_key)
 
 
 def log_folder(job: Job) -> Path:
     """Where a training is written down for other programs, if that was asked for."""
-    return runs_folder() / "logs" / f"{job.cell.name.replace('/', '-')}-{job.model_key}"
+    return training_log_dir(job.cell.name, job.model_key)
 
 
 def model_of(job: Job) -> nn.Module:

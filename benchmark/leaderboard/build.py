@@ -16,10 +16,10 @@ from benchmark.leaderboard.figures.ranks import agreement_figure, critical_diffe
 from benchmark.leaderboard.figures.sheets import regimes_figure
 from benchmark.leaderboard.html.page_input import Shown
 from benchmark.leaderboard.html.render import page
-from benchmark.leaderboard.load.marker import write_marker
 from benchmark.leaderboard.load.results import read_published
 from benchmark.leaderboard.table import Board
 from benchmark.storage.files import write_text
+from benchmark.storage.protocol import write_protocol
 
 DATA_FIGURE = "data.png"
 PAGE = "leaderboard.html"
@@ -77,7 +77,7 @@ def rebuild(folder: Path) -> list[Board]:
         write_text(folder / CLAIMS, to_claims(judged, boards))
     write_text(folder / "leaderboard.md", to_markdown(boards, contrasts[0], figures))
     write_text(folder / PAGE, page([Shown(published=published, boards=boards, contrasts=contrasts)]))
-    write_marker(folder, published.protocol, [record.key for record in published.records.values()])
+    write_protocol(folder, published.protocol, [record.key for record in published.records.values()])
     return boards
 
 

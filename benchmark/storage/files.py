@@ -9,7 +9,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from benchmark.errors import UserError
-from benchmark.storage.paths import results_folder, runs_folder
+from benchmark.storage.results import results_dir
+from benchmark.storage.runs import runs_dir
 
 DAY = 24 * 60 * 60
 UNFINISHED = ".loupe-"
@@ -67,9 +68,9 @@ def remove_leftovers() -> None:
     yesterday = time.time() - DAY
     ours = f"{UNFINISHED}*"
     places = [
-        *runs_folder().glob(f"*/{ours}"),
-        *runs_folder().glob(f"data/*/{ours}"),
-        *results_folder().glob(f"*/*/**/{ours}"),
+        *runs_dir().glob(f"*/{ours}"),
+        *runs_dir().glob(f"data/*/{ours}"),
+        *results_dir().glob(f"*/*/**/{ours}"),
     ]
     for path in places:
         with suppress(FileNotFoundError):  # its owner may finish just now

@@ -7,12 +7,13 @@ from typing import Any
 
 from rich.console import Console
 
-from benchmark.config.grid import plan
 from benchmark.config.presets import PRESETS
 from benchmark.data.load import Source
 from benchmark.errors import UserError
 from benchmark.execution.local import Local
-from benchmark.experiments.run import Request, carry_out, make_jobs
+from benchmark.experiments.grid import plan
+from benchmark.experiments.jobs import Request, make_jobs
+from benchmark.experiments.run import carry_out
 from benchmark.registry import known_name
 from benchmark.submission.entries import load_entry
 

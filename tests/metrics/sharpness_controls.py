@@ -25,7 +25,8 @@ from torch import nn
 from torch.nn.functional import cross_entropy, normalize, pad
 
 from benchmark.saliency.gradient import gradient
-from benchmark.storage.paths import ROOT, runs_folder
+from benchmark.storage.paths import ROOT
+from benchmark.storage.runs import runs_dir
 from metrics import sharpness as module
 from metrics.sharpness import sharpness, tv_ratio
 from metrics.smoothing import gaussian_blur
@@ -40,7 +41,7 @@ SHARP = ("ring", "disk")
 CLEAN = (*SHARP, "blob 20", "blob 40")
 SEEDS = range(2)
 DEMANDS = ("blur, clean", "blur, noisy", "noise", "bottom", "grids", "grid over shape")
-KEPT = runs_folder() / "sharpness-controls"
+KEPT = runs_dir() / "sharpness-controls"
 
 
 # The controls. Lengths are pixels at a side of 224, and scale with it; the steps of blur are pixels at any side.

@@ -38,7 +38,8 @@ from benchmark.saliency.grad_cam import GRAD_CAM
 from benchmark.scoring.score import score_maps
 from benchmark.scoring.selection import metrics_asked
 from benchmark.storage.files import write_text
-from benchmark.storage.paths import ROOT, results_folder
+from benchmark.storage.paths import ROOT
+from benchmark.storage.results import results_dir
 from datasets import Case
 from tests.benchmark.leaderboard.made_results import make_results
 from tests.performance.measuring import PeakMemory, load
@@ -364,7 +365,7 @@ def main(words: list[str]) -> None:
     if words[:1] == ["--point"]:
         print(json.dumps(measured(words[1], json.loads(words[2]))))  # noqa: T201 - the answer to the parent
         return
-    kept = results_folder() / "performance" / "growth.json"
+    kept = results_dir() / "performance" / "growth.json"
     for name in words or [*PARTS, BY_STEP]:
         found = json.loads(kept.read_text(encoding="utf-8")) if kept.is_file() else {}
         if name == BY_STEP:

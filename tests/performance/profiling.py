@@ -29,10 +29,10 @@ from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile, record_function
 
 from architectures import Architecture
-from benchmark.config.grid import Cell
-from benchmark.config.job import Job
 from benchmark.config.presets import QUICK, STANDARD
 from benchmark.experiments import cell as pipeline
+from benchmark.experiments.grid import Cell
+from benchmark.experiments.job import Job
 from benchmark.experiments.trained_model import lesson_of
 from benchmark.registry import entries
 from benchmark.runtime.device import bfloat16_pays, choose_device, keep_freed_memory
@@ -41,7 +41,7 @@ from benchmark.runtime.tensors import predict
 from benchmark.saliency.compute import draw_maps
 from benchmark.saliency.grad_cam import GRAD_CAM
 from benchmark.storage.files import write_text
-from benchmark.storage.paths import results_folder
+from benchmark.storage.results import results_dir
 from benchmark.training import loop
 from benchmark.training.loop import _Trainer
 from benchmark.training.regimes import Regime
@@ -379,7 +379,7 @@ def main(words: Sequence[str] | None = None) -> None:
     keep_freed_memory()
     made_with = environment(wanted.device)
     machine = made_with["accelerator"] or f"{made_with['processor']}, {made_with['cores']} cores"
-    where = results_folder() / "performance", file_stem(made_with), machine
+    where = results_dir() / "performance", file_stem(made_with), machine
     write(*where, {})
     with exact_arithmetic():
         for name, measure in () if wanted.page else works(wanted):

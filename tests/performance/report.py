@@ -16,7 +16,8 @@ from typing import Any
 
 from benchmark.runtime.environment import environment
 from benchmark.storage.files import new_file
-from benchmark.storage.paths import ROOT, results_folder
+from benchmark.storage.paths import ROOT
+from benchmark.storage.results import results_dir
 from tests.performance.measuring import chosen_device
 
 OPTIONS = ("--benchmark-enable", "--benchmark-only", "--benchmark-group-by=group")
@@ -195,7 +196,7 @@ def main(arguments: list[str]) -> int:
         done = subprocess.run([sys.executable, "-m", "pytest", *words], cwd=ROOT, check=False)
         if told.exists():
             measured = json.loads(told.read_text(encoding="utf-8"))
-            written = write(measured, made_with, results_folder() / "performance", selected=bool(arguments))
+            written = write(measured, made_with, results_dir() / "performance", selected=bool(arguments))
             print(f"written: {written}")  # noqa: T201 - the last word of a program
     return done.returncode
 

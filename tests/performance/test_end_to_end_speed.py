@@ -17,11 +17,11 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from architectures import Architecture
-from benchmark.config.grid import Cell
-from benchmark.config.job import Job
 from benchmark.config.presets import QUICK
 from benchmark.data.dataset import prepare
 from benchmark.data.load import Source, open_data
+from benchmark.experiments.grid import Cell
+from benchmark.experiments.job import Job
 from benchmark.experiments.trained_model import learn, lesson_of
 from benchmark.registry import entries
 from benchmark.runtime.tensors import to_float

@@ -9,13 +9,14 @@ import pyarrow.parquet as pq
 
 from benchmark.errors import UserError
 from benchmark.leaderboard.load.cells import beside, cell_statistics
-from benchmark.leaderboard.load.marker import MARKER, read_marker
 from benchmark.leaderboard.load.predictions import PREDICTED, read_predictions
 from benchmark.leaderboard.load.scores import METHOD, NAMES, VALUE, ScoreReader
 from benchmark.scoring.classification import positive_class
 from benchmark.statistics.ratios import Ratios
 from benchmark.statistics.resampling import Resampling, resampling
+from benchmark.storage.protocol import read_protocol
 from benchmark.storage.record import SCHEMA, Record, load_record
+from benchmark.storage.results import PROTOCOL_FILE, record_files
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,15 +59,15 @@ def read_published(folder: Path) -> Published:
     Raises:
         UserError: There are none.
     """
-    if not (folder / MARKER).is_file():
+    if not (folder / PROTOCOL_FILE).is_file():
         raise UserError(f"{folder} holds no results; make some with `python -m benchmark run`")
-    if "protocol" not in (marker := read_marker(folder)):
-        raise UserError(f"{folder / MARKER} is damaged; run `python -m benchmark run` again")
+    if "protocol" not in (marker := read_protocol(folder)):
+        raise UserError(f"{folder / PROTOCOL_FILE} is damaged; run `python -m benchmark run` again")
     protocol = marker["protocol"]
     records: dict[Path, Record] = {}
     others: dict[Path, Record] = {}
     problems: list[str] = []
-    for path in sorted((folder / "records").glob("[!.]*.json")):
+    for path in record_files(folder):
         try:
             record = _usable(path)
         except ValueError as error:

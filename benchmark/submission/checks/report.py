@@ -8,7 +8,8 @@ from typing import Any
 from architectures import Architecture
 from benchmark.errors import UserError
 from benchmark.registry import entries, home
-from benchmark.storage.paths import ROOT, results_folder
+from benchmark.storage.paths import ROOT
+from benchmark.storage.results import all_record_files
 from benchmark.submission.checks.record import look_at_record
 from benchmark.submission.entries import HOME, SUFFIXES, Facts, checked, entry_file, entry_files, read_toml
 from benchmark.submission.sandbox.client import Worker
@@ -56,7 +57,7 @@ def targets(words: Sequence[str], folder: Path | None) -> tuple[list[Path], list
     if not words:
         ours = [] if folder else [home(entry) for entry in entries(Architecture).values()]
         theirs = entry_files(folder) if folder else entry_files(HOME) if HOME.is_dir() else []
-        return [*ours, *theirs], [] if folder else sorted(results_folder().glob("*/*/records/[!.]*.json"))
+        return [*ours, *theirs], [] if folder else all_record_files()
     found: tuple[list[Path], list[Path]] = [], []
     for word in words:
         path = Path(word)

@@ -9,14 +9,13 @@ import pandas as pd
 import torch
 
 from architectures import Architecture
-from benchmark.config.grid import Cell
-from benchmark.config.job import Job
 from benchmark.config.presets import Preset
 from benchmark.data.dataset import Prepared, prepare
 from benchmark.data.load import Source, open_data
 from benchmark.errors import UserError
 from benchmark.experiments.cell import scored_maps
-from benchmark.leaderboard.load.marker import MARKER
+from benchmark.experiments.grid import Cell
+from benchmark.experiments.job import Job
 from benchmark.registry import select
 from benchmark.runtime.device import use_exact_arithmetic
 from benchmark.runtime.environment import environment
@@ -26,8 +25,9 @@ from benchmark.saliency import Method
 from benchmark.saliency.compute import draw_maps
 from benchmark.storage.files import write_text
 from benchmark.storage.hashing import file_digest
-from benchmark.storage.paths import runs_folder
 from benchmark.storage.record import Recomputed, Record, load_record
+from benchmark.storage.results import PROTOCOL_FILE, SPLIT_FILE
+from benchmark.storage.runs import model_histories, runs_dir
 from benchmark.submission.checks.report import Checked
 from benchmark.submission.entries import HOME, load_entry
 from benchmark.submission.sandbox.client import Worker
@@ -95,8 +95,8 @@ def check_claim(found: Checked, worker: Worker, limits: Limits, evidence: Eviden
         "images": images,
         "source": {"folder": str(evidence.data.resolve()) if evidence.data else None, "layout": evidence.layout},
     }
-    runs_folder().mkdir(parents=True, exist_ok=True)
-    outcome = worker.ask("rescore", given, limits, writable=[runs_folder()])
+    runs_dir().mkdir(parents=True, exist_ok=True)
+    outcome = worker.ask("rescore", given, limits, writable=[runs_dir()])
     if outcome.refused:
         line = f"its claim could not be recomputed: {outcome.refused}"
         return replace(found, warnings=[*found.warnings, line])
@@ -110,7 +110,7 @@ def check_claim(found: Checked, worker: Worker, limits: Limits, evidence: Eviden
 
 def checkpoint_at_hand(record: Record, entry: Path | None) -> Path | None:
     """The file of the weights that a record was made with, by its SHA-256: among the runs, or beside its entry."""
-    for told in runs_folder().glob("models/*/training.json"):
+    for told in model_histories():
         file = told.with_name("model.safetensors")
         if f'"{record.training.sha256}"' in told.read_text(encoding="utf-8") and file.is_file():
             return file
@@ -230,8 +230,8 @@ def _job(record: Record, architecture: Architecture, folder: Path, source: dict[
     settings: dict[str, Any] = {name: value for name, value in record.settings["preset"].items() if name in known}
     tuples: dict[str, Any] = {name: tuple(value) for name, value in settings.items() if isinstance(value, list)}
     preset = Preset(**(settings | tuples))
-    split = folder / "split.csv"
-    if not split.is_file() or record.protocol not in (folder / MARKER).read_text(encoding="utf-8"):
+    split = folder / SPLIT_FILE
+    if not split.is_file() or record.protocol not in (folder / PROTOCOL_FILE).read_text(encoding="utf-8"):
         raise UserError(f"{folder} has no split of protocol {record.protocol}; run it again")
     where = source["folder"]
     data = open_data(Source(folder=Path(where) if where else None, layout=source["layout"]))

@@ -17,9 +17,9 @@ import pytest
 from PIL import Image
 
 from architectures import Architecture
-from benchmark.config.grid import plan
 from benchmark.config.presets import QUICK
 from benchmark.experiments.comparison_figure import draw_compared
+from benchmark.experiments.grid import plan
 from benchmark.leaderboard.analysis.compare import ImagePair, compare_models
 from benchmark.leaderboard.load.results import ground_of, read_published
 from benchmark.registry import entries

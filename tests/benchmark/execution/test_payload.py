@@ -12,14 +12,14 @@ import torch
 from architectures import Architecture
 from benchmark.baselines import CONSTANT
 from benchmark.baselines.score import part_file, parts_of, score_part
-from benchmark.config.grid import plan
-from benchmark.config.job import Job
 from benchmark.config.presets import QUICK
 from benchmark.data.dataset import prepare
 from benchmark.data.load import Source, open_data
 from benchmark.errors import UserError
 from benchmark.execution.artifacts import Parcel, pack, unpack
 from benchmark.execution.payload import Orders, job_of, part_of
+from benchmark.experiments.grid import plan
+from benchmark.experiments.job import Job
 from benchmark.registry import entries, select
 from benchmark.saliency import Method
 from benchmark.training.checkpoint import save_model
@@ -85,7 +85,7 @@ def test_the_yardsticks_of_a_table_travel_and_come_back_under_the_same_keys(job,
 
 
 def test_bfloat16_is_asked_here_only_if_nobody_has_told(job, monkeypatch):
-    monkeypatch.setattr("benchmark.config.job.bfloat16_pays", lambda _: pytest.fail("asked"))
+    monkeypatch.setattr("benchmark.experiments.job.bfloat16_pays", lambda _: pytest.fail("asked"))
     assert job.settings.bfloat16
     assert not replace(job, bfloat16=False).settings.bfloat16
     with pytest.raises(pytest.fail.Exception):

@@ -7,10 +7,10 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from benchmark.config.grid import plan
-from benchmark.config.job import Job
 from benchmark.config.presets import QUICK
 from benchmark.experiments.estimate import forecast
+from benchmark.experiments.grid import plan
+from benchmark.experiments.job import Job
 from benchmark.storage.paths import ROOT
 
 COMMITTED = ROOT / "results" / "dermsynth" / "quick" / "records"

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 import torch
 
-from benchmark.experiments.run import FILES, _publish
+from benchmark.experiments.publish import FILES, publish_record
 from benchmark.leaderboard.boards import boards_of
 from benchmark.leaderboard.html.page_input import Shown
 from benchmark.leaderboard.html.perturbation_curves import perturbed_of, read_courses
@@ -124,9 +124,9 @@ def test_a_cell_without_curves_takes_the_old_ones_away(tmp_path):
     for name in FILES:
         (job.folder / name).write_text(name, encoding="utf-8")
     kept = tmp_path / "results" / "records" / "net-standard-0.curves.parquet"
-    _publish(job, tmp_path / "results")
+    publish_record(job, tmp_path / "results")
     assert kept.read_text(encoding="utf-8") == "curves.parquet"
     (job.folder / "curves.parquet").unlink()
-    _publish(job, tmp_path / "results")
+    publish_record(job, tmp_path / "results")
     assert not kept.exists()
     assert len(list(kept.parent.iterdir())) == len(FILES) - 1

@@ -11,10 +11,10 @@ import pytest
 import torch
 from torch import nn
 
-from benchmark.config.grid import plan
-from benchmark.config.job import Job
 from benchmark.config.presets import QUICK
 from benchmark.errors import UserError
+from benchmark.experiments.grid import plan
+from benchmark.experiments.job import Job
 from benchmark.registry import entries
 from benchmark.saliency.grad_cam import GRAD_CAM
 from benchmark.saliency.gradient import GRADIENT

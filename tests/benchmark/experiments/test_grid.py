@@ -6,10 +6,10 @@ import pytest
 
 from architectures import Architecture
 from benchmark import registry
-from benchmark.config import grid as plan_module
-from benchmark.config.grid import plan
 from benchmark.config.presets import QUICK
 from benchmark.errors import UserError
+from benchmark.experiments import grid as plan_module
+from benchmark.experiments.grid import plan
 from benchmark.registry import entries
 from benchmark.training.regimes import Regime
 from tests.architectures.paper import KERAS_PARAMETERS

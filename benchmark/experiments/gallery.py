@@ -1,31 +1,29 @@
 """What a run leaves for the gallery of the leaderboard's page, while its maps are at hand."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from benchmark.config.job import Job
 from benchmark.data.dataset import Prepared
+from benchmark.experiments.cell import maps_of
+from benchmark.experiments.job import Job
 from benchmark.leaderboard.gallery.write import Explained, Picture, write_images, write_model
 from benchmark.registry import select
 from benchmark.saliency import Method
 
 JUDGED_BY = "top-mask-f1"
-MapsOf = Callable[[Job, Method], NDArray[np.float16]]
-"""The maps of a job's test images by a method, (T, S, S) in [0, 1]."""
 
 
-def write_gallery(jobs: Sequence[Job], chosen: Sequence[int], folder: Path, maps_of: MapsOf) -> None:
+def write_gallery(jobs: Sequence[Job], chosen: Sequence[int], folder: Path) -> None:
     """Writes images and maps of every model's first seed, by the first saliency method.
 
     Args:
         jobs: Cells that are done, on the same data.
         chosen: Places among the test images that every model shows.
         folder: Where to write; models of earlier runs stay.
-        maps_of: Gives the maps, which the run has at hand.
     """
     jobs = [job for job in jobs if not job.cell.architecture.predicts_masks]
     if not jobs or not len(chosen):
@@ -37,11 +35,10 @@ def write_gallery(jobs: Sequence[Job], chosen: Sequence[int], folder: Path, maps
     for job in sorted(jobs, key=lambda job: job.cell.seed):
         first.setdefault((job.cell.architecture.name, job.cell.regime.name), job)
     for (architecture, regime), job in first.items():
-        maps = maps_of(job, method)
         known = {"architecture": architecture, "regime": regime, "seed": job.cell.seed, "key": job.key}
         scores = _scores(job, method)
         fixed, extremes = (
-            [_explained(job, maps, place, scores) for place in places] for places in (chosen, _extremes(scores))
+            [_explained(job, method, place, scores) for place in places] for places in (chosen, _extremes(scores))
         )
         write_model(folder, {**told, **known}, fixed, extremes)
 
@@ -59,11 +56,11 @@ def _extremes(scores: NDArray[np.float64]) -> list[int]:
     return [int(np.nanargmax(scores)), int(np.nanargmin(scores))] if np.isfinite(scores).any() else []
 
 
-def _explained(job: Job, maps: NDArray[np.float16], place: int, scores: NDArray[np.float64]) -> Explained:
+def _explained(job: Job, method: Method, place: int, scores: NDArray[np.float64]) -> Explained:
     predicted = pd.read_parquet(job.folder / "predictions.parquet", columns=["predicted"])["predicted"]
     return Explained(
         picture=_picture(job.data, place),
-        saliency=maps[place],
+        saliency=maps_of(job, method)[place],
         predicted=job.data.classes[int(predicted.iloc[place])],
         score=float(scores[place]) if np.isfinite(scores[place]) else None,
     )

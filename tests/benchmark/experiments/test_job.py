@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 import torch
 
-from benchmark.config.grid import plan
-from benchmark.config.job import Job
 from benchmark.config.presets import COMPILE_MODES, QUICK
+from benchmark.experiments.grid import plan
+from benchmark.experiments.job import Job
 from benchmark.experiments.trained_model import lesson_of
 
 
@@ -19,7 +19,7 @@ def test_compiling_decides_the_weights_and_is_part_of_their_key_only_where_it_is
     told = {mode: replace(job, preset=replace(QUICK, compile=mode)).model_key for mode in (None, *COMPILE_MODES)}
     assert len(set(told.values())) == 3
     settings = {name: value for name, value in asdict(job.settings).items() if name != "compile"}
-    monkeypatch.setattr("benchmark.config.job.asdict", lambda _: settings | {"compile": None})
+    monkeypatch.setattr("benchmark.experiments.job.asdict", lambda _: settings | {"compile": None})
     assert job.model_key == told[None]
 
 

@@ -5,15 +5,15 @@ from pathlib import Path
 
 import torch
 
-from benchmark.config.grid import Cell
 from benchmark.config.presets import ENGINE_VERSION, Preset
 from benchmark.data.dataset import Prepared
+from benchmark.experiments.grid import Cell
 from benchmark.registry import digest, select
 from benchmark.runtime.device import bfloat16_pays
 from benchmark.saliency import Method
 from benchmark.scoring.selection import code_of, metrics_asked
 from benchmark.storage.hashing import content_key, file_digest
-from benchmark.storage.paths import runs_folder
+from benchmark.storage.runs import cell_dir
 from benchmark.training.checkpoint import weights_file
 from benchmark.training.loop import Settings
 from metrics import Metric
@@ -126,7 +126,7 @@ class Job:
     @property
     def folder(self) -> Path:
         """Where the outcome is kept: scores, predictions and record."""
-        return runs_folder() / "cells" / self.key
+        return cell_dir(self.key)
 
     @property
     def done(self) -> bool:
