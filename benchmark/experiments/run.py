@@ -9,8 +9,8 @@ from benchmark.data.dataset import leaks
 from benchmark.experiments.engine import Engine
 from benchmark.experiments.gallery import write_gallery
 from benchmark.experiments.job import Job
-from benchmark.experiments.publish import publish_baselines, publish_record, results_of
-from benchmark.experiments.runner import Failure, sweep
+from benchmark.experiments.publish import job_results_dir, publish_baselines, publish_record
+from benchmark.experiments.runner import FailedCell, run_jobs
 from benchmark.experiments.sheets import remove_map_sheets, select_examples, write_data_sheet, write_map_sheets
 from benchmark.leaderboard.build import DATA_FIGURE, rebuild
 from benchmark.leaderboard.gallery.load import FOLDER as GALLERY
@@ -25,7 +25,7 @@ GALLERY_IMAGES = 6
 
 def carry_out(
     jobs: Sequence[Job], console: Console, engine: Engine, *, tables: bool = True
-) -> tuple[Path, list[Failure]]:
+) -> tuple[Path, list[FailedCell]]:
     """Runs what is not done, then publishes the records and rebuilds the tables.
 
     Args:
@@ -38,9 +38,9 @@ def carry_out(
         The results directory and the cells that failed.
     """
     _warn_of_look_alikes(jobs[0], console)
-    failures = sweep(jobs, console, engine)
+    failures = run_jobs(jobs, console, engine)
     done = [job for job in jobs if job.done]
-    directory = results_of(jobs[0])
+    directory = job_results_dir(jobs[0])
     if done:
         _publish(done, directory, console, tables=tables)
     return directory, failures

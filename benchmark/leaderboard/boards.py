@@ -7,19 +7,19 @@ from itertools import product
 from pathlib import Path
 
 from benchmark.errors import UserError
-from benchmark.leaderboard.load.badges import badge_of
-from benchmark.leaderboard.load.cells import Of, cell_statistics, grouped, yardstick_statistics
-from benchmark.leaderboard.load.results import Ground, Published, ground_of
+from benchmark.leaderboard.load.badges import find_badge
+from benchmark.leaderboard.load.cells import Of, baseline_statistics, cell_statistics, grouped
+from benchmark.leaderboard.load.results import BootstrapContext, ResultsDirectory, build_bootstrap_context
 from benchmark.leaderboard.load.scores import ScoreReader
 from benchmark.leaderboard.ranking import ranked
-from benchmark.leaderboard.record_columns import bounds_of, columns_of
-from benchmark.leaderboard.table import Board, Row
+from benchmark.leaderboard.record_columns import column_bounds, columns_of
+from benchmark.leaderboard.table import LeaderboardTable, Row
 from benchmark.statistics.bootstrap import estimates
 from benchmark.statistics.resampling import Grouped, Resampling
 from benchmark.storage.record import Record
 
 
-def boards_of(published: Published, methods: Sequence[str] = ()) -> tuple[Board, ...]:
+def build_tables(published: ResultsDirectory, methods: Sequence[str] = ()) -> tuple[LeaderboardTable, ...]:
     """All rows, a board for each saliency method; every file is read once.
 
     Args:
@@ -33,35 +33,35 @@ def boards_of(published: Published, methods: Sequence[str] = ()) -> tuple[Board,
     apart, problems = _apart(published, methods)
     return tuple(
         replace(
-            board,
-            problems=(*board.problems, *problems),
-            apart=tuple(each for each in apart if each.method == board.method),
+            leaderboard,
+            problems=(*leaderboard.problems, *problems),
+            apart=tuple(each for each in apart if each.method == leaderboard.method),
         )
-        for board in _boards(published, methods)
+        for leaderboard in _boards(published, methods)
     )
 
 
-def _apart(published: Published, methods: Sequence[str]) -> tuple[list[Board], list[str]]:
+def _apart(published: ResultsDirectory, methods: Sequence[str]) -> tuple[list[LeaderboardTable], list[str]]:
     """A board for each other protocol and method that it shares, and a line for each record that cannot be used."""
-    found: list[Board] = []
+    found: list[LeaderboardTable] = []
     problems: list[str] = []
     for protocol in sorted({record.protocol for record in published.others.values()}):
         records = {path: record for path, record in published.others.items() if record.protocol == protocol}
         shared = [method for method in methods if method in next(iter(records.values())).methods]
         part = replace(published, protocol=protocol, records=records, problems=(), others={})
         try:
-            boards = _boards(part, shared) if shared else ()
+            leaderboards = _boards(part, shared) if shared else ()
         except UserError:
-            boards = ()
-        found += boards
+            leaderboards = ()
+        found += leaderboards
         unused = [f"{path.name}: made under another protocol, and cannot be read; run it again" for path in records]
-        problems += boards[0].problems if boards else unused
+        problems += leaderboards[0].problems if leaderboards else unused
     return found, problems
 
 
-def _boards(published: Published, methods: Sequence[str]) -> tuple[Board, ...]:
+def _boards(published: ResultsDirectory, methods: Sequence[str]) -> tuple[LeaderboardTable, ...]:
     """The boards of one protocol."""
-    ground = ground_of(published)
+    ground = build_bootstrap_context(published)
     members: dict[tuple[str, str], list[Path]] = defaultdict(list)
     for path, each in published.records.items():
         members[each.architecture, each.regime].append(path)
@@ -85,13 +85,13 @@ def _boards(published: Published, methods: Sequence[str]) -> tuple[Board, ...]:
     if not used:
         raise UserError(f"{published.folder} holds no record that can be used; run `python -m benchmark run` again")
     record = next(iter(used.values()))
-    yardsticks = _yardsticks(published.folder, methods, record, ground)
+    baselines = _baselines(published.folder, methods, record, ground)
     return tuple(
-        Board(
+        LeaderboardTable(
             record=record,
             method=method,
             positive=ground.positive,
-            rows=(*ranked(models[method]), *yardsticks[method]),
+            rows=(*ranked(models[method]), *baselines[method]),
             problems=tuple(problems),
             missing=_missing(used),
             groups=ground.draws.groups,
@@ -115,7 +115,7 @@ def _rows(
         for column in listed
         if (seeds := [each[method, column.name] for each in found if (method, column.name) in each])
     }
-    known_bounds = bounds_of(listed)
+    known_bounds = column_bounds(listed)
     bounds = {(method, name): known_bounds[name] for method, name in columns}
     known = estimates(columns, draws, row=f"{first.architecture}/{first.regime}", bounds=bounds)
     return {
@@ -125,7 +125,7 @@ def _rows(
             title=first.regime_title or first.regime,
             adversarial=first.adversarial,
             seeds=tuple(sorted(record.seed for record in records)),
-            badge=badge_of(records),
+            badge=find_badge(records),
             estimates={name: each for (of, name), each in known.items() if of == method},
         )
         for method in methods
@@ -145,14 +145,14 @@ def _missing(used: dict[Path, Record]) -> tuple[str, ...]:
     )
 
 
-def _yardsticks(folder: Path, methods: Sequence[str], record: Record, ground: Ground) -> dict[str, list[Row]]:
-    """The rows of the yardsticks by saliency method; those that need none stand in every table."""
-    path = folder / "yardsticks.parquet"
+def _baselines(folder: Path, methods: Sequence[str], record: Record, ground: BootstrapContext) -> dict[str, list[Row]]:
+    """The rows of the baselines by saliency method; those that need none stand in every table."""
+    path = folder / "baselines.parquet"
     rows: dict[str, list[Row]] = {method: [] for method in methods}
     if not path.is_file():
         return rows
-    bounds = bounds_of(columns_of(record))
-    for method, name, statistics in yardstick_statistics(path, record, ground.images, methods):
+    bounds = column_bounds(columns_of(record))
+    for method, name, statistics in baseline_statistics(path, record, ground.images, methods):
         columns = {column: [ratios] for column, ratios in statistics.items()}
         found = estimates(columns, ground.draws, row=name, bounds=bounds)
         rows[method].append(Row(name=name, regime="", title="", adversarial=False, seeds=(), estimates=found))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from benchmark.leaderboard.load.predictions import Evidence
 from benchmark.leaderboard.load.scores import Kind
 from benchmark.leaderboard.load.statistics import MeanScore
-from benchmark.statistics.ratios import Ratios
+from benchmark.statistics.ratios import RatioStatistic
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,7 +49,7 @@ class Column:
     title: str
     higher_is_better: bool | None
     definition: str
-    of: Callable[[Evidence], Ratios | None]
+    of: Callable[[Evidence], RatioStatistic | None]
     bounds: tuple[float, float] = (0.0, 1.0)
     redefined: bool = False
     headline: bool = False

@@ -19,7 +19,7 @@ COLUMNS = (
         name="fuzzy_f1",
         title="F1",
         higher_is_better=True,
-        definition="Fuzzy F1 of the map, min-max normalised, against the merged masks of all raters.",
+        definition="Fuzzy F1 of the map, min-max normalized, against the merged masks of all raters.",
         of=mean_score("fuzzy-f1", "image"),
         headline=True,
         contrasted=True,
@@ -49,7 +49,7 @@ COLUMNS = (
         by_regime=True,
         agreement=True,
         alternatives=(
-            Alternative(column="insertion_deletion_mean", change="pixels removed to the mean colour, not blurred"),
+            Alternative(column="insertion_deletion_mean", change="pixels removed to the mean color, not blurred"),
             Alternative(
                 column="insertion_deletion_minimum", change="pixels removed to the image's minimum, not blurred"
             ),
@@ -201,20 +201,20 @@ COLUMNS = (
         agreement=True,
     ),
     Column(
-        name="colour_variation",
-        title="colour variation",
+        name="color_variation",
+        title="color variation",
         higher_is_better=None,
-        definition="Rank correlation of the map with the local variation of colour within the mask; "
+        definition="Rank correlation of the map with the local variation of color within the mask; "
         "counts for what it has above the turned map.",
-        of=mean_score("colour-variation", "image"),
+        of=mean_score("color-variation", "image"),
         bounds=(-1.0, 1.0),
     ),
     Column(
-        name="colour_variation_null",
-        title="colour variation, turned map",
+        name="color_variation_null",
+        title="color variation, turned map",
         higher_is_better=None,
         definition="The same for the map turned half about within the mask: what a merely central map would have.",
-        of=mean_score("colour-variation-null", "image"),
+        of=mean_score("color-variation-null", "image"),
         bounds=(-1.0, 1.0),
     ),
     Column(

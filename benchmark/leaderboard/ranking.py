@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from benchmark.leaderboard.columns import HEADLINES, RANKED_BY
 from benchmark.leaderboard.table import Row
 from benchmark.statistics.bootstrap import Estimate
-from benchmark.statistics.intervals import stretch
+from benchmark.statistics.intervals import small_sample_factor
 from benchmark.statistics.letters import letters
 from benchmark.statistics.ranks import best_share, rank_intervals
 from benchmark.statistics.tests import all_pairs
@@ -52,5 +52,5 @@ def _letters(models: Sequence[Row]) -> list[dict[str, str]]:
 
 def _spread_draws(known: Estimate) -> NDArray[np.float64]:
     """Draws as far from the value as its interval says, so that ranks are as unsure as intervals."""
-    factor = stretch([known.spread])
+    factor = small_sample_factor([known.spread])
     return known.value + (factor if np.isfinite(factor) else 1.0) * (known.draws.astype(np.float64) - known.value)

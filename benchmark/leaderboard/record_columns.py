@@ -38,11 +38,11 @@ def _as_told(column: Column, record: Record) -> Column:
     return replace(column, definition=told.definition) if column.redefined and told else column
 
 
-def kinds_of(columns: Sequence[Column]) -> frozenset[Kind]:
+def column_kinds(columns: Sequence[Column]) -> frozenset[Kind]:
     """Metrics and levels of the scores that the columns read."""
     return frozenset(kind for column in columns for kind in column.kinds)
 
 
-def bounds_of(columns: Sequence[Column]) -> dict[str, tuple[float, float]]:
+def column_bounds(columns: Sequence[Column]) -> dict[str, tuple[float, float]]:
     """Least and greatest value of each column by name."""
     return {column.name: column.bounds for column in columns}

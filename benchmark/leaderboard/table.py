@@ -14,17 +14,17 @@ from benchmark.storage.record import Record
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Row:
-    """A model (over its seeds) or a yardstick.
+    """A model (over its seeds) or a baseline.
 
     Attributes:
-        name: Name of the architecture or the yardstick.
-        regime: Name of the regime; empty for a yardstick.
+        name: Name of the architecture or the baseline.
+        regime: Name of the regime; empty for a baseline.
         title: How people are told of the regime; its name unless that would claim too much.
         adversarial: Whether the regime trains on attacked images.
         seeds: The training seeds.
         estimates: By name of the column; a row lacks what it cannot have.
-        rank: Interval of its rank among the models, by F1; None for a yardstick.
-        best: Share of the bootstrap's draws in which it ranks first; None for a yardstick.
+        rank: Interval of its rank among the models, by F1; None for a baseline.
+        best: Share of the bootstrap's draws in which it ranks first; None for a baseline.
         letters: By name of a headline column: models that share a letter are not told apart by it.
         badge: Of a submission, whose word its scores are: one of :data:`benchmark.leaderboard.load.badges.BADGES`.
     """
@@ -63,13 +63,13 @@ class Row:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Board:
+class LeaderboardTable:
     """A table before it is written.
 
     Attributes:
         record: Any of its records, for what they share.
         method: The saliency method.
-        rows: Models, best F1 first, then yardsticks.
+        rows: Models, best F1 first, then baselines.
         problems: One line for each record that is left out.
         missing: Names of cells that no record tells of, among the regimes and seeds that others have.
         positive: Of two classes the one that counts as positive; empty where there are more.
@@ -84,7 +84,7 @@ class Board:
     problems: tuple[str, ...]
     missing: tuple[str, ...] = ()
     groups: int = 0
-    apart: "tuple[Board, ...]" = ()
+    apart: "tuple[LeaderboardTable, ...]" = ()
 
     @cached_property
     def columns(self) -> tuple[Column, ...]:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from benchmark.statistics.bootstrap import estimates
 from benchmark.statistics.intervals import interval, stretch_of_groups
-from benchmark.statistics.ratios import Ratios, mean_of_known
+from benchmark.statistics.ratios import RatioStatistic, mean_of_known
 from benchmark.statistics.resampling import Resampling, effective_groups, resampling
 
 BINS = 15
@@ -35,7 +35,7 @@ def measures(predictions: pd.DataFrame, classes: Sequence[str]) -> pd.DataFrame:
     one half. AUROC is that of each class against the rest, and their mean; with two classes, that of the rarer one.
 
     Args:
-        predictions: Rows of :func:`benchmark.scoring.predictions.diagnose` with the columns image and group.
+        predictions: Rows of :func:`benchmark.scoring.predictions.predict_and_attack` with the columns image and group.
         classes: Diagnoses by label number.
 
     Returns:
@@ -64,30 +64,30 @@ def one_hot(labels: NDArray[np.integer], classes: int) -> OneHot:
     return np.asarray(labels[:, None] == np.arange(classes))
 
 
-def recall(truth: OneHot, predicted: OneHot) -> Ratios:
+def recall(truth: OneHot, predicted: OneHot) -> RatioStatistic:
     """Share of the images of each class that are diagnosed rightly; over all classes, the balanced accuracy."""
     return _counted(truth & predicted, truth)
 
 
-def class_f1(truth: OneHot, predicted: OneHot) -> Ratios:
+def class_f1(truth: OneHot, predicted: OneHot) -> RatioStatistic:
     """F1 of each class; over all classes, the macro F1."""
     return _counted(2 * (truth & predicted), truth * 1 + predicted)
 
 
-def specificity(truth: OneHot, predicted: OneHot) -> Ratios:
+def specificity(truth: OneHot, predicted: OneHot) -> RatioStatistic:
     """Share of the images without each class that are not taken for it."""
     return _counted(~truth & ~predicted, ~truth)
 
 
-def _counted(part: NDArray[np.generic], whole: NDArray[np.generic]) -> Ratios:
-    return Ratios(amounts=part.astype(np.float64), counts=whole.astype(np.float64))
+def _counted(part: NDArray[np.generic], whole: NDArray[np.generic]) -> RatioStatistic:
+    return RatioStatistic(amounts=part.astype(np.float64), counts=whole.astype(np.float64))
 
 
-def _ratios(predictions: pd.DataFrame, classes: Sequence[str]) -> dict[Name, Ratios]:
+def _ratios(predictions: pd.DataFrame, classes: Sequence[str]) -> dict[Name, RatioStatistic]:
     """The measures that are ratios of sums over images."""
     truth, guess = (one_hot(predictions[name].to_numpy(), len(classes)) for name in ("label", "predicted"))
     right = np.any(truth & guess, axis=1)[:, None]
-    found: dict[Name, Ratios] = {
+    found: dict[Name, RatioStatistic] = {
         ("accuracy", ""): _counted(right, np.ones_like(right)),
         ("balanced accuracy", ""): recall(truth, guess),
         ("macro F1", ""): class_f1(truth, guess),
@@ -108,7 +108,7 @@ def _ratios(predictions: pd.DataFrame, classes: Sequence[str]) -> dict[Name, Rat
     return found
 
 
-def _of_known(column: pd.Series) -> Ratios:
+def _of_known(column: pd.Series) -> RatioStatistic:
     return mean_of_known(column.to_numpy(dtype=np.float64))
 
 

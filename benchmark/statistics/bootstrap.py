@@ -8,8 +8,8 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.statistics.intervals import Spread, intervals, stretch
-from benchmark.statistics.ratios import Ratios, mean_share
+from benchmark.statistics.intervals import ErrorComponents, intervals, stretch
+from benchmark.statistics.ratios import RatioStatistic, mean_share
 from benchmark.statistics.resampling import DRAWS, Grouped, Resampling, effective_groups
 
 Name = TypeVar("Name", bound=Hashable)
@@ -36,11 +36,11 @@ class Estimate:
     images: int
     undefined: int
     draws: NDArray[np.float32]
-    spread: Spread
+    spread: ErrorComponents
 
 
 def estimates(
-    columns: Mapping[Name, Sequence[Ratios | Grouped]],
+    columns: Mapping[Name, Sequence[RatioStatistic | Grouped]],
     draws: Resampling,
     *,
     row: str,
@@ -108,7 +108,7 @@ def _drawn(columns: Mapping[Name, Sequence[Grouped]], draws: Resampling, row: st
     }
 
 
-def _spread(seeds: Sequence[Grouped]) -> tuple[Spread, float]:
+def _spread(seeds: Sequence[Grouped]) -> tuple[ErrorComponents, float]:
     """Spread and value from the sums by group of each seed."""
     shares, rates, values = [], [], []
     for grouped in seeds:
@@ -125,7 +125,7 @@ def _spread(seeds: Sequence[Grouped]) -> tuple[Spread, float]:
     # Counts that nobody shares, of several columns and seeds as they may be, are worth a sum each and no more.
     shared = same and any(grouped.common for grouped in seeds)
     expected = [rate @ each.by_group for rate, each in zip(rates, counts, strict=True)] if not shared else []
-    spread = Spread(
+    spread = ErrorComponents(
         share=np.mean(shares, axis=0).astype(np.float32),
         counts=counts[0].by_group if shared else np.mean(expected, axis=0, keepdims=True).astype(np.float32),
         rates=np.mean(rates, axis=0) if shared else np.ones(1),

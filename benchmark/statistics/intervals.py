@@ -14,10 +14,10 @@ NORMAL = 1.959963984540054
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Spread:
+class ErrorComponents:
     """What a statistic's error is made of, so that it can be set against another's.
 
-    A statistic is the sum of its groups' shares. Its linearised error in a group is the share less what the mean
+    A statistic is the sum of its groups' shares. Its linearized error in a group is the share less what the mean
     would give a group of that size (the influence of the group; for a plain mean over groups of equal size, the
     group's mean less the whole one, over the number of groups).
 
@@ -77,12 +77,12 @@ def intervals(
     return found
 
 
-def stretch(spreads: Sequence[Spread]) -> float:
+def stretch(spreads: Sequence[ErrorComponents]) -> float:
     """Factor that mends a percentile interval of a statistic, or of the difference of two; NaN for a single group."""
-    return stretch_of(*error_parts(spreads))
+    return small_sample_factor_from(*error_parts(spreads))
 
 
-def stretch_of(groups: float, between: float, seeds: float, freedom: float) -> float:
+def small_sample_factor_from(groups: float, between: float, seeds: float, freedom: float) -> float:
     """:func:`stretch` from what :func:`error_parts` found."""
     if groups <= 1:
         return np.nan
@@ -94,10 +94,10 @@ def stretch_of(groups: float, between: float, seeds: float, freedom: float) -> f
 
 def stretch_of_groups(groups: float) -> float:
     """:func:`stretch` of a statistic of one training, by the effective number of groups alone."""
-    return stretch_of(groups, 1.0, 0.0, max(groups - 1, 1.0))
+    return small_sample_factor_from(groups, 1.0, 0.0, max(groups - 1, 1.0))
 
 
-def error_parts(spreads: Sequence[Spread]) -> tuple[float, float, float, float]:
+def error_parts(spreads: Sequence[ErrorComponents]) -> tuple[float, float, float, float]:
     """Error of a statistic, or of the first one less the second.
 
     Returns:

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Ratios:
+class RatioStatistic:
     """A statistic of the form: sum over images of amounts, divided by the sum of counts, averaged over columns.
 
     One column with counts of one is a plain mean; a column per class with the right predictions as amounts and
@@ -28,14 +28,14 @@ class Ratios:
         """Number of images that have a say."""
         return int((self.counts.sum(axis=1) > 0).sum())
 
-    def equals(self, other: "Ratios") -> bool:
+    def equals(self, other: "RatioStatistic") -> bool:
         """Whether both are the same statistic, number by number."""
         mine, theirs = ((each.amounts, each.counts) for each in (self, other))
         same = all(np.array_equal(one, another) for one, another in zip(mine, theirs, strict=True))
         return same and self.undefined == other.undefined
 
 
-def mean_of_known(values: NDArray[np.float64]) -> Ratios:
+def mean_of_known(values: NDArray[np.float64]) -> RatioStatistic:
     """Mean of the values (N,) that are numbers; the others have no say.
 
     Example:
@@ -43,7 +43,7 @@ def mean_of_known(values: NDArray[np.float64]) -> Ratios:
         2
     """
     known = np.isfinite(values)
-    return Ratios(amounts=np.where(known, values, 0.0)[:, None], counts=known.astype(np.float64)[:, None])
+    return RatioStatistic(amounts=np.where(known, values, 0.0)[:, None], counts=known.astype(np.float64)[:, None])
 
 
 def mean_share(values: NDArray[np.float64], counts: NDArray[np.float64]) -> NDArray[np.float64]:

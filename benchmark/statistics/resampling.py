@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from benchmark.statistics.ratios import Ratios
+from benchmark.statistics.ratios import RatioStatistic
 
 DRAWS = 2000
 KEPT_COUNTS = 64
@@ -22,7 +22,7 @@ Kept = TypeVar("Kept")
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Counts:
-    """Counts of :class:`Ratios`, summed over the images of each group; statistics with the same ones share them.
+    """Counts of :class:`RatioStatistic`, summed over the images of each group; statistics with the same ones share them.
 
     Attributes:
         by_group: (C, G), whole numbers.
@@ -41,7 +41,7 @@ class Counts:
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Grouped:
-    """:class:`Ratios`, summed over the images of each group: all that an estimate needs to know of them.
+    """:class:`RatioStatistic`, summed over the images of each group: all that an estimate needs to know of them.
 
     Attributes:
         amounts: (C, G).
@@ -79,7 +79,7 @@ class Resampling:
         """Sums (C, G) over the images of each group of values (N, C)."""
         return np.stack([np.bincount(self.codes, weights=column, minlength=self.groups) for column in values.T])
 
-    def grouped(self, ratios: Ratios) -> Grouped:
+    def grouped(self, ratios: RatioStatistic) -> Grouped:
         """A statistic, summed over the images of each group."""
         key = _digest(ratios.counts)
         known = self._counts.pop(key, None)
@@ -89,7 +89,7 @@ class Resampling:
             amounts=self.sums(ratios.amounts), counts=counts, common=known is not None, undefined=ratios.undefined
         )
 
-    def _counted(self, ratios: Ratios) -> Counts:
+    def _counted(self, ratios: RatioStatistic) -> Counts:
         by_group = self.sums(ratios.counts)
         sizes = by_group.sum(axis=0)
         return Counts(by_group=by_group, sizes=sizes, said=sizes > 0, images=ratios.images, key=_digest(by_group))

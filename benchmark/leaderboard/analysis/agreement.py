@@ -13,7 +13,7 @@ from benchmark.leaderboard.column import Column
 from benchmark.leaderboard.columns import RANKED_BY
 from benchmark.leaderboard.export.csv import as_csv, data_name
 from benchmark.leaderboard.export.grid import digits
-from benchmark.leaderboard.table import Board, Row
+from benchmark.leaderboard.table import LeaderboardTable, Row
 
 MOST_MODELS = 10
 """So many models, evenly spaced in the table, are enough for the mean over models within images."""
@@ -42,30 +42,32 @@ class Agreement:
     models: int
 
 
-def agreements(board: Board) -> list[Agreement]:
+def agreements(leaderboard: LeaderboardTable) -> list[Agreement]:
     """Every pair of the columns with the flag `agreement` that at least three models have."""
-    columns = [column for column in board.columns if column.agreement]
-    if len(board.models) < 3:
+    columns = [column for column in leaderboard.columns if column.agreement]
+    if len(leaderboard.models) < 3:
         return []
-    drawn = _drawn_taus(board.models, columns)
+    drawn = _drawn_taus(leaderboard.models, columns)
     found = []
     for place, one in enumerate(columns):
         for there, other in enumerate(columns[place + 1 :], start=place + 1):
-            rows = [row for row in board.models if row.known(one) and row.known(other)]
+            rows = [row for row in leaderboard.models if row.known(one) and row.known(other)]
             if len(rows) >= 3:
                 found.append(_agreement(one, other, rows, drawn[:, place, there]))
     return found
 
 
-def agreement_csv(boards: Sequence[Board], found: Sequence[Sequence[Agreement]], stable: Sequence[Stability]) -> str:
+def agreement_csv(
+    leaderboards: Sequence[LeaderboardTable], found: Sequence[Sequence[Agreement]], stable: Sequence[Stability]
+) -> str:
     """A line per method and pair of scores, then a line for each change that should not matter."""
     lines: list[list[object]] = [["data", "method", "one", "other", "tau", "low", "high", "within_images", "models"]]
-    for board, of_board in zip(boards, found, strict=True):
+    for leaderboard, of_board in zip(leaderboards, found, strict=True):
         for each in of_board:
             numbers = [digits(number, 4) for number in (each.tau, each.low, each.high, each.within)]
-            start = [data_name(board), board.method, each.one.name, each.other.name]
+            start = [data_name(leaderboard), leaderboard.method, each.one.name, each.other.name]
             lines.append([*start, *numbers, each.models])
-    main = boards[0]
+    main = leaderboards[0]
     for stability in stable:
         numbers = [digits(number, 4) for number in (stability.tau, stability.low, stability.high)]
         lines.append([data_name(main), main.method, RANKED_BY, stability.what, *numbers, "", len(main.models)])

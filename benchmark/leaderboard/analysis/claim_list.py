@@ -49,11 +49,11 @@ CLAIMS = (
         more=False,
     ),
     Claim(
-        text="Maps of adversarially trained networks follow colour variation within the lesion",
+        text="Maps of adversarially trained networks follow color variation within the lesion",
         source=_MARGELOIU,
         regime="pgd-l2",
         than="standard",
-        column="colour_variation",
+        column="color_variation",
         method="gradient",
     ),
     Claim(

@@ -6,7 +6,7 @@ from typing import Literal
 
 from benchmark.leaderboard.analysis.claim_list import CLAIMS, Claim
 from benchmark.leaderboard.synthetic import stamped
-from benchmark.leaderboard.table import Board, Row
+from benchmark.leaderboard.table import LeaderboardTable, Row
 from benchmark.statistics.bootstrap import Estimate
 from benchmark.statistics.tests import ALPHA, Difference, difference
 
@@ -14,7 +14,7 @@ Verdict = Literal["seen", "not seen: the opposite", "undecided"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Judged:
+class ClaimResult:
     """A claim with what was found for one architecture."""
 
     claim: Claim
@@ -31,14 +31,14 @@ class Judged:
         return "seen" if (self.difference.value > 0) == self.claim.more else "not seen: the opposite"
 
 
-def judge(boards: Sequence[Board]) -> list[Judged]:
+def evaluate_claims(leaderboards: Sequence[LeaderboardTable]) -> list[ClaimResult]:
     """Every claim that the boards can speak of, for every architecture, in the order of :data:`CLAIMS`."""
-    return [found for claim in CLAIMS for found in _judged(claim, boards)]
+    return [found for claim in CLAIMS for found in _judged(claim, leaderboards)]
 
 
-def to_markdown(judged: Sequence[Judged], boards: Sequence[Board]) -> str:
+def to_markdown(judged: Sequence[ClaimResult], leaderboards: Sequence[LeaderboardTable]) -> str:
     """A page of one sentence per claim, with the numbers that decide it."""
-    main = boards[0]
+    main = leaderboards[0]
     titles = {column.name: column.title for column in main.columns}
     lines = [
         f"# What the papers claim, on {main.record.dataset}, preset {main.record.preset}",
@@ -59,7 +59,7 @@ def to_markdown(judged: Sequence[Judged], boards: Sequence[Board]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _about(main: Board, claims: int) -> str:
+def _about(main: LeaderboardTable, claims: int) -> str:
     seeds = max(len(row.seeds) for row in main.models)
     text = (
         f"Each claim sets one regime against another on the same {main.record.images['test']} test images "
@@ -71,13 +71,13 @@ def _about(main: Board, claims: int) -> str:
     return stamped(text, synthetic=main.record.synthetic)
 
 
-def _judged(claim: Claim, boards: Sequence[Board]) -> Iterator[Judged]:
-    of_method = [board for board in boards if not claim.method or board.method == claim.method]
+def _judged(claim: Claim, leaderboards: Sequence[LeaderboardTable]) -> Iterator[ClaimResult]:
+    of_method = [leaderboard for leaderboard in leaderboards if not claim.method or leaderboard.method == claim.method]
     rows = {(row.name, row.regime): row for row in (of_method[0].models if of_method else ())}
     for name in dict.fromkeys(name for name, _ in rows):
         one, other = (_estimate(rows.get((name, regime)), claim.column) for regime in (claim.regime, claim.than))
         if one is not None and other is not None:
-            yield Judged(
+            yield ClaimResult(
                 claim=claim,
                 architecture=name,
                 value=one.value,

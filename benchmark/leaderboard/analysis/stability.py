@@ -8,7 +8,7 @@ from scipy.stats import kendalltau
 
 from benchmark.leaderboard.analysis.rank_correlation import draws_for, ends, taus
 from benchmark.leaderboard.columns import RANKED_BY
-from benchmark.leaderboard.table import Board, Row
+from benchmark.leaderboard.table import LeaderboardTable, Row
 from benchmark.statistics.bootstrap import Estimate
 
 HALVINGS = 200
@@ -31,19 +31,19 @@ class Stability:
     high: float
 
 
-def stabilities(boards: Sequence[Board]) -> list[Stability]:
+def stabilities(leaderboards: Sequence[LeaderboardTable]) -> list[Stability]:
     """The order by F1 in random halves of the groups and of each other method, and by alternatives of a column."""
-    main = boards[0]
+    main = leaderboards[0]
     columns = {column.name: column for column in main.columns}
     column = columns[RANKED_BY]
     rows = [row for row in main.models if row.known(column)]
     found = [_halves(rows)] if len(rows) >= 3 else []
-    for board in boards[1:]:
-        there = {row.label: row for row in board.models if row.known(column)}
+    for leaderboard in leaderboards[1:]:
+        there = {row.label: row for row in leaderboard.models if row.known(column)}
         pairs = [
             (row.estimates[RANKED_BY], there[row.label].estimates[RANKED_BY]) for row in rows if row.label in there
         ]
-        found += _changed(f"{RANKED_BY}: {main.method} against {board.method}", pairs)
+        found += _changed(f"{RANKED_BY}: {main.method} against {leaderboard.method}", pairs)
     for usual in main.columns:
         for other in usual.alternatives:
             changed = columns.get(other.column)

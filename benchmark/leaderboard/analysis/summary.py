@@ -7,23 +7,23 @@ from benchmark.leaderboard.analysis.baselines import AgainstBaseline, against_ba
 from benchmark.leaderboard.analysis.chance import beats_chance
 from benchmark.leaderboard.analysis.contrasts import Contrast
 from benchmark.leaderboard.columns import RANKED_BY
-from benchmark.leaderboard.table import Board
+from benchmark.leaderboard.table import LeaderboardTable
 
 
-def headline(board: Board, contrasts: Sequence[Contrast]) -> list[str]:
+def headline(leaderboard: LeaderboardTable, contrasts: Sequence[Contrast]) -> list[str]:
     """Who is best and how surely, standard against the other regimes, and models against what looks at no model."""
-    if not board.models or not board.models[0].rank:
+    if not leaderboard.models or not leaderboard.models[0].rank:
         return []
-    lines = [_first(board)]
+    lines = [_first(leaderboard)]
     if (against := _regimes(contrasts)) is not None:
         lines.append(against)
-    if (baseline := against_baseline(board)) is not None:
+    if (baseline := against_baseline(leaderboard)) is not None:
         lines.append(_baseline(baseline))
     return lines
 
 
-def _first(board: Board) -> str:
-    pairs, models = board.pairs, board.models
+def _first(leaderboard: LeaderboardTable) -> str:
+    pairs, models = leaderboard.pairs, leaderboard.models
     first, known = models[0], models[0].estimates[RANKED_BY]
     value = f"{known.value:.3f}" + (f" [{known.low:.3f}, {known.high:.3f}]" if math.isfinite(known.low) else "")
     if len(models) == 1:
@@ -38,7 +38,9 @@ def _first(board: Board) -> str:
         surely = f"told apart from {beaten} of {others} others, not from {whom}"
     else:
         surely = f"but told apart from none of the {others} others"
-    guesses = "" if beats_chance(first, board) else " Its diagnosis does not beat chance: its maps explain guesses."
+    guesses = (
+        "" if beats_chance(first, leaderboard) else " Its diagnosis does not beat chance: its maps explain guesses."
+    )
     return (
         f"Best maps by F1: {first.label}, {value}, {surely}.{guesses} "
         f"In all, {pairs.told_apart} of {pairs.number} pairs of models are told apart."
@@ -61,6 +63,6 @@ def _regimes(contrasts: Sequence[Contrast]) -> str | None:
 
 def _baseline(found: AgainstBaseline) -> str:
     return (
-        f"The yardstick {found.best.name} ({found.value:.3f}) is surely beaten by {found.above} of {found.models} "
+        f"The baseline {found.best.name} ({found.value:.3f}) is surely beaten by {found.above} of {found.models} "
         f"models and surely beats {found.below}."
     )

@@ -6,20 +6,20 @@ from collections.abc import Sequence
 from benchmark.leaderboard.analysis.chance import beats_chance
 from benchmark.leaderboard.column import Column
 from benchmark.leaderboard.columns import RANKED_BY
-from benchmark.leaderboard.table import Board, Row
+from benchmark.leaderboard.table import LeaderboardTable, Row
 from benchmark.statistics.bootstrap import Estimate
 
 LISTED_MODELS = 100
 """So many models, the best ones, have a row in the tables that people read; the CSV files have all."""
 
 
-def grid(board: Board, columns: Sequence[Column], *, yardsticks: bool = True) -> list[list[str]]:
+def grid(leaderboard: LeaderboardTable, columns: Sequence[Column], *, baselines: bool = True) -> list[list[str]]:
     """Cells of a table for people: a heading, a line of n, a line per row; Markdown and LaTeX print the same.
 
     n stands in the second line, and beside a cell where it differs.
     """
-    rows = list(board.models[:LISTED_MODELS])
-    rows += [row for row in board.rows if not row.is_model and yardsticks]
+    rows = list(leaderboard.models[:LISTED_MODELS])
+    rows += [row for row in leaderboard.rows if not row.is_model and baselines]
     columns = [column for column in columns if any(column.name in row.estimates for row in rows)]
     usual = {
         c.name: max((r.estimates[c.name].images for r in rows if c.name in r.estimates), default=0) for c in columns
@@ -31,7 +31,7 @@ def grid(board: Board, columns: Sequence[Column], *, yardsticks: bool = True) ->
     ]
     for number, row in enumerate(rows, start=1):
         place = f"{number} ({row.rank[0]}-{row.rank[1]})" if row.rank else ""
-        names = [row.name + _dagger(row, board), _title(row)] if row.is_model else [f"*{row.name}*", "*yardstick*"]
+        names = [row.name + _dagger(row, leaderboard), _title(row)] if row.is_model else [f"*{row.name}*", "*baseline*"]
         cells = [_cell(row.estimates.get(c.name), usual[c.name]) for c in columns]
         table.append([place, row.letters.get(RANKED_BY, ""), *names, *cells])
     if degenerate:
@@ -52,8 +52,8 @@ def _title(row: Row) -> str:
     return f"{row.title}, {row.badge}" if row.badge else row.title
 
 
-def _dagger(row: Row, board: Board) -> str:
-    return "" if beats_chance(row, board) else " †"
+def _dagger(row: Row, leaderboard: LeaderboardTable) -> str:
+    return "" if beats_chance(row, leaderboard) else " †"
 
 
 def _cell(known: Estimate | None, usual: int) -> str:

@@ -9,7 +9,7 @@ from benchmark.leaderboard.columns import HEADLINES
 from benchmark.leaderboard.export.grid import LISTED_MODELS, grid, markdown
 from benchmark.leaderboard.load.badges import explained
 from benchmark.leaderboard.synthetic import STAMP
-from benchmark.leaderboard.table import Board
+from benchmark.leaderboard.table import LeaderboardTable
 
 NAMED_ROWS = 50
 """So many rows are named where something is said of each."""
@@ -17,63 +17,67 @@ SHOWN_REGIMES = 2
 """So many regimes have their contrasts architecture by architecture on the page; more are counted there."""
 
 
-def to_markdown(boards: Sequence[Board], contrasts: Sequence[Contrast], figures: Sequence[tuple[str, str]]) -> str:
+def to_markdown(
+    leaderboards: Sequence[LeaderboardTable], contrasts: Sequence[Contrast], figures: Sequence[tuple[str, str]]
+) -> str:
     """A page: what the tables say, the main table per saliency method, the contrasts, the diagnosis, how it was made.
 
     Args:
-        boards: One per saliency method; the first one is the main one.
+        leaderboards: One per saliency method; the first one is the main one.
         contrasts: Of the main board.
         figures: File name and caption of the pictures that lie beside the page.
     """
-    main = boards[0]
+    main = leaderboards[0]
     record = main.record
     lines = [f"# Leaderboard: {record.dataset}, preset {record.preset}", ""]
     if record.synthetic:
         lines += [f"> **{STAMP}**", ""]
     if said := headline(main, contrasts):
         lines += [f"**{said[0]}** {' '.join(said[1:])}".rstrip(), ""]
-    for board in boards:
-        lines += [f"## Maps by {board.method}", ""]
-        lines += [*markdown(grid(board, HEADLINES)), "", *_footer(board), ""]
-        if board is main:
+    for leaderboard in leaderboards:
+        lines += [f"## Maps by {leaderboard.method}", ""]
+        lines += [*markdown(grid(leaderboard, HEADLINES)), "", *_footer(leaderboard), ""]
+        if leaderboard is main:
             lines += [_about(main), ""]
             for file, caption in figures:
                 lines += [f"![{caption}]({file})", ""]
             lines += _contrasts(contrasts)
             lines += ["## Diagnosis", "", *markdown(_diagnosis(main)), "", _attack(main), ""]
     for other in main.apart:
-        lines += ["## Made under another protocol", "", *markdown(grid(other, HEADLINES, yardsticks=False)), ""]
-        lines += [said_of_apart(other), ""]
+        lines += ["## Made under another protocol", "", *markdown(grid(other, HEADLINES, baselines=False)), ""]
+        lines += [describe_other_protocol(other), ""]
     lines += [
         "## Columns of the CSV files",
         "",
-        *(f"- **{c.heading}** (`{c.name}`): {c.definition}" for c in boards[0].columns),
+        *(f"- **{c.heading}** (`{c.name}`): {c.definition}" for c in leaderboards[0].columns),
     ]
-    lines += ["", *_notes(boards)]
+    lines += ["", *_notes(leaderboards)]
     return "\n".join(lines).rstrip() + "\n"
 
 
-def said_of_apart(board: Board) -> str:
+def describe_other_protocol(leaderboard: LeaderboardTable) -> str:
     """What the rows of another protocol are."""
     return (
-        f"{len(board.models)} models of protocol {board.record.protocol}, on {board.record.images['test']} test "
+        f"{len(leaderboard.models)} models of protocol {leaderboard.record.protocol}, on {leaderboard.record.images['test']} test "
         "images: made by other code, or with other settings or images, than the rows above. They are ranked among "
         "themselves alone; run again, they stand above."
     )
 
 
-def _diagnosis(board: Board) -> list[list[str]]:
+def _diagnosis(leaderboard: LeaderboardTable) -> list[list[str]]:
     """The table of the diagnosis, which rank and groups of the maps have no place in."""
-    return [cells[2:] for cells in grid(board, [c for c in board.columns if c.classification], yardsticks=False)]
+    return [
+        cells[2:] for cells in grid(leaderboard, [c for c in leaderboard.columns if c.classification], baselines=False)
+    ]
 
 
-def _about(board: Board) -> str:
-    record = board.record
+def _about(leaderboard: LeaderboardTable) -> str:
+    record = leaderboard.record
     images = record.images
-    positive = f" Of the two classes, {board.positive} counts as positive." if board.positive else ""
-    badges = explained(row.badge for row in board.models[:LISTED_MODELS])
+    positive = f" Of the two classes, {leaderboard.positive} counts as positive." if leaderboard.positive else ""
+    badges = explained(row.badge for row in leaderboard.models[:LISTED_MODELS])
     return (
-        f"{len(board.models)} models, {images['test']} test images of {board.groups} groups (patients, lesions), "
+        f"{len(leaderboard.models)} models, {images['test']} test images of {leaderboard.groups} groups (patients, lesions), "
         f"{images['train']} images for training, of {images['available']} in the data set; classes: "
         f"{', '.join(record.classes)}.{positive} Each cell: mean [95 % interval of a bootstrap over seeds and groups]. "
         "Rank: by F1, with its interval. Group: models that share a letter are not told apart by F1 (paired test over "
@@ -127,8 +131,8 @@ def _counted(family: list[Contrast]) -> str:
     return f"{', '.join(words) or 'none told apart'} of {len(family)}" if family else "-"
 
 
-def _attack(board: Board) -> str:
-    preset = board.record.settings["preset"]
+def _attack(leaderboard: LeaderboardTable) -> str:
+    preset = leaderboard.record.settings["preset"]
     budgets = sorted(preset["attack_eps"])
     return (
         f"Accuracy under attack: PGD with {preset['attack_steps']} steps, L2 budget {budgets[len(budgets) // 2]:g} for "
@@ -136,26 +140,26 @@ def _attack(board: Board) -> str:
     )
 
 
-def _footer(board: Board) -> list[str]:
+def _footer(leaderboard: LeaderboardTable) -> list[str]:
     """What is not in the table: counted, never hidden."""
     parts = []
-    if len(board.models) > LISTED_MODELS:
-        parts.append(f"{LISTED_MODELS} of {len(board.models)} models listed, all in the CSV files")
-    counts = [row.degenerate for row in board.rows if row.is_model and row.degenerate is not None]
+    if len(leaderboard.models) > LISTED_MODELS:
+        parts.append(f"{LISTED_MODELS} of {len(leaderboard.models)} models listed, all in the CSV files")
+    counts = [row.degenerate for row in leaderboard.rows if row.is_model and row.degenerate is not None]
     if counts:
         parts.append(f"{sum(counts) or 'no'} degenerate (constant) maps of models")
-    undefined = sum(known.undefined for row in board.models for known in row.estimates.values())
+    undefined = sum(known.undefined for row in leaderboard.models for known in row.estimates.values())
     parts.append(f"{undefined or 'no'} undefined scores of models")
-    parts.append(f"{len(board.missing) or 'no'} cells without a record")
-    parts.append(f"{len(board.problems) or 'no'} records left out")
-    if board.apart:
-        parts.append(f"{len(board.models_apart)} models of another protocol below")
+    parts.append(f"{len(leaderboard.missing) or 'no'} cells without a record")
+    parts.append(f"{len(leaderboard.problems) or 'no'} records left out")
+    if leaderboard.apart:
+        parts.append(f"{len(leaderboard.models_apart)} models of another protocol below")
     text = ", ".join(parts) + "."
     return [text[:1].upper() + text[1:]]
 
 
-def _notes(boards: Sequence[Board]) -> list[str]:
-    record = boards[0].record
+def _notes(leaderboards: Sequence[LeaderboardTable]) -> list[str]:
+    record = leaderboards[0].record
     training = record.settings["training"]
     environment = record.environment
     lines = ["## How it was made", ""]
@@ -166,24 +170,26 @@ def _notes(boards: Sequence[Board]) -> list[str]:
     accelerator = environment["accelerator"] or environment["processor"]
     lines.append(f"- On {accelerator} ({environment['device']}), torch {environment['packages']['torch']}.")
     lines.append(f"- Protocol `{record.protocol}`: records of another one never stand in this table.")
-    lines += [f"- Left out: {problem}." for problem in boards[0].problems]
-    lines += [f"- No record of {cell}." for cell in boards[0].missing[:LISTED_MODELS]]
-    if len(boards[0].missing) > LISTED_MODELS:
-        lines.append(f"- No record of {len(boards[0].missing) - LISTED_MODELS} cells more.")
-    lines += [line for board in boards for line in _undefined(board)]
+    lines += [f"- Left out: {problem}." for problem in leaderboards[0].problems]
+    lines += [f"- No record of {cell}." for cell in leaderboards[0].missing[:LISTED_MODELS]]
+    if len(leaderboards[0].missing) > LISTED_MODELS:
+        lines.append(f"- No record of {len(leaderboards[0].missing) - LISTED_MODELS} cells more.")
+    lines += [line for leaderboard in leaderboards for line in _undefined(leaderboard)]
     if record.synthetic:
         lines.append(f"- {STAMP}")
     return lines
 
 
-def _undefined(board: Board) -> list[str]:
+def _undefined(leaderboard: LeaderboardTable) -> list[str]:
     """One line for each column in which scores were no number."""
     lines = []
-    for column in board.columns:
-        rows = [row for row in board.rows if column.name in row.estimates and row.estimates[column.name].undefined]
+    for column in leaderboard.columns:
+        rows = [
+            row for row in leaderboard.rows if column.name in row.estimates and row.estimates[column.name].undefined
+        ]
         if rows:
             parts = [f"{row.label} {row.estimates[column.name].undefined}" for row in rows[:NAMED_ROWS]]
             parts += [f"{len(rows) - NAMED_ROWS} rows more"] if len(rows) > NAMED_ROWS else []
             told = ", ".join(parts)
-            lines.append(f"- Undefined scores of {column.title} ({board.method}), left out of the mean: {told}.")
+            lines.append(f"- Undefined scores of {column.title} ({leaderboard.method}), left out of the mean: {told}.")
     return lines

@@ -5,13 +5,13 @@ from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from benchmark.leaderboard.analysis.baselines import best_baseline, human_ceiling, kind_of
+from benchmark.leaderboard.analysis.baselines import best_baseline, human_ceiling, row_kind
 from benchmark.leaderboard.analysis.chance import beats_chance
 from benchmark.leaderboard.analysis.contrasts import Contrast
 from benchmark.leaderboard.column import Column
 from benchmark.leaderboard.columns import RANKED_BY
-from benchmark.leaderboard.load.results import Published
-from benchmark.leaderboard.table import Board, Row
+from benchmark.leaderboard.load.results import ResultsDirectory
+from benchmark.leaderboard.table import LeaderboardTable, Row
 from benchmark.statistics.bootstrap import Estimate
 
 SHOWN_MODELS = 250
@@ -19,17 +19,17 @@ SHOWN_MODELS = 250
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Shown:
+class PageInput:
     """A results folder that stands in the page.
 
     Attributes:
         published: Its records.
-        boards: One per saliency method, the main one first.
+        leaderboards: One per saliency method, the main one first.
         contrasts: Of each board; empty where nobody found them yet.
     """
 
-    published: Published
-    boards: Sequence[Board]
+    published: ResultsDirectory
+    leaderboards: Sequence[LeaderboardTable]
     contrasts: Sequence[Sequence[Contrast]] = ()
 
 
@@ -59,7 +59,7 @@ class Heading:
         part: "main", "diagnosis" or "more".
         scale: The axis of its intervals.
         usual: Number of images that most rows have a say of.
-        yardstick: Place of the best yardstick on the axis, in per cent; None without one or outside of the axis.
+        baseline: Place of the best baseline on the axis, in per cent; None without one or outside of the axis.
         ceiling: Place of the human ceiling, likewise.
     """
 
@@ -67,12 +67,12 @@ class Heading:
     part: str
     scale: Scale
     usual: int
-    yardstick: float | None
+    baseline: float | None
     ceiling: float | None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Cell:
+class TableCell:
     """A number with its interval.
 
     Attributes:
@@ -121,8 +121,8 @@ class Line:
 
     Attributes:
         row: What it is of.
-        kind: "model", "yardstick" or "ceiling".
-        place: Its place among the models, from 1; 0 for a yardstick.
+        kind: "model", "baseline" or "ceiling".
+        place: Its place among the models, from 1; 0 for a baseline.
         doubtful: Whether its diagnosis does not beat chance with the whole interval.
         group: Letters of its tie groups, where the board has them.
         gap: Whether every model above it is told apart from it and from all below it.
@@ -135,7 +135,7 @@ class Line:
     doubtful: bool
     group: str
     gap: bool
-    cells: dict[str, Cell]
+    cells: dict[str, TableCell]
 
     @property
     def label(self) -> str:
@@ -147,14 +147,14 @@ class Line:
 class Table:
     """A board, ready to be drawn."""
 
-    board: Board
+    leaderboard: LeaderboardTable
     headings: tuple[Heading, ...]
     lines: tuple[Line, ...]
 
     @property
     def models(self) -> int:
         """Number of models, with those that have no line."""
-        return len(self.board.models)
+        return len(self.leaderboard.models)
 
     @property
     def shown(self) -> int:
@@ -177,39 +177,41 @@ def digits(value: float) -> str:
     return f"{round(value, 3) + 0.0:.3f}" if math.isfinite(value) else "-"
 
 
-def models_shown(main: Board) -> frozenset[tuple[str, str]]:
+def models_shown(main: LeaderboardTable) -> frozenset[tuple[str, str]]:
     """Names and regimes of the models that the page shows: all, or of very many the best of the main table."""
     return frozenset((row.name, row.regime) for row in main.models[:SHOWN_MODELS])
 
 
-def table_of(board: Board, models: Container[tuple[str, str]]) -> Table:
+def build_page_table(leaderboard: LeaderboardTable, models: Container[tuple[str, str]]) -> Table:
     """The table of a board.
 
     Args:
-        board: All of it.
+        leaderboard: All of it.
         models: Names and regimes of the models that have a line.
     """
-    headings = tuple(_heading(board, column) for column in board.columns if _known(board.rows, column))
+    headings = tuple(
+        _heading(leaderboard, column) for column in leaderboard.columns if _known(leaderboard.rows, column)
+    )
     lines = []
-    for place, row in enumerate(board.rows, start=1):
+    for place, row in enumerate(leaderboard.rows, start=1):
         if row.is_model and (row.name, row.regime) not in models:
             continue
         lines.append(
             Line(
                 row=row,
-                kind=kind_of(row),
+                kind=row_kind(row),
                 place=place if row.is_model else 0,
-                doubtful=row.is_model and not beats_chance(row, board),
+                doubtful=row.is_model and not beats_chance(row, leaderboard),
                 group=row.letters.get(RANKED_BY, ""),
-                gap=row.is_model and place > 1 and bool(board.pairs.apart[: place - 1, place - 1 :].all()),
+                gap=row.is_model and place > 1 and bool(leaderboard.pairs.apart[: place - 1, place - 1 :].all()),
                 cells={
-                    heading.column.name: Cell(known=known, scale=heading.scale, usual=heading.usual)
+                    heading.column.name: TableCell(known=known, scale=heading.scale, usual=heading.usual)
                     for heading in headings
                     if (known := row.known(heading.column))
                 },
             )
         )
-    return Table(board=board, headings=headings, lines=tuple(lines))
+    return Table(leaderboard=leaderboard, headings=headings, lines=tuple(lines))
 
 
 def _known(rows: Sequence[Row], column: Column) -> list[Estimate]:
@@ -217,22 +219,22 @@ def _known(rows: Sequence[Row], column: Column) -> list[Estimate]:
     return [known for row in rows if (known := row.known(column))]
 
 
-def _heading(board: Board, column: Column) -> Heading:
-    known = _known(board.rows, column)
-    scale = _scale(known, _known(board.models, column) or known)
-    best, ceiling = best_baseline(board, column), human_ceiling(board, column)
+def _heading(leaderboard: LeaderboardTable, column: Column) -> Heading:
+    known = _known(leaderboard.rows, column)
+    scale = _scale(known, _known(leaderboard.models, column) or known)
+    best, ceiling = best_baseline(leaderboard, column), human_ceiling(leaderboard, column)
     return Heading(
         column=column,
         part="main" if column.headline else "diagnosis" if column.classification else "more",
         scale=scale,
         usual=max(each.images for each in known),
-        yardstick=_mark(scale, best, column),
+        baseline=_mark(scale, best, column),
         ceiling=_mark(scale, ceiling, column),
     )
 
 
 def _scale(everything: Sequence[Estimate], models: Sequence[Estimate]) -> Scale:
-    """An axis for the models' intervals; yardsticks widen it at most threefold, or no interval could be seen."""
+    """An axis for the models' intervals; baselines widen it at most threefold, or no interval could be seen."""
 
     def ends(known: Sequence[Estimate]) -> list[float]:
         return [end for each in known for end in (each.low, each.value, each.high) if math.isfinite(end)]

@@ -7,7 +7,7 @@ from benchmark.leaderboard.analysis.baselines import against_baseline, human_cei
 from benchmark.leaderboard.analysis.chance import beats_chance
 from benchmark.leaderboard.columns import RANKED_BY
 from benchmark.leaderboard.html.page_input import digits
-from benchmark.leaderboard.table import Board, Row
+from benchmark.leaderboard.table import LeaderboardTable, Row
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -18,39 +18,39 @@ class Fact:
     text: str
 
 
-def facts_of(board: Board) -> list[Fact]:
+def facts_of(leaderboard: LeaderboardTable) -> list[Fact]:
     """Who is better, and how surely."""
-    models = [row for row in board.models if row.rank]
+    models = [row for row in leaderboard.models if row.rank]
     if not models:
-        return [Fact(number=str(len(board.models)), text="models, none of which can be ranked: no masks, no F1.")]
-    facts = [_leader(board, models)]
+        return [Fact(number=str(len(leaderboard.models)), text="models, none of which can be ranked: no masks, no F1.")]
+    facts = [_leader(leaderboard, models)]
     if len(models) > 1:
         apart = Fact(
-            number=f"{board.pairs.told_apart} of {board.pairs.number}",
+            number=f"{leaderboard.pairs.told_apart} of {leaderboard.pairs.number}",
             text="pairs of models are told apart by F1, by paired tests over patients, Holm over all pairs. "
             "Models that share a letter are not.",
         )
         facts.append(apart)
-    return [*facts, *_against_yardsticks(board, models)]
+    return [*facts, *_against_baselines(leaderboard, models)]
 
 
-def _leader(board: Board, models: Sequence[Row]) -> Fact:
+def _leader(leaderboard: LeaderboardTable, models: Sequence[Row]) -> Fact:
     first, others = models[0], len(models) - 1
-    known, beaten = first.estimates[RANKED_BY], int(board.pairs.apart[0].sum())
+    known, beaten = first.estimates[RANKED_BY], int(leaderboard.pairs.apart[0].sum())
     text = f"trained {first.title}, leads: F1 {digits(known.value)} ({digits(known.low)} to {digits(known.high)})"
     text += f", told apart from {beaten} of {others} others." if others else ", the only model."
-    if not beats_chance(first, board):
+    if not beats_chance(first, leaderboard):
         text += " † But its diagnosis does not surely beat chance: its maps explain guesses."
     return Fact(number=first.name, text=text)
 
 
-def _against_yardsticks(board: Board, models: Sequence[Row]) -> list[Fact]:
+def _against_baselines(leaderboard: LeaderboardTable, models: Sequence[Row]) -> list[Fact]:
     facts = []
-    if found := against_baseline(board):
-        text = "surely beat the best yardstick, which looks at no trained model: "
+    if found := against_baseline(leaderboard):
+        text = "surely beat the best baseline, which looks at no trained model: "
         text += f"{found.best.name}, {digits(found.value)}."
         facts.append(Fact(number=f"{found.above} of {found.models}", text=text))
-    if ceiling := human_ceiling(board, board.column(RANKED_BY)):
+    if ceiling := human_ceiling(leaderboard, leaderboard.column(RANKED_BY)):
         value = ceiling.estimates[RANKED_BY].value
         reached = sum(row.estimates[RANKED_BY].value >= value for row in models)
         text = f"is the human ceiling: {ceiling.name}; {reached} of {len(models)} models reach it."

@@ -12,7 +12,7 @@ from benchmark.leaderboard.load.cells import beside, cell_statistics
 from benchmark.leaderboard.load.predictions import PREDICTED, read_predictions
 from benchmark.leaderboard.load.scores import METHOD, NAMES, VALUE, ScoreReader
 from benchmark.scoring.classification import positive_class
-from benchmark.statistics.ratios import Ratios
+from benchmark.statistics.ratios import RatioStatistic
 from benchmark.statistics.resampling import Resampling, resampling
 from benchmark.storage.protocol import read_protocol
 from benchmark.storage.record import SCHEMA, Record, load_record
@@ -20,7 +20,7 @@ from benchmark.storage.results import PROTOCOL_FILE, record_files
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Published:
+class ResultsDirectory:
     """What lies in a results folder.
 
     Attributes:
@@ -39,7 +39,7 @@ class Published:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Ground:
+class BootstrapContext:
     """What all rows of a results folder stand on.
 
     Attributes:
@@ -53,7 +53,7 @@ class Ground:
     positive: str
 
 
-def read_published(folder: Path) -> Published:
+def read_results(folder: Path) -> ResultsDirectory:
     """The records of a results folder that belong together.
 
     Raises:
@@ -76,7 +76,7 @@ def read_published(folder: Path) -> Published:
         (records if record.protocol == protocol else others)[path] = record
     if not records:
         raise UserError(f"{folder} holds no record that can be used; run `python -m benchmark run` again")
-    return Published(folder=folder, protocol=protocol, records=records, problems=tuple(problems), others=others)
+    return ResultsDirectory(folder=folder, protocol=protocol, records=records, problems=tuple(problems), others=others)
 
 
 def _usable(path: Path) -> Record:
@@ -100,7 +100,7 @@ def _usable(path: Path) -> Record:
     return record
 
 
-def ground_of(published: Published) -> Ground:
+def build_bootstrap_context(published: ResultsDirectory) -> BootstrapContext:
     """What all rows stand on: the test images of the first record that can be read.
 
     Raises:
@@ -113,17 +113,19 @@ def ground_of(published: Published) -> Ground:
         except ValueError:
             continue
         positive = record.classes[positive_class(first["label"].to_numpy())] if len(record.classes) == 2 else ""
-        return Ground(images=list(first["image"]), draws=resampling(list(first["group"])), positive=positive)
+        return BootstrapContext(images=list(first["image"]), draws=resampling(list(first["group"])), positive=positive)
     raise UserError(f"{published.folder} holds no record that can be used; run `python -m benchmark run` again")
 
 
-def ratios_of(published: Published, method: str, label: str, ground: Ground) -> dict[str, list[Ratios]]:
-    """The statistics of one model before they are averaged, by column and seed, as :func:`boards_of` takes them.
+def load_ratio_statistics(
+    published: ResultsDirectory, method: str, label: str, ground: BootstrapContext
+) -> dict[str, list[RatioStatistic]]:
+    """The statistics of one model before they are averaged, by column and seed, as :func:`build_tables` takes them.
 
     Raises:
         ValueError: A file of the model is damaged.
     """
-    found: dict[str, list[Ratios]] = defaultdict(list)
+    found: dict[str, list[RatioStatistic]] = defaultdict(list)
     reader = ScoreReader(ground.images, [method])
     for path, record in published.records.items():
         if f"{record.architecture}/{record.regime}" == label:

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from benchmark.leaderboard.load.predictions import Evidence
+from benchmark.leaderboard.load.predictions import RowData
 from benchmark.scoring.classification import MAP_KEPT, WITHSTOOD, OneHot, one_hot, positive_class
-from benchmark.statistics.ratios import Ratios, mean_of_known
+from benchmark.statistics.ratios import RatioStatistic, mean_of_known
 
-Statistic = Callable[[Evidence], Ratios | None]
+Statistic = Callable[[RowData], RatioStatistic | None]
 """A statistic of a row, None where the row has no such thing."""
 
 
@@ -29,7 +29,7 @@ class MeanScore:
     macro: bool = False
     right_only: bool = False
 
-    def __call__(self, evidence: Evidence) -> Ratios | None:
+    def __call__(self, evidence: RowData) -> RatioStatistic | None:
         """The statistic of a row, None where it has no such scores."""
         present = [known for level in self.levels if (known := evidence.scores.get((self.metric, level))) is not None]
         if not present or (self.right_only and evidence.predictions is None):
@@ -47,7 +47,7 @@ class MeanScore:
             cells, values = cells[counted], values[counted]
         amounts = np.bincount(cells, weights=values, minlength=number * kinds)
         counts = np.bincount(cells, minlength=number * kinds)
-        return Ratios(
+        return RatioStatistic(
             amounts=amounts.astype(np.float64, copy=False).reshape(number, kinds),
             counts=counts.astype(np.float64).reshape(number, kinds),
             undefined=int((~finite).sum()),
@@ -59,7 +59,7 @@ def mean_score(metric: str, level: str, *, macro: bool = False, right_only: bool
     return MeanScore(metric=metric, levels=(level,), macro=macro, right_only=right_only)
 
 
-def of_diagnosis(count: Callable[[OneHot, OneHot], Ratios], *, positive_only: bool = False) -> Statistic:
+def of_diagnosis(count: Callable[[OneHot, OneHot], RatioStatistic], *, positive_only: bool = False) -> Statistic:
     """A statistic of the diagnosis.
 
     Args:
@@ -67,7 +67,7 @@ def of_diagnosis(count: Callable[[OneHot, OneHot], Ratios], *, positive_only: bo
         positive_only: Whether, of two classes, the positive one alone counts.
     """
 
-    def of(evidence: Evidence) -> Ratios | None:
+    def of(evidence: RowData) -> RatioStatistic | None:
         frame = evidence.predictions
         if frame is None:
             return None
@@ -81,7 +81,7 @@ def of_diagnosis(count: Callable[[OneHot, OneHot], Ratios], *, positive_only: bo
     return of
 
 
-def withstood(evidence: Evidence) -> Ratios | None:
+def withstood(evidence: RowData) -> RatioStatistic | None:
     """Share diagnosed rightly under PGD of the middle budget."""
     if evidence.predictions is None:
         return None
@@ -97,7 +97,7 @@ def withstood(evidence: Evidence) -> Ratios | None:
     return mean_of_known(frame[name].to_numpy(dtype=np.float64))
 
 
-def map_kept(evidence: Evidence) -> Ratios | None:
+def map_kept(evidence: RowData) -> RatioStatistic | None:
     """Under the attack of the largest budget that moves the map off its highest pixels."""
     frame = evidence.predictions
     names = [] if frame is None else [name for name in frame.columns if name.startswith(f"{MAP_KEPT}top-k-")]

@@ -11,11 +11,11 @@ import pytest
 
 from benchmark.experiments.build_record import _definition
 from benchmark.leaderboard.analysis.claim_list import CLAIMS
-from benchmark.leaderboard.analysis.diff import Movement, movement, parse
-from benchmark.leaderboard.boards import boards_of
+from benchmark.leaderboard.analysis.diff import TableDiff, diff_tables, parse
 from benchmark.leaderboard.build import rebuild
 from benchmark.leaderboard.columns import ACCURACY, COLUMNS, DEGENERATE, RANKED_BY
-from benchmark.leaderboard.load.results import read_published
+from benchmark.leaderboard.leaderboards import build_tables
+from benchmark.leaderboard.load.results import read_results
 from benchmark.storage.paths import ROOT
 from metrics import Metric
 from tests.benchmark.leaderboard.made_results import make_results
@@ -90,12 +90,12 @@ def results_with(metric: Metric, folder: Path) -> Path:
     return folder
 
 
-def moved_since(folder: Path, text: str) -> Movement:
+def moved_since(folder: Path, text: str) -> TableDiff:
     """What moved since a table in which the new metric was lower."""
-    board = boards_of(read_published(folder))[0]
+    leaderboard = build_tables(read_results(folder))[0]
     now = parse(text, "now")
     before = {key: row | {"peak_height": "0.000001"} for key, row in now.items() if row["peak_height"]}
-    return movement(before, now, board.columns)
+    return diff_tables(before, now, leaderboard.columns)
 
 
 def test_a_new_metric_is_seen_everywhere(tmp_path):

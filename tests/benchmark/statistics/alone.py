@@ -6,12 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.statistics.bootstrap import Estimate, estimates
-from benchmark.statistics.ratios import Ratios
+from benchmark.statistics.ratios import RatioStatistic
 from benchmark.statistics.resampling import Resampling
 
 
 def estimate(
-    seeds: Sequence[Ratios],
+    seeds: Sequence[RatioStatistic],
     draws: Resampling,
     *,
     row: str = "",
@@ -21,7 +21,7 @@ def estimate(
     return estimates({"": seeds}, draws, row=row, bounds={"": bounds})[""]
 
 
-def under(ratios: Ratios, weights: NDArray[np.float64]) -> NDArray[np.float64]:
+def under(ratios: RatioStatistic, weights: NDArray[np.float64]) -> NDArray[np.float64]:
     """A statistic (B,) under weights of the images (B, N); NaN where no image has a say."""
     amounts, counts = weights @ ratios.amounts, weights @ ratios.counts
     with np.errstate(invalid="ignore", divide="ignore"):

@@ -13,15 +13,15 @@ from benchmark.leaderboard.columns import COLUMNS
 from benchmark.leaderboard.load.predictions import Evidence
 from benchmark.leaderboard.load.scores import ScoreReader
 from benchmark.statistics.ranks import best_share, rank_intervals, win_shares
-from benchmark.statistics.ratios import Ratios
+from benchmark.statistics.ratios import RatioStatistic
 from benchmark.statistics.resampling import resampling
 from tests.benchmark.statistics.alone import estimate, under
 
 BY_NAME = {column.name: column for column in COLUMNS}
 
 
-def plain(values: np.ndarray) -> Ratios:
-    return Ratios(amounts=values[:, None], counts=np.ones((len(values), 1)))
+def plain(values: np.ndarray) -> RatioStatistic:
+    return RatioStatistic(amounts=values[:, None], counts=np.ones((len(values), 1)))
 
 
 def predictions(classes: int, images: int = 60) -> pd.DataFrame:
@@ -96,7 +96,7 @@ def test_a_ratio_agrees_with_scipys_paired_bootstrap():
     rng = np.random.default_rng(4)
     sizes, sums = rng.integers(1, 5, 60) * 1.0, rng.gamma(2.0, size=60)
     groups = [str(number) for number in range(60)]
-    ours = estimate([Ratios(amounts=sums[:, None], counts=sizes[:, None])], resampling(groups))
+    ours = estimate([RatioStatistic(amounts=sums[:, None], counts=sizes[:, None])], resampling(groups))
 
     def ratio(amounts, counts, axis=-1):
         return amounts.sum(axis=axis) / counts.sum(axis=axis)
@@ -201,7 +201,7 @@ def test_ranks_of_rows_that_are_far_apart_are_sure_and_equal_rows_share():
 
 
 def test_an_empty_statistic_is_no_number():
-    nothing = Ratios(amounts=np.zeros((3, 2)), counts=np.zeros((3, 2)))
+    nothing = RatioStatistic(amounts=np.zeros((3, 2)), counts=np.zeros((3, 2)))
     assert np.isnan(under(nothing, np.ones((2, 3)))).all()
     assert nothing.images == 0
     known = estimate([nothing], resampling(["a", "b", "c"]))

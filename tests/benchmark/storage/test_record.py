@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmark.leaderboard.boards import boards_of
-from benchmark.leaderboard.load.results import read_published
+from benchmark.leaderboard.boards import build_tables
+from benchmark.leaderboard.load.results import read_results
 from benchmark.storage.paths import ROOT
 from benchmark.storage.record import SCHEMA, load_record
 
@@ -16,10 +16,10 @@ RECORDS = sorted(RESULTS.glob("*/*/records/*.json"))
 
 @pytest.mark.parametrize("folder", sorted({path.parent.parent for path in RECORDS}), ids=lambda path: path.parent.name)
 def test_every_committed_record_is_read_and_makes_a_board(folder):
-    published = read_published(folder)
+    published = read_results(folder)
     assert not published.problems
     assert len(published.records) == len(list((folder / "records").glob("*.json")))
-    board = boards_of(published, ["grad-cam"])[0]
+    board = build_tables(published, ["grad-cam"])[0]
     assert all("accuracy_under_attack" in row.estimates for row in board.models)
 
 
