@@ -10,7 +10,7 @@ import scipy.stats
 from sklearn.metrics import balanced_accuracy_score, confusion_matrix, f1_score
 
 from benchmark.leaderboard.columns import COLUMNS
-from benchmark.leaderboard.load.predictions import Evidence
+from benchmark.leaderboard.load.predictions import RowData
 from benchmark.leaderboard.load.scores import ScoreReader
 from benchmark.statistics.ranks import best_share, rank_intervals, win_shares
 from benchmark.statistics.ratios import RatioStatistic
@@ -33,14 +33,14 @@ def predictions(classes: int, images: int = 60) -> pd.DataFrame:
     return pd.DataFrame({"image": names, "label": label, "predicted": predicted, "withstood:pgd-5-l2-0.25": withstood})
 
 
-def evidence(frame: pd.DataFrame, classes: int, scores: pd.DataFrame | None = None) -> Evidence:
+def evidence(frame: pd.DataFrame, classes: int, scores: pd.DataFrame | None = None) -> RowData:
     images, found = list(frame["image"]), {}
     if scores is not None:
         with NamedTemporaryFile() as file:
             scores.assign(method="").to_parquet(file.name)
             kinds = set(zip(scores["metric"], scores["level"], strict=True))
             found = ScoreReader(images, ["gradient"]).read(Path(file.name), kinds)["gradient"]
-    return Evidence(images=images, classes=tuple("abcdefg"[:classes]), scores=found, predictions=frame)
+    return RowData(images=images, classes=tuple("abcdefg"[:classes]), scores=found, predictions=frame)
 
 
 def value(name: str, known: Evidence) -> float:
