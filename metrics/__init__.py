@@ -32,6 +32,9 @@ class Metric:
         bounds: Lowest and highest possible score.
         higher_is_better: Direction of a better map.
         source: Where it is defined: author, year, section.
+        heading: Heading of its column in the leaderboard; without one its name.
+        agreement: Whether the leaderboard sets its order of the models against that of other scores. For scores that
+            say something of their own, not for variants of one that does.
     """
 
     name: str
@@ -39,6 +42,8 @@ class Metric:
     bounds: tuple[float, float]
     higher_is_better: bool
     source: str
+    heading: str = ""
+    agreement: bool = False
 
     def __post_init__(self) -> None:
         """Refuse a function that asks for something the engine does not have."""

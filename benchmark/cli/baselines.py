@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmark.cli import DATA, Json, Layout, console
+from benchmark.leaderboard.synthetic import STAMP
 
 
 def baselines(
@@ -37,7 +38,7 @@ def baselines(
         sys.stdout.write(json.dumps(rows, indent=1) + "\n")
         return
     if data.synthetic:
-        console.print("[bold]SYNTHETIC DATA[/]: no number says anything of patients.")
+        console.print(f"[bold]{STAMP}[/]")
     console.print(f"{data.name} ({data.layout}), masks aggregated by {aggregation}, scored at their own size")
     table = Table(box=None, pad_edge=False)
     for name in rows[0]:

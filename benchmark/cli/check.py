@@ -10,7 +10,6 @@ from rich.console import Console
 from rich.markup import escape
 
 from benchmark.cli import EXECUTION, MODELS, OUTPUT, SCORING, DataDirectory, Entries, Json, Layout, MaxMemory, console
-from benchmark.submission.checks.parallel import check_all
 
 if TYPE_CHECKING:
     from benchmark.submission.checks.report import CheckReport
@@ -57,6 +56,7 @@ def check(  # noqa: PLR0913 - the options of a command line
 
     Exit code 1 if there are problems.
     """
+    from benchmark.submission.checks.parallel import check_all  # noqa: PLC0415
     from benchmark.submission.checks.report import all_problems, targets  # noqa: PLC0415
     from benchmark.submission.checks.score import RescoreOptions  # noqa: PLC0415
     from benchmark.submission.sandbox.limits import GIGABYTE, Limits  # noqa: PLC0415

@@ -10,10 +10,11 @@ from rich.table import Table
 
 from benchmark.cli import OUTPUT, SCORING, DataDirectory, Json, console
 from benchmark.errors import UserError
+from benchmark.leaderboard.synthetic import MARK
 
 if TYPE_CHECKING:
     from benchmark.leaderboard.analysis.compare import Comparison
-    from benchmark.leaderboard.table import ResultsDirectory
+    from benchmark.leaderboard.load.results import ResultsDirectory
 
 WIDTH = 150
 """Of the table; a narrower terminal breaks its lines, and a file gets them whole."""
@@ -60,7 +61,7 @@ def _with_both(
 ) -> "list[ResultsDirectory]":
     """The results folders that hold both models; the error names the nearest models of one that was asked for."""
     from benchmark.leaderboard.analysis.compare import list_models  # noqa: PLC0415
-    from benchmark.leaderboard.table import read_results  # noqa: PLC0415
+    from benchmark.leaderboard.load.results import read_results  # noqa: PLC0415
     from benchmark.registry import resolve_name  # noqa: PLC0415
     from benchmark.storage.results import results_dir, table_dirs  # noqa: PLC0415
 
@@ -96,7 +97,7 @@ def _picture(
 
 
 def _show(comparison: "Comparison", picture: Path | None) -> None:
-    stamp = "  [bold]SYNTHETIC DATA[/]" if comparison.synthetic else ""
+    stamp = f"  [bold]{MARK}[/]" if comparison.synthetic else ""
     console.print(f"{comparison.folder}, maps by {comparison.method}{stamp}")
     console.print(f"A = {comparison.names[0]}, B = {comparison.names[1]}", highlight=False)
     table = Table("score", "A", "B", "A - B", "95 % interval", "p", "p (Holm)", "effect", "n", "verdict", box=None)

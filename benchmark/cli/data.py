@@ -11,6 +11,7 @@ from rich.markup import escape
 
 from benchmark.cli import ImageDirectory, Json, Layout, console
 from benchmark.errors import UserError
+from benchmark.leaderboard.synthetic import MARK
 
 if TYPE_CHECKING:
     from benchmark.data.checks import Check
@@ -74,7 +75,7 @@ def synthesize(
             dermsynth.render(directory, images=num_images)
     except ValueError as error:
         raise UserError(str(error)) from None
-    console.print(f"{num_images} SYNTHETIC images: {directory}\nNext: python -m benchmark data check {directory}")
+    console.print(f"{num_images} images ({MARK}): {directory}\nNext: python -m benchmark data check {directory}")
 
 
 def _show(found: "Check") -> None:

@@ -72,9 +72,9 @@ def _before(folder: Path, diff: str, *, alone: bool) -> "Table | None":
 
 def _say_what_moved(leaderboard: "LeaderboardTable", before: "Table", diff: str) -> None:
     from benchmark.leaderboard.analysis.diff import diff_tables, in_words, parse  # noqa: PLC0415
-    from benchmark.leaderboard.export.markdown import to_csv  # noqa: PLC0415
+    from benchmark.leaderboard.export.csv import to_csv  # noqa: PLC0415
 
-    for line in in_words(diff_tables(before, parse(to_csv(leaderboard), diff)), diff):
+    for line in in_words(diff_tables(before, parse(to_csv(leaderboard), diff), leaderboard.columns), diff):
         console.print(line, highlight=False, markup=False)
 
 

@@ -26,6 +26,7 @@ from benchmark.cli import (
 )
 from benchmark.config.presets import PRESETS, Preset
 from benchmark.errors import UserError
+from benchmark.leaderboard.synthetic import STAMP
 from benchmark.registry import resolve_name
 
 
@@ -174,7 +175,7 @@ def _carry_out(jobs: Any, engine: Any, *, embedded: bool) -> None:
     console.print(f"\n{done} of {len(jobs)} cells are done." if done else "\nNo cell came to an end.")
     if done:
         if jobs[0].data.synthetic:
-            console.print("[bold]SYNTHETIC DATA[/]: no number says anything of patients.")
+            console.print(f"[bold]{STAMP}[/]")
         console.print(f"Leaderboard  {folder / 'leaderboard.md'}\nTable        {folder / 'leaderboard.csv'}")
         console.print(f"Records      {folder / 'records'}\nSplit        {folder / 'split.csv'}")
         if embedded:

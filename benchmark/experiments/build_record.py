@@ -127,6 +127,8 @@ def _definition(metric: Metric) -> MetricDefinition:
         bounds=metric.bounds,
         definition=metric.definition,
         source=metric.source,
+        heading=metric.heading,
+        agreement=metric.agreement,
     )
 
 

@@ -8,7 +8,8 @@ from benchmark.data.load import Source
 from benchmark.experiments.cached_maps import load_cached_maps
 from benchmark.leaderboard.analysis.compare import Comparison
 from benchmark.leaderboard.figures.sheets import map_sheet
-from benchmark.leaderboard.table import ResultsDirectory
+from benchmark.leaderboard.load.results import ResultsDirectory
+from benchmark.leaderboard.synthetic import marked
 from benchmark.storage.results import SPLIT_FILE
 
 
@@ -40,13 +41,15 @@ def plot_comparison(published: ResultsDirectory, comparison: Comparison, images:
     merged = data.references[data.references["level"] == "image"]
     plane = dict(zip(merged["case"], merged.index, strict=True))
     blank = np.zeros(data.images.shape[1:3], dtype=np.uint8)
-    stamp = " - SYNTHETIC DATA" if data.synthetic else ""
     map_sheet(
         np.asarray(data.images[rows]),
         np.stack([np.asarray(data.planes[plane[row]]) if row in plane else blank for row in rows]),
         {name: each[chosen] for name, each in maps.items()},
-        f"{data.name}, {comparison.method}: where A and B differ most by {comparison.images_by}; "
-        f"A ahead in the upper rows, B in the lower ones{stamp}",
+        marked(
+            f"{data.name}, {comparison.method}: where A and B differ most by {comparison.images_by}; "
+            "A ahead in the upper rows, B in the lower ones",
+            synthetic=data.synthetic,
+        ),
         path,
     )
     return True

@@ -8,7 +8,7 @@ from architectures import Architecture
 from benchmark.baselines.score import baselines
 from benchmark.experiments.job import Job
 from benchmark.leaderboard.build import DATA_FIGURE, PAGE
-from benchmark.leaderboard.table import read_results
+from benchmark.leaderboard.load.results import read_results
 from benchmark.registry import entries, select
 from benchmark.runtime.device import nearest_device
 from benchmark.saliency import Method

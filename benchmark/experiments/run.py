@@ -14,7 +14,6 @@ from benchmark.experiments.runner import FailedCell, run_jobs
 from benchmark.experiments.sheets import remove_map_sheets, select_examples, write_data_sheet, write_map_sheets
 from benchmark.leaderboard.build import DATA_FIGURE, rebuild
 from benchmark.leaderboard.gallery.load import FOLDER as GALLERY
-from benchmark.leaderboard.table import read_results
 from benchmark.storage.files import write_text
 from benchmark.storage.protocol import read_protocol, write_protocol
 from benchmark.storage.results import (
@@ -24,8 +23,16 @@ from benchmark.storage.results import (
 GALLERY_IMAGES = 6
 
 
-def carry_out(jobs: Sequence[Job], console: Console, engine: Engine) -> tuple[Path, list[FailedCell]]:
+def carry_out(
+    jobs: Sequence[Job], console: Console, engine: Engine, *, tables: bool = True
+) -> tuple[Path, list[FailedCell]]:
     """Runs what is not done, then publishes the records and rebuilds the tables.
+
+    Args:
+        jobs: The cells.
+        console: Where to report.
+        engine: Runs the cells.
+        tables: Whether to rebuild the tables. Those of a submission are rebuilt once its records are accepted.
 
     Returns:
         The results directory and the cells that failed.
@@ -35,7 +42,7 @@ def carry_out(jobs: Sequence[Job], console: Console, engine: Engine) -> tuple[Pa
     done = [job for job in jobs if job.done]
     directory = job_results_dir(jobs[0])
     if done:
-        _publish(done, directory, console)
+        _publish(done, directory, console, tables=tables)
     return directory, failures
 
 
@@ -51,7 +58,7 @@ def _warn_of_look_alikes(job: Job, console: Console) -> None:
         )
 
 
-def _publish(done: Sequence[Job], directory: Path, console: Console) -> None:
+def _publish(done: Sequence[Job], directory: Path, console: Console, *, tables: bool) -> None:
     """Writes records, baselines and figures of finished cells, then the tables."""
     protocol = done[0].protocol
     with console.status("scoring the baselines"):
@@ -67,8 +74,6 @@ def _publish(done: Sequence[Job], directory: Path, console: Console) -> None:
         write_map_sheets(done, directory)
         write_data_sheet(done[0].data, directory / DATA_FIGURE)
         write_gallery(done, select_examples(done[0].data, GALLERY_IMAGES), directory / GALLERY)
-        problems = rebuild(directory)[0].problems
-        published = read_results(directory).records.values()
-        write_protocol(directory, protocol, [record.key for record in published])
+        problems = rebuild(directory)[0].problems if tables else ()
     if problems:
         console.print(f"{len(problems)} records are left out of the tables: {problems[0]}", highlight=False)

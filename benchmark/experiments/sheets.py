@@ -11,6 +11,7 @@ from benchmark.experiments.cell import load_maps
 from benchmark.experiments.job import Job
 from benchmark.leaderboard.build import SHEETS
 from benchmark.leaderboard.figures.sheets import contact_sheet, map_sheet
+from benchmark.leaderboard.synthetic import marked
 from benchmark.registry import entries, select
 from benchmark.saliency import Method
 
@@ -56,7 +57,7 @@ def _write_map_sheet(jobs: Sequence[Job], path: Path) -> None:
         np.asarray(data.images[rows]),
         np.asarray(data.planes[[plane[row] for row in rows]]),
         {job.cell.architecture.name: load_maps(job, method)[chosen] for job in jobs},
-        f"{data.name}: {method.name} of the predicted class, {regimes}{_stamp(data)}",
+        marked(f"{data.name}: {method.name} of the predicted class, {regimes}", synthetic=data.synthetic),
         path,
     )
 
@@ -68,11 +69,7 @@ def write_data_sheet(data: ImageDataset, path: Path) -> None:
     of_class = [[row for row in data.test if labels[row] == label] for label in range(columns)]
     rows = [row for rows in zip(*of_class, strict=False) for row in rows][: EXAMPLES // columns * columns]
     titles = [data.classes[labels[row]] for row in rows]
-    contact_sheet(np.asarray(data.images[rows]), titles, columns, f"{data.name}{_stamp(data)}", path)
-
-
-def _stamp(data: ImageDataset) -> str:
-    return " - SYNTHETIC DATA" if data.synthetic else ""
+    contact_sheet(np.asarray(data.images[rows]), titles, columns, marked(data.name, synthetic=data.synthetic), path)
 
 
 def select_examples(data: ImageDataset, most: int = SHEET_ROWS) -> list[int]:

@@ -3,18 +3,23 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from benchmark.leaderboard.analysis.agreement import agreement_csv, agreements, stabilities
+from benchmark.leaderboard.analysis.agreement import agreement_csv, agreements
 from benchmark.leaderboard.analysis.claims import evaluate_claims
 from benchmark.leaderboard.analysis.claims import to_markdown as to_claims
 from benchmark.leaderboard.analysis.contrasts import compute_contrasts
+from benchmark.leaderboard.analysis.stability import stabilities
+from benchmark.leaderboard.export.csv import contrasts_csv, pairs_csv, to_csv
 from benchmark.leaderboard.export.latex import to_latex
-from benchmark.leaderboard.export.markdown import CONTRASTED, contrasts_csv, pairs_csv, to_csv, to_markdown
+from benchmark.leaderboard.export.markdown import to_markdown
 from benchmark.leaderboard.figures.ranks import agreement_figure, compute_ranks, critical_difference_figure
 from benchmark.leaderboard.figures.sheets import regimes_figure
 from benchmark.leaderboard.html.page_input import PageInput
 from benchmark.leaderboard.html.render import page
-from benchmark.leaderboard.table import LeaderboardTable, build_tables, read_results
+from benchmark.leaderboard.load.results import read_results
+from benchmark.leaderboard.table import LeaderboardTable
+from benchmark.leaderboard.tables import build_tables
 from benchmark.storage.files import write_text
+from benchmark.storage.protocol import write_protocol
 
 DATA_FIGURE = "data.png"
 PAGE = "leaderboard.html"
@@ -44,6 +49,8 @@ def together(leaderboards: Mapping[Path, Sequence[LeaderboardTable]], path: Path
 def rebuild(folder: Path) -> list[LeaderboardTable]:
     """Writes leaderboard.csv, .md, .html and .tex, the tables of details and the figures of a results folder.
 
+    The marker says last that the tables are whole.
+
     The first saliency method makes leaderboard.csv; every other one makes leaderboard-<method>.csv.
 
     Returns:
@@ -59,7 +66,10 @@ def rebuild(folder: Path) -> list[LeaderboardTable]:
     for number, leaderboard in enumerate(leaderboards):
         suffix = f"-{leaderboard.method}" if number else ""
         write_text(folder / f"leaderboard{suffix}.csv", to_csv(leaderboard))
-        write_text(folder / f"leaderboard{suffix}.tex", to_latex(leaderboard, CONTRASTED))
+        write_text(
+            folder / f"leaderboard{suffix}.tex",
+            to_latex(leaderboard, [column for column in leaderboard.columns if column.contrasted]),
+        )
     write_text(folder / "contrasts.csv", contrasts_csv(leaderboards, contrasts))
     write_text(folder / "pairs.csv", pairs_csv(main))
     figures = _drawn(leaderboards, folder)
@@ -70,6 +80,7 @@ def rebuild(folder: Path) -> list[LeaderboardTable]:
         write_text(folder / CLAIMS, to_claims(judged, leaderboards))
     write_text(folder / "leaderboard.md", to_markdown(leaderboards, contrasts[0], figures))
     write_text(folder / PAGE, page([PageInput(published=published, leaderboards=leaderboards, contrasts=contrasts)]))
+    write_protocol(folder, published.protocol, [record.key for record in published.records.values()])
     return leaderboards
 
 

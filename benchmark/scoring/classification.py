@@ -1,26 +1,35 @@
 """Measures of the diagnosis with intervals, from the predictions of a model."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-RESAMPLES = 1000
-SEED = 0
+from benchmark.statistics.bootstrap import estimates
+from benchmark.statistics.intervals import interval, small_sample_factor_of_groups
+from benchmark.statistics.ratios import RatioStatistic, mean_of_known
+from benchmark.statistics.resampling import Resampling, effective_groups, resampling
+
 BINS = 15
+BOUNDS = (0.0, 1.0)
+"""Of every measure."""
 WITHSTOOD = "withstood:"
 MASK_DICE = "mask dice"
 MAP_KEPT = "map kept:"
 
 Weights = NDArray[np.float64]
-"""How often each image counts in each resample, (B, N)."""
+"""How often each image counts in each draw, (B, N)."""
 Statistic = Callable[[Weights], NDArray[np.float64]]
-"""Its value in each resample, (B,)."""
+"""Its value in each draw, (B,)."""
+OneHot = NDArray[np.bool_]
+"""Truth or prediction, a column per class, (N, C)."""
+Name = tuple[str, str]
+"""Measure, and the class or attack it is of."""
 
 
 def measures(predictions: pd.DataFrame, classes: Sequence[str]) -> pd.DataFrame:
-    """Measures of the diagnosis, each with a 95 % interval of the percentile bootstrap over groups of images.
+    """Measures of the diagnosis, each with the 95 % interval that the leaderboard gives a single training.
 
     Sensitivity and specificity of a class are those of the most probable class: with two classes, of a threshold of
     one half. AUROC is that of each class against the rest, and their mean; with two classes, that of the rarer one.
@@ -31,15 +40,17 @@ def measures(predictions: pd.DataFrame, classes: Sequence[str]) -> pd.DataFrame:
 
     Returns:
         A row per measure: measure, of (a class, an attack or ""), value, low, high, n (images that have a say). NaN
-        where the images do not allow for it, such as the AUROC of a class that does not occur.
+        where the images do not allow for it, such as the AUROC of a class that does not occur, or the interval where
+        there is a single group.
     """
-    weights = _weights(predictions["group"].to_numpy())
-    rows = []
-    for (measure, of), (statistic, number) in _statistics(predictions, classes).items():
-        values = statistic(weights)
-        known = values[1:][np.isfinite(values[1:])]
-        low, high = np.percentile(known, [2.5, 97.5]) if len(known) else (np.nan, np.nan)
-        rows.append((measure, of, float(values[0]), float(low), float(high), number))
+    draws = resampling(list(predictions["group"]))
+    ratios = _ratios(predictions, classes)
+    known = estimates(
+        {name: [each] for name, each in ratios.items()}, draws, row="", bounds=dict.fromkeys(ratios, BOUNDS)
+    )
+    found = {name: (each.value, each.low, each.high, each.images) for name, each in known.items()}
+    found |= _intervals(_statistics(predictions, classes), draws)
+    rows = [(*name, *found[name]) for name in _order(found, classes)]
     return pd.DataFrame(rows, columns=["measure", "of", "value", "low", "high", "n"])
 
 
@@ -48,69 +59,91 @@ def positive_class(labels: NDArray[np.int64]) -> int:
     return int((labels == 1).sum() <= (labels == 0).sum())
 
 
-def _weights(groups: NDArray[np.object_]) -> Weights:
-    """The images as they are first, then resamples of groups."""
-    _, group = np.unique(groups.astype(str), return_inverse=True)
-    number = int(group.max()) + 1
-    drawn = np.random.default_rng(SEED).multinomial(number, np.full(number, 1 / number), size=RESAMPLES)
-    return np.concatenate([np.ones((1, len(group))), drawn[:, group].astype(np.float64)])
+def one_hot(labels: NDArray[np.integer], classes: int) -> OneHot:
+    """Labels (N,) as a column per class."""
+    return np.asarray(labels[:, None] == np.arange(classes))
 
 
-def _statistics(predictions: pd.DataFrame, classes: Sequence[str]) -> dict[tuple[str, str], tuple[Statistic, int]]:
-    label = predictions["label"].to_numpy()
-    probabilities = predictions[[f"p{number}" for number in range(len(classes))]].to_numpy(dtype=np.float64)
-    truth = label[:, None] == np.arange(len(classes))
-    guess = predictions["predicted"].to_numpy()[:, None] == np.arange(len(classes))
-    number = len(label)
-    found: dict[tuple[str, str], tuple[Statistic, int]] = {
-        ("accuracy", ""): (_share((truth & guess).any(axis=1)), number),
-        ("balanced accuracy", ""): (lambda w: _mean(_ratio(w, truth & guess, truth)), number),
-        ("macro F1", ""): (lambda w: _mean(_ratio(w, 2.0 * (truth & guess), truth * 1.0 + guess)), number),
-        ("ECE", ""): (_calibration(probabilities, truth), number),
+def recall(truth: OneHot, predicted: OneHot) -> RatioStatistic:
+    """Share of the images of each class that are diagnosed rightly; over all classes, the balanced accuracy."""
+    return _counted(truth & predicted, truth)
+
+
+def class_f1(truth: OneHot, predicted: OneHot) -> RatioStatistic:
+    """F1 of each class; over all classes, the macro F1."""
+    return _counted(2 * (truth & predicted), truth * 1 + predicted)
+
+
+def specificity(truth: OneHot, predicted: OneHot) -> RatioStatistic:
+    """Share of the images without each class that are not taken for it."""
+    return _counted(~truth & ~predicted, ~truth)
+
+
+def _counted(part: NDArray[np.generic], whole: NDArray[np.generic]) -> RatioStatistic:
+    return RatioStatistic(amounts=part.astype(np.float64), counts=whole.astype(np.float64))
+
+
+def _ratios(predictions: pd.DataFrame, classes: Sequence[str]) -> dict[Name, RatioStatistic]:
+    """The measures that are ratios of sums over images."""
+    truth, guess = (one_hot(predictions[name].to_numpy(), len(classes)) for name in ("label", "predicted"))
+    right = np.any(truth & guess, axis=1)[:, None]
+    found: dict[Name, RatioStatistic] = {
+        ("accuracy", ""): _counted(right, np.ones_like(right)),
+        ("balanced accuracy", ""): recall(truth, guess),
+        ("macro F1", ""): class_f1(truth, guess),
     }
-    aurocs = [_auroc(probabilities[:, place], truth[:, place]) for place in range(len(classes))]
-    if len(classes) == 2:
-        positive = positive_class(label)
-        found["AUROC", ""] = (aurocs[positive], number)
-    else:
-        found["AUROC", ""] = (lambda w: _mean(np.stack([auroc(w) for auroc in aurocs], axis=1)), number)
     for place, name in enumerate(classes):
         own, other = truth[:, [place]], guess[:, [place]]
-        found["sensitivity", name] = (_one(own & other, own), int(own.sum()))
-        found["specificity", name] = (_one(~own & ~other, ~own), int((~own).sum()))
-        if len(classes) > 2:
-            found["AUROC", name] = (aurocs[place], number)
-    for column in predictions.columns[predictions.columns.str.startswith(WITHSTOOD)]:
-        found["accuracy under attack", column.removeprefix(WITHSTOOD)] = _of_known(predictions[column])
-    for column in predictions.columns[predictions.columns.str.startswith(MAP_KEPT)]:
-        of = column.removeprefix(MAP_KEPT)
-        known = predictions[column]
-        found["map kept under attack", of] = _of_known(known)
-        found["map halved by attack", of] = _of_known((known <= 0.5).astype(np.float64).where(known.notna()))
+        found["sensitivity", name] = recall(own, other)
+        found["specificity", name] = specificity(own, other)
+    for column, values in predictions.items():
+        if str(column).startswith(WITHSTOOD):
+            found["accuracy under attack", str(column).removeprefix(WITHSTOOD)] = _of_known(values)
+        if str(column).startswith(MAP_KEPT):
+            of = str(column).removeprefix(MAP_KEPT)
+            found["map kept under attack", of] = _of_known(values)
+            found["map halved by attack", of] = _of_known((values <= 0.5).astype(np.float64).where(values.notna()))
     if MASK_DICE in predictions:
         found[MASK_DICE, ""] = _of_known(predictions[MASK_DICE])
     return found
 
 
-def _of_known(column: pd.Series) -> tuple[Statistic, int]:
-    """Mean of the values that are numbers, and how many there are."""
-    values = column.to_numpy(dtype=np.float64)
-    known = np.isfinite(values)
-    return _one(np.where(known, values, 0.0)[:, None], known[:, None]), int(known.sum())
+def _of_known(column: pd.Series) -> RatioStatistic:
+    return mean_of_known(column.to_numpy(dtype=np.float64))
 
 
-def _ratio(weights: Weights, part: NDArray[np.generic], whole: NDArray[np.generic]) -> NDArray[np.float64]:
-    """Weighted sum of the part over that of the whole, (B, C); NaN where there is no whole."""
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return (weights @ part.astype(np.float64)) / (weights @ whole.astype(np.float64))
+def _statistics(predictions: pd.DataFrame, classes: Sequence[str]) -> dict[Name, Statistic]:
+    """The measures that are no ratios: calibration and AUROC."""
+    label = predictions["label"].to_numpy()
+    truth = one_hot(label, len(classes))
+    probabilities = predictions[[f"p{number}" for number in range(len(classes))]].to_numpy(dtype=np.float64)
+    aurocs = [_auroc(probabilities[:, place], truth[:, place]) for place in range(len(classes))]
+    found: dict[Name, Statistic] = {("ECE", ""): _calibration(probabilities, truth)}
+    if len(classes) == 2:
+        return found | {("AUROC", ""): aurocs[positive_class(label)]}
+    found["AUROC", ""] = lambda weights: _mean(np.stack([auroc(weights) for auroc in aurocs], axis=1))
+    return found | {("AUROC", name): auroc for name, auroc in zip(classes, aurocs, strict=True)}
 
 
-def _one(part: NDArray[np.generic], whole: NDArray[np.generic]) -> Statistic:
-    return lambda weights: _ratio(weights, part, whole)[:, 0]
+def _intervals(statistics: Mapping[Name, Statistic], draws: Resampling) -> dict[Name, tuple[float, float, float, int]]:
+    """Value, ends of the interval and number of images of statistics that all images have a say in."""
+    images = len(draws.codes)
+    weights = draws.weights[:, draws.codes]
+    factor = small_sample_factor_of_groups(effective_groups(np.bincount(draws.codes).astype(np.float64)))
+    found = {}
+    for name, statistic in statistics.items():
+        value = float(statistic(np.ones((1, images)))[0])
+        low, high = np.clip(interval(value, statistic(weights), factor), *BOUNDS)
+        found[name] = (value, float(low), float(high), images)
+    return found
 
 
-def _share(right: NDArray[np.bool_]) -> Statistic:
-    return _one(right[:, None], np.ones((len(right), 1)))
+def _order(found: Mapping[Name, object], classes: Sequence[str]) -> list[Name]:
+    """What is of all classes first, then class by class, then what attacks leave."""
+    whole = [(name, "") for name in ("accuracy", "balanced accuracy", "macro F1", "ECE", "AUROC")]
+    by_class = [(name, of) for of in classes for name in ("sensitivity", "specificity", "AUROC")]
+    first = [name for name in (*whole, *by_class) if name in found]
+    return [*first, *(name for name in found if name not in set(first))]
 
 
 def _mean(values: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -122,13 +155,13 @@ def _mean(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _auroc(scores: NDArray[np.float64], positive: NDArray[np.bool_]) -> Statistic:
     """Share of pairs of a positive and a negative image that are ordered rightly; equal scores count half."""
-    _, rank = np.unique(scores, return_inverse=True)
-    levels = int(rank.max()) + 1
-    at = np.zeros((len(scores), levels))
-    at[np.arange(len(scores)), rank] = 1.0
+    order = np.argsort(scores, kind="stable")
+    # Where a new score begins: images of equal scores make one step of the curve.
+    starts = np.flatnonzero(np.diff(scores[order], prepend=-np.inf))
 
     def statistic(weights: Weights) -> NDArray[np.float64]:
-        ups, downs = (weights * positive) @ at, (weights * ~positive) @ at
+        ordered = weights[:, order]
+        ups, downs = (np.add.reduceat(ordered * chosen[order], starts, axis=1) for chosen in (positive, ~positive))
         below = np.cumsum(downs, axis=1) - downs
         with np.errstate(invalid="ignore"):
             return (ups * (below + downs / 2)).sum(axis=1) / (ups.sum(axis=1) * downs.sum(axis=1))

@@ -18,6 +18,8 @@ class MetricDefinition(BaseModel):
     bounds: tuple[float, float] = Field(description='in JSON, no bound is "Infinity" or "-Infinity"')
     definition: str
     source: str
+    heading: str = Field(default="", description="of its column; without one the name")
+    agreement: bool = Field(default=False, description="whether its order of the models is set against other scores")
 
 
 class Training(BaseModel):

@@ -19,7 +19,7 @@ from benchmark.submission.entries import load_entry
 
 
 def evaluate(entry: str, asked: dict[str, Any], results: str) -> list[str]:
-    """Trains, where there is no checkpoint, draws and scores, and writes records and tables.
+    """Trains, where there is no checkpoint, draws and scores, and writes records; the tables are the parent's to make.
 
     Args:
         entry: Path of the entry file.
@@ -50,7 +50,7 @@ def evaluate(entry: str, asked: dict[str, Any], results: str) -> list[str]:
     )
     console = Console(soft_wrap=True, highlight=False)
     jobs = build_jobs(request, console)
-    _, failures = carry_out(jobs, console, engine)
+    _, failures = carry_out(jobs, console, engine, tables=False)
     if failures:
         raise UserError(f"{failures[0].cell}: {failures[0].reason}; see {failures[0].traceback}")
     return [job.cell.name for job in jobs]

@@ -136,7 +136,7 @@ def submit(
         if outcome.refused:
             raise UserError(f"{entry.name}: {outcome.refused}")
         tell("checking its records")
-        return _published(folder, checked)
+        return _published(folder, checked, tell)
 
 
 def pull_request_files(submitted: SubmissionResult, entry: Path) -> list[str]:
@@ -182,7 +182,7 @@ def _copy_of_results(folder: Path, preset: str) -> None:
         shutil.copytree(directory, folder / directory.parent.name / preset)
 
 
-def _published(made: Path, checked: CheckReport) -> SubmissionResult:
+def _published(made: Path, checked: CheckReport, tell: Callable[[str], None]) -> SubmissionResult:
     """Takes over the records of the entry, once they are checked, and makes the tables anew from the records."""
     name = checked.facts["metadata"]["name"]
     before = {path.relative_to(results_dir()) for path in all_record_files(name)}
@@ -204,7 +204,10 @@ def _published(made: Path, checked: CheckReport) -> SubmissionResult:
     for sheet in SHEETS:  # of another protocol: the child removed its copy
         if not (source / sheet).is_file():
             (folder / sheet).unlink(missing_ok=True)
+    tell("writing the tables")
     board = rebuild(folder)[0]
+    for problem in board.problems:
+        tell(f"left out of the tables: {problem}")
     told = tuple(folder / path.relative_to(source) for path in sorted(fresh))
     return SubmissionResult(folder=folder, records=told, checked=checked, apart=len(board.models_apart))
 

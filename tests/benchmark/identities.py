@@ -10,7 +10,7 @@ import json
 import sys
 
 from architectures import Architecture
-from benchmark.registry import entries, home
+from benchmark.registry import entries, source_file
 from benchmark.saliency import Method
 from benchmark.storage.identity import LIST, file_code, label
 from benchmark.training.regimes import Regime
@@ -27,7 +27,7 @@ def found():
 
 def codes():
     """Today's code of every entry by its label."""
-    return {name: file_code(home(entry)) for name, entry in found().items()}
+    return {name: file_code(source_file(entry)) for name, entry in found().items()}
 
 
 def relisted(listed, code, renewed=(), renamed=None):

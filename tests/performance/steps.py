@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.leaderboard.build import rebuild
-from benchmark.leaderboard.statistics.bootstrap import DRAWS
 from benchmark.leaderboard.table import LeaderboardTable
+from benchmark.statistics.resampling import DRAWS
 
 STEPS = {
     "drawing groups": ("statistics.py:resampling",),

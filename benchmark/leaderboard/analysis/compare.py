@@ -9,19 +9,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.errors import UserError
-from benchmark.leaderboard.columns import Column, column_bounds, columns_of
-from benchmark.leaderboard.statistics.bootstrap import Estimate, RatioStatistic, estimates
-from benchmark.leaderboard.statistics.tests import ALPHA, Difference, difference, holm
-from benchmark.leaderboard.table import (
+from benchmark.leaderboard.column import Column
+from benchmark.leaderboard.columns import HEADLINES
+from benchmark.leaderboard.load.results import (
     BootstrapContext,
     ResultsDirectory,
     build_bootstrap_context,
     load_ratio_statistics,
 )
+from benchmark.leaderboard.record_columns import column_bounds, columns_of
 from benchmark.registry import resolve_name
+from benchmark.statistics.bootstrap import Estimate, estimates
+from benchmark.statistics.ratios import RatioStatistic
+from benchmark.statistics.tests import ALPHA, Difference, difference, holm
 
-IMAGES_BY = ("fuzzy_f1", "sparsity")
-"""Columns that images are set side by side by: the first one that both models have."""
 SHOWN_IMAGES = 3
 """So many images are shown for each of the two models."""
 
@@ -128,7 +129,7 @@ def compare_models(published: ResultsDirectory, names: tuple[str, str], method: 
         one, other = (load_ratio_statistics(published, method, name, ground) for name in names)
     except ValueError as error:
         raise UserError(f"{published.folder}: {error}; make the record again") from None
-    images_by = next((name for name in IMAGES_BY if name in one and name in other), "")
+    images_by = next((column.name for column in HEADLINES if column.name in one and column.name in other), "")
     return Comparison(
         folder=published.folder,
         synthetic=record.synthetic,

@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from benchmark.leaderboard.columns import Column
-from benchmark.leaderboard.statistics.tests import ALPHA, Difference, differences, holm
+from benchmark.leaderboard.column import Column
 from benchmark.leaderboard.table import LeaderboardTable, Row
+from benchmark.statistics.tests import ALPHA, Difference, differences, holm
 
 BASE = "standard"
 
@@ -69,7 +69,7 @@ def compute_contrasts(leaderboard: LeaderboardTable) -> list[Contrast]:
                 [
                     (rows[BASE], rows[regime])
                     for _, rows in sorted(by_name.items())
-                    if all(name in rows and _known(rows[name], column) for name in (BASE, regime))
+                    if all(name in rows and rows[name].known(column) for name in (BASE, regime))
                 ],
             )
             adjusted = holm(np.array([each.difference.p for each in family]))
@@ -79,10 +79,6 @@ def compute_contrasts(leaderboard: LeaderboardTable) -> list[Contrast]:
                 for each, p, w in zip(family, adjusted, signed, strict=True)
             ]
     return found
-
-
-def _known(row: Row, column: Column) -> bool:
-    return column.name in row.estimates and bool(np.isfinite(row.estimates[column.name].value))
 
 
 def _family(column: Column, rows: Sequence[tuple[Row, Row]]) -> list[Contrast]:

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmark.errors import UserError
-from benchmark.leaderboard.columns import COLUMNS, Column
-from benchmark.leaderboard.export.markdown import APART
+from benchmark.leaderboard.column import Column
+from benchmark.leaderboard.columns import COLUMNS
+from benchmark.leaderboard.export.csv import APART
 
 Table = dict[tuple[str, str], dict[str, str]]
 """Lines of a leaderboard.csv by name and regime."""
@@ -92,12 +93,12 @@ def parse(text: str, told: str) -> Table:
     return {(row["name"], row["regime"]): row for row in rows if row["kind"] != APART}
 
 
-def diff_tables(before: Table, after: Table) -> TableDiff:
+def diff_tables(before: Table, after: Table, columns: Sequence[Column] = COLUMNS) -> TableDiff:
     """Compares two tables, row by row and column by column; a column that only one of them has moved nowhere."""
     shared = [key for key in after if key in before]
     moves, scores = [], 0
     for key in shared:
-        for column in COLUMNS:
+        for column in columns:
             known = [_numbers(table[key], column.name) for table in (before, after)]
             if known[0] is None or known[1] is None:
                 continue

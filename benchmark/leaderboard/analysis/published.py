@@ -11,12 +11,16 @@ from scipy.stats import kendalltau
 
 from benchmark.errors import UserError
 from benchmark.leaderboard.analysis.contrasts import BASE
-from benchmark.leaderboard.columns import COLUMNS, Column
-from benchmark.leaderboard.export.markdown import STAMP, as_csv, data_name, markdown
-from benchmark.leaderboard.statistics.bootstrap import LEVEL, Estimate
-from benchmark.leaderboard.statistics.tests import ALPHA
+from benchmark.leaderboard.column import Column
+from benchmark.leaderboard.columns import RANKED_BY
+from benchmark.leaderboard.export.csv import as_csv, data_name
+from benchmark.leaderboard.export.grid import markdown
+from benchmark.leaderboard.synthetic import STAMP
 from benchmark.leaderboard.table import LeaderboardTable, Row
 from benchmark.registry import resolve_name
+from benchmark.statistics.bootstrap import Estimate
+from benchmark.statistics.intervals import LEVEL
+from benchmark.statistics.tests import ALPHA
 
 FOLDER = Path(__file__).parent / "published_tables"
 FEWEST = 3
@@ -91,7 +95,7 @@ def agreements(leaderboard: LeaderboardTable, published: PublishedTable) -> list
         UserError: Fewer than three architectures stand in both.
     """
     rows = {row.name: row for row in leaderboard.models if row.regime == BASE}
-    by_name = {column.name: column for column in COLUMNS}
+    by_name = {column.name: column for column in leaderboard.columns}
     found = [
         _agreement(of, by_name[column], rows, values)
         for (of, column), values in published.values.items()
@@ -169,7 +173,7 @@ def against_markdown(
         "Intervals: our bootstrap over seeds and groups, and the spread of the published runs where it is known."
     )
     for each in found:
-        if each.column.name == "fuzzy_f1":
+        if each.column.name == RANKED_BY:
             lines += ["", f"## {each.column.title}, set {each.of}", "", *markdown(_side_by_side(each))]
     lines += ["", "## Differences of protocol", "", *(f"- {text}." for text in published.differences)]
     lines += ["", "## Source", "", *(f"- {text}." for text in published.sources)]
@@ -177,7 +181,7 @@ def against_markdown(
 
 
 def _first_words(found: Sequence[PublishedAgreement]) -> str:
-    first = next((each for each in found if each.column.name == "fuzzy_f1"), found[0])
+    first = next((each for each in found if each.column.name == RANKED_BY), found[0])
     if first.p < ALPHA and first.low > 0:
         alike = "rank the architectures alike"
     elif first.p < ALPHA and first.high < 0:

@@ -3,12 +3,11 @@
 import math
 from collections.abc import Sequence
 
-import numpy as np
-
+from benchmark.leaderboard.analysis.baselines import AgainstBaseline, against_baseline
+from benchmark.leaderboard.analysis.chance import beats_chance
 from benchmark.leaderboard.analysis.contrasts import Contrast
-from benchmark.leaderboard.statistics.bootstrap import Estimate
-from benchmark.leaderboard.statistics.tests import ALPHA, differences, holm
-from benchmark.leaderboard.table import RANKED_BY, LeaderboardTable, Row
+from benchmark.leaderboard.columns import RANKED_BY
+from benchmark.leaderboard.table import LeaderboardTable
 
 
 def headline(leaderboard: LeaderboardTable, contrasts: Sequence[Contrast]) -> list[str]:
@@ -18,14 +17,9 @@ def headline(leaderboard: LeaderboardTable, contrasts: Sequence[Contrast]) -> li
     lines = [_first(leaderboard)]
     if (against := _regimes(contrasts)) is not None:
         lines.append(against)
-    if (trivial := _trivial(leaderboard)) is not None:
-        lines.append(trivial)
+    if (baseline := against_baseline(leaderboard)) is not None:
+        lines.append(_baseline(baseline))
     return lines
-
-
-def beats_chance(row: Row, leaderboard: LeaderboardTable) -> bool:
-    """Whether the balanced accuracy lies above chance with its whole interval."""
-    return row.estimates["balanced_accuracy"].low > 1 / len(leaderboard.record.classes)
 
 
 def _first(leaderboard: LeaderboardTable) -> str:
@@ -67,25 +61,8 @@ def _regimes(contrasts: Sequence[Contrast]) -> str | None:
     return "; ".join(parts)[:1].upper() + "; ".join(parts)[1:] + "." if parts else None
 
 
-def _trivial(leaderboard: LeaderboardTable) -> str | None:
-    """The best baseline that looks at no model and no rater, against the models; Holm over them."""
-    baselines = [row for row in leaderboard.rows if not row.is_model and _looks_at_nothing(row)]
-    if not baselines:
-        return None
-    best = max(baselines, key=lambda row: row.estimates[RANKED_BY].value)
-    found = differences([(row.estimates[RANKED_BY], best.estimates[RANKED_BY]) for row in leaderboard.models])
-    adjusted = holm(np.array([each.p for each in found]))
-    above, below = (
-        sum(p < ALPHA and sign * each.value > 0 for each, p in zip(found, adjusted, strict=True)) for sign in (1, -1)
-    )
-    value = best.estimates[RANKED_BY].value
+def _baseline(found: AgainstBaseline) -> str:
     return (
-        f"The baseline {best.name} ({value:.3f}) is surely beaten by {above} of {len(found)} models and surely beats "
-        f"{below}."
+        f"The baseline {found.best.name} ({found.value:.3f}) is surely beaten by {found.above} of {found.models} "
+        f"models and surely beats {found.below}."
     )
-
-
-def _looks_at_nothing(row: Row) -> bool:
-    """Whether it can be compared image by image and has no model's curves; the raters' row is of raters, not maps."""
-    known: Estimate | None = row.estimates.get(RANKED_BY)
-    return known is not None and math.isfinite(known.value) and "sparsity" in row.estimates

@@ -3,8 +3,9 @@ r"""The main table for a paper: LaTeX with booktabs, `\input` and done."""
 import re
 from collections.abc import Sequence
 
-from benchmark.leaderboard.columns import Column
-from benchmark.leaderboard.export.markdown import LISTED_MODELS, STAMP, grid
+from benchmark.leaderboard.column import Column
+from benchmark.leaderboard.export.grid import LISTED_MODELS, grid
+from benchmark.leaderboard.synthetic import stamped
 from benchmark.leaderboard.table import LeaderboardTable
 
 SPECIAL = re.compile(r"[\\&%$#_{}~^]")
@@ -19,12 +20,12 @@ def to_latex(leaderboard: LeaderboardTable, columns: Sequence[Column]) -> str:
     """
     head, sizes, *rows = grid(leaderboard, columns)
     record = leaderboard.record
-    synthetic = f" {STAMP}" if record.synthetic else ""
     caption = (
         f"Saliency maps by {leaderboard.method} on {record.dataset} ({record.images['test']} test images, "
         f"{leaderboard.groups} groups). Mean and 95 % interval (bootstrap over seeds and groups); models that share a "
-        f"letter are not told apart by F1 (paired tests, Holm, 5 %).{synthetic}"
+        "letter are not told apart by F1 (paired tests, Holm, 5 %)."
     )
+    caption = stamped(caption, synthetic=record.synthetic)
     lines = [
         f"% {record.dataset}, preset {record.preset}, protocol {record.protocol}; needs \\usepackage{{booktabs}}",
         r"\begin{table}",

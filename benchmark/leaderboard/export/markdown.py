@@ -1,130 +1,20 @@
-"""The leaderboard as CSV and Markdown, from the same rows."""
+"""The leaderboard as a page of Markdown."""
 
-import csv
-import io
 import math
 from collections.abc import Sequence
-from dataclasses import replace
-
-import numpy as np
 
 from benchmark.leaderboard.analysis.contrasts import Contrast
-from benchmark.leaderboard.analysis.summary import beats_chance, headline
-from benchmark.leaderboard.columns import COLUMNS, Column
+from benchmark.leaderboard.analysis.summary import headline
+from benchmark.leaderboard.columns import HEADLINES
+from benchmark.leaderboard.export.grid import LISTED_MODELS, grid, markdown
 from benchmark.leaderboard.load.badges import explained
-from benchmark.leaderboard.statistics.bootstrap import Estimate
-from benchmark.leaderboard.statistics.ranks import win_shares
-from benchmark.leaderboard.table import RANKED_BY, LeaderboardTable, Row
+from benchmark.leaderboard.synthetic import STAMP
+from benchmark.leaderboard.table import LeaderboardTable
 
-STAMP = "SYNTHETIC DATA: the images were rendered by a program, not photographed. No number says anything of patients."
-DIAGNOSIS = ("balanced_accuracy", "macro_f1", "sensitivity", "specificity", "accuracy_under_attack")
-HEADLINES = [column for column in COLUMNS if column.headline]
-CONTRASTED = [*HEADLINES, *(column for column in COLUMNS if column.name == "balanced_accuracy")]
-CONTRAST_HEADING = (
-    *("data", "method", "column", "regime", "architecture", "difference", "low", "high"),
-    *("p", "p_holm", "wilcoxon", "wilcoxon_holm", "rank_biserial", "groups", "verdict"),
-)
-APART = "model of another protocol"
-"""The kind of such a row in the CSV files."""
-LISTED_PAIRS = 150
-"""So many models have their pairs listed: 11,175 lines."""
-LISTED_MODELS = 100
-"""So many models, the best ones, have a row in the tables that people read; the CSV files have all."""
 NAMED_ROWS = 50
 """So many rows are named where something is said of each."""
 SHOWN_REGIMES = 2
 """So many regimes have their contrasts architecture by architecture on the page; more are counted there."""
-
-
-def to_csv(leaderboard: LeaderboardTable) -> str:
-    """Every row and column with value, ends of the 95 % interval, n and the number of undefined scores."""
-    parts = ("", "_low", "_high", "_n", "_undefined")
-    fixed = ["data", "method", "kind", "name", "regime", "regime_title", "seeds", "rank_best", "rank_worst"]
-    lines: list[list[object]] = [
-        [
-            *fixed,
-            *(column.name + part for column in leaderboard.columns for part in parts),
-            "p_best",
-            *(f"{column.name}_group" for column in HEADLINES),
-            "degenerate_maps",
-        ]
-    ]
-    lines += [_csv_line(leaderboard, row, "model" if row.is_model else "baseline") for row in leaderboard.rows]
-    unranked = [replace(row, rank=None, best=None, letters={}) for row in leaderboard.models_apart]
-    lines += [_csv_line(leaderboard, row, APART) for row in unranked]
-    return as_csv(lines)
-
-
-def _csv_line(leaderboard: LeaderboardTable, row: Row, kind: str) -> list[object]:
-    seeds = " ".join(map(str, row.seeds))
-    line: list[object] = [data_name(leaderboard), leaderboard.method, kind, row.name, row.regime, row.title, seeds]
-    line += row.rank or ("", "")
-    for column in leaderboard.columns:
-        line += _csv_cells(row.estimates.get(column.name))
-    line.append("" if row.best is None else _digits(row.best, 4))
-    line += [row.letters.get(column.name, "") for column in HEADLINES]
-    line.append("" if row.degenerate is None else row.degenerate)
-    return line
-
-
-def contrasts_csv(leaderboards: Sequence[LeaderboardTable], contrasts: Sequence[Sequence[Contrast]]) -> str:
-    """Standard training against each other regime: a line per method, column, regime and architecture."""
-    lines: list[list[object]] = [list(CONTRAST_HEADING)]
-    for leaderboard, of_board in zip(leaderboards, contrasts, strict=True):
-        for each in of_board:
-            known = each.difference
-            line: list[object] = [data_name(leaderboard), leaderboard.method, each.column.name, each.regime, each.name]
-            line += [_digits(number, 6) for number in (known.value, known.low, known.high)]
-            line += [_p(p) for p in (known.p, each.adjusted, known.wilcoxon, each.wilcoxon_adjusted)]
-            lines.append([*line, _digits(known.effect, 6), known.groups, each.verdict])
-    return as_csv(lines)
-
-
-def pairs_csv(leaderboard: LeaderboardTable) -> str:
-    """Every pair of models by F1: difference, p-values, how often the first beats the second in the bootstrap.
-
-    Of very many models no pairs are listed; the letters of leaderboard.csv say the same.
-    """
-    models, pairs = leaderboard.models, leaderboard.pairs
-    lines: list[list[object]] = [["data", "method", "first", "second", "difference", "p", "p_holm", "win", "verdict"]]
-    known = [row.estimates.get(RANKED_BY) for row in models]
-    if 1 < len(models) <= LISTED_PAIRS and all(known):
-        wins = win_shares(np.stack([each.draws for each in known if each]), higher_is_better=True)
-        values = [each.value for each in known if each]
-        for one in range(len(models)):
-            for other in range(one + 1, len(models)):
-                line: list[object] = [
-                    data_name(leaderboard),
-                    leaderboard.method,
-                    models[one].label,
-                    models[other].label,
-                ]
-                line += [
-                    _digits(values[one] - values[other], 6),
-                    _p(pairs.p[one, other]),
-                    _p(pairs.adjusted[one, other]),
-                ]
-                verdict = "told apart" if pairs.apart[one, other] else "not told apart"
-                lines.append([*line, _digits(wins[one, other], 4), verdict])
-    return as_csv(lines)
-
-
-def as_csv(lines: Sequence[Sequence[object]]) -> str:
-    """Lines of cells as CSV."""
-    out = io.StringIO()
-    csv.writer(out, lineterminator="\n").writerows(lines)
-    return out.getvalue()
-
-
-def data_name(leaderboard: LeaderboardTable) -> str:
-    """Name of the data set; what is synthetic says so."""
-    return f"{leaderboard.record.dataset} (SYNTHETIC)" if leaderboard.record.synthetic else leaderboard.record.dataset
-
-
-def _csv_cells(known: Estimate | None) -> list[object]:
-    if known is None:
-        return [""] * 5
-    return [*(_digits(number, 6) for number in (known.value, known.low, known.high)), known.images, known.undefined]
 
 
 def to_markdown(
@@ -174,43 +64,11 @@ def describe_other_protocol(leaderboard: LeaderboardTable) -> str:
     )
 
 
-def grid(leaderboard: LeaderboardTable, columns: Sequence[Column], *, baselines: bool = True) -> list[list[str]]:
-    """Cells of a table for people: a heading, a line of n, a line per row; Markdown and LaTeX print the same.
-
-    n stands in the second line, and beside a cell where it differs.
-    """
-    rows = list(leaderboard.models[:LISTED_MODELS])
-    rows += [row for row in leaderboard.rows if not row.is_model and baselines]
-    columns = [column for column in columns if any(column.name in row.estimates for row in rows)]
-    usual = {
-        c.name: max((r.estimates[c.name].images for r in rows if c.name in r.estimates), default=0) for c in columns
-    }
-    degenerate = any(row.degenerate for row in rows) and RANKED_BY in usual
-    table = [
-        ["rank", "group", "model", "regime", *(column.heading for column in columns)],
-        ["", "", "*images*", "", *(f"*n = {usual[column.name]}*" for column in columns)],
-    ]
-    for number, row in enumerate(rows, start=1):
-        place = f"{number} ({row.rank[0]}-{row.rank[1]})" if row.rank else ""
-        names = [row.name + _dagger(row, leaderboard), _title(row)] if row.is_model else [f"*{row.name}*", "*baseline*"]
-        cells = [_cell(row.estimates.get(c.name), usual[c.name]) for c in columns]
-        table.append([place, row.letters.get(RANKED_BY, ""), *names, *cells])
-    if degenerate:
-        counts = ["" if row.degenerate is None else str(row.degenerate) for row in rows]
-        for line, cell in zip(table, ["degenerate maps", "", *counts], strict=True):
-            line.append(cell)
-    return table
-
-
-def markdown(table: Sequence[Sequence[str]]) -> list[str]:
-    """Lines of a Markdown table; the first line of cells is its heading."""
-    lines = ["| " + " | ".join(cells) + " |" for cells in table]
-    return [lines[0], "| " + " | ".join(["---"] * len(table[0])) + " |", *lines[1:]]
-
-
 def _diagnosis(leaderboard: LeaderboardTable) -> list[list[str]]:
     """The table of the diagnosis, which rank and groups of the maps have no place in."""
-    return [cells[2:] for cells in grid(leaderboard, [c for c in COLUMNS if c.name in DIAGNOSIS], baselines=False)]
+    return [
+        cells[2:] for cells in grid(leaderboard, [c for c in leaderboard.columns if c.classification], baselines=False)
+    ]
 
 
 def _about(leaderboard: LeaderboardTable) -> str:
@@ -233,7 +91,7 @@ def _about(leaderboard: LeaderboardTable) -> str:
 def _contrasts(contrasts: Sequence[Contrast]) -> list[str]:
     """The regimes against standard training: by architecture, or counted where there are many regimes."""
     regimes = list(dict.fromkeys((each.regime, each.title) for each in contrasts))
-    columns = [column for column in CONTRASTED if any(each.column is column for each in contrasts)]
+    columns = list({each.column.name: each.column for each in contrasts if each.column.contrasted}.values())
     if not regimes or not columns:
         return []
     lines = []
@@ -280,33 +138,6 @@ def _attack(leaderboard: LeaderboardTable) -> str:
         f"Accuracy under attack: PGD with {preset['attack_steps']} steps, L2 budget {budgets[len(budgets) // 2]:g} for "
         f"images of 224 px in [0, 1], scaled with the side ({preset['image_size']} px), no random start."
     )
-
-
-def _title(row: Row) -> str:
-    """The regime, and of a submission its badge."""
-    return f"{row.title}, {row.badge}" if row.badge else row.title
-
-
-def _dagger(row: Row, leaderboard: LeaderboardTable) -> str:
-    return "" if beats_chance(row, leaderboard) else " †"
-
-
-def _cell(known: Estimate | None, usual: int) -> str:
-    if known is None or not math.isfinite(known.value):
-        return "-"
-    fewer = f", n = {known.images}" if known.images != usual else ""
-    ends = (
-        f"{_digits(known.low, 3)}, {_digits(known.high, 3)}" if math.isfinite(known.low) else "no interval: one group"
-    )
-    return f"{_digits(known.value, 3)} [{ends}{fewer}]"
-
-
-def _digits(number: float, digits: int) -> str:
-    return f"{number + 0.0:.{digits}f}" if math.isfinite(number) else ""
-
-
-def _p(number: float) -> str:
-    return f"{number:.3g}" if math.isfinite(number) else ""
 
 
 def _footer(leaderboard: LeaderboardTable) -> list[str]:

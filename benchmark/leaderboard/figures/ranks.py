@@ -13,10 +13,12 @@ from numpy.typing import NDArray
 from scipy.stats import friedmanchisquare, rankdata
 
 from benchmark.leaderboard.analysis.agreement import Agreement
+from benchmark.leaderboard.columns import RANKED_BY
 from benchmark.leaderboard.figures.sheets import figure_title, save_figure
-from benchmark.leaderboard.statistics.letters import cliques
-from benchmark.leaderboard.statistics.tests import ALPHA, group_differences, holm, signed_ranks
-from benchmark.leaderboard.table import RANKED_BY, LeaderboardTable
+from benchmark.leaderboard.table import LeaderboardTable
+from benchmark.statistics.letters import cliques
+from benchmark.statistics.rank_tests import signed_ranks
+from benchmark.statistics.tests import ALPHA, group_differences, holm
 
 MOST_MODELS = 40
 """With more models no diagram of ranks can be read."""

@@ -11,11 +11,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from benchmark.leaderboard.columns import COLUMNS, Column
+from benchmark.leaderboard.column import Column
+from benchmark.leaderboard.synthetic import marked
 from benchmark.leaderboard.table import LeaderboardTable
 from benchmark.storage.files import new_file
 
-SHOWN = ("fuzzy_f1", "sparsity", "faithfulness", "sharpness", "balanced_accuracy", "accuracy_under_attack")
 RESOLUTION = 110
 MOST_ARCHITECTURES = 40
 """So many have a line in the figure of regimes, those with the best model first."""
@@ -23,15 +23,17 @@ MOST_ARCHITECTURES = 40
 
 def regimes_figure(leaderboard: LeaderboardTable, path: Path) -> None:
     """Standard against adversarial: a panel per score, a line per architecture, baselines as dotted lines."""
-    columns = [column for column in COLUMNS if column.name in SHOWN]
+    columns = [column for column in leaderboard.columns if column.by_regime]
     names = list(dict.fromkeys(row.name for row in leaderboard.models))
     order = names[:MOST_ARCHITECTURES]
     regimes = sorted({row.title for row in leaderboard.models}, key=lambda title: (title != "standard", title))
     colors = dict(zip(regimes, sns.color_palette("colorblind", len(regimes)), strict=True))
     sns.set_theme(style="whitegrid", font_scale=0.8)
     figure = Figure(figsize=(13, 2.2 + 0.55 * len(order)), layout="constrained")
-    axes = figure.subplots(2, 3, sharey=True).ravel()
-    for axis, column in zip(axes, columns, strict=True):
+    axes = figure.subplots(-(-len(columns) // 3), 3, sharey=True).ravel()
+    for axis in axes[len(columns) :]:
+        axis.set_axis_off()
+    for axis, column in zip(axes, columns, strict=False):
         _panel(axis, leaderboard, column, order, colors)
     handles, labels = axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False)
@@ -138,8 +140,8 @@ def _overlay(axis: Axes, image: NDArray[np.uint8], values: NDArray[np.float64], 
 
 def figure_title(leaderboard: LeaderboardTable, what: str) -> str:
     """What every figure of a board is headed by; synthetic data says so."""
-    stamp = " - SYNTHETIC DATA" if leaderboard.record.synthetic else ""
-    return f"{leaderboard.record.dataset}, {leaderboard.record.preset}, {leaderboard.method}: {what}{stamp}"
+    record = leaderboard.record
+    return marked(f"{record.dataset}, {record.preset}, {leaderboard.method}: {what}", synthetic=record.synthetic)
 
 
 def save_figure(figure: Figure, path: Path, title: str) -> None:

@@ -1,1 +1,1 @@
-"""Images and maps of every model: written by a run, read by the page."""
+"""Images and maps of every model: built and written by a run, loaded by the page and drawn by its template."""

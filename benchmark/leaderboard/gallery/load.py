@@ -9,6 +9,8 @@ from typing import TypeVar
 from pydantic import BaseModel, Field, ValidationError
 
 FOLDER = "gallery"
+TEMPLATES = Path(__file__).parent
+"""Where the template lies that draws what is read here."""
 LARGEST = 2**20
 """Bytes of a sheet that the page takes; one of 112 px and ten pictures has about 40,000."""
 

@@ -13,7 +13,8 @@ from benchmark.leaderboard.html.charts import Curve, build_loss_curve
 from benchmark.leaderboard.html.page_input import digits
 from benchmark.leaderboard.html.perturbation_curves import Perturbed
 from benchmark.leaderboard.load.badges import standing
-from benchmark.leaderboard.table import ResultsDirectory, Row
+from benchmark.leaderboard.load.results import ResultsDirectory
+from benchmark.leaderboard.table import Row
 from benchmark.storage.record import Record
 
 

@@ -4,9 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from benchmark.leaderboard.columns import COLUMNS, Column
 from benchmark.leaderboard.html.page_input import Scale, digits
-from benchmark.leaderboard.table import Row
 
 LINE = 13.0
 """Least distance of two labels that stand one below the other."""
@@ -39,17 +37,6 @@ class Curve:
     epochs: int
     top: str
     bottom: str
-
-
-def columns_of(names: Sequence[str]) -> list[Column]:
-    """Those of the named columns that there are, in this order."""
-    known = {column.name: column for column in COLUMNS}
-    return [known[name] for name in names if name in known]
-
-
-def has(row: Row, column: Column) -> bool:
-    """Whether a row has a number in a column."""
-    return column.name in row.estimates and math.isfinite(row.estimates[column.name].value)
 
 
 def around(values: Sequence[float]) -> Scale:

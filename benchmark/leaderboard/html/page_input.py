@@ -5,14 +5,15 @@ from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from benchmark.baselines import AGAIN, RATER
+from benchmark.leaderboard.analysis.baselines import best_baseline, human_ceiling, row_kind
+from benchmark.leaderboard.analysis.chance import beats_chance
 from benchmark.leaderboard.analysis.contrasts import Contrast
-from benchmark.leaderboard.columns import Column
-from benchmark.leaderboard.export.markdown import DIAGNOSIS
-from benchmark.leaderboard.statistics.bootstrap import Estimate
-from benchmark.leaderboard.table import RANKED_BY, LeaderboardTable, ResultsDirectory, Row
+from benchmark.leaderboard.column import Column
+from benchmark.leaderboard.columns import RANKED_BY
+from benchmark.leaderboard.load.results import ResultsDirectory
+from benchmark.leaderboard.table import LeaderboardTable, Row
+from benchmark.statistics.bootstrap import Estimate
 
-CEILINGS = (RATER, AGAIN)
 SHOWN_MODELS = 250
 """So many models, the best by F1, have a line and a card; a page of more is slow to open."""
 
@@ -176,11 +177,6 @@ def digits(value: float) -> str:
     return f"{round(value, 3) + 0.0:.3f}" if math.isfinite(value) else "-"
 
 
-def row_kind(row: Row) -> str:
-    """Says "model", "baseline" or, for what humans drew, "ceiling"."""
-    return "model" if row.is_model else "ceiling" if row.name in CEILINGS else "baseline"
-
-
 def models_shown(main: LeaderboardTable) -> frozenset[tuple[str, str]]:
     """Names and regimes of the models that the page shows: all, or of very many the best of the main table."""
     return frozenset((row.name, row.regime) for row in main.models[:SHOWN_MODELS])
@@ -205,29 +201,22 @@ def build_page_table(leaderboard: LeaderboardTable, models: Container[tuple[str,
                 row=row,
                 kind=row_kind(row),
                 place=place if row.is_model else 0,
-                doubtful=row.is_model and is_doubtful(leaderboard, row),
+                doubtful=row.is_model and not beats_chance(row, leaderboard),
                 group=row.letters.get(RANKED_BY, ""),
                 gap=row.is_model and place > 1 and bool(leaderboard.pairs.apart[: place - 1, place - 1 :].all()),
                 cells={
                     heading.column.name: TableCell(known=known, scale=heading.scale, usual=heading.usual)
                     for heading in headings
-                    if (known := row.estimates.get(heading.column.name)) and math.isfinite(known.value)
+                    if (known := row.known(heading.column))
                 },
             )
         )
     return Table(leaderboard=leaderboard, headings=headings, lines=tuple(lines))
 
 
-def is_doubtful(leaderboard: LeaderboardTable, row: Row) -> bool:
-    """Whether the balanced accuracy does not beat chance with its whole interval."""
-    accuracy = row.estimates.get("balanced_accuracy")
-    return accuracy is None or not accuracy.low > 1 / len(leaderboard.record.classes)
-
-
 def _known(rows: Sequence[Row], column: Column) -> list[Estimate]:
     """Estimates of a column that are numbers."""
-    found = (row.estimates.get(column.name) for row in rows)
-    return [known for known in found if known is not None and math.isfinite(known.value)]
+    return [known for row in rows if (known := row.known(column))]
 
 
 def _heading(leaderboard: LeaderboardTable, column: Column) -> Heading:
@@ -236,7 +225,7 @@ def _heading(leaderboard: LeaderboardTable, column: Column) -> Heading:
     best, ceiling = best_baseline(leaderboard, column), human_ceiling(leaderboard, column)
     return Heading(
         column=column,
-        part="main" if column.headline else "diagnosis" if column.name in DIAGNOSIS else "more",
+        part="main" if column.headline else "diagnosis" if column.classification else "more",
         scale=scale,
         usual=max(each.images for each in known),
         baseline=_mark(scale, best, column),
@@ -257,22 +246,7 @@ def _scale(everything: Sequence[Estimate], models: Sequence[Estimate]) -> Scale:
     return Scale(low=low - margin, high=high + margin)
 
 
-def best_baseline(leaderboard: LeaderboardTable, column: Column) -> Row | None:
-    """The best of the baselines that no human drew; None where neither end of the column is better."""
-    rows = [row for row in leaderboard.rows if not row.is_model and row.name not in CEILINGS and _known([row], column)]
-    if not rows or column.higher_is_better is None:
-        return None
-    sign = 1 if column.higher_is_better else -1
-    return max(rows, key=lambda row: sign * row.estimates[column.name].value)
-
-
 def _mark(scale: Scale, row: Row | None, column: Column) -> float | None:
     """Where a row's line stands in every cell of a column; None where it stands outside of the axis."""
     place = scale.place(row.estimates[column.name].value) if row else -1.0
     return place if 0 <= place <= 100 else None
-
-
-def human_ceiling(leaderboard: LeaderboardTable, column: Column) -> Row | None:
-    """One rater against the others; None where too few drew."""
-    rows = [row for row in leaderboard.rows if row.name == RATER and _known([row], column)]
-    return rows[0] if rows else None

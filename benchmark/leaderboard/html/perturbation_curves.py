@@ -11,7 +11,8 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from benchmark.leaderboard.html.page_input import digits
-from benchmark.leaderboard.table import ResultsDirectory, Row
+from benchmark.leaderboard.load.results import ResultsDirectory
+from benchmark.leaderboard.table import Row
 
 KINDS = ("insertion", "deletion")
 COLUMNS = ["method", "kind", "step", "share", "probability"]

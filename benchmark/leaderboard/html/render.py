@@ -14,7 +14,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from benchmark.leaderboard.analysis.contrasts import BASE
-from benchmark.leaderboard.export.markdown import HEADLINES, STAMP, describe_other_protocol
+from benchmark.leaderboard.columns import HEADLINES, RANKED_BY
+from benchmark.leaderboard.export.markdown import describe_other_protocol
+from benchmark.leaderboard.gallery.load import TEMPLATES as GALLERY_TEMPLATES
 from benchmark.leaderboard.gallery.load import Gallery, read_gallery
 from benchmark.leaderboard.html.card import Card, build_card
 from benchmark.leaderboard.html.page_input import SHOWN_MODELS, PageInput, Table, build_page_table, digits, models_shown
@@ -23,6 +25,7 @@ from benchmark.leaderboard.html.scatter import Plane, build_scatter_plots
 from benchmark.leaderboard.html.slope_chart import Slopes, build_slope_charts
 from benchmark.leaderboard.html.summary_cards import Fact, facts_of
 from benchmark.leaderboard.load.badges import BADGES
+from benchmark.leaderboard.synthetic import STAMP
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -74,7 +77,7 @@ def page(shown: Sequence[PageInput]) -> str:
     sections = [_section(each) for each in shown]
     scripts = [_bundle(), (TEMPLATES / "page.js").read_text(encoding="utf-8")]
     environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
+        loader=FileSystemLoader([TEMPLATES, GALLERY_TEMPLATES]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -86,6 +89,7 @@ def page(shown: Sequence[PageInput]) -> str:
         stamp=STAMP,
         badges=BADGES,
         headlines=HEADLINES,
+        ranked_by=RANKED_BY,
         most=SHOWN_MODELS,
         style=Markup((TEMPLATES / "page.css").read_text(encoding="utf-8")),  # noqa: S704 our own file
         scripts=[Markup(script) for script in scripts],  # noqa: S704 our own file and the library's

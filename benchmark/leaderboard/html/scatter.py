@@ -4,13 +4,15 @@ import math
 from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 
-from benchmark.leaderboard.columns import COLUMNS, Column
-from benchmark.leaderboard.html.charts import Label, around, columns_of, has, spread, ticks
-from benchmark.leaderboard.html.page_input import Scale, digits, row_kind
-from benchmark.leaderboard.statistics.bootstrap import Estimate
+from benchmark.leaderboard.analysis.baselines import row_kind
+from benchmark.leaderboard.analysis.chance import chance_of
+from benchmark.leaderboard.column import Column
+from benchmark.leaderboard.columns import ACCURACY
+from benchmark.leaderboard.html.charts import Label, around, spread, ticks
+from benchmark.leaderboard.html.page_input import Scale, digits
 from benchmark.leaderboard.table import LeaderboardTable, Row
+from benchmark.statistics.bootstrap import Estimate
 
-QUALITIES = ("fuzzy_f1", "faithfulness", "sparsity", "sharpness")
 WIDTH, HEIGHT = 620.0, 330.0
 """Of a panel's inside."""
 MARGIN = 235.0
@@ -66,18 +68,17 @@ def build_scatter_plots(
         models: Names and regimes of the models that are drawn.
         series: Number of each regime by its title, which decides its color and mark.
     """
-    across = next(column for column in COLUMNS if column.name == "balanced_accuracy")
-    for up in columns_of(QUALITIES):
-        rows = [
-            row for row in leaderboard.models if (row.name, row.regime) in models and has(row, across) and has(row, up)
-        ]
+    across = leaderboard.column(ACCURACY)
+    drawn = [row for row in leaderboard.models if (row.name, row.regime) in models and row.known(across)]
+    for up in (column for column in leaderboard.columns if column.headline):
+        rows = [row for row in drawn if row.known(up)]
         if len(rows) < 2:
             continue
         xs, ys = (around(_ends(rows, column)) for column in (across, up))
         lines = _lines(leaderboard, up, ys)
         width = WIDTH - MARGIN if lines else WIDTH
         points = tuple(_point(row, across, up, (xs, ys, width, HEIGHT), series) for row in rows)
-        chance = xs.place(1 / len(leaderboard.record.classes)) * width / 100
+        chance = xs.place(chance_of(leaderboard)) * width / 100
         yield Plane(
             across=across,
             up=up,
@@ -96,7 +97,7 @@ def _lines(leaderboard: LeaderboardTable, up: Column, scale: Scale) -> list[Labe
     """A line for each baseline that stands among the models."""
     lines = []
     for row in leaderboard.rows:
-        if row.is_model or not has(row, up):
+        if row.is_model or not row.known(up):
             continue
         value = row.estimates[up.name].value
         y = HEIGHT * (1 - scale.place(value) / 100)

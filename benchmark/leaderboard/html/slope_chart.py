@@ -4,13 +4,12 @@ from collections import defaultdict
 from collections.abc import Container, Sequence
 from dataclasses import dataclass
 
+from benchmark.leaderboard.analysis.baselines import row_kind
 from benchmark.leaderboard.analysis.contrasts import BASE, Contrast, compute_contrasts
-from benchmark.leaderboard.columns import Column
-from benchmark.leaderboard.html.charts import LINE, Label, around, columns_of, has, spread
-from benchmark.leaderboard.html.page_input import digits, row_kind
+from benchmark.leaderboard.column import Column
+from benchmark.leaderboard.html.charts import LINE, Label, around, spread
+from benchmark.leaderboard.html.page_input import digits
 from benchmark.leaderboard.table import LeaderboardTable, Row
-
-SLOPES = ("fuzzy_f1", "sparsity", "faithfulness", "sharpness", "balanced_accuracy", "accuracy_under_attack")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -69,10 +68,9 @@ def build_slope_charts(
             continue
         contrasts[each.regime, each.column.name].append(each)
     regimes = dict.fromkeys(regime for regime, _ in contrasts)
+    drawn = [column for column in leaderboard.columns if column.by_regime]
     found = {
-        regime: [
-            _slopes(leaderboard, family) for column in columns_of(SLOPES) if (family := contrasts[regime, column.name])
-        ]
+        regime: [_slopes(leaderboard, family) for column in drawn if (family := contrasts[regime, column.name])]
         for regime in regimes
     }
     return {regime: panels for regime, panels in found.items() if panels}
@@ -84,7 +82,7 @@ def _slopes(leaderboard: LeaderboardTable, family: Sequence[Contrast]) -> Slopes
     pairs = [(rows[each.name, BASE], rows[each.name, each.regime]) for each in family]
     values = [row.estimates[column.name].value for pair in pairs for row in pair]
     scale = around(values)
-    marks = [row for row in leaderboard.rows if not row.is_model and has(row, column)]
+    marks = [row for row in leaderboard.rows if not row.is_model and row.known(column)]
     above = [row for row in marks if row.estimates[column.name].value > scale.high]
     below = [row for row in marks if row.estimates[column.name].value < scale.low]
     inside = [row for row in marks if row.name not in {other.name for other in (*above, *below)}]

@@ -3,12 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
-from benchmark.leaderboard.columns import COLUMNS
-from benchmark.leaderboard.html.page_input import best_baseline, digits, human_ceiling, is_doubtful
-from benchmark.leaderboard.statistics.tests import ALPHA, differences, holm
-from benchmark.leaderboard.table import RANKED_BY, LeaderboardTable, Row
+from benchmark.leaderboard.analysis.baselines import against_baseline, human_ceiling
+from benchmark.leaderboard.analysis.chance import beats_chance
+from benchmark.leaderboard.columns import RANKED_BY
+from benchmark.leaderboard.html.page_input import digits
+from benchmark.leaderboard.table import LeaderboardTable, Row
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,22 +39,18 @@ def _leader(leaderboard: LeaderboardTable, models: Sequence[Row]) -> Fact:
     known, beaten = first.estimates[RANKED_BY], int(leaderboard.pairs.apart[0].sum())
     text = f"trained {first.title}, leads: F1 {digits(known.value)} ({digits(known.low)} to {digits(known.high)})"
     text += f", told apart from {beaten} of {others} others." if others else ", the only model."
-    if is_doubtful(leaderboard, first):
+    if not beats_chance(first, leaderboard):
         text += " † But its diagnosis does not surely beat chance: its maps explain guesses."
     return Fact(number=first.name, text=text)
 
 
 def _against_baselines(leaderboard: LeaderboardTable, models: Sequence[Row]) -> list[Fact]:
-    column = next(column for column in COLUMNS if column.name == RANKED_BY)
     facts = []
-    if best := best_baseline(leaderboard, column):
-        known = best.estimates[RANKED_BY]
-        found = differences([(row.estimates[RANKED_BY], known) for row in models])
-        adjusted = holm(np.array([each.p for each in found]))
-        above = sum(p < ALPHA and each.value > 0 for each, p in zip(found, adjusted, strict=True))
-        text = f"surely beat the best baseline, which looks at no trained model: {best.name}, {digits(known.value)}."
-        facts.append(Fact(number=f"{above} of {len(models)}", text=text))
-    if ceiling := human_ceiling(leaderboard, column):
+    if found := against_baseline(leaderboard):
+        text = "surely beat the best baseline, which looks at no trained model: "
+        text += f"{found.best.name}, {digits(found.value)}."
+        facts.append(Fact(number=f"{found.above} of {found.models}", text=text))
+    if ceiling := human_ceiling(leaderboard, leaderboard.column(RANKED_BY)):
         value = ceiling.estimates[RANKED_BY].value
         reached = sum(row.estimates[RANKED_BY].value >= value for row in models)
         text = f"is the human ceiling: {ceiling.name}; {reached} of {len(models)} models reach it."

@@ -4,10 +4,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from benchmark.leaderboard.columns import Column, column_kinds, columns_of
+from benchmark.leaderboard.column import Column
 from benchmark.leaderboard.load.predictions import RowData, read_predictions
 from benchmark.leaderboard.load.scores import ScoreReader, read_baselines
-from benchmark.leaderboard.statistics.bootstrap import Grouped, RatioStatistic, Resampling
+from benchmark.leaderboard.record_columns import column_kinds, columns_of
+from benchmark.statistics.ratios import RatioStatistic
+from benchmark.statistics.resampling import Grouped, Resampling
 from benchmark.storage.record import Record
 
 Of = tuple[str, str]

@@ -21,7 +21,7 @@ from benchmark.config.presets import QUICK
 from benchmark.experiments.comparison_figure import plot_comparison
 from benchmark.experiments.grid import plan
 from benchmark.leaderboard.analysis.compare import ImagePair, compare_models
-from benchmark.leaderboard.table import build_bootstrap_context, read_results
+from benchmark.leaderboard.load.results import build_bootstrap_context, read_results
 from benchmark.registry import entries
 from benchmark.storage.paths import ROOT
 from benchmark.storage.record import load_record

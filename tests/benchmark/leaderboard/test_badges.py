@@ -6,13 +6,15 @@ from pathlib import Path
 
 import pytest
 
+from benchmark.leaderboard.columns import HEADLINES
 from benchmark.leaderboard.export.latex import to_latex
-from benchmark.leaderboard.export.markdown import HEADLINES, to_markdown
+from benchmark.leaderboard.export.markdown import to_markdown
 from benchmark.leaderboard.html.card import build_card
 from benchmark.leaderboard.html.page_input import PageInput
 from benchmark.leaderboard.html.render import page
 from benchmark.leaderboard.load.badges import BADGES, OWN
-from benchmark.leaderboard.table import build_tables, read_results
+from benchmark.leaderboard.load.results import read_results
+from benchmark.leaderboard.tables import build_tables
 from tests.benchmark.leaderboard.made_results import make_results
 
 SUBMITTED = {"entry": "x.py", "sha256": "0" * 64}

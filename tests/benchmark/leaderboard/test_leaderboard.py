@@ -17,11 +17,12 @@ from benchmark.errors import UserError
 from benchmark.leaderboard.analysis.contrasts import compute_contrasts
 from benchmark.leaderboard.analysis.summary import headline
 from benchmark.leaderboard.build import rebuild
-from benchmark.leaderboard.columns import COLUMNS
+from benchmark.leaderboard.columns import COLUMNS, HEADLINES
+from benchmark.leaderboard.export.csv import contrasts_csv, pairs_csv, to_csv
 from benchmark.leaderboard.export.latex import to_latex
-from benchmark.leaderboard.export.markdown import HEADLINES, contrasts_csv, pairs_csv, to_csv
-from benchmark.leaderboard.statistics.tests import holm
-from benchmark.leaderboard.table import build_tables, read_results
+from benchmark.leaderboard.load.results import read_results
+from benchmark.leaderboard.tables import build_tables
+from benchmark.statistics.tests import holm
 from benchmark.storage.paths import ROOT
 from tests.benchmark.leaderboard.made_results import make_results
 

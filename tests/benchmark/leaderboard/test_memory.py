@@ -18,7 +18,8 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from benchmark.leaderboard.load import scores
-from benchmark.leaderboard.table import build_tables, build_bootstrap_context, read_results
+from benchmark.leaderboard.tables import build_tables
+from benchmark.leaderboard.load.results import build_bootstrap_context, read_results
 from tests.benchmark.leaderboard.made_results import make_results
 
 scores.BATCH = 50_000

@@ -13,10 +13,12 @@ from typer.testing import CliRunner
 from benchmark.__main__ import app
 from benchmark.leaderboard.analysis.diff import parse
 from benchmark.leaderboard.build import rebuild
-from benchmark.leaderboard.export.markdown import APART, to_csv, to_markdown
+from benchmark.leaderboard.export.csv import APART, to_csv
+from benchmark.leaderboard.export.markdown import to_markdown
 from benchmark.leaderboard.html.page_input import PageInput
 from benchmark.leaderboard.html.render import page
-from benchmark.leaderboard.table import build_tables, read_results
+from benchmark.leaderboard.load.results import read_results
+from benchmark.leaderboard.tables import build_tables
 from tests.benchmark.leaderboard.made_results import make_results
 
 OLD = "0123456789abcdef"

@@ -7,21 +7,27 @@ import pytest
 from scipy.stats import wilcoxon
 
 from benchmark.leaderboard.analysis import agreement
-from benchmark.leaderboard.analysis.agreement import agreements, taus
+from benchmark.leaderboard.analysis.agreement import agreements
 from benchmark.leaderboard.analysis.contrasts import compute_contrasts
-from benchmark.leaderboard.columns import COLUMNS
-from benchmark.leaderboard.export import markdown as tables
+from benchmark.leaderboard.analysis.rank_correlation import taus
+from benchmark.leaderboard.columns import HEADLINES
+from benchmark.leaderboard.export.csv import to_csv
 from benchmark.leaderboard.export.latex import to_latex
-from benchmark.leaderboard.export.markdown import HEADLINES, to_csv, to_markdown
+from benchmark.leaderboard.export.markdown import to_markdown
 from benchmark.leaderboard.html import page_input as view
 from benchmark.leaderboard.html.page_input import PageInput
 from benchmark.leaderboard.html.render import page
-from benchmark.leaderboard.statistics import bootstrap as statistics
-from benchmark.leaderboard.statistics import tests as pairs
-from benchmark.leaderboard.statistics.bootstrap import KEPT_COUNTS, RatioStatistic, estimate, estimates, resampling
-from benchmark.leaderboard.statistics.tests import Difference, difference, differences
-from benchmark.leaderboard.table import build_tables, read_results
+from benchmark.leaderboard.load.results import read_results
+from benchmark.leaderboard.tables import build_tables
+from benchmark.statistics import rank_tests
+from benchmark.statistics import resampling as drawing
+from benchmark.statistics import tests as pairs
+from benchmark.statistics.bootstrap import estimates
+from benchmark.statistics.ratios import RatioStatistic
+from benchmark.statistics.resampling import KEPT_COUNTS, resampling
+from benchmark.statistics.tests import Difference, difference, differences
 from tests.benchmark.leaderboard.made_results import make_results
+from tests.benchmark.statistics.alone import estimate, under
 
 IMAGES = 150
 
@@ -42,7 +48,7 @@ def test_products_in_pieces_are_what_they_are_at_once(monkeypatch):
     draws = drawn_of(40)
     parts = [rng.random((columns, 40)) for columns in (1, 5, 2, 9, 1)]
     for product in (1, 3 * 40, 7 * 40, 2**25):
-        monkeypatch.setattr(statistics, "PRODUCT", product)
+        monkeypatch.setattr(drawing, "PRODUCT", product)
         found = draws.drawn(parts)
         assert len(found) == len(parts)
         for mine, part in zip(found, parts, strict=True):
@@ -79,9 +85,9 @@ def test_kept_counts_are_right_and_do_not_grow():
     for _ in range(KEPT_COUNTS + 20):
         known = ratios(rng, missing=0.2)
         found = estimate([known], draws)
-        assert found.value == pytest.approx(known.under(np.ones((1, IMAGES)))[0])
+        assert found.value == pytest.approx(under(known, np.ones((1, IMAGES)))[0])
         weights = draws.weights[:, draws.codes]
-        np.testing.assert_allclose(found.draws, known.under(weights), rtol=1e-5)
+        np.testing.assert_allclose(found.draws, under(known, weights), rtol=1e-5)
     assert len(draws._counts) == len(draws._drawn) == KEPT_COUNTS
 
 
@@ -116,8 +122,8 @@ def test_pairs_tested_together_are_what_they_are_alone(groups, monkeypatch):
     for found, (one, other) in zip(differences(every), every, strict=True):
         alone = difference(one, other)
         by_group = pairs.group_differences(one, other)
-        assert found.effect == pairs.rank_biserial(by_group)
-        if len(by_group) > pairs.EXACT and by_group.any():
+        assert found.effect == rank_tests.rank_biserials([by_group])[0]
+        if len(by_group) > rank_tests.EXACT and by_group.any():
             assert found.wilcoxon == pytest.approx(wilcoxon(by_group).pvalue, rel=1e-12)
         for field in fields(Difference):
             assert getattr(found, field.name) == pytest.approx(getattr(alone, field.name), rel=1e-12, nan_ok=True)
@@ -142,7 +148,7 @@ def test_correlations_of_all_columns_together_are_what_they_are_alone(leaderboar
     )
     rows[1] = replace(rows[1], estimates={name: e for name, e in rows[1].estimates.items() if name != "sparsity"})
     leaderboard = replace(leaderboards[0], rows=tuple(rows))
-    columns = [column for column in COLUMNS if column.name in agreement.AGREEING]
+    columns = [column for column in leaderboard.columns if column.agreement]
     found = agreement._drawn_taus(leaderboard.models, columns)
     assert len(agreements(leaderboard)) > 50
     for place, one in enumerate(columns):
@@ -153,8 +159,8 @@ def test_correlations_of_all_columns_together_are_what_they_are_alone(leaderboar
 
 
 def test_of_very_many_models_the_best_are_shown_and_it_is_said(made, leaderboards, monkeypatch):
-    monkeypatch.setattr(tables, "LISTED_MODELS", 4)
-    monkeypatch.setattr("benchmark.leaderboard.export.latex.LISTED_MODELS", 4)
+    for module in ("grid", "latex", "markdown"):
+        monkeypatch.setattr(f"benchmark.leaderboard.export.{module}.LISTED_MODELS", 4)
     monkeypatch.setattr(view, "SHOWN_MODELS", 4)
     leaderboard = leaderboards[0]
     assert len(leaderboard.models) == 6

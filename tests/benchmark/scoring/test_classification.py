@@ -6,15 +6,21 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from scipy.special import stdtrit
 from sklearn import metrics as oracle
 from torch import nn
 
 from benchmark.attacks.apgd import APGD
+from benchmark.leaderboard.columns import COLUMNS
+from benchmark.leaderboard.load.predictions import RowData
+from benchmark.leaderboard.record_columns import column_bounds
 from benchmark.runtime.tensors import in_batches, predict
 from benchmark.scoring.classification import measures
 from benchmark.scoring.map_robustness import build_map_attacks, map_kept
 from benchmark.scoring.predictions import build_attacks, predict_and_attack
 from benchmark.scoring.segmentation import mask_dice
+from benchmark.statistics.bootstrap import estimates
+from benchmark.statistics.resampling import resampling
 from benchmark.training.tensor_data import TensorData
 
 
@@ -185,3 +191,42 @@ def test_where_memory_runs_out_fewer_images_are_asked_about_at_once():
 
     assert in_batches(compute, images).equal(images.sum(dim=(1, 2, 3)))
     assert asked == [11, 5, 2, 2, 2, 2, 2, 1]
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_the_intervals_are_those_of_the_leaderboard(classes):
+    frame = predictions(60, classes)
+    found = measures(frame, "abc"[:classes]).set_index(["measure", "of"])
+    evidence = RowData(images=list(frame["image"]), classes=tuple("abc"[:classes]), predictions=frame)
+    columns = [column for column in COLUMNS if column.classification]
+    ratios = {column.name: [column.of(evidence)] for column in columns}
+    known = estimates(ratios, resampling(list(frame["group"])), row="net/standard", bounds=column_bounds(columns))
+    pairs = {
+        "balanced_accuracy": ("balanced accuracy", ""),
+        "macro_f1": ("macro F1", ""),
+        "accuracy_under_attack": ("accuracy under attack", "pgd-5-l2-1"),
+    }
+    for column, measure in pairs.items():
+        told = found.loc[measure]
+        assert (told["value"], told["low"], told["high"]) == (
+            known[column].value,
+            known[column].low,
+            known[column].high,
+        )
+
+
+def test_calibration_and_auroc_widen_as_the_rest_where_groups_are_few():
+    frame = predictions(80, 2).assign(group=[f"g{number // 10}" for number in range(80)])
+    draws = resampling(list(frame["group"]))
+    weights = draws.weights[:, draws.codes]
+    values = [oracle.roc_auc_score(frame["label"], frame["p1"], sample_weight=each) for each in weights[:300]]
+    plain = np.quantile(values, [0.025, 0.975])
+    found = measures(frame, "ab").set_index(["measure", "of"]).loc[("AUROC", "")]
+    factor = (found["high"] - found["low"]) / (plain[1] - plain[0])
+    assert factor == pytest.approx(stdtrit(7, 0.975) / 1.96 * np.sqrt(8 / 7), rel=0.15)
+
+
+def test_a_single_group_has_no_interval():
+    found = measures(predictions(20, 2).assign(group="g"), "ab")
+    assert found["low"].isna().all()
+    assert found["value"].notna().any()

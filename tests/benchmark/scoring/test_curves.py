@@ -12,7 +12,8 @@ from benchmark.experiments.publish import FILES, publish_record
 from benchmark.leaderboard.html.page_input import PageInput
 from benchmark.leaderboard.html.perturbation_curves import build_perturbation_panels, read_courses
 from benchmark.leaderboard.html.render import page
-from benchmark.leaderboard.table import build_tables, read_results
+from benchmark.leaderboard.load.results import read_results
+from benchmark.leaderboard.tables import build_tables
 from benchmark.scoring.curves import KINDS, curves_frame
 from metrics.faithfulness import Curves, deletion, insertion
 from tests.benchmark.leaderboard.made_results import make_results

@@ -10,14 +10,14 @@ import pytest
 import torch
 
 from architectures import Architecture
-from benchmark import identity as module
 from benchmark.baselines.score import Part
 from benchmark.config.presets import QUICK
 from benchmark.experiments.cell import _maps_file
 from benchmark.experiments.grid import Cell
 from benchmark.experiments.job import Job
-from benchmark.registry import entries, home, select
+from benchmark.registry import entries, select, source_file
 from benchmark.saliency import Method
+from benchmark.storage import identity as module
 from benchmark.storage.identity import code_hash, file_code, identity, label, listed_identities
 from benchmark.submission.entries import load_entry
 from benchmark.training.regimes import Regime
@@ -25,7 +25,7 @@ from metrics import Metric
 from tests.benchmark.identities import codes, found, relisted
 
 ENTRIES = [entry for kind in (Architecture, Method, Metric, Regime) for entry in entries(kind).values()]
-FILES = sorted({home(entry) for entry in ENTRIES})
+FILES = sorted({source_file(entry) for entry in ENTRIES})
 NUMBERS = (int, float)
 
 # Stored, so that every version of Python must come to the same.
@@ -196,16 +196,16 @@ def keys():
     known = {}
     for number, each in enumerate(JOBS):
         stages = [each, each.start] if each.start else [each]
-        model = {home(part) for stage in stages for part in (stage.cell.architecture, stage.cell.regime)}
+        model = {source_file(part) for stage in stages for part in (stage.cell.architecture, stage.cell.regime)}
         methods = select(Method, each.preset.methods)
-        protocol = {home(entry) for entry in (*methods, *each.metrics)}
+        protocol = {source_file(entry) for entry in (*methods, *each.metrics)}
         known[number, "model"] = each.model_key, model
         known[number, "protocol"] = each.protocol, protocol
         known[number, "record"] = each.key, model | protocol
         for method in methods:
-            known[number, method.name] = _maps_file(each, method).stem, model | {home(method)}
+            known[number, method.name] = _maps_file(each, method).stem, model | {source_file(method)}
         part = Part(baseline="untrained", architecture=each.cell.architecture, method=methods[0])
-        known[number, "part"] = part.key(each.protocol), protocol | {home(each.cell.architecture)}
+        known[number, "part"] = part.key(each.protocol), protocol | {source_file(each.cell.architecture)}
     return known
 
 
@@ -216,7 +216,9 @@ def changed(monkeypatch, tmp_path):
     def change(path, text):
         other = tmp_path / path.name
         other.write_text(text, encoding="utf-8")
-        monkeypatch.setattr(module, "home", lambda entry: other if home(entry) == path else home(entry))
+        monkeypatch.setattr(
+            module, "source_file", lambda entry: other if source_file(entry) == path else source_file(entry)
+        )
         identity.cache_clear()
 
     yield change
@@ -261,8 +263,8 @@ def test_code_that_is_not_approved_stands_for_itself(monkeypatch):
     listed = {"method/rise": {"code": "other", "identity": "old"}}
     monkeypatch.setattr(module, "listed_identities", lambda: listed)
     identity.cache_clear()
-    assert identity(entry) == file_code(home(entry))
-    listed["method/rise"]["code"] = file_code(home(entry))
+    assert identity(entry) == file_code(source_file(entry))
+    listed["method/rise"]["code"] = file_code(source_file(entry))
     identity.cache_clear()
     assert identity(entry) == "old"
     monkeypatch.undo()

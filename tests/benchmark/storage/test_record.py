@@ -10,7 +10,8 @@ import pytest
 
 from benchmark.config.presets import PRESETS, QUICK, preset_of
 from benchmark.errors import UserError
-from benchmark.leaderboard.table import build_table, read_results
+from benchmark.leaderboard.load.results import read_results
+from benchmark.leaderboard.tables import build_tables
 from benchmark.storage.paths import ROOT
 from benchmark.storage.record import load_record
 from benchmark.storage.upgrade import PRESET_FIELDS, SCHEMA, TRAINING_FIELDS, upgraded
@@ -25,7 +26,7 @@ def test_every_committed_record_is_read_and_makes_a_board(folder):
     published = read_results(folder)
     assert not published.problems
     assert len(published.records) == len(list((folder / "records").glob("*.json")))
-    board = build_table(published, "grad-cam")
+    board = build_tables(published, ["grad-cam"])[0]
     assert all("accuracy_under_attack" in row.estimates for row in board.models)
 
 

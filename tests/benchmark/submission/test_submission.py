@@ -22,10 +22,11 @@ from benchmark.data.dataset import prepare
 from benchmark.data.load import Source, open_data
 from benchmark.errors import UserError
 from benchmark.leaderboard.build import rebuild
-from benchmark.leaderboard.export.markdown import APART
+from benchmark.leaderboard.export.csv import APART
 from benchmark.storage.hashing import file_digest
 from benchmark.storage.paths import ROOT
 from benchmark.storage.record import load_record
+from benchmark.submission import submit as submitting
 from benchmark.submission.checks import parallel as lanes
 from benchmark.submission.checks.report import check_record, targets
 from benchmark.submission.checks.score import RescoreOptions, check_claim
@@ -105,6 +106,22 @@ class Place:
         return submit(entry, order, self.running, lambda _: None, limits=LIMITS)
 
 
+def watch_tables(there: Place, patch) -> None:
+    """Writes down what tables the child made, and how often the parent makes them."""
+    publish, there.made, there.rebuilt = submitting._published, [], []
+
+    def published(made, *others):
+        there.made.append({path.name: path.read_bytes() for path in made.glob("*/*/leaderboard*")})
+        return publish(made, *others)
+
+    def rebuilding(folder):
+        there.rebuilt.append(folder)
+        return rebuild(folder)
+
+    patch.setattr(submitting, "_published", published)
+    patch.setattr(submitting, "rebuild", rebuilding)
+
+
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
     """Both networks, submitted."""
@@ -121,6 +138,7 @@ def place(tmp_path_factory):
             load_published_table.write_text(
                 entry_text("elsewhere", there.entries / "theirs.safetensors"), encoding="utf-8"
             )
+            watch_tables(there, patch)
             there.submit(write_template("by_hand", there.entries))
             there.submitted = there.submit(load_published_table)
             yield there
@@ -136,6 +154,15 @@ def test_both_appear_in_the_leaderboard_and_the_external_one_is_marked(place):
     assert record.training.losses == []
     assert record.training.sha256 == file_digest(place.entries / "theirs.safetensors")
     assert set(record.files) == {"curves.parquet", "diagnosis.csv", "predictions.parquet", "scores.parquet"}
+
+
+def test_the_tables_are_made_once_per_submission_and_the_marker_says_of_what(place):
+    folder = place.submitted.folder
+    assert place.made[0] == {}  # nothing was there, and the child made none
+    assert place.rebuilt[:2] == [folder, folder]
+    keys = {load_record(path).key for path in (folder / "records").glob("*.json")}
+    marker = json.loads((folder / "protocol.json").read_text(encoding="utf-8"))
+    assert (set(marker["in_tables"]), len(keys)) == (keys, 2)
 
 
 def test_the_scores_of_a_checkpoint_are_those_of_captum_and_quantus(place):

@@ -106,5 +106,6 @@ document.addEventListener("click", (event) => {
 });
 for (const control of all("#section, .method select, #part, fieldset input")) control.addEventListener("change", show);
 one("#find").addEventListener("input", show);
-if (narrow.matches && one('#part [value="=fuzzy_f1"]')) one("#part").value = "=fuzzy_f1";
+const short = one("#part").dataset.narrow;
+if (narrow.matches && one(`#part [value="${short}"]`)) one("#part").value = short;
 show();

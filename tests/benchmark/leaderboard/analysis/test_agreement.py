@@ -9,9 +9,12 @@ import pytest
 import scikit_posthocs
 from scipy.stats import friedmanchisquare, kendalltau
 
-from benchmark.leaderboard.analysis.agreement import agreement_csv, agreements, stabilities, taus
+from benchmark.leaderboard.analysis.agreement import agreement_csv, agreements
+from benchmark.leaderboard.analysis.rank_correlation import taus
+from benchmark.leaderboard.analysis.stability import stabilities
 from benchmark.leaderboard.figures.ranks import agreement_figure, compute_ranks, critical_difference_figure
-from benchmark.leaderboard.table import build_tables, read_results
+from benchmark.leaderboard.load.results import read_results
+from benchmark.leaderboard.tables import build_tables
 from benchmark.storage.paths import ROOT
 
 ISIC = ROOT / "results" / "isic2018-128" / "quick"

@@ -7,14 +7,18 @@ import numpy as np
 import pytest
 
 from benchmark.leaderboard.analysis import claims
-from benchmark.leaderboard.columns import COLUMNS, columns_of
+from benchmark.leaderboard.columns import COLUMNS
 from benchmark.leaderboard.load.predictions import RowData
 from benchmark.leaderboard.load.scores import ScoreSection
-from benchmark.leaderboard.statistics.bootstrap import RatioStatistic, estimates, resampling
+from benchmark.leaderboard.record_columns import columns_of
 from benchmark.leaderboard.table import LeaderboardTable, Row
 from benchmark.registry import entries
+from benchmark.statistics.bootstrap import estimates
+from benchmark.statistics.ratios import RatioStatistic
+from benchmark.statistics.resampling import resampling
 from benchmark.storage.record import MetricDefinition
 from benchmark.training.regimes import Regime
+from tests.benchmark.statistics.alone import under
 
 IMAGES = 60
 CLAIM = claims.Claim(text="b has more", source="nobody", regime="b", than="a", column="sharpness", method="gradient")
@@ -72,7 +76,7 @@ def test_a_metric_that_no_column_reads_has_a_column_of_its_own():
     assert (second.name, second.title, second.higher_is_better) == ("roc_auc", "roc-auc", False)
     section = ScoreSection(places=np.array([0, 1]), characteristics=np.zeros(2, int), values=np.array([0.25, 0.75]))
     evidence = RowData(images=["a", "b"], classes=("x", "y"), scores={("roc-auc", "image"): section}, predictions=None)
-    assert second.of(evidence).under(np.ones((1, 2))).tolist() == [0.5]
+    assert under(second.of(evidence), np.ones((1, 2))).tolist() == [0.5]
     assert first.of(evidence) is None
 
 

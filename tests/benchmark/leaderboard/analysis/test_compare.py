@@ -12,7 +12,7 @@ from statsmodels.stats.multitest import multipletests
 
 from benchmark.errors import UserError
 from benchmark.leaderboard.analysis.compare import compare_models
-from benchmark.leaderboard.table import read_results
+from benchmark.leaderboard.load.results import read_results
 from benchmark.storage.paths import ROOT
 
 PAIRS = [

@@ -16,7 +16,8 @@ from benchmark.leaderboard.analysis.published import (
     load_published_table,
 )
 from benchmark.leaderboard.columns import COLUMNS
-from benchmark.leaderboard.table import build_table, read_results
+from benchmark.leaderboard.load.results import read_results
+from benchmark.leaderboard.tables import build_tables
 from benchmark.storage.paths import ROOT
 
 QUICK = ROOT / "results" / "dermsynth" / "quick"
@@ -25,7 +26,7 @@ HEADING = "kind,name,regime,fuzzy_f1,fuzzy_f1_low,fuzzy_f1_high\n"
 
 @pytest.fixture(scope="module")
 def leaderboard():
-    return build_table(read_results(QUICK), "grad-cam")
+    return build_tables(read_results(QUICK), ["grad-cam"])[0]
 
 
 @pytest.mark.parametrize("path", sorted(FOLDER.glob("*.csv")), ids=lambda path: path.stem)

@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from benchmark.leaderboard.columns import RANKED_BY
 from benchmark.leaderboard.gallery.load import FOLDER, read_gallery
 from benchmark.leaderboard.gallery.write import OUTLINE, Explained, Picture, write_images, write_model
 from benchmark.leaderboard.html.card import build_card
@@ -22,8 +23,9 @@ from benchmark.leaderboard.html.render import page
 from benchmark.leaderboard.html.scatter import build_scatter_plots
 from benchmark.leaderboard.html.slope_chart import build_slope_charts
 from benchmark.leaderboard.html.summary_cards import facts_of
-from benchmark.leaderboard.statistics.tests import ALPHA, difference, holm
-from benchmark.leaderboard.table import RANKED_BY, build_table, read_results
+from benchmark.leaderboard.load.results import read_results
+from benchmark.leaderboard.tables import build_tables
+from benchmark.statistics.tests import ALPHA, difference, holm
 from benchmark.storage.paths import ROOT
 
 COMMITTED = ROOT / "results" / "dermsynth" / "quick"
@@ -36,7 +38,7 @@ SIDE = 40
 def shown_of(folder: Path) -> PageInput:
     published = read_results(folder)
     methods = next(iter(published.records.values())).methods
-    return PageInput(published=published, leaderboards=[build_table(published, method) for method in methods])
+    return PageInput(published=published, leaderboards=[build_tables(published, [method])[0] for method in methods])
 
 
 def picture(number: int) -> Picture:

@@ -7,9 +7,12 @@ import pytest
 import scipy.stats
 from statsmodels.stats.multitest import multipletests
 
-from benchmark.leaderboard.statistics.bootstrap import RatioStatistic, estimate, resampling
-from benchmark.leaderboard.statistics.letters import cliques, letters
-from benchmark.leaderboard.statistics.tests import all_pairs, difference, holm, rank_biserial
+from benchmark.statistics.letters import cliques, letters
+from benchmark.statistics.rank_tests import rank_biserials
+from benchmark.statistics.ratios import RatioStatistic
+from benchmark.statistics.resampling import resampling
+from benchmark.statistics.tests import all_pairs, difference, holm
+from tests.benchmark.statistics.alone import estimate
 
 
 def plain(values: np.ndarray) -> RatioStatistic:
@@ -123,9 +126,9 @@ def test_rows_that_are_the_same_are_the_same():
 
 
 def test_the_effect_is_one_where_every_patient_agrees():
-    assert rank_biserial(np.array([0.1, 2.0, 0.3])) == 1.0
-    assert rank_biserial(np.array([-0.1, -2.0, 0.0])) == -1.0
-    assert rank_biserial(np.array([1.0, -1.0])) == 0.0
+    assert rank_biserials([np.array([0.1, 2.0, 0.3])])[0] == 1.0
+    assert rank_biserials([np.array([-0.1, -2.0, 0.0])])[0] == -1.0
+    assert rank_biserials([np.array([1.0, -1.0])])[0] == 0.0
 
 
 def tables(rows: np.ndarray, number: int, times: int) -> list:

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-from benchmark.leaderboard.statistics.bootstrap import LEVEL
+from benchmark.statistics.intervals import LEVEL
 
 
 def rank_intervals(draws: NDArray[np.floating], *, higher_is_better: bool) -> NDArray[np.int64]:

@@ -12,8 +12,10 @@ from sklearn.metrics import balanced_accuracy_score, confusion_matrix, f1_score
 from benchmark.leaderboard.columns import COLUMNS
 from benchmark.leaderboard.load.predictions import RowData
 from benchmark.leaderboard.load.scores import ScoreReader
-from benchmark.leaderboard.statistics.bootstrap import RatioStatistic, estimate, resampling
-from benchmark.leaderboard.statistics.ranks import best_share, rank_intervals, win_shares
+from benchmark.statistics.ranks import best_share, rank_intervals, win_shares
+from benchmark.statistics.ratios import RatioStatistic
+from benchmark.statistics.resampling import resampling
+from tests.benchmark.statistics.alone import estimate, under
 
 BY_NAME = {column.name: column for column in COLUMNS}
 
@@ -42,7 +44,7 @@ def evidence(frame: pd.DataFrame, classes: int, scores: pd.DataFrame | None = No
 
 
 def value(name: str, known: RowData) -> float:
-    return BY_NAME[name].of(known).under(np.ones((1, len(known.images))))[0]
+    return under(BY_NAME[name].of(known), np.ones((1, len(known.images))))[0]
 
 
 @pytest.mark.parametrize("classes", [2, 3, 6])
@@ -200,7 +202,7 @@ def test_ranks_of_rows_that_are_far_apart_are_sure_and_equal_rows_share():
 
 def test_an_empty_statistic_is_no_number():
     nothing = RatioStatistic(amounts=np.zeros((3, 2)), counts=np.zeros((3, 2)))
-    assert np.isnan(nothing.under(np.ones((2, 3)))).all()
+    assert np.isnan(under(nothing, np.ones((2, 3)))).all()
     assert nothing.images == 0
     known = estimate([nothing], resampling(["a", "b", "c"]))
     assert np.isnan([known.value, known.low, known.high]).all()

@@ -1,0 +1,83 @@
+"""One rule for "beats chance" and one for "best baseline": wherever they are told, the same is told."""
+
+from dataclasses import replace
+
+import pytest
+
+from benchmark.baselines import RATER
+from benchmark.leaderboard.analysis.baselines import against_baseline, best_baseline, human_ceiling
+from benchmark.leaderboard.analysis.chance import beats_chance, chance_of
+from benchmark.leaderboard.analysis.summary import headline
+from benchmark.leaderboard.columns import ACCURACY, RANKED_BY
+from benchmark.leaderboard.export.grid import grid
+from benchmark.leaderboard.html.page_input import build_page_table, models_shown
+from benchmark.leaderboard.html.summary_cards import facts_of
+from benchmark.leaderboard.load.results import read_results
+from benchmark.leaderboard.table import LeaderboardTable
+from benchmark.leaderboard.tables import build_tables
+from benchmark.storage.paths import ROOT
+from tests.benchmark.leaderboard.made_results import make_results
+
+
+@pytest.fixture(scope="module")
+def leaderboard(tmp_path_factory) -> LeaderboardTable:
+    return build_tables(read_results(make_results(tmp_path_factory.mktemp("made") / "made" / "quick", images=24)))[0]
+
+
+def with_accuracy(leaderboard: LeaderboardTable, low: float | None) -> LeaderboardTable:
+    """The board whose best model has such a low end of its accuracy; None has none."""
+    first, *others = leaderboard.rows
+    estimates = dict(first.estimates)
+    known = estimates.pop(ACCURACY)
+    if low is not None:
+        estimates[ACCURACY] = replace(known, low=low)
+    return replace(leaderboard, rows=(replace(first, estimates=estimates), *others))
+
+
+@pytest.mark.parametrize(
+    ("low", "beats"), [(0.5, True), (1 / 6, False), (0.1, False), (float("nan"), False), (None, False)]
+)
+def test_chance_is_beaten_alike_everywhere(leaderboard, low, beats):
+    changed = with_accuracy(leaderboard, low)
+    first = changed.models[0]
+    assert chance_of(changed) == 1 / 6
+    assert beats_chance(first, changed) is beats
+    assert ("†" in grid(changed, leaderboard.columns[:1])[2][2]) is not beats
+    assert build_page_table(changed, models_shown(changed)).lines[0].doubtful is not beats
+    assert ("its maps explain guesses" in headline(changed, [])[0]) is not beats
+    assert ("its maps explain guesses" in facts_of(changed)[0].text) is not beats
+
+
+def test_the_best_baseline_is_the_same_everywhere(leaderboard):
+    column = leaderboard.column(RANKED_BY)
+    baselines = [row for row in leaderboard.rows if not row.is_model]
+    better = replace(baselines[-1], name="better", estimates=_raised(baselines[-1], 0.05))
+    human = replace(baselines[0], name=RATER, estimates=_raised(baselines[0], 0.4))
+    drawn = replace(leaderboard, rows=(*leaderboard.rows, better, human))
+    assert best_baseline(drawn, column) == better
+    assert human_ceiling(drawn, column) == human
+    found = against_baseline(drawn)
+    assert found.best == better
+    assert found.models == len(leaderboard.models)
+    text = next(line for line in headline(drawn, []) if line.startswith("The baseline better"))
+    assert f"surely beaten by {found.above} of {found.models} models and surely beats {found.below}." in text
+    assert f"{found.above} of {found.models}" in {fact.number for fact in facts_of(drawn) if "better" in fact.text}
+
+
+def test_a_column_of_which_neither_end_is_better_has_no_best_baseline(leaderboard):
+    column = replace(leaderboard.column(RANKED_BY), higher_is_better=None)
+    assert best_baseline(leaderboard, column) is None
+
+
+def test_no_other_module_knows_the_rules():
+    texts = {path.name: path.read_text(encoding="utf-8") for path in (ROOT / "benchmark").rglob("*.py")}
+    assert [name for name, text in texts.items() if "1 / len(board.record.classes)" in text] == ["chance.py"]
+    leaderboard = {
+        path.name: path.read_text(encoding="utf-8") for path in (ROOT / "benchmark/leaderboard").rglob("*.py")
+    }
+    assert [name for name, text in leaderboard.items() if "benchmark.baselines" in text] == ["baselines.py"]
+
+
+def _raised(row, by: float):
+    known = row.estimates[RANKED_BY]
+    return row.estimates | {RANKED_BY: replace(known, value=known.value + by, low=known.low + by, high=known.high + by)}
