@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from architectures import Architecture
-from benchmark.baselines.score import Part
+from benchmark.baselines.score import BaselinePart
 from benchmark.config.presets import QUICK
 from benchmark.experiments.cell import _maps_file
 from benchmark.experiments.grid import Cell
@@ -204,7 +204,7 @@ def keys():
         known[number, "record"] = each.key, model | protocol
         for method in methods:
             known[number, method.name] = _maps_file(each, method).stem, model | {source_file(method)}
-        part = Part(baseline="untrained", architecture=each.cell.architecture, method=methods[0])
+        part = BaselinePart(baseline="untrained", architecture=each.cell.architecture, method=methods[0])
         known[number, "part"] = part.key(each.protocol), protocol | {source_file(each.cell.architecture)}
     return known
 
