@@ -10,6 +10,7 @@ from torch import Tensor
 from metrics.chunks import Chunks
 from metrics.faithfulness import Curves
 from metrics.normalise import finite
+from metrics.rounding import COPIES, nudged, rounding_of
 from metrics.turns import pixel_shares, pixel_turns
 
 T = TypeVar("T")
@@ -133,6 +134,17 @@ class Probe:
     def whole(self) -> Answers:
         """What the model says of the untouched images: one answer each, asked once."""
         return self.once("whole", lambda: self.ask(lambda image, _: self.images[image], 1))
+
+    def rounding(self) -> Tensor:
+        """Most that two answers about an image may differ by through rounding alone, in logits, (N,), asked once."""
+
+        def ask() -> Tensor:
+            each = 1 + COPIES
+            copies = nudged(self.images)
+            logits = self.logits(lambda jobs: copies[jobs // each, jobs % each], len(copies) * each)
+            return rounding_of(logits.view(len(copies), each, -1), self.images.dtype)
+
+        return self.once("rounding", ask)
 
     def turns(self) -> Tensor:
         """The step of a perturbation curve in which each pixel's turn comes, (N, H, W), computed once."""

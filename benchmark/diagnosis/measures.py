@@ -10,6 +10,7 @@ RESAMPLES = 1000
 SEED = 0
 BINS = 15
 WITHSTOOD = "withstood:"
+VANISHED = "vanished:"
 MASK_DICE = "mask dice"
 MAP_KEPT = "map kept:"
 
@@ -24,6 +25,8 @@ def measures(predictions: pd.DataFrame, classes: Sequence[str]) -> pd.DataFrame:
 
     Sensitivity and specificity of a class are those of the most probable class: with two classes, of a threshold of
     one half. AUROC is that of each class against the rest, and their mean; with two classes, that of the rarer one.
+    Vanishing gradients are the share of the right predictions at which the attack of that name had no gradient to go
+    by: where it is high, the accuracy under that attack may be masked.
 
     Args:
         predictions: Rows of :func:`benchmark.diagnosis.predictions.diagnose` with the columns image and group.
@@ -82,6 +85,8 @@ def _statistics(predictions: pd.DataFrame, classes: Sequence[str]) -> dict[tuple
             found["AUROC", name] = (aurocs[place], number)
     for column in predictions.columns[predictions.columns.str.startswith(WITHSTOOD)]:
         found["accuracy under attack", column.removeprefix(WITHSTOOD)] = _of_known(predictions[column])
+    for column in predictions.columns[predictions.columns.str.startswith(VANISHED)]:
+        found["vanishing gradients", column.removeprefix(VANISHED)] = _of_known(predictions[column])
     for column in predictions.columns[predictions.columns.str.startswith(MAP_KEPT)]:
         of = column.removeprefix(MAP_KEPT)
         known = predictions[column]

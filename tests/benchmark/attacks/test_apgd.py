@@ -6,8 +6,9 @@ import pytest
 import torch
 from torch.nn import functional
 
-from benchmark.attacks.apgd import APGD, _is_better, _Pace, _Point, _spans, apgd, dlr, margin
+from benchmark.attacks.apgd import APGD, _is_better, _Pace, _Point, _spans, apgd
 from benchmark.attacks.ball import Ball
+from benchmark.attacks.losses import dlr, margin
 from benchmark.attacks.noise import noise
 from benchmark.attacks.pgd import PGD, fgsm, pgd
 
@@ -40,7 +41,7 @@ def literal(model, image: torch.Tensor, label: int, how: APGD) -> tuple[list[tor
 
     def slope(x: torch.Tensor) -> tuple[float, torch.Tensor, bool]:
         x = x.clone().requires_grad_()
-        logits = model(x[None])[0].float()
+        logits = model(x[None])[0].double()
         value = literal_loss(logits, label, how.loss)
         (gradient,) = torch.autograd.grad(value, x)
         return float(value.detach()), gradient, int(logits.argmax()) != label
@@ -132,7 +133,9 @@ def test_losses_by_hand():
     logits, labels = torch.tensor([[3.0, 1.0, 2.0], [0.0, 5.0, 1.0]]), torch.tensor([0, 2])
     torch.testing.assert_close(margin(logits, labels), torch.tensor([-1.0, 4.0]))
     torch.testing.assert_close(dlr(logits, labels), torch.tensor([-1 / 2, 4 / 5]))
-    torch.testing.assert_close(dlr(100 * logits, labels), dlr(logits, labels))
+    for factor in (1e-20, 100):
+        torch.testing.assert_close(dlr(factor * logits, labels), dlr(logits, labels))
+    torch.testing.assert_close(dlr(torch.ones(1, 3), torch.tensor([1])), torch.zeros(1))
     four = torch.tensor([[3.0, 1.0, 2.0, -9.0]])
     torch.testing.assert_close(dlr(four, torch.tensor([1])), torch.tensor([2 / 2.0]))
 
