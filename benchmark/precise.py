@@ -7,8 +7,8 @@ def precise(logits: Tensor) -> Tensor:
     """The values in float64, and the gradient back in their own type; in float32 on a device that knows no float64.
 
     A network that is sure of a class has a probability of one but for an ulp. In float32 the loss and its gradient are
-    then rounding, and at a lead of 17 or more they are exactly zero. In float64 the gradient lasts to a lead of 745.
-    It costs next to nothing: logits are (N, C), and the network itself stays as it is. Autocast leaves float64 alone.
+    then rounding, and from a lead of 17 logits on they are zero. In float64 they have that many more digits. It costs
+    next to nothing: logits are (N, C), and the network itself stays as it is. Autocast leaves float64 alone.
 
     Args:
         logits: Any shape, float.

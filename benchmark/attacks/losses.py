@@ -1,7 +1,6 @@
 """What an attack on the prediction raises."""
 
 from collections.abc import Callable
-from functools import partial
 from typing import Literal
 
 import torch
@@ -10,6 +9,21 @@ from torch.nn import functional
 
 Loss = Literal["ce", "dlr", "margin"]
 """The names of :data:`LOSSES`."""
+
+
+def surprise(logits: Tensor, labels: Tensor) -> Tensor:
+    """Cross-entropy, (N,), of logits (N, C), as the logarithm of one plus the odds against the true class.
+
+    The usual difference of a logsumexp and a logit is zero, and so is the true class's part of the gradient, where the
+    other classes are less probable than an ulp of one. Odds are exact until they underflow, in float64 at 1e-308.
+
+    Example:
+        >>> surprise(torch.tensor([[50.0, 0.0]], dtype=torch.float64), torch.tensor([0])).item() > 0
+        True
+    """
+    own = labels[:, None]
+    against = logits.scatter(1, own, -torch.inf).logsumexp(dim=1) - logits.gather(1, own)[:, 0]
+    return functional.softplus(against, threshold=40.0)
 
 
 def margin(logits: Tensor, labels: Tensor) -> Tensor:
@@ -33,7 +47,7 @@ def dlr(logits: Tensor, labels: Tensor) -> Tensor:
 
 
 LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
-    "ce": partial(functional.cross_entropy, reduction="none"),
+    "ce": surprise,
     "dlr": dlr,
     "margin": margin,
 }
