@@ -192,3 +192,21 @@ def test_degenerate_maps_score_as_documented():
     assert random_logit(vanishing).tolist() == [0, 0, 0]
     one_class = nn.Sequential(nn.Conv2d(3, 1, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten()).double().eval()
     assert random_logit(replace(probe(inputs), model=one_class)).isnan().all()
+
+
+@pytest.mark.parametrize("metric", [random_logit, parameter_randomisation])
+def test_the_order_of_pixels_that_are_equal_but_for_rounding_does_not_count(metric):
+    """A map of five levels, whose pixels differ within a level by an ulp; on another processor by another."""
+    inputs = seeded(6)
+    plain = (5 * torch.rand(12, 15, dtype=torch.float64, generator=torch.Generator().manual_seed(0))).ceil() / 5
+
+    def levels(ulp, seed):
+        def drawn(_model, images, classes):
+            noise = torch.randn(12, 15, generator=torch.Generator().manual_seed(seed))
+            return torch.stack([plain.roll(int(label), 1) * (1 + ulp * noise) for label in classes])
+
+        return replace(probe(inputs), redraw=drawn, model=network(), saliency=plain.expand(6, -1, -1))
+
+    exact = metric(levels(0, 0))
+    for seed in range(3):
+        torch.testing.assert_close(metric(levels(1e-7, seed)), exact, atol=1e-12, rtol=0)

@@ -194,16 +194,21 @@ def test_the_map_lies_where_the_class_is_seen(name):
         assert highest(saliency, patch)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", entries(Architecture))
-def test_every_method_draws_every_architecture(name, monkeypatch):
-    """With few masks, windows, steps and channels: that they run is the question."""
+@pytest.fixture
+def few(monkeypatch):
+    """Few masks, windows, steps and channels, where not the map is the question."""
     monkeypatch.setattr(rise, "MASKS", 2)
     monkeypatch.setattr(occlusion, "WINDOWS", 1)
     monkeypatch.setattr(smooth_grad, "SAMPLES", 1)
     monkeypatch.setattr(integrated_gradients, "STEPS", 1)
     activations_of = score_cam.activations_of
     monkeypatch.setattr(score_cam, "activations_of", lambda *arguments: activations_of(*arguments)[:, :2])
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("few")
+@pytest.mark.parametrize("name", entries(Architecture))
+def test_every_method_draws_every_architecture(name):
     architecture = entries(Architecture)[name]
     torch.manual_seed(0)
     model = architecture.build(6).eval()
@@ -214,3 +219,21 @@ def test_every_method_draws_every_architecture(name, monkeypatch):
         assert maps.isfinite().all(), method.name
         assert maps.min() >= 0, method.name
     assert state(model) == before
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("few")
+@pytest.mark.parametrize("name", entries(Architecture))
+def test_every_architecture_has_no_map_once_it_is_constant(name):
+    """By a last layer of zeros; for methods that compare answers also by one that is faint beside its bias."""
+    architecture = entries(Architecture)[name]
+    torch.manual_seed(0)
+    model, classes = architecture.build(6).eval(), torch.tensor([1, 4])
+    last = [module for module in model.modules() if isinstance(module, nn.Linear)][-1]
+    for factor, methods in ((1e-9, COMPARING), (0.0, METHODS.keys() - CLASSLESS)):
+        with torch.no_grad():
+            last.weight.mul_(factor)
+            last.bias.copy_(10 * torch.arange(1, 7))
+        for method in sorted(methods):
+            maps = METHODS[method].draw(model, architecture.saliency_layer, images(2, 64, 64), classes)
+            assert not maps.any(), (method, factor)
