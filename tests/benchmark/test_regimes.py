@@ -646,7 +646,8 @@ def test_multitask_is_the_class_and_the_known_masks_by_hand():
 def test_without_any_mask_multitask_learns_the_class_alone():
     now, model = batch(masks=torch.full((8, SIDE, SIDE), torch.nan)), network()
     loss = multitask.multitask(model, now)
-    assert torch.equal(loss, functional.cross_entropy(network()(now.images), now.labels, weight=now.class_weights))
+    logits, weights = network()(now.images).double(), now.class_weights.double()
+    assert torch.equal(loss, functional.cross_entropy(logits, now.labels, weight=weights))
     loss.backward()
     assert not model.mask.weight.grad.any()
     assert model.body[0].weight.grad.isfinite().all()
