@@ -10,7 +10,7 @@ from torch import Tensor
 from metrics.chunks import Chunks
 from metrics.faithfulness import Curves
 from metrics.normalise import finite
-from metrics.rounding import COPIES, nudged, rounding_of
+from metrics.rounding import nudges, rounding_of
 from metrics.turns import pixel_shares, pixel_turns
 
 T = TypeVar("T")
@@ -139,10 +139,10 @@ class Probe:
         """Most that two answers about an image may differ by through rounding alone, in logits, (N,), asked once."""
 
         def ask() -> Tensor:
-            each = 1 + COPIES
-            copies = nudged(self.images)
-            logits = self.logits(lambda jobs: copies[jobs // each, jobs % each], len(copies) * each)
-            return rounding_of(logits.view(len(copies), each, -1), self.images.dtype)
+            added, number = nudges(self.images[0]), len(self.images)
+            each = len(added)
+            logits = self.logits(lambda jobs: self.images[jobs // each] + added[jobs % each], number * each)
+            return rounding_of(logits.view(number, each, -1), self.images.dtype)
 
         return self.once("rounding", ask)
 

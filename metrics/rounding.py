@@ -21,30 +21,29 @@ at, whose largest is some three times that of eight."""
 SEED = 20270
 
 
-def nudged(images: Tensor) -> Tensor:
-    """Each image and copies of it that differ by one unit in the last place, (N, 1 + COPIES, C, H, W).
+def nudges(like: Tensor) -> Tensor:
+    """What to add to an image for itself and for copies a unit in the last place away, (1 + COPIES, C, H, W).
 
     The unit is that of 1, up or down at random, and the same for all images of a size.
 
     Args:
-        images: (N, C, H, W), float, in [0, 1].
+        like: An image, (C, H, W), float.
 
     Example:
-        >>> copies = nudged(torch.full((1, 3, 2, 2), 0.5))
-        >>> copies.shape[1], bool((copies[0, 1:] != 0.5).all()), bool((copies - 0.5).abs().max() < 1e-6)
-        (9, True, True)
+        >>> found = nudges(torch.zeros(3, 2, 2))
+        >>> found.shape[0], bool(found[0].any()), bool((found[1:].abs() == torch.finfo(torch.float32).eps).all())
+        (9, False, True)
     """
     random = torch.Generator().manual_seed(SEED)
-    signs = torch.randint(2, (COPIES, *images.shape[1:]), generator=random).to(images) * 2 - 1
-    changed = images[:, None] + torch.finfo(images.dtype).eps * signs
-    return torch.cat([images[:, None], changed], dim=1)
+    signs = torch.randint(2, (COPIES, *like.shape), generator=random).to(like) * 2 - 1
+    return torch.finfo(like.dtype).eps * torch.cat([torch.zeros_like(like)[None], signs])
 
 
 def rounding_of(copies: Tensor, dtype: torch.dtype, others: Tensor | None = None) -> Tensor:
     """Most that two logits of a model may differ by through rounding alone.
 
     Args:
-        copies: Logits of the images that :func:`nudged` makes of one, (..., 1 + COPIES, C).
+        copies: Logits of an image and of those that :func:`nudges` make of it, (..., 1 + COPIES, C).
         dtype: What the model computes in.
         others: Further logits that are to be compared, (..., M, C).
 
