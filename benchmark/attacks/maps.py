@@ -15,7 +15,7 @@ from torch.nn import functional
 from benchmark.attacks.ball import Ball
 from benchmark.attacks.losses import margin
 from benchmark.attacks.mode import evaluating
-from benchmark.precise import precise
+from benchmark.runtime.precision import precise
 from benchmark.saliency.grad_cam import grad_cam
 
 # A lead, as a share of the largest logit, below which rounding in another batch might turn the prediction.

@@ -11,7 +11,7 @@ from benchmark.attacks.ball import Ball
 from benchmark.attacks.losses import LOSSES, Loss
 from benchmark.attacks.mode import evaluating, normalising_by_batch
 from benchmark.attacks.slope import slope
-from benchmark.precise import precise
+from benchmark.runtime.precision import precise
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

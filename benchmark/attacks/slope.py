@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from benchmark.precise import precise
+from benchmark.runtime.precision import precise
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from benchmark.attacks.ball import Ball
 from benchmark.attacks.losses import LOSSES, Loss
 from benchmark.attacks.mode import evaluating
 from benchmark.attacks.slope import slope
-from benchmark.precise import precise
+from benchmark.runtime.precision import precise
 from metrics.rounding import ROUNDING
 
 

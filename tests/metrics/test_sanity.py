@@ -6,8 +6,8 @@ import torch
 from scipy.stats import spearmanr
 from torch import nn
 
-from metrics.normalise import as_kept
-from metrics.rank import rank_correlation
+from metrics.normalize import as_kept
+from metrics.rank_correlation import rank_correlation
 from metrics.sanity import other_classes, parameter_randomisation, random_logit, randomisations
 from tests.metrics import maps as drawn
 from tests.metrics import quantus_oracle

@@ -3,7 +3,7 @@
 from torch import Tensor, nn
 from torch.nn import functional
 
-from benchmark.precise import precise
+from benchmark.runtime.precision import precise
 from benchmark.training.regimes import Batch, Regime
 
 

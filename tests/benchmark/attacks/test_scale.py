@@ -14,7 +14,7 @@ from benchmark.attacks.losses import LOSSES
 from benchmark.attacks.pgd import PGD, pgd
 from benchmark.attacks.slope import slope
 from benchmark.attacks.vanishing import vanishes
-from benchmark.diagnosis.predictions import attacks_of, diagnose
+from benchmark.scoring.predictions import attacks_of, diagnose
 
 
 class Scaled(nn.Module):
