@@ -30,11 +30,11 @@ def as_kept(saliency: Tensor) -> Tensor:
     return (values / torch.where(largest > 0, largest, 1.0)).half()
 
 
-def normalise(saliency: Tensor) -> Tensor:
+def normalize(saliency: Tensor) -> Tensor:
     """Each map stretched to fill [0, 1]: its minimum becomes 0 and its maximum 1.
 
     A constant map has no range to stretch. As in the published evaluation it stays as it is, clipped to [0, 1]: an
-    all-zero Grad-CAM stays empty, and the yardstick "0.5 everywhere" stays 0.5. A map with a value that is not
+    all-zero Grad-CAM stays empty, and the baseline "0.5 everywhere" stays 0.5. A map with a value that is not
     finite becomes NaN everywhere.
 
     Args:
@@ -47,7 +47,7 @@ def normalise(saliency: Tensor) -> Tensor:
         Jalaboi et al., arXiv 2302.12084, published evaluation code.
 
     Example:
-        >>> normalise(torch.tensor([[[-1.0, 0.0, 3.0]], [[0.5, 0.5, 0.5]]])).tolist()
+        >>> normalize(torch.tensor([[[-1.0, 0.0, 3.0]], [[0.5, 0.5, 0.5]]])).tolist()
         [[[0.0, 0.25, 1.0]], [[0.5, 0.5, 0.5]]]
     """
     values = saliency.double()

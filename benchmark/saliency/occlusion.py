@@ -12,11 +12,11 @@ from metrics.rounding import evident, log_odds, probability_gained
 
 WINDOWS = 8
 """How many windows fit beside each other. They move by half of their side, which makes 15 x 15 forward passes."""
-GREY = 0.5
+GRAY = 0.5
 
 
 def occlusion(model: nn.Module, _layer: str, images: Tensor, classes: Tensor) -> Tensor:
-    """Mean fall of the class's probability when a grey window covers the pixel, rectified.
+    """Mean fall of the class's probability when a gray window covers the pixel, rectified.
 
     A window that moves the log-odds of the class by no more than twice the rounding of a logit changes nothing: maps
     are stretched before they are scored, and rounding would fill an empty one.
@@ -42,7 +42,7 @@ def occlusion(model: nn.Module, _layer: str, images: Tensor, classes: Tensor) ->
                 image[None],
                 (3, *window),
                 strides=(3, *(max(1, side // 2) for side in window)),
-                baselines=GREY,
+                baselines=GRAY,
                 target=0,
                 perturbations_per_eval=FORWARDS,
             )[:, 0]

@@ -29,7 +29,7 @@ def measures(predictions: pd.DataFrame, classes: Sequence[str]) -> pd.DataFrame:
     by: where it is high, the accuracy under that attack may be masked.
 
     Args:
-        predictions: Rows of :func:`benchmark.scoring.predictions.diagnose` with the columns image and group.
+        predictions: Rows of :func:`benchmark.scoring.predictions.predict_and_attack` with the columns image and group.
         classes: Diagnoses by label number.
 
     Returns:

@@ -27,7 +27,7 @@ RAISED: tuple[Loss, ...] = ("ce", "margin")
 vanishes with the scale of the logits. That of the margin does not."""
 
 
-def attacks_of(
+def build_attacks(
     norm: Literal["l2", "linf"], budgets: tuple[float, ...], pgd_steps: int, apgd_steps: int, recipe: str = ""
 ) -> dict[str, Attacks]:
     """The attacks of a protocol by name, such as pgd-20-l2-0.5; without random starts, so that no batch matters.
@@ -56,7 +56,7 @@ def attacks_of(
     return found
 
 
-def diagnose(
+def predict_and_attack(
     model: nn.Module, images: Tensor, labels: Tensor, *, attacks: Mapping[str, Attacks], attacked: NDArray[np.intp]
 ) -> pd.DataFrame:
     """Prediction of each image, as it is and under each attack.

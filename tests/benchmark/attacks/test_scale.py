@@ -14,7 +14,7 @@ from benchmark.attacks.losses import LOSSES
 from benchmark.attacks.pgd import PGD, pgd
 from benchmark.attacks.slope import slope
 from benchmark.attacks.vanishing import vanishes
-from benchmark.scoring.predictions import attacks_of, diagnose
+from benchmark.scoring.predictions import build_attacks, predict_and_attack
 
 
 class Scaled(nn.Module):
@@ -35,10 +35,10 @@ def pixels(images: torch.Tensor) -> torch.Tensor:
 @pytest.mark.parametrize("norm", ["l2", "linf"])
 def test_twins_have_the_same_accuracy_under_attack(problem, norm):
     model, images, labels = problem(4, 24)
-    attacks = attacks_of(norm, (0.5, 1.5) if norm == "l2" else (1 / 255, 2 / 255), 5, 5)
+    attacks = build_attacks(norm, (0.5, 1.5) if norm == "l2" else (1 / 255, 2 / 255), 5, 5)
 
     def withstood(network: nn.Module) -> pd.Series:
-        frame = diagnose(network.eval(), pixels(images), labels, attacks=attacks, attacked=np.arange(24))
+        frame = predict_and_attack(network.eval(), pixels(images), labels, attacks=attacks, attacked=np.arange(24))
         return frame[[f"withstood:{name}" for name in attacks]].sum()
 
     own = withstood(model)
@@ -118,8 +118,8 @@ def test_gradients_vanish_where_the_network_hides_them_and_not_by_its_scale(prob
 def test_vanishing_gradients_are_recorded_of_right_predictions_alone(problem):
     model, images, labels = problem(4, 12)
     labels[:3] = (labels[:3] + 1) % 4
-    attacks = attacks_of("l2", (0.5,), 3, 0)
-    frame = diagnose(model, pixels(images), labels, attacks=attacks, attacked=np.arange(10))
+    attacks = build_attacks("l2", (0.5,), 3, 0)
+    frame = predict_and_attack(model, pixels(images), labels, attacks=attacks, attacked=np.arange(10))
     column = frame["vanished:pgd-3-l2-0.5"]
     assert column[:3].isna().all()
     assert column[10:].isna().all()

@@ -110,7 +110,7 @@ def test_the_map_is_zero_where_nothing_speaks_for_the_class(name):
     assert not draw(METHODS[name], model, images(), [0, 1]).any()
 
 
-def of_full_scale(maps):
+def scale_to_max(maps):
     return maps / maps.amax(dim=(1, 2), keepdim=True)
 
 
@@ -153,7 +153,7 @@ def test_channels_that_cancel_but_for_rounding_make_no_map(name):
 def test_a_faint_gradient_is_as_good_as_a_strong_one(name):
     inputs = images()
     strong, faint = (draw(METHODS[name], model, inputs, [0, 3]) for model in (Constant(1.0), Constant(1e-7)))
-    torch.testing.assert_close(of_full_scale(faint), of_full_scale(strong), atol=1e-5, rtol=0)
+    torch.testing.assert_close(scale_to_max(faint), scale_to_max(strong), atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize("factor", [1e-3, 0.1, 10.0, 1e3])
@@ -161,7 +161,7 @@ def test_a_faint_gradient_is_as_good_as_a_strong_one(name):
 def test_the_scale_of_the_logits_does_not_count(name, factor):
     inputs = images()
     maps, scaled = (draw(METHODS[name], model, inputs, [0, 3]) for model in (Scaled(1.0), Scaled(factor)))
-    torch.testing.assert_close(of_full_scale(scaled), of_full_scale(maps), atol=1e-5, rtol=0)
+    torch.testing.assert_close(scale_to_max(scaled), scale_to_max(maps), atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize("name", sorted(COMPARING))
@@ -201,8 +201,8 @@ def few(monkeypatch):
     monkeypatch.setattr(occlusion, "WINDOWS", 1)
     monkeypatch.setattr(smooth_grad, "SAMPLES", 1)
     monkeypatch.setattr(integrated_gradients, "STEPS", 1)
-    activations_of = score_cam.activations_of
-    monkeypatch.setattr(score_cam, "activations_of", lambda *arguments: activations_of(*arguments)[:, :2])
+    get_activations = score_cam.get_activations
+    monkeypatch.setattr(score_cam, "get_activations", lambda *arguments: get_activations(*arguments)[:, :2])
 
 
 @pytest.mark.slow
@@ -214,7 +214,7 @@ def test_every_method_draws_every_architecture(name):
     model = architecture.build(6).eval()
     before, inputs = state(model), images(2, 96, 96)
     for method in METHODS.values():
-        maps = method.draw(model, architecture.saliency_layer, inputs, torch.tensor([1, 4]))
+        maps = method.draw(model, architecture.target_layer, inputs, torch.tensor([1, 4]))
         assert maps.shape == (2, 96, 96), method.name
         assert maps.isfinite().all(), method.name
         assert maps.min() >= 0, method.name
@@ -235,5 +235,5 @@ def test_every_architecture_has_no_map_once_it_is_constant(name):
             last.weight.mul_(factor)
             last.bias.copy_(10 * torch.arange(1, 7))
         for method in sorted(methods):
-            maps = METHODS[method].draw(model, architecture.saliency_layer, images(2, 64, 64), classes)
+            maps = METHODS[method].draw(model, architecture.target_layer, images(2, 64, 64), classes)
             assert not maps.any(), (method, factor)
