@@ -22,7 +22,8 @@ def infidelity(probe: Probe) -> Tensor:
     f(x) - f(x - I). A map has no unit, so it is multiplied by the factor of least square error (beta in the source),
     never a negative one; the squared error is divided by the squared loss, since logits have no unit either. So 0 is a
     map that foretells every loss up to one factor, 1 a map that foretells none, as a zero map does, or the wrong way
-    round. A model that loses nothing with any square, or a map that is not finite, scores NaN.
+    round. A model that loses nothing with any square but what rounding
+    takes, or a map that is not finite, scores NaN.
 
     Args:
         probe: Model, N images and maps; its baseline "minimum".
@@ -44,7 +45,8 @@ def infidelity(probe: Probe) -> Tensor:
     along = (found.foretold * found.lost).sum(1).clamp(min=0) ** 2
     foretold, lost = ((values**2).sum(1) for values in (found.foretold, found.lost))
     explained = torch.where(foretold > 0, along / foretold, foretold)
-    return (1 - explained / lost).clamp(0, 1)
+    unmoved = found.lost.abs().amax(1) <= probe.rounding()
+    return (1 - explained / lost).clamp(0, 1).masked_fill(unmoved, torch.nan)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -9,6 +9,27 @@ def finite(saliency: Tensor) -> Tensor:
     return saliency.isfinite().flatten(1).all(1)
 
 
+def as_kept(saliency: Tensor) -> Tensor:
+    """Maps in the precision that maps are kept in: divided by their largest absolute value, in half precision.
+
+    Values that differ by less are equal. Of pixels whose values are equal but for rounding, the order is chance, and
+    another processor has another: ranks would make much of it.
+
+    Args:
+        saliency: Maps, (N, H, W), real.
+
+    Returns:
+        (N, H, W), float16, in [-1, 1]; a map that is not finite is not finite.
+
+    Example:
+        >>> as_kept(torch.tensor([[[2.0, 2.0000002, 1.0]]])).tolist()
+        [[[1.0, 1.0, 0.5]]]
+    """
+    values = saliency.double()
+    largest = values.abs().amax(dim=(1, 2), keepdim=True)
+    return (values / torch.where(largest > 0, largest, 1.0)).half()
+
+
 def normalize(saliency: Tensor) -> Tensor:
     """Each map stretched to fill [0, 1]: its minimum becomes 0 and its maximum 1.
 

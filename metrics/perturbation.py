@@ -11,6 +11,7 @@ from metrics.batching import Chunks
 from metrics.faithfulness import Curves
 from metrics.normalize import finite
 from metrics.pixel_ordering import pixel_shares, pixel_turns
+from metrics.rounding import nudges, rounding_of
 
 T = TypeVar("T")
 
@@ -133,6 +134,17 @@ class Probe:
     def whole(self) -> Answers:
         """What the model says of the untouched images: one answer each, asked once."""
         return self.once("whole", lambda: self.ask(lambda image, _: self.images[image], 1))
+
+    def rounding(self) -> Tensor:
+        """Most that two answers about an image may differ by through rounding alone, in logits, (N,), asked once."""
+
+        def ask() -> Tensor:
+            added, number = nudges(self.images[0]), len(self.images)
+            each = len(added)
+            logits = self.logits(lambda jobs: self.images[jobs // each] + added[jobs % each], number * each)
+            return rounding_of(logits.view(number, each, -1), self.images.dtype)
+
+        return self.once("rounding", ask)
 
     def turns(self) -> Tensor:
         """The step of a perturbation curve in which each pixel's turn comes, (N, H, W), computed once."""

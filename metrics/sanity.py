@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from metrics import Metric
-from metrics.normalize import finite
+from metrics.normalize import as_kept, finite
 from metrics.perturbation import Probe
 from metrics.rank_correlation import rank_correlation
 
@@ -26,7 +26,8 @@ def parameter_randomization(probe: Probe) -> Tensor:
     initialized anew and stays so, statistics of batch normalization included; after every stage the map is drawn
     again. A map that looks at the image alone scores 0, one that randomization destroys scores about 1. The random
     weights are the same for all images and on every device. A redrawn map that is constant has nothing in common
-    with any other: correlation 0. A constant map, or one that is not finite, scores NaN; so does one where a redrawn
+    with any other: correlation 0. Both maps are ranked in half precision, in which maps are kept: finer differences may
+    be rounding. A constant map, or one that is not finite, scores NaN; so does one where a redrawn
     map is not finite.
 
     Args:
@@ -65,8 +66,9 @@ def random_logit(probe: Probe) -> Tensor:
     """Rank correlation of the map with that of another class, which is drawn by the image's name.
 
     With two classes it is the other one. A map that ignores the class scores 1, one that tells classes apart about 0
-    or less. A constant map of the other class has nothing in common with any map: 0. A constant map, one that is not
-    finite, and a model of one class score NaN.
+    or less. Both maps are ranked in half precision, in which maps are kept: finer differences may be rounding. A
+    constant map of the other class has nothing in common with any map: 0. A constant map, one that is not finite, and a
+    model of one class score NaN.
 
     Args:
         probe: The model, N images and their maps, real.
@@ -136,9 +138,10 @@ def _redrawn(probe: Probe, model: Callable[[Tensor], Tensor], classes: Tensor) -
 
 
 def _similarity(probe: Probe, redrawn: Tensor) -> Tensor:
-    """Rank correlation, (N,); 0 where only the redrawn map is constant."""
-    scores = rank_correlation(probe.saliency, redrawn)
-    constant, redrawn_constant = (_constant(maps) for maps in (probe.saliency, redrawn))
+    """Rank correlation, (N,), of maps as they are kept; 0 where only the redrawn map is constant."""
+    own, redrawn = as_kept(probe.saliency), as_kept(redrawn)
+    scores = rank_correlation(own, redrawn)
+    constant, redrawn_constant = (_constant(maps) for maps in (own, redrawn))
     scores = scores.masked_fill(redrawn_constant & ~constant, 0.0)
     return scores.masked_fill(~finite(probe.saliency), torch.nan)
 

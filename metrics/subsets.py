@@ -26,7 +26,8 @@ def faithfulness_correlation(probe: Probe) -> Tensor:
 
     Each set has as many pixels as a side of the image (the square root of their number: 224 at 224 x 224), drawn for
     the image without replacement; hidden pixels show the image's darkest value in all channels. (Quantus 0.6.0 draws
-    single color channels.) Where the map is constant or not finite, or the model's answer never changes, it is NaN.
+    single color channels.) Where the map is constant or not finite, or the model's answer never changes but by
+    rounding, it is NaN.
 
     Args:
         probe: Model, N images and maps; its baseline "minimum" and its seeds.
@@ -52,8 +53,8 @@ def sensitivity_n(probe: Probe) -> Tensor:
 
     For each size, 25 sets are drawn for the image without replacement. As in the source, a score is that of one image;
     Quantus correlates over the images of a batch instead, so that its score belongs to no image. A size at which the
-    correlation is undefined is left out. Where the map is constant or not finite, or the model's answer never changes,
-    it is NaN.
+    correlation is undefined is left out. Where the map is constant or not finite, or the model's answer never changes
+    but by rounding, it is NaN.
 
     Args:
         probe: Model, N images and maps; its baseline "minimum" and its seeds.
@@ -81,8 +82,8 @@ def faithfulness_estimate(probe: Probe) -> Tensor:
     """Pearson correlation, over equal blocks of pixels of like saliency, of their saliency and the logit lost.
 
     The pixels, ordered by saliency, are cut into as many blocks as a perturbation curve has steps; each block alone
-    shows the image's darkest value. Where the map is constant or not finite, or the model's answer never changes, or
-    there are fewer than two blocks, it is NaN.
+    shows the image's darkest value. Where the map is constant or not finite, or the model's answer never changes
+    but by rounding, or there are fewer than two blocks, it is NaN.
 
     Args:
         probe: Model, N images and maps; its baseline "minimum" and its steps.
@@ -130,10 +131,12 @@ def sets(probe: Probe, draw: Draw) -> Hide:
 
 
 def over(probe: Probe, answers: Answers, part: Tensor | slice = slice(None)) -> Tensor:
-    """Correlation of hidden saliency and lost logit over some of the questions, (N,); NaN for a constant map."""
+    """Correlation of hidden saliency and lost logit over some questions, (N,); NaN for a constant map or answer."""
     lost = probe.whole().logit - answers.logit
     lowest, highest = probe.saliency.flatten(1).aminmax(dim=1)
-    return pearson(answers.mass[:, part], lost[:, part]).masked_fill(lowest == highest, torch.nan)
+    least, most = lost[:, part].aminmax(dim=1)
+    undefined = (lowest == highest) | (most - least <= probe.rounding())
+    return pearson(answers.mass[:, part], lost[:, part]).masked_fill(undefined, torch.nan)
 
 
 def pearson(a: Tensor, b: Tensor) -> Tensor:

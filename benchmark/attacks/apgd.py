@@ -3,14 +3,14 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
-from benchmark.attacks.ball import TINY, Ball
+from benchmark.attacks.ball import Ball
+from benchmark.attacks.losses import LOSSES, Loss
 from benchmark.attacks.mode import evaluating
+from benchmark.attacks.slope import slope
 
 INERTIA = 0.25
 RISING = 0.75
@@ -32,7 +32,7 @@ class APGD(Ball):
     """
 
     steps: int
-    loss: Literal["ce", "dlr", "margin"]
+    loss: Loss
 
     def __post_init__(self) -> None:
         """Refuse budgets, step counts and losses that make no sense."""
@@ -69,7 +69,7 @@ def apgd(model: nn.Module, images: Tensor, labels: Tensor, attack: APGD) -> Tens
         point = before = highest = found = look(images)
         pace = _Pace(2 * attack.radius(images.shape[-1]), point.losses)
         for number in range(1, attack.steps + 1):
-            aim = _within(attack, images, point.images + pace.size * attack.direction(point.gradient))
+            aim = _within(attack, images, point.images + pace.size.to(images.dtype) * attack.direction(point.gradient))
             # The first step has none before it to lean on.
             inertia = INERTIA if number > 1 else 0.0
             step = (1 - inertia) * (aim - point.images) + inertia * (point.images - before.images)
@@ -80,31 +80,6 @@ def apgd(model: nn.Module, images: Tensor, labels: Tensor, attack: APGD) -> Tens
             if number in spans:
                 point = _choose(pace.check(highest.losses, spans[number]), highest, point)
     return found.images
-
-
-def margin(logits: Tensor, labels: Tensor) -> Tensor:
-    """How far the best other class leads the true one, (N,), of logits (N, C); positive where the model errs."""
-    others = logits.scatter(1, labels[:, None], -torch.inf)
-    return others.amax(dim=1) - logits.gather(1, labels[:, None])[:, 0]
-
-
-def dlr(logits: Tensor, labels: Tensor) -> Tensor:
-    """Difference of logits ratio, (N,), of logits (N, C): the margin over the first logit's lead on the third.
-
-    Raises:
-        ValueError: There are fewer than three classes.
-    """
-    if logits.shape[1] < 3:
-        raise ValueError(f"the dlr loss needs 3 classes or more, the model has {logits.shape[1]}; use loss='margin'")
-    largest = logits.topk(3, dim=1).values
-    return margin(logits, labels) / (largest[:, 0] - largest[:, 2] + TINY)
-
-
-LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
-    "ce": partial(functional.cross_entropy, reduction="none"),
-    "dlr": dlr,
-    "margin": margin,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,11 +133,8 @@ def _spans(steps: int) -> dict[int, int]:
 
 
 def _look(model: nn.Module, images: Tensor, labels: Tensor, losses_of: Callable[[Tensor, Tensor], Tensor]) -> _Point:
-    inputs = images.detach().requires_grad_()
-    logits = model(inputs).float()
-    losses = losses_of(logits, labels)
-    (gradient,) = torch.autograd.grad(losses.sum(), inputs)
-    return _Point(images, gradient, losses.detach(), logits.argmax(dim=1) != labels)
+    found = slope(model, images, lambda logits: losses_of(logits, labels))
+    return _Point(images.detach(), found.gradient, found.losses, found.logits.argmax(dim=1) != labels)
 
 
 def _within(ball: Ball, images: Tensor, moved: Tensor) -> Tensor:

@@ -7,8 +7,9 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from benchmark.attacks.slope import of_size_one
+
 NATIVE_SIDE = 224
-TINY = 1e-12
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,15 +35,23 @@ class Ball:
         return self.eps * side / NATIVE_SIDE if self.norm == "l2" else self.eps
 
     def direction(self, gradient: Tensor) -> Tensor:
-        """The change of size one that gains most, for each image of (N, 3, H, W); zero where the gradient is."""
-        return gradient.sign() if self.norm == "linf" else gradient / (_length(gradient) + TINY)
+        """The change of size one that gains most, for each image of (N, 3, H, W); zero where the gradient is.
+
+        The gradient is divided by its largest element before its length is taken: the squares of 1e-25 would vanish,
+        those of 1e25 be infinite. Nothing is added to the length, so that no gradient is too small for a whole step.
+        """
+        if self.norm == "linf":
+            return gradient.sign()
+        scaled = of_size_one(gradient)
+        return scaled / _length(scaled).clamp(min=1.0)  # its largest element is one, or all are zero
 
     def project(self, delta: Tensor) -> Tensor:
         """The nearest change within the budget, for each image of (N, 3, H, W)."""
         radius = self.radius(delta.shape[-1])
         if self.norm == "linf":
             return delta.clamp(-radius, radius)
-        return delta * (radius / (_length(delta) + TINY)).clamp(max=1.0)
+        length = _length(delta)
+        return torch.where(length > radius, delta * (radius / length), delta)
 
     def random(self, images: Tensor) -> Tensor:
         """The images (N, 3, H, W), moved anywhere within the budget and within [0, 1]; torch's global generator."""

@@ -12,9 +12,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from benchmark.attacks.apgd import margin
 from benchmark.attacks.ball import Ball
+from benchmark.attacks.losses import margin
 from benchmark.attacks.mode import evaluating
+from benchmark.runtime.precision import precise
 from benchmark.saliency.grad_cam import grad_cam
 
 # A lead, as a share of the largest logit, below which rounding in another batch might turn the prediction.
@@ -184,7 +185,7 @@ def _draw(model: nn.Module, layer: str, classes: Tensor, inputs: Tensor) -> tupl
 
     handle = model.get_submodule(layer).register_forward_hook(catch)
     try:
-        logits = model(inputs).float()
+        logits = precise(model(inputs))
     finally:
         handle.remove()
     (activations,) = caught

@@ -2,15 +2,16 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from benchmark.attacks.ball import Ball
+from benchmark.attacks.losses import LOSSES, Loss
 from benchmark.attacks.mode import evaluating, normalizing_by_batch
+from benchmark.attacks.slope import slope
+from benchmark.runtime.precision import precise
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -27,6 +28,7 @@ class PGD(Ball):
             on them hardly hurts the network that is being trained.
         keep_best: Whether to return, for each image, the iterate of highest loss rather than the last, at the
             price of one more forward pass.
+        loss: What is raised: "ce", the cross-entropy, or one of the others of :class:`benchmark.attacks.apgd.APGD`.
 
     Reference:
         Madry et al., Towards deep learning models resistant to adversarial attacks, 2018, section 2.1.
@@ -37,12 +39,15 @@ class PGD(Ball):
     random_start: bool
     batch_statistics: bool = False
     keep_best: bool = False
+    loss: Loss = "ce"
 
     def __post_init__(self) -> None:
         """Refuse budgets and step counts that make no sense."""
         Ball.__post_init__(self)
-        if self.steps < 0 or not self.step > 0:
-            raise ValueError(f"{self} makes no sense: steps may not be negative, step must be positive")
+        if self.steps < 0 or not self.step > 0 or self.loss not in LOSSES:
+            raise ValueError(
+                f"{self} makes no sense: steps may not be negative, step must be positive, loss one of {set(LOSSES)}"
+            )
 
 
 def fgsm(norm: Literal["l2", "linf"], eps: float) -> PGD:
@@ -71,8 +76,8 @@ def pgd(
         model: Takes (N, 3, H, W) in [0, 1], gives logits (N, C).
         images: (N, 3, H, W), float, in [0, 1].
         labels: True classes, (N,).
-        attack: Norm, budget and steps.
-        objective: What to raise instead of the cross-entropy: takes the logits (N, C), float32, gives the loss of
+        attack: Norm, budget, steps and loss.
+        objective: What to raise instead of the attack's loss: takes the logits (N, C), float64, gives the loss of
             each image (N,), or of the batch where keep_best is off. One whose gradient vanishes at the image itself,
             as that of the divergence from its own prediction does, needs a random start.
 
@@ -83,29 +88,21 @@ def pgd(
         ValueError: keep_best is on and the objective does not give one loss per image.
     """
     radius = attack.radius(images.shape[-1])
-    losses_of = objective or partial(functional.cross_entropy, target=labels, reduction="none")
+    losses_of = objective or (lambda logits: LOSSES[attack.loss](logits, labels))
     with evaluating(model), normalizing_by_batch(model, wanted=attack.batch_statistics):
         moved = attack.random(images) if attack.random_start else images.detach().clone()
         best, highest = moved, torch.full(images.shape[:1], -torch.inf, device=images.device)
         for _ in range(attack.steps):
-            losses, gradient = _slope(model, moved, losses_of)
+            here = slope(model, moved, losses_of, by_batch=attack.batch_statistics)
             if attack.keep_best:
-                best, highest = _better(best, highest, moved, losses)
-            delta = moved - images + attack.step * radius * attack.direction(gradient)
+                best, highest = _better(best, highest, moved, here.losses)
+            delta = moved - images + attack.step * radius * attack.direction(here.gradient)
             moved = (images + attack.project(delta)).clamp(0.0, 1.0).detach()
         if attack.keep_best:
             with torch.no_grad():
-                losses = losses_of(model(moved).float())
+                losses = losses_of(precise(model(moved)))
             moved, _ = _better(best, highest, moved, losses)
     return moved
-
-
-def _slope(model: nn.Module, moved: Tensor, losses_of: Callable[[Tensor], Tensor]) -> tuple[Tensor, Tensor]:
-    """Losses, and the gradient of each image's."""
-    inputs = moved.detach().requires_grad_()
-    losses = losses_of(model(inputs).float())
-    (gradient,) = torch.autograd.grad(losses.sum(), inputs)
-    return losses.detach(), gradient
 
 
 def _better(best: Tensor, highest: Tensor, moved: Tensor, losses: Tensor) -> tuple[Tensor, Tensor]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from benchmark.errors import UserError
 
-ENGINE_VERSION = 1
+ENGINE_VERSION = 2
 """Raised by hand whenever a change to the harness changes numbers, so that no stored result is mistaken for a new one.
 
 The code of an entry is part of every key by itself (:mod:`benchmark.storage.identity`). What entries

@@ -5,6 +5,7 @@ from torch.nn import functional
 
 from benchmark.saliency import Method
 from benchmark.saliency.activations import activations_and_gradient, enlarged
+from metrics.rounding import evident
 
 
 def grad_cam(model: nn.Module, layer: str, images: Tensor, classes: Tensor) -> Tensor:
@@ -24,7 +25,8 @@ def grad_cam(model: nn.Module, layer: str, images: Tensor, classes: Tensor) -> T
     """
     activations, gradient = activations_and_gradient(model, layer, images, classes)
     weights = gradient.mean(dim=(2, 3), keepdim=True)
-    return enlarged(functional.relu((weights * activations).sum(dim=1)), images.shape[-2:])
+    products = weights * activations
+    return enlarged(evident(functional.relu(products.sum(dim=1)), products.abs().sum(dim=1)), images.shape[-2:])
 
 
 GRAD_CAM = Method(

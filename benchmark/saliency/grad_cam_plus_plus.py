@@ -6,6 +6,7 @@ from torch.nn import functional
 
 from benchmark.saliency import Method
 from benchmark.saliency.activations import activations_and_gradient, enlarged
+from metrics.rounding import evident
 
 
 def grad_cam_plus_plus(model: nn.Module, layer: str, images: Tensor, classes: Tensor) -> Tensor:
@@ -33,7 +34,8 @@ def grad_cam_plus_plus(model: nn.Module, layer: str, images: Tensor, classes: Te
     denominator = 2 + gradient * activations.sum(dim=(2, 3), keepdim=True)
     shares = torch.where(denominator == 0, 0, functional.relu(gradient) / denominator)
     weights = shares.sum(dim=(2, 3), keepdim=True)
-    return enlarged(functional.relu((weights * activations).sum(dim=1)), images.shape[-2:])
+    products = weights * activations
+    return enlarged(evident(functional.relu(products.sum(dim=1)), products.abs().sum(dim=1)), images.shape[-2:])
 
 
 GRAD_CAM_PLUS_PLUS = Method(

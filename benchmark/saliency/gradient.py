@@ -4,6 +4,7 @@ from torch import Tensor, nn
 
 from benchmark.saliency import Method
 from benchmark.saliency.input_gradient import input_gradient
+from metrics.rounding import evident
 
 
 def gradient(model: nn.Module, _layer: str, images: Tensor, classes: Tensor) -> Tensor:
@@ -20,7 +21,7 @@ def gradient(model: nn.Module, _layer: str, images: Tensor, classes: Tensor) -> 
     Reference:
         Simonyan et al., Deep inside convolutional networks, 2014, section 3.
     """
-    return input_gradient(model, images, classes).abs().sum(dim=1)
+    return evident(input_gradient(model, images, classes).abs().sum(dim=1))
 
 
 GRADIENT = Method(

@@ -9,6 +9,7 @@ from torch.overrides import TorchFunctionMode
 
 from benchmark.saliency import Method
 from benchmark.saliency.input_gradient import input_gradient
+from metrics.rounding import evident
 
 RECTIFIERS = frozenset({"relu", "relu6", "hardtanh", "leaky_relu", "elu", "silu", "gelu", "hardswish", "mish"})
 """torch's names of ReLU and its kin, those that work in place (with a trailing underscore) included."""
@@ -35,7 +36,7 @@ def guided_backprop(model: nn.Module, _layer: str, images: Tensor, classes: Tens
     """
     with _Guided():
         slope = input_gradient(model, images, classes)
-    return slope.abs().sum(dim=1)
+    return evident(slope.abs().sum(dim=1))
 
 
 class _Guided(TorchFunctionMode):

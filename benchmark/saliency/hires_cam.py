@@ -5,6 +5,7 @@ from torch.nn import functional
 
 from benchmark.saliency import Method
 from benchmark.saliency.activations import activations_and_gradient, enlarged
+from metrics.rounding import evident
 
 
 def hires_cam(model: nn.Module, layer: str, images: Tensor, classes: Tensor) -> Tensor:
@@ -26,7 +27,8 @@ def hires_cam(model: nn.Module, layer: str, images: Tensor, classes: Tensor) -> 
         networks, 2020, section 3. The paper leaves the map signed; its positive part is what speaks for the class.
     """
     activations, gradient = activations_and_gradient(model, layer, images, classes)
-    return enlarged(functional.relu((gradient * activations).sum(dim=1)), images.shape[-2:])
+    products = gradient * activations
+    return enlarged(evident(functional.relu(products.sum(dim=1)), products.abs().sum(dim=1)), images.shape[-2:])
 
 
 HIRES_CAM = Method(

@@ -4,6 +4,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from benchmark.saliency import Method
+from metrics.rounding import evident
 
 
 def input_x_gradient(model: nn.Module, _layer: str, images: Tensor, classes: Tensor) -> Tensor:
@@ -24,8 +25,8 @@ def input_x_gradient(model: nn.Module, _layer: str, images: Tensor, classes: Ten
     from captum.attr import InputXGradient  # noqa: PLC0415 - captum takes seconds to import
 
     inputs = images.detach().clone().requires_grad_()
-    products: Tensor = InputXGradient(model).attribute(inputs, target=classes)
-    return functional.relu(products.detach().sum(dim=1))
+    products: Tensor = InputXGradient(model).attribute(inputs, target=classes).detach()
+    return evident(functional.relu(products.sum(dim=1)), products.abs().sum(dim=1))
 
 
 INPUT_X_GRADIENT = Method(

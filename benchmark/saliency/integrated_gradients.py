@@ -5,6 +5,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from benchmark.saliency import Method
+from metrics.rounding import evident
 
 STEPS = 50
 """Points on the way from the black image, by Gauss-Legendre quadrature."""
@@ -38,7 +39,8 @@ def integrated_gradients(model: nn.Module, _layer: str, images: Tensor, classes:
         attribute(image[None], baselines=0.0, target=label[None], n_steps=STEPS, internal_batch_size=CHUNK)
         for image, label in zip(images.detach(), classes, strict=True)
     ]
-    return functional.relu(torch.cat(attributions).detach().sum(dim=1)).to(images.dtype)
+    terms = torch.cat(attributions).detach().to(images.dtype)
+    return evident(functional.relu(terms.sum(dim=1)), terms.abs().sum(dim=1))
 
 
 INTEGRATED_GRADIENTS = Method(

@@ -5,6 +5,7 @@ from torch.nn import functional
 
 from benchmark.saliency import Method
 from benchmark.saliency.activations import activations_and_gradient, enlarged
+from metrics.rounding import evident
 
 
 def layer_cam(model: nn.Module, layer: str, images: Tensor, classes: Tensor) -> Tensor:
@@ -23,7 +24,8 @@ def layer_cam(model: nn.Module, layer: str, images: Tensor, classes: Tensor) -> 
         Jiang et al., LayerCAM: exploring hierarchical class activation maps for localization, 2021, equations 5 to 7.
     """
     activations, gradient = activations_and_gradient(model, layer, images, classes)
-    return enlarged(functional.relu((functional.relu(gradient) * activations).sum(dim=1)), images.shape[-2:])
+    products = functional.relu(gradient) * activations
+    return enlarged(evident(functional.relu(products.sum(dim=1)), products.abs().sum(dim=1)), images.shape[-2:])
 
 
 LAYER_CAM = Method(

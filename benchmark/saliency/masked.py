@@ -1,7 +1,9 @@
-"""What a network says of an image of which only a part is shown."""
+"""What a network says of an image of which only a part is shown, and how much of that is rounding."""
 
 import torch
 from torch import Tensor, nn
+
+from metrics.rounding import nudges, rounding_of
 
 FORWARDS = 64
 """Most images per forward pass."""
@@ -24,3 +26,16 @@ def masked_logits(model: nn.Module, image: Tensor, masks: Tensor) -> Tensor:
         logits = model((image * masks[:, None]).contiguous(memory_format=torch.channels_last))
     # A copy made outside, with which autograd and in-place operations work again.
     return logits.to(torch.float64, copy=True)
+
+
+def rounding_at(model: nn.Module, image: Tensor, others: Tensor | None = None) -> Tensor:
+    """Most that two logits may differ by through rounding alone, scalar, float64; see :mod:`metrics.rounding`.
+
+    Args:
+        model: In evaluation mode; takes (N, 3, H, W) in [0, 1], gives logits (N, C).
+        image: (3, H, W), in [0, 1].
+        others: Logits (M, C) that are to be compared.
+    """
+    with torch.inference_mode():
+        copies = model((image + nudges(image)).contiguous(memory_format=torch.channels_last))
+    return rounding_of(copies.to(torch.float64, copy=True), image.dtype, others)

@@ -6,15 +6,17 @@ from torch.nn import functional
 
 from benchmark.saliency import Method
 from benchmark.saliency.activations import enlarged, get_activations
-from benchmark.saliency.masked import FORWARDS, masked_logits
+from benchmark.saliency.masked import FORWARDS, masked_logits, rounding_at
 
 
 def score_cam(model: nn.Module, layer: str, images: Tensor, classes: Tensor) -> Tensor:
     """Activations of the layer, weighted by the softmax over channels of their scores, rectified, up-sampled.
 
     The score of a channel is the class's logit for the image multiplied with the channel, up-sampled and stretched to
-    [0, 1]. (The paper subtracts the logit of a black image, which the softmax cancels.) A channel that is the same
-    everywhere masks nothing and counts nothing. Dear: as many forward passes per image as the layer has channels.
+    [0, 1]. The paper subtracts the logit of a black image, which the softmax cancels. Here it helps to tell whether the
+    answer ever changes: where the scores of all channels and of the black image differ by no more than rounding,
+    weights would be equal for want of evidence, and the map is empty. A channel that is the same everywhere masks
+    nothing and counts nothing. Dear: as many forward passes per image as the layer has channels.
 
     Args:
         model: In evaluation mode; takes (N, 3, H, W) in [0, 1], gives logits (N, C).
@@ -23,8 +25,7 @@ def score_cam(model: nn.Module, layer: str, images: Tensor, classes: Tensor) -> 
         classes: The class to explain for each image, (N,).
 
     Returns:
-        Maps (N, H, W), not negative; zero where the layer is silent. Weights are never zero: where all classes score
-        alike, the map is the mean activation.
+        Maps (N, H, W), not negative; zero where the layer is silent or the class's logit never changes.
 
     Reference:
         Wang et al., Score-CAM: score-weighted visual explanations for convolutional neural networks, 2020, algorithm 1.
@@ -43,8 +44,13 @@ def _map(model: nn.Module, image: Tensor, channels: Tensor, label: int) -> Tenso
     channels = channels[high > low]
     if not len(channels):
         return torch.zeros(channels.shape[-2:], dtype=channels.dtype, device=channels.device)
-    scores = [masked_logits(model, image, _masks(part, image))[:, label] for part in channels.split(FORWARDS)]
-    weights = torch.cat(scores).softmax(dim=0).to(channels.dtype)
+    black = masked_logits(model, image, torch.zeros_like(image[:1]))
+    answers = [masked_logits(model, image, _masks(part, image)) for part in channels.split(FORWARDS)]
+    logits = torch.cat([black, *answers])
+    scores = logits[:, label]
+    if scores.max() - scores.min() <= rounding_at(model, image, logits):
+        return torch.zeros_like(channels[0])
+    weights = scores[1:].softmax(dim=0).to(channels.dtype)
     return functional.relu(torch.einsum("k,khw->hw", weights, channels))
 
 

@@ -5,6 +5,7 @@ from torch import Tensor, nn
 
 from benchmark.saliency import Method
 from benchmark.saliency.input_gradient import input_gradient
+from metrics.rounding import evident
 
 SAMPLES = 50
 """Noisy copies of each image, as in the paper."""
@@ -34,7 +35,8 @@ def smooth_grad(model: nn.Module, _layer: str, images: Tensor, classes: Tensor) 
     """
     random = torch.Generator().manual_seed(SEED)
     noise = torch.randn(SAMPLES, *images.shape[1:], generator=random).to(images)
-    return torch.stack([_map(model, image, label, noise) for image, label in zip(images, classes, strict=True)])
+    maps = [_map(model, image, label, noise) for image, label in zip(images, classes, strict=True)]
+    return evident(torch.stack(maps))
 
 
 def _map(model: nn.Module, image: Tensor, label: Tensor, noise: Tensor) -> Tensor:

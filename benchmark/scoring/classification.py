@@ -15,6 +15,7 @@ BINS = 15
 BOUNDS = (0.0, 1.0)
 """Of every measure."""
 WITHSTOOD = "withstood:"
+VANISHED = "vanished:"
 MASK_DICE = "mask dice"
 MAP_KEPT = "map kept:"
 
@@ -33,6 +34,8 @@ def measures(predictions: pd.DataFrame, classes: Sequence[str]) -> pd.DataFrame:
 
     Sensitivity and specificity of a class are those of the most probable class: with two classes, of a threshold of
     one half. AUROC is that of each class against the rest, and their mean; with two classes, that of the rarer one.
+    Vanishing gradients are the share of the right predictions at which the attack of that name had no gradient to go
+    by: where it is high, the accuracy under that attack may be masked.
 
     Args:
         predictions: Rows of :func:`benchmark.scoring.predictions.predict_and_attack` with the columns image and group.
@@ -99,6 +102,8 @@ def _ratios(predictions: pd.DataFrame, classes: Sequence[str]) -> dict[Name, Rat
     for column, values in predictions.items():
         if str(column).startswith(WITHSTOOD):
             found["accuracy under attack", str(column).removeprefix(WITHSTOOD)] = _of_known(values)
+        if str(column).startswith(VANISHED):
+            found["vanishing gradients", str(column).removeprefix(VANISHED)] = _of_known(values)
         if str(column).startswith(MAP_KEPT):
             of = str(column).removeprefix(MAP_KEPT)
             found["map kept under attack", of] = _of_known(values)

@@ -6,12 +6,19 @@ import torch
 from scipy.stats import spearmanr
 from torch import nn
 
+from metrics.normalize import as_kept
 from metrics.rank_correlation import rank_correlation
 from metrics.sanity import other_classes, parameter_randomization, random_logit, randomizations
+from tests.metrics import maps as drawn
 from tests.metrics import quantus_oracle
-from tests.metrics.maps import model, probe, redraw, seeded
+from tests.metrics.maps import model, probe, seeded
 
 CPU = torch.device("cpu")
+
+
+def redraw(changed, images, classes):
+    """Maps in the precision that maps are kept in, so that oracles rank the same values."""
+    return as_kept(drawn.redraw(changed, images, classes)).double()
 
 
 class Scripted(nn.Conv2d):
@@ -46,7 +53,7 @@ def network(*, layer=nn.Conv2d, seed=0):
 def gradients_of(classifier, inputs):
     """A probe of a classifier with its own gradient maps."""
     maps = redraw(classifier, inputs.images, inputs.classes)
-    return replace(probe(inputs), model=classifier, saliency=maps)
+    return replace(probe(inputs), model=classifier, saliency=maps, redraw=redraw)
 
 
 def drawn_by(method, inputs):
@@ -178,7 +185,7 @@ def test_the_other_class_is_what_the_second_map_explains():
     inputs = seeded(8)
     by_class = drawn_by(lambda _model, images, classes: images[torch.arange(len(images)), classes], inputs)
     others = other_classes(by_class, 3)
-    expected = rank_correlation(by_class.saliency, inputs.images[torch.arange(8), others])
+    expected = rank_correlation(as_kept(by_class.saliency), as_kept(inputs.images[torch.arange(8), others]))
     torch.testing.assert_close(random_logit(by_class), expected)
 
 
@@ -192,3 +199,21 @@ def test_degenerate_maps_score_as_documented():
     assert random_logit(vanishing).tolist() == [0, 0, 0]
     one_class = nn.Sequential(nn.Conv2d(3, 1, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten()).double().eval()
     assert random_logit(replace(probe(inputs), model=one_class)).isnan().all()
+
+
+@pytest.mark.parametrize("metric", [random_logit, parameter_randomization])
+def test_the_order_of_pixels_that_are_equal_but_for_rounding_does_not_count(metric):
+    """A map of five levels, whose pixels differ within a level by an ulp; on another processor by another."""
+    inputs = seeded(6)
+    plain = (5 * torch.rand(12, 15, dtype=torch.float64, generator=torch.Generator().manual_seed(0))).ceil() / 5
+
+    def levels(ulp, seed):
+        def drawn_with_noise(_model, _images, classes):
+            noise = torch.randn(12, 15, generator=torch.Generator().manual_seed(seed))
+            return torch.stack([plain.roll(int(label), 1) * (1 + ulp * noise) for label in classes])
+
+        return replace(probe(inputs), redraw=drawn_with_noise, model=network(), saliency=plain.expand(6, -1, -1))
+
+    exact = metric(levels(0, 0))
+    for seed in range(3):
+        torch.testing.assert_close(metric(levels(1e-7, seed)), exact, atol=1e-12, rtol=0)

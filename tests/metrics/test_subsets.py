@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import scipy.stats
@@ -15,7 +17,7 @@ from metrics.subsets import (
     sets,
 )
 from tests.metrics.gray import HEIGHT, WIDTH, ask_quantus, gray_probe
-from tests.metrics.maps import probe, seeded
+from tests.metrics.maps import noisy, probe, seeded
 
 
 def test_faithfulness_correlation_equals_quantus_with_its_draws_replayed():
@@ -103,3 +105,11 @@ def test_pearson_equals_scipy():
     found = pearson(torch.tensor(a), torch.tensor(b))
     expected = [scipy.stats.pearsonr(x, y).statistic for x, y in zip(a, b, strict=True)]
     np.testing.assert_allclose(found, expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("metric", [faithfulness_correlation, sensitivity_n, faithfulness_estimate])
+def test_an_answer_that_never_changes_but_by_rounding_is_undefined(metric):
+    inputs = seeded(2)
+    inputs.images[1] = 0.0  # hidden pixels of a black image stay black
+    asked = replace(probe(inputs), images=inputs.images.float(), model=noisy)
+    assert metric(asked).isnan().tolist() == [False, True]

@@ -3,6 +3,7 @@
 from torch import Tensor, nn
 from torch.nn import functional
 
+from benchmark.runtime.precision import precise
 from benchmark.training.losses.divergence import divergence
 from benchmark.training.regimes import Batch
 
@@ -20,8 +21,8 @@ def consistency_loss(model: nn.Module, batch: Batch, changed: Tensor, weight: fl
         weight: Weight of the divergence's mean over the batch.
 
     Returns:
-        The loss (scalar, float32), and the logits of the changed images (N, C), float32, detached.
+        The loss (scalar), and the logits of the changed images (N, C), both float64, the logits detached.
     """
-    logits, others = model(batch.images).float(), model(changed).float()
-    loss = functional.cross_entropy(logits, batch.labels, weight=batch.class_weights)
+    logits, others = precise(model(batch.images)), precise(model(changed))
+    loss = functional.cross_entropy(logits, batch.labels, weight=batch.class_weights.to(logits.dtype))
     return loss + weight * divergence(logits, others).mean(), others.detach()

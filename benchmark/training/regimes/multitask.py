@@ -3,6 +3,7 @@
 from torch import Tensor, nn
 from torch.nn import functional
 
+from benchmark.runtime.precision import precise
 from benchmark.training.regimes import Batch, Regime
 
 WEIGHT = 1.0
@@ -31,7 +32,8 @@ def multitask(model: nn.Module, batch: Batch) -> Tensor:
     known = ~batch.masks.isnan().any(dim=2).any(dim=1)
     # Filled before the loss: NaN times zero would still be NaN, and so would its gradient.
     losses = mask_loss(predicted, batch.masks.where(known[:, None, None], 0.0))
-    of_class = functional.cross_entropy(logits.float(), batch.labels, weight=batch.class_weights)
+    logits = precise(logits)
+    of_class = functional.cross_entropy(logits, batch.labels, weight=batch.class_weights.to(logits.dtype))
     return of_class + WEIGHT * (losses * known).sum() / known.sum().clamp(min=1)
 
 
@@ -46,9 +48,9 @@ def mask_loss(logits: Tensor, masks: Tensor) -> Tensor:
         masks: (N, H, W), in [0, 1].
 
     Returns:
-        (N,), float32, not negative.
+        (N,), float64, not negative.
     """
-    logits, masks = logits.float(), masks.float()
+    logits, masks = precise(logits), precise(masks)
     entropy = functional.binary_cross_entropy_with_logits(logits, masks, reduction="none").mean(dim=(1, 2))
     predicted = logits.sigmoid()
     both, either = (predicted * masks).sum(dim=(1, 2)), (predicted + masks).sum(dim=(1, 2))

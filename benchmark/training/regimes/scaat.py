@@ -8,12 +8,14 @@ instead, as many random ones, or all of them.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from benchmark.attacks.mode import evaluating
+from benchmark.attacks.slope import slope
 from benchmark.training.losses.consistency import consistency_loss
 from benchmark.training.losses.divergence import divergence
 from benchmark.training.losses.saliency_mask import label_gradient, lowest
@@ -102,8 +104,7 @@ def attacked(model: nn.Module, batch: Batch, eps: Tensor, settings: SCAAT) -> Te
     moved = (images + limit * (2 * torch.rand_like(images) - 1)).clamp(0.0, 1.0)
     with evaluating(model):
         for _ in range(settings.steps):
-            inputs = moved.detach().requires_grad_()
-            (gradient,) = torch.autograd.grad(divergence(target, model(inputs)).sum(), inputs)
+            gradient = slope(model, moved, partial(divergence, target)).gradient
             delta = moved - images + settings.step * budget * gradient.sign()
             moved = (images + delta.clamp(-limit, limit)).clamp(0.0, 1.0)
     return moved

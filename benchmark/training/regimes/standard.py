@@ -3,12 +3,14 @@
 from torch import Tensor, nn
 from torch.nn import functional
 
+from benchmark.runtime.precision import precise
 from benchmark.training.regimes import Batch, Regime
 
 
 def cross_entropy(model: nn.Module, batch: Batch) -> Tensor:
     """Cross-entropy, weighted by class."""
-    return functional.cross_entropy(model(batch.images).float(), batch.labels, weight=batch.class_weights)
+    logits = precise(model(batch.images))
+    return functional.cross_entropy(logits, batch.labels, weight=batch.class_weights.to(logits.dtype))
 
 
 STANDARD = Regime(

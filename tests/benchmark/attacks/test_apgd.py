@@ -6,8 +6,9 @@ import pytest
 import torch
 from torch.nn import functional
 
-from benchmark.attacks.apgd import APGD, _is_better, _Pace, _Point, _spans, apgd, dlr, margin
+from benchmark.attacks.apgd import APGD, _is_better, _Pace, _Point, _spans, apgd
 from benchmark.attacks.ball import Ball
+from benchmark.attacks.losses import dlr, margin, surprise
 from benchmark.attacks.noise import noise
 from benchmark.attacks.pgd import PGD, fgsm, pgd
 
@@ -26,7 +27,8 @@ def loss(model, images, labels) -> float:
 def literal_loss(logits: torch.Tensor, label: int, name: str) -> torch.Tensor:
     """The loss of one image, from the formulas of the paper."""
     if name == "ce":
-        return logits.logsumexp(dim=0) - logits[label]
+        others = [number for number in range(len(logits)) if number != label]
+        return (logits[others] - logits[label]).exp().sum().log1p()
     ordered = sorted(range(len(logits)), key=lambda number: -float(logits[number].detach()))
     other = next(number for number in ordered if number != label)
     if name == "margin":
@@ -40,7 +42,7 @@ def literal(model, image: torch.Tensor, label: int, how: APGD) -> tuple[list[tor
 
     def slope(x: torch.Tensor) -> tuple[float, torch.Tensor, bool]:
         x = x.clone().requires_grad_()
-        logits = model(x[None])[0].float()
+        logits = model(x[None])[0].double()
         value = literal_loss(logits, label, how.loss)
         (gradient,) = torch.autograd.grad(value, x)
         return float(value.detach()), gradient, int(logits.argmax()) != label
@@ -128,11 +130,27 @@ def test_steps_are_halved_where_the_loss_rises_too_rarely_or_its_best_stands_sti
     assert pace.size.flatten().tolist() == [2, 2, 4, 2]
 
 
+def test_the_cross_entropy_is_that_of_torch_and_exact_where_that_is_zero():
+    logits = torch.randn(5, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    labels = torch.tensor([0, 1, 2, 3, 0])
+    torch.testing.assert_close(surprise(logits, labels), functional.cross_entropy(logits, labels, reduction="none"))
+    lead = torch.tensor([60.0], dtype=torch.float64, requires_grad=True)
+    sure = torch.stack([lead, torch.zeros(1, dtype=torch.float64)], dim=1)
+    assert functional.cross_entropy(sure, torch.tensor([0])) == 0
+    found = surprise(sure, torch.tensor([0]))
+    torch.testing.assert_close(found.item(), math.exp(-60), rtol=1e-12, atol=0)
+    torch.testing.assert_close(torch.autograd.grad(found, lead)[0].item(), -math.exp(-60), rtol=1e-12, atol=0)
+    wrong = surprise(sure.detach(), torch.tensor([1]))
+    assert wrong.item() == 60
+
+
 def test_losses_by_hand():
     logits, labels = torch.tensor([[3.0, 1.0, 2.0], [0.0, 5.0, 1.0]]), torch.tensor([0, 2])
     torch.testing.assert_close(margin(logits, labels), torch.tensor([-1.0, 4.0]))
     torch.testing.assert_close(dlr(logits, labels), torch.tensor([-1 / 2, 4 / 5]))
-    torch.testing.assert_close(dlr(100 * logits, labels), dlr(logits, labels))
+    for factor in (1e-20, 100):
+        torch.testing.assert_close(dlr(factor * logits, labels), dlr(logits, labels))
+    torch.testing.assert_close(dlr(torch.ones(1, 3), torch.tensor([1])), torch.zeros(1))
     four = torch.tensor([[3.0, 1.0, 2.0, -9.0]])
     torch.testing.assert_close(dlr(four, torch.tensor([1])), torch.tensor([2 / 2.0]))
 

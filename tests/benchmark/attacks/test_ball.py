@@ -42,6 +42,20 @@ def test_no_step_of_size_one_gains_more_than_the_direction():
         assert ((step * gradient).sum(dim=(1, 2, 3)) > (other * gradient).sum(dim=(1, 2, 3))).all()
 
 
+@pytest.mark.parametrize("size_", [1e-40, 1e-30, 1e-18, 1e18, 1e30])
+def test_a_direction_has_full_length_however_small_or_large_the_gradient(size_):
+    gradient = changes()
+    expected = Ball("l2", 1.0).direction(gradient)
+    found = Ball("l2", 1.0).direction(size_ * gradient)
+    torch.testing.assert_close(found, expected, atol=1e-3 if size_ == 1e-40 else 1e-6, rtol=0)
+    torch.testing.assert_close(size(found, "l2"), torch.ones(6))
+
+
+def test_a_projection_leaves_no_change_and_a_budget_of_nothing_alone():
+    assert Ball("l2", 0.0).project(torch.zeros(2, 3, 4, 4)).eq(0).all()
+    assert Ball("l2", 0.0).project(changes()).eq(0).all()
+
+
 def test_without_a_gradient_there_is_no_direction():
     for norm in ("l2", "linf"):
         assert Ball(norm, 1.0).direction(torch.zeros(2, 3, 4, 4)).eq(0).all()

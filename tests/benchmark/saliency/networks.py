@@ -94,3 +94,55 @@ class Reader(nn.Module):
     def forward(self, x):
         seen = torch.cat([x * self.window[0], x * self.window[1]], dim=1)
         return self.linear(self.relu(self.convolution(seen)).mean(dim=(2, 3)))
+
+
+class Constant(nn.Module):
+    """Small's features, faint beside a large bias: all float32 answers are equal, or an ulp apart.
+
+    Args:
+        faintness: What the features are multiplied by; 0 makes the network constant to the bit.
+    """
+
+    layer = "small.block"
+
+    def __init__(self, faintness: float):
+        super().__init__()
+        self.small, self.faintness = Small(), faintness
+        self.eval()
+
+    def forward(self, x):
+        return self.faintness * self.small(x) + 10 * torch.arange(1, 5, device=x.device)
+
+
+class Cancelling(nn.Module):
+    """Every logit is a sum in which large features cancel, channel by channel; what is left of them is rounding."""
+
+    layer = "twice"
+
+    def __init__(self):
+        super().__init__()
+        self.small, self.twice = Small(), nn.Identity()
+        random = torch.Generator().manual_seed(0)
+        self.weight = nn.Parameter(torch.randn(4, 8, generator=random))
+        self.order = torch.randperm(8, generator=random)
+        self.eval()
+
+    def forward(self, x):
+        features = self.small.block(self.small.stem(8 * (x - MEAN)))
+        both = self.twice(torch.cat([features, features[:, self.order]], dim=1))
+        pooled = 100 * both.mean(dim=(2, 3))
+        return pooled @ torch.cat([self.weight, -self.weight[:, self.order]], dim=1).T
+
+
+class Scaled(nn.Module):
+    """Small with logits a factor as large."""
+
+    layer = "small.block"
+
+    def __init__(self, factor: float):
+        super().__init__()
+        self.small, self.factor = Small(), factor
+        self.eval()
+
+    def forward(self, x):
+        return self.factor * self.small(x)

@@ -6,13 +6,15 @@ from torch import nn
 
 from architectures import Architecture
 from benchmark.registry import entries
-from benchmark.saliency import Method, integrated_gradients, occlusion, rise, score_cam, smooth_grad
-from tests.benchmark.saliency.networks import PATCHES, Reader, Small, images
+from benchmark.saliency import Method, integrated_gradients, masked, occlusion, rise, score_cam, smooth_grad
+from tests.benchmark.saliency.networks import PATCHES, Cancelling, Constant, Reader, Scaled, Small, images
 
 METHODS = entries(Method)
 CLASSLESS = {"eigen-cam"}
-# Softmax weights are never zero: where all classes score alike, the map is the mean activation.
-NEVER_SILENT = CLASSLESS | {"score-cam"}
+COMPARING = {"occlusion", "rise", "score-cam"}
+# Scores go through an exponential in ScoreCAM, gradients stand beside a constant in Grad-CAM++, as in their papers.
+SCALED = COMPARING | {"grad-cam-plus-plus"}
+CAMS = {"grad-cam", "grad-cam-plus-plus", "hires-cam", "layer-cam"}
 
 
 @pytest.fixture(params=METHODS)
@@ -100,12 +102,73 @@ def test_the_map_is_zero_where_nothing_is_active(method):
     assert not draw(method, model, images(), [0, 1]).any()
 
 
-@pytest.mark.parametrize("name", sorted(METHODS.keys() - NEVER_SILENT))
+@pytest.mark.parametrize("name", sorted(METHODS.keys() - CLASSLESS))
 def test_the_map_is_zero_where_nothing_speaks_for_the_class(name):
     model = Small()
     with torch.no_grad():
         model.linear.weight.zero_()
     assert not draw(METHODS[name], model, images(), [0, 1]).any()
+
+
+def scale_to_max(maps):
+    return maps / maps.amax(dim=(1, 2), keepdim=True)
+
+
+@pytest.fixture(params=[1, 3, 64])
+def chunk(request, monkeypatch):
+    """Most images per forward pass, wherever a method splits its questions."""
+    for module in (masked, occlusion, rise, score_cam):
+        monkeypatch.setattr(module, "FORWARDS", request.param)
+    monkeypatch.setattr(rise, "MASKS", 96)
+    return request.param
+
+
+@pytest.mark.parametrize("number", [1, 3])
+@pytest.mark.parametrize("name", sorted(METHODS.keys() - CLASSLESS))
+def test_a_constant_network_has_no_map(name, number, chunk):
+    assert chunk
+    classes = torch.tensor([0, 1, 3])[:number]
+    model, inputs = Constant(0.0), images(number)
+    assert not METHODS[name].draw(model, model.layer, inputs, classes).any()
+
+
+@pytest.mark.parametrize("network", [Constant(1e-7), Constant(3e-8), Cancelling()])
+@pytest.mark.parametrize("number", [1, 3])
+@pytest.mark.parametrize("name", sorted(COMPARING))
+def test_a_network_that_is_constant_but_for_rounding_has_no_map_of_answers(name, number, network, chunk):
+    assert chunk
+    classes = torch.tensor([0, 1, 3])[:number]
+    assert not METHODS[name].draw(network, network.layer, images(number), classes).any()
+
+
+@pytest.mark.parametrize("name", sorted(CAMS))
+def test_channels_that_cancel_but_for_rounding_make_no_map(name):
+    """One channel twice, with opposite weights; LayerCAM sees but the positive half."""
+    model = Cancelling()
+    maps = draw(METHODS[name], model, images(), [0, 3])
+    assert maps.any() == (name in {"layer-cam", "grad-cam-plus-plus"})
+
+
+@pytest.mark.parametrize("name", sorted(METHODS.keys() - SCALED))
+def test_a_faint_gradient_is_as_good_as_a_strong_one(name):
+    inputs = images()
+    strong, faint = (draw(METHODS[name], model, inputs, [0, 3]) for model in (Constant(1.0), Constant(1e-7)))
+    torch.testing.assert_close(scale_to_max(faint), scale_to_max(strong), atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("factor", [1e-3, 0.1, 10.0, 1e3])
+@pytest.mark.parametrize("name", sorted(METHODS.keys() - SCALED))
+def test_the_scale_of_the_logits_does_not_count(name, factor):
+    inputs = images()
+    maps, scaled = (draw(METHODS[name], model, inputs, [0, 3]) for model in (Scaled(1.0), Scaled(factor)))
+    torch.testing.assert_close(scale_to_max(scaled), scale_to_max(maps), atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("name", sorted(COMPARING))
+@pytest.mark.parametrize("factor", [1e-3, 1.0, 10.0])
+def test_answers_that_do_change_have_a_map_at_any_scale(name, factor, monkeypatch):
+    monkeypatch.setattr(rise, "MASKS", 96)
+    assert draw(METHODS[name], Scaled(factor), images(), [0, 3]).flatten(1).any(dim=1).all()
 
 
 def in_patch(saliency, patch):
@@ -131,16 +194,21 @@ def test_the_map_lies_where_the_class_is_seen(name):
         assert highest(saliency, patch)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", entries(Architecture))
-def test_every_method_draws_every_architecture(name, monkeypatch):
-    """With few masks, windows, steps and channels: that they run is the question."""
+@pytest.fixture
+def few(monkeypatch):
+    """Few masks, windows, steps and channels, where not the map is the question."""
     monkeypatch.setattr(rise, "MASKS", 2)
     monkeypatch.setattr(occlusion, "WINDOWS", 1)
     monkeypatch.setattr(smooth_grad, "SAMPLES", 1)
     monkeypatch.setattr(integrated_gradients, "STEPS", 1)
     get_activations = score_cam.get_activations
     monkeypatch.setattr(score_cam, "get_activations", lambda *arguments: get_activations(*arguments)[:, :2])
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("few")
+@pytest.mark.parametrize("name", entries(Architecture))
+def test_every_method_draws_every_architecture(name):
     architecture = entries(Architecture)[name]
     torch.manual_seed(0)
     model = architecture.build(6).eval()
@@ -151,3 +219,21 @@ def test_every_method_draws_every_architecture(name, monkeypatch):
         assert maps.isfinite().all(), method.name
         assert maps.min() >= 0, method.name
     assert state(model) == before
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("few")
+@pytest.mark.parametrize("name", entries(Architecture))
+def test_every_architecture_has_no_map_once_it_is_constant(name):
+    """By a last layer of zeros; for methods that compare answers also by one that is faint beside its bias."""
+    architecture = entries(Architecture)[name]
+    torch.manual_seed(0)
+    model, classes = architecture.build(6).eval(), torch.tensor([1, 4])
+    last = [module for module in model.modules() if isinstance(module, nn.Linear)][-1]
+    for factor, methods in ((1e-9, COMPARING), (0.0, METHODS.keys() - CLASSLESS)):
+        with torch.no_grad():
+            last.weight.mul_(factor)
+            last.bias.copy_(10 * torch.arange(1, 7))
+        for method in sorted(methods):
+            maps = METHODS[method].draw(model, architecture.target_layer, images(2, 64, 64), classes)
+            assert not maps.any(), (method, factor)

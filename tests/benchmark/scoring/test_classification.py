@@ -118,7 +118,8 @@ def network() -> nn.Module:
 def test_attacks_are_named_by_what_they_do():
     found = build_attacks("l2", (0.5, 1.0, 2.0), 20, 10)
     assert list(found)[:2] == ["pgd-20-l2-0.5", "apgd-10-l2-0.5"]
-    assert found["apgd-10-l2-2"] == APGD(norm="l2", eps=2.0, steps=10, loss="ce")
+    assert found["apgd-10-l2-2"] == tuple(APGD(norm="l2", eps=2.0, steps=10, loss=loss) for loss in ("ce", "margin"))
+    assert [attack.loss for attack in found["pgd-20-l2-1"]] == ["ce", "margin"]
     assert list(build_attacks("linf", (0.1,), 5, 0)) == ["pgd-5-linf-0.1"]
 
 

@@ -182,7 +182,7 @@ def test_the_same_seed_gives_the_same_loss(name):
 
 @pytest.mark.parametrize("channels_last", [False, True])
 @pytest.mark.parametrize("name", REGIMES)
-def test_in_bfloat16_the_loss_is_a_finite_float32_and_every_weight_learns(name, channels_last):
+def test_in_bfloat16_the_loss_is_finite_and_in_float64_and_every_weight_learns(name, channels_last):
     model, now = network(), batch()
     if channels_last:
         model = model.to(memory_format=torch.channels_last)
@@ -191,7 +191,7 @@ def test_in_bfloat16_the_loss_is_a_finite_float32_and_every_weight_learns(name, 
     with torch.autocast("cpu", torch.bfloat16):
         loss = entries(Regime)[name].objective(model, now)
     loss.backward()
-    assert loss.dtype == torch.float32
+    assert loss.dtype == torch.float64
     assert loss.isfinite()
     learning = {weight for weight, parameter in model.named_parameters() if parameter.grad is not None}
     assert learning == {weight for weight, _ in model.named_parameters() if name == "multitask" or "mask" not in weight}
@@ -238,15 +238,29 @@ def test_those_that_train_on_attacked_images_say_so():
 # Shared steps
 
 
-def test_the_divergence_is_that_of_torch_and_computed_in_float32():
+def test_the_divergence_is_that_of_torch_and_computed_in_float64():
     logits, others = torch.randn(2, 5, 4, generator=torch.Generator().manual_seed(0)).mul(3)
     expected = torch.distributions.kl_divergence(
-        torch.distributions.Categorical(logits=logits), torch.distributions.Categorical(logits=others)
+        torch.distributions.Categorical(logits=logits.double()), torch.distributions.Categorical(logits=others.double())
     )
     torch.testing.assert_close(divergence(logits, others), expected)
-    torch.testing.assert_close(divergence(logits, logits), torch.zeros(5))
+    torch.testing.assert_close(divergence(logits, logits), torch.zeros(5, dtype=torch.float64))
     rounded = logits.bfloat16(), others.bfloat16()
     assert torch.equal(divergence(*rounded), divergence(*(each.float() for each in rounded)))
+    # The gradient lasts where float32 has none: both predictions are sure of a class by 30 logits.
+    sure, surer = torch.tensor([[30.0, 0.0]]), torch.tensor([[32.0, 0.0]], requires_grad=True)
+    (slope,) = torch.autograd.grad(divergence(sure, surer).sum(), surer)
+    assert (slope != 0).all()
+
+
+def test_a_network_that_is_sure_still_learns():
+    """In float32 the probability of a class that leads by 20 logits is one, and its loss and gradient are zero."""
+    logits = torch.tensor([[20.0, 0.0]], requires_grad=True)
+    now = replace(batch(1), labels=torch.tensor([0]), class_weights=torch.ones(2))
+    loss = entries(Regime)["standard"].objective(lambda _: logits, now)
+    loss.backward()
+    torch.testing.assert_close(loss.item(), math.exp(-20), rtol=1e-6, atol=0)
+    torch.testing.assert_close(logits.grad[0, 0].item(), -math.exp(-20), rtol=1e-6, atol=0)
 
 
 def test_the_gradient_of_the_label_is_that_of_each_image_alone():
@@ -632,7 +646,8 @@ def test_multitask_is_the_class_and_the_known_masks_by_hand():
 def test_without_any_mask_multitask_learns_the_class_alone():
     now, model = batch(masks=torch.full((8, SIDE, SIDE), torch.nan)), network()
     loss = multitask.multitask(model, now)
-    assert torch.equal(loss, functional.cross_entropy(network()(now.images), now.labels, weight=now.class_weights))
+    logits, weights = network()(now.images).double(), now.class_weights.double()
+    assert torch.equal(loss, functional.cross_entropy(logits, now.labels, weight=weights))
     loss.backward()
     assert not model.mask.weight.grad.any()
     assert model.body[0].weight.grad.isfinite().all()
@@ -642,7 +657,7 @@ def test_the_right_mask_costs_nothing_even_if_it_is_empty():
     masks = torch.zeros(2, SIDE, SIDE)
     masks[1, 3:8, 3:8] = 1
     sure = 60 * (masks - 0.5)
-    torch.testing.assert_close(multitask.mask_loss(sure, masks), torch.zeros(2))
+    torch.testing.assert_close(multitask.mask_loss(sure, masks), torch.zeros(2, dtype=torch.float64), atol=1e-5, rtol=0)
     assert (multitask.mask_loss(-sure, masks) > 30).all()
     # Of an empty mask the smoothed Dice falls with what is predicted.
     many, few = (multitask.mask_loss(torch.full((1, SIDE, SIDE), value), masks[:1]) for value in (-5.0, -9.0))
