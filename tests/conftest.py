@@ -14,8 +14,23 @@ from PIL import Image
 
 @pytest.fixture(autouse=True, scope="session")
 def few_threads():
-    """As on the machines that the tests are timed on, and so that numbers repeat; one where files run side by side."""
-    torch.set_num_threads(1 if "PYTEST_XDIST_WORKER" in os.environ else min(2, os.cpu_count() or 1))
+    """As on the machines that the tests are timed on, and so that numbers repeat; one where files run side by side.
+
+    `make test-kernels` asks for others.
+    """
+    usual = 1 if "PYTEST_XDIST_WORKER" in os.environ else min(2, os.cpu_count() or 1)
+    torch.set_num_threads(int(os.environ.get("LOUPE_TEST_THREADS", usual)))
+
+
+NUMERIC = {"architectures", "attacks", "metrics", "regimes", "saliency", "training"}
+"""Names of folders, and of files after `test_`, whose tests compare numbers that kernels compute."""
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        place = item.path.relative_to(Path(__file__).parent.parent)
+        if NUMERIC & {*place.parent.parts, place.stem.removeprefix("test_")}:
+            item.add_marker(pytest.mark.numeric)
 
 
 @pytest.fixture

@@ -13,6 +13,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from tests.one_machine import alone
+
 ROOT = Path(__file__).parent.parent.parent
 TOKEN = secrets.token_hex(32)
 """By which the nodes know each other."""
@@ -64,7 +66,15 @@ def free_port() -> int:
 
 @contextmanager
 def cluster(folder: Path, cores: Sequence[int | None]) -> Iterator[str]:
-    """The address of as many nodes as there are cores, in the folders `node0`, `node1` ...; they end with the block."""
+    """The address of as many nodes as there are cores, in the folders `node0`, `node1` ...; they end with the block.
+
+    It waits for other tests' clusters to end: `ray symmetric-run` refuses to start where any Ray runs already.
+    """
+    with alone("ray"):
+        yield from _cluster(folder, cores)
+
+
+def _cluster(folder: Path, cores: Sequence[int | None]) -> Iterator[str]:
     address = f"127.0.0.1:{free_port()}"
     # The names of sockets must be short, and those of pytest's folders are not.
     sockets = tempfile.mkdtemp(prefix="ray-", dir="/tmp")

@@ -18,6 +18,7 @@ pytest.importorskip("ray", reason="Ray is not installed")
 from benchmark.data.opening import Source, open_data
 from tests.benchmark.ray_nodes import begun, cluster, environment
 from tests.benchmarks.report import told
+from tests.one_machine import alone
 
 CELLS = 6
 """Enough that start and tables, which no second node shortens, take the share that they have in a plan of minutes."""
@@ -86,4 +87,5 @@ def test_one_machine(benchmark, tmp_path, words, device, engine):
         measured(benchmark, tmp_path, words, threads=len(os.sched_getaffinity(0)))
     else:
         shared = ("--cells-per-gpu", "4") if device.type == "cuda" else ()
-        measured(benchmark, tmp_path, (*words, "--engine", "ray", *shared))
+        with alone("ray"):
+            measured(benchmark, tmp_path, (*words, "--engine", "ray", *shared))

@@ -89,7 +89,7 @@ def literal(model, image: torch.Tensor, label: int, how: APGD) -> tuple[list[tor
     return points, max(trail, key=lambda point: (point[2], point[0]))[3]
 
 
-@pytest.mark.parametrize("steps", [1, 7, 30])
+@pytest.mark.parametrize("steps", [1, pytest.param(7, marks=pytest.mark.every_kernel), 30])
 @pytest.mark.parametrize("name", ["ce", "dlr", "margin"])
 @pytest.mark.parametrize("norm", ["l2", "linf"])
 def test_every_iterate_equals_that_of_the_literal_algorithm(problem, norm, name, steps):
