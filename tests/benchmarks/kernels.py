@@ -37,7 +37,9 @@ IMAGES, SIDE, CLASSES, STEPS = 4, 96, 6, 8
 BEGIN, END = "<!-- kernels: written by python -m tests.benchmarks.kernels -->", "<!-- kernels: end -->"
 NAMES = [name for name, each in entries(Architecture).items() if not each.predicts_masks]
 METRICS = entries(Metric)
-MEASURED = (NATIVE, *(each for each in SETS if each != NATIVE and each.name in {"native-2", "avx2-1", "default-1"}))
+DEAR = ("mobilenet",)
+"""Of which the metrics are computed, too, that ask the network hundreds of times."""
+MEASURED = tuple(each for name in ("native-1", "default-1", "avx2-1", "native-2") for each in SETS if each.name == name)
 """The machine's own kernels with one thread, and those that differ from it in one thing."""
 ROOT = Path(__file__).parents[2]
 
@@ -93,14 +95,15 @@ def measured(name: str, folder: Path, given: np.ndarray | None) -> dict[str, Any
         "maps": maps,
     }
     for kind, drawn in (("own", maps), ("given", maps if given is None else given)):
-        found |= {f"{kind} {metric}": values for metric, values in scores(model, layer, pixels, classes, drawn)}
+        chosen = [metric for metric in METRICS if name in DEAR or not METRICS[metric].on_request]
+        found |= {f"{kind} {metric}": values for metric, values in scores(model, layer, pixels, classes, drawn, chosen)}
     return found
 
 
 def scores(
-    model: nn.Module, layer: str, pixels: Tensor, classes: Tensor, maps: np.ndarray
+    model: nn.Module, layer: str, pixels: Tensor, classes: Tensor, maps: np.ndarray, chosen: list[str]
 ) -> Iterable[tuple[str, np.ndarray]]:
-    """Every metric of the maps, (N,), by name."""
+    """Scores of the maps, (N,), by the name of the metric."""
     probe = probe_of(
         model,
         pixels,
@@ -115,9 +118,9 @@ def scores(
     reference = disc().expand(len(maps), -1, -1)
     known = {"saliency": torch.from_numpy(maps).float(), "reference": reference, "mask": reference > 0.5}
     known |= {"images": to_float(pixels), "probe": probe}
-    for name, metric in METRICS.items():
+    for metric in map(METRICS.__getitem__, chosen):
         wanted = {each: probe.curves() if each == "curves" else known[each] for each in metric.inputs}
-        yield name, metric.compute(**wanted).double().cpu().numpy()
+        yield metric.name, metric.compute(**wanted).double().cpu().numpy()
 
 
 def child(folder: Path, kernels: Kernels, names: list[str]) -> None:
@@ -192,11 +195,10 @@ def tables(folder: Path, names: list[str]) -> str:
         )
     lines += ["", "| metric | maps given | maps drawn anew | median | where |", "|---|---|---|---|---|"]
     for metric in METRICS:
-        given, (own, middle, where) = (
-            largest(folder, names, f"given {metric}")[0],
-            largest(folder, names, f"own {metric}"),
-        )
-        lines.append(f"| {metric} | {given:.1e} | {own:.1e} | {middle:.1e} | {where if own else ''} |")
+        asked = [name for name in names if name in DEAR or not METRICS[metric].on_request]
+        if asked:
+            given, (own, middle, where) = (largest(folder, asked, f"{kind} {metric}") for kind in ("given", "own"))
+            lines.append(f"| {metric} | {given[0]:.1e} | {own:.1e} | {middle:.1e} | {where if own else ''} |")
     return "\n".join(lines)
 
 
