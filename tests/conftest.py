@@ -1,6 +1,7 @@
 """What tests of several folders share."""
 
 import os
+import random
 from pathlib import Path
 
 # As benchmark.__main__ does, and before torch is loaded: a busy neighbour must not slow the tests tenfold.
@@ -20,6 +21,14 @@ def few_threads():
     """
     usual = 1 if "PYTEST_XDIST_WORKER" in os.environ else min(2, os.cpu_count() or 1)
     torch.set_num_threads(int(os.environ.get("LOUPE_TEST_THREADS", usual)))
+
+
+@pytest.fixture(autouse=True)
+def same_draws_in_any_order():
+    """What a test draws from the global generators does not depend on the tests before it."""
+    random.seed(0)
+    np.random.seed(0)  # noqa: NPY002 - what is tested may draw from numpy's global generator
+    torch.manual_seed(0)
 
 
 NUMERIC = {"architectures", "attacks", "metrics", "regimes", "saliency", "training"}

@@ -166,8 +166,9 @@ def test_noise_then_fgsm_then_pgd_then_apgd(problem, norm, classes):
         apgd(model, images, labels, attack(norm, steps=20)),
     ]
     losses = [loss(model, batch, labels) for batch in moved]
-    assert losses == sorted(losses)
-    assert losses[2] > 2 * losses[1]
+    # Noise may lower a loss as well as raise it.
+    assert losses[1:] == sorted(losses[1:])
+    assert losses[2] > 2 * max(losses[:2])
 
 
 @pytest.mark.parametrize("name", ["ce", "dlr", "margin"])
