@@ -14,7 +14,7 @@ def runs(monkeypatch):
     """Environments and words of the processes; the first fails."""
     seen = []
 
-    def run(command, env, check):
+    def run(command, env, check):  # noqa: ARG001 - named as subprocess names it
         seen.append((command, env))
         return SimpleNamespace(returncode=int(len(seen) == 1))
 
