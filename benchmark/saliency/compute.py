@@ -9,7 +9,7 @@ from benchmark.runtime.tensors import in_batches, to_float
 from benchmark.saliency import Method
 
 
-def draw_maps(model: nn.Module, layer: str, images: Tensor, classes: Tensor, method: Method) -> NDArray[np.float16]:
+def compute_maps(model: nn.Module, layer: str, images: Tensor, classes: Tensor, method: Method) -> NDArray[np.float16]:
     """Maps of a method for the given classes, each divided by its own maximum.
 
     Args:
@@ -24,11 +24,11 @@ def draw_maps(model: nn.Module, layer: str, images: Tensor, classes: Tensor, met
     """
 
     def draw(part: slice) -> Tensor:
-        return of_full_scale(method.draw(model, layer, to_float(images[part]), classes[part])).half()
+        return scale_to_max(method.draw(model, layer, to_float(images[part]), classes[part])).half()
 
     return np.asarray(in_batches(draw, images).numpy(), dtype=np.float16)
 
 
-def of_full_scale(maps: Tensor) -> Tensor:
+def scale_to_max(maps: Tensor) -> Tensor:
     """Maps (N, H, W), not negative, each divided by its own maximum; a zero map stays zero."""
     return maps / maps.amax(dim=(1, 2), keepdim=True).clamp(min=torch.finfo(maps.dtype).tiny)

@@ -27,9 +27,9 @@ from architectures import Architecture
 from benchmark.registry import entries
 from benchmark.runtime.tensors import to_float
 from benchmark.saliency.activations import activations_and_gradient
-from benchmark.saliency.compute import draw_maps, of_full_scale
+from benchmark.saliency.compute import compute_maps, scale_to_max
 from benchmark.saliency.grad_cam import GRAD_CAM, grad_cam
-from benchmark.scoring.perturbation import probe_of
+from benchmark.scoring.perturbation import build_perturbation_context
 from metrics import Metric
 from tests.kernels import NATIVE, SETS, Kernels
 
@@ -77,7 +77,7 @@ def measured(name: str, folder: Path, given: np.ndarray | None) -> dict[str, Any
         folder: Where its weights lie.
         given: Maps of other kernels (N, S, S) to be scored too.
     """
-    layer = entries(Architecture)[name].saliency_layer
+    layer = entries(Architecture)[name].target_layer
     model = entries(Architecture)[name].build(CLASSES)
     model.load_state_dict(torch.load(folder / f"{name}.pt"))
     model.eval()
@@ -87,7 +87,7 @@ def measured(name: str, folder: Path, given: np.ndarray | None) -> dict[str, Any
         logits = model(inputs)
     activations, gradient = activations_and_gradient(model, layer, inputs, classes)
     weights = gradient.mean(dim=(2, 3), keepdim=True)
-    maps = draw_maps(model, layer, pixels, classes, GRAD_CAM)
+    maps = compute_maps(model, layer, pixels, classes, GRAD_CAM)
     found = {
         "logits": logits.numpy(),
         "evidence": (weights * activations).abs().sum(dim=1).amax(dim=(1, 2)).numpy(),
@@ -104,7 +104,7 @@ def scores(
     model: nn.Module, layer: str, pixels: Tensor, classes: Tensor, maps: np.ndarray, chosen: list[str]
 ) -> Iterable[tuple[str, np.ndarray]]:
     """Scores of the maps, (N,), by the name of the metric."""
-    probe = probe_of(
+    probe = build_perturbation_context(
         model,
         pixels,
         maps,
@@ -160,7 +160,7 @@ def difference(folder: Path, name: str) -> Difference:
     """Logits against the largest, maps before they are divided against their evidence, maps after it."""
     ours, *others = [np.load(found_at(folder, each, name)) for each in MEASURED]
     scale = ours["raw"].max(axis=(1, 2))
-    full = [of_full_scale(torch.from_numpy(each["raw"])).numpy() for each in (ours, *others)]
+    full = [scale_to_max(torch.from_numpy(each["raw"])).numpy() for each in (ours, *others)]
     return Difference(
         logits=max(np.abs(each["logits"] - ours["logits"]).max() for each in others) / np.abs(ours["logits"]).max(),
         evidence=max((np.abs(each["raw"] - ours["raw"]).max(axis=(1, 2)) / ours["evidence"]).max() for each in others),

@@ -14,14 +14,14 @@ SIDE = 32
 
 
 def patches(number: int, classes: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Grey noise with one coloured square anywhere; its colour is the class."""
+    """Gray noise with one colored square anywhere; its color is the class."""
     generator = torch.Generator().manual_seed(seed)
     labels = torch.arange(number) % classes
     pixels = 0.4 + 0.2 * torch.rand(number, 3, SIDE, SIDE, generator=generator)
-    colours = torch.rand(classes, 3, generator=torch.Generator().manual_seed(7)) - 0.5
+    colors = torch.rand(classes, 3, generator=torch.Generator().manual_seed(7)) - 0.5
     for picture, label in zip(pixels, labels, strict=True):
         top, left = torch.randint(0, SIDE - 8, (2,), generator=generator)
-        picture[:, top : top + 8, left : left + 8] += 0.5 * colours[label][:, None, None]
+        picture[:, top : top + 8, left : left + 8] += 0.5 * colors[label][:, None, None]
     return pixels.clamp(0, 1), labels
 
 
@@ -42,10 +42,10 @@ def untrained(classes: int) -> nn.Sequential:
 
 @cache
 def constructed(classes: int) -> dict[str, torch.Tensor]:
-    """Weights that tell the colours apart, computed and not learnt.
+    """Weights that tell the colors apart, computed and not learned.
 
     What sixty steps of training give is another network under each set of kernels and with each number of threads. So
-    the filters are drawn, uniformly, which is the same numbers everywhere: first colours, then mixtures of them, each
+    the filters are drawn, uniformly, which is the same numbers everywhere: first colors, then mixtures of them, each
     silent up to half a standard deviation above its mean. The head is the ridge regression on what they answer, in
     float64 and rounded to 1/4096, with a mean lead of 5 for the right class (on new images the least lead is 1.8).
     """
@@ -57,8 +57,8 @@ def constructed(classes: int) -> dict[str, torch.Tensor]:
         return 2 * torch.rand(*shape, generator=draw).double() - 1
 
     with torch.no_grad():
-        colours = functional.normalize(even(16, 3))[:, :, None, None]
-        model[0].weight.copy_(colours * (1 + 0.3 * even(16, 3, 3, 3)) / 9)
+        colors = functional.normalize(even(16, 3))[:, :, None, None]
+        model[0].weight.copy_(colors * (1 + 0.3 * even(16, 3, 3, 3)) / 9)
         model[3].weight.copy_(even(32, 16)[:, :, None, None] * (1 + 0.3 * even(32, 16, 3, 3)) / 36)
         for place in (0, 3):
             model[place].bias.zero_()
@@ -67,12 +67,12 @@ def constructed(classes: int) -> dict[str, torch.Tensor]:
             model[place + 1].running_var = answers.var(dim=(0, 2, 3))
             model[place + 1].bias.fill_(-0.5)
         features = model[:8](images.double())
-        centred = features - features.mean(dim=0)
-        ridge = 0.1 * centred.square().sum(dim=0).mean() * torch.eye(32)
+        centered = features - features.mean(dim=0)
+        ridge = 0.1 * centered.square().sum(dim=0).mean() * torch.eye(32)
         wanted = functional.one_hot(labels, classes) - 1 / classes
-        weight = torch.linalg.solve(centred.T @ centred + ridge, centred.T @ wanted.double())
+        weight = torch.linalg.solve(centered.T @ centered + ridge, centered.T @ wanted.double())
         if classes > 1:
-            weight *= 5 / -margin(centred @ weight, labels).mean()
+            weight *= 5 / -margin(centered @ weight, labels).mean()
         model[8].weight.copy_(weight.T)
         model[8].bias.copy_(-features.mean(dim=0) @ weight)
         return {name: (4096 * value).round().div(4096).float() for name, value in model.state_dict().items()}

@@ -266,7 +266,7 @@ def test_the_best_iterate_is_kept_though_steps_are_far_too_long(problem):
 
 
 def red_and_green() -> tuple[nn.Module, torch.Tensor]:
-    """A network of two channels, how red a pixel is and how green, and grey images with a square of either.
+    """A network of two channels, how red a pixel is and how green, and gray images with a square of either.
 
     Red speaks for class 0 and green against it; the class predicted is the third, by a lead of 0.25 over the red. The
     saliency layer is "1". So the red images have a map of class 0 and the green ones, whatever the kernels, have none.
