@@ -9,10 +9,10 @@ WORKERS ?= 2
 PYTEST = $(PY) -m pytest -n $(WORKERS) --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help setup benchmark submit leaderboard status test check format bench clean compare docs
+.PHONY: help setup benchmark submit leaderboard status test test-kernels check format bench clean compare docs
 
 help: ## Show the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
 	@echo "  DATA=folder      your own images instead of the embedded synthetic ones"
 	@echo "  PRESET=standard  another preset than quick"
@@ -35,14 +35,18 @@ compare: $(READY) ## Compare two models: make compare A=xception/standard B=resn
 status: $(READY) ## Show which results there are
 	@$(PY) -m benchmark status
 
-test: $(READY) ## Run the tests, WORKERS=2 files at a time
-	@$(PYTEST)
+test: $(READY) ## Run the tests, WORKERS=2 files at a time; SEED=7 shuffles them
+	@$(PYTEST) $(if $(SEED),--random-order --random-order-seed=$(SEED)) $(ARGS)
+
+test-kernels: $(READY) ## Run the numeric tests under three sets of kernels, with 1, 2 and 4 threads (an hour)
+	@$(PY) -m tests.kernels $(ARGS)
 
 check: $(READY) ## The gate: format, lint, types, tests
 	@$(VENV)/bin/ruff format --check .
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/mypy
 	@$(PYTEST)
+	@$(PY) -m tests.kernels --short
 
 format: $(READY) ## Format the code and mend what the linter can mend
 	@$(VENV)/bin/ruff format . && $(VENV)/bin/ruff check --fix .

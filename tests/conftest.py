@@ -1,6 +1,7 @@
 """What tests of several folders share."""
 
 import os
+import random
 from pathlib import Path
 
 # As benchmark.__main__ does, and before torch is loaded: a busy neighbor must not slow the tests tenfold.
@@ -14,8 +15,31 @@ from PIL import Image
 
 @pytest.fixture(autouse=True, scope="session")
 def few_threads():
-    """As on the machines that the tests are timed on, and so that numbers repeat; one where files run side by side."""
-    torch.set_num_threads(1 if "PYTEST_XDIST_WORKER" in os.environ else min(2, os.cpu_count() or 1))
+    """As on the machines that the tests are timed on, and so that numbers repeat; one where files run side by side.
+
+    `make test-kernels` asks for others.
+    """
+    usual = 1 if "PYTEST_XDIST_WORKER" in os.environ else min(2, os.cpu_count() or 1)
+    torch.set_num_threads(int(os.environ.get("LOUPE_TEST_THREADS", usual)))
+
+
+@pytest.fixture(autouse=True)
+def same_draws_in_any_order():
+    """What a test draws from the global generators does not depend on the tests before it."""
+    random.seed(0)
+    np.random.seed(0)  # noqa: NPY002 - what is tested may draw from numpy's global generator
+    torch.manual_seed(0)
+
+
+NUMERIC = {"architectures", "attacks", "metrics", "regimes", "saliency", "training"}
+"""Names of folders, and of files after `test_`, whose tests compare numbers that kernels compute."""
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        place = item.path.relative_to(Path(__file__).parent.parent)
+        if NUMERIC & {*place.parent.parts, place.stem.removeprefix("test_")}:
+            item.add_marker(pytest.mark.numeric)
 
 
 @pytest.fixture

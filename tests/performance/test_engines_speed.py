@@ -17,6 +17,7 @@ pytest.importorskip("ray", reason="Ray is not installed")
 
 from benchmark.data.load import Source, open_data
 from tests.benchmark.execution.ray_nodes import begun, cluster, environment
+from tests.one_machine import alone
 from tests.performance.report import told
 
 CELLS = 6
@@ -86,4 +87,5 @@ def test_one_machine(benchmark, tmp_path, words, device, engine):
         measured(benchmark, tmp_path, words, threads=len(os.sched_getaffinity(0)))
     else:
         shared = ("--cells-per-gpu", "4") if device.type == "cuda" else ()
-        measured(benchmark, tmp_path, (*words, "--engine", "ray", *shared))
+        with alone("ray"):
+            measured(benchmark, tmp_path, (*words, "--engine", "ray", *shared))

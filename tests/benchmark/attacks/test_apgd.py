@@ -91,7 +91,7 @@ def literal(model, image: torch.Tensor, label: int, how: APGD) -> tuple[list[tor
     return points, max(trail, key=lambda point: (point[2], point[0]))[3]
 
 
-@pytest.mark.parametrize("steps", [1, 7, 30])
+@pytest.mark.parametrize("steps", [1, pytest.param(7, marks=pytest.mark.every_kernel), 30])
 @pytest.mark.parametrize("name", ["ce", "dlr", "margin"])
 @pytest.mark.parametrize("norm", ["l2", "linf"])
 def test_every_iterate_equals_that_of_the_literal_algorithm(problem, norm, name, steps):
@@ -184,8 +184,9 @@ def test_noise_then_fgsm_then_pgd_then_apgd(problem, norm, classes):
         apgd(model, images, labels, attack(norm, steps=20)),
     ]
     losses = [loss(model, batch, labels) for batch in moved]
-    assert losses == sorted(losses)
-    assert losses[2] > 2 * losses[1]
+    # Noise may lower a loss as well as raise it.
+    assert losses[1:] == sorted(losses[1:])
+    assert losses[2] > 2 * max(losses[:2])
 
 
 @pytest.mark.parametrize("name", ["ce", "dlr", "margin"])

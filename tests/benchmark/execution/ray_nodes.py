@@ -14,6 +14,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from benchmark.storage.paths import ROOT
+from tests.one_machine import alone
 
 TOKEN = secrets.token_hex(32)
 """By which the nodes know each other."""
@@ -65,7 +66,15 @@ def free_port() -> int:
 
 @contextmanager
 def cluster(folder: Path, cores: Sequence[int | None]) -> Iterator[str]:
-    """The address of as many nodes as there are cores, in the folders `node0`, `node1` ...; they end with the block."""
+    """The address of as many nodes as there are cores, in the folders `node0`, `node1` ...; they end with the block.
+
+    It waits for other tests' clusters to end: `ray symmetric-run` refuses to start where any Ray runs already.
+    """
+    with alone("ray"):
+        yield from _cluster(folder, cores)
+
+
+def _cluster(folder: Path, cores: Sequence[int | None]) -> Iterator[str]:
     address = f"127.0.0.1:{free_port()}"
     # The names of sockets must be short, and those of pytest's folders are not.
     sockets = tempfile.mkdtemp(prefix="ray-", dir="/tmp")

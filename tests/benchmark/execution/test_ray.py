@@ -37,7 +37,7 @@ def workers_at_work(runs: Path) -> list[int]:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)  # with the time to wait for a cluster of another test
 def test_two_nodes_of_which_one_loses_its_worker_make_the_same_bytes(tmp_path, isic_tree, two_nodes):
     in_turn = begun(tmp_path / "turn", *PLAN, "--data", isic_tree)
     out, errors = in_turn.communicate()

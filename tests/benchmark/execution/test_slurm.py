@@ -13,6 +13,8 @@ from benchmark.storage.paths import ROOT
 
 pytest.importorskip("ray", reason="Ray is not installed")
 
+from tests.one_machine import alone
+
 SCRIPT = ROOT / "benchmark" / "execution" / "slurm.sh"
 JOB = os.getpid()
 PORT = 20000 + JOB % 10000
@@ -61,8 +63,26 @@ def of_its_cluster() -> list[str]:
     return [line for line in lines if "/ray/" in line and str(PORT) in line]
 
 
+def another_runs() -> bool:
+    """Whether there is a Ray on this machine, of whomever: `symmetric-run` starts none beside it."""
+    look = "from ray._private.services import find_gcs_addresses; print(len(find_gcs_addresses()))"
+    said = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, check=True, timeout=60)
+    return said.stdout.split()[-1] != "0"
+
+
+@pytest.fixture
+def no_other_ray():
+    """No test of ours has a cluster as long as this one runs; nor has anybody else when it begins."""
+    with alone("ray"):
+        if another_runs():
+            pytest.skip("a Ray that no test started runs on this machine, and symmetric-run starts none beside it")
+        yield
+
+
 @pytest.mark.slow
+@pytest.mark.timeout(900)  # with the time to wait for a cluster of another test
 @pytest.mark.skipif(shutil.which("bash") is None, reason="no bash")
+@pytest.mark.usefixtures("no_other_ray")
 def test_a_job_of_one_node_carries_out_its_cells_and_ends_its_cluster(tmp_path, allocation, isic_tree):
     words = ["--architecture", "mobilenet", "--regime", "standard", "--epochs", "1", "--device", "cpu"]
     done = subprocess.run(

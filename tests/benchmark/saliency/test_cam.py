@@ -67,9 +67,11 @@ def test_grad_cam_of_a_pooled_linear_head_is_the_rectified_cam():
     cells = activations.shape[-1] ** 2
     cam = torch.einsum("nk,nkhw->nhw", model.linear.weight[CLASSES] / cells, activations).relu()
     expected = enlarged(list(cam.detach()))
-    torch.testing.assert_close(grad_cam(model, model.layer, inputs, CLASSES), expected, atol=1e-7, rtol=1e-5)
+    # Channels speak for and against: the sum is as near as its largest values are rounded, 16 units in the last place.
+    atol = 16 * torch.finfo(torch.float32).eps * float(expected.max())
+    torch.testing.assert_close(grad_cam(model, model.layer, inputs, CLASSES), expected, atol=atol, rtol=1e-5)
     # Where the gradient is the same everywhere, so are the two methods.
-    torch.testing.assert_close(hires_cam(model, model.layer, inputs, CLASSES), expected, atol=1e-7, rtol=1e-5)
+    torch.testing.assert_close(hires_cam(model, model.layer, inputs, CLASSES), expected, atol=atol, rtol=1e-5)
 
 
 @pytest.mark.parametrize("model", [Small(), Pooled()], ids=["small", "pooled"])

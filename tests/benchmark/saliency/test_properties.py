@@ -38,6 +38,7 @@ def test_maps_are_finite_and_not_negative(method, memory_format):
     maps += 1  # An inference tensor would refuse.
 
 
+@pytest.mark.every_kernel
 def test_a_map_depends_on_its_image_and_class_alone(method):
     model, inputs, classes = Small(), images(5), [0, 1, 2, 3, 0]
     together = draw(method, model, inputs, classes)
@@ -94,6 +95,7 @@ def test_a_network_that_fails_is_left_as_it_was(method):
     assert not torch.is_inference_mode_enabled()
 
 
+@pytest.mark.every_kernel
 def test_the_map_is_zero_where_nothing_is_active(method):
     model = Small()
     with torch.no_grad():

@@ -158,7 +158,8 @@ def test_an_image_scores_alike_alone_and_in_company(data):
     alone = score_maps(drawn[1:2], data, metric_list(), device=CPU)
     names = ["metric", "level", "rater", "characteristic"]
     expected = select(together, image="c1").set_index(names)["value"]
-    pd.testing.assert_series_equal(alone.set_index(names)["value"], expected, rtol=1e-6, atol=1e-7)
+    # Curves are means of float32 answers of other batch sizes: some units in the last place of numbers near 1.
+    pd.testing.assert_series_equal(alone.set_index(names)["value"], expected, rtol=0, atol=2e-6)
 
 
 def test_curves_do_not_depend_on_the_company(data):

@@ -3,11 +3,13 @@
 import json
 import os
 import shutil
+from base64 import b64encode
 from dataclasses import replace
 from html.parser import HTMLParser
 from itertools import combinations
 from pathlib import Path
 
+import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
@@ -33,6 +35,7 @@ WITHOUT_GALLERY = "No gallery lies beside these records"
 MODELS = ("densenet121-standard", "densenet121-adversarial", "xception-standard", "xception-adversarial")
 HOSTILE = "<script>document.title='taken'</script>\"'&"
 SIDE = 40
+TYPES = Path(mpl.get_data_path()) / "fonts" / "ttf"
 
 
 def shown_of(folder: Path) -> PageInput:
@@ -344,7 +347,8 @@ def browser():
         filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
     )
     if not path:
-        pytest.skip("no Chromium here; install one or name it in LOUPE_CHROMIUM")
+        why = "no Chromium here; install one (Debian: apt-get install chromium) or name it in LOUPE_CHROMIUM"
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(why)
     playwright = pytest.importorskip("playwright.sync_api")
     with playwright.sync_playwright() as driver:
         started = driver.chromium.launch(executable_path=path, args=["--no-sandbox"] if os.geteuid() == 0 else [])
@@ -504,11 +508,44 @@ def test_light_and_dark(tab):
     assert ground() > 600  # as chosen, not as the system has it
 
 
-def test_it_reads_on_a_narrow_screen(tab):
-    tab.set_viewport_size({"width": 400, "height": 800})
-    tab.reload()
-    tab.wait_for_selector("table.dataTable")
-    assert tab.evaluate("document.documentElement.scrollWidth") == 400
-    assert tab.locator(".view:not([hidden]) th[data-part]:visible").count() == 1
-    box = tab.locator(".view:not([hidden]) table.board").bounding_box()
+FONTS = {
+    "narrow": ("DejaVuSans", 80),
+    "as-wide-as-liberation": ("DejaVuSans", 88),
+    "dejavu": ("DejaVuSans", 100),
+    "a-fifth-wider": ("DejaVuSans", 120),
+    "serif-a-fifth-wider": ("DejaVuSerif", 120),
+    "each-letter-as-wide-as-the-widest": ("DejaVuSansMono", 100),
+}
+"""Files that matplotlib brings along, and to how many percent they are stretched: none need be installed."""
+
+
+def forced(name: str, percent: int) -> str:
+    """A style sheet that sets all text in a font, whatever the page asks for."""
+    faces = [
+        f"@font-face {{ font-family: forced; font-weight: {weight}; size-adjust: {percent}%; "
+        f"src: url(data:font/ttf;base64,{b64encode((TYPES / f'{name}{suffix}.ttf').read_bytes()).decode()}) }}"
+        for weight, suffix in (("1 549", ""), ("550 1000", "-Bold"))
+    ]
+    return "\n".join([*faces, "* { font-family: forced !important }"])
+
+
+@pytest.fixture
+def narrow(browser, file):
+    """The page in a window of a small telephone; its policy, which allows no fonts, is set aside."""
+    context = browser.new_context(viewport={"width": 400, "height": 800}, bypass_csp=True)
+    opened = context.new_page()
+    opened.goto(file.as_uri())
+    opened.wait_for_selector("table.dataTable")
+    yield opened
+    context.close()
+
+
+@pytest.mark.parametrize("font", FONTS)
+def test_it_reads_on_a_narrow_screen_in_any_font(narrow, font):
+    narrow.add_style_tag(content=forced(*FONTS[font]))
+    for weight in (400, 700):
+        assert narrow.evaluate("async (font) => (await document.fonts.load(font)).length", f"{weight} 15px forced") == 1
+    assert narrow.evaluate("document.documentElement.scrollWidth") == 400
+    assert narrow.locator(".view:not([hidden]) th[data-part]:visible").count() == 1
+    box = narrow.locator(".view:not([hidden]) table.board").bounding_box()
     assert box["x"] + box["width"] <= 400
