@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from benchmark.attacks.apgd import margin
+from benchmark.attacks.losses import margin
 
 SIDE = 32
 
