@@ -171,7 +171,7 @@ def _output(network: nn.Module, layer: str, images: Tensor) -> Tensor:
             network(images)
     except _ReachedError:
         return caught[0]
-    except (RuntimeError, TypeError, NotImplementedError) as error:
+    except Exception as error:  # noqa: BLE001 - a network's own code may raise anything
         raise ValueError(f"layer {layer!r}: its linear stand-in fails: {error}") from None
     raise ValueError(f"layer {layer!r} does not run")
 
@@ -265,7 +265,7 @@ def _linear(values: Tensor, weight: Tensor, *_: Any, **__: Any) -> Tensor:
     return values.mean(-1, keepdim=True).expand(*values.shape[:-1], len(weight))
 
 
-def _convolution(  # noqa: PLR0913, PLR0917 - the arguments of torch's
+def _convolution(  # noqa: PLR0917 - the arguments of torch's
     values: Tensor,
     weight: Tensor,
     _bias: Tensor | None = None,
@@ -285,7 +285,9 @@ def _convolution(  # noqa: PLR0913, PLR0917 - the arguments of torch's
     return mean.repeat_interleave(len(weight) // groups, dim=1)
 
 
-def _pooling(values: Tensor, kernel_size: Any, stride: Any = None, padding: Any = 0, *rest: Any, **named: Any) -> Tensor:
+def _pooling(
+    values: Tensor, kernel_size: Any, stride: Any = None, padding: Any = 0, *rest: Any, **named: Any
+) -> Tensor:
     """Mean pooling, for pooling of either kind; only the maximum knows of dilation, at the place that `rest` begins."""
     dilation = named.get("dilation", next((each for each in rest[:1] if not isinstance(each, bool)), 1))
     ceil = bool(named.get("ceil_mode", next((each for each in rest[:2] if isinstance(each, bool)), False)))
@@ -309,7 +311,12 @@ def _pad(values: Tensor, pad: Sequence[int], *_: Any, **__: Any) -> Tensor:
 
 
 def _resized(
-    values: Tensor, size: Any = None, scale_factor: Any = None, _mode: str = "", align_corners: bool | None = None, **_: Any
+    values: Tensor,
+    size: Any = None,
+    scale_factor: Any = None,
+    _mode: str = "",
+    align_corners: Any = None,
+    **_: Any,
 ) -> Tensor:
     """Resizing of any kind, from center to center."""
     for dim, place in ((2, 0), (3, 1)):

@@ -9,6 +9,7 @@ import pandas as pd
 from torch import nn
 
 from architectures import Architecture
+from benchmark.alignment import described
 from benchmark.environment import environment
 from benchmark.job import Job
 from benchmark.quantus_metrics import Reasons
@@ -64,6 +65,7 @@ def describe(job: Job, outcome: Outcome, files: Mapping[str, str]) -> Record:
         settings=_settings(job),
         metrics={metric.name: _definition(metric) for metric in job.metrics},
         methods=job.preset.methods,
+        alignment=described(cell.architecture, job.size, job.preset.alignment),
         training=outcome.training,
         parameters=sum(parameter.numel() for parameter in outcome.model.parameters()),
         seconds={after: clock[after] - clock[before] for before, after in itertools.pairwise(clock)},

@@ -8,12 +8,14 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from benchmark.device import images_at_once
-from benchmark.saliency import Method
+from benchmark.saliency import Enlarge, Method
 from benchmark.training.lesson import to_float
 from metrics.chunks import Chunks
 
 
-def draw_maps(model: nn.Module, layer: str, images: Tensor, classes: Tensor, method: Method) -> NDArray[np.float16]:
+def draw_maps(  # noqa: PLR0917 - what maps are made of
+    model: nn.Module, layer: str, images: Tensor, classes: Tensor, method: Method, enlarge: Enlarge | None = None
+) -> NDArray[np.float16]:
     """Maps of a method for the given classes, each divided by its own maximum.
 
     Args:
@@ -22,13 +24,15 @@ def draw_maps(model: nn.Module, layer: str, images: Tensor, classes: Tensor, met
         images: (N, 3, H, W), uint8.
         classes: The class to explain for each image, (N,).
         method: How to draw.
+        enlarge: Places maps of a grid on the image; None stretches them.
 
     Returns:
         Maps (N, H, W) in [0, 1], float16; zero where the method finds nothing.
     """
+    drawn = method.placed(enlarge)
 
     def draw(part: slice) -> Tensor:
-        return of_full_scale(method.draw(model, layer, to_float(images[part]), classes[part])).half()
+        return of_full_scale(drawn(model, layer, to_float(images[part]), classes[part])).half()
 
     return np.asarray(in_batches(draw, images).numpy(), dtype=np.float16)
 

@@ -97,17 +97,22 @@ class Job:
         return metrics_asked(self.preset.metrics)
 
     @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of the images."""
+        return self.preset.side, self.preset.side
+
+    @property
     def attacks(self) -> list[object]:
         """The settings that decide how predictions and maps are attacked."""
         preset = self.preset
         steps = [preset.attack_steps, preset.apgd_steps, preset.autoattack]
-        return [preset.attacked, steps, preset.attack_eps, preset.map_attacked]
+        return [preset.attacked, steps, preset.attack_eps, preset.map_attacked, preset.alignment]
 
     @property
     def protocol(self) -> str:
         """Stands for how models are trained and scored, and on what: equal for the rows of one table."""
         preset = self.preset
-        sizes = [preset.side, preset.perturbed, preset.perturbation_steps]
+        sizes = [preset.side, preset.perturbed, preset.perturbation_steps, preset.alignment]
         methods = [digest(method) for method in select(Method, preset.methods)]
         scores = [code_of(metric) for metric in self.metrics]
         training = [preset.weights, preset.epochs, preset.batch, preset.patience, self.device.type]

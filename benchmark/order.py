@@ -63,6 +63,7 @@ class PartOrder:
         yardstick: The yardstick that it belongs to.
         architecture: Name; None where no network is asked.
         method: Name; None likewise.
+        alignment: How maps of a grid are placed.
         device: Kind of device.
         data: Reference to the :class:`Prepared` data.
         protocol: Of the table.
@@ -72,6 +73,7 @@ class PartOrder:
     yardstick: str
     architecture: str | None
     method: str | None
+    alignment: str
     device: str
     data: Any
     protocol: str
@@ -108,6 +110,7 @@ class Orders:
             yardstick=part.yardstick,
             architecture=part.architecture.name if part.architecture else None,
             method=part.method.name if part.method else None,
+            alignment=part.alignment,
             device=job.device.type,
             data=self._of_data(job.data),
             protocol=job.protocol,
@@ -162,6 +165,7 @@ def part_of(order: PartOrder) -> Part:
         yardstick=order.yardstick,
         architecture=select(Architecture, [order.architecture])[0] if order.architecture else None,
         method=select(Method, [order.method])[0] if order.method else None,
+        alignment=order.alignment,
     )
     if part.key(order.protocol) != order.key:
         raise UserError(f"{part.yardstick}: the worker's code differs from the driver's; make them the same")

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from benchmark.alignment import placement_of
 from benchmark.attacks.autoattack import recipe
 from benchmark.curves import curves_frame
 from benchmark.describe import Outcome, describe
@@ -24,6 +25,7 @@ from benchmark.probing import probe_of
 from benchmark.quantus_metrics import reasons_collected
 from benchmark.registry import digest, select
 from benchmark.saliency import Method
+from benchmark.saliency.placement import Placement
 from benchmark.score import score_maps
 from benchmark.store import content_key, file_digest, new_file, new_folder, runs_folder, write_text
 from benchmark.training.lesson import Lesson
@@ -107,7 +109,8 @@ def _diagnosed(job: Job, model: nn.Module, lesson: Lesson) -> pd.DataFrame:
         predicted = torch.tensor(found["predicted"].to_numpy(), device=job.device)[chosen]
         for name, attack in map_attacks_of(preset.attack_steps).items():
             found[MAP_KEPT + name] = np.nan
-            found.loc[places, MAP_KEPT + name] = map_kept(model, layer, lesson.images[chosen], predicted, attack)
+            kept = map_kept(model, layer, lesson.images[chosen], predicted, attack, _placement(job))
+            found.loc[places, MAP_KEPT + name] = kept
     if job.cell.architecture.predicts_masks:
         found[MASK_DICE] = mask_dice(model, lesson)
     names = job.data.cases[["id", "group"]].iloc[job.data.test].reset_index(drop=True)
@@ -131,7 +134,8 @@ def _methods(job: Job) -> list[Method]:
 
 
 def _maps_file(job: Job, method: Method) -> Path:
-    key = content_key(job.model_key, method.name, digest(method))
+    placed = [job.preset.alignment] if method.on_grid else []
+    key = content_key(job.model_key, method.name, digest(method), *placed)
     return runs_folder() / "maps" / f"{key}.npy"
 
 
@@ -140,8 +144,12 @@ def _maps(job: Job, model: nn.Module, images: Tensor, predicted: Tensor, method:
     if not path.is_file():
         layer = job.cell.architecture.saliency_layer
         with new_file(path) as temporary:
-            np.save(temporary, draw_maps(model, layer, images, predicted, method=method))
+            np.save(temporary, draw_maps(model, layer, images, predicted, method, _placement(job)))
     return maps_of(job, method)
+
+
+def _placement(job: Job) -> Placement | None:
+    return placement_of(job.cell.architecture, job.size, job.preset.alignment)
 
 
 def _scored(
@@ -195,6 +203,7 @@ def scored_maps(
             steps=job.preset.perturbation_steps,
             layer=job.cell.architecture.saliency_layer,
             method=method,
+            enlarge=_placement(job),
         )
         # The probe keeps them for the scores, so they are found once.
         curves.append(curves_frame(ids, method.name, made.curves()))

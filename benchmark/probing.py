@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from benchmark.device import images_at_once
 from benchmark.explain import of_full_scale
 from benchmark.randomness import generator_of
-from benchmark.saliency import Method
+from benchmark.saliency import Enlarge, Method
 from benchmark.training.lesson import to_float
 from metrics.faithfulness import blurred
 from metrics.probe import Probe
@@ -30,6 +30,7 @@ def probe_of(  # noqa: PLR0913 - what a probe is made of
     steps: int,
     layer: str,
     method: Method,
+    enlarge: Enlarge | None = None,
 ) -> Probe:
     """A probe whose every random draw depends on the names of the images alone.
 
@@ -43,6 +44,7 @@ def probe_of(  # noqa: PLR0913 - what a probe is made of
         steps: Steps of a curve.
         layer: Name of the saliency layer.
         method: How the maps were drawn.
+        enlarge: How maps of a grid were placed on the image; None stretches them.
     """
     inputs = to_float(images)
     generators = [generator_of(name) for name in ids]
@@ -52,7 +54,7 @@ def probe_of(  # noqa: PLR0913 - what a probe is made of
     def redraw(changed: Callable[[Tensor], Tensor], inputs: Tensor, classes: Tensor) -> Tensor:
         if not isinstance(changed, nn.Module):
             raise TypeError("maps are drawn of a torch module")
-        return of_full_scale(method.draw(changed, layer, inputs, classes))
+        return of_full_scale(method.placed(enlarge)(changed, layer, inputs, classes))
 
     return Probe(
         model=model,

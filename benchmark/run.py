@@ -241,7 +241,8 @@ def _publish_yardsticks(job: Job, folder: Path) -> None:
     listed = {record.architecture for record in read_published(folder).records.values()}
     architectures = [known[name] for name in sorted(listed & known.keys())]
     device = nearest_device(job.device)
-    frame = yardsticks(job.data, architectures, select(Method, job.preset.methods), device, job.protocol)
+    methods, alignment = select(Method, job.preset.methods), job.preset.alignment
+    frame = yardsticks(job.data, architectures, methods, device, job.protocol, alignment=alignment)
     with new_file(folder / "yardsticks.parquet") as temporary:
         frame.assign(protocol=job.protocol).to_parquet(temporary)
 

@@ -57,6 +57,10 @@ def run(  # noqa: PLR0913 - the options of a command line
             help="default or reduce-overhead: torch compiles the training. No gain on a CPU; try it on a GPU.",
         ),
     ] = None,
+    alignment: Annotated[
+        str | None,
+        typer.Option(help="receptive-field: maps of a grid lie where its cells look; none: stretched, as others do."),
+    ] = None,
     log: Annotated[str | None, typer.Option(help="tensorboard: write curves of the training to runs/logs.")] = None,
     device: Annotated[str | None, typer.Option(help="cpu or cuda; without it the GPU if there is one.")] = None,
     entries: Annotated[
@@ -82,7 +86,7 @@ def run(  # noqa: PLR0913 - the options of a command line
     changes: dict[str, Any] = {"images": images, "epochs": epochs, "weights": weights, "merge": merge}
     changes |= {"methods": tuple(method or ()) or None, "metrics": tuple(metric or ()) or None}
     changes |= {"side": side, "batch": batch, "attack_eps": tuple(eps or ()) or None, "autoattack": autoattack or None}
-    changes |= {"compile": compiled}
+    changes |= {"compile": compiled, "alignment": alignment}
     settings = _preset(preset, {name: value for name, value in changes.items() if value is not None})
     cells = plan(settings, architecture or [], regime or [], seed or [])
     with open_engine(engine, Place(address=address, cells_per_gpu=cells_per_gpu)) as workers:

@@ -140,7 +140,8 @@ class Cluster:
             return []
         first = jobs[0]
         architectures = {job.cell.architecture.name: job.cell.architecture for job in jobs}
-        parts = parts_of([architectures[name] for name in sorted(architectures)], select(Method, first.preset.methods))
+        chosen, methods = [architectures[name] for name in sorted(architectures)], select(Method, first.preset.methods)
+        parts = parts_of(chosen, methods, first.preset.side, first.preset.alignment)
         missing = [part for part in parts if not part_file(part, first.protocol).is_file()]
         task = self._task(_yardstick, first.device)
         return [task.remote(orders.of_part(part, first)) for part in missing]

@@ -9,6 +9,7 @@ import pandas as pd
 import torch
 
 from architectures import Architecture
+from benchmark.alignment import placement_of
 from benchmark.checkpoint import class_order, in_order, load_weights
 from benchmark.data.opening import Source, open_data
 from benchmark.data.prepare import Prepared, prepare
@@ -168,9 +169,9 @@ def rescore(
     chances = predict(model, pixels)
     names = part.data.cases["id"].to_numpy()[part.data.test]
     predictions = pd.DataFrame({"image": names, "predicted": chances.argmax(dim=1).numpy()})
-    found = []
+    found, place = [], placement_of(architecture, job.size, job.preset.alignment)
     for method in select(Method, told.methods):
-        maps = draw_maps(model, architecture.saliency_layer, pixels, chances.argmax(dim=1), method=method)
+        maps = draw_maps(model, architecture.saliency_layer, pixels, chances.argmax(dim=1), method, place)
         found.append(scored_maps(part, model, pixels, predictions, maps=maps, method=method)[0])
     scores = pd.concat(found, ignore_index=True)[[*NAMES, "value"]]
     return {
@@ -226,7 +227,8 @@ def _job(record: Record, architecture: Architecture, folder: Path, source: dict[
     known = {field.name for field in fields(Preset)}
     settings: dict[str, Any] = {name: value for name, value in record.settings["preset"].items() if name in known}
     tuples: dict[str, Any] = {name: tuple(value) for name, value in settings.items() if isinstance(value, list)}
-    preset = Preset(**(settings | tuples))
+    # Records of before there was a choice have maps that were stretched.
+    preset = Preset(**({"alignment": "none"} | settings | tuples))
     split = folder / "split.csv"
     if not split.is_file() or record.protocol not in (folder / MARKER).read_text(encoding="utf-8"):
         raise UserError(f"{folder} has no split of protocol {record.protocol}; run it again")

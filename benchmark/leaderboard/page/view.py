@@ -10,9 +10,8 @@ from benchmark.leaderboard.columns import Column
 from benchmark.leaderboard.contrasts import Contrast
 from benchmark.leaderboard.statistics import Estimate
 from benchmark.leaderboard.tables import DIAGNOSIS
-from benchmark.yardsticks import AGAIN, RATER
+from benchmark.yardsticks import RATER, sees_masks
 
-CEILINGS = (RATER, AGAIN)
 SHOWN_MODELS = 250
 """So many models, the best by F1, have a line and a card; a page of more is slow to open."""
 
@@ -177,8 +176,8 @@ def digits(value: float) -> str:
 
 
 def kind_of(row: Row) -> str:
-    """Says "model", "yardstick" or, for what humans drew, "ceiling"."""
-    return "model" if row.is_model else "ceiling" if row.name in CEILINGS else "yardstick"
+    """Says "model", "yardstick" or, for what was made from masks, "ceiling"."""
+    return "model" if row.is_model else "ceiling" if sees_masks(row.name) else "yardstick"
 
 
 def models_shown(main: Board) -> frozenset[tuple[str, str]]:
@@ -256,8 +255,8 @@ def _scale(everything: Sequence[Estimate], models: Sequence[Estimate]) -> Scale:
 
 
 def best_yardstick(board: Board, column: Column) -> Row | None:
-    """The best of the yardsticks that no human drew; None where neither end of the column is better."""
-    rows = [row for row in board.rows if not row.is_model and row.name not in CEILINGS and _known([row], column)]
+    """The best of the yardsticks that no mask helped to make; None where neither end of the column is better."""
+    rows = [row for row in board.rows if not row.is_model and not sees_masks(row.name) and _known([row], column)]
     if not rows or column.higher_is_better is None:
         return None
     sign = 1 if column.higher_is_better else -1
