@@ -1,12 +1,20 @@
 """What a grid can show at best: known bounds, hand-made masks, and the ascent of another program."""
 
+import numpy as np
+import pandas as pd
 import pytest
 import torch
 
+from architectures import Architecture
 from architectures.geometry import Axis, Geometry, stretched
+from benchmark.data.prepare import Prepared
+from benchmark.registry import select
+from benchmark.saliency.grad_cam import GRAD_CAM
+from benchmark.saliency.gradient import GRADIENT
 from benchmark.saliency.placement import Placement, shares
-from benchmark.yardsticks import CEILING, CONSTANT, RATER, ceiling_name, sees_masks
+from benchmark.yardsticks import CEILING, CONSTANT, RATER, ceiling_name, sees_masks, tables
 from benchmark.yardsticks.ceiling import best_of_grid
+from benchmark.yardsticks.tables import parts_of
 from metrics.normalise import normalise
 from metrics.overlap import fuzzy_f1
 
@@ -90,3 +98,50 @@ def test_every_mask_counts_by_itself_and_an_empty_one_has_an_empty_map():
 def test_names():
     assert ceiling_name(3, 4) == f"{CEILING} 3 x 4 grid"
     assert [sees_masks(name) for name in (ceiling_name(7, 7), RATER, CONSTANT)] == [True, True, False]
+
+
+def test_a_table_has_a_ceiling_for_each_shape_of_grid_and_a_part_for_each_geometry(tmp_path, monkeypatch):
+    monkeypatch.setenv("LOUPE_RUNS", str(tmp_path))
+    chosen = select(Architecture, ["mobilenet", "resnet50", "densenet121", "vgg16"])
+    parts = parts_of(chosen, [GRAD_CAM, GRADIENT], 96, "receptive-field")
+    found = [
+        (part.yardstick, part.architecture.name) for part in parts if sees_masks(part.yardstick) and part.architecture
+    ]
+    coarse, fine = ceiling_name(3, 3), ceiling_name(6, 6)
+    assert found == [(coarse, "mobilenet"), (coarse, "densenet121"), (fine, "vgg16")]
+    stretched_parts = parts_of(chosen, [GRAD_CAM], 96, "none")
+    assert [part.architecture.name for part in stretched_parts if part.yardstick == coarse] == ["mobilenet"]
+    assert not any(
+        sees_masks(part.yardstick) and part.architecture for part in parts_of(chosen, [GRADIENT], 96, "none")
+    )
+
+
+def test_the_ceiling_is_scored_as_maps_are_and_stands_with_the_methods_of_a_grid(tmp_path, monkeypatch):
+    monkeypatch.setenv("LOUPE_RUNS", str(tmp_path))
+    side, masks = 96, disks(96, 3)
+    data = Prepared(
+        name="drawn",
+        key="k",
+        synthetic=False,
+        classes=("a", "b"),
+        available=4,
+        left_out=(),
+        manifest=tmp_path / "split.csv",
+        images=np.zeros((4, side, side, 3), dtype=np.uint8),
+        cases=pd.DataFrame({"id": list("wxyz"), "label": [0, 1] * 2, "group": list("wxyz"), "split": "test"}),
+        planes=(masks * 255).to(torch.uint8).numpy(),
+        references=pd.DataFrame(
+            [(case, "image", "", "") for case in range(3)], columns=["case", "level", "rater", "characteristic"]
+        ),
+    )
+    monkeypatch.setattr(tables, "TRIVIAL", {})
+    monkeypatch.setattr(tables, "_untrained", lambda *_: np.zeros((4, side, side), dtype=np.float16))
+    monkeypatch.setattr(tables, "_raters", lambda *_: pd.DataFrame())
+    chosen = select(Architecture, ["mobilenet"])
+    frame = tables.yardsticks(data, chosen, [GRAD_CAM, GRADIENT], torch.device("cpu"), "p", alignment="receptive-field")
+    rows = frame[frame["yardstick"] == ceiling_name(3, 3)]
+    assert set(rows["method"]) == {"grad-cam"}
+    assert set(rows["metric"]) == {"fuzzy-f1"}
+    assert list(rows["image"]) == ["w", "x", "y"]
+    expected = scores(masks, square(3, side, first=0.0, spacing=32.0))
+    assert list(rows["value"]) == pytest.approx(expected.tolist(), abs=1e-3)
