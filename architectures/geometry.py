@@ -179,9 +179,12 @@ def _output(network: nn.Module, layer: str, images: Tensor) -> Tensor:
 def _without_weights(network: nn.Module) -> nn.Module:
     """A copy on the CPU, in evaluation mode, whose parameters are all one and take no memory."""
     # Deep copies look up here what they have copied already.
-    memo: dict[int, Tensor] = {id(buffer): buffer.cpu() for buffer in network.buffers()}
+    memo: dict[int, Tensor] = {}
+    for buffer in network.buffers():
+        kept = buffer.detach().to("cpu", torch.float64 if buffer.is_floating_point() else buffer.dtype, copy=True)
+        memo[id(buffer)] = kept
     for parameter in network.parameters():
-        ones = torch.ones((), dtype=torch.float32).expand(parameter.shape)
+        ones = torch.ones((), dtype=torch.float64).expand(parameter.shape)
         memo[id(parameter)] = nn.Parameter(ones, requires_grad=False)
     return copy.deepcopy(network, memo).eval()
 
@@ -204,6 +207,9 @@ class _Linear(TorchFunctionMode):
         plain = name.strip("_")
         if plain in ARITHMETIC:
             return _arithmetic(ARITHMETIC[plain], args, kwargs or {}, in_place=name.endswith("_"))
+        if name.endswith("_") and name.strip("_") not in RULES and not name.startswith("__get"):
+            # Who writes in place gets memory of his own for every channel.
+            args[0].data = args[0].contiguous()
         return RULES.get(name.removesuffix("_"), func)(*args, **(kwargs or {}))
 
 
@@ -321,8 +327,8 @@ def _resized(
     """Resizing of any kind, from center to center."""
     for dim, place in ((2, 0), (3, 1)):
         have = values.shape[dim]
-        factor = _pair(scale_factor)[place] if size is None else _pair(size)[place] / have
-        want = int(have * factor)
+        want = int(have * _pair(scale_factor)[place]) if size is None else _pair(size)[place]
+        factor = _pair(scale_factor)[place] if size is None else want / have
         corner = align_corners and want > 1
         step = (have - 1) / (want - 1) if corner else 1 / factor
         places = torch.arange(want) * step + (0 if corner else (step - 1) / 2)
