@@ -48,7 +48,7 @@ format: $(READY) ## Format the code and mend what the linter can mend
 	@$(VENV)/bin/ruff format . && $(VENV)/bin/ruff check --fix .
 
 bench: $(READY) ## Measure speed against peers and floors: make bench ARGS='-k gini'
-	@$(PY) -m tests.benchmarks.report $(ARGS)
+	@$(PY) -m tests.performance.report $(ARGS)
 
 clean: ## Remove .venv and caches; results and runs stay
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache

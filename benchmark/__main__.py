@@ -6,16 +6,16 @@ import sys
 import typer
 from typer.exceptions import TyperException
 
-from benchmark.commands import data
-from benchmark.commands.check import check
-from benchmark.commands.compare import compare
-from benchmark.commands.leaderboard import leaderboard
-from benchmark.commands.list import list_entries
-from benchmark.commands.new import new
-from benchmark.commands.run import run
-from benchmark.commands.status import status
-from benchmark.commands.submit import submit
-from benchmark.commands.yardsticks import yardsticks
+from benchmark.cli import data
+from benchmark.cli.baselines import yardsticks
+from benchmark.cli.check import check
+from benchmark.cli.compare import compare
+from benchmark.cli.leaderboard import leaderboard
+from benchmark.cli.list import list_entries
+from benchmark.cli.new import new
+from benchmark.cli.run import run
+from benchmark.cli.status import status
+from benchmark.cli.submit import submit
 from benchmark.errors import UserError
 
 # Before torch is loaded: with its default, a thread that waits for another spins so long that a busy neighbour on

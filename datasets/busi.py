@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from datasets import DataSet, Layout
-from datasets.survey import Survey, inner
+from datasets.indexer import Survey, inner
 
 FOLDER = "Dataset_BUSI_with_GT"
 CLASSES = ("benign", "malignant", "normal")

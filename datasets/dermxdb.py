@@ -5,7 +5,7 @@ from collections import defaultdict
 from pathlib import Path
 
 from datasets import DataSet, Layout, Mask, Split
-from datasets.survey import Survey
+from datasets.indexer import Survey
 from datasets.table import read_table
 
 COLUMNS = ("current_filename", "diagnosis")

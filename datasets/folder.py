@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from datasets import DataSet, Layout, Mask, Split, dermxdb
-from datasets.pictures import SUFFIXES
-from datasets.survey import EXPERT, Survey
+from datasets.image_io import SUFFIXES
+from datasets.indexer import EXPERT, Survey
 from datasets.table import read_table
 
 SPLITS: dict[str, Split] = {"train": "train", "validation": "validation", "test": "test"}

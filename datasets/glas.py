@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from datasets import DataSet, Layout
-from datasets.survey import Survey, inner
+from datasets.indexer import Survey, inner
 from datasets.table import read_table
 
 FOLDER = "Warwick QU Dataset (Released 2016_07_08)"

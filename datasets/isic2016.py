@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from datasets import DataSet, Layout
+from datasets.indexer import Survey, split_of_folder
 from datasets.superpixels import superpixel_masks
-from datasets.survey import Survey, split_of_folder
 from datasets.table import read_table
 
 CLASSES = ("benign", "malignant")

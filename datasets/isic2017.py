@@ -6,8 +6,8 @@ Most of its training images recur in tasks 1 and 2 of ISIC 2018: the two are no 
 from pathlib import Path
 
 from datasets import DataSet, Layout
+from datasets.indexer import Survey, split_of_folder
 from datasets.superpixels import superpixel_masks
-from datasets.survey import Survey, split_of_folder
 from datasets.table import read_one_hot
 
 FEATURES = ("milia_like_cyst", "negative_network", "pigment_network", "streaks")

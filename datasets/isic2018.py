@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from datasets import DataSet, Layout
-from datasets.survey import Survey, split_of_folder
+from datasets.indexer import Survey, split_of_folder
 from datasets.table import read_one_hot, read_table
 
 ATTRIBUTES = ("globules", "milia_like_cyst", "negative_network", "pigment_network", "streaks")

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from datasets import DataSet, Layout, Split
-from datasets.survey import Survey
+from datasets.indexer import Survey
 from datasets.table import read_table
 
 PET = frozenset({1})

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from datasets import DataSet, Layout, Mask, Split
-from datasets.pictures import frames_in
-from datasets.survey import Survey, unpacked
+from datasets.image_io import frames_in
+from datasets.indexer import Survey, unpacked
 from datasets.table import read_table, read_values
 
 NAME = "camelyonpatch_level_2_split_"

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from datasets import DataSet, Layout
-from datasets.survey import Survey, inner
+from datasets.indexer import Survey, inner
 from datasets.table import read_lines
 
 FOLDER = "PH2Dataset"

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from datasets import Mask
-from datasets.survey import Survey
+from datasets.indexer import Survey
 
 
 def superpixel_masks(survey: Survey, images: str, features: str, names: Sequence[str]) -> dict[str, list[Mask]]:

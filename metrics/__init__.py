@@ -16,7 +16,8 @@ INPUTS = frozenset({"saliency", "reference", "mask", "images", "curves", "probe"
 saliency: maps (N, H, W), float. reference: soft expert masks (N, H, W), float in [0, 1]. mask: hard expert
 masks (N, H, W), bool. images: (N, 3, H, W), RGB (sRGB), float in [0, 1]. curves: a
 :class:`metrics.faithfulness.Curves` of the same N images, against the blurred image. probe: a
-:class:`metrics.probe.Probe`, the model itself with the same N images; such metrics are dear and computed on request.
+:class:`metrics.perturbation.Probe`, the model itself with the same N images; such metrics are expensive and computed
+on request.
 """
 
 

@@ -1,7 +1,7 @@
 """Does the model rely on what the map marks? Curves of the class probability while marked pixels come and go.
 
-The probe draws the curves (:meth:`metrics.probe.Probe.curves`). A constant map is ordered by the image's random numbers
-alone, as a random map would be; a map that is not finite has curves of NaN.
+The probe draws the curves (:meth:`metrics.perturbation.Probe.curves`). A constant map is ordered by the image's
+random numbers alone, as a random map would be; a map that is not finite has curves of NaN.
 """
 
 from dataclasses import dataclass
@@ -55,7 +55,7 @@ def insertion(curves: Curves) -> Tensor:
     A map that is not finite scores NaN; a constant map scores as a random order does.
 
     Args:
-        curves: Of N images; see :meth:`metrics.probe.Probe.curves`.
+        curves: Of N images; see :meth:`metrics.perturbation.Probe.curves`.
 
     Returns:
         Scores, (N,), in [0, 1]; higher is better.
@@ -77,7 +77,7 @@ def deletion(curves: Curves) -> Tensor:
     A map that is not finite scores NaN; a constant map scores as a random order does.
 
     Args:
-        curves: Of N images; see :meth:`metrics.probe.Probe.curves`.
+        curves: Of N images; see :meth:`metrics.perturbation.Probe.curves`.
 
     Returns:
         Scores, (N,), in [0, 1]; lower is better.
@@ -101,7 +101,7 @@ def insertion_deletion(curves: Curves) -> Tensor:
     whatever the model; so does a constant map. A map that is not finite scores NaN.
 
     Args:
-        curves: Of N images; see :meth:`metrics.probe.Probe.curves`.
+        curves: Of N images; see :meth:`metrics.perturbation.Probe.curves`.
 
     Returns:
         Scores, (N,), in [-1, 1]; higher is better.

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from metrics import Metric
-from metrics.probe import Probe
+from metrics.perturbation import Probe
 
 
 def pixel_flipping(probe: Probe) -> Tensor:
@@ -26,7 +26,7 @@ def pixel_flipping(probe: Probe) -> Tensor:
         Propagation, PLoS ONE 10 (2015), Pixel-flipping.
 
     Example:
-        >>> from metrics.probe import example
+        >>> from metrics.perturbation import example
         >>> pixel_flipping(example([[0.9, 0.1], [0.1, 0.9]])).round(decimals=3).tolist()
         [0.5, 0.69]
     """

@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 
 from metrics import Metric
-from metrics.probe import Probe
+from metrics.perturbation import Probe
+from metrics.pixel_ordering import part_sums
 from metrics.regions import patch_labels, patch_side
-from metrics.turns import part_sums
 
 ACROSS = 10
 """Squares along the shorter side."""
@@ -35,7 +35,7 @@ def infidelity(probe: Probe) -> Tensor:
         removal, and the optimal scaling of its appendix.
 
     Example:
-        >>> from metrics.probe import example
+        >>> from metrics.perturbation import example
         >>> infidelity(example([[0.9, 0.1], [0.0, 0.9]])).round(decimals=3).tolist()
         [0.0, 1.0]
     """

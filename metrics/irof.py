@@ -8,9 +8,9 @@ from skimage.segmentation import slic
 from torch import Tensor
 
 from metrics import Metric
-from metrics.probe import Probe
+from metrics.perturbation import Probe
+from metrics.pixel_ordering import part_ranks, part_sums
 from metrics.regions import PartCurve, part_curve
-from metrics.turns import part_ranks, part_sums
 
 
 def irof(probe: Probe) -> Tensor:
@@ -33,7 +33,7 @@ def irof(probe: Probe) -> Tensor:
         Rieger and Hansen, IROF: a low resource evaluation metric for explanation methods, arXiv 2003.08747 (2020).
 
     Example:
-        >>> from metrics.probe import example
+        >>> from metrics.perturbation import example
         >>> irof(example([[0.9, 0.1], [0.1, 0.9]])).round(decimals=3).tolist()
         [0.22, 0.073]
     """

@@ -1,7 +1,7 @@
 """Fuzzy overlap of soft maps with soft expert masks: the scores of the DermXDB benchmark.
 
 Both are degrees of membership in [0, 1], so AND is the minimum, OR the maximum, NOT the complement; nothing is
-thresholded. Maps are expected as :func:`metrics.normalise.normalise` leaves them. A map that leaves [0, 1], or is not
+thresholded. Maps are expected as :func:`metrics.normalize.normalise` leaves them. A map that leaves [0, 1], or is not
 finite, was not normalised and scores NaN.
 """
 

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from metrics import Metric
-from metrics.probe import Probe
-from metrics.turns import part_ranks, part_sums
+from metrics.perturbation import Probe
+from metrics.pixel_ordering import part_ranks, part_sums
 
 ACROSS = 28
 """Patches along the shorter side: patches of 8 pixels at 224, as the source has them."""
@@ -83,7 +83,7 @@ def region_perturbation(probe: Probe) -> Tensor:
         eq. 12, AOPC; dark instead of random patches, as Quantus has it.
 
     Example:
-        >>> from metrics.probe import example
+        >>> from metrics.perturbation import example
         >>> region_perturbation(example([[0.9, 0.1], [0.1, 0.9]])).round(decimals=3).tolist()
         [0.381, 0.0]
     """
@@ -116,7 +116,7 @@ def selectivity(probe: Probe) -> Tensor:
         (2018), section 7.2, Explanation selectivity.
 
     Example:
-        >>> from metrics.probe import example
+        >>> from metrics.perturbation import example
         >>> selectivity(example([[0.9, 0.1], [0.1, 0.9]])).round(decimals=3).tolist()
         [0.595, 0.786]
     """

@@ -6,8 +6,8 @@ from torch import Tensor
 
 from metrics import Metric
 from metrics.imputation import impute
-from metrics.probe import Probe
-from metrics.turns import pixel_turns
+from metrics.perturbation import Probe
+from metrics.pixel_ordering import pixel_turns
 
 PERCENTAGES = (10, 30, 50, 70, 90)
 NOISE = 0.01
@@ -31,7 +31,7 @@ def road(probe: Probe) -> Tensor:
         Rong et al., A Consistent and Efficient Evaluation Strategy for Attribution Methods, ICML 2022, ROAD, MoRF.
 
     Example:
-        >>> from metrics.probe import example
+        >>> from metrics.perturbation import example
         >>> road(example([[0.9, 0.1, 0.0], [0.0, 0.1, 0.9]])).round(decimals=2).tolist()
         [0.65, 0.88]
     """
@@ -55,7 +55,7 @@ def road_combined(probe: Probe) -> Tensor:
         MoRF; pytorch-grad-cam halves it.
 
     Example:
-        >>> from metrics.probe import example
+        >>> from metrics.perturbation import example
         >>> road_combined(example([[0.9, 0.1, 0.0], [0.0, 0.1, 0.9]])).round(decimals=2).tolist()
         [0.23, -0.23]
     """

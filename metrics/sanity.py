@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from metrics import Metric
-from metrics.normalise import finite
-from metrics.probe import Probe
-from metrics.rank import rank_correlation
+from metrics.normalize import finite
+from metrics.perturbation import Probe
+from metrics.rank_correlation import rank_correlation
 
 STAGES = 5
 """Most steps of a randomisation; each costs one map per image."""
@@ -42,7 +42,7 @@ def parameter_randomisation(probe: Probe) -> Tensor:
         Adebayo et al., Sanity Checks for Saliency Maps, NeurIPS 2018, section 4.1, cascading randomisation.
 
     Example:
-        >>> from metrics.probe import Probe
+        >>> from metrics.perturbation import Probe
         >>> images = torch.rand(1, 3, 4, 4)
         >>> probe = Probe(
         ...     model=nn.Conv2d(3, 2, 1), images=images, saliency=images[:, 0], classes=torch.tensor([0]),
@@ -78,7 +78,7 @@ def random_logit(probe: Probe) -> Tensor:
         Sixt et al., When Explanations Lie: Why Many Modified BP Attributions Fail, ICML 2020, random logit test.
 
     Example:
-        >>> from metrics.probe import Probe
+        >>> from metrics.perturbation import Probe
         >>> images = torch.rand(1, 3, 4, 4)
         >>> probe = Probe(
         ...     model=lambda x: x.mean((2, 3)), images=images, saliency=images[:, 0], classes=torch.tensor([0]),

@@ -15,9 +15,9 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from metrics import Metric
-from metrics.normalise import finite
-from metrics.order import ascending, percentile
+from metrics.normalize import finite
 from metrics.smoothing import blur_matrix, gaussian_blur
+from metrics.sorting import ascending, percentile
 
 SCALE = 3.0
 """Standard deviation, in pixels, of the blur under which sharpness is measured.

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from metrics import Metric
-from metrics.normalise import finite
-from metrics.order import ascending
+from metrics.normalize import finite
+from metrics.sorting import ascending
 
 COUNTS_FROM = 1e-5
 """Share of a map's largest absolute value above which a pixel counts for the effective complexity."""

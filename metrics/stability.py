@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from metrics import Metric
-from metrics.normalise import finite
-from metrics.probe import Probe
+from metrics.normalize import finite
+from metrics.perturbation import Probe
 
 RADIUS = 0.02
 """Most that a channel of a pixel changes, in [0, 1]: five of 255 grey levels, as in Captum's `sensitivity_max`."""
@@ -36,7 +36,7 @@ def max_sensitivity(probe: Probe) -> Tensor:
         Yeh et al., On the (In)fidelity and Sensitivity of Explanations, NeurIPS 2019, max-sensitivity, by sampling.
 
     Example:
-        >>> from metrics.probe import Probe
+        >>> from metrics.perturbation import Probe
         >>> probe = Probe(
         ...     model=lambda x: x.mean((2, 3)), images=torch.rand(1, 3, 4, 4), saliency=torch.ones(1, 4, 4),
         ...     classes=torch.tensor([0]), ties=torch.rand(1, 4, 4), seeds=torch.tensor([7]), baselines={}, steps=1,
@@ -70,7 +70,7 @@ def local_lipschitz(probe: Probe) -> Tensor:
         local Lipschitz estimate, by sampling.
 
     Example:
-        >>> from metrics.probe import Probe
+        >>> from metrics.perturbation import Probe
         >>> probe = Probe(
         ...     model=lambda x: x.mean((2, 3)), images=torch.rand(1, 3, 4, 4), saliency=torch.ones(1, 4, 4),
         ...     classes=torch.tensor([0]), ties=torch.rand(1, 4, 4), seeds=torch.tensor([7]), baselines={}, steps=1,

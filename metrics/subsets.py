@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from metrics import Metric
-from metrics.probe import Answers, Hide, Probe
+from metrics.perturbation import Answers, Hide, Probe
 
 DRAWS = 100
 """Random sets of faithfulness correlation, as Quantus has it."""
@@ -38,7 +38,7 @@ def faithfulness_correlation(probe: Probe) -> Tensor:
         Bhatt et al., Evaluating and Aggregating Feature-based Model Explanations, IJCAI 2020, Faithfulness.
 
     Example:
-        >>> from metrics.probe import example
+        >>> from metrics.perturbation import example
         >>> faithfulness_correlation(example([[0.9, 0.1], [0.1, 0.9]])).round(decimals=3).tolist()
         [1.0, -1.0]
     """
@@ -66,7 +66,7 @@ def sensitivity_n(probe: Probe) -> Tensor:
         ICLR 2018, section 4; by saliency up to a factor, which a correlation does not see.
 
     Example:
-        >>> from metrics.probe import example
+        >>> from metrics.perturbation import example
         >>> sensitivity_n(example([[0.9, 0.1], [0.1, 0.9]])).round(decimals=3).tolist()
         [1.0, -1.0]
     """
@@ -95,7 +95,7 @@ def faithfulness_estimate(probe: Probe) -> Tensor:
         section 5.3, Faithfulness.
 
     Example:
-        >>> from metrics.probe import example
+        >>> from metrics.perturbation import example
         >>> faithfulness_estimate(example([[0.9, 0.1], [0.1, 0.9]])).round(decimals=3).tolist()
         [1.0, -1.0]
     """

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from metrics import Metric
-from metrics.localisation import scored
-from metrics.order import levels, packed_ascending
+from metrics.localization import scored
+from metrics.sorting import levels, packed_ascending
 
 
 def roc_auc(saliency: Tensor, mask: Tensor) -> Tensor:
@@ -50,7 +50,7 @@ def f1_at_half(saliency: Tensor, mask: Tensor) -> Tensor:
     """F1 of the mask and the pixels whose value is at least halfway from the map's smallest to its largest.
 
     The threshold is fixed beforehand and looks at no mask. It is 0.5 on the map as
-    :func:`metrics.normalise.normalise` leaves it; so a constant map, which has no range, marks everything where its
+    :func:`metrics.normalize.normalise` leaves it; so a constant map, which has no range, marks everything where its
     value is 0.5 or more and else nothing, which scores 0. An empty mask, or a map that is not finite, scores NaN.
 
     Args:

@@ -1,4 +1,4 @@
-"""Who may know whom: the harness knows the leaves; the leaves know neither it nor each other."""
+"""Who may import whom: the harness imports the leaves, and within the harness imports run downwards only."""
 
 import ast
 import subprocess
@@ -13,31 +13,70 @@ ROOT = Path(__file__).parent.parent
 LEAVES = ("architectures", "metrics", "datasets")
 OURS = {*LEAVES, "benchmark", "tests"}
 FILES = sorted(path for package in (*LEAVES, "benchmark") for path in (ROOT / package).rglob("*.py"))
+HARNESS = [path for path in FILES if path.is_relative_to(ROOT / "benchmark")]
+LAYERS = (
+    "errors",
+    "registry",
+    "storage",
+    "runtime",
+    "config",
+    "data",
+    "saliency",
+    "attacks",
+    "training",
+    "scoring",
+    "baselines",
+    "leaderboard",
+    "experiments",
+    "execution",
+    "submission",
+    "cli",
+    "__main__",
+)
+"""The modules and directories of `benchmark`, from the bottom up."""
 
 
 def imported(path: Path) -> set[str]:
-    """Top-level names of what a file imports, at any depth of its code."""
+    """Full names of the modules that a file imports, at any depth of its code."""
     names = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
-            names |= {alias.name.split(".")[0] for alias in node.names}
+            names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path} imports relatively"
-            names.add(node.module.split(".")[0])
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
     return names
 
 
+def layer(name: str) -> int:
+    return LAYERS.index(name)
+
+
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_a_package_knows_only_what_it_may(path):
+def test_a_package_imports_only_what_it_may(path):
     package = path.relative_to(ROOT).parts[0]
     allowed = {*LEAVES, "benchmark"} if package == "benchmark" else {package}
-    assert (imported(path) & OURS) <= allowed
+    assert {name.split(".")[0] for name in imported(path)} & OURS <= allowed
 
 
-def test_datasets_is_the_folder_of_this_repository():
+@pytest.mark.parametrize("path", HARNESS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_within_the_harness_imports_run_downwards(path):
+    inside = path.relative_to(ROOT / "benchmark").with_suffix("").parts
+    if inside == ("__init__",):
+        return
+    below = {name.split(".")[1] for name in imported(path) if name.startswith("benchmark.")}
+    assert [name for name in below if layer(name) > layer(inside[0])] == []
+
+
+def test_every_directory_of_the_harness_is_a_layer():
+    inside = {path.stem for path in (ROOT / "benchmark").iterdir() if path.stem != "__pycache__"}
+    assert inside == {*LAYERS, "__init__"}
+
+
+def test_datasets_is_the_directory_of_this_repository():
     assert Path(datasets.__file__) == ROOT / "datasets" / "__init__.py"
 
 
 def test_the_leaderboard_and_the_help_need_no_torch():
-    code = "import sys, benchmark.__main__, benchmark.leaderboard.publish; sys.exit('torch' in sys.modules)"
+    code = "import sys, benchmark.__main__, benchmark.leaderboard.build; sys.exit('torch' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)

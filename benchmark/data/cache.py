@@ -8,13 +8,15 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from benchmark.data.parallel import in_order
 from benchmark.data.references import references
 from benchmark.errors import UserError
-from benchmark.store import content_key, new_folder, runs_folder
+from benchmark.runtime.parallel import in_order
+from benchmark.storage.files import new_folder
+from benchmark.storage.hashing import content_key
+from benchmark.storage.runs import decoded_dir
 from datasets import Case, Merge
-from datasets.merging import shrink
-from datasets.pictures import image_size, read_image
+from datasets.aggregation import shrink
+from datasets.image_io import image_size, read_image
 
 Report = Callable[[int], None]
 """Called with the number of images done."""
@@ -56,7 +58,7 @@ def decoded(key: str, cases: Sequence[Case], side: int, merge: Merge, report: Re
     Raises:
         UserError: A file is damaged, a mask does not fit its image, or the disk is full.
     """
-    folder = runs_folder() / "data" / content_key(key, KEPT)
+    folder = decoded_dir(content_key(key, KEPT))
     if not folder.is_dir():
         with new_folder(folder) as temporary:
             try:

@@ -5,9 +5,11 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
-from benchmark.data.parallel import in_order
 from benchmark.errors import UserError
-from benchmark.store import content_key, file_digest, runs_folder, write_text
+from benchmark.runtime.parallel import in_order
+from benchmark.storage.files import write_text
+from benchmark.storage.hashing import content_key, file_digest
+from benchmark.storage.runs import digest_file
 
 Print = tuple[int, int, int, int]
 """What tells that a file is as it was: size, times of change (nanoseconds) and inode, as git and make do."""
@@ -23,7 +25,7 @@ def digests(root: Path, files: Iterable[Path]) -> dict[Path, str]:
     Raises:
         UserError: A file cannot be read.
     """
-    index = runs_folder() / "digests" / f"{content_key(str(root))}.json"
+    index = digest_file(content_key(str(root)))
     known = _load(index)
     try:
         prints = {path: _print(path) for path in dict.fromkeys(files)}

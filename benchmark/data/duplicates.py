@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from benchmark.data.parallel import in_order
+from benchmark.runtime.parallel import in_order
 
 NEAR = 2
 """Two images are near-duplicates if at most so many of the 64 bits of their perceptual hashes differ."""

@@ -8,7 +8,7 @@ import numpy as np
 
 from benchmark.data.splits import Splits
 from benchmark.errors import UserError
-from benchmark.store import new_file
+from benchmark.storage.files import new_file
 from datasets import Case
 from datasets.table import read_table
 

@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datasets import Case, Counts, Mask, Merge
-from datasets.merging import UNION
-from datasets.pictures import read_mask
+from datasets.aggregation import UNION
+from datasets.image_io import read_mask
 
 Plane = NDArray[np.uint8]
 

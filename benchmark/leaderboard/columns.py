@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.diagnosis.measures import MAP_KEPT, WITHSTOOD, positive_class
-from benchmark.leaderboard.evidence import Evidence
-from benchmark.leaderboard.scores import Kind
-from benchmark.leaderboard.statistics import Ratios
-from benchmark.record import Record
+from benchmark.leaderboard.load.predictions import Evidence
+from benchmark.leaderboard.load.scores import Kind
+from benchmark.leaderboard.statistics.bootstrap import Ratios
+from benchmark.scoring.classification import MAP_KEPT, WITHSTOOD, positive_class
+from benchmark.storage.record import Record
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

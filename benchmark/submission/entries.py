@@ -12,13 +12,13 @@ from typing import Any, NoReturn
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from architectures import Architecture, Checkpoint
-from architectures.by_timm import by_timm
+from architectures.from_timm import by_timm
 from benchmark.errors import UserError
 from benchmark.registry import add, entries
-from benchmark.store import ROOT
+from benchmark.storage.paths import ENTRIES
 
 SUFFIXES = (".py", ".toml")
-HOME = ROOT / "entries"
+HOME = ENTRIES
 """Where admitted submissions lie."""
 LARGEST = 1024**2
 NAME = r"^[a-z][a-z0-9_]{1,63}$"

@@ -1,4 +1,4 @@
-"""Evaluating one entry as `run` does. Runs in the child: see :mod:`benchmark.submission.worker`."""
+"""Evaluating one entry as `run` does. Runs in the child: see :mod:`benchmark.submission.sandbox.worker`."""
 
 import os
 from dataclasses import replace
@@ -7,13 +7,14 @@ from typing import Any
 
 from rich.console import Console
 
-from benchmark.data.opening import Source
-from benchmark.engines.local import Local
+from benchmark.config.presets import PRESETS
+from benchmark.data.load import Source
 from benchmark.errors import UserError
-from benchmark.plan import plan
-from benchmark.presets import PRESETS
+from benchmark.execution.local import Local
+from benchmark.experiments.grid import plan
+from benchmark.experiments.jobs import Request, make_jobs
+from benchmark.experiments.run import carry_out
 from benchmark.registry import known_name
-from benchmark.run import Request, carry_out, make_jobs
 from benchmark.submission.entries import load_entry
 
 

@@ -7,20 +7,29 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmark.describe import title_of
 from benchmark.errors import UserError
-from benchmark.leaderboard.board import MARKER
-from benchmark.leaderboard.publish import DATA_FIGURE, SHEETS, rebuild
-from benchmark.record import Submission, load_record
+from benchmark.experiments.build_record import title_of
+from benchmark.leaderboard.build import DATA_FIGURE, SHEETS, rebuild
 from benchmark.registry import entries
-from benchmark.store import file_digest, new_file, results_folder, runs_folder, write_text
-from benchmark.submission.check import Checked, check_entry, check_record
-from benchmark.submission.confine import GIGABYTE, Limits
+from benchmark.storage.files import new_file, write_text
+from benchmark.storage.hashing import file_digest
+from benchmark.storage.record import Submission, load_record
+from benchmark.storage.results import (
+    BASELINES_FILE,
+    PROTOCOL_FILE,
+    SPLIT_FILE,
+    all_record_files,
+    results_dir,
+    table_dirs,
+)
+from benchmark.storage.runs import runs_dir
+from benchmark.submission.checks.report import Checked, check_entry, check_record
 from benchmark.submission.entries import HOME
-from benchmark.submission.isolation import Worker
+from benchmark.submission.sandbox.client import Worker
+from benchmark.submission.sandbox.limits import GIGABYTE, Limits
 from benchmark.training.regimes import Regime
 
-SHARED = ("split.csv", "yardsticks.parquet", MARKER, DATA_FIGURE, *SHEETS)
+SHARED = (SPLIT_FILE, BASELINES_FILE, PROTOCOL_FILE, DATA_FIGURE, *SHEETS)
 """What a run writes beside the tables, which are made anew from the records."""
 HOUR = 3600.0
 
@@ -107,7 +116,7 @@ def submit(entry: Path, order: Order, worker: Worker, tell: Callable[[str], None
     with tempfile.TemporaryDirectory(prefix="loupe-results-") as place:
         folder = Path(place)
         _copy_of_results(folder, order.preset)
-        runs_folder().mkdir(parents=True, exist_ok=True)
+        runs_dir().mkdir(parents=True, exist_ok=True)
         tell("evaluating it")
         outcome = worker.ask(
             "evaluate",
@@ -119,7 +128,7 @@ def submit(entry: Path, order: Order, worker: Worker, tell: Callable[[str], None
                 written=64 * GIGABYTE,
                 network=order.network,
             ),
-            writable=[folder, runs_folder()],
+            writable=[folder, runs_dir()],
             echo=True,
         )
         if outcome.refused:
@@ -134,7 +143,9 @@ def what_to_send(admitted: Admitted, entry: Path) -> list[str]:
     lines = [] if entry.parent == HOME else [f"a copy of {entry} in {HOME.name}/"]
     lines += [f"{HOME.name}/{entry.name}"] if entry.parent == HOME else []
     lines += [f"{path.parent}/{path.stem}.*" for path in admitted.records]
-    lines += [f"what else git shows as changed in {admitted.folder}: tables, yardsticks.parquet, {MARKER}, pictures"]
+    lines += [
+        f"what else git shows as changed in {admitted.folder}: tables, {BASELINES_FILE}, {PROTOCOL_FILE}, pictures"
+    ]
     if facts["checkpoint"]:
         lines.append(f"not the weights: {facts['checkpoint']['file']} stays at {facts['checkpoint']['source']}")
     return lines
@@ -165,14 +176,14 @@ def _asked(order: Order) -> dict[str, Any]:
 
 def _copy_of_results(folder: Path, preset: str) -> None:
     """A copy for the child to write into: its rows are ranked among those that are there."""
-    for marker in results_folder().glob(f"*/{preset}/{MARKER}"):
-        shutil.copytree(marker.parent, folder / marker.parent.parent.name / preset)
+    for directory in table_dirs(preset=preset):
+        shutil.copytree(directory, folder / directory.parent.name / preset)
 
 
 def _published(made: Path, checked: Checked) -> Admitted:
     """Takes over the records of the entry, once they are checked, and makes the tables anew from the records."""
     name = checked.facts["metadata"]["name"]
-    before = {path.relative_to(results_folder()) for path in results_folder().glob(f"*/*/records/{name}-*.json")}
+    before = {path.relative_to(results_dir()) for path in all_record_files(name)}
     records = [path for path in made.glob(f"*/*/records/{name}-*.json") if not path.is_symlink()]
     fresh = [path for path in records if _is_new(path, made, before)]
     if not fresh:
@@ -181,7 +192,7 @@ def _published(made: Path, checked: Checked) -> Admitted:
         if problems := check_record(path).problems:
             raise Refused(Checked(kind="record", path=path, problems=problems))
     source = fresh[0].parent.parent
-    folder = results_folder() / source.relative_to(made)
+    folder = results_dir() / source.relative_to(made)
     beside = [path for record in fresh for path in record.parent.glob(f"{record.stem}.*")]
     # The record last, since it says that the rest is there.
     for path in sorted([*beside, *(source / each for each in SHARED)], key=lambda path: path.suffix == ".json"):
@@ -198,13 +209,13 @@ def _published(made: Path, checked: Checked) -> Admitted:
 
 def _is_new(path: Path, made: Path, before: set[Path]) -> bool:
     place = path.relative_to(made)
-    return place not in before or (results_folder() / place).read_bytes() != path.read_bytes()
+    return place not in before or (results_dir() / place).read_bytes() != path.read_bytes()
 
 
 def _marked(entry: Path, checked: Checked) -> Admitted:
     """Marks the rows of an entry that was withdrawn or superseded; they stay where they are."""
     facts = checked.facts["metadata"]
-    paths = sorted(results_folder().glob(f"*/*/records/{facts['name']}-*.json"))
+    paths = all_record_files(facts["name"])
     if not paths:
         raise UserError(f"{facts['name']} has no rows that could be marked; leave it out, or submit it unmarked first")
     for path in paths:

@@ -4,8 +4,8 @@ import re
 from pathlib import Path
 
 from benchmark.errors import UserError
-from benchmark.store import write_text
-from benchmark.submission.check import taken
+from benchmark.storage.files import write_text
+from benchmark.submission.checks.report import taken
 from benchmark.submission.entries import NAME
 
 TEMPLATE = '''"""NAME: say in one line what the network is.

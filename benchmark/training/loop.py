@@ -10,10 +10,10 @@ from torch import Tensor, nn
 
 from benchmark.errors import UserError
 from benchmark.training.augmentation import augmentation, augmented
-from benchmark.training.compiled import Compiled
-from benchmark.training.lesson import Lesson, class_weights, part_of
+from benchmark.training.compilation import Compiled
 from benchmark.training.regimes import Batch, Regime
 from benchmark.training.state import History, State, StateFile
+from benchmark.training.tensor_data import Lesson, class_weights, part_of
 
 Report = Callable[[int, History], None]
 """Called after each epoch with the number of epochs done and how it went so far."""
@@ -34,7 +34,7 @@ class Settings:
             (Smith and Topin, Super-convergence, 2019).
         bfloat16: Whether the network runs in bfloat16 autocast.
         patience: The training ends when the validation loss has not fallen for so many epochs; 0 never ends it early.
-        compile: One of :data:`benchmark.presets.COMPILE_MODES`; None compiles nothing.
+        compile: One of :data:`benchmark.config.presets.COMPILE_MODES`; None compiles nothing.
         clip: Largest norm of the gradient of all weights; larger ones are scaled down to it.
     """
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmark.errors import UserError
-from benchmark.store import new_file
+from benchmark.storage.files import new_file
 
 SECONDS = 20.0
 """A state is saved after an epoch if the last one is so old: it is three times as large as the model."""

@@ -8,7 +8,7 @@ from PIL import Image
 
 from benchmark.registry import entries
 from datasets import Layout, busi
-from datasets.pictures import read_mask
+from datasets.image_io import read_mask
 
 SIZE = (8, 6)
 

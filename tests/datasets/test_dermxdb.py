@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from datasets import dermxdb, embedded
+from datasets import dermxdb, synthetic
 
 METADATA = (
     "original_filename;dataset;diagnosis;current_filename;skin_tone;age\r\n"
@@ -147,12 +147,12 @@ def test_the_published_masks_are_all_found(real_data):
 
 def test_rendered_data_is_marked_as_synthetic(tree):
     assert dermxdb.recognise(tree)
-    assert not embedded.recognise(tree)
+    assert not synthetic.recognise(tree)
     (tree / "SYNTHETIC.txt").write_text("rendered", encoding="utf-8")
     (tree / "shortcut").mkdir()
     Image.fromarray(np.full((6, 8), 255, dtype=np.uint8)).save(tree / "shortcut" / "3.png")
-    assert embedded.recognise(tree)
+    assert synthetic.recognise(tree)
     assert not dermxdb.recognise(tree)
-    data = embedded.read(tree)
+    data = synthetic.read(tree)
     assert data.synthetic
     assert [case.marked is not None for case in data.cases] == [False, False, True]

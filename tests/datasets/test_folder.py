@@ -5,7 +5,7 @@ from PIL import Image
 
 from benchmark.registry import entries
 from datasets import Layout, folder
-from datasets.pictures import read_mask
+from datasets.image_io import read_mask
 
 SIZE = (4, 3)
 

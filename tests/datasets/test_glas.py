@@ -6,7 +6,7 @@ from PIL import Image
 
 from benchmark.registry import entries
 from datasets import Layout, glas
-from datasets.pictures import read_mask
+from datasets.image_io import read_mask
 
 GRADES = (
     "name,patient ID, grade (GlaS), grade (Sirinukunwattana et al. 2015)\r\n"

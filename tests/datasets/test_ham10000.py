@@ -6,7 +6,7 @@ from PIL import Image
 
 from benchmark.registry import entries
 from datasets import Layout, ham10000
-from datasets.pictures import read_mask
+from datasets.image_io import read_mask
 
 METADATA = (
     "lesion_id,image_id,dx,dx_type,age,sex,localization\n"

@@ -8,7 +8,7 @@ from PIL import Image
 
 from benchmark.registry import entries
 from datasets import Layout, isic2016
-from datasets.pictures import read_mask
+from datasets.image_io import read_mask
 
 OUTLINE = np.array([[0, 255, 255, 0], [0, 255, 0, 0], [0, 0, 0, 0]], dtype=np.uint8)
 TILES = np.zeros((3, 4, 3), dtype=np.uint8)

@@ -8,7 +8,7 @@ from PIL import Image
 
 from benchmark.registry import entries
 from datasets import Layout, isic2017
-from datasets.pictures import read_mask
+from datasets.image_io import read_mask
 
 OUTLINE = np.array([[0, 255, 200], [0, 255, 100]], dtype=np.uint8)
 """Grey where it was made smaller: 200 is inside, 100 outside."""

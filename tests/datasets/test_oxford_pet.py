@@ -6,7 +6,7 @@ from PIL import Image
 
 from benchmark.registry import entries
 from datasets import Layout, oxford_pet
-from datasets.pictures import read_mask
+from datasets.image_io import read_mask
 
 TRIMAP = np.array([[2, 2, 3, 3], [2, 3, 1, 1], [2, 3, 1, 1]], dtype=np.uint8)
 NAMES = ("Abyssinian_1", "Abyssinian_34", "american_pit_bull_terrier_7", "yorkshire_terrier_2")

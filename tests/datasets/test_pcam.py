@@ -9,7 +9,7 @@ import pytest
 
 from benchmark.registry import entries
 from datasets import Layout, pcam
-from datasets.pictures import image_size, read_image, read_mask
+from datasets.image_io import image_size, read_image, read_mask
 
 LABELS = {"train": [0, 1, 1, 0], "valid": [1, 0], "test": [0, 1, 0]}
 

@@ -6,7 +6,7 @@ from PIL import Image
 
 from benchmark.registry import entries
 from datasets import Layout, ph2
-from datasets.pictures import read_mask
+from datasets.image_io import read_mask
 
 OUTLINE = np.array([[False, True, True], [False, False, True]])
 ROWS = (

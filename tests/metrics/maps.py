@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from metrics import Metric
-from metrics.probe import Probe
+from metrics.perturbation import Probe
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
     python -m tests.metrics.sharpness_controls
 
-writes results/benchmarks/sharpness-controls.md. With LOUPE_REAL_DATA set it trains a small network, plainly
+writes results/performance/sharpness-controls.md. With LOUPE_REAL_DATA set it trains a small network, plainly
 and adversarially, to draw real maps (ten minutes on a CPU core; the weights are kept under LOUPE_RUNS).
 """
 
@@ -25,13 +25,14 @@ from torch import nn
 from torch.nn.functional import cross_entropy, normalize, pad
 
 from benchmark.saliency.gradient import gradient
-from benchmark.store import runs_folder
+from benchmark.storage.paths import ROOT
+from benchmark.storage.runs import runs_dir
 from metrics import sharpness as module
-from metrics.order import percentile
 from metrics.sharpness import sharpness, tv_ratio
 from metrics.smoothing import gaussian_blur
+from metrics.sorting import percentile
 
-PAGE = Path(__file__).parents[2] / "results" / "benchmarks" / "sharpness-controls.md"
+PAGE = ROOT / "results" / "performance" / "sharpness-controls.md"
 SIDE = 224
 BLURS = (0, 1, 2, 4, 8)
 NOISES = (0, 5, 10, 20, 40)
@@ -40,7 +41,7 @@ SHARP = ("ring", "disk")
 CLEAN = (*SHARP, "blob 20", "blob 40")
 SEEDS = range(2)
 DEMANDS = ("blur, clean", "blur, noisy", "noise", "bottom", "grids", "grid over shape")
-KEPT = runs_folder() / "sharpness-controls"
+KEPT = runs_dir() / "sharpness-controls"
 
 
 # The controls. Lengths are pixels at a side of 224, and scale with it; the steps of blur are pixels at any side.

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from metrics.flipping import mean_height, pixel_flipping
-from tests.metrics.grey import ask_quantus, grey_probe
+from tests.metrics.gray import ask_quantus, grey_probe
 from tests.metrics.maps import probe, seeded
 
 

@@ -1,15 +1,15 @@
 """Scores stored once. If they should change: python -m tests.metrics.test_golden, and say why in the commit."""
 
 import json
-from pathlib import Path
 
 import pytest
 
 from benchmark.registry import entries
+from benchmark.storage.paths import ROOT
 from metrics import Metric
 from tests.metrics.maps import score, seeded
 
-STORED = Path(__file__).parents[1] / "golden" / "metrics.json"
+STORED = ROOT / "tests" / "golden" / "metrics.json"
 
 
 def scores(name):

@@ -5,7 +5,7 @@ import torch
 
 from metrics.infidelity import infidelity, squares
 from metrics.regions import patch_labels
-from tests.metrics.grey import HEIGHT, WIDTH, grey_probe
+from tests.metrics.gray import HEIGHT, WIDTH, grey_probe
 from tests.metrics.maps import probe, seeded
 
 

@@ -6,7 +6,7 @@ import torch
 from skimage.segmentation import slic
 
 from metrics.irof import irof, segment_curve, segments
-from tests.metrics.grey import HEIGHT, WIDTH, ask_quantus, grey_probe
+from tests.metrics.gray import HEIGHT, WIDTH, ask_quantus, grey_probe
 from tests.metrics.maps import probe, seeded
 
 

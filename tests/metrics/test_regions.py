@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from metrics.regions import losses, part_curve, patch_labels, patches, region_perturbation, selectivity
-from tests.metrics.grey import HEIGHT, WIDTH, ask_quantus, grey_probe
+from tests.metrics.gray import HEIGHT, WIDTH, ask_quantus, grey_probe
 from tests.metrics.maps import probe, seeded
 
 

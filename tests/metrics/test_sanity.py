@@ -6,7 +6,7 @@ import torch
 from scipy.stats import spearmanr
 from torch import nn
 
-from metrics.rank import rank_correlation
+from metrics.rank_correlation import rank_correlation
 from metrics.sanity import other_classes, parameter_randomisation, random_logit, randomisations
 from tests.metrics import quantus_oracle
 from tests.metrics.maps import model, probe, redraw, seeded

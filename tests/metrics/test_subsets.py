@@ -14,7 +14,7 @@ from metrics.subsets import (
     sensitivity_n,
     sets,
 )
-from tests.metrics.grey import HEIGHT, WIDTH, ask_quantus, grey_probe
+from tests.metrics.gray import HEIGHT, WIDTH, ask_quantus, grey_probe
 from tests.metrics.maps import probe, seeded
 
 

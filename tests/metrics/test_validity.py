@@ -11,7 +11,7 @@ from torch import Tensor
 from benchmark.registry import entries
 from metrics import Metric
 from metrics.faithfulness import blurred
-from metrics.probe import Probe
+from metrics.perturbation import Probe
 
 NUMBER, SIDE = 4, 32
 PATCH = slice(4, 12), slice(18, 26)

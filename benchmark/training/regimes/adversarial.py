@@ -1,7 +1,7 @@
 """Adversarial training for runs of minutes."""
 
 from benchmark.attacks.pgd import PGD
-from benchmark.training.adversarial import adversarial_cost, adversarial_objective
+from benchmark.training.losses.adversarial import adversarial_cost, adversarial_objective
 from benchmark.training.regimes import Regime
 
 # Chosen by measurement on the embedded data (156 images, 96 px): with BatchNorm in evaluation mode the attack left

@@ -1,7 +1,7 @@
 """Adversarial training with a single step from a random start."""
 
 from benchmark.attacks.pgd import PGD
-from benchmark.training.adversarial import adversarial_cost, adversarial_objective
+from benchmark.training.losses.adversarial import adversarial_cost, adversarial_objective
 from benchmark.training.regimes import Regime
 
 # The step of 1.25 eps is the authors': from a random start it mostly reaches the border of the ball, and much longer

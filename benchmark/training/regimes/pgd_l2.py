@@ -1,7 +1,7 @@
 """Adversarial training in L2, as for skin cancer by Margeloiu."""
 
 from benchmark.attacks.pgd import PGD
-from benchmark.training.adversarial import adversarial_cost, adversarial_objective
+from benchmark.training.losses.adversarial import adversarial_cost, adversarial_objective
 from benchmark.training.regimes import Regime
 
 ATTACK = PGD(norm="l2", eps=3.0, steps=7, step=0.2, random_start=True)

@@ -1,7 +1,7 @@
 """Adversarial training in Linf."""
 
 from benchmark.attacks.pgd import PGD
-from benchmark.training.adversarial import adversarial_cost, adversarial_objective
+from benchmark.training.losses.adversarial import adversarial_cost, adversarial_objective
 from benchmark.training.regimes import Regime
 
 ATTACK = PGD(norm="linf", eps=2 / 255, steps=7, step=0.25, random_start=True)

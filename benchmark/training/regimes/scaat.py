@@ -14,10 +14,10 @@ import torch
 from torch import Tensor, nn
 
 from benchmark.attacks.mode import evaluating
-from benchmark.training.consistency import consistency_loss
-from benchmark.training.divergence import divergence
+from benchmark.training.losses.consistency import consistency_loss
+from benchmark.training.losses.divergence import divergence
+from benchmark.training.losses.saliency_mask import label_gradient, lowest
 from benchmark.training.regimes import Batch, Regime
-from benchmark.training.saliency_mask import label_gradient, lowest
 
 BUDGETS = "budgets"
 

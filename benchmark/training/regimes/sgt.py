@@ -7,9 +7,9 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from benchmark.training.consistency import consistency_loss
+from benchmark.training.losses.consistency import consistency_loss
+from benchmark.training.losses.saliency_mask import label_gradient, lowest
 from benchmark.training.regimes import Batch, Regime
-from benchmark.training.saliency_mask import label_gradient, lowest
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 from benchmark.attacks.mode import evaluating
 from benchmark.attacks.pgd import PGD, pgd
-from benchmark.training.consistency import consistency_loss
-from benchmark.training.divergence import divergence
+from benchmark.training.losses.consistency import consistency_loss
+from benchmark.training.losses.divergence import divergence
 from benchmark.training.regimes import Batch, Regime
 
 BETA = 6.0

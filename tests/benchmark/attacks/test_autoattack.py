@@ -10,7 +10,7 @@ from torch import nn
 
 from benchmark.attacks.apgd import APGD, apgd
 from benchmark.attacks.autoattack import autoattack, recipe
-from benchmark.diagnosis.predictions import attacks_of, diagnose
+from benchmark.scoring.predictions import attacks_of, diagnose
 
 
 @pytest.fixture

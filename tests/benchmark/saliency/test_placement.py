@@ -10,15 +10,15 @@ from torch.nn import functional
 
 from architectures.geometry import Axis, Geometry, grid_geometry, stretched
 from benchmark import alignment, pipeline
-from benchmark.alignment import described, grid_of, known_geometry, placement_of
 from benchmark.attacks.maps import _draw
-from benchmark.explain import draw_maps
-from benchmark.job import Job
-from benchmark.plan import plan
-from benchmark.presets import QUICK
+from benchmark.config.presets import QUICK
+from benchmark.experiments.grid import plan
+from benchmark.experiments.job import Job
 from benchmark.registry import entries
 from benchmark.saliency import Method
 from benchmark.saliency.activations import enlarged
+from benchmark.saliency.alignment import described, grid_of, known_geometry, placement_of
+from benchmark.saliency.compute import draw_maps
 from benchmark.saliency.grad_cam import grad_cam
 from benchmark.saliency.placement import Placement, shares
 from tests.benchmark.saliency.networks import Small, images

@@ -1,0 +1,44 @@
+"""`yardsticks`: what trivial maps and the raters themselves would score on a data set's masks."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from benchmark.cli import Json, console
+
+
+def yardsticks(
+    folder: Annotated[Path, typer.Argument(help="Folder of a data set; masks are enough.")],
+    *,
+    layout: Annotated[str | None, typer.Option(help="Layout of the folder; without it chosen by its look.")] = None,
+    merge: Annotated[str, typer.Option(help="How raters become one; see `list merges`.")] = "additive_max",
+    as_json: Json = False,
+) -> None:
+    """Score trivial maps and raters against the masks, without any image or model."""
+    from benchmark.baselines.masks import mask_yardsticks  # noqa: PLC0415
+    from benchmark.data.load import Source, open_data  # noqa: PLC0415
+    from benchmark.registry import select  # noqa: PLC0415
+    from benchmark.runtime.progress import progress  # noqa: PLC0415
+    from datasets import Merge  # noqa: PLC0415
+
+    chosen = select(Merge, [merge])[0]
+    data = open_data(Source(folder=folder, layout=layout))
+    with progress(Console(stderr=True), "scoring") as report:
+        rows = mask_yardsticks(data, chosen, report)
+    if as_json:
+        sys.stdout.write(json.dumps(rows, indent=1) + "\n")
+        return
+    if data.synthetic:
+        console.print("[bold]SYNTHETIC DATA[/]: no number says anything of patients.")
+    console.print(f"{data.name} ({data.layout}), masks merged by {merge}, scored at their own size")
+    table = Table(box=None, pad_edge=False)
+    for name in rows[0]:
+        table.add_column(name, justify="left" if name in {"yardstick", "level"} else "right")
+    for row in rows:
+        table.add_row(*(f"{value:.3f}" if isinstance(value, float) else str(value) for value in row.values()))
+    console.print(table)

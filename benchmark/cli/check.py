@@ -1,0 +1,86 @@
+"""`check`: entries and records, looked at before they are believed."""
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from benchmark.cli import Json, console
+
+if TYPE_CHECKING:
+    from benchmark.submission.checks.report import Checked
+
+
+def check(  # noqa: PLR0913 - the options of a command line
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[ENTRY|RECORD ...]", help="Entries, records or folders; none takes all that is here."),
+    ] = None,
+    *,
+    entries: Annotated[Path | None, typer.Option("--entries", help="A folder of entries.")] = None,
+    data: Annotated[Path | None, typer.Option(help="Data of the records; without it the embedded one.")] = None,
+    layout: Annotated[str | None, typer.Option(help="Layout of the folder; without it chosen by its look.")] = None,
+    checkpoint: Annotated[
+        Path | None, typer.Option(help="Weights of a record; without it looked for by their SHA-256.")
+    ] = None,
+    images: Annotated[
+        int, typer.Option(help="So many test images of a record are scored again; 0 takes all.", min=0)
+    ] = 8,
+    stamp: Annotated[bool, typer.Option("--stamp", help="Write into a record that its claim was recomputed.")] = False,
+    seconds: Annotated[float, typer.Option(help="So long may an entry take.", min=1)] = 600,
+    memory: Annotated[float, typer.Option(help="So many gigabytes may an entry take.", min=0.1)] = 8,
+    as_json: Json = False,
+) -> None:
+    """Try the contract on entries, read records, and score a part of them again where their weights are at hand.
+
+    Exit code 1 if there are problems.
+    """
+    from benchmark.submission.checks.parallel import check_all  # noqa: PLC0415
+    from benchmark.submission.checks.report import all_problems, targets  # noqa: PLC0415
+    from benchmark.submission.checks.score import Evidence  # noqa: PLC0415
+    from benchmark.submission.sandbox.limits import GIGABYTE, Limits  # noqa: PLC0415
+
+    files, records = targets(words or [], entries)
+    limits = Limits(seconds=seconds, memory=int(memory * GIGABYTE))
+    evidence = Evidence(checkpoint=checkpoint, data=data, layout=layout, images=images, entries=entries, stamp=stamp)
+    with Console(stderr=True).status("checking") as status:
+        found = check_all(files, records, limits, evidence, lambda name: status.update(f"checking {name}"))
+    if as_json:
+        sys.stdout.write(json.dumps([each.as_json() for each in found], indent=1) + "\n")
+    else:
+        _show(found, whole=not words)
+    if all_problems(found):
+        raise typer.Exit(1)
+
+
+def _show(found: list["Checked"], *, whole: bool) -> None:
+    """What has problems or warnings; of a few, all."""
+    for each in found:
+        if whole and not each.problems and not each.warnings:
+            continue
+        word = "[red]refused[/]" if each.problems else "[green]fine[/]"
+        console.print(f"{word} {escape(str(each.path))}{_facts(each)}", highlight=False)
+        for line in each.problems:
+            console.print(f"  problem: {escape(line)}", highlight=False)
+        for line in each.warnings:
+            console.print(f"  warning: {escape(line)}", highlight=False)
+        for name, (claimed, again, may) in each.facts.get("scores", {}).items():
+            console.print(f"  {name:42s} claimed {claimed:.4f}  recomputed {again:.4f}  may differ {may:.4f}")
+    kinds = {kind: sum(each.kind == kind for each in found) for kind in ("entry", "record")}
+    bad = sum(bool(each.problems) for each in found)
+    console.print(f"{kinds['entry']} entries, {kinds['record']} records: {len(found) - bad} fine, {bad} with problems")
+    held = next((each.facts["confined"] for each in found if each.facts.get("confined")), None)
+    if held:
+        console.print(f"entries ran with network: {held['network']}, disk: {held['disk']}", highlight=False)
+
+
+def _facts(each: "Checked") -> str:
+    told: dict[str, Any] = each.facts
+    if "parameters" in told:
+        grid = " x ".join(map(str, told.get("grid", ["?"])))
+        return f" ({told['parameters']:,} parameters, grid {grid} at 96 px)"
+    return f" ({told['badge']}{', external' if told['external'] else ''})" if "badge" in told else ""

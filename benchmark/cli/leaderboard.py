@@ -1,0 +1,96 @@
+"""`leaderboard`: tables and figures from the records."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from benchmark.cli import console
+from benchmark.errors import UserError
+
+if TYPE_CHECKING:
+    from benchmark.leaderboard.analysis.diff import Table
+    from benchmark.leaderboard.table import Board
+
+
+def leaderboard(
+    folder: Annotated[Path | None, typer.Argument(help="A results folder; without it all under results/.")] = None,
+    *,
+    against: Annotated[
+        str | None, typer.Option(help="Name of a published table to set beside ours, such as dermxdb-2023.")
+    ] = None,
+    diff: Annotated[
+        str | None, typer.Option(metavar="REV|FILE", help="Say what moved since a git revision or a leaderboard.csv.")
+    ] = None,
+) -> None:
+    """Rebuild tables and figures from the records."""
+    from benchmark.leaderboard.build import PAGE, rebuild, together  # noqa: PLC0415
+    from benchmark.storage.results import results_dir, table_dirs  # noqa: PLC0415
+
+    folders = [folder] if folder else table_dirs()
+    if not folders:
+        raise UserError(f"{results_dir()} holds no results; make some with `python -m benchmark run`")
+    problems: list[str] = []
+    rebuilt = {}
+    for each in folders:
+        before = _before(each, diff, alone=len(folders) == 1) if diff else None
+        with console.status(f"writing {each}"):
+            boards = rebuilt[each] = rebuild(each)
+        apart = len(boards[0].models_apart)
+        below = f", and {apart} of another protocol below; run them again to rank them all" if apart else ""
+        console.print(f"{each / 'leaderboard.md'}: {len(boards[0].models)} models{below}", highlight=False)
+        if diff and before is not None:
+            _say_what_moved(boards[0], before, diff)
+        if against:
+            _set_against(each, boards[0], against, alone=len(folders) == 1)
+        problems += boards[0].problems
+    if len(rebuilt) > 1:
+        together(rebuilt, results_dir() / PAGE)
+        console.print(f"{results_dir() / PAGE}: all of them on one page")
+    for problem in problems:
+        console.print(f"left out: {problem}", highlight=False)
+    if problems:
+        raise typer.Exit(1)
+
+
+def _before(folder: Path, diff: str, *, alone: bool) -> "Table | None":
+    """The earlier table, read before the new one is written; of several folders, not all need have been there."""
+    from benchmark.leaderboard.analysis.diff import earlier_table  # noqa: PLC0415
+
+    try:
+        return earlier_table(diff, folder)
+    except UserError as error:
+        if alone:
+            raise
+        console.print(f"{folder}: {error}", highlight=False)
+        return None
+
+
+def _say_what_moved(board: "Board", before: "Table", diff: str) -> None:
+    from benchmark.leaderboard.analysis.diff import in_words, movement, parse  # noqa: PLC0415
+    from benchmark.leaderboard.export.markdown import to_csv  # noqa: PLC0415
+
+    for line in in_words(movement(before, parse(to_csv(board), diff)), diff):
+        console.print(line, highlight=False, markup=False)
+
+
+def _set_against(folder: Path, board: "Board", name: str, *, alone: bool) -> None:
+    from benchmark.leaderboard.analysis.published import (  # noqa: PLC0415
+        against_csv,
+        against_markdown,
+        agreements,
+        elsewhere,
+    )
+    from benchmark.storage.files import write_text  # noqa: PLC0415
+
+    published = elsewhere(name)
+    try:
+        found = agreements(board, published)
+    except UserError as error:
+        if alone:
+            raise
+        console.print(f"{folder}: {error}", highlight=False)
+        return
+    write_text(folder / f"against-{name}.csv", against_csv(board, found))
+    write_text(folder / f"against-{name}.md", against_markdown(board, published, found))
+    console.print(f"{folder / f'against-{name}.md'}: {len(found)} scores beside published ones")

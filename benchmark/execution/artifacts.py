@@ -1,0 +1,52 @@
+"""What a cell or a yardstick leaves behind, on its way from one runs folder to another."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmark.storage.files import new_file, new_folder
+from benchmark.storage.runs import runs_dir
+
+Content = bytes | dict[str, bytes]
+"""Of a file, or of the files of a folder by name."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Parcel:
+    """What was left behind.
+
+    Attributes:
+        seconds: How long it took.
+        content: Files and folders by their path under the runs folder.
+    """
+
+    seconds: float
+    content: dict[str, Content]
+
+
+def pack(paths: Iterable[Path], seconds: float) -> Parcel:
+    """Reads what was left behind here, files and folders."""
+    root = runs_dir()
+    return Parcel(seconds=seconds, content={str(path.relative_to(root)): _read(path) for path in paths})
+
+
+def unpack(parcel: Parcel) -> None:
+    """Writes the files under the same keys here; each appears whole or not at all, and what is there stays.
+
+    The folder of the cell comes last, since it says that the rest is there.
+    """
+    for name, content in sorted(parcel.content.items(), key=lambda item: item[0].startswith("cells/")):
+        path = runs_dir() / name
+        if path.exists():
+            continue
+        if isinstance(content, bytes):
+            with new_file(path) as temporary:
+                temporary.write_bytes(content)
+        else:
+            with new_folder(path) as folder:
+                for file, inside in content.items():
+                    (folder / file).write_bytes(inside)
+
+
+def _read(path: Path) -> Content:
+    return path.read_bytes() if path.is_file() else {file.name: file.read_bytes() for file in sorted(path.iterdir())}

@@ -1,0 +1,51 @@
+"""Cells in turn, in this process."""
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+
+import torch
+
+from benchmark.errors import UserError
+from benchmark.execution import Place
+from benchmark.experiments.cell import run_cell
+from benchmark.experiments.engine import Engine, Watch, mishap_of
+from benchmark.experiments.job import Job
+from benchmark.runtime.device import bfloat16_pays, choose_device
+
+
+@contextmanager
+def opened(place: Place) -> Iterator[Engine]:
+    """This process.
+
+    Raises:
+        UserError: An option asks for what one process cannot do.
+    """
+    if place != Place():
+        raise UserError("--address and --cells-per-gpu go with --engine ray")
+    yield Local()
+
+
+class Local:
+    """One cell after the other."""
+
+    def choose_device(self, name: str | None) -> torch.device:
+        """The device of that name here, or the GPU if there is one, else the CPU."""
+        return choose_device(name)
+
+    def bfloat16_pays(self, device: torch.device) -> bool:
+        """Whether training in bfloat16 is faster here."""
+        return bfloat16_pays(device)
+
+    def carry_out(self, jobs: Sequence[Job], watch: Watch) -> None:
+        """Carries out the cells in their order."""
+        for job in jobs:
+            watch.report(job, "begin", 0.0)
+            begun = time.perf_counter()
+            try:
+                run_cell(job, partial(watch.report, job))
+            except Exception as error:  # noqa: BLE001 - whatever an entry raises, the other cells go on
+                watch.failed(job, mishap_of(error))
+            else:
+                watch.done(job, time.perf_counter() - begun)

@@ -1,0 +1,1 @@
+"""One cell, many cells, and what a run publishes."""

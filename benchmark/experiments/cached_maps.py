@@ -1,0 +1,73 @@
+"""The maps that an earlier run kept of a model, found again from its record."""
+
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+
+from architectures import Architecture
+from benchmark.config.presets import Preset
+from benchmark.data.dataset import Prepared
+from benchmark.data.load import Source
+from benchmark.errors import UserError
+from benchmark.experiments.cell import maps_of
+from benchmark.experiments.grid import Cell
+from benchmark.experiments.job import Job
+from benchmark.experiments.jobs import Request, make_jobs
+from benchmark.registry import select
+from benchmark.runtime.device import choose_device
+from benchmark.saliency import Method
+from benchmark.storage.record import Record
+from benchmark.storage.runs import maps_dir
+from benchmark.training.regimes import Regime
+
+
+def kept_maps(record: Record, method: str, source: Source, split: Path) -> tuple[Prepared, NDArray[np.float16]] | None:
+    """The data and the maps (T, S, S) that a record's scores were computed from, if they are still there.
+
+    Args:
+        record: Of the model.
+        method: The saliency method.
+        source: The data set.
+        split: The split.csv beside the records, for runs whose split was given by hand.
+
+    Returns:
+        None where the data, the code or the settings are not those of the record, or the maps were removed.
+    """
+    if not maps_dir().is_dir():
+        return None
+    try:
+        preset = _preset(record.settings["preset"])
+        cell = Cell(
+            architecture=select(Architecture, [record.architecture])[0],
+            regime=select(Regime, [record.regime])[0],
+            seed=record.seed,
+        )
+        device = choose_device(record.environment["device"])
+        for manifest in (None, split):
+            request = Request(
+                preset=preset,
+                source=source,
+                cells=[cell],
+                device=device,
+                bfloat16=record.settings["training"]["bfloat16"],
+                manifest=manifest,
+            )
+            job: Job = make_jobs(request, Console(quiet=True))[0]
+            if job.key == record.key:
+                return job.data, maps_of(job, select(Method, [method])[0])
+    except (UserError, OSError, KeyError, TypeError):
+        return None
+    return None
+
+
+def _preset(told: dict[str, Any]) -> Preset:
+    """A preset from its record."""
+    names = {field.name for field in fields(Preset)}
+    settings: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in told.items() if name in names
+    }
+    return Preset(**settings)

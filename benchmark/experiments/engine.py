@@ -1,0 +1,65 @@
+"""What carries out cells, and what it reports; the engines themselves lie in `benchmark.execution`."""
+
+import traceback
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from benchmark.errors import UserError
+
+if TYPE_CHECKING:  # the command line looks in here before it knows whether torch is needed
+    import torch
+
+    from benchmark.experiments.job import Job
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Mishap:
+    """Why a cell did not come to an end.
+
+    Attributes:
+        reason: One line.
+        story: The traceback, as text.
+        mendable: Whether it is the user's to mend.
+    """
+
+    reason: str
+    story: str
+    mendable: bool = False
+
+
+def mishap_of(error: Exception) -> Mishap:
+    """What there is to say of an error that ended a cell."""
+    mendable = isinstance(error, UserError)
+    reason = str(error) if mendable else f"{type(error).__name__}: {error}".split("\n")[0]
+    return Mishap(reason=reason, story="".join(traceback.format_exception(error)), mendable=mendable)
+
+
+class Watch(Protocol):
+    """Is told how the cells get on."""
+
+    def report(self, job: "Job", stage: str, share: float) -> None:
+        """A cell has come to a stage; the share of it that is done is in [0, 1]."""
+
+    def done(self, job: "Job", seconds: float) -> None:
+        """The outcome of a cell lies in its folder; it took so long."""
+
+    def failed(self, job: "Job", mishap: Mishap) -> None:
+        """A cell did not come to an end."""
+
+
+class Engine(Protocol):
+    """Carries out cells."""
+
+    def choose_device(self, name: str | None) -> "torch.device":
+        """The device of that name where the cells will run, or the GPU if there is one, else the CPU.
+
+        Raises:
+            UserError: There is no such device.
+        """
+
+    def bfloat16_pays(self, device: "torch.device") -> bool:
+        """Whether training in bfloat16 is faster than in float32 where the cells will run."""
+
+    def carry_out(self, jobs: Sequence["Job"], watch: Watch) -> None:
+        """Carries out all cells, and goes on after one that fails."""

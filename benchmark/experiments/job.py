@@ -1,0 +1,139 @@
+"""A cell with all that decides its outcome, and the keys that stand for it."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+
+from benchmark.config.presets import ENGINE_VERSION, Preset
+from benchmark.data.dataset import Prepared
+from benchmark.experiments.grid import Cell
+from benchmark.registry import digest, select
+from benchmark.runtime.device import bfloat16_pays
+from benchmark.saliency import Method
+from benchmark.scoring.selection import code_of, metrics_asked
+from benchmark.storage.hashing import content_key, file_digest
+from benchmark.storage.runs import cell_dir
+from benchmark.training.checkpoint import weights_file
+from benchmark.training.loop import Settings
+from metrics import Metric
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Job:
+    """A cell with all that decides its outcome.
+
+    Attributes:
+        cell: Architecture, regime and seed.
+        data: What to train on and to score on.
+        preset: How.
+        device: Where.
+        start: The job whose model the training begins with, such as that of the pre-training; None begins with the
+            preset's weights.
+        log: Where else the training is written down; decides nothing.
+        bfloat16: Whether to train in bfloat16; None asks this machine, which need not be the one that trains.
+        weights_copy: Where a copy of the file of initial weights lies; None where it lies under its own name.
+    """
+
+    cell: Cell
+    data: Prepared
+    preset: Preset
+    device: torch.device
+    start: "Job | None" = None
+    log: str | None = None
+    bfloat16: bool | None = None
+    weights_copy: Path | None = None
+
+    @property
+    def settings(self) -> Settings:
+        """How the model is trained."""
+        return Settings(
+            epochs=self.preset.epochs or self.cell.architecture.short_epochs,
+            batch=self.preset.batch,
+            learning_rate=self.cell.architecture.learning_rate,
+            bfloat16=bfloat16_pays(self.device) if self.bfloat16 is None else self.bfloat16,
+            patience=self.preset.patience,
+            compile=self.preset.compile,
+        )
+
+    @property
+    def pretraining(self) -> Prepared | None:
+        """Other data that the first stage learns from; a stage on the same data is none."""
+        first = self
+        while first.start is not None:
+            first = first.start
+        return None if first.data.key == self.data.key else first.data
+
+    @property
+    def weights(self) -> str:
+        """What the training begins with: random weights where nobody publishes any; or the hash of a checkpoint."""
+        if self.cell.architecture.checkpoint is not None:
+            return self.cell.architecture.checkpoint.sha256
+        unpublished = self.preset.weights == "pretrained" and self.cell.architecture.pretrained is None
+        return "random" if unpublished else self.preset.weights
+
+    @property
+    def weights_path(self) -> Path | None:
+        """The file of initial weights, if they come from one."""
+        if self.cell.architecture.checkpoint is not None or self.weights in {"random", "pretrained"}:
+            return None
+        return self.weights_copy or weights_file(self.cell.architecture, self.weights)
+
+    @property
+    def model_key(self) -> str:
+        """Stands for everything that decides the weights."""
+        architecture, regime = self.cell.architecture, self.cell.regime
+        weights = self.start.model_key if self.start else self.weights
+        if not self.start and self.weights_path is not None:
+            weights = file_digest(self.weights_path)
+        names = [architecture.name, digest(architecture), regime.name, digest(regime), self.cell.seed]
+        settings = asdict(self.settings)
+        if self.settings.compile is None:  # keys of models from before there was a choice stay what they are
+            del settings["compile"]
+        return content_key(ENGINE_VERSION, self.data.key, names, settings, weights, self.preset.side, self.device.type)
+
+    @property
+    def metrics(self) -> list[Metric]:
+        """What the maps are scored by: all metrics that are cheap, and the dear ones that the preset asks for."""
+        return metrics_asked(self.preset.metrics)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of the images."""
+        return self.preset.side, self.preset.side
+
+    @property
+    def attacks(self) -> list[object]:
+        """The settings that decide how predictions and maps are attacked."""
+        preset = self.preset
+        steps = [preset.attack_steps, preset.apgd_steps, preset.autoattack]
+        return [preset.attacked, steps, preset.attack_eps, preset.map_attacked, preset.alignment]
+
+    @property
+    def protocol(self) -> str:
+        """Stands for how models are trained and scored, and on what: equal for the rows of one table."""
+        preset = self.preset
+        sizes = [preset.side, preset.perturbed, preset.perturbation_steps, preset.alignment]
+        methods = [digest(method) for method in select(Method, preset.methods)]
+        scores = [code_of(metric) for metric in self.metrics]
+        training = [preset.weights, preset.epochs, preset.batch, preset.patience, self.device.type]
+        if self.pretraining is not None:
+            training.append(self.pretraining.key)
+        return content_key(
+            ENGINE_VERSION, self.data.key, training, sizes, self.attacks, preset.methods, methods, scores
+        )
+
+    @property
+    def key(self) -> str:
+        """Stands for everything that decides the record."""
+        return content_key(self.model_key, self.protocol)
+
+    @property
+    def folder(self) -> Path:
+        """Where the outcome is kept: scores, predictions and record."""
+        return cell_dir(self.key)
+
+    @property
+    def done(self) -> bool:
+        """Whether the outcome is there."""
+        return self.folder.is_dir()

@@ -1,0 +1,74 @@
+"""A whole run: cells, baselines, leaderboard."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from benchmark.data.dataset import leaks
+from benchmark.experiments.engine import Engine
+from benchmark.experiments.gallery import write_gallery
+from benchmark.experiments.job import Job
+from benchmark.experiments.publish import publish_baselines, publish_record, results_of
+from benchmark.experiments.runner import Failure, sweep
+from benchmark.experiments.sheets import remove_map_sheets, select_examples, write_data_sheet, write_map_sheets
+from benchmark.leaderboard.build import DATA_FIGURE, rebuild
+from benchmark.leaderboard.gallery.load import FOLDER as GALLERY
+from benchmark.leaderboard.table import read_published
+from benchmark.storage.files import write_text
+from benchmark.storage.protocol import read_protocol, write_protocol
+from benchmark.storage.results import (
+    SPLIT_FILE,
+)
+
+GALLERY_IMAGES = 6
+
+
+def carry_out(jobs: Sequence[Job], console: Console, engine: Engine) -> tuple[Path, list[Failure]]:
+    """Runs what is not done, then publishes the records and rebuilds the tables.
+
+    Returns:
+        The results directory and the cells that failed.
+    """
+    _warn_of_look_alikes(jobs[0], console)
+    failures = sweep(jobs, console, engine)
+    done = [job for job in jobs if job.done]
+    directory = results_of(jobs[0])
+    if done:
+        _publish(done, directory, console)
+    return directory, failures
+
+
+def _warn_of_look_alikes(job: Job, console: Console) -> None:
+    """Says which test images look like training images, since scores may flatter."""
+    with console.status("looking for near-duplicates"):
+        pairs = leaks(job.data, job.pretraining)
+    if pairs:
+        console.print(
+            f"[yellow]{len(pairs)} test images look like images that the models learn from[/], such as "
+            f"{pairs[0][1]} like {pairs[0][0]}; scores may flatter",
+            highlight=False,
+        )
+
+
+def _publish(done: Sequence[Job], directory: Path, console: Console) -> None:
+    """Writes records, baselines and figures of finished cells, then the tables."""
+    protocol = done[0].protocol
+    with console.status("scoring the baselines"):
+        if read_protocol(directory).get("protocol", protocol) != protocol:
+            console.print("Some rows follow another protocol. They stay below the new ones until you run them again.")
+            remove_map_sheets(directory)
+        write_protocol(directory, protocol)
+        write_text(directory / SPLIT_FILE, done[0].data.manifest.read_text(encoding="utf-8"))
+        for job in done:
+            publish_record(job, directory)
+        publish_baselines(done[0], directory)
+    with console.status("writing the leaderboard"):
+        write_map_sheets(done, directory)
+        write_data_sheet(done[0].data, directory / DATA_FIGURE)
+        write_gallery(done, select_examples(done[0].data, GALLERY_IMAGES), directory / GALLERY)
+        problems = rebuild(directory)[0].problems
+        published = read_published(directory).records.values()
+        write_protocol(directory, protocol, [record.key for record in published])
+    if problems:
+        console.print(f"{len(problems)} records are left out of the tables: {problems[0]}", highlight=False)

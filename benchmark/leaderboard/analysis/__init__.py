@@ -1,0 +1,1 @@
+"""What may be said of a table: contrasts, claims, comparisons, and changes."""

@@ -1,0 +1,1 @@
+"""The table as CSV, Markdown and LaTeX."""

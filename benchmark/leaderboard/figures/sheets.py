@@ -1,0 +1,146 @@
+"""The pictures of a leaderboard."""
+
+import textwrap
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from benchmark.leaderboard.columns import COLUMNS, Column
+from benchmark.leaderboard.table import Board
+from benchmark.storage.files import new_file
+
+SHOWN = ("fuzzy_f1", "sparsity", "faithfulness", "sharpness", "balanced_accuracy", "accuracy_under_attack")
+RESOLUTION = 110
+MOST_ARCHITECTURES = 40
+"""So many have a line in the figure of regimes, those with the best model first."""
+
+
+def regimes_figure(board: Board, path: Path) -> None:
+    """Standard against adversarial: a panel per score, a line per architecture, yardsticks as dotted lines."""
+    columns = [column for column in COLUMNS if column.name in SHOWN]
+    names = list(dict.fromkeys(row.name for row in board.models))
+    order = names[:MOST_ARCHITECTURES]
+    regimes = sorted({row.title for row in board.models}, key=lambda title: (title != "standard", title))
+    colours = dict(zip(regimes, sns.color_palette("colorblind", len(regimes)), strict=True))
+    sns.set_theme(style="whitegrid", font_scale=0.8)
+    figure = Figure(figsize=(13, 2.2 + 0.55 * len(order)), layout="constrained")
+    axes = figure.subplots(2, 3, sharey=True).ravel()
+    for axis, column in zip(axes, columns, strict=True):
+        _panel(axis, board, column, order, colours)
+    handles, labels = axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False)
+    best = f", the best {len(order)} of {len(names)} architectures" if len(order) < len(names) else ""
+    save_figure(figure, path, figure_title(board, f"standard against adversarial{best}"))
+
+
+def _panel(
+    axis: Axes, board: Board, column: Column, order: list[str], colours: dict[str, tuple[float, float, float]]
+) -> None:
+    rows = [row for row in board.models if column.name in row.estimates and row.name in order]
+    if not rows:
+        axis.set_axis_off()  # a data set without masks has no F1
+        return
+    frame = pd.DataFrame(
+        {
+            "place": [order.index(row.name) for row in rows],
+            "value": [row.estimates[column.name].value for row in rows],
+            "regime": [row.title for row in rows],
+        }
+    )
+    for place in sorted(set(frame["place"])):
+        group = frame.loc[frame["place"] == place, "value"].to_list()
+        axis.plot(group, [place] * len(group), color="0.7", linewidth=1, zorder=1)
+    for row in rows:
+        known = row.estimates[column.name]
+        offset = (list(colours).index(row.title) - (len(colours) - 1) / 2) * 0.16
+        axis.plot([known.low, known.high], [order.index(row.name) + offset] * 2, color=colours[row.title], linewidth=1)
+    sns.scatterplot(frame, x="value", y="place", hue="regime", palette=colours, s=45, zorder=3, ax=axis, legend=True)
+    _yardstick_lines(axis, board, column)
+    if (legend := axis.get_legend()) is not None:
+        legend.remove()  # one for all panels stands below
+    axis.set(title=column.heading, xlabel="", ylabel="", yticks=range(len(order)), yticklabels=order)
+    axis.set_ylim(len(order) - 0.5, -0.5)
+
+
+def _yardstick_lines(axis: Axes, board: Board, column: Column) -> None:
+    yardsticks = [row for row in board.rows if not row.is_model and column.name in row.estimates]
+    palette = sns.color_palette("Greys_d", max(1, len(yardsticks)))
+    styles = ["dotted", "dashed", "dashdot", (0, (1, 4)), (0, (5, 5)), (0, (3, 1, 1, 1))]
+    for number, row in enumerate(yardsticks):
+        value = row.estimates[column.name].value
+        if np.isfinite(value):
+            axis.axvline(value, color=palette[number], linestyle=styles[number % len(styles)], label=row.name)
+
+
+def map_sheet(
+    images: NDArray[np.uint8],
+    references: NDArray[np.uint8],
+    maps: dict[str, NDArray[np.float16]],
+    title: str,
+    path: Path,
+) -> None:
+    """A sheet of maps beside images and masks.
+
+    Args:
+        images: (K, S, S, 3), uint8.
+        references: Merged masks (K, S, S), uint8.
+        maps: By name of the model, (K, S, S) in [0, 1].
+        title: Above the sheet.
+        path: Where to write the PNG.
+    """
+    rows = len(images)
+    columns = 2 + len(maps)
+    figure = Figure(figsize=(1.35 * columns, 1.35 * rows + 0.9), layout="constrained")
+    axes = figure.subplots(rows, columns, squeeze=False)
+    for row in range(rows):
+        _picture(axes[row, 0], images[row], "image" if row == 0 else "")
+        _overlay(axes[row, 1], images[row], references[row] / 255, "masks" if row == 0 else "")
+        for column, (name, drawn) in enumerate(maps.items(), start=2):
+            _overlay(axes[row, column], images[row], drawn[row].astype(float), name if row == 0 else "")
+    save_figure(figure, path, title)
+
+
+def contact_sheet(images: NDArray[np.uint8], titles: list[str], columns: int, title: str, path: Path) -> None:
+    """Images (K, S, S, 3), uint8, in rows of so many, each under its own title."""
+    rows = -(-len(images) // columns)
+    figure = Figure(figsize=(1.6 * columns, 1.75 * rows + 0.4), layout="constrained")
+    axes = figure.subplots(rows, columns, squeeze=False).ravel()
+    for axis in axes:
+        axis.set_axis_off()
+    for axis, image, name in zip(axes, images, titles, strict=False):
+        _picture(axis, image, name)
+    save_figure(figure, path, title)
+
+
+def _picture(axis: Axes, image: NDArray[np.uint8], title: str) -> None:
+    axis.imshow(image)
+    axis.set_title(title.replace("/", "\n"), fontsize=7)
+    axis.set_axis_off()
+
+
+def _overlay(axis: Axes, image: NDArray[np.uint8], values: NDArray[np.float64], title: str) -> None:
+    grey = image.mean(axis=2)
+    axis.imshow(grey, cmap="gray", vmin=0, vmax=255)
+    axis.imshow(values, cmap="inferno", vmin=0, vmax=1, alpha=0.65)
+    axis.set_title(title.replace("/", "\n"), fontsize=7)
+    axis.set_axis_off()
+
+
+def figure_title(board: Board, what: str) -> str:
+    """What every figure of a board is headed by; synthetic data says so."""
+    stamp = " - SYNTHETIC DATA" if board.record.synthetic else ""
+    return f"{board.record.dataset}, {board.record.preset}, {board.method}: {what}{stamp}"
+
+
+def save_figure(figure: Figure, path: Path, title: str) -> None:
+    """Writes a figure with its title, the same bytes each time."""
+    width = int(figure.get_figwidth() * 10)
+    figure.suptitle("\n".join(textwrap.wrap(title, width)), fontsize=9)
+    with mpl.rc_context({"svg.hashsalt": "loupe"}), new_file(path) as temporary:
+        figure.savefig(temporary, dpi=RESOLUTION, metadata={"Software": None})

@@ -1,0 +1,155 @@
+"""What the page tells of one model: where it comes from, what it confuses, how it was trained."""
+
+import csv
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from benchmark.leaderboard.html.charts import Curve, curve_of
+from benchmark.leaderboard.html.page_input import digits
+from benchmark.leaderboard.html.perturbation_curves import Perturbed
+from benchmark.leaderboard.load.badges import standing
+from benchmark.leaderboard.table import Published, Row
+from benchmark.storage.record import Record
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Confusion:
+    """Truth against prediction over all seeds: a row per class with counts and their share of the row."""
+
+    classes: tuple[str, ...]
+    rows: tuple[tuple[tuple[int, float], ...], ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Card:
+    """A model's card.
+
+    Attributes:
+        row: Its row.
+        record: That of its first seed.
+        provenance: Pairs of a name and what it is, seed by seed where they differ.
+        command: What makes it again.
+        confusion: Of its diagnosis.
+        curve: Its training; None where the records do not have it.
+        perturbed: Its mean perturbation curves by saliency method; empty where the records have none.
+        measures: Rows of diagnosis.csv of its first seed: measure, class, value, interval; empty where there is none.
+    """
+
+    row: Row
+    record: Record
+    provenance: tuple[tuple[str, str], ...]
+    command: str
+    confusion: Confusion
+    curve: Curve | None
+    perturbed: tuple[Perturbed, ...]
+    measures: tuple[tuple[str, str, str, str], ...]
+
+
+def card_of(row: Row, published: Published, perturbed: Sequence[Perturbed] = ()) -> Card:
+    """The card of a model.
+
+    Args:
+        row: The model.
+        published: The records.
+        perturbed: Its perturbation curves.
+    """
+    found = sorted(
+        (
+            (record, path)
+            for path, record in published.records.items()
+            if (record.architecture, record.regime) == (row.name, row.regime) and record.seed in row.seeds
+        ),
+        key=lambda each: each[0].seed,
+    )
+    records = [record for record, _ in found]
+    paths = [path for _, path in found]
+    return Card(
+        row=row,
+        record=records[0],
+        provenance=tuple(_provenance(records)),
+        command=_command(records[0], [record.seed for record in records]),
+        confusion=_confusion(paths, records[0].classes),
+        curve=curve_of([r.training.losses for r in records], [r.training.validation for r in records]),
+        perturbed=tuple(perturbed),
+        measures=tuple(_measures(paths[0])),
+    )
+
+
+def _command(record: Record, seeds: Sequence[int]) -> str:
+    chosen = " ".join(f"--seed {seed}" for seed in seeds)
+    return (
+        f"python -m benchmark run --preset {record.preset} --architecture {record.architecture} "
+        f"--regime {record.regime} {chosen}"
+    )
+
+
+def _provenance(records: Sequence[Record]) -> list[tuple[str, str]]:
+    first = records[0]
+    environment, training = first.environment, first.settings.get("training", {})
+    packages = environment.get("packages", {})
+    changed = " with uncommitted changes" if environment.get("uncommitted_changes") else ""
+    machine = environment.get("accelerator") or environment.get("processor")
+    return [
+        ("standing", _each(map(standing, records))),
+        ("seed", _each(record.seed for record in records)),
+        ("key", _each(record.key for record in records)),
+        ("weights, SHA-256", _each(record.training.sha256 for record in records)),
+        ("protocol", first.protocol),
+        ("commit", f"{environment.get('commit')}{changed}"),
+        ("images", ", ".join(f"{name.replace('_', ' ')} {count}" for name, count in first.images.items())),
+        ("training", _settings(training)),
+        ("preset", _settings(first.settings.get("preset", {}))),
+        ("best epoch", _each(f"{r.training.best} of {len(r.training.losses)}" for r in records)),
+        ("parameters", f"{first.parameters:,}"),
+        ("time", _each(_times(record.seconds) for record in records)),
+        ("machine", f"{machine}, {environment.get('device')}, {environment.get('threads')} threads"),
+        ("versions", ", ".join([f"python {environment.get('python')}", *(f"{n} {v}" for n, v in packages.items())])),
+    ]
+
+
+def _each(values: Any) -> str:
+    """Values of the seeds, said once where they agree."""
+    return "; ".join(dict.fromkeys(map(str, values)))
+
+
+def _settings(told: Mapping[str, Any]) -> str:
+    return ", ".join(
+        f"{name.replace('_', ' ')} {_plain(value)}" for name, value in told.items() if name not in {"name", "purpose"}
+    )
+
+
+def _plain(value: Any) -> str:
+    return " ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _times(seconds: Mapping[str, float]) -> str:
+    return ", ".join(f"{what} {value:.0f} s" for what, value in seconds.items())
+
+
+def _confusion(paths: Sequence[Path], classes: tuple[str, ...]) -> Confusion:
+    counts = np.zeros((len(classes), len(classes)), dtype=np.int64)
+    for path in paths:
+        frame = pd.read_parquet(path.with_name(f"{path.stem}.predictions.parquet"), columns=["label", "predicted"])
+        np.add.at(counts, (frame["label"].to_numpy(), frame["predicted"].to_numpy()), 1)
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    rows = (zip(row.tolist(), share.round(3).tolist(), strict=True) for row, share in zip(counts, shares, strict=True))
+    return Confusion(classes=classes, rows=tuple(tuple(row) for row in rows))
+
+
+def _measures(record: Path) -> list[tuple[str, str, str, str]]:
+    """Rows of diagnosis.csv; none where it is absent or damaged, which the card says."""
+    try:
+        with record.with_name(f"{record.stem}.diagnosis.csv").open(encoding="utf-8", newline="") as file:
+            return [_measure(row) for row in csv.DictReader(file)]
+    except (OSError, ValueError, KeyError, TypeError, csv.Error):
+        return []
+
+
+def _measure(row: Mapping[str, str]) -> tuple[str, str, str, str]:
+    value, low, high = (digits(float(row[name] or "nan")) for name in ("value", "low", "high"))
+    return row["measure"], row["of"], value, f"{low} to {high}"

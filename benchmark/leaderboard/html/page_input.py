@@ -1,0 +1,275 @@
+"""What the page says of a results folder, as text and places, before it is drawn."""
+
+import math
+from collections.abc import Container, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from benchmark.baselines import RATER, sees_masks
+from benchmark.leaderboard.analysis.contrasts import Contrast
+from benchmark.leaderboard.columns import Column
+from benchmark.leaderboard.export.markdown import DIAGNOSIS
+from benchmark.leaderboard.statistics.bootstrap import Estimate
+from benchmark.leaderboard.table import RANKED_BY, Board, Published, Row
+
+SHOWN_MODELS = 250
+"""So many models, the best by F1, have a line and a card; a page of more is slow to open."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Shown:
+    """A results folder that stands in the page.
+
+    Attributes:
+        published: Its records.
+        boards: One per saliency method, the main one first.
+        contrasts: Of each board; empty where nobody found them yet.
+    """
+
+    published: Published
+    boards: Sequence[Board]
+    contrasts: Sequence[Sequence[Contrast]] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Scale:
+    """The axis that all intervals of a column are drawn on; it holds those of all models."""
+
+    low: float
+    high: float
+
+    def place(self, value: float) -> float:
+        """Where a value stands, in per cent of the axis, for CSS and SVG.
+
+        Example:
+            >>> Scale(low=0.2, high=0.6).place(0.3)
+            25.0
+        """
+        return round(100 * (value - self.low) / (self.high - self.low), 1) + 0.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Heading:
+    """A column of the page's table.
+
+    Attributes:
+        column: What it is.
+        part: "main", "diagnosis" or "more".
+        scale: The axis of its intervals.
+        usual: Number of images that most rows have a say of.
+        yardstick: Place of the best yardstick on the axis, in per cent; None without one or outside of the axis.
+        ceiling: Place of the human ceiling, likewise.
+    """
+
+    column: Column
+    part: str
+    scale: Scale
+    usual: int
+    yardstick: float | None
+    ceiling: float | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Cell:
+    """A number with its interval.
+
+    Attributes:
+        known: The estimate.
+        scale: The axis it is drawn on.
+        usual: Number of images of its column, said where its own differs.
+    """
+
+    known: Estimate
+    scale: Scale
+    usual: int
+
+    @property
+    def value(self) -> str:
+        """The mean, to be read."""
+        return digits(self.known.value)
+
+    @property
+    def interval(self) -> str:
+        """Its interval, to be read."""
+        known = math.isfinite(self.known.low) and math.isfinite(self.known.high)
+        return f"{digits(self.known.low)} to {digits(self.known.high)}" if known else "no interval"
+
+    @property
+    def order(self) -> str:
+        """The mean, to sort by."""
+        return f"{self.known.value + 0.0:.6f}"
+
+    @property
+    def style(self) -> str:
+        """Places of mean and interval on the axis, as CSS variables; what lies outside is drawn at its end."""
+        ends = (self.known.low, self.known.value, self.known.high)
+        known = (end if math.isfinite(end) else self.known.value for end in ends)
+        low, value, high = (min(max(self.scale.place(each), 0.0), 100.0) for each in known)
+        return f"--l:{low:g}%;--v:{value:g}%;--w:{max(high - low, 0):.1f}%"
+
+    @property
+    def outside(self) -> str:
+        """Says "over" or "under" where the mean lies outside of the axis, else nothing."""
+        return "over" if self.known.value > self.scale.high else "under" if self.known.value < self.scale.low else ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Line:
+    """A row of the page's table.
+
+    Attributes:
+        row: What it is of.
+        kind: "model", "yardstick" or "ceiling".
+        place: Its place among the models, from 1; 0 for a yardstick.
+        doubtful: Whether its diagnosis does not beat chance with the whole interval.
+        group: Letters of its tie groups, where the board has them.
+        gap: Whether every model above it is told apart from it and from all below it.
+        cells: By name of the column.
+    """
+
+    row: Row
+    kind: str
+    place: int
+    doubtful: bool
+    group: str
+    gap: bool
+    cells: dict[str, Cell]
+
+    @property
+    def label(self) -> str:
+        """Name in charts and for screen readers."""
+        return f"{self.row.name}, {self.row.title}" if self.row.is_model else self.row.name
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """A board, ready to be drawn."""
+
+    board: Board
+    headings: tuple[Heading, ...]
+    lines: tuple[Line, ...]
+
+    @property
+    def models(self) -> int:
+        """Number of models, with those that have no line."""
+        return len(self.board.models)
+
+    @property
+    def shown(self) -> int:
+        """Number of models that have a line."""
+        return sum(line.row.is_model for line in self.lines)
+
+    @cached_property
+    def rows(self) -> dict[tuple[str, str], Row]:
+        """The models that have a line, by name and regime."""
+        return {(line.row.name, line.row.regime): line.row for line in self.lines if line.row.is_model}
+
+
+def digits(value: float) -> str:
+    """A number to be read; a dash where there is none.
+
+    Example:
+        >>> digits(-0.0004), digits(float("nan"))
+        ('0.000', '-')
+    """
+    return f"{round(value, 3) + 0.0:.3f}" if math.isfinite(value) else "-"
+
+
+def kind_of(row: Row) -> str:
+    """Says "model", "yardstick" or, for what was made from masks, "ceiling"."""
+    return "model" if row.is_model else "ceiling" if sees_masks(row.name) else "yardstick"
+
+
+def models_shown(main: Board) -> frozenset[tuple[str, str]]:
+    """Names and regimes of the models that the page shows: all, or of very many the best of the main table."""
+    return frozenset((row.name, row.regime) for row in main.models[:SHOWN_MODELS])
+
+
+def table_of(board: Board, models: Container[tuple[str, str]]) -> Table:
+    """The table of a board.
+
+    Args:
+        board: All of it.
+        models: Names and regimes of the models that have a line.
+    """
+    headings = tuple(_heading(board, column) for column in board.columns if _known(board.rows, column))
+    lines = []
+    for place, row in enumerate(board.rows, start=1):
+        if row.is_model and (row.name, row.regime) not in models:
+            continue
+        lines.append(
+            Line(
+                row=row,
+                kind=kind_of(row),
+                place=place if row.is_model else 0,
+                doubtful=row.is_model and is_doubtful(board, row),
+                group=row.letters.get(RANKED_BY, ""),
+                gap=row.is_model and place > 1 and bool(board.pairs.apart[: place - 1, place - 1 :].all()),
+                cells={
+                    heading.column.name: Cell(known=known, scale=heading.scale, usual=heading.usual)
+                    for heading in headings
+                    if (known := row.estimates.get(heading.column.name)) and math.isfinite(known.value)
+                },
+            )
+        )
+    return Table(board=board, headings=headings, lines=tuple(lines))
+
+
+def is_doubtful(board: Board, row: Row) -> bool:
+    """Whether the balanced accuracy does not beat chance with its whole interval."""
+    accuracy = row.estimates.get("balanced_accuracy")
+    return accuracy is None or not accuracy.low > 1 / len(board.record.classes)
+
+
+def _known(rows: Sequence[Row], column: Column) -> list[Estimate]:
+    """Estimates of a column that are numbers."""
+    found = (row.estimates.get(column.name) for row in rows)
+    return [known for known in found if known is not None and math.isfinite(known.value)]
+
+
+def _heading(board: Board, column: Column) -> Heading:
+    known = _known(board.rows, column)
+    scale = _scale(known, _known(board.models, column) or known)
+    best, ceiling = best_yardstick(board, column), human_ceiling(board, column)
+    return Heading(
+        column=column,
+        part="main" if column.headline else "diagnosis" if column.name in DIAGNOSIS else "more",
+        scale=scale,
+        usual=max(each.images for each in known),
+        yardstick=_mark(scale, best, column),
+        ceiling=_mark(scale, ceiling, column),
+    )
+
+
+def _scale(everything: Sequence[Estimate], models: Sequence[Estimate]) -> Scale:
+    """An axis for the models' intervals; yardsticks widen it at most threefold, or no interval could be seen."""
+
+    def ends(known: Sequence[Estimate]) -> list[float]:
+        return [end for each in known for end in (each.low, each.value, each.high) if math.isfinite(end)]
+
+    low, high = min(ends(models)), max(ends(models))
+    room = (high - low) or 0.5
+    low, high = max(low - room, min(ends(everything))), min(high + room, max(ends(everything)))
+    margin = 0.04 * (high - low) or 0.5
+    return Scale(low=low - margin, high=high + margin)
+
+
+def best_yardstick(board: Board, column: Column) -> Row | None:
+    """The best of the yardsticks that no mask helped to make; None where neither end of the column is better."""
+    rows = [row for row in board.rows if not row.is_model and not sees_masks(row.name) and _known([row], column)]
+    if not rows or column.higher_is_better is None:
+        return None
+    sign = 1 if column.higher_is_better else -1
+    return max(rows, key=lambda row: sign * row.estimates[column.name].value)
+
+
+def _mark(scale: Scale, row: Row | None, column: Column) -> float | None:
+    """Where a row's line stands in every cell of a column; None where it stands outside of the axis."""
+    place = scale.place(row.estimates[column.name].value) if row else -1.0
+    return place if 0 <= place <= 100 else None
+
+
+def human_ceiling(board: Board, column: Column) -> Row | None:
+    """One rater against the others; None where too few drew."""
+    rows = [row for row in board.rows if row.name == RATER and _known([row], column)]
+    return rows[0] if rows else None

@@ -1,0 +1,1 @@
+"""Records, scores and predictions, read and checked."""

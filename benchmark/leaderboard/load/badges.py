@@ -1,0 +1,31 @@
+"""Whose word a row's scores are: said of submissions; rows without a badge are entries of the repository."""
+
+from collections.abc import Iterable
+
+from benchmark.storage.record import Record
+
+BADGES = {
+    "claimed": "Submitted with these scores; none of them was computed again from the weights yet.",
+    "recomputed": "Submitted; a part of the test images was scored again from the weights, and agrees.",
+}
+"""By badge what it means."""
+OWN = "an entry of this repository, no submission"
+
+
+def badge_of(records: Iterable[Record]) -> str:
+    """The badge of a row: of a submission the weaker one of its seeds, of the repository's own entries none."""
+    told = {record.badge for record in records if record.submission is not None}
+    return next((badge for badge in BADGES if badge in told), "")
+
+
+def standing(record: Record) -> str:
+    """Whose word the scores of a record are, in a line."""
+    badge = badge_of([record])
+    images = f" ({len(record.recomputed.images)} images)" if record.recomputed else ""
+    return f"{badge}{images}: {BADGES[badge]}" if badge else OWN
+
+
+def explained(badges: Iterable[str]) -> str:
+    """What the badges that occur mean, in a few sentences; nothing where none occurs."""
+    seen = set(badges)
+    return " ".join(f"*{badge}*: {text}" for badge, text in BADGES.items() if badge in seen)

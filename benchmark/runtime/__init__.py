@@ -1,0 +1,1 @@
+"""The machine: device, environment, progress, parallel work and tensors."""

@@ -1,0 +1,60 @@
+"""What a result was made with."""
+
+import json
+import os
+import platform
+import subprocess
+from importlib.metadata import version
+from typing import Any
+
+import torch
+
+from benchmark.storage.paths import ROOT
+
+CODE = "LOUPE_CODE"
+"""Variable by which workers that got their code from elsewhere are told what :func:`code_state` says there."""
+PACKAGES = ("torch", "torchvision", "timm", "numpy", "pandas", "scikit-image")
+
+
+def environment(device: torch.device) -> dict[str, Any]:
+    """Versions, hardware and the state of the code."""
+    accelerator = torch.cuda.get_device_name(device) if device.type == "cuda" else None
+    return {
+        **code_state(),
+        "python": platform.python_version(),
+        "packages": {name: version(name) for name in PACKAGES},
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "device": device.type,
+        "accelerator": accelerator,
+    }
+
+
+def code_state() -> dict[str, Any]:
+    """The commit, and whether the code differs from it."""
+    if CODE in os.environ:
+        told: dict[str, Any] = json.loads(os.environ[CODE])
+        return told
+    return {
+        "commit": _git("rev-parse", "HEAD"),
+        "uncommitted_changes": bool(_git("status", "--porcelain", "--untracked-files=no", "--", "*.py")),
+    }
+
+
+def _git(*words: str) -> str:
+    try:
+        done = subprocess.run(["git", "-C", str(ROOT), *words], capture_output=True, text=True, check=False)  # noqa: S603, S607 - fixed words, the user's own git
+    except OSError:
+        return ""
+    return done.stdout.strip()
+
+
+def _processor() -> str:
+    """The processor's name, where the system tells it."""
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as file:  # noqa: PTH123 - a path of the system's, not ours
+            names = [line.split(":", 1)[1].strip() for line in file if line.startswith("model name")]
+    except OSError:
+        names = []
+    return names[0] if names else platform.processor()

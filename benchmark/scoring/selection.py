@@ -1,0 +1,32 @@
+"""Which metrics a run computes, and what stands for their code."""
+
+from collections.abc import Sequence
+
+from benchmark.registry import digest, entries, select
+from benchmark.scoring.quantus_adapter import code_of_quantus, is_quantus, quantus_metric
+from metrics import Metric
+
+ALL = "all"
+
+
+def metrics_asked(names: Sequence[str]) -> list[Metric]:
+    """All metrics that are cheap, and of the dear ones those that are named; `all` names every dear one of ours.
+
+    Args:
+        names: Names of our metrics, `all`, or names of Quantus' such as "quantus:MaxSensitivity".
+
+    Raises:
+        UserError: A name is unknown; the message suggests the nearest ones.
+    """
+    chosen = {
+        metric.name for metric in select(Metric, [name for name in names if name != ALL and not is_quantus(name)])
+    }
+    own = [
+        metric for metric in entries(Metric).values() if not metric.on_request or ALL in names or metric.name in chosen
+    ]
+    return own + [quantus_metric(name) for name in dict.fromkeys(names) if is_quantus(name)]
+
+
+def code_of(metric: Metric) -> str:
+    """Stands for the code that computes a metric: changed code is another metric."""
+    return code_of_quantus(metric) if is_quantus(metric.name) else digest(metric)

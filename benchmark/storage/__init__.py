@@ -1,0 +1,1 @@
+"""What is stored: paths, atomic writes, hashes and the result record."""

@@ -1,0 +1,27 @@
+"""Which protocol the tables of a results directory follow, and which records they were made from."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmark.storage.files import write_text
+from benchmark.storage.results import PROTOCOL_FILE
+
+
+def write_protocol(directory: Path, protocol: str, in_tables: Sequence[str] = ()) -> None:
+    """Writes the protocol of a results directory and the keys of the records that its tables were made from.
+
+    Written without keys before the records change, and with them once the tables are complete. So a run that was
+    killed in between does not take old tables for new ones.
+    """
+    write_text(directory / PROTOCOL_FILE, json.dumps({"protocol": protocol, "in_tables": sorted(in_tables)}) + "\n")
+
+
+def read_protocol(directory: Path) -> dict[str, Any]:
+    """The protocol and the keys of the records in the tables. Empty where the file is absent or damaged."""
+    try:
+        content = json.loads((directory / PROTOCOL_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}

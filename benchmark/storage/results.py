@@ -1,0 +1,53 @@
+"""Every path under results/: records and what is made from them."""
+
+import os
+from pathlib import Path
+
+from benchmark.storage.paths import ROOT
+
+PROTOCOL_FILE = "protocol.json"
+"""Marks a results directory: the protocol of its tables and the records they were made from."""
+SPLIT_FILE = "split.csv"
+BASELINES_FILE = "yardsticks.parquet"
+RECORDS = "records"
+
+
+def results_dir() -> Path:
+    """The directory of all results. The variable LOUPE_RESULTS moves it."""
+    return Path(os.environ.get("LOUPE_RESULTS", ROOT / "results"))
+
+
+def table_dir(dataset: str, preset: str) -> Path:
+    """Records and tables of one data set and preset."""
+    return results_dir() / dataset / preset
+
+
+def table_dirs(dataset: str = "*", preset: str = "*") -> list[Path]:
+    """All directories that hold tables, sorted."""
+    return sorted(path.parent for path in results_dir().glob(f"{dataset}/{preset}/{PROTOCOL_FILE}"))
+
+
+def record_file(directory: Path, architecture: str, regime: str, seed: int) -> Path:
+    """The result record of a cell."""
+    return directory / RECORDS / f"{architecture}-{regime}-{seed}.json"
+
+
+def record_files(directory: Path) -> list[Path]:
+    """The result records of one table directory, sorted."""
+    return sorted((directory / RECORDS).glob("[!.]*.json"))
+
+
+def all_record_files(architecture: str = "[!.]*") -> list[Path]:
+    """The result records of all tables, or those of one architecture, sorted."""
+    name = architecture if "*" in architecture else f"{architecture}-*"
+    return sorted(results_dir().glob(f"*/*/{RECORDS}/{name}.json"))
+
+
+def beside(record: Path, suffix: str) -> Path:
+    """The file that belongs to a record, such as `NAME.scores.parquet`."""
+    return record.with_name(f"{record.stem}.{suffix}")
+
+
+def performance_dir() -> Path:
+    """Measurements of speed."""
+    return results_dir() / "performance"

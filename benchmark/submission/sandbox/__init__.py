@@ -1,0 +1,1 @@
+"""Strangers' code runs in a confined child process."""

@@ -1,0 +1,176 @@
+"""Does the map point into the expert's mask?
+
+Equal values have no order. Wherever a choice among them would change a score, the score is its expectation over all
+ways to choose, so it depends on no sorting routine. ReLU maps are full of exact zeros; this is not a rare case.
+"""
+
+import torch
+from torch import Tensor
+
+from metrics import Metric
+from metrics.normalize import finite
+from metrics.sorting import ascending
+
+TOP = 1000 / 224**2
+"""Share of the pixels that top-k takes, about 2 %: at 224 the 1,000 of Quantus, at other sides as large an area."""
+
+
+def scored(scores: Tensor, saliency: Tensor, mask: Tensor) -> Tensor:
+    """The scores (N,), with NaN where the mask is empty or the map is not finite."""
+    return scores.masked_fill(~mask.flatten(1).any(1) | ~finite(saliency), torch.nan)
+
+
+def top_mask_f1(saliency: Tensor, mask: Tensor) -> Tensor:
+    """F1 of the mask and the map's largest values, taking as many of them as the mask has pixels.
+
+    Both sets have one size, so precision, recall, F1, Dice and Relevance Rank Accuracy are the same number, and its
+    chance level is the mask's share of the image. Among equal values at the cut the expected score is given, so a
+    constant map scores the chance level; a mask that fills the image scores 1. An empty mask, or a map that is not
+    finite, scores NaN.
+
+    Args:
+        saliency: Maps, (N, H, W), real; only their order counts.
+        mask: Expert masks, (N, H, W), boolean.
+
+    Returns:
+        Scores, (N,), in [0, 1]; higher is better.
+
+    Reference:
+        Arras et al., CLEVR-XAI, Information Fusion 81 (2022), arXiv 2003.07258, Relevance Rank Accuracy.
+
+    Example:
+        >>> mask = torch.tensor([[[True, True, False, False]]])
+        >>> top_mask_f1(torch.tensor([[[0.9, 0.2, 0.2, 0.1]]]), mask).item()  # one sure hit, one of two by chance
+        0.75
+    """
+    size = mask.flatten(1).sum(1)
+    return scored(_expected_hits(saliency, mask, size) / size, saliency, mask)
+
+
+def top_k(saliency: Tensor, mask: Tensor) -> Tensor:
+    """Share of the map's largest values, 2 % of its pixels, that lie in the mask.
+
+    How many, k, is the same share of the pixels at every resolution: round(:data:`TOP` H W), at least 1; that is 1,000
+    at 224 x 224 and 184 at 96 x 96. Among equal values at the cut the expected score is given, so a constant map
+    scores the mask's share of the image. A mask of fewer than k pixels cannot be hit k times: its best score is its
+    size divided by k. An empty mask, or a map that is not finite, scores NaN.
+
+    Args:
+        saliency: Maps, (N, H, W), real; only their order counts.
+        mask: Expert masks, (N, H, W), boolean.
+
+    Returns:
+        Scores, (N,), in [0, 1]; higher is better.
+
+    Reference:
+        Theiner et al., Interpretable Semantic Photo Geolocation, WACV 2022, arXiv 2104.14995; Quantus'
+        TopKIntersection with its default of 1,000 pixels of 224 x 224.
+
+    Example:
+        >>> saliency, mask = torch.zeros(1, 10, 20), torch.zeros(1, 10, 20, dtype=torch.bool)
+        >>> saliency[0, 0, :4], mask[0, 0, :3] = torch.tensor([0.9, 0.8, 0.7, 0.6]), True
+        >>> top_k(saliency, mask).item()  # 4 of the 200 pixels count; 3 of them are hits
+        0.75
+    """
+    k = max(1, round(TOP * saliency[0].numel()))
+    size = torch.full((len(saliency),), k, device=saliency.device)
+    return scored(_expected_hits(saliency, mask, size) / k, saliency, mask)
+
+
+def _expected_hits(saliency: Tensor, mask: Tensor, size: Tensor) -> Tensor:
+    """How many of the largest values, `size` (N,) of them, lie in the mask, (N,); the mean over all ways to break ties.
+
+    A size of 0, which has no smallest chosen value, takes the largest for it; what it gives is divided by 0.
+    """
+    values, inside = saliency.double().flatten(1), mask.flatten(1)
+    smallest_chosen = (values.shape[1] - size).clamp(max=values.shape[1] - 1)
+    cut = ascending(saliency).gather(1, smallest_chosen[:, None])
+    above, tied = values > cut, values == cut
+    chosen = (size - above.sum(1)).double() / tied.sum(1)
+    return (above & inside).sum(1) + chosen * (tied & inside).sum(1)
+
+
+def relevance_mass(saliency: Tensor, mask: Tensor) -> Tensor:
+    """Share of the positive saliency that falls inside the mask.
+
+    A map without positive values has no mass to place and scores 0. An empty mask, or a map that is not finite, scores
+    NaN. Of the absolute map it is Quantus' AttributionLocalisation, so that is no metric of its own: no method here
+    draws negative values.
+
+    Args:
+        saliency: Maps, (N, H, W), real; negative values count as zero.
+        mask: Expert masks, (N, H, W), boolean.
+
+    Returns:
+        Scores, (N,), in [0, 1]; higher is better.
+
+    Reference:
+        Arras et al., CLEVR-XAI, Information Fusion 81 (2022), arXiv 2003.07258, Relevance Mass Accuracy.
+
+    Example:
+        >>> relevance_mass(torch.tensor([[[3.0, 1.0, -5.0]]]), torch.tensor([[[True, False, False]]])).item()
+        0.75
+    """
+    positive = saliency.double().clamp(min=0).flatten(1)
+    mass = positive.sum(1)
+    inside = (positive * mask.flatten(1)).sum(1)
+    return scored(torch.where(mass > 0, inside / mass, 0.0), saliency, mask)
+
+
+def pointing_game(saliency: Tensor, mask: Tensor) -> Tensor:
+    """Whether the map's largest value lies inside the mask.
+
+    If several pixels share the largest value, the expected score is given: the share of them inside. A constant map
+    so scores the mask's share of the image. An empty mask, or a map that is not finite, scores NaN.
+
+    Args:
+        saliency: Maps, (N, H, W), real.
+        mask: Expert masks, (N, H, W), boolean.
+
+    Returns:
+        Scores, (N,), in [0, 1], mostly 0 or 1; higher is better.
+
+    Reference:
+        Zhang et al., Top-down Neural Attention by Excitation Backprop, IJCV 126 (2018), pointing game; without its
+        margin of 15 pixels.
+
+    Example:
+        >>> pointing_game(torch.tensor([[[0.2, 0.9]]]), torch.tensor([[[False, True]]])).item()
+        1.0
+    """
+    values = saliency.flatten(1)
+    highest = values == values.amax(1, keepdim=True)
+    hits = (highest & mask.flatten(1)).sum(1)
+    return scored(hits.double() / highest.sum(1), saliency, mask)
+
+
+_ARRAS = "Arras et al. 2022, CLEVR-XAI, Information Fusion 81, arXiv 2003.07258"
+
+TOP_MASK_F1 = Metric(
+    name="top-mask-f1",
+    compute=top_mask_f1,
+    bounds=(0.0, 1.0),
+    higher_is_better=True,
+    source=f"{_ARRAS}, Relevance Rank Accuracy",
+)
+TOP_K = Metric(
+    name="top-k",
+    compute=top_k,
+    bounds=(0.0, 1.0),
+    higher_is_better=True,
+    source="Theiner et al. 2022, WACV, arXiv 2104.14995; TopKIntersection of Quantus",
+)
+RELEVANCE_MASS = Metric(
+    name="relevance-mass",
+    compute=relevance_mass,
+    bounds=(0.0, 1.0),
+    higher_is_better=True,
+    source=f"{_ARRAS}, Relevance Mass Accuracy",
+)
+POINTING_GAME = Metric(
+    name="pointing-game",
+    compute=pointing_game,
+    bounds=(0.0, 1.0),
+    higher_is_better=True,
+    source="Zhang et al. 2018, IJCV 126, pointing game, without its margin",
+)

@@ -1,0 +1,292 @@
+"""The command line, used as a user would."""
+
+import csv
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from architectures import Architecture
+from benchmark.config.presets import QUICK
+from benchmark.experiments.comparison_figure import draw_compared
+from benchmark.experiments.grid import plan
+from benchmark.leaderboard.analysis.compare import ImagePair, compare_models
+from benchmark.leaderboard.table import ground_of, read_published
+from benchmark.registry import entries
+from benchmark.storage.paths import ROOT
+from benchmark.storage.record import load_record
+
+RUN = ("run", "--architecture", "mobilenet", "--epochs", "1", "--device", "cpu")
+
+
+def environment(folder: Path) -> dict[str, str]:
+    return os.environ | {"LOUPE_RUNS": str(folder / "runs"), "LOUPE_RESULTS": str(folder / "results")}
+
+
+def loupe(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "benchmark", *map(str, words)]
+    return subprocess.run(command, cwd=ROOT, env=environment(folder), capture_output=True, text=True, check=False)
+
+
+def refused(done: subprocess.CompletedProcess[str]) -> str:
+    """The one line that a mistake of the user's earns."""
+    assert done.returncode == 2, done.stderr
+    assert "Traceback" not in done.stderr
+    lines = done.stderr.strip().splitlines()
+    assert len(lines) == 1
+    return lines[0]
+
+
+def the_gallery_shows_best_and_worst(folder: Path) -> None:
+    assert len(list((folder / "gallery").glob("*.webp"))) == 3  # the images, and the maps of two models
+    told = json.loads((folder / "gallery" / "mobilenet-standard.json").read_text(encoding="utf-8"))
+    scores = pd.read_parquet(folder / "records" / "mobilenet-standard-0.scores.parquet")
+    scores = scores[(scores["metric"] == "top-mask-f1") & (scores["level"] == "image")]
+    scores = scores[scores["method"] == told["method"]].set_index("image")["value"]
+    assert [each["score"] for each in told["extremes"]] == [scores.max(), scores.min()]
+    assert [each["score"] for each in told["fixed"]] == [scores[each["name"]] for each in told["fixed"]]
+
+
+def the_curves_have_the_areas_of_the_scores(folder: Path) -> None:
+    stem = folder / "records" / "mobilenet-standard-0"
+    scores = pd.read_parquet(f"{stem}.scores.parquet").set_index(["method", "metric", "image"])["value"]
+    curves = pd.read_parquet(f"{stem}.curves.parquet").groupby(["method", "kind", "image"], observed=True)
+    assert len(curves) == len(scores[scores.index.get_level_values("metric").isin(["insertion", "deletion"])])
+    for name, course in curves:
+        assert np.trapezoid(course["probability"], course["share"]) == pytest.approx(scores[name], abs=1e-6)
+
+
+def gallery_and_curves_agree_with_the_scores(folder: Path) -> None:
+    the_gallery_shows_best_and_worst(folder)
+    the_curves_have_the_areas_of_the_scores(folder)
+
+
+def test_a_run_makes_a_leaderboard_and_a_second_one_does_nothing(tmp_path, isic_tree, monkeypatch):
+    first = loupe(tmp_path, *RUN, "--data", isic_tree)
+    assert first.returncode == 0, first.stderr
+    folder = tmp_path / "results" / "tiny-isic" / "quick"
+    assert str(folder / "leaderboard.md") in first.stdout.replace("\n", "")
+    with (folder / "leaderboard.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    models = {(row["name"], row["regime"]) for row in rows if row["kind"] == "model"}
+    assert models == {("mobilenet", "standard"), ("mobilenet", "adversarial")}
+    assert {row["data"] for row in rows} == {"tiny-isic"}
+    for row in rows:
+        assert float(row["fuzzy_f1_low"]) <= float(row["fuzzy_f1"]) <= float(row["fuzzy_f1_high"])
+        assert int(row["fuzzy_f1_n"]) == 8
+    assert (folder / "leaderboard.html").is_file()
+    gallery_and_curves_agree_with_the_scores(folder)
+    page = (folder / "leaderboard.md").read_text(encoding="utf-8")
+    assert "SYNTHETIC" not in page
+    assert "centred Gaussian" in page
+    for picture in ("regimes.png", "maps-standard.png", "maps-adversarial.png"):
+        assert (folder / picture).read_bytes().startswith(b"\x89PNG")
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()}
+    second = loupe(tmp_path, *RUN, "--data", isic_tree)
+    assert "Nothing to do: all 2 cells are done" in second.stdout
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()} == before
+
+    # As a run leaves it that is killed between the records and the tables.
+    (folder / "protocol.json").write_text(json.dumps({"protocol": "another", "in_tables": []}), encoding="utf-8")
+    table = (folder / "leaderboard.csv").read_bytes()
+    (folder / "leaderboard.csv").write_text("old", encoding="utf-8")
+    assert "2 of 2 cells are done" in loupe(tmp_path, *RUN, "--data", isic_tree).stdout
+    assert (folder / "leaderboard.csv").read_bytes() == table
+
+    (folder / "leaderboard.csv").unlink()
+    assert loupe(tmp_path, "leaderboard").returncode == 0
+    assert (folder / "leaderboard.csv").read_bytes() == table
+
+    record = json.loads((folder / "records" / "mobilenet-standard-0.json").read_text(encoding="utf-8"))
+    counts = {"available": 24, "left_out": 0, "train": 16, "validation": 0, "test": 8, "perturbed": 8, "attacked": 8}
+    assert record["images"] == counts
+    split = (folder / "split.csv").read_text(encoding="utf-8").splitlines()
+    assert len(split) == 1 + 2 * 24
+    again = loupe(tmp_path, *RUN, "--data", isic_tree, "--split", folder / "split.csv")
+    assert "Nothing to do: all 2 cells are done" in again.stdout
+    assert json.loads(loupe(tmp_path, "status", "--json").stdout)["runs"]["cells"] == 2
+
+    # After one epoch the two models are the same to the bit, so the image to show is named here.
+    monkeypatch.setenv("LOUPE_RUNS", str(tmp_path / "runs"))
+    published = read_published(folder)
+    compared = compare_models(published, ("mobilenet/standard", "mobilenet/adversarial"))
+    image = ImagePair(image=ground_of(published).images[0], place=0, one=0.0, other=0.0)
+    shown = replace(compared, images=(image,))
+    assert draw_compared(published, shown, isic_tree, tmp_path / "compared.png")
+    assert (tmp_path / "compared.png").read_bytes().startswith(b"\x89PNG")
+    assert not draw_compared(published, shown, tmp_path / "nowhere", tmp_path / "nothing.png")
+
+    (folder / "records" / "damaged.json").write_text("{", encoding="utf-8")
+    rebuilt = loupe(tmp_path, "leaderboard")
+    assert rebuilt.returncode == 1
+    assert "damaged.json: no record of this schema" in rebuilt.stdout
+    assert (folder / "leaderboard.csv").read_bytes() == table
+
+
+@pytest.mark.slow
+def test_killed_at_any_moment_a_run_ends_with_the_same_bytes(tmp_path, isic_tree):
+    whole = loupe(tmp_path / "whole", *RUN, "--data", isic_tree)
+    assert whole.returncode == 0, whole.stderr
+    command = [sys.executable, "-m", "benchmark", *RUN, "--data", str(isic_tree)]
+    draw = random.Random(int.from_bytes(os.urandom(4)))
+    for _ in range(3):
+        started = subprocess.Popen(
+            command, cwd=ROOT, env=environment(tmp_path / "killed"), stdout=subprocess.PIPE, start_new_session=True
+        )
+        time.sleep(draw.uniform(3, 12))
+        os.killpg(started.pid, signal.SIGKILL)
+        started.communicate()
+    last = loupe(tmp_path / "killed", *RUN, "--data", isic_tree)
+    assert last.returncode == 0, last.stderr
+    tables = [tmp_path / name / "results" / "tiny-isic" / "quick" / "leaderboard.csv" for name in ("whole", "killed")]
+    assert tables[0].read_bytes() == tables[1].read_bytes()
+
+
+def test_a_dry_run_shows_the_cells_and_does_nothing(tmp_path, isic_tree):
+    done = loupe(tmp_path, "run", "--data", isic_tree, "--dry-run")
+    cells = len(plan(QUICK, [], [], []))
+    assert f"{cells} cells: 0 done, {cells} to do" in done.stdout
+    assert not (tmp_path / "results").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (("run", "--architecture", "resnet5"), "unknown architecture 'resnet5'; nearest: resnet50"),
+        (("run", "--regime", "standart"), "unknown regime 'standart'; nearest: standard"),
+        (("run", "--preset", "quik"), "unknown preset 'quik'; nearest: quick"),
+        (("run", "--data", "/nowhere/at/all"), "/nowhere/at/all is not a folder"),
+        (("run", "--device", "quantum"), "--device quantum: there is no such device here"),
+        (("list", "architecture"), "unknown kind 'architecture'; nearest: architectures"),
+        (("list", "metrics", "roc-aux"), "unknown metric 'roc-aux'; nearest: roc-auc"),
+        (("run", "--metric", "quantus:MaxSensitivty"), "unknown metric of Quantus 'MaxSensitivty'; nearest: Max"),
+        (("leaderboard",), "holds no results"),
+        (("leaderbord",), "No such command 'leaderbord'"),
+        (("run", "--eps", "-1"), "--eps -1: a budget must be more than 0"),
+        (("run", "--compile", "fast"), "--compile fast: must be default or reduce-overhead"),
+        (("run", "--side", "32"), "'--side': Input should be greater than or equal to 96"),
+        (("run", "--batch", "1"), "'--batch': Input should be greater than or equal to 2"),
+        (("run", "--method", "grad-kam"), "unknown method 'grad-kam'; nearest: grad-cam"),
+        (("run", "--metric", "ginny"), "unknown metric 'ginny'; nearest: gini"),
+        (("run", "--log", "paper"), "--log paper: unknown; give --log tensorboard"),
+        (("run", "--regime", "robust-stem-9"), "unknown regime 'robust-stem-9'; nearest: robust-stem"),
+        (("run", "--autoattack"), "--autoattack: autoattack is not installed"),
+        (("run", "--seed", "first"), "Invalid value for '--seed'"),
+        (("run", "--colour", "red"), "No such option"),
+    ],
+)
+def test_a_mistake_is_one_line_and_exit_code_2(tmp_path, words, expected):
+    assert expected in refused(loupe(tmp_path, *words))
+
+
+def test_bad_folders_are_one_line_and_lose_nothing(tmp_path, isic_tree):
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    assert "is empty" in refused(loupe(tmp_path, "run", "--data", empty))
+    (empty / "notes.txt").write_text("nothing here", encoding="utf-8")
+    assert "has none of the layouts" in refused(loupe(tmp_path, "run", "--data", empty))
+
+    images = isic_tree / "ISIC2018_Task1-2_Training_Input"
+    kept = (images / "ISIC_0000003.png").read_bytes()
+    (images / "ISIC_0000003.png").unlink()
+    line = refused(loupe(tmp_path, "run", "--data", isic_tree))
+    assert "ISIC_0000003_segmentation.png is a mask without an image" in line
+
+    (images / "ISIC_0000003.png").write_bytes(kept[:50])
+    line = refused(loupe(tmp_path, "run", "--data", isic_tree))
+    assert "ISIC_0000003.png cannot be read as an image" in line
+    assert not (tmp_path / "results").exists()
+
+
+def test_debug_shows_the_traceback(tmp_path):
+    done = loupe(tmp_path, "--debug", "run", "--preset", "quik")
+    assert "Traceback" in done.stderr
+
+
+def test_lists_are_json_with_what_programs_need(tmp_path):
+    rows = json.loads(loupe(tmp_path, "list", "architectures", "--json").stdout)
+    assert [row["name"] for row in rows] == list(entries(Architecture))
+    assert {"name", "parameters", "saliency_layer", "native_size", "source"} <= rows[0].keys()
+    resnet = next(row for row in rows if row["name"] == "resnet50")
+    assert abs(resnet["parameters"] / 25_636_712 - 1) < 0.01
+
+
+@pytest.mark.parametrize("kind", ["regimes", "methods", "metrics", "datasets", "merges", "presets"])
+def test_every_kind_can_be_listed(tmp_path, kind):
+    rows = json.loads(loupe(tmp_path, "list", kind, "--json").stdout)
+    assert rows
+    assert all(row["name"] for row in rows)
+    if kind != "presets":
+        assert all(row["source"] for row in rows)
+
+
+@pytest.mark.parametrize(
+    "verb",
+    ["run", "list", "data check", "data synthesize", "yardsticks", "leaderboard", "status", "new", "check", "submit"],
+)
+def test_every_verb_has_help_with_an_example(tmp_path, verb):
+    assert "Example: python -m benchmark" in " ".join(loupe(tmp_path, *verb.split(), "--help").stdout.split())
+
+
+def test_training_begins_on_another_set_with_classes_matched_by_name(tmp_path, isic_tree):
+    clinic = tmp_path / "clinic"
+    rng = np.random.default_rng(0)
+    for number in range(16):
+        # In the order of names the classes are the other way round here.
+        pixels = rng.integers(0, 255, (40, 48, 3), dtype=np.uint8)
+        pixels[..., number % 2] //= 2
+        folder = clinic / "images" / ("z_benign", "Melanoma")[number % 2]
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(folder / f"{number}.png")
+    run = (*RUN, "--regime", "standard", "--data", isic_tree, "--pretrain", clinic)
+    assert "class 'z_benign' of" in refused(loupe(tmp_path, *run))
+    (tmp_path / "map.csv").write_text("from,to\nz_benign,benign\n", encoding="utf-8")
+    done = loupe(tmp_path, *run, "--class-map", tmp_path / "map.csv")
+    assert done.returncode == 0, done.stderr
+    folder = tmp_path / "results" / "tiny-isic" / "quick"
+    record = json.loads((folder / "records" / "mobilenet-standard-0.json").read_text(encoding="utf-8"))
+    assert record["settings"]["training"]["start"] == {"data": "clinic", "regime": "standard", "train": 16}
+    assert len(list((tmp_path / "runs" / "models").iterdir())) == 2
+
+
+@pytest.mark.slow
+def test_dear_metrics_and_those_of_quantus_are_scored_and_recorded(tmp_path, isic_tree):
+    of_quantus = {
+        "quantus:MaxSensitivity?nr_samples=2": "map",
+        "quantus:FaithfulnessCorrelation?nr_runs=4": "map",
+        "quantus:RandomLogit": "map",
+        "quantus:Sparseness": "map",
+        "quantus:RelevanceRankAccuracy": "image",
+        "quantus:IROF": "map",
+    }
+    own = ("max-sensitivity", "local-lipschitz", "parameter-randomisation", "random-logit")
+    asked = [word for name in (*own, *of_quantus) for word in ("--metric", name)]
+    run = (*RUN, "--regime", "standard", "--method", "gradient", "--data", isic_tree, *asked)
+    done = loupe(tmp_path, *run)
+    assert done.returncode == 0, done.stderr
+    told = " ".join(done.stdout.split())
+    assert "quantus:IROF has no score for 8 maps: AssertionError: The shape of arr must be the same" in told
+    assert done.stderr == ""
+    folder = tmp_path / "results" / "tiny-isic" / "quick" / "records"
+    scores = pd.read_parquet(folder / "mobilenet-standard-0.scores.parquet")
+    record = load_record(folder / "mobilenet-standard-0.json")
+    for name, level in {**of_quantus, **dict.fromkeys(own, "map")}.items():
+        found = scores[(scores["metric"] == name) & (scores["level"] == level)]
+        assert len(found) == 8
+        assert found["value"].isna().all() == (name == "quantus:IROF")
+        assert name in record.metrics
+        assert f"gradient: {name} ({level})" in record.summary
+    assert record.metrics["quantus:RandomLogit"].bounds == (float("-inf"), float("inf"))
+    wide = scores[scores["level"] == "map"].pivot_table(index="image", columns="metric", values="value")
+    assert (wide["gini"] - wide["quantus:Sparseness"]).abs().max() < 1e-4
+    assert "Nothing to do" in loupe(tmp_path, *run).stdout

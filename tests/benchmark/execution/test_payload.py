@@ -1,0 +1,123 @@
+"""A job that travels keeps its keys on whatever machine; what it leaves behind comes back whole."""
+
+import pickle
+import shutil
+from dataclasses import replace
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+from architectures import Architecture
+from benchmark.baselines import CONSTANT
+from benchmark.baselines.score import part_file, parts_of, score_part
+from benchmark.config.presets import QUICK
+from benchmark.data.dataset import prepare
+from benchmark.data.load import Source, open_data
+from benchmark.errors import UserError
+from benchmark.execution.artifacts import Parcel, pack, unpack
+from benchmark.execution.payload import Orders, job_of, part_of
+from benchmark.experiments.grid import plan
+from benchmark.experiments.job import Job
+from benchmark.registry import entries, select
+from benchmark.saliency import Method
+from benchmark.training.checkpoint import save_model
+
+
+@pytest.fixture
+def job(own_folders, isic_tree) -> Job:
+    """Fine-tuning of a model that begins with a file of weights, on a GPU that this machine may lack."""
+    torch.manual_seed(0)
+    save_model(entries(Architecture)["mobilenet_v2"].build(2), own_folders / "weights" / "mobilenet_v2.safetensors")
+    preset = replace(QUICK, weights=str(own_folders / "weights"), regimes=("standard", "robust-finetune"))
+    first, second = plan(preset, ["mobilenet_v2"], [], [])
+    data = prepare(open_data(Source(folder=isic_tree)), preset)
+    begun = Job(cell=first, data=data, preset=preset, device=torch.device("cuda"), bfloat16=True)
+    return replace(begun, cell=second, start=begun)
+
+
+def sent(job: Job):
+    """The order as a worker gets it, and what it was given to keep."""
+    laid_down = []
+    orders = Orders(lambda thing: laid_down.append(pickle.dumps(thing)) or len(laid_down) - 1)
+    order = pickle.loads(pickle.dumps(orders.of(job)))
+    return order, laid_down
+
+
+def test_a_job_has_the_same_keys_where_nothing_of_the_driver_is_at_hand(job, own_folders, monkeypatch):
+    order, laid_down = sent(job)
+    assert len(laid_down) == 2  # the data and the weights, once each
+    told = job.key, job.model_key, job.start.model_key, job.protocol
+    shutil.rmtree(own_folders / "weights")
+    monkeypatch.setenv("LOUPE_RUNS", str(own_folders / "worker"))
+    there = job_of(order, lambda reference: pickle.loads(laid_down[reference]))
+    assert (there.key, there.model_key, there.start.model_key, there.protocol) == told
+    assert there.settings.bfloat16
+    assert there.folder.is_relative_to(own_folders / "worker")
+    assert there.start.weights_path.is_relative_to(own_folders / "worker")
+    assert np.array_equal(there.data.images, job.data.images)
+    assert there.cell.architecture is job.cell.architecture
+
+
+def test_a_worker_with_other_code_refuses(job):
+    order, laid_down = sent(job)
+    with pytest.raises(UserError, match="code or packages differ"):
+        job_of(replace(order, key="0" * 16), lambda reference: pickle.loads(laid_down[reference]))
+
+
+def test_the_yardsticks_of_a_table_travel_and_come_back_under_the_same_keys(job, own_folders, monkeypatch):
+    parts = parts_of([job.cell.architecture], select(Method, job.preset.methods), job.preset.side, "none")
+    laid_down = []
+    orders = Orders(lambda thing: laid_down.append(thing) or len(laid_down) - 1)
+    sent_out = pickle.loads(pickle.dumps([orders.of_part(part, job) for part in parts]))
+    assert len(laid_down) == 1  # the data
+    assert [part_of(order) for order in sent_out] == parts
+    constant = next(order for order in sent_out if order.yardstick == CONSTANT)
+    monkeypatch.setenv("LOUPE_RUNS", str(own_folders / "worker"))
+    there = score_part(part_of(constant), job.data, torch.device("cpu"), constant.protocol)
+    parcel = pack([there], 1.0)
+    monkeypatch.setenv("LOUPE_RUNS", str(own_folders / "runs"))
+    unpack(parcel)
+    assert part_file(part_of(constant), job.protocol).read_bytes() == there.read_bytes()
+    with pytest.raises(UserError, match="code differs"):
+        part_of(replace(constant, key="0" * 16))
+
+
+def test_bfloat16_is_asked_here_only_if_nobody_has_told(job, monkeypatch):
+    monkeypatch.setattr("benchmark.experiments.job.bfloat16_pays", lambda _: pytest.fail("asked"))
+    assert job.settings.bfloat16
+    assert not replace(job, bfloat16=False).settings.bfloat16
+    with pytest.raises(pytest.fail.Exception):
+        _ = replace(job, bfloat16=None).settings
+
+
+def test_what_arrives_appears_whole_and_what_is_there_stays(own_folders):
+    (own_folders / "runs" / "maps").mkdir(parents=True)
+    (own_folders / "runs" / "maps" / "a.npy").write_bytes(b"old")
+    content = {"cells/k": {"record.json": b"r", "scores.parquet": b"s"}, "maps/a.npy": b"new", "models/m": {"w": b"w"}}
+    unpack(Parcel(seconds=1.0, content=content))
+    found = {
+        path.relative_to(own_folders / "runs"): path for path in (own_folders / "runs").rglob("*") if path.is_file()
+    }
+    contents = {str(name): path.read_bytes() for name, path in found.items()}
+    assert contents == {
+        "cells/k/record.json": b"r",
+        "cells/k/scores.parquet": b"s",
+        "maps/a.npy": b"old",
+        "models/m/w": b"w",
+    }
+
+
+def test_the_cell_is_the_last_to_arrive(own_folders, monkeypatch):
+    """Else a driver that is stopped meanwhile would take a part of it for the whole."""
+    written = []
+    monkeypatch.setattr("benchmark.execution.artifacts.new_file", lambda path: written.append(path) or _stopped())
+    with pytest.raises(KeyboardInterrupt):
+        unpack(Parcel(seconds=1.0, content={"cells/k": {"record.json": b"r"}, "maps/a.npy": b"m"}))
+    assert written == [own_folders / "runs" / "maps" / "a.npy"]
+    assert not (own_folders / "runs" / "cells").exists()
+
+
+def _stopped() -> SimpleNamespace:
+    raise KeyboardInterrupt

@@ -1,0 +1,68 @@
+"""How long a plan will take, judged by records."""
+
+import json
+from dataclasses import replace
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from benchmark.config.presets import QUICK
+from benchmark.experiments.estimate import forecast
+from benchmark.experiments.grid import plan
+from benchmark.experiments.job import Job
+from benchmark.storage.paths import ROOT
+
+COMMITTED = ROOT / "results" / "dermsynth" / "quick" / "records"
+
+
+@pytest.fixture
+def told(own_folders):
+    """A committed record on the CPU, put where results lie."""
+    record = json.loads((COMMITTED / "mobilenet-standard-0.json").read_text(encoding="utf-8"))
+    record["environment"]["device"] = "cpu"
+    target = own_folders / "results" / "dermsynth" / "quick" / "records" / "mobilenet-standard-0.json"
+    target.parent.mkdir(parents=True)
+    target.write_text(json.dumps(record), encoding="utf-8")
+    (target.parent / "damaged.json").write_text("{", encoding="utf-8")
+    return record
+
+
+def jobs(told, *regimes, images=1, side=1):
+    """Cells like the record's, with so many times the images and the side."""
+    counts = {split: range(told["images"][split] * images) for split in ("train", "test")}
+    data = SimpleNamespace(key="d", **counts)
+    epochs = len(told["training"]["losses"])
+    preset = replace(QUICK, epochs=epochs, side=told["settings"]["preset"]["side"] * side)
+    cells = plan(preset, ["mobilenet"], regimes, [0])
+    return [Job(cell=cell, data=data, preset=preset, device=torch.device("cpu")) for cell in cells]
+
+
+def test_a_cell_like_the_record_takes_as_long(told):
+    found = forecast(jobs(told, "standard"))
+    assert found.seconds == pytest.approx(sum(told["seconds"].values()))
+    side, test = told["settings"]["preset"]["side"], told["images"]["test"]
+    assert found.bytes == told["parameters"] * 4 + 2 * test * side**2 * 2
+    assert found.unknown == ()
+
+
+def test_time_grows_with_images_pixels_and_the_cost_of_the_regime(told):
+    train, rest = told["seconds"]["train"], sum(told["seconds"].values()) - told["seconds"]["train"]
+    assert forecast(jobs(told, "standard", images=3)).seconds == pytest.approx(3 * (train + rest))
+    assert forecast(jobs(told, "standard", side=2)).seconds == pytest.approx(4 * (train + rest))
+    assert forecast(jobs(told, "pgd-l2")).seconds == pytest.approx(train * 17 / 3 + rest)
+
+
+def test_a_stage_that_two_cells_begin_with_is_counted_once(told):
+    base, finetune, stem = jobs(told, "pgd-l2", "robust-finetune", "robust-stem")
+    plan_of_three = [base, replace(finetune, start=base), replace(stem, start=base)]
+    alone = [forecast([job]).seconds for job in (base, finetune, stem)]
+    assert forecast(plan_of_three).seconds == pytest.approx(sum(alone))
+
+
+def test_without_a_record_nothing_is_claimed(told):
+    vgg = replace(jobs(told, "standard")[0], cell=plan(QUICK, ["vgg16"], ["standard"], [0])[0])
+    found = forecast([vgg])
+    assert (found.seconds, found.bytes, found.unknown) == (0.0, 0, ("vgg16/standard/0",))
+    on_gpu = replace(jobs(told, "standard")[0], device=SimpleNamespace(type="cuda"))
+    assert forecast([on_gpu]).unknown == ("mobilenet/standard/0",)

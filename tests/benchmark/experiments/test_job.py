@@ -1,0 +1,56 @@
+"""What stands for a table: stages on the same data do not part its rows, other data does."""
+
+from dataclasses import asdict, replace
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import torch
+
+from benchmark.config.presets import COMPILE_MODES, QUICK
+from benchmark.experiments.grid import plan
+from benchmark.experiments.job import Job
+from benchmark.experiments.trained_model import lesson_of
+
+
+def test_compiling_decides_the_weights_and_is_part_of_their_key_only_where_it_is_asked_for(monkeypatch):
+    cell = plan(QUICK, ["mobilenet"], ["standard"], [])[0]
+    job = Job(cell=cell, data=SimpleNamespace(key="d"), preset=QUICK, device=torch.device("cpu"), bfloat16=False)
+    told = {mode: replace(job, preset=replace(QUICK, compile=mode)).model_key for mode in (None, *COMPILE_MODES)}
+    assert len(set(told.values())) == 3
+    settings = {name: value for name, value in asdict(job.settings).items() if name != "compile"}
+    monkeypatch.setattr("benchmark.experiments.job.asdict", lambda _: settings | {"compile": None})
+    assert job.model_key == told[None]
+
+
+def test_a_regime_that_starts_from_another_stands_in_the_same_table():
+    preset = replace(QUICK, regimes=("standard", "robust-finetune"))
+    cells = plan(preset, ["mobilenet"], [], [])
+    jobs = [Job(cell=cell, data=SimpleNamespace(key="d"), preset=preset, device=torch.device("cpu")) for cell in cells]
+    robust = replace(jobs[1], start=jobs[0])
+    assert robust.pretraining is None
+    assert robust.protocol == jobs[0].protocol
+    assert robust.model_key != jobs[1].model_key
+    clinic = SimpleNamespace(key="clinic")
+    first = replace(jobs[0], data=clinic)
+    staged = replace(robust, start=replace(jobs[0], start=first))
+    assert staged.pretraining is clinic
+    assert staged.protocol == replace(jobs[0], start=first).protocol != jobs[0].protocol
+
+
+def test_images_to_learn_from_stay_here_where_the_device_has_no_room_and_those_of_the_test_never(monkeypatch):
+    data = SimpleNamespace(
+        key="d",
+        images=np.zeros((4, 8, 8, 3), np.uint8),
+        cases=pd.DataFrame({"label": [0, 1, 0, 1]}),
+        rows={"train": [0, 1], "test": [2, 3]}.__getitem__,
+    )
+    cell = plan(QUICK, ["mobilenet"], ["standard"], [])[0]
+    job = Job(cell=cell, data=data, preset=QUICK, device=torch.device("meta"))
+    for room, place in ((True, "meta"), (False, "cpu")):
+        monkeypatch.setattr(
+            "benchmark.experiments.trained_model.has_room",
+            lambda _device, size, room=room: room and size == 2 * 8 * 8 * 3,
+        )
+        assert lesson_of(job, "train").images.device.type == place
+        assert lesson_of(job, "train").device.type == lesson_of(job, "test").images.device.type == "meta"

@@ -1,0 +1,99 @@
+"""A results folder of any size, in the shape of a real one: its records and scores are drawn at random."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from benchmark.storage.paths import ROOT
+from tests.architectures.paper import KERAS_PARAMETERS
+
+REAL = ROOT / "results" / "dermsynth" / "quick"
+ARCHITECTURES = sorted(KERAS_PARAMETERS)
+NAMES = ["image", "method", "metric", "level", "rater", "characteristic"]
+
+
+def make_results(
+    folder: Path,
+    *,
+    images: int,
+    architectures: int = 11,
+    regimes: int = 2,
+    seeds: int = 1,
+    classes: int = 6,
+    distinct: int | None = None,
+) -> Path:
+    """Writes records, scores, predictions and yardsticks; the architectures differ, the regimes and seeds a little.
+
+    Args:
+        folder: Where; becomes a results folder of its own.
+        images: Test images, about two thirds as many patients.
+        architectures: How many; more than there are get a number.
+        regimes: How many, standard first.
+        seeds: How many.
+        classes: How many diagnoses.
+        distinct: Records with files of their own; the others link to these in turn. None gives each its own.
+    """
+    rng = np.random.default_rng(0)
+    told = json.loads((REAL / "records" / "xception-standard-0.json").read_text(encoding="utf-8"))
+    told |= {"dataset": "made", "synthetic": True, "images": told["images"] | {"test": images}}
+    if classes != len(told["classes"]):
+        told["classes"] = [f"class{number}" for number in range(classes)]
+    scores = _shape(images)
+    patients = [f"p{number}" for number in np.sort(rng.integers(0, max(2, 2 * images // 3), images))]
+    hard = rng.normal(0, 0.1, images)[scores["image"].cat.codes]
+    (folder / "records").mkdir(parents=True)
+    stems: list[str] = []
+    for number in range(architectures):
+        name = ARCHITECTURES[number % 11] + (str(number // 11) if number >= 11 else "")
+        for regime in ["standard", "adversarial", *(f"regime{more}" for more in range(2, regimes))][:regimes]:
+            for seed in range(seeds):
+                record = told | {
+                    "architecture": name,
+                    "regime": regime,
+                    "seed": seed,
+                    "key": f"{number:x}{regime}{seed}",
+                }
+                stem = str(folder / "records" / f"{name}-{regime}-{seed}")
+                Path(f"{stem}.json").write_text(json.dumps(record), encoding="utf-8")
+                stems.append(stem)
+                if distinct is not None and len(stems) > distinct:
+                    for kind in ("scores", "predictions"):
+                        Path(f"{stem}.{kind}.parquet").hardlink_to(f"{stems[len(stems) % distinct]}.{kind}.parquet")
+                    continue
+                value = 0.5 - 0.01 * number + hard + rng.normal(0, 0.1, len(scores)) + rng.normal(0, 0.005)
+                scores.assign(value=np.clip(value, 0, 1)).to_parquet(f"{stem}.scores.parquet")
+                _predictions(images, patients, classes, rng).to_parquet(f"{stem}.predictions.parquet")
+    (folder / "protocol.json").write_text(json.dumps({"protocol": told["protocol"]}), encoding="utf-8")
+    yardstick = scores[scores["method"] == "grad-cam"].assign(method="", value=0.4, protocol=told["protocol"])
+    pd.concat([yardstick.assign(yardstick=name) for name in ("constant 0.5", "uniform noise")]).to_parquet(
+        folder / "yardsticks.parquet"
+    )
+    return folder
+
+
+def _shape(images: int) -> pd.DataFrame:
+    """Rows of a real file of scores, again and again for other images."""
+    real = pd.read_parquet(REAL / "records" / "xception-standard-0.scores.parquet").drop(columns="value")
+    old = list(dict.fromkeys(real["image"]))
+    parts = []
+    for turn in range(-(-images // len(old))):
+        names = {name: f"image{turn * len(old) + place:05d}" for place, name in enumerate(old)}
+        parts.append(real.assign(image=real["image"].map(names)))
+    every = [f"image{number:05d}" for number in range(images)]
+    frame = pd.concat(parts, ignore_index=True)
+    frame = frame[frame["image"].isin(every)].reset_index(drop=True)
+    return frame.assign(**{name: frame[name].astype("category") for name in NAMES})
+
+
+def _predictions(images: int, patients: list[str], classes: int, rng: np.random.Generator) -> pd.DataFrame:
+    label = np.arange(images) % classes
+    chances = rng.dirichlet(np.ones(classes), images).astype(np.float32)
+    predicted = np.where(rng.random(images) < 0.5, label, rng.integers(0, classes, images))
+    return pd.DataFrame(
+        {"image": [f"image{number:05d}" for number in range(images)], "group": patients, "label": label}
+        | {"predicted": predicted}
+        | {f"p{place}": chances[:, place] for place in range(classes)}
+        | {"withstood:pgd-5-l2-0.25": np.where(np.arange(images) % 2, np.nan, predicted == label)}
+    )

@@ -1,0 +1,206 @@
+"""Estimates agree with scipy and scikit-learn; intervals cover; ranks count."""
+
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.stats
+from sklearn.metrics import balanced_accuracy_score, confusion_matrix, f1_score
+
+from benchmark.leaderboard.columns import COLUMNS
+from benchmark.leaderboard.load.predictions import Evidence
+from benchmark.leaderboard.load.scores import ScoreReader
+from benchmark.leaderboard.statistics.bootstrap import Ratios, estimate, resampling
+from benchmark.leaderboard.statistics.ranks import best_share, rank_intervals, win_shares
+
+BY_NAME = {column.name: column for column in COLUMNS}
+
+
+def plain(values: np.ndarray) -> Ratios:
+    return Ratios(amounts=values[:, None], counts=np.ones((len(values), 1)))
+
+
+def predictions(classes: int, images: int = 60) -> pd.DataFrame:
+    rng = np.random.default_rng(classes)
+    label = np.arange(images) % classes
+    predicted = np.where(rng.random(images) < 0.6, label, rng.integers(0, classes, images))
+    withstood = np.where(np.arange(images) < 20, (predicted == label) * 1.0, np.nan)
+    names = [f"i{number}" for number in range(images)]
+    return pd.DataFrame({"image": names, "label": label, "predicted": predicted, "withstood:pgd-5-l2-0.25": withstood})
+
+
+def evidence(frame: pd.DataFrame, classes: int, scores: pd.DataFrame | None = None) -> Evidence:
+    images, found = list(frame["image"]), {}
+    if scores is not None:
+        with NamedTemporaryFile() as file:
+            scores.assign(method="").to_parquet(file.name)
+            kinds = set(zip(scores["metric"], scores["level"], strict=True))
+            found = ScoreReader(images, ["gradient"]).read(Path(file.name), kinds)["gradient"]
+    return Evidence(images=images, classes=tuple("abcdefg"[:classes]), scores=found, predictions=frame)
+
+
+def value(name: str, known: Evidence) -> float:
+    return BY_NAME[name].of(known).under(np.ones((1, len(known.images))))[0]
+
+
+@pytest.mark.parametrize("classes", [2, 3, 6])
+def test_diagnosis_equals_scikit_learn(classes):
+    frame = predictions(classes)
+    known = evidence(frame, classes)
+    label, predicted = frame["label"], frame["predicted"]
+    assert value("balanced_accuracy", known) == pytest.approx(balanced_accuracy_score(label, predicted))
+    assert value("macro_f1", known) == pytest.approx(f1_score(label, predicted, average="macro"))
+    table = confusion_matrix(label, predicted)
+    true_negatives = table.sum() - table.sum(axis=0) - table.sum(axis=1) + np.diag(table)
+    specificity = true_negatives / (table.sum() - table.sum(axis=1))
+    if classes == 2:
+        assert value("sensitivity", known) == pytest.approx(table[1, 1] / table[1].sum())
+        assert value("specificity", known) == pytest.approx(table[0, 0] / table[0].sum())
+    else:
+        assert value("specificity", known) == pytest.approx(specificity.mean())
+
+
+def test_accuracy_under_attack_counts_only_the_attacked():
+    frame = predictions(3)
+    known = evidence(frame, 3)
+    assert value("accuracy_under_attack", known) == pytest.approx(frame["withstood:pgd-5-l2-0.25"][:20].mean())
+    assert BY_NAME["accuracy_under_attack"].of(known).images == 20
+
+
+def test_a_macro_mean_is_a_mean_of_means_and_undefined_scores_are_counted():
+    rows = [("i0", "Scale", 0.2), ("i1", "Scale", 0.4), ("i0", "Plaque", 1.0), ("i2", "Plaque", np.nan)]
+    scores = pd.DataFrame(rows, columns=["image", "characteristic", "value"])
+    scores = scores.assign(metric="fuzzy-f1", level="characteristic", rater="")
+    known = evidence(predictions(3), 3, scores)
+    ratios = BY_NAME["characteristic_f1"].of(known)
+    assert value("characteristic_f1", known) == pytest.approx((0.3 + 1.0) / 2)
+    assert ratios.undefined == 1
+    assert ratios.images == 2
+
+
+def test_the_interval_agrees_with_scipy_but_for_the_two_corrections_of_small_samples():
+    values = np.random.default_rng(2).gamma(2.0, size=80)
+    ours = estimate([plain(values)], resampling([str(number) for number in range(80)]))
+    theirs = scipy.stats.bootstrap((values,), np.mean, n_resamples=9999, method="percentile", rng=0)
+    stretched = scipy.stats.t.ppf(0.975, 79) / scipy.stats.norm.ppf(0.975) * np.sqrt(80 / 79)
+    assert ours.value == pytest.approx(values.mean())
+    for end, known in zip((ours.low, ours.high), theirs.confidence_interval, strict=True):
+        assert end - ours.value == pytest.approx((known - values.mean()) * stretched, abs=0.02)
+
+
+def test_a_ratio_agrees_with_scipys_paired_bootstrap():
+    rng = np.random.default_rng(4)
+    sizes, sums = rng.integers(1, 5, 60) * 1.0, rng.gamma(2.0, size=60)
+    groups = [str(number) for number in range(60)]
+    ours = estimate([Ratios(amounts=sums[:, None], counts=sizes[:, None])], resampling(groups))
+
+    def ratio(amounts, counts, axis=-1):
+        return amounts.sum(axis=axis) / counts.sum(axis=axis)
+
+    theirs = scipy.stats.bootstrap((sums, sizes), ratio, paired=True, n_resamples=9999, method="percentile", rng=0)
+    assert np.std(ours.draws) == pytest.approx(theirs.standard_error, rel=0.06)
+    assert np.sqrt(ours.spread.influence @ ours.spread.influence) == pytest.approx(theirs.standard_error, rel=0.06)
+
+
+def test_groups_are_drawn_whole():
+    draws = resampling(["p", "q", "p", "r"])
+    assert draws.codes.tolist() == [0, 1, 0, 2]
+    assert (draws.weights.sum(axis=1) == 3).all()
+    assert draws.sums(np.array([[1.0], [2.0], [4.0], [8.0]]))[0].tolist() == [5.0, 2.0, 8.0]
+    single = estimate([plain(np.repeat(np.arange(20.0), 4))], resampling([str(n) for n in np.arange(80)]))
+    grouped = estimate([plain(np.repeat(np.arange(20.0), 4))], resampling([str(n // 4) for n in np.arange(80)]))
+    assert grouped.high - grouped.low > 1.5 * (single.high - single.low)
+
+
+def patients(number: int, rng: np.random.Generator) -> np.ndarray:
+    """One to about eight images of each patient."""
+    return np.repeat(np.arange(number), 1 + rng.poisson(2, number))
+
+
+def draw_normal(patient: np.ndarray, number: int, rng: np.random.Generator) -> np.ndarray:
+    return 0.5 + rng.normal(0, 0.1, number)[patient] + rng.normal(0, 0.1, len(patient))
+
+
+def draw_skewed(patient: np.ndarray, number: int, rng: np.random.Generator) -> np.ndarray:
+    return rng.gamma(2, 0.125, number)[patient] + rng.gamma(2, 0.125, len(patient))
+
+
+def draw_right_or_wrong(patient: np.ndarray, number: int, rng: np.random.Generator) -> np.ndarray:
+    return (rng.random(len(patient)) < rng.beta(2, 2, number)[patient]) * 1.0
+
+
+@pytest.mark.parametrize(("number", "least", "most"), [(40, 0.93, 0.97), (10, 0.90, 0.98)])
+@pytest.mark.parametrize("draw", [draw_normal, draw_skewed, draw_right_or_wrong])
+def test_intervals_cover_the_truth(draw, number, least, most):
+    """All three draws have the mean one half."""
+    rng = np.random.default_rng(1)
+    patient = patients(number, rng)
+    draws = resampling([str(one) for one in patient])
+    covered = 0
+    for _ in range(1000):
+        known = estimate([plain(draw(patient, number, rng))], draws)
+        covered += known.low <= 0.5 <= known.high
+    assert least <= covered / 1000 <= most
+
+
+def test_intervals_over_three_seeds_cover_the_truth_of_all_seeds():
+    rng = np.random.default_rng(1)
+    draws = resampling([str(number) for number in range(60)])
+    covered = 0
+    for _ in range(500):
+        images = rng.normal(0.5, 0.1, 60)
+        seeds = [plain(images + rng.normal(0, 0.03) + rng.normal(0, 0.05, 60)) for _ in range(3)]
+        known = estimate(seeds, draws)
+        covered += known.low <= 0.5 <= known.high
+    assert 0.93 <= covered / 500 <= 0.99
+
+
+def test_no_interval_leaves_the_range_and_a_single_group_has_none():
+    right = np.array([1.0] * 9 + [0.0])
+    known = estimate([plain(right)], resampling([str(n) for n in range(10)]), bounds=(0.0, 1.0))
+    assert known.high == 1.0
+    alone = estimate([plain(right)], resampling(["one"] * 10))
+    assert alone.value == pytest.approx(0.9)
+    assert np.isnan(alone.low)
+    assert np.isnan(alone.high)
+
+
+def test_seeds_widen_the_interval():
+    draws = resampling([str(number) for number in range(50)])
+    values = np.random.default_rng(0).normal(0.5, 0.05, 50)
+    apart = [plain(values + shift) for shift in (-0.2, 0.0, 0.2)]
+    together = estimate(apart, draws)
+    alone = estimate(apart[1:2], draws)
+    assert together.value == pytest.approx(alone.value)
+    assert together.high - together.low > 3 * (alone.high - alone.low)
+    assert np.std(together.draws) == pytest.approx(np.hypot(0.2 / np.sqrt(3), np.std(alone.draws)), rel=0.05)
+
+
+def test_seeds_of_two_rows_are_drawn_apart_and_images_together():
+    draws = resampling([str(number) for number in range(50)])
+    values = np.random.default_rng(0).normal(0.5, 0.05, 50)
+    seeds = [plain(values + shift) for shift in (-0.2, 0.0, 0.2)]
+    one, other = estimate(seeds, draws, row="one"), estimate(seeds, draws, row="other")
+    assert abs(np.corrcoef(one.draws, other.draws)[0, 1]) < 0.1
+    still = estimate(seeds[:1], draws, row="one"), estimate(seeds[1:2], draws, row="other")
+    assert np.corrcoef(still[0].draws, still[1].draws)[0, 1] == pytest.approx(1.0)
+
+
+def test_ranks_of_rows_that_are_far_apart_are_sure_and_equal_rows_share():
+    draws = np.stack([np.full(100, 0.9), np.linspace(0.1, 0.5, 100), np.linspace(0.5, 0.1, 100)])
+    assert rank_intervals(draws, higher_is_better=True).tolist() == [[1, 1], [2, 3], [2, 3]]
+    assert rank_intervals(draws, higher_is_better=False).tolist() == [[3, 3], [1, 2], [1, 2]]
+    assert best_share(draws, higher_is_better=True).tolist() == [1.0, 0.0, 0.0]
+    assert best_share(draws, higher_is_better=False).tolist() == [0.0, 0.5, 0.5]
+    wins = win_shares(draws, higher_is_better=True)
+    assert wins.tolist() == [[0.5, 1.0, 1.0], [0.0, 0.5, 0.5], [0.0, 0.5, 0.5]]
+
+
+def test_an_empty_statistic_is_no_number():
+    nothing = Ratios(amounts=np.zeros((3, 2)), counts=np.zeros((3, 2)))
+    assert np.isnan(nothing.under(np.ones((2, 3)))).all()
+    assert nothing.images == 0
+    known = estimate([nothing], resampling(["a", "b", "c"]))
+    assert np.isnan([known.value, known.low, known.high]).all()

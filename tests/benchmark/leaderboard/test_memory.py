@@ -1,0 +1,62 @@
+"""A table holds little more than the draws of the bootstrap and the sums of one model, however many rows a file has."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmark.storage.paths import ROOT
+
+# Makes the boards of three models with 1.2 million rows of scores each, and prints in bytes what the process held
+# before, the most that it held, and what the draws of the bootstrap take; then the number of rows.
+MEASURE = """
+import sys
+import threading
+from pathlib import Path
+
+import pyarrow.parquet as pq
+
+from benchmark.leaderboard.load import scores
+from benchmark.leaderboard.table import boards_of, ground_of, read_published
+from tests.benchmark.leaderboard.made_results import make_results
+
+scores.BATCH = 50_000
+
+
+def anonymous():
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("RssAnon")) * 1024
+
+
+def watch(most, over):
+    while not over.wait(0.005):
+        most.append(anonymous())
+
+
+folder = Path(sys.argv[1])
+boards_of(read_published(make_results(folder / "first" / "quick", images=50, architectures=1)))  # what is loaded once
+published = read_published(
+    make_results(folder / "large" / "quick", images=8000, architectures=3, regimes=1, distinct=1)
+)
+before, most, over = anonymous(), [], threading.Event()
+watcher = threading.Thread(target=watch, args=(most, over))
+watcher.start()
+boards = boards_of(published)
+over.set()
+watcher.join()
+assert len(boards[0].models) == 3
+rows = pq.read_metadata(next((folder / "large" / "quick" / "records").glob("*.scores.parquet"))).num_rows
+print(before, max(most), ground_of(published).draws.weights.nbytes, rows)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="only Linux tells a process its anonymous memory")
+def test_of_a_file_of_scores_little_is_held(tmp_path):
+    command = [sys.executable, "-c", MEASURE, str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
+    before, most, weights, rows = map(int, done.stdout.split())
+    assert rows > 10**6
+    assert most > before + weights / 2  # so that it was seen at all
+    # Decoded whole, with names, places and kinds as numbers of 64 bits, and kept for each image, it was 290 a row.
+    assert most - before - weights < 100 * rows

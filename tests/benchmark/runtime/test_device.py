@@ -1,0 +1,41 @@
+"""Where and how to compute."""
+
+import platform
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from benchmark.runtime.device import has_room
+from benchmark.storage.paths import ROOT
+
+FAULTS = """
+import resource, torch
+from benchmark.runtime.device import keep_freed_memory
+
+def faults():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(8):
+        torch.ones(64 * 2**20, dtype=torch.uint8)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+print(faults())
+keep_freed_memory()
+faults()  # glibc takes fresh memory for a while before it comes back to what was freed
+print(faults())
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the C library has no such option")
+def test_freed_memory_is_taken_again_without_asking_the_system():
+    """In a process of its own, since it cannot be undone: tensors in turn soon fault no more."""
+    done = subprocess.run([sys.executable, "-c", FAULTS], cwd=ROOT, capture_output=True, text=True, check=True)
+    before, after = map(int, done.stdout.split())
+    assert after < before / 4
+
+
+def test_data_has_room_on_a_card_where_as_much_is_left_for_the_training(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _device: (1000, 4000))
+    assert [has_room(torch.device("cuda"), size) for size in (500, 501)] == [True, False]
+    assert has_room(torch.device("cpu"), 10**15)

@@ -1,0 +1,378 @@
+"""From an entry file to a row: a hand-written network, and a checkpoint that plain PyTorch trained elsewhere."""
+
+import csv
+import json
+import shutil
+import subprocess
+import sys
+from contextlib import nullcontext
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import safetensors.torch
+import torch
+from captum.attr import LayerGradCam
+from PIL import Image
+from torch import nn
+
+from benchmark.config.presets import QUICK
+from benchmark.data.dataset import prepare
+from benchmark.data.load import Source, open_data
+from benchmark.errors import UserError
+from benchmark.leaderboard.build import rebuild
+from benchmark.leaderboard.export.markdown import APART
+from benchmark.storage.hashing import file_digest
+from benchmark.storage.paths import ROOT
+from benchmark.storage.record import load_record
+from benchmark.submission.checks import parallel as lanes
+from benchmark.submission.checks.report import check_record, targets
+from benchmark.submission.checks.score import Evidence, check_claim
+from benchmark.submission.sandbox.client import worker
+from benchmark.submission.sandbox.limits import GIGABYTE, Limits
+from benchmark.submission.submit import Order, Refused, said_of_others, submit
+from benchmark.submission.template import TEMPLATE, write_template
+from tests.metrics.quantus_oracle import RANK_ACCURACY, SPARSENESS, each
+
+LIMITS = Limits(seconds=120, memory=4 * GIGABYTE)
+THEIRS = ("melanoma", "benign")
+"""Classes of the checkpoint: not in the order of the data."""
+
+
+def body() -> nn.Sequential:
+    """The network of the template, as its author has it."""
+    return nn.Sequential(
+        *(nn.Conv2d(3, 16, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(16), nn.ReLU()),
+        *(nn.Conv2d(16, 32, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(32), nn.ReLU()),
+        *(nn.Conv2d(32, 64, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(64), nn.ReLU()),
+        *(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, 2)),
+    )
+
+
+def write_data(root: Path) -> Path:
+    """Twenty-four images of two classes with a square of their colour, and masks of the square."""
+    rng = np.random.default_rng(0)
+    for number in range(24):
+        name, kind = f"image{number:02d}.png", ("benign", "melanoma")[number % 2]
+        pixels = rng.integers(100, 160, (48, 48, 3), dtype=np.uint8)
+        mask = np.zeros((48, 48), dtype=np.uint8)
+        top, left = rng.integers(0, 24, 2)
+        mask[top : top + 20, left : left + 20] = 255
+        pixels[mask > 0, number % 2] += 80
+        for folder, plane in ((root / "images" / kind, pixels), (root / "masks", mask)):
+            folder.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(plane).save(folder / name)
+    return root
+
+
+def train_elsewhere(data: Path, file: Path) -> None:
+    """A plain PyTorch script: its own loader, its own loop, its own normalisation."""
+    torch.manual_seed(0)
+    pictures = sorted((data / "images").rglob("*.png"))[:16]
+    pixels = [np.asarray(Image.open(path).resize((96, 96), Image.Resampling.BOX)) for path in pictures]
+    images = torch.tensor(np.stack(pixels)).permute(0, 3, 1, 2).float() / 255
+    labels = torch.tensor([THEIRS.index(path.parent.name) for path in pictures])
+    network = body().train()
+    optimiser = torch.optim.SGD(network.parameters(), lr=0.05, momentum=0.9)
+    for _ in range(12):
+        optimiser.zero_grad()
+        nn.functional.cross_entropy(network((images - 0.5) / 0.5), labels).backward()
+        optimiser.step()
+    safetensors.torch.save_file(network.state_dict(), file)
+
+
+def entry_text(name: str, file: Path) -> str:
+    """The template, with a checkpoint."""
+    told = f'file="{file.name}", sha256="{file_digest(file)}", classes={THEIRS!r}, regime="standard", '
+    told += 'trained_on="sixteen of the images", source="this test"'
+    text = TEMPLATE.replace("NAME", name).replace("CONSTANT", name.upper())
+    text = text.replace("import Architecture\n", "import Architecture, Checkpoint\n")
+    return text.replace('licence="Apache-2.0",', f'licence="MIT",\n    checkpoint=Checkpoint({told}),')
+
+
+class Place:
+    """Folders of their own, data, entries and a worker."""
+
+    def __init__(self, root: Path, running) -> None:
+        self.root, self.running = root, running
+        self.data, self.entries, self.results = root / "squares", root / "entries", root / "results"
+
+    def submit(self, entry: Path):
+        order = Order(data=self.data, device="cpu", regimes=("standard",), changes={"epochs": 1, "perturbed": 4})
+        return submit(entry, order, self.running, lambda _: None, limits=LIMITS)
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """Both networks, submitted."""
+    root = tmp_path_factory.mktemp("place")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LOUPE_RUNS", str(root / "runs"))
+        patch.setenv("LOUPE_RESULTS", str(root / "results"))
+        with worker() as running:
+            there = Place(root, running)
+            write_data(there.data)
+            there.entries.mkdir()
+            train_elsewhere(there.data, there.entries / "theirs.safetensors")
+            elsewhere = there.entries / "elsewhere.py"
+            elsewhere.write_text(entry_text("elsewhere", there.entries / "theirs.safetensors"), encoding="utf-8")
+            there.submit(write_template("by_hand", there.entries))
+            there.admitted = there.submit(elsewhere)
+            yield there
+
+
+def test_both_appear_in_the_leaderboard_and_the_external_one_is_marked(place):
+    with (place.admitted.folder / "leaderboard.csv").open(encoding="utf-8") as file:
+        rows = {row["name"]: row["regime_title"] for row in csv.DictReader(file) if row["kind"] == "model"}
+    assert rows == {"by_hand": "standard", "elsewhere": "standard (external)"}
+    assert "standard (external)" in (place.admitted.folder / "leaderboard.md").read_text(encoding="utf-8")
+    record = load_record(place.admitted.records[0])
+    assert record.submission.checkpoint["trained_on"] == "sixteen of the images"
+    assert record.training.losses == []
+    assert record.training.sha256 == file_digest(place.entries / "theirs.safetensors")
+    assert set(record.files) == {"curves.parquet", "diagnosis.csv", "predictions.parquet", "scores.parquet"}
+
+
+def test_the_scores_of_a_checkpoint_are_those_of_captum_and_quantus(place):
+    network = body().eval()
+    network.load_state_dict(safetensors.torch.load_file(place.entries / "theirs.safetensors"))
+    data = prepare(open_data(Source(folder=place.data)), QUICK)
+    images = torch.tensor(data.images[data.test]).permute(0, 3, 1, 2).float() / 255
+    inputs = (images - 0.5) / 0.5
+    predicted = network(inputs).argmax(dim=1)
+    maps = LayerGradCam(network, network[8]).attribute(inputs, target=predicted, relu_attributions=True)
+    # The centers of the 12 x 12 cells are pixels 0, 8, ..., 88; beyond the last one a map keeps its value.
+    maps = nn.functional.interpolate(maps.detach(), size=89, mode="bilinear", align_corners=True)
+    maps = nn.functional.pad(maps, (0, 7, 0, 7), mode="replicate")[:, 0]
+
+    told = place.admitted.records[0]
+    predictions = pd.read_parquet(told.with_name(f"{told.stem}.predictions.parquet"))
+    names = list(data.cases["id"].to_numpy()[data.test])
+    assert list(predictions["image"]) == names
+    assert [data.classes[each] for each in predictions["predicted"]] == [THEIRS[each] for each in predicted]
+
+    scores = pd.read_parquet(told.with_name(f"{told.stem}.scores.parquet"))
+    scores = scores[scores["method"] == "grad-cam"].set_index(["metric", "level", "image"])["value"]
+    union = data.references[data.references["level"] == "union"]
+    plane = dict(zip(union["case"], union.index, strict=True))
+    compared = 0
+    for name, row, one in zip(names, data.test, maps, strict=True):
+        mask = torch.tensor(data.planes[plane[row]]) > 127
+        if one.any():
+            assert scores["gini", "map", name] == pytest.approx(each(SPARSENESS, one[None])[0], abs=1e-3)
+        if (one > 0).sum() > mask.sum():  # among equal zeros Quantus takes any
+            expected = each(RANK_ACCURACY, one[None], mask[None])[0]
+            assert scores["top-mask-f1", "image", name] == pytest.approx(expected, abs=5e-3)
+            compared += 1
+    assert compared >= 4
+
+
+def test_a_record_that_holds_is_marked_as_recomputed(place, tmp_path):
+    shutil.copytree(place.results, tmp_path / "results")
+    record = tmp_path / "results" / place.admitted.records[0].relative_to(place.results)
+    evidence = Evidence(data=place.data, entries=place.entries, images=4, stamp=True)
+    found = check_claim(check_record(record), place.running, LIMITS, evidence)
+    assert not found.problems
+    assert not [line for line in found.warnings if "recomputed" in line]
+    assert found.facts["badge"] == "recomputed"
+    claimed, again, may = found.facts["scores"]["grad-cam: gini (map)"]
+    assert abs(claimed - again) < 1e-6 < may
+    told = load_record(record)
+    assert told.badge == "recomputed"
+    assert len(told.recomputed.images) == 4
+    assert not check_record(record).problems
+    assert not rebuild(record.parent.parent)[0].problems
+
+
+def better(record: Path) -> None:
+    """Scores, summary and hashes that agree with each other, and not with the checkpoint."""
+    path = record.with_name(f"{record.stem}.scores.parquet")
+    frame = pd.read_parquet(path)
+    chosen = frame["metric"] == "fuzzy-f1"
+    frame.loc[chosen, "value"] = (frame.loc[chosen, "value"] + 0.1).clip(upper=1)
+    frame.to_parquet(path)
+    told = json.loads(record.read_text(encoding="utf-8"))
+    told["files"]["scores.parquet"] = file_digest(path)
+    for (method, level), values in frame[chosen].groupby(["method", "level"])["value"]:
+        told["summary"][f"{method}: fuzzy-f1 ({level})"] = float(values.mean())
+    record.write_text(json.dumps(told), encoding="utf-8")
+
+
+def out_of_bounds(record: Path) -> None:
+    path = record.with_name(f"{record.stem}.scores.parquet")
+    pd.read_parquet(path).assign(value=1.5).to_parquet(path)
+
+
+def edited(**changes) -> object:
+    def edit(record: Path) -> None:
+        told = json.loads(record.read_text(encoding="utf-8"))
+        for name, value in changes.items():
+            told[name] = told[name] | value if isinstance(value, dict) else value
+        record.write_text(json.dumps(told), encoding="utf-8")
+
+    return edit
+
+
+LIES = {
+    "scores out of bounds": (out_of_bounds, "is out of bounds [0, 1]"),
+    "another file": (out_of_bounds, "scores.parquet has another SHA-256 than the record says"),
+    "other weights": (edited(training={"sha256": "0" * 64}), "the checkpoint that was evaluated is not the one"),
+    "another summary": (edited(summary={"accuracy": 1.5}), "summary says 1.5 of accuracy"),
+    "another name": (edited(architecture="../../x"), "is the record of ../../x-standard-0"),
+    "another n": (edited(images={"test": 80}), "has predictions for 8 images, not one for each of 80"),
+    "markup": (edited(submission={"withdrawn": "<b>"}), "submission: holds markup"),
+    "an unknown field": (edited(rank=1), "no record of schema 2"),
+    "an unknown regime": (edited(regime="magic"), "regime 'magic' is not registered"),
+    "better scores": (better, "its checkpoint gives"),
+}
+
+
+@pytest.mark.parametrize("what", LIES)
+def test_a_record_that_lies_is_refused(place, tmp_path, what):
+    lie, line = LIES[what]
+    shutil.copytree(place.results, tmp_path / "results")
+    record = tmp_path / "results" / place.admitted.records[0].relative_to(place.results)
+    lie(record)
+    found = check_record(record)
+    if what == "better scores":
+        assert not found.problems
+        evidence = Evidence(data=place.data, entries=place.entries, images=4, stamp=True)
+        found = check_claim(found, place.running, LIMITS, evidence)
+        assert load_record(record).badge == found.facts["badge"] == "claimed"
+    assert any(line in problem for problem in found.problems), found.problems
+
+
+def test_a_withdrawn_entry_keeps_its_row_with_a_note(place, tmp_path, monkeypatch):
+    shutil.copytree(place.results, tmp_path / "results")
+    monkeypatch.setenv("LOUPE_RESULTS", str(tmp_path / "results"))
+    entry = place.entries / "by_hand.py"
+    whole = entry.read_text(encoding="utf-8")
+    old = 'licence="Apache-2.0",'
+    try:
+        for field, title in (
+            ('withdrawn="its data was wrong"', "standard (withdrawn: its data was wrong)"),
+            ('superseded_by="elsewhere"', "standard (superseded by elsewhere)"),
+        ):
+            entry.write_text(whole.replace(old, f"{old} {field},"), encoding="utf-8")
+            folder = place.submit(entry).folder
+            with (folder / "leaderboard.csv").open(encoding="utf-8") as file:
+                rows = {row["name"]: row["regime_title"] for row in csv.DictReader(file)}
+            assert rows["by_hand"] == title
+            assert rows["elsewhere"] == "standard (external)"
+        entry.write_text(whole.replace(old, f'{old} superseded_by="nobody",'), encoding="utf-8")
+        with pytest.raises(Refused, match="superseded_by: there is no entry nobody"):
+            place.submit(entry)
+    finally:
+        entry.write_text(whole, encoding="utf-8")
+
+
+def test_rows_of_another_protocol_stay_below_the_new_one_and_the_command_says_so(place, tmp_path, monkeypatch):
+    shutil.copytree(place.results, tmp_path / "results")
+    monkeypatch.setenv("LOUPE_RESULTS", str(tmp_path / "results"))
+    folder = tmp_path / "results" / place.admitted.folder.relative_to(place.results)
+    for path in (*folder.glob("records/*.json"), folder / "protocol.json"):
+        path.write_text(json.dumps(json.loads(path.read_text(encoding="utf-8")) | {"protocol": "older"}), "utf-8")
+    (folder / "maps-adversarial.png").write_bytes(b"maps of the older protocol")
+    admitted = place.submit(write_template("newcomer", tmp_path))
+    with (folder / "leaderboard.csv").open(encoding="utf-8") as file:
+        rows = {row["name"]: row["kind"] for row in csv.DictReader(file) if row["regime"]}
+    assert rows == {"newcomer": "model", "by_hand": APART, "elsewhere": APART}
+    assert "## Made under another protocol" in (folder / "leaderboard.md").read_text(encoding="utf-8")
+    assert not (folder / "maps-adversarial.png").exists()
+    assert said_of_others(admitted, "quick").startswith("2 models of this table were made under another protocol")
+    assert said_of_others(place.admitted, "quick") == ""
+
+
+def test_what_is_refused_changes_nothing(place):
+    def tree():
+        paths = [path for path in place.root.rglob("*") if path.is_file()]
+        return {path: file_digest(path) for path in paths if "runs" not in path.relative_to(place.root).parts}
+
+    bad = place.entries / "bad.py"
+    whole = TEMPLATE.replace("NAME", "bad").replace("CONSTANT", "BAD")
+    bad.write_text(whole.replace("body.8", "body.80"), encoding="utf-8")
+    before = tree()
+    with pytest.raises(Refused, match=r"has no module 'body\.80'"):
+        place.submit(bad)
+    # Fit for the check, and broken on real work.
+    broken = "import Network\n\n\nclass Network(Network):\n    def forward(self, images):\n"
+    broken += "        assert len(images) < 5, 'five'\n        return super().forward(images)\n"
+    bad.write_text(whole.replace("import Network\n", broken), encoding="utf-8")
+    before = tree()
+    with pytest.raises(UserError, match="bad/standard/0: AssertionError: five"):
+        place.submit(bad)
+    assert tree() == before
+    bad.unlink()
+
+
+@pytest.mark.parametrize("cores", [1, 2])
+def test_many_are_checked_in_the_order_given_side_by_side_where_there_are_cores(place, tmp_path, monkeypatch, cores):
+    monkeypatch.setattr(lanes.os, "cpu_count", lambda: cores)
+    opened, told = [], []
+
+    def counted(threads=None):
+        opened.append(threads)
+        return nullcontext(place.running) if len(opened) == 1 else worker(threads=threads)
+
+    monkeypatch.setattr(lanes, "worker", counted)
+    entries = [place.entries / "by_hand.py", write_template("second", tmp_path), tmp_path / "broken.py"]
+    entries[2].write_text("raise RuntimeError", encoding="utf-8")
+    records = sorted(place.results.glob("*/*/records/*.json"))
+    found = lanes.check_all(entries, records, LIMITS, Evidence(data=place.data, entries=place.entries), told.append)
+    assert [each.path for each in found] == [*entries, *records]
+    assert [each.kind for each in found] == ["entry"] * 3 + ["record"] * 2
+    assert [bool(each.problems) for each in found] == [False, False, True, False, False]
+    assert all(each.facts["badge"] == "recomputed" for each in found[3:])
+    assert sorted(told) == sorted(path.name for path in (*entries, *records))
+    assert opened == ([None] if cores == 1 else [1, 1])
+
+
+def test_a_worker_that_is_lost_ends_all_lanes(monkeypatch):
+    looked = []
+
+    def lost(path, *_):
+        looked.append(path)
+        raise UserError("the process that runs entries was ended; is there enough memory?")
+
+    monkeypatch.setattr(lanes, "check_entry", lost)
+    monkeypatch.setattr(lanes.os, "cpu_count", lambda: 2)
+    paths = [Path(f"entry{number}.py") for number in range(100)]
+    with pytest.raises(UserError, match="is there enough memory"):
+        lanes.check_all(paths, [], LIMITS, Evidence(), lambda _: None)
+    assert 1 <= len(looked) <= 2
+
+
+def test_words_on_the_command_line_mean_entries_records_or_all(place, tmp_path):
+    assert targets(["resnet50"], None) == ([ROOT / "architectures" / "resnet50.py"], [])
+    assert targets(["by_hand"], place.entries)[0] == [place.entries / "by_hand.py"]
+    assert targets([str(place.admitted.folder)], None)[1] == sorted((place.admitted.folder / "records").glob("*.json"))
+    entries, records = targets([], None)
+    assert len(entries) >= 12
+    assert records == sorted(place.results.glob("*/*/records/*.json"))
+    with pytest.raises(UserError, match="does not exist; give an entry file"):
+        targets([str(tmp_path / "absent.py")], None)
+
+
+def test_new_writes_an_entry_once(tmp_path):
+    assert write_template("my_net", tmp_path).name == "my_net.py"
+    for name, line in (("my_net", "is there already"), ("resnet50", "is taken"), ("../x", "cannot be a name")):
+        with pytest.raises(UserError, match=line):
+            write_template(name, tmp_path)
+
+
+@pytest.mark.parametrize("folder", ["entries", "architectures"])
+def test_what_new_writes_passes_the_gate_where_it_is_committed(tmp_path, folder):
+    text = write_template("my_net", tmp_path).read_text(encoding="utf-8")
+    for command in (["check"], ["format", "--diff"]):
+        words = [sys.executable, "-m", "ruff", *command, "--stdin-filename", str(ROOT / folder / "my_net.py"), "-"]
+        done = subprocess.run(words, cwd=ROOT, input=text, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout
+
+
+def test_a_mistake_on_the_command_line_is_one_line():
+    command = [sys.executable, "-m", "benchmark", "submit"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: give an entry file or --timm NAME")
+    assert len(done.stderr.splitlines()) == 1

@@ -1,0 +1,62 @@
+"""Probes of one-channel images, where Quantus 0.6.0 and we remove the same elements, and Quantus on the same images."""
+
+import warnings
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from metrics.perturbation import Probe
+from tests.metrics import maps
+from tests.metrics.quantus_oracle import SILENT, quantus
+
+HEIGHT, WIDTH = 16, 20
+
+
+class Classifier(nn.Module):
+    """Three classes of a fixed net of one hidden layer; single-precision images, computed in double."""
+
+    def __init__(self, height=HEIGHT, width=WIDTH):
+        super().__init__()
+        random = np.random.default_rng(5)
+        self.hidden = torch.tensor(random.normal(size=(height * width, 8)) / 6)
+        self.out = torch.tensor(random.normal(size=(8, 3)))
+
+    def forward(self, images: Tensor) -> Tensor:
+        return torch.tanh(images.double().flatten(1) @ self.hidden) @ self.out
+
+
+def grey_probe(number: int = 4, steps: int = 16, baseline: float | None = None) -> Probe:
+    """One-channel float32 images of 16 x 20 with signed maps of unique values; `baseline` replaces all baselines."""
+    inputs = maps.seeded(number, HEIGHT, WIDTH)
+    random = np.random.default_rng(1)
+    inputs = inputs.replace(
+        images=inputs.images[:, :1].float(),
+        saliency=torch.tensor(random.normal(size=(number, HEIGHT, WIDTH))),
+    )
+    given = maps.probe(inputs)
+    minimum = inputs.images.amin(dim=(1, 2, 3), keepdim=True)
+    baselines = {name: minimum if baseline is None else torch.tensor(baseline) for name in given.baselines}
+    return replace(given, model=Classifier().eval(), steps=steps, baselines=baselines)
+
+
+def ask_quantus(kind: str, probe: Probe, *, softmax: bool, seed: int | None = None, **settings) -> list:
+    """What a Quantus metric returns for each image, in a call of its own; numpy's draws begin anew for each."""
+    metric = getattr(quantus, kind)(**settings, **SILENT, return_aggregate=False)
+    found = []
+    for i in range(len(probe.images)):
+        if seed is not None:
+            np.random.seed(seed)  # noqa: NPY002 - it draws from numpy's global generator
+        one = slice(i, i + 1)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "`trapz` is deprecated")
+            found += metric(
+                model=probe.model,
+                x_batch=probe.images[one].numpy().copy(),
+                y_batch=probe.classes[one].numpy(),
+                a_batch=probe.saliency[one, None].numpy().copy(),
+                softmax=softmax,
+                device="cpu",
+            )
+    return found

@@ -1,0 +1,100 @@
+from dataclasses import replace
+
+import pytest
+import torch
+
+from benchmark.registry import entries
+from metrics import Metric
+from metrics.batching import Chunks
+from tests.metrics.maps import model, probe, score, seeded
+
+PROBED = [name for name, metric in entries(Metric).items() if metric.inputs & {"probe", "curves"}]
+
+
+class Small:
+    """A model on a device that holds few images at once."""
+
+    def __init__(self, room):
+        self.room, self.seen = room, []
+
+    def __call__(self, images):
+        if len(images) > self.room:
+            raise torch.OutOfMemoryError
+        self.seen.append(len(images))
+        return model(images)
+
+
+@pytest.mark.parametrize("room", [1, 5])
+def test_where_memory_runs_out_the_chunk_is_halved_and_stays_so(room):
+    asked = probe(seeded(3), chunk=32)
+    small = Small(room)
+    squeezed = replace(asked, model=small)
+    torch.testing.assert_close(squeezed.removal("minimum"), asked.removal("minimum"), rtol=0, atol=1e-12)
+    assert max(small.seen) == room
+    small.seen.clear()
+    squeezed.logits(lambda jobs: asked.images[jobs % 3], 10)  # no attempt above what fitted
+    assert small.seen == [room] * (10 // room)
+
+
+def test_a_single_image_that_does_not_fit_is_an_error():
+    with pytest.raises(torch.OutOfMemoryError):
+        replace(probe(seeded(2)), model=Small(0)).whole()
+
+
+def test_other_errors_are_not_swallowed():
+    def broken(_):
+        raise RuntimeError("other")
+
+    with pytest.raises(RuntimeError, match="other"):
+        Chunks(4).of(broken, 3, torch.device("cpu"))
+
+
+def test_a_score_does_not_change_where_memory_runs_out(monkeypatch):
+    inputs = seeded(3)
+    faithful = [entries(Metric)[name] for name in PROBED]
+    expected = [score(metric, inputs) for metric in faithful]
+    work = Chunks.of
+
+    def scarce(self, work_of, number, device):
+        def picky(jobs):
+            if len(jobs) > 3:
+                raise torch.OutOfMemoryError
+            return work_of(jobs)
+
+        return work(self, picky, number, device)
+
+    monkeypatch.setattr(Chunks, "of", scarce)
+    for metric, scores in zip(faithful, expected, strict=True):
+        torch.testing.assert_close(score(metric, inputs), scores, rtol=0, atol=1e-9)
+
+
+def test_answers_are_kept():
+    asked = probe(seeded(2))
+    for ask in (asked.whole, asked.turns, lambda: asked.removed("mean"), lambda: asked.arrival("mean")):
+        assert ask() is ask()
+
+
+def test_arrival_read_backwards_is_the_removal_of_the_least_salient_first():
+    """So insertion less deletion is the area between the LeRF and the MoRF curve."""
+    inputs = seeded(3)
+    backwards = inputs.replace(saliency=-inputs.saliency, ties=1 - inputs.ties)
+    asked = replace(probe(inputs), steps=6)  # equal steps, which also end where they begin backwards
+    least_first = replace(probe(backwards), steps=6).removal("mean")
+    torch.testing.assert_close(asked.arrival("mean").flip(1), least_first, rtol=0, atol=1e-12)
+
+
+def test_mass_is_the_saliency_of_what_is_hidden():
+    inputs = seeded(2)
+    found = probe(inputs).hidden(lambda image, _: inputs.mask[image], 1)
+    torch.testing.assert_close(found.mass[:, 0], (inputs.saliency * inputs.mask).sum((1, 2)))
+
+
+def test_the_model_runs_in_inference_mode_on_channels_last():
+    seen = []
+
+    def watching(images):
+        seen.append((torch.is_inference_mode_enabled(), images.is_contiguous(memory_format=torch.channels_last)))
+        return model(images)
+
+    replace(probe(seeded(3)), model=watching).curves("mean")
+    assert set(seen) == {(True, True)}

@@ -1,0 +1,109 @@
+"""Scores that ask the model, against Quantus 0.6.0 and the bare forward passes; and ROAD's imputation alone.
+
+`pytest tests/performance --benchmark-enable`. All of a group ask one ResNet-50 equally many questions about the same
+maps: 12 per image. (Of a colour image, Quantus flips single channel elements; it is given as many steps, not more.)
+"""
+
+from dataclasses import replace
+
+import pytest
+import timm
+import torch
+
+from benchmark.runtime.device import images_at_once
+from metrics.flipping import pixel_flipping
+from metrics.imputation import impute
+from metrics.regions import losses, patches
+from metrics.smoothing import gaussian_blur
+from metrics.subsets import draws, over, sets
+from tests.metrics.maps import probe, seeded
+from tests.metrics.quantus_oracle import SILENT, quantus
+
+IMAGES, SIDE, QUESTIONS = 8, 128, 12
+GROUP = f"{IMAGES} images of {SIDE} x {SIDE}"
+
+
+@pytest.fixture(scope="module")
+def asked():
+    """Smooth maps, as Grad-CAM's are, and a network that both we and Quantus ask."""
+    inputs = seeded(IMAGES, SIDE, SIDE)
+    inputs = inputs.replace(images=inputs.images.float(), saliency=gaussian_blur(inputs.saliency, SIDE / 10).float())
+    network = timm.create_model("resnet50", num_classes=3).eval().to(memory_format=torch.channels_last)
+    return replace(probe(inputs, images_at_once(inputs.images)), model=network, steps=QUESTIONS)
+
+
+def few_rounds(benchmark, work):
+    benchmark.pedantic(work, rounds=3, iterations=1, warmup_rounds=1)
+
+
+def flipping(asked):
+    return pixel_flipping(replace(asked))  # a new probe each time: one keeps its answers
+
+
+def correlation(asked):
+    new = replace(asked)
+    return over(new, new.hidden(sets(new, draws(new, [SIDE] * QUESTIONS, "benchmark")), QUESTIONS))
+
+
+def regions(asked):
+    new = replace(asked)
+    return losses(new, patches(new, 8), QUESTIONS).mean(1)
+
+
+def by_quantus(kind, **settings):
+    def scores(asked):
+        metric = getattr(quantus, kind)(**settings, **SILENT, return_aggregate=False)
+        return metric(
+            model=asked.model,
+            x_batch=asked.images.numpy().copy(),
+            y_batch=asked.classes.numpy(),
+            a_batch=asked.saliency[:, None].numpy().copy(),
+            device="cpu",
+        )
+
+    return scores
+
+
+BOTH = {
+    "pixel flipping": (flipping, by_quantus("PixelFlipping", features_in_step=SIDE * SIDE * 3 // QUESTIONS)),
+    "faithfulness correlation": (
+        correlation,
+        by_quantus("FaithfulnessCorrelation", nr_runs=QUESTIONS, subset_size=SIDE),
+    ),
+    "region perturbation": (regions, by_quantus("RegionPerturbation", regions_evaluation=QUESTIONS)),
+}
+
+
+@torch.inference_mode()
+def bare_forwards(asked):
+    """As many images as a score asks about, those untouched included."""
+    images = torch.zeros(asked.chunk, 3, SIDE, SIDE).contiguous(memory_format=torch.channels_last)
+    asked.model(images[:IMAGES])
+    for part in torch.arange(IMAGES * QUESTIONS).split(asked.chunk):
+        asked.model(images[: len(part)])
+
+
+@pytest.mark.parametrize("name", BOTH)
+@pytest.mark.parametrize("peer", ["loupe", "quantus", "floor"])
+def test_scores(benchmark, asked, name, peer):
+    benchmark.group = f"{name}, {GROUP}, {QUESTIONS} questions each, ResNet-50"
+    work = dict(zip(["loupe", "quantus", "floor"], (*BOTH[name], bare_forwards), strict=True))[peer]
+    few_rounds(benchmark, lambda: work(asked))
+
+
+@pytest.mark.parametrize("side", [128, 224])
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
+@pytest.mark.parametrize("peer", ["loupe", "quantus"])
+def test_imputation(benchmark, side, share, peer):
+    benchmark.group = f"imputation of {share:.0%}, 4 images of {side} x {side}"
+    inputs = seeded(4, side, side)
+    images, saliency = inputs.images.float(), gaussian_blur(inputs.saliency, side / 10)
+    order = saliency.flatten(1).argsort(dim=1, descending=True)[:, : int(share * side * side)]
+    missing = torch.zeros(len(images), side * side, dtype=torch.bool).scatter_(1, order, value=True)
+    missing = missing.view(-1, side, side)
+
+    def direct():
+        for image, places in zip(images.numpy(), order.numpy(), strict=True):
+            quantus.functions.perturb_func.noisy_linear_imputation(image, places, noise=0)
+
+    few_rounds(benchmark, direct if peer == "quantus" else lambda: impute(images, missing))

@@ -1,0 +1,34 @@
+"""How fast all tables and figures are made from the records: of an ordinary study, and of a very large one."""
+
+import resource
+
+import pytest
+
+from benchmark.leaderboard.build import rebuild
+from tests.benchmark.leaderboard.made_results import make_results
+
+
+@pytest.mark.benchmark(group="leaderboard of 66 cells of 500 images, two methods")
+def test_loupe(benchmark, tmp_path):
+    sizes = {"images": 500, "seeds": 3} if benchmark.enabled else {"images": 20, "architectures": 3}
+    folder = make_results(tmp_path / "made" / "quick", **sizes)
+    boards = benchmark.pedantic(rebuild, args=(folder,), rounds=3)
+    assert len(boards[0].models) == (22 if benchmark.enabled else 6)
+    if benchmark.enabled:
+        assert benchmark.stats.stats.min < 20
+
+
+@pytest.mark.benchmark(group="leaderboard of 1,000 records of 2,000 images, two methods")
+def test_rebuild_at_scale(benchmark, tmp_path):
+    """The memory is that of the whole process, which also makes the records."""
+    sizes = {"images": 20, "architectures": 2, "regimes": 3, "seeds": 2}
+    if benchmark.enabled:
+        sizes = {"images": 2000, "architectures": 20, "regimes": 10, "seeds": 5}
+    folder = make_results(tmp_path / "made" / "quick", **sizes)
+    boards = benchmark.pedantic(rebuild, args=(folder,), rounds=1)
+    assert len(boards[0].models) == (200 if benchmark.enabled else 6)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    benchmark.extra_info["peak memory, GiB"] = peak / 2**30
+    if benchmark.enabled:
+        assert benchmark.stats.stats.min < 120
+        assert peak < 4 * 2**30

@@ -1,0 +1,84 @@
+"""How fast the metrics are: each group compares us with the oracle, or with the floor."""
+
+from dataclasses import replace
+from functools import partial
+
+import pytest
+import timm
+import torch
+
+from benchmark.runtime.device import images_at_once
+from metrics.faithfulness import blurred
+from metrics.localization import relevance_mass, top_k, top_mask_f1
+from metrics.sparsity import effective_complexity, entropy, gini
+from metrics.threshold import roc_auc
+from tests.metrics import quantus_oracle
+from tests.metrics.maps import probe, seeded
+
+STEPS = 16
+
+
+@pytest.fixture(scope="module")
+def inputs():
+    inputs = seeded(64, 96, 96)
+    return inputs.replace(saliency=inputs.saliency.float())
+
+
+@pytest.fixture
+def maps(benchmark):
+    """64 maps of 224 x 224, positive, with their masks; where nothing is measured, two are enough."""
+    inputs = seeded(64 if benchmark.enabled else 2, 224, 224)
+    return inputs.replace(saliency=inputs.saliency.float() + 1e-3)
+
+
+PAIRS = {
+    "gini": (gini, quantus_oracle.SPARSENESS),
+    "entropy": (entropy, quantus_oracle.COMPLEXITY),
+    "effective-complexity": (effective_complexity, quantus_oracle.EFFECTIVE_COMPLEXITY),
+    "top-mask-f1": (top_mask_f1, quantus_oracle.RANK_ACCURACY),
+    "top-k": (top_k, quantus_oracle.top_k_intersection(k=1000)),
+    "relevance-mass": (relevance_mass, quantus_oracle.MASS_ACCURACY),
+    "roc-auc": (roc_auc, quantus_oracle.AUC),
+}
+
+
+@pytest.mark.parametrize("name", PAIRS)
+@pytest.mark.parametrize("who", ["loupe", "quantus", "quantus-unchecked"])
+def test_metric(benchmark, maps, name, who):
+    """Quantus as a user calls it, with the checks that take most of its time, and its own arithmetic alone."""
+    benchmark.group = f"{name}, 64 maps of 224 x 224"
+    ours, theirs = PAIRS[name]
+    given = [maps.saliency] if ours in {gini, entropy, effective_complexity} else [maps.saliency, maps.mask]
+    function = {
+        "loupe": ours,
+        "quantus": partial(quantus_oracle.at_once, theirs),
+        "quantus-unchecked": partial(quantus_oracle.unchecked, theirs),
+    }[who]
+    benchmark.pedantic(function, args=given, rounds=3, warmup_rounds=1)
+
+
+@pytest.fixture(scope="module")
+def network():
+    return timm.create_model("mobilenetv2_050", num_classes=6).eval().to(memory_format=torch.channels_last)
+
+
+@pytest.mark.benchmark(group=f"curves of 8 images of 96 x 96, {STEPS} steps")
+def test_loupe_curves(benchmark, inputs, network):
+    few = inputs.take(slice(8))
+    few = few.replace(images=few.images.float())
+    asked = probe(few, images_at_once(few.images))
+    given = replace(asked, model=network, steps=STEPS, baselines={"blur": blurred(few.images)})
+    benchmark(lambda: replace(given).curves())  # a new probe each time: one keeps its answers
+
+
+@pytest.mark.benchmark(group=f"curves of 8 images of 96 x 96, {STEPS} steps")
+def test_floor_of_curves(benchmark, network):
+    """The forward passes alone."""
+    images = torch.rand(8 * 2 * STEPS, 3, 96, 96).to(memory_format=torch.channels_last)
+
+    @torch.inference_mode()
+    def forwards():
+        for batch in images.split(images_at_once(images)):
+            network(batch)
+
+    benchmark(forwards)

@@ -1,0 +1,66 @@
+"""How fast a data set is decoded into the cache, against what a user of torchvision would write; and opened again."""
+
+import csv
+import shutil
+from dataclasses import replace
+
+import pytest
+import torch
+from torch.utils.data import DataLoader
+from torchvision.datasets import ImageFolder
+from torchvision.transforms import v2
+
+from benchmark.config.presets import QUICK
+from benchmark.data.dataset import prepare
+from benchmark.data.load import Source, open_data
+
+ALL = replace(QUICK, side=128, images=None)
+GROUP = "10,015 JPEGs of 128 x 128 into one array"
+
+
+@pytest.fixture
+def by_class(real_data, tmp_path):
+    """The images in a folder per class, as torchvision wants them."""
+    folder = real_data / "ham10000-128"
+    root = tmp_path / "ham10000"
+    root.mkdir()
+    with (folder / "HAM10000_metadata.csv").open(encoding="utf-8") as file:
+        for row in csv.DictReader(file):
+            (root / row["dx"]).mkdir(exist_ok=True)
+            shutil.copy(folder / "HAM10000_images" / f"{row['image_id']}.jpg", root / row["dx"])
+    return root
+
+
+@pytest.mark.benchmark(group=GROUP)
+def test_torchvision(benchmark, by_class):
+    transform = v2.Compose([v2.Resize((128, 128)), v2.PILToTensor()])
+
+    def read():
+        loader = DataLoader(ImageFolder(by_class, transform), batch_size=64, num_workers=2)
+        return torch.cat([images for images, _ in loader])
+
+    assert benchmark.pedantic(read, rounds=3).shape == (10015, 3, 128, 128)
+
+
+@pytest.mark.benchmark(group=GROUP)
+def test_loupe(benchmark, real_data, own_folders):
+    """With hashing and writing, but by a split that is there: torchvision draws none (ours takes a second, once)."""
+    source = Source(folder=real_data / "ham10000-128")
+    split = shutil.copy(prepare(open_data(source), ALL).manifest, own_folders / "split.csv")
+
+    def forget():
+        shutil.rmtree(own_folders / "runs")
+
+    def read():
+        return prepare(open_data(source), ALL, manifest=split).images
+
+    assert benchmark.pedantic(read, setup=forget, rounds=3).shape == (10015, 128, 128, 3)
+
+
+@pytest.mark.benchmark(group="opening 10,015 images again")
+def test_loupe_again(benchmark, real_data, own_folders):  # noqa: ARG001 - its folders are used through the environment
+    def read():
+        return prepare(open_data(Source(folder=real_data / "ham10000-128")), ALL).images
+
+    read()
+    assert benchmark(read).shape == (10015, 128, 128, 3)
