@@ -38,15 +38,15 @@ class Architecture:
     Attributes:
         name: Unique name: lower case letters, digits and underscores.
         build: Makes the network with random weights for a number of classes. The module takes images
-            (N, 3, H, W) in [0, 1] of any side from 96 px up, normalises them itself and returns
+            (N, 3, H, W) in [0, 1] of any side from 96 px up, normalizes them itself and returns
             logits (N, classes).
         pretrained: The same network with published weights and a fresh classifier, or None where
             nobody publishes weights that we can load.
-        saliency_layer: Dotted name, inside the built module, of the layer that Grad-CAM reads: the last
+        target_layer: Dotted name, inside the built module, of the layer that Grad-CAM reads: the last
             one with a spatial grid.
-        native_size: Side in pixels that the network was designed for.
+        input_size: Side in pixels that the network was designed for.
         learning_rate: Peak learning rate of AdamW when training from random weights.
-        short_epochs: Passes over the data in a run of minutes. Chosen so that the networks of such a run
+        quick_epochs: Passes over the data in a run of minutes. Chosen so that the networks of such a run
             cost about the same time, not the same number of passes.
         source: Where the network is described: author, year, arXiv number or DOI.
         predicts_masks: Whether the network also predicts a mask, by ``with_mask``: images as above to logits of the
@@ -54,7 +54,7 @@ class Architecture:
             and by no others.
         checkpoint: Weights from elsewhere; such an entry is evaluated as it is and never trained.
         authors: Who submits it; empty for the entries of this folder.
-        licence: Licence of the entry and its weights, as an SPDX name.
+        license: License of the entry and its weights, as an SPDX name.
         superseded_by: Name of the entry that takes its place; its rows stay.
         withdrawn: Why it was withdrawn; its rows stay, with this note.
     """
@@ -62,14 +62,14 @@ class Architecture:
     name: str
     build: Callable[[int], nn.Module]
     pretrained: Callable[[int], nn.Module] | None
-    saliency_layer: str
-    native_size: int
+    target_layer: str
+    input_size: int
     learning_rate: float
-    short_epochs: int
+    quick_epochs: int
     source: str
     predicts_masks: bool = False
     checkpoint: Checkpoint | None = None
     authors: str = ""
-    licence: str = ""
+    license: str = ""
     superseded_by: str = ""
     withdrawn: str = ""

@@ -15,9 +15,9 @@ DENSENET121 = Architecture(
     name="densenet121",
     build=partial(random_network, TIMM_NAME),
     pretrained=partial(pretrained_network, "densenet121", TIMM_NAME),
-    saliency_layer="body.features.norm5",
-    native_size=224,
+    target_layer="body.features.norm5",
+    input_size=224,
     learning_rate=1e-3,
-    short_epochs=6,
+    quick_epochs=6,
     source="Huang et al., 2017, arXiv 1608.06993",
 )

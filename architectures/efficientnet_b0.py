@@ -1,7 +1,7 @@
 """EfficientNet-B0, in timm's own weights.
 
 The saliency layer is Keras' ``top_conv`` with its BatchNorm and SiLU: what the classifier averages. Keras counts
-seven parameters more, in a normalisation layer.
+seven parameters more, in a normalization layer.
 """
 
 from functools import partial
@@ -15,9 +15,9 @@ EFFICIENTNET_B0 = Architecture(
     name="efficientnet_b0",
     build=partial(random_network, TIMM_NAME),
     pretrained=partial(pretrained_network, "efficientnet_b0", TIMM_NAME),
-    saliency_layer="body.bn2",
-    native_size=224,
+    target_layer="body.bn2",
+    input_size=224,
     learning_rate=2e-3,
-    short_epochs=8,
+    quick_epochs=8,
     source="Tan and Le, 2019, arXiv 1905.11946",
 )

@@ -11,7 +11,7 @@ from architectures.network import pretrained_network, random_network
 from architectures.target_layer import last_grid
 
 
-def by_timm(architecture: Architecture, timm_name: str, *, smallest_side: int = 0) -> Architecture:
+def from_timm(architecture: Architecture, timm_name: str, *, smallest_side: int = 0) -> Architecture:
     """An entry that timm builds.
 
     Args:
@@ -23,7 +23,7 @@ def by_timm(architecture: Architecture, timm_name: str, *, smallest_side: int = 
     Raises:
         ValueError: timm knows no such network, or none of its modules has a spatial grid.
     """
-    name = known_to_timm(timm_name)
+    name = is_timm_name(timm_name)
     config = import_module("timm").get_pretrained_cfg(name)
     build = partial(random_network, name, smallest_side=smallest_side)
     published = bool(config.hf_hub_id or config.url)
@@ -32,21 +32,21 @@ def by_timm(architecture: Architecture, timm_name: str, *, smallest_side: int = 
     fields["pretrained"] = (
         partial(pretrained_network, architecture.name, name, smallest_side=smallest_side) if published else None
     )
-    fields["native_size"] = architecture.native_size or config.input_size[-1]
-    if not architecture.saliency_layer:
+    fields["input_size"] = architecture.input_size or config.input_size[-1]
+    if not architecture.target_layer:
         with torch.device("meta"):
-            fields["saliency_layer"] = last_grid(build(2))
+            fields["target_layer"] = last_grid(build(2))
     return Architecture(**fields)
 
 
-def known_to_timm(name: str) -> str:
+def is_timm_name(name: str) -> str:
     """The name with the tag of timm's default weights, so that it means the same when timm changes its default.
 
     Raises:
         ValueError: timm knows no such network; the message has the nearest names.
 
     Example:
-        >>> known_to_timm("resnet18")
+        >>> is_timm_name("resnet18")
         'resnet18.a1_in1k'
     """
     timm = import_module("timm")

@@ -41,7 +41,7 @@ def layer_groups(network: nn.Module, side: int) -> tuple[tuple[str, ...], ...]:
             pixel, or at which dense layers are moved over a grid, would be cut elsewhere.
 
     Returns:
-        Dotted names of the modules that own parameters or buffers, the normalisation of a
+        Dotted names of the modules that own parameters or buffers, the normalization of a
         :class:`architectures.network.Network` aside, in the order in which they are first called. Every one is in
         exactly one group. What is not called, such as a second head, is at the end of the last group.
     """
@@ -78,7 +78,7 @@ def layer_groups(network: nn.Module, side: int) -> tuple[tuple[str, ...], ...]:
 def freeze(network: nn.Module, groups: Sequence[Sequence[str]], first: int) -> list[nn.Module]:
     """Keeps the parameters of the first groups from learning.
 
-    That alone does not hold BatchNorm still: in training mode it normalises by the batch and moves its running mean
+    That alone does not hold BatchNorm still: in training mode it normalizes by the batch and moves its running mean
     and variance. Whoever calls ``network.train()`` puts the layers returned back into evaluation mode afterwards.
 
     Args:

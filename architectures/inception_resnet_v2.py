@@ -17,9 +17,9 @@ INCEPTION_RESNET_V2 = Architecture(
     name="inception_resnet_v2",
     build=partial(random_network, TIMM_NAME, smallest_side=SMALLEST_SIDE),
     pretrained=partial(pretrained_network, "inception_resnet_v2", TIMM_NAME, smallest_side=SMALLEST_SIDE),
-    saliency_layer="body.conv2d_7b",
-    native_size=299,
+    target_layer="body.conv2d_7b",
+    input_size=299,
     learning_rate=1e-3,
-    short_epochs=3,
+    quick_epochs=3,
     source="Szegedy et al., 2017, arXiv 1602.07261",
 )

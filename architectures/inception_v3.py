@@ -17,9 +17,9 @@ INCEPTION_V3 = Architecture(
     name="inception_v3",
     build=partial(random_network, TIMM_NAME, smallest_side=SMALLEST_SIDE),
     pretrained=partial(pretrained_network, "inception_v3", TIMM_NAME, smallest_side=SMALLEST_SIDE),
-    saliency_layer="body.Mixed_7c",
-    native_size=299,
+    target_layer="body.Mixed_7c",
+    input_size=299,
     learning_rate=1e-3,
-    short_epochs=5,
+    quick_epochs=5,
     source="Szegedy et al., 2016, arXiv 1512.00567",
 )

@@ -14,9 +14,9 @@ MOBILENET = Architecture(
     name="mobilenet",
     build=partial(random_network, TIMM_NAME),
     pretrained=partial(pretrained_network, "mobilenet", TIMM_NAME),
-    saliency_layer="body.blocks.4.1",
-    native_size=224,
+    target_layer="body.blocks.4.1",
+    input_size=224,
     learning_rate=3e-3,
-    short_epochs=12,
+    quick_epochs=12,
     source="Howard et al., 2017, arXiv 1704.04861",
 )

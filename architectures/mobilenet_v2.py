@@ -14,9 +14,9 @@ MOBILENET_V2 = Architecture(
     name="mobilenet_v2",
     build=partial(random_network, TIMM_NAME),
     pretrained=partial(pretrained_network, "mobilenet_v2", TIMM_NAME),
-    saliency_layer="body.bn2",
-    native_size=224,
+    target_layer="body.bn2",
+    input_size=224,
     learning_rate=2e-3,
-    short_epochs=12,
+    quick_epochs=12,
     source="Sandler et al., 2018, arXiv 1801.04381",
 )

@@ -172,7 +172,7 @@ class NASNetMobile(nn.Module):
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits (N, classes) of normalised images (N, 3, H, W)."""
+        """Logits (N, classes) of normalized images (N, 3, H, W)."""
         current = previous = self.stem(images)
         for cell in self.cells:
             current, previous = cell(current, previous), current
@@ -196,7 +196,7 @@ def cells() -> list[Cell]:
 
 
 def build(classes: int) -> Network:
-    """The network with random weights, in the normalisation that Keras gives it: [0, 1] to [-1, 1]."""
+    """The network with random weights, in the normalization that Keras gives it: [0, 1] to [-1, 1]."""
     return Network(NASNetMobile(classes), mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
 
 
@@ -204,9 +204,9 @@ NASNET_MOBILE = Architecture(
     name="nasnet_mobile",
     build=build,
     pretrained=None,
-    saliency_layer="body.relu",
-    native_size=224,
+    target_layer="body.relu",
+    input_size=224,
     learning_rate=3e-3,
-    short_epochs=5,
+    quick_epochs=5,
     source="Zoph et al., 2018, arXiv 1707.07012",
 )

@@ -1,4 +1,4 @@
-"""What the entries share: a body behind its normalisation, and where the body comes from."""
+"""What the entries share: a body behind its normalization, and where the body comes from."""
 
 from collections.abc import Sequence
 from importlib import import_module
@@ -18,10 +18,10 @@ class Network(nn.Module):
     """A body that is given images in [0, 1], of any size it can be asked to classify.
 
     Mean and standard deviation are buffers that a checkpoint keeps: whoever loads it computes what was
-    trained, even if timm has changed its mind about the normalisation since.
+    trained, even if timm has changed its mind about the normalization since.
 
     Attributes:
-        body: The network proper: normalised images (N, 3, H, W) to logits (N, classes).
+        body: The network proper: normalized images (N, 3, H, W) to logits (N, classes).
         mean: Mean per channel that is subtracted, (3, 1, 1).
         std: Standard deviation per channel that the images are divided by, (3, 1, 1).
         smallest_side: Shortest side in pixels that the body sees; smaller images are enlarged to it.
@@ -39,12 +39,12 @@ class Network(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits (N, classes) of images (N, 3, H, W) in [0, 1]."""
-        normalised: Tensor = (images - self.mean) / self.std
+        normalized: Tensor = (images - self.mean) / self.std
         shortest = min(images.shape[-2:])
         if shortest < self.smallest_side:
             size = [round(side * self.smallest_side / shortest) for side in images.shape[-2:]]
-            normalised = nn.functional.interpolate(normalised, size, mode="bilinear")
-        logits: Tensor = self.body(normalised)
+            normalized = nn.functional.interpolate(normalized, size, mode="bilinear")
+        logits: Tensor = self.body(normalized)
         return logits
 
 
@@ -52,14 +52,14 @@ def random_network(timm_name: str, classes: int, *, smallest_side: int = 0) -> N
     """A network of timm's with random weights.
 
     Args:
-        timm_name: timm's name with the tag of the published weights, whose normalisation is used, so that
+        timm_name: timm's name with the tag of the published weights, whose normalization is used, so that
             the random and the pretrained network see the same numbers.
         classes: Number of classes.
         smallest_side: Shortest side in pixels that the body may see.
     """
     # timm takes seconds to import: not before somebody builds something.
     timm = import_module("timm")
-    return _normalised(timm.create_model(timm_name, num_classes=classes), timm_name, smallest_side)
+    return _normalized(timm.create_model(timm_name, num_classes=classes), timm_name, smallest_side)
 
 
 def pretrained_network(name: str, timm_name: str, classes: int, *, smallest_side: int = 0) -> Network:
@@ -84,13 +84,13 @@ def pretrained_network(name: str, timm_name: str, classes: int, *, smallest_side
             "or give a local safetensors file with --weights FILE"
         ) from error
     body.reset_classifier(classes)
-    return _normalised(body, timm_name, smallest_side)
+    return _normalized(body, timm_name, smallest_side)
 
 
 def parameter_count(module: nn.Module) -> int:
     """Number of parameters as Keras counts them: with the running means and variances of BatchNorm.
 
-    The counter of batches and the normalisation are left out. Works on the meta device.
+    The counter of batches and the normalization are left out. Works on the meta device.
 
     Args:
         module: Any module.
@@ -106,7 +106,7 @@ def parameter_count(module: nn.Module) -> int:
     return sum(tensor.numel() for tensor in chain(module.parameters(), statistics))
 
 
-def _normalised(body: nn.Module, timm_name: str, smallest_side: int) -> Network:
+def _normalized(body: nn.Module, timm_name: str, smallest_side: int) -> Network:
     # timm draws some classifiers in proportion to 1/sqrt(classes): with six instead of a thousand, the first logits
     # are so large that a short training is spent on undoing them.
     classifier = body.get_classifier()  # type: ignore[operator]  # every classifier of timm's has it

@@ -15,9 +15,9 @@ RESNET50 = Architecture(
     name="resnet50",
     build=partial(random_network, TIMM_NAME),
     pretrained=partial(pretrained_network, "resnet50", TIMM_NAME),
-    saliency_layer="body.layer4",
-    native_size=224,
+    target_layer="body.layer4",
+    input_size=224,
     learning_rate=1e-3,
-    short_epochs=6,
+    quick_epochs=6,
     source="He et al., 2016, arXiv 1512.03385",
 )

@@ -2,7 +2,7 @@
 
 Trunk and class head are those of ``resnet50``, so that the two networks differ in what they learn from alone. The paper
 was not at hand: the mask head follows a re-implementation by a third party, which cites it, for images of 448 px.
-Three times it convolves (3 x 3), rectifies (ReLU6), enlarges (bilinear, corners aligned) and normalises (BatchNorm);
+Three times it convolves (3 x 3), rectifies (ReLU6), enlarges (bilinear, corners aligned) and normalizes (BatchNorm);
 channels fall from 2048 to 256, 64 and 1, sides grow from 14 to 16, 112 and 448.
 
 Here the sides are the same fractions of any image, and the last stage only convolves and enlarges, so that it
@@ -88,10 +88,10 @@ RESNET50_MULTITASK = Architecture(
     name="resnet50_multitask",
     build=partial(with_mask_head, partial(random_network, TIMM_NAME)),
     pretrained=partial(with_mask_head, partial(pretrained_network, "resnet50_multitask", TIMM_NAME)),
-    saliency_layer="body.layer4",
-    native_size=224,
+    target_layer="body.layer4",
+    input_size=224,
     learning_rate=1e-3,
-    short_epochs=6,
+    quick_epochs=6,
     source="Rasaee and Rivaz, 2021, arXiv 2108.04345",
     predicts_masks=True,
 )

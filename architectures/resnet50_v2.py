@@ -15,9 +15,9 @@ RESNET50_V2 = Architecture(
     name="resnet50_v2",
     build=partial(random_network, TIMM_NAME),
     pretrained=partial(pretrained_network, "resnet50_v2", TIMM_NAME),
-    saliency_layer="body.norm",
-    native_size=224,
+    target_layer="body.norm",
+    input_size=224,
     learning_rate=1e-3,
-    short_epochs=6,
+    quick_epochs=6,
     source="He et al., 2016, arXiv 1603.05027",
 )

@@ -16,9 +16,9 @@ VGG16 = Architecture(
     name="vgg16",
     build=partial(random_network, TIMM_NAME),
     pretrained=partial(pretrained_network, "vgg16", TIMM_NAME),
-    saliency_layer="body.features.29",
-    native_size=224,
+    target_layer="body.features.29",
+    input_size=224,
     learning_rate=1e-4,
-    short_epochs=1,
+    quick_epochs=1,
     source="Simonyan and Zisserman, 2015, arXiv 1409.1556",
 )

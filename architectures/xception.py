@@ -16,9 +16,9 @@ XCEPTION = Architecture(
     name="xception",
     build=partial(random_network, TIMM_NAME),
     pretrained=partial(pretrained_network, "xception", TIMM_NAME),
-    saliency_layer="body.act4",
-    native_size=299,
+    target_layer="body.act4",
+    input_size=299,
     learning_rate=1e-3,
-    short_epochs=6,
+    quick_epochs=6,
     source="Chollet, 2017, arXiv 1610.02357",
 )

@@ -7,7 +7,7 @@ import typer
 from typer.exceptions import TyperException
 
 from benchmark.cli import data
-from benchmark.cli.baselines import yardsticks
+from benchmark.cli.baselines import baselines
 from benchmark.cli.check import check
 from benchmark.cli.compare import compare
 from benchmark.cli.leaderboard import leaderboard
@@ -18,7 +18,7 @@ from benchmark.cli.status import status
 from benchmark.cli.submit import submit
 from benchmark.errors import UserError
 
-# Before torch is loaded: with its default, a thread that waits for another spins so long that a busy neighbour on
+# Before torch is loaded: with its default, a thread that waits for another spins so long that a busy neighbor on
 # one of two cores slows a training step tenfold; this costs 3 % on an idle machine.
 os.environ.setdefault("GOMP_SPINCOUNT", "20000")
 
@@ -32,7 +32,7 @@ app = typer.Typer(
 app.command(epilog="Example: python -m benchmark run --preset quick --data ~/isic2018 --architecture resnet50")(run)
 app.command("list", epilog="Example: python -m benchmark list metrics roc-auc")(list_entries)
 app.add_typer(data.app, name="data")
-app.command(epilog="Example: python -m benchmark yardsticks ~/dermxdb --json")(yardsticks)
+app.command(epilog="Example: python -m benchmark baselines ~/dermxdb --json")(baselines)
 app.command(epilog="Example: python -m benchmark leaderboard results/dermsynth/quick")(leaderboard)
 app.command(epilog="Example: python -m benchmark compare xception/standard resnet50/adversarial --data dermsynth")(
     compare

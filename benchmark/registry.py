@@ -13,7 +13,7 @@ from typing import Protocol, TypeVar
 from benchmark.errors import UserError
 
 
-class Named(Protocol):
+class NamedEntry(Protocol):
     """Anything with a unique name."""
 
     @property
@@ -21,9 +21,9 @@ class Named(Protocol):
         """The name, as used on the command line and in tables."""
 
 
-Entry = TypeVar("Entry", bound=Named)
+Entry = TypeVar("Entry", bound=NamedEntry)
 
-_added: dict[type[Named], list[ModuleType]] = {}
+_added: dict[type[NamedEntry], list[ModuleType]] = {}
 
 
 @cache
@@ -41,7 +41,7 @@ def entries(kind: type[Entry]) -> dict[str, Entry]:
     return dict(sorted(found.items()))
 
 
-def add(kind: type[Named], module: ModuleType) -> None:
+def register(kind: type[NamedEntry], module: ModuleType) -> None:
     """Registers the constants of a module that lies elsewhere, until the process ends.
 
     Raises:
@@ -56,23 +56,23 @@ def add(kind: type[Named], module: ModuleType) -> None:
         raise
 
 
-def is_added(entry: Named) -> bool:
+def is_added(entry: NamedEntry) -> bool:
     """Whether an entry comes from a file outside the folder that defines its kind."""
     return any(value is entry for module in _added.get(type(entry), ()) for value in vars(module).values())
 
 
 @cache
-def digest(entry: Named) -> str:
+def digest(entry: NamedEntry) -> str:
     """Digest of the file that holds an entry, so that a changed entry is a new entry."""
-    return hashlib.sha256(home(entry).read_bytes()).hexdigest()[:16]
+    return hashlib.sha256(source_file(entry).read_bytes()).hexdigest()[:16]
 
 
-def home(entry: Named) -> Path:
+def source_file(entry: NamedEntry) -> Path:
     """The file that holds an entry."""
-    return Path(str(module_of(entry).__file__))
+    return Path(str(find_module(entry).__file__))
 
 
-def module_of(entry: Named) -> ModuleType:
+def find_module(entry: NamedEntry) -> ModuleType:
     """The module that holds an entry.
 
     Raises:
@@ -84,7 +84,7 @@ def module_of(entry: Named) -> ModuleType:
     raise ValueError(f"{entry.name!r} is no constant of a file beside {type(entry).__module__}")
 
 
-def _modules(kind: type[Named]) -> list[ModuleType]:
+def _modules(kind: type[NamedEntry]) -> list[ModuleType]:
     """The modules of the package that defines a kind, imported, and those that were added."""
     package = import_module(kind.__module__)
     found = pkgutil.iter_modules(package.__path__, f"{package.__name__}.")
@@ -98,10 +98,10 @@ def select(kind: type[Entry], names: Iterable[str]) -> list[Entry]:
         UserError: A name is unknown; the message suggests the nearest ones.
     """
     known = entries(kind)
-    return [known[known_name(name, known, kind.__name__.lower())] for name in names]
+    return [known[resolve_name(name, known, kind.__name__.lower())] for name in names]
 
 
-def known_name(name: str, known: Iterable[str], what: str) -> str:
+def resolve_name(name: str, known: Iterable[str], what: str) -> str:
     """The name itself, if it is known.
 
     Raises:

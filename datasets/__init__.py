@@ -1,6 +1,6 @@
 """The data sets, one layout per file.
 
-An entry is a constant of type :class:`Layout` that recognises a folder by its look and reads the index of
+An entry is a constant of type :class:`DatasetReader` that recognizes a folder by its look and reads the index of
 it. Reading an index opens no picture: it matches files, labels, raters and groups, and says what does not fit.
 """
 
@@ -27,7 +27,7 @@ class Mask:
         characteristic: What was drawn; None for the outline of the whole lesion or object. Where an image has
             outlines, they alone make its reference at image level.
         reading: 2 for what a rater drew when he saw the image again; only first readings make references.
-        marks: Pixel values that mark, of colour pictures R + 256 G + 65536 B; None marks what is brighter than half.
+        marks: Pixel values that mark, of color pictures R + 256 G + 65536 B; None marks what is brighter than half.
         box: The marked rectangle (left, top, right, bottom) in pixels, where a rule rather than a file gives the
             mask; `path` is then the image.
     """
@@ -41,7 +41,7 @@ class Mask:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Case:
+class Sample:
     """One image with what is known about it.
 
     Attributes:
@@ -97,7 +97,7 @@ class BadFileError(ValueError):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class DataSet:
+class DatasetIndex:
     """The index of a data set.
 
     Attributes:
@@ -113,7 +113,7 @@ class DataSet:
     name: str
     layout: str
     root: Path
-    cases: tuple[Case, ...]
+    cases: tuple[Sample, ...]
     problems: tuple[Problem, ...] = ()
     left_out: tuple[str, ...] = ()
     synthetic: bool = False
@@ -125,26 +125,26 @@ class DataSet:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Layout:
+class DatasetReader:
     """A way to lay out a data set in a folder.
 
     Attributes:
         name: Unique name: lower case letters, digits and hyphens.
-        recognise: Whether a folder looks like this layout. Looks at names only, is cheap.
+        detect: Whether a folder looks like this layout. Looks at names only, is cheap.
         read: Reads the index. Raises :class:`ValueError`, naming file and remedy, for what no index can be made of.
         source: Where the layout comes from.
         obtain: Where to ask for the data, under which terms, and which folder to point Loupe at; one line.
     """
 
     name: str
-    recognise: Callable[[Path], bool]
-    read: Callable[[Path], DataSet]
+    detect: Callable[[Path], bool]
+    read: Callable[[Path], DatasetIndex]
     source: str
     obtain: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Merge:
+class Aggregation:
     """A way to make one reference of what several raters drew.
 
     Attributes:

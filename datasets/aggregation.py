@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from datasets import Counts, Merge
+from datasets import Aggregation, Counts
 
 
 def additive_max(counts: Counts) -> NDArray[np.uint8]:
@@ -88,28 +88,28 @@ def majority(counts: Counts) -> NDArray[np.uint8]:
 
 
 def shrink(plane: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
-    """A grey plane (H, W) averaged down to (side, side), so that a thin mask grows faint rather than vanishes."""
+    """A gray plane (H, W) averaged down to (side, side), so that a thin mask grows faint rather than vanishes."""
     if plane.shape == (side, side):
         return plane
     return np.asarray(Image.fromarray(plane).resize((side, side), Image.Resampling.BOX), dtype=np.uint8)
 
 
-ADDITIVE_MAX = Merge(
+ADDITIVE_MAX = Aggregation(
     name="additive_max",
     merge=additive_max,
     formula="min(255, floor(256 v / max v)) with v the number of masks, of all raters, that mark the pixel",
     source="Jalaboi et al., Dermatological Diagnosis Explainability Benchmark for CNNs, 2023 (as in its code)",
 )
-MEAN = Merge(
+MEAN = Aggregation(
     name="mean",
     merge=mean,
     formula="round(255 r / R) with r of the R raters who drew on the image marking the pixel",
     source="share of raters, as in LIDC-IDRI's practice",
 )
-UNION = Merge(
+UNION = Aggregation(
     name="union", merge=union, formula="255 where r >= 1 of the raters mark the pixel", source="set union of all raters"
 )
-MAJORITY = Merge(
+MAJORITY = Aggregation(
     name="majority",
     merge=majority,
     formula="255 where r > R / 2 of the R raters who drew on the image mark the pixel",

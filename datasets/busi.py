@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from datasets import DataSet, Layout
-from datasets.indexer import Survey, inner
+from datasets import DatasetIndex, DatasetReader
+from datasets.indexer import DatasetIndexer, inner
 
 FOLDER = "Dataset_BUSI_with_GT"
 CLASSES = ("benign", "malignant", "normal")
@@ -11,13 +11,13 @@ MASK = r"_mask(?:_\d+)?"
 """What follows the stem of the image: several lesions of one image are in as many files."""
 
 
-def recognise(folder: Path) -> bool:
+def detect(folder: Path) -> bool:
     """Whether the folder, or the one in it, has masks named by class and number."""
     root = inner(folder, FOLDER)
     return any(found for name in CLASSES for found in root.glob(f"{name}/{name} (*)_mask.png"))
 
 
-def read(folder: Path) -> DataSet:
+def read(folder: Path) -> DatasetIndex:
     """Reads images and masks, which lie in one folder per class. Masks of normal images are there and empty.
 
     Patients are not published, so images of one may part in a split.
@@ -25,15 +25,15 @@ def read(folder: Path) -> DataSet:
     Raises:
         ValueError: There are no images.
     """
-    survey = Survey(inner(folder, FOLDER))
+    survey = DatasetIndexer(inner(folder, FOLDER))
     pictures = survey.pictures(*CLASSES, but=MASK)
     labels = {stem: path.parent.name for stem, path in pictures.items()}
     return survey.data_set("busi", pictures, labels, masks=[survey.masks(name, MASK) for name in CLASSES])
 
 
-BUSI = Layout(
+BUSI = DatasetReader(
     name="busi",
-    recognise=recognise,
+    detect=detect,
     read=read,
     source="Al-Dhabyani et al., Dataset of breast ultrasound images, Data in Brief 28, 2020",
     obtain=f"the authors' page at Cairo University, free with citation; {FOLDER}, or the folder it was unpacked in",

@@ -4,13 +4,13 @@ import re
 from collections import defaultdict
 from pathlib import Path
 
-from datasets import DataSet, Layout, Mask, Split
-from datasets.indexer import Survey
+from datasets import DatasetIndex, DatasetReader, Mask, Split
+from datasets.indexer import DatasetIndexer
 from datasets.table import read_table
 
 COLUMNS = ("current_filename", "diagnosis")
-SECOND = re.compile(r"(labeller\d)2")
-"""In v2, labeller12 is labeller1 at a second reading."""
+SECOND = re.compile(r"(labeler\d)2")
+"""In v2, labeler12 is labeler1 at a second reading."""
 
 
 def has_layout(folder: Path) -> bool:
@@ -18,12 +18,12 @@ def has_layout(folder: Path) -> bool:
     return (folder / "metadata.csv").is_file() and (folder / "masks" / "masks").is_dir()
 
 
-def recognise(folder: Path) -> bool:
+def detect(folder: Path) -> bool:
     """Whether the folder is DermXDB, not rendered data in its layout."""
     return has_layout(folder) and not (folder / "SYNTHETIC.txt").exists()
 
 
-def read(folder: Path) -> DataSet:
+def read(folder: Path) -> DatasetIndex:
     """Reads v1 and v2. Images are those in `images/`; without them the masks alone can be measured.
 
     Images are matched to `metadata.csv` by stem, raters' names and stems part at the first underscore. Where `folds/`
@@ -32,7 +32,7 @@ def read(folder: Path) -> DataSet:
     Raises:
         ValueError: A table is missing or cannot be read.
     """
-    survey = Survey(folder)
+    survey = DatasetIndexer(folder)
     table = folder / "metadata.csv"
     rows = [(Path(row["current_filename"]).stem, row["diagnosis"]) for row in read_table(table, COLUMNS)]
     listed = dict(rows)
@@ -53,7 +53,7 @@ def read(folder: Path) -> DataSet:
     )
 
 
-def _masks(survey: Survey) -> dict[str, list[Mask]]:
+def _masks(survey: DatasetIndexer) -> dict[str, list[Mask]]:
     """Masks by stem of their image."""
     found: dict[str, dict[Path, Mask]] = defaultdict(dict)
     files = survey.pictures("masks/masks")
@@ -87,9 +87,9 @@ def _first_fold(folder: Path) -> dict[str, tuple[Split, str]]:
     return found
 
 
-DERMXDB = Layout(
+DERMXDB = DatasetReader(
     name="dermxdb",
-    recognise=recognise,
+    detect=detect,
     read=read,
     source="Jalaboi et al., DermX: an end-to-end framework for explainable automated dermatological diagnosis, 2023",
     obtain="masks: the authors' repository ralucaj/dermx, CC0; images: on request from SD-260 and DermNetNZ, put into "

@@ -2,22 +2,22 @@
 
 from pathlib import Path
 
-from datasets import DataSet, Layout, Mask, Split, dermxdb
+from datasets import DatasetIndex, DatasetReader, Mask, Split, dermxdb
 from datasets.image_io import SUFFIXES
-from datasets.indexer import EXPERT, Survey
+from datasets.indexer import EXPERT, DatasetIndexer
 from datasets.table import read_table
 
 SPLITS: dict[str, Split] = {"train": "train", "validation": "validation", "test": "test"}
 
 
-def recognise(folder: Path) -> bool:
+def detect(folder: Path) -> bool:
     """Whether there are pictures in a folder in `images/`, or one deeper, and nothing speaks for another layout."""
     inside = (path for pattern in ("images/*/*", "images/*/*/*") for path in folder.glob(pattern))
     other = dermxdb.has_layout(folder) or (folder / "annotations").is_dir()
     return not other and any(path.suffix.lower() in SUFFIXES for path in inside)
 
 
-def read(folder: Path) -> DataSet:
+def read(folder: Path) -> DatasetIndex:
     """Reads `images/<class>/` with all folders below, `masks/` and, if it is there, `images.csv`.
 
     A mask has its image's name; the folders it lies in, less those its image lies in too, such as the class, say who
@@ -26,7 +26,7 @@ def read(folder: Path) -> DataSet:
     Raises:
         ValueError: There are no images, or the table cannot be read.
     """
-    survey = Survey(folder)
+    survey = DatasetIndexer(folder)
     found = survey.below("images")
     pictures = survey.by_stem(found)
     inside = {stem: path.parent.relative_to(folder / "images").parts for stem, path in pictures.items()}
@@ -55,9 +55,9 @@ def read(folder: Path) -> DataSet:
     return survey.data_set("folder", pictures, labels, masks=[masks], groups=groups, split=split.get)
 
 
-FOLDER = Layout(
+FOLDER = DatasetReader(
     name="folder",
-    recognise=recognise,
+    detect=detect,
     read=read,
     source="Loupe's own",
     obtain="your own data: images/<class>/<name>.png with masks/<name>.png beside images/; the folder that holds both",

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from datasets import DataSet, Layout
-from datasets.indexer import Survey, inner
+from datasets import DatasetIndex, DatasetReader
+from datasets.indexer import DatasetIndexer, inner
 from datasets.table import read_table
 
 FOLDER = "Warwick QU Dataset (Released 2016_07_08)"
@@ -11,19 +11,19 @@ GLANDS = frozenset(range(1, 256))
 """A mask numbers the glands of its image; 0 is what lies between them."""
 
 
-def recognise(folder: Path) -> bool:
+def detect(folder: Path) -> bool:
     """Whether the folder, or the one in it, has the grades and annotated images."""
     root = inner(folder, FOLDER)
     return (root / "Grade.csv").is_file() and any(root.glob("*_anno.bmp"))
 
 
-def read(folder: Path) -> DataSet:
+def read(folder: Path) -> DatasetIndex:
     """Reads the training part and both test parts. A patient is a group, though the official split may part it.
 
     Raises:
         ValueError: There are no images, or the grades cannot be read.
     """
-    survey = Survey(inner(folder, FOLDER))
+    survey = DatasetIndexer(inner(folder, FOLDER))
     table = survey.folder / "Grade.csv"
     rows = read_table(table, ["name", "patient ID", "grade (GlaS)"])
     grades = ((row["name"], row["grade (GlaS)"]) for row in rows)
@@ -37,9 +37,9 @@ def read(folder: Path) -> DataSet:
     )
 
 
-GLAS = Layout(
+GLAS = DatasetReader(
     name="glas",
-    recognise=recognise,
+    detect=detect,
     read=read,
     source="Sirinukunwattana et al., Gland segmentation in colon histology images: the GlaS challenge contest, "
     "Medical Image Analysis 35, 2017",

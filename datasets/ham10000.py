@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from datasets import DataSet, Layout
-from datasets.indexer import Survey
+from datasets import DatasetIndex, DatasetReader
+from datasets.indexer import DatasetIndexer
 from datasets.table import read_table
 
 DIAGNOSES = ("akiec", "bcc", "bkl", "df", "mel", "nv", "vasc")
@@ -12,18 +12,18 @@ IMAGES = "[Hh][Aa][Mm]10000_images*"
 METADATA = "HAM10000_metadata"
 
 
-def recognise(folder: Path) -> bool:
+def detect(folder: Path) -> bool:
     """Whether the folder holds the images or the metadata."""
     return any(folder.glob(IMAGES)) or any(folder.glob(f"{METADATA}*"))
 
 
-def read(folder: Path) -> DataSet:
+def read(folder: Path) -> DatasetIndex:
     """Reads images, metadata and, if they are there, outlines. Images of one lesion are a group.
 
     Raises:
         ValueError: There are no images, or the metadata are missing or cannot be read.
     """
-    survey = Survey(folder)
+    survey = DatasetIndexer(folder)
     pictures = survey.pictures(IMAGES)
     # The publisher names the table without an ending or, made over by the archive, with .tab; copies name it .csv.
     tables = [folder / f"{METADATA}{ending}" for ending in (".csv", "", ".tab")]
@@ -38,9 +38,9 @@ def read(folder: Path) -> DataSet:
     )
 
 
-HAM10000 = Layout(
+HAM10000 = DatasetReader(
     name="ham10000",
-    recognise=recognise,
+    detect=detect,
     read=read,
     source="Tschandl et al., The HAM10000 dataset, Scientific Data 5, 2018; outlines: Tschandl et al., Human-computer "
     "collaboration for skin cancer recognition, Nature Medicine 26, 2020",

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from datasets import BadFileError, Case, Mask
+from datasets import BadFileError, Mask, Sample
 
 SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff"})
 MOST_PIXELS = 100_000_000
@@ -36,7 +36,7 @@ warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 warnings.filterwarnings("ignore", message="Palette images with Transparency", category=UserWarning)
 
 
-def read_image(case: Case, side: int) -> NDArray[np.uint8]:
+def read_image(case: Sample, side: int) -> NDArray[np.uint8]:
     """The image of a case, resized to a square.
 
     Args:
@@ -58,7 +58,7 @@ def read_image(case: Case, side: int) -> NDArray[np.uint8]:
 def read_mask(mask: Mask, size: tuple[int, int] | None = None) -> NDArray[np.bool_]:
     """A mask at its own size, (H, W).
 
-    Takes 1-bit, grey, colour and interpolated masks alike.
+    Takes 1-bit, gray, color and interpolated masks alike.
 
     Args:
         mask: What to read.
@@ -85,7 +85,7 @@ def read_mask(mask: Mask, size: tuple[int, int] | None = None) -> NDArray[np.boo
     return values > 127
 
 
-def image_size(case: Case) -> tuple[int, int]:
+def image_size(case: Sample) -> tuple[int, int]:
     """Width and height of the image of a case, from the file's header, without decoding it.
 
     Raises:
@@ -115,7 +115,7 @@ def frames_in(path: Path) -> int:
     return len(_frames(path))
 
 
-def _image(case: Case) -> Image.Image:
+def _image(case: Sample) -> Image.Image:
     if case.image is None:
         raise ValueError(f"{case.id} has no image; name their folder with --images-folder")
     if case.frame is None:

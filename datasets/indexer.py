@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
-from datasets import Case, DataSet, Mask, Problem, Split
+from datasets import DatasetIndex, Mask, Problem, Sample, Split
 from datasets.image_io import SUFFIXES
 
 EXPERT = "expert"
@@ -32,12 +32,12 @@ def unpacked(path: Path) -> Path:
     return path
 
 
-def split_of_folder(picture: Path) -> Split | None:
+def split_from_directory(picture: Path) -> Split | None:
     """The split that the name of a picture's folder tells in ISIC's challenges; None where it tells none."""
     return next((split for word, split in CHALLENGE_SPLITS.items() if f"_{word}_" in picture.parent.name), None)
 
 
-class Survey:
+class DatasetIndexer:
     """Finds files in a folder by their names and gathers what is wrong with them.
 
     A reader asks for pictures, masks and labels, and has :meth:`data_set` join them. Names from tables are only ever
@@ -170,7 +170,7 @@ class Survey:
         groups: Mapping[str, str] | None = None,
         frames: Mapping[str, int] | None = None,
         split: Callable[[str], Split | None] = lambda _: None,
-    ) -> DataSet:
+    ) -> DatasetIndex:
         """Joins what was found, by the stem of the image.
 
         Args:
@@ -197,7 +197,7 @@ class Survey:
         absent = sorted(labels.keys() - pictures.keys())
         self.left_out += [f"{stem}: listed with a label, but there is no image" for stem in absent]
         cases = tuple(
-            Case(
+            Sample(
                 id=stem,
                 image=path,
                 frame=(frames or {}).get(stem),
@@ -208,7 +208,7 @@ class Survey:
             )
             for stem, path in sorted(pictures.items())
         )
-        return DataSet(
+        return DatasetIndex(
             name=self.folder.name,
             layout=layout,
             root=self.folder,

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from datasets import DataSet, Layout
-from datasets.indexer import Survey, split_of_folder
+from datasets import DatasetIndex, DatasetReader
+from datasets.indexer import DatasetIndexer, split_from_directory
 from datasets.superpixels import superpixel_masks
 from datasets.table import read_table
 
@@ -13,12 +13,12 @@ NUMBERS = {"0": "benign", "0.0": "benign", "1": "malignant", "1.0": "malignant"}
 IMAGES = "ISBI2016_ISIC_Part[123]_*_Data"
 
 
-def recognise(folder: Path) -> bool:
+def detect(folder: Path) -> bool:
     """Whether the folder holds images of one of the parts."""
     return any(folder.glob(IMAGES))
 
 
-def read(folder: Path) -> DataSet:
+def read(folder: Path) -> DatasetIndex:
     """Reads the parts that are there, which share their images.
 
     Parts 2B and 3B are left aside: they repeat the features as pictures, and the images with the outlines among them.
@@ -26,7 +26,7 @@ def read(folder: Path) -> DataSet:
     Raises:
         ValueError: There are no images, or a table cannot be read.
     """
-    survey = Survey(folder)
+    survey = DatasetIndexer(folder)
     pictures = survey.pictures(IMAGES)
     labels: dict[str, str] = {}
     for table in survey.files("ISBI2016_ISIC_Part3_*_GroundTruth.csv"):
@@ -41,13 +41,13 @@ def read(folder: Path) -> DataSet:
         pictures,
         labels,
         masks=[survey.masks("ISBI2016_ISIC_Part1_*_GroundTruth", "_segmentation"), features],
-        split=lambda stem: split_of_folder(pictures[stem]),
+        split=lambda stem: split_from_directory(pictures[stem]),
     )
 
 
-ISIC2016 = Layout(
+ISIC2016 = DatasetReader(
     name="isic2016",
-    recognise=recognise,
+    detect=detect,
     read=read,
     source="Gutman et al., Skin lesion analysis toward melanoma detection: a challenge at ISBI 2016, arXiv 1605.01397",
     obtain="the ISIC challenge's page for 2016, CC0; the folder with the unpacked parts",

@@ -5,8 +5,8 @@ Most of its training images recur in tasks 1 and 2 of ISIC 2018: the two are no 
 
 from pathlib import Path
 
-from datasets import DataSet, Layout
-from datasets.indexer import Survey, split_of_folder
+from datasets import DatasetIndex, DatasetReader
+from datasets.indexer import DatasetIndexer, split_from_directory
 from datasets.superpixels import superpixel_masks
 from datasets.table import read_one_hot
 
@@ -16,18 +16,18 @@ IMAGES = "ISIC-2017_*_Data"
 """The superpixels lie among the images."""
 
 
-def recognise(folder: Path) -> bool:
+def detect(folder: Path) -> bool:
     """Whether the folder holds images of one of the splits."""
     return any(folder.glob(IMAGES))
 
 
-def read(folder: Path) -> DataSet:
+def read(folder: Path) -> DatasetIndex:
     """Reads the splits and parts that are there. What is neither of the two diagnoses is a nevus.
 
     Raises:
         ValueError: There are no images, or a table cannot be read.
     """
-    survey = Survey(folder)
+    survey = DatasetIndexer(folder)
     pictures = survey.pictures(IMAGES)
     labels: dict[str, str] = {}
     for table in survey.files("ISIC-2017_*_Part3_GroundTruth.csv"):
@@ -38,13 +38,13 @@ def read(folder: Path) -> DataSet:
         pictures,
         labels,
         masks=[survey.masks("ISIC-2017_*_Part1_GroundTruth", "_segmentation"), features],
-        split=lambda stem: split_of_folder(pictures[stem]),
+        split=lambda stem: split_from_directory(pictures[stem]),
     )
 
 
-ISIC2017 = Layout(
+ISIC2017 = DatasetReader(
     name="isic2017",
-    recognise=recognise,
+    detect=detect,
     read=read,
     source="Codella et al., Skin lesion analysis toward melanoma detection: a challenge at ISBI 2017, arXiv 1710.05006",
     obtain="the ISIC challenge's page for 2017, CC0; the folder with the unpacked parts",

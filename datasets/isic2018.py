@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from datasets import DataSet, Layout
-from datasets.indexer import Survey, split_of_folder
+from datasets import DatasetIndex, DatasetReader
+from datasets.indexer import DatasetIndexer, split_from_directory
 from datasets.table import read_one_hot, read_table
 
 ATTRIBUTES = ("globules", "milia_like_cyst", "negative_network", "pigment_network", "streaks")
@@ -11,12 +11,12 @@ DIAGNOSES = ("AKIEC", "BCC", "BKL", "DF", "MEL", "NV", "VASC")
 IMAGES = "ISIC2018_Task*_Input"
 
 
-def recognise(folder: Path) -> bool:
+def detect(folder: Path) -> bool:
     """Whether the folder holds images of one of the tasks."""
     return any(folder.glob(IMAGES))
 
 
-def read(folder: Path) -> DataSet:
+def read(folder: Path) -> DatasetIndex:
     """Reads tasks 1 and 2, task 3, or both.
 
     The challenge gives no diagnosis of the images of tasks 1 and 2: a table `diagnosis.csv` (columns image and
@@ -25,7 +25,7 @@ def read(folder: Path) -> DataSet:
     Raises:
         ValueError: There are no images, or a table cannot be read.
     """
-    survey = Survey(folder)
+    survey = DatasetIndexer(folder)
     pictures = survey.pictures(IMAGES)
     labels: dict[str, str] = {}
     groups: dict[str, str] = {}
@@ -42,13 +42,13 @@ def read(folder: Path) -> DataSet:
         survey.masks("ISIC2018_Task2_*_GroundTruth*", f"_attribute_{name}", characteristic=name) for name in ATTRIBUTES
     ]
     masks = [survey.masks("ISIC2018_Task1_*_GroundTruth", "_segmentation"), *attributes]
-    splits = {stem: split_of_folder(path) for stem, path in pictures.items()}
+    splits = {stem: split_from_directory(path) for stem, path in pictures.items()}
     return survey.data_set("isic2018", pictures, labels, masks=masks, groups=groups, split=splits.get)
 
 
-ISIC2018 = Layout(
+ISIC2018 = DatasetReader(
     name="isic2018",
-    recognise=recognise,
+    detect=detect,
     read=read,
     source="Codella et al., Skin lesion analysis toward melanoma detection 2018, arXiv 1902.03368",
     obtain="the ISIC challenge's page for 2018; tasks 1-2 CC0, task 3 CC BY-NC 4.0; the folder with the unpacked parts",

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from datasets import DataSet, Layout, Split
-from datasets.indexer import Survey
+from datasets import DatasetIndex, DatasetReader, Split
+from datasets.indexer import DatasetIndexer
 from datasets.table import read_table
 
 PET = frozenset({1})
@@ -11,12 +11,12 @@ PET = frozenset({1})
 SPLITS: dict[str, Split] = {"trainval": "train", "test": "test"}
 
 
-def recognise(folder: Path) -> bool:
+def detect(folder: Path) -> bool:
     """Whether the folder has images and trimaps."""
     return (folder / "images").is_dir() and (folder / "annotations" / "trimaps").is_dir()
 
 
-def read(folder: Path) -> DataSet:
+def read(folder: Path) -> DatasetIndex:
     """Reads images, pets and the official split; a few published images are in neither list of it.
 
     The breed is what an image's name has before the last underscore.
@@ -24,7 +24,7 @@ def read(folder: Path) -> DataSet:
     Raises:
         ValueError: There are no images, or a list is missing.
     """
-    survey = Survey(folder)
+    survey = DatasetIndexer(folder)
     pictures = survey.pictures("images")
     listed = [
         (row["line"].split()[0], name)
@@ -42,9 +42,9 @@ def read(folder: Path) -> DataSet:
     )
 
 
-OXFORD_PET = Layout(
+OXFORD_PET = DatasetReader(
     name="oxford-pet",
-    recognise=recognise,
+    detect=detect,
     read=read,
     source="Parkhi et al., Cats and dogs, CVPR 2012",
     obtain="the authors' page at Oxford, CC BY-SA 4.0; the folder with images/ and annotations/ unpacked side by side",

@@ -1,32 +1,32 @@
-"""PCam: small patches of lymph nodes, with or without tumour in their centre."""
+"""PCam: small patches of lymph nodes, with or without tumor in their center."""
 
 from pathlib import Path
 
-from datasets import DataSet, Layout, Mask, Split
+from datasets import DatasetIndex, DatasetReader, Mask, Split
 from datasets.image_io import frames_in
-from datasets.indexer import Survey, unpacked
+from datasets.indexer import DatasetIndexer, unpacked
 from datasets.table import read_table, read_values
 
 NAME = "camelyonpatch_level_2_split_"
 SPLITS: dict[str, Split] = {"train": "train", "valid": "validation", "test": "test"}
-CENTRE = (32, 32, 64, 64)
-"""A patch of 96 x 96 is positive if and only if tumour lies in its centre of 32 x 32."""
+CENTER = (32, 32, 64, 64)
+"""A patch of 96 x 96 is positive if and only if tumor lies in its center of 32 x 32."""
 
 
-def recognise(folder: Path) -> bool:
+def detect(folder: Path) -> bool:
     """Whether the folder holds one of the files, unpacked or not."""
     return any(folder.glob(f"{NAME}*_[xy].h5*"))
 
 
-def read(folder: Path) -> DataSet:
+def read(folder: Path) -> DatasetIndex:
     """Reads the splits that are there. Slides, where the table beside a split names them, are the groups.
 
-    The mask of a tumour patch is its centre, by the rule that labels it, and weak: tumour may fill but a corner of it.
+    The mask of a tumor patch is its center, by the rule that labels it, and weak: tumor may fill but a corner of it.
 
     Raises:
         ValueError: A file is packed, missing, damaged or does not fit the others of its split.
     """
-    survey = Survey(folder)
+    survey = DatasetIndexer(folder)
     pictures: dict[str, Path] = {}
     frames: dict[str, int] = {}
     groups: dict[str, str] = {}
@@ -39,20 +39,20 @@ def read(folder: Path) -> DataSet:
         names = [f"{part}-{number:07d}" for number in range(frames_in(images))]
         pictures |= dict.fromkeys(names, images)
         frames |= {name: number for number, name in enumerate(names)}
-        weak = (Mask(path=images, rater="rule", box=CENTRE),)
-        tumour = read_values(labels, "y", len(names)).tolist()
-        masks |= {name: weak for name, positive in zip(names, tumour, strict=True) if positive}
+        weak = (Mask(path=images, rater="rule", box=CENTER),)
+        tumor = read_values(labels, "y", len(names)).tolist()
+        masks |= {name: weak for name, positive in zip(names, tumor, strict=True) if positive}
         table = folder / f"{NAME}{part}_meta.csv"
         if table.is_file():
             groups |= zip(names, (row["wsi"] for row in read_table(table, ["wsi"], count=len(names))), strict=True)
-    classes = {name: "tumour" if name in masks else "normal" for name in pictures}
+    classes = {name: "tumor" if name in masks else "normal" for name in pictures}
     split = {name: SPLITS[name.partition("-")[0]] for name in pictures}
     return survey.data_set("pcam", pictures, classes, masks=[masks], groups=groups, frames=frames, split=split.get)
 
 
-PCAM = Layout(
+PCAM = DatasetReader(
     name="pcam",
-    recognise=recognise,
+    detect=detect,
     read=read,
     source="Veeling et al., Rotation equivariant CNNs for digital pathology, MICCAI 2018",
     obtain="the authors' repository basveeling/pcam, CC0; the folder with the files, unpacked with gunzip",

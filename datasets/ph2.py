@@ -3,8 +3,8 @@
 import re
 from pathlib import Path
 
-from datasets import DataSet, Layout
-from datasets.indexer import Survey, inner
+from datasets import DatasetIndex, DatasetReader
+from datasets.indexer import DatasetIndexer, inner
 from datasets.table import read_lines
 
 FOLDER = "PH2Dataset"
@@ -14,18 +14,18 @@ ROW = "|| IMD003 || histology, often empty || 0 || ..."
 IMAGE = re.compile(r"IMD\d+")
 
 
-def recognise(folder: Path) -> bool:
+def detect(folder: Path) -> bool:
     """Whether the folder, or the one in it, has the table."""
     return (inner(folder, FOLDER) / TABLE).is_file()
 
 
-def read(folder: Path) -> DataSet:
-    """Reads images, outlines and clinical diagnoses. The pictures of colour regions (`roi`) are left aside.
+def read(folder: Path) -> DatasetIndex:
+    """Reads images, outlines and clinical diagnoses. The pictures of color regions (`roi`) are left aside.
 
     Raises:
         ValueError: There are no images, or the table cannot be read or names none.
     """
-    survey = Survey(inner(folder, FOLDER))
+    survey = DatasetIndexer(inner(folder, FOLDER))
     table = survey.folder / TABLE
     found = survey.labels(_codes(table), table, known=tuple(CODES), what="diagnosis")
     return survey.data_set(
@@ -45,9 +45,9 @@ def _codes(table: Path) -> list[tuple[str, str]]:
     return found
 
 
-PH2 = Layout(
+PH2 = DatasetReader(
     name="ph2",
-    recognise=recognise,
+    detect=detect,
     read=read,
     source="Mendonca et al., PH2: a dermoscopic image database for research and benchmarking, EMBC 2013",
     obtain=f"on request from the ADDI project at Porto, research only; {FOLDER}, or the folder it was unpacked in",

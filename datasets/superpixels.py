@@ -6,13 +6,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from datasets import Mask
-from datasets.indexer import Survey
+from datasets.indexer import DatasetIndexer
 
 
-def superpixel_masks(survey: Survey, images: str, features: str, names: Sequence[str]) -> dict[str, list[Mask]]:
+def superpixel_masks(survey: DatasetIndexer, images: str, features: str, names: Sequence[str]) -> dict[str, list[Mask]]:
     """A mask of each feature by the stem of its image; one that is nowhere marked is an empty mask.
 
-    Number n in a list belongs to the superpixel of colour n = R + 256 G + 65536 B. Features without a picture of the
+    Number n in a list belongs to the superpixel of color n = R + 256 G + 65536 B. Features without a picture of the
     superpixels are left out; a file that does not have the lists is a problem.
 
     Args:
@@ -34,7 +34,7 @@ def superpixel_masks(survey: Survey, images: str, features: str, names: Sequence
     return found
 
 
-def _marks(survey: Survey, path: Path, names: Sequence[str]) -> dict[str, frozenset[int]]:
+def _marks(survey: DatasetIndexer, path: Path, names: Sequence[str]) -> dict[str, frozenset[int]]:
     """The marked superpixels by feature; none of a file that is a problem."""
     try:
         lists = json.loads(path.read_text(encoding="utf-8-sig"))

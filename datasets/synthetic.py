@@ -3,18 +3,18 @@
 from dataclasses import replace
 from pathlib import Path
 
-from datasets import DataSet, Layout, Mask, dermxdb
+from datasets import DatasetIndex, DatasetReader, Mask, dermxdb
 
 NOTE = "SYNTHETIC.txt"
 SHORTCUTS = "shortcut"
 
 
-def recognise(folder: Path) -> bool:
+def detect(folder: Path) -> bool:
     """Whether the folder says that its images were rendered."""
     return (folder / NOTE).is_file() and dermxdb.has_layout(folder)
 
 
-def read(folder: Path) -> DataSet:
+def read(folder: Path) -> DatasetIndex:
     """Reads DermXDB's layout, marks the data as synthetic and finds the planted shortcuts.
 
     Raises:
@@ -26,9 +26,9 @@ def read(folder: Path) -> DataSet:
     return replace(data, layout="dermsynth", cases=cases, synthetic=True)
 
 
-DERMSYNTH = Layout(
+DERMSYNTH = DatasetReader(
     name="dermsynth",
-    recognise=recognise,
+    detect=detect,
     read=read,
     source="Rendered by datasets/dermsynth, in the layout of DermXDB v1; synthetic",
     obtain="nothing to ask for: `python -m benchmark run` renders it on first use",

@@ -31,7 +31,7 @@ class Curves:
 def blurred(images: Tensor) -> Tensor:
     """A baseline without detail: the images under a Gaussian blur of a twentieth of their shorter side.
 
-    Colours and lighting stay, lesions dissolve; 11 pixels at 224, near the 10 of Fong and Vedaldi.
+    Colors and lighting stay, lesions dissolve; 11 pixels at 224, near the 10 of Fong and Vedaldi.
 
     Args:
         images: (N, 3, H, W), real.

@@ -8,7 +8,7 @@ from metrics.perturbation import Probe
 
 
 def insertion_deletion_mean(probe: Probe) -> Tensor:
-    """Insertion less deletion where removed pixels show the mean colour of the training images.
+    """Insertion less deletion where removed pixels show the mean color of the training images.
 
     As `insertion-deletion`, which removes by blurring. A constant map scores about 0, as a random order does; a map
     that is not finite scores NaN.

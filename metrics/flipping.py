@@ -11,7 +11,7 @@ def pixel_flipping(probe: Probe) -> Tensor:
     """Mean height of the class probability while pixels, the most salient first, turn to the image's darkest value.
 
     The pixels go in K equal steps; the curve begins after the first step and ends at the dark image. (Quantus gives
-    its area with steps of length 1, which is this times K - 1; its 0.6.0 flips single colour channels, ours whole
+    its area with steps of length 1, which is this times K - 1; its 0.6.0 flips single color channels, ours whole
     pixels.) With one step it is the probability of the dark image. A constant map scores as a random order does; a map
     that is not finite scores NaN.
 

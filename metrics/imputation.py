@@ -1,4 +1,4 @@
-"""Pixels that are missing, filled in from their neighbours so smoothly that their outline tells nothing."""
+"""Pixels that are missing, filled in from their neighbors so smoothly that their outline tells nothing."""
 
 from dataclasses import dataclass, replace
 
@@ -22,9 +22,9 @@ TOGETHER = {"cpu": 2**18}
 
 
 def impute(images: Tensor, missing: Tensor) -> Tensor:
-    """Images in which every missing pixel is the weighted mean of its eight neighbours, missing or not.
+    """Images in which every missing pixel is the weighted mean of its eight neighbors, missing or not.
 
-    Neighbours by side weigh 1/6, by corner 1/12; where the image ends, the weights within it count. The equations of
+    Neighbors by side weigh 1/6, by corner 1/12; where the image ends, the weights within it count. The equations of
     the missing pixels, D u - W u = W x, are solved by conjugate gradients for all images and channels at once. The
     preconditioner is the diagonal D of every level of a pyramid (Bramble, Pasciak and Xu 1990): about 28 iterations
     at any size, where D of the finest level alone takes hundreds. A solved system stays as it is, so that no image
@@ -59,11 +59,11 @@ def impute(images: Tensor, missing: Tensor) -> Tensor:
 
 def _solve(known: Tensor, holes: Tensor) -> Tensor:
     """The missing pixels of planes (M, 1, H, W), zero elsewhere; holes are 1 where a pixel is missing."""
-    diagonal = _neighbours(torch.ones_like(holes[:1]))
-    target = holes * _neighbours(known)
+    diagonal = _neighbors(torch.ones_like(holes[:1]))
+    target = holes * _neighbors(known)
     u = holes * _guess(known, 1 - holes)
     levels = _levels(holes)
-    residual = target - holes * (diagonal * u - _neighbours(u))
+    residual = target - holes * (diagonal * u - _neighbors(u))
     limit = TOLERANCE[known.dtype] ** 2 * _dot(target, target)
     direction = scaled = _precondition(residual, diagonal, holes, levels)
     product = _dot(residual, scaled)
@@ -80,7 +80,7 @@ def _solve(known: Tensor, holes: Tensor) -> Tensor:
                 rows, u, residual, direction, holes, product, going, limit = (
                     values[left] for values in (rows, u, residual, direction, holes, product, going, limit)
                 )
-        image = (diagonal * direction).sub_(_neighbours(direction)).mul_(holes)
+        image = (diagonal * direction).sub_(_neighbors(direction)).mul_(holes)
         length = torch.where(going, product / _dot(direction, image), 0)
         u.addcmul_(length, direction)
         residual.addcmul_(length, image, value=-1)
@@ -119,7 +119,7 @@ class _Level:
 
 def _levels(holes: Tensor) -> list[_Level]:
     """The coarser grids, each a quarter of the one before, down to a side of 1."""
-    levels, rim = list[_Level](), holes * _neighbours(1 - holes)
+    levels, rim = list[_Level](), holes * _neighbors(1 - holes)
     while min(rim.shape[-2:]) > 1:
         rows, columns = (_interpolation(side).to(rim) for side in rim.shape[-2:])
         rim = rows.T @ rim @ columns
@@ -144,8 +144,8 @@ def _precondition(residual: Tensor, diagonal: Tensor, holes: Tensor, levels: lis
     return error.addcdiv_(residual, diagonal).mul_(holes)
 
 
-def _neighbours(values: Tensor) -> Tensor:
-    """Weighted sum W of the eight neighbours: (1 2 1) along both sides less the centre; beyond the border, nothing."""
+def _neighbors(values: Tensor) -> Tensor:
+    """Weighted sum W of the eight neighbors: (1 2 1) along both sides less the center; beyond the border, nothing."""
     across = 2 * values
     across[..., 1:] += values[..., :-1]
     across[..., :-1] += values[..., 1:]

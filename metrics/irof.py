@@ -17,7 +17,7 @@ def irof(probe: Probe) -> Tensor:
     """Area over the curve of the class probability, as a share of its start, while segments go, most salient first.
 
     The segments are about 100 superpixels (SLIC) of the image, ordered by their mean saliency; removed ones show the
-    mean colour of the training images. The K steps of the curve take nearly equal numbers of segments, both ends are
+    mean color of the training images. The K steps of the curve take nearly equal numbers of segments, both ends are
     counted, and the axis is the share of segments removed. Equal segments go in an order drawn for the image, so a
     constant map scores as a random one. Below 0 where the class gains by the removal: not below 1 - C for the predicted
     one of C classes, without limit for a class that the model thinks unlikely. A map that is not finite, or an image

@@ -9,11 +9,11 @@ def finite(saliency: Tensor) -> Tensor:
     return saliency.isfinite().flatten(1).all(1)
 
 
-def normalise(saliency: Tensor) -> Tensor:
+def normalize(saliency: Tensor) -> Tensor:
     """Each map stretched to fill [0, 1]: its minimum becomes 0 and its maximum 1.
 
     A constant map has no range to stretch. As in the published evaluation it stays as it is, clipped to [0, 1]: an
-    all-zero Grad-CAM stays empty, and the yardstick "0.5 everywhere" stays 0.5. A map with a value that is not
+    all-zero Grad-CAM stays empty, and the baseline "0.5 everywhere" stays 0.5. A map with a value that is not
     finite becomes NaN everywhere.
 
     Args:
@@ -26,7 +26,7 @@ def normalise(saliency: Tensor) -> Tensor:
         Jalaboi et al., arXiv 2302.12084, published evaluation code.
 
     Example:
-        >>> normalise(torch.tensor([[[-1.0, 0.0, 3.0]], [[0.5, 0.5, 0.5]]])).tolist()
+        >>> normalize(torch.tensor([[[-1.0, 0.0, 3.0]], [[0.5, 0.5, 0.5]]])).tolist()
         [[[0.0, 0.25, 1.0]], [[0.5, 0.5, 0.5]]]
     """
     values = saliency.double()

@@ -1,8 +1,8 @@
 """Fuzzy overlap of soft maps with soft expert masks: the scores of the DermXDB benchmark.
 
 Both are degrees of membership in [0, 1], so AND is the minimum, OR the maximum, NOT the complement; nothing is
-thresholded. Maps are expected as :func:`metrics.normalize.normalise` leaves them. A map that leaves [0, 1], or is not
-finite, was not normalised and scores NaN.
+thresholded. Maps are expected as :func:`metrics.normalize.normalize` leaves them. A map that leaves [0, 1], or is not
+finite, was not normalized and scores NaN.
 """
 
 import torch
@@ -35,7 +35,7 @@ def fuzzy_f1(saliency: Tensor, reference: Tensor) -> Tensor:
     An all-zero map scores 0. An empty reference, or a map outside [0, 1], scores NaN.
 
     Args:
-        saliency: Normalised maps, (N, H, W), in [0, 1].
+        saliency: Normalized maps, (N, H, W), in [0, 1].
         reference: Soft expert masks, (N, H, W), in [0, 1].
 
     Returns:
@@ -58,7 +58,7 @@ def fuzzy_sensitivity(saliency: Tensor, reference: Tensor) -> Tensor:
     An all-zero map scores 0, an all-one map 1. An empty reference, or a map outside [0, 1], scores NaN.
 
     Args:
-        saliency: Normalised maps, (N, H, W), in [0, 1].
+        saliency: Normalized maps, (N, H, W), in [0, 1].
         reference: Soft expert masks, (N, H, W), in [0, 1].
 
     Returns:
@@ -80,7 +80,7 @@ def fuzzy_specificity(saliency: Tensor, reference: Tensor) -> Tensor:
     An all-zero map scores 1, an all-one map 0. A reference that fills the image, or a map outside [0, 1], scores NaN.
 
     Args:
-        saliency: Normalised maps, (N, H, W), in [0, 1].
+        saliency: Normalized maps, (N, H, W), in [0, 1].
         reference: Soft expert masks, (N, H, W), in [0, 1].
 
     Returns:
@@ -104,7 +104,7 @@ def fuzzy_iou(saliency: Tensor, reference: Tensor) -> Tensor:
     An all-zero map scores 0. An empty reference, or a map outside [0, 1], scores NaN.
 
     Args:
-        saliency: Normalised maps, (N, H, W), in [0, 1].
+        saliency: Normalized maps, (N, H, W), in [0, 1].
         reference: Soft expert masks, (N, H, W), in [0, 1].
 
     Returns:

@@ -21,14 +21,14 @@ def rank_correlation(first: Tensor, second: Tensor) -> Tensor:
         >>> round(rank_correlation(one, other).item(), 3)
         0.866
     """
-    one, other = _centred_ranks(first), _centred_ranks(second)
+    one, other = _centered_ranks(first), _centered_ranks(second)
     spread = one.square().sum(1) * other.square().sum(1)
     scores = ((one * other).sum(1) / spread.sqrt()).clamp(-1, 1)  # 0/0 is NaN
     known = (first.isfinite() & second.isfinite()).flatten(1).all(1)
     return scores.masked_fill(~known, torch.nan)
 
 
-def _centred_ranks(maps: Tensor) -> Tensor:
+def _centered_ranks(maps: Tensor) -> Tensor:
     """Twice the ranks (N, H*W) less their mean: whole numbers, so that sums are the same in any order."""
     values = maps.detach().double().flatten(1)
     line = ascending(maps)

@@ -40,7 +40,7 @@ def patch_side(height: int, width: int, across: int) -> int:
 
 
 def patch_labels(height: int, width: int, side: int) -> Tensor:
-    """The number of the patch that each pixel lies in, (H, W), in raster order; the grid is centred on the image.
+    """The number of the patch that each pixel lies in, (H, W), in raster order; the grid is centered on the image.
 
     Where the side does not divide the image, the outer patches are cut.
 

@@ -1,4 +1,4 @@
-"""How fast the model loses the class while the most salient pixels are filled in from their neighbours."""
+"""How fast the model loses the class while the most salient pixels are filled in from their neighbors."""
 
 import numpy as np
 import torch
@@ -15,9 +15,9 @@ NOISE = 0.01
 
 
 def road(probe: Probe) -> Tensor:
-    """Mean class probability with the most salient 10, 30, ..., 90 % of the pixels imputed from their neighbours.
+    """Mean class probability with the most salient 10, 30, ..., 90 % of the pixels imputed from their neighbors.
 
-    Imputed pixels are the weighted mean of their neighbours, with noise of 0.01: what is lost is their content, not
+    Imputed pixels are the weighted mean of their neighbors, with noise of 0.01: what is lost is their content, not
     their outline. (The source gives the accuracy over a set of images at each percentage; a probability is finer and
     belongs to one image.) A constant map scores as a random order does; a map that is not finite scores NaN.
 

@@ -13,18 +13,18 @@ from metrics.perturbation import Probe
 from metrics.rank_correlation import rank_correlation
 
 STAGES = 5
-"""Most steps of a randomisation; each costs one map per image."""
+"""Most steps of a randomization; each costs one map per image."""
 SEED = 20181208
 """Seed of the random weights: one and the same random model for all images."""
 
 
-def parameter_randomisation(probe: Probe) -> Tensor:
-    """One minus the mean rank correlation of the map with the maps of the model as it is randomised from the top down.
+def parameter_randomization(probe: Probe) -> Tensor:
+    """One minus the mean rank correlation of the map with the maps of the model as it is randomized from the top down.
 
     The layers that have parameters of their own are parted, in the order in which the model registers them, into at
     most five stages of as many layers each. From the last stage, with the classifier, to the first, each is
-    initialised anew and stays so, statistics of batch normalisation included; after every stage the map is drawn
-    again. A map that looks at the image alone scores 0, one that randomisation destroys scores about 1. The random
+    initialized anew and stays so, statistics of batch normalization included; after every stage the map is drawn
+    again. A map that looks at the image alone scores 0, one that randomization destroys scores about 1. The random
     weights are the same for all images and on every device. A redrawn map that is constant has nothing in common
     with any other: correlation 0. A constant map, or one that is not finite, scores NaN; so does one where a redrawn
     map is not finite.
@@ -39,7 +39,7 @@ def parameter_randomisation(probe: Probe) -> Tensor:
         TypeError: The model is no torch module with parameters.
 
     Reference:
-        Adebayo et al., Sanity Checks for Saliency Maps, NeurIPS 2018, section 4.1, cascading randomisation.
+        Adebayo et al., Sanity Checks for Saliency Maps, NeurIPS 2018, section 4.1, cascading randomization.
 
     Example:
         >>> from metrics.perturbation import Probe
@@ -49,14 +49,14 @@ def parameter_randomisation(probe: Probe) -> Tensor:
         ...     ties=torch.rand(1, 4, 4), seeds=torch.tensor([7]), baselines={}, steps=1, chunk=8,
         ...     redraw=lambda model, images, classes: images[:, 0],
         ... )
-        >>> parameter_randomisation(probe).item()  # the maps show the image, whatever the model
+        >>> parameter_randomization(probe).item()  # the maps show the image, whatever the model
         0.0
     """
     if not isinstance(probe.model, nn.Module) or not _layers(probe.model):
-        raise TypeError("parameter-randomisation needs a torch module with parameters")
+        raise TypeError("parameter-randomization needs a torch module with parameters")
     alike = [
-        _similarity(probe, _redrawn(probe, randomised, probe.classes))
-        for randomised in randomisations(probe.model, probe.images.device)
+        _similarity(probe, _redrawn(probe, randomized, probe.classes))
+        for randomized in randomizations(probe.model, probe.images.device)
     ]
     return 1 - torch.stack(alike).mean(dim=0)
 
@@ -100,8 +100,8 @@ def other_classes(probe: Probe, number: int) -> Tensor:
     return (probe.classes + torch.as_tensor(np.array(steps)).to(probe.classes)) % number
 
 
-def randomisations(model: nn.Module, device: torch.device) -> Iterator[nn.Module]:
-    """Copies of a model with the layers of one, two and so on of its stages initialised anew, from the top down."""
+def randomizations(model: nn.Module, device: torch.device) -> Iterator[nn.Module]:
+    """Copies of a model with the layers of one, two and so on of its stages initialized anew, from the top down."""
     # On the CPU, whose random numbers are the same on every machine.
     random = deepcopy(model).cpu()
     layers = _layers(random)[::-1]
@@ -109,7 +109,7 @@ def randomisations(model: nn.Module, device: torch.device) -> Iterator[nn.Module
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(SEED + number)
             for layer in stage:
-                _initialise(layers[layer])
+                _initialize(layers[layer])
         yield deepcopy(random).to(device)
 
 
@@ -118,7 +118,7 @@ def _layers(model: nn.Module) -> list[nn.Module]:
     return [module for module in model.modules() if any(True for _ in module.parameters(recurse=False))]
 
 
-def _initialise(layer: nn.Module) -> None:
+def _initialize(layer: nn.Module) -> None:
     """Gives a layer random weights: by its own rule, or of the mean and the spread that its weights have."""
     reset = getattr(layer, "reset_parameters", None)
     if callable(reset):
@@ -148,9 +148,9 @@ def _constant(maps: Tensor) -> Tensor:
     return low == high
 
 
-PARAMETER_RANDOMISATION = Metric(
-    name="parameter-randomisation",
-    compute=parameter_randomisation,
+PARAMETER_RANDOMIZATION = Metric(
+    name="parameter-randomization",
+    compute=parameter_randomization,
     bounds=(0.0, 2.0),
     higher_is_better=True,
     source="Adebayo et al. 2018, Sanity Checks for Saliency Maps, NeurIPS, section 4.1",

@@ -36,7 +36,7 @@ def tv_ratio(saliency: Tensor) -> Tensor:
     it is, so the ratio says nothing of sharpness by itself. A constant map (after taking absolute values), or one that
     is not finite, scores NaN.
 
-    The expectation is exact: after a shuffle every pair of neighbours is a random pair of pixels, so it is the number
+    The expectation is exact: after a shuffle every pair of neighbors is a random pair of pixels, so it is the number
     of such pairs times the mean absolute difference of two pixels, which sorting gives.
 
     Args:
@@ -162,7 +162,7 @@ def _magnitude(saliency: Tensor) -> Tensor:
 
 
 def _variation(maps: Tensor) -> Tensor:
-    """Sum of the absolute differences of neighbours, (N,)."""
+    """Sum of the absolute differences of neighbors, (N,)."""
     return maps.diff(dim=1).abs().sum((1, 2)) + maps.diff(dim=2).abs().sum((1, 2))
 
 

@@ -12,7 +12,7 @@ from metrics.normalize import finite
 from metrics.perturbation import Probe
 
 RADIUS = 0.02
-"""Most that a channel of a pixel changes, in [0, 1]: five of 255 grey levels, as in Captum's `sensitivity_max`."""
+"""Most that a channel of a pixel changes, in [0, 1]: five of 255 gray levels, as in Captum's `sensitivity_max`."""
 DRAWS = 10
 """Changed images per image, as in Captum's `sensitivity_max`."""
 
@@ -52,8 +52,8 @@ def max_sensitivity(probe: Probe) -> Tensor:
 def local_lipschitz(probe: Probe) -> Tensor:
     """Largest change of the map per change of the image, among ten images in a ball of 2 % around it, near and far.
 
-    Neighbour k of ten has uniform noise of at most k tenths of 0.02 on every channel, clipped to [0, 1]: a map that
-    jumps shows it by its nearest neighbours, where :func:`max_sensitivity` sees the rim of the ball alone. Maps are
+    Neighbor k of ten has uniform noise of at most k tenths of 0.02 on every channel, clipped to [0, 1]: a map that
+    jumps shows it by its nearest neighbors, where :func:`max_sensitivity` sees the rim of the ball alone. Maps are
     divided by their Frobenius norm, so that their scale does not count; both changes are Frobenius norms, that of
     the image over all channels of values in [0, 1]. It falls as the root of the number of pixels grows: compare
     images of one size only. Degenerate maps score as in :func:`max_sensitivity`, NaN where they are not finite; half
@@ -93,14 +93,14 @@ def changes(probe: Probe, radii: Sequence[float]) -> tuple[Tensor, Tensor]:
     found = []
     for part in jobs.split(probe.chunk):
         image, draw = part // len(radii), part % len(radii)
-        changed = neighbours(probe, image.tolist(), draw.tolist(), radii)
+        changed = neighbors(probe, image.tolist(), draw.tolist(), radii)
         redrawn = _unit(probe.redraw(probe.model, changed, probe.classes[image]))
         found.append(torch.stack([_norm(redrawn - own[image]), _norm((changed - probe.images[image]).double())]))
     change, moved = torch.cat(found, dim=1).view(2, len(own), len(radii))
     return change, moved
 
 
-def neighbours(probe: Probe, images: Sequence[int], draws: Sequence[int], radii: Sequence[float]) -> Tensor:
+def neighbors(probe: Probe, images: Sequence[int], draws: Sequence[int], radii: Sequence[float]) -> Tensor:
     """Changed images (M, 3, H, W): each with the noise of one of its draws, which its seed alone decides."""
     shape = probe.images.shape[1:]
     # Drawn on the CPU, so that a GPU sees the same noise.

@@ -26,7 +26,7 @@ def faithfulness_correlation(probe: Probe) -> Tensor:
 
     Each set has as many pixels as a side of the image (the square root of their number: 224 at 224 x 224), drawn for
     the image without replacement; hidden pixels show the image's darkest value in all channels. (Quantus 0.6.0 draws
-    single colour channels.) Where the map is constant or not finite, or the model's answer never changes, it is NaN.
+    single color channels.) Where the map is constant or not finite, or the model's answer never changes, it is NaN.
 
     Args:
         probe: Model, N images and maps; its baseline "minimum" and its seeds.

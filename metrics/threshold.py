@@ -50,7 +50,7 @@ def f1_at_half(saliency: Tensor, mask: Tensor) -> Tensor:
     """F1 of the mask and the pixels whose value is at least halfway from the map's smallest to its largest.
 
     The threshold is fixed beforehand and looks at no mask. It is 0.5 on the map as
-    :func:`metrics.normalize.normalise` leaves it; so a constant map, which has no range, marks everything where its
+    :func:`metrics.normalize.normalize` leaves it; so a constant map, which has no range, marks everything where its
     value is 0.5 or more and else nothing, which scores 0. An empty mask, or a map that is not finite, scores NaN.
 
     Args:

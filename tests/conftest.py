@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-# As benchmark.__main__ does, and before torch is loaded: a busy neighbour must not slow the tests tenfold.
+# As benchmark.__main__ does, and before torch is loaded: a busy neighbor must not slow the tests tenfold.
 os.environ.setdefault("GOMP_SPINCOUNT", "20000")
 
 import numpy as np
@@ -44,7 +44,7 @@ def write_picture(path: Path, pixels: np.ndarray) -> Path:
 
 @pytest.fixture
 def isic_tree(tmp_path) -> Path:
-    """Twenty-four images of two classes, told apart by their colour, in the layout of ISIC 2018."""
+    """Twenty-four images of two classes, told apart by their color, in the layout of ISIC 2018."""
     root = tmp_path / "tiny-isic"
     rng = np.random.default_rng(0)
     lines = ["image,diagnosis"]

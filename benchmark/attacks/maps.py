@@ -37,7 +37,7 @@ class MapAttack(Ball):
         keep_class: Whether the prediction must stay what it was; it is then defended by a penalty, and iterates that
             lose it do not count. Otherwise it may change, but is not made to.
         share: Share of the pixels that "top-k" empties, in (0, 1].
-        penalty: Weight of the defence, in units of the distance between maps per logit.
+        penalty: Weight of the defense, in units of the distance between maps per logit.
 
     References:
         Ghorbani et al., Interpretation of neural networks is fragile, 2019, algorithm 1 (top-k, and that the

@@ -19,7 +19,7 @@ def evaluating(model: nn.Module) -> Iterator[None]:
 
 
 @contextmanager
-def normalising_by_batch(model: nn.Module, *, wanted: bool) -> Iterator[None]:
+def normalizing_by_batch(model: nn.Module, *, wanted: bool) -> Iterator[None]:
     """BatchNorm uses the statistics of the batch, and keeps nothing of them, for the time of the block."""
     layers = [m for m in model.modules() if wanted and isinstance(m, nn.BatchNorm2d) and m.track_running_stats]
     for layer in layers:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from benchmark.attacks.ball import Ball
-from benchmark.attacks.mode import evaluating, normalising_by_batch
+from benchmark.attacks.mode import evaluating, normalizing_by_batch
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -22,7 +22,7 @@ class PGD(Ball):
         step: Size of a step as a share of eps.
         random_start: Whether to start anywhere in the ball rather than at the image. Without it an attack is
             the same whatever else is in the batch.
-        batch_statistics: Whether BatchNorm normalises by the batch during the attack (its running averages stay
+        batch_statistics: Whether BatchNorm normalizes by the batch during the attack (its running averages stay
             untouched). In a short training the averages are still far from the truth, and an attack that relies
             on them hardly hurts the network that is being trained.
         keep_best: Whether to return, for each image, the iterate of highest loss rather than the last, at the
@@ -84,7 +84,7 @@ def pgd(
     """
     radius = attack.radius(images.shape[-1])
     losses_of = objective or partial(functional.cross_entropy, target=labels, reduction="none")
-    with evaluating(model), normalising_by_batch(model, wanted=attack.batch_statistics):
+    with evaluating(model), normalizing_by_batch(model, wanted=attack.batch_statistics):
         moved = attack.random(images) if attack.random_start else images.detach().clone()
         best, highest = moved, torch.full(images.shape[:1], -torch.inf, device=images.device)
         for _ in range(attack.steps):

@@ -21,7 +21,7 @@ def ceiling_name(rows: int, columns: int) -> str:
 
 
 def sees_masks(name: str) -> bool:
-    """Whether a yardstick was made from masks: no map of a model is expected to reach it.
+    """Whether a baseline was made from masks: no map of a model is expected to reach it.
 
     Example:
         >>> sees_masks(ceiling_name(3, 3)), sees_masks(RATER), sees_masks(CONSTANT)

@@ -9,7 +9,7 @@ from benchmark.saliency.placement import shares
 STEPS = 40
 """Three hundred steps raise the mean F1 by less than .002, on three data sets, at 96 to 224 px."""
 RATE = 0.25
-"""Size of the first step, in grey levels of a cell; the last one is nearly nothing."""
+"""Size of the first step, in gray levels of a cell; the last one is nearly nothing."""
 PIXELS = 2**20
 """Pixels of the masks that are looked at together."""
 

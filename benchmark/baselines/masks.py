@@ -1,4 +1,4 @@
-"""The yardsticks of a data set's masks alone: no image is opened and no model is asked."""
+"""The baselines of a data set's masks alone: no image is opened and no model is asked."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -13,11 +13,11 @@ from benchmark.baselines.trivial import bell, gaussian_name, noise
 from benchmark.data.references import Drawing, Plane
 from benchmark.errors import UserError
 from benchmark.runtime.parallel import in_order
-from datasets import Case, DataSet, Merge
+from datasets import Aggregation, DatasetIndex, Sample
 
 WIDTHS = (0.1, 0.2, 0.3, 0.4)
 SCORES = ("f1", "sensitivity", "specificity")
-KEYS = ["yardstick", "level", "characteristic"]
+KEYS = ["baseline", "level", "characteristic"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,10 +51,10 @@ class Overlap:
         )
 
 
-def mask_yardsticks(data: DataSet, merge: Merge, report: Callable[[int, int], None]) -> list[dict[str, Any]]:
+def mask_baselines(data: DatasetIndex, merge: Aggregation, report: Callable[[int, int], None]) -> list[dict[str, Any]]:
     """Scores of trivial maps and of raters against the masks, at the masks' own size.
 
-    Maps are scored as they are, without min-max normalisation. At characteristic level a score is the mean over
+    Maps are scored as they are, without min-max normalization. At characteristic level a score is the mean over
     characteristics of the mean over images; a rater is compared where he and another one drew the characteristic.
 
     Args:
@@ -63,7 +63,7 @@ def mask_yardsticks(data: DataSet, merge: Merge, report: Callable[[int, int], No
         report: Called with the number of images done and of all.
 
     Returns:
-        A row for each yardstick and level: yardstick, level, f1, sensitivity, specificity, n (scores that the mean is
+        A row for each baseline and level: baseline, level, f1, sensitivity, specificity, n (scores that the mean is
         of) and undefined (left out, since nothing was marked).
 
     Raises:
@@ -71,7 +71,7 @@ def mask_yardsticks(data: DataSet, merge: Merge, report: Callable[[int, int], No
     """
     cases = [case for case in data.cases if any(mask.reading == 1 for mask in case.masks)]
     if not cases:
-        raise UserError(f"{data.root} has no masks; yardsticks are measured against masks: unpack them too")
+        raise UserError(f"{data.root} has no masks; baselines are measured against masks: unpack them too")
     rows: list[tuple[Any, ...]] = []
     try:
         for number, found in enumerate(in_order(lambda case: list(_scores(case, merge)), cases)):
@@ -91,8 +91,8 @@ class Trivial:
     total: float
 
 
-def _scores(case: Case, merge: Merge) -> Iterator[tuple[Any, ...]]:
-    """Yardstick, level, characteristic and scores."""
+def _scores(case: Sample, merge: Aggregation) -> Iterator[tuple[Any, ...]]:
+    """Baseline, level, characteristic and scores."""
     drawing = Drawing([mask for mask in case.masks if mask.reading == 1], None)
     trivial = list(_trivial(drawing, case.id))
     targets: list[tuple[str, str | None]] = [("image", None)]
@@ -141,7 +141,7 @@ def _trivial(drawing: Drawing, name: str) -> Iterator[Trivial]:
         yield Trivial(name=gaussian_name(sigma), window=part, total=float(down.sum() * along.sum()))
 
 
-def _second_readings(case: Case, first: Drawing, merge: Merge) -> Iterator[tuple[Any, ...]]:
+def _second_readings(case: Sample, first: Drawing, merge: Aggregation) -> Iterator[tuple[Any, ...]]:
     masks = [mask for mask in case.masks if mask.reading == 2 and first.drew(mask.rater, None)]
     if not masks:
         return
@@ -154,11 +154,11 @@ def _second_readings(case: Case, first: Drawing, merge: Merge) -> Iterator[tuple
 def _means(frame: pd.DataFrame) -> list[dict[str, Any]]:
     """The mean of each characteristic first, then over characteristics."""
     rows = []
-    for (yardstick, level), found in frame.groupby(["yardstick", "level"], sort=False):
+    for (baseline, level), found in frame.groupby(["baseline", "level"], sort=False):
         means = found.groupby("characteristic")[list(SCORES)].mean().mean()
         defined = int(found["f1"].notna().sum())
         # JSON has no NaN: where every mask is empty there is no score.
         scores = {name: None if pd.isna(means[name]) else float(means[name]) for name in SCORES}
-        row = {"yardstick": yardstick, "level": level, **scores}
+        row = {"baseline": baseline, "level": level, **scores}
         rows.append(row | {"n": defined, "undefined": len(found) - defined})
     return sorted(rows, key=lambda row: row["level"] != "image")

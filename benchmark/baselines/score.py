@@ -1,4 +1,4 @@
-"""The yardsticks of a table: scored like models, on the same test images."""
+"""The baselines of a table: scored like models, on the same test images."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,13 +16,13 @@ from architectures.geometry import Geometry
 from benchmark.baselines import CEILING, CONSTANT, EDGES, NOISE, RATER, UNTRAINED, ceiling_name
 from benchmark.baselines.ceiling import best_of_grid
 from benchmark.baselines.trivial import gaussian, gaussian_name, noise
-from benchmark.data.dataset import Prepared
+from benchmark.data.dataset import ImageDataset
 from benchmark.registry import digest, entries
 from benchmark.runtime.tensors import on_device, predict
 from benchmark.saliency import Method
 from benchmark.saliency.alignment import grid_of, placement_of
-from benchmark.saliency.compute import draw_maps
-from benchmark.scoring.score import score_maps, score_planes
+from benchmark.saliency.compute import compute_maps
+from benchmark.scoring.score import score_maps, score_mask_arrays
 from benchmark.storage.files import new_file
 from benchmark.storage.hashing import content_key
 from benchmark.storage.runs import baseline_file
@@ -33,17 +33,17 @@ GAUSSIAN_WIDTH = 0.2
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Part:
-    """What the yardsticks of a table are put together from; each is scored and kept by itself, wherever.
+class BaselinePart:
+    """What the baselines of a table are put together from; each is scored and kept by itself, wherever.
 
     Attributes:
-        yardstick: The yardstick that it belongs to.
+        baseline: The baseline that it belongs to.
         architecture: Whose untrained network it is, or whose grid; None for those that need neither.
         method: How that network's maps are drawn; None for all else.
         alignment: How maps of a grid are placed.
     """
 
-    yardstick: str
+    baseline: str
     architecture: Architecture | None = None
     method: Method | None = None
     alignment: str = "none"
@@ -51,33 +51,35 @@ class Part:
     def key(self, protocol: str) -> str:
         """Stands for everything that decides its scores under a protocol, which also says on what data and device."""
         architecture = self.architecture and [self.architecture.name, digest(self.architecture)]
-        return content_key(protocol, self.yardstick, architecture, self.method and self.method.name, self.alignment)
+        return content_key(protocol, self.baseline, architecture, self.method and self.method.name, self.alignment)
 
 
-def parts_of(architectures: Sequence[Architecture], methods: Sequence[Method], side: int, alignment: str) -> list[Part]:
-    """All parts of the yardsticks of a table of these architectures and saliency methods, at this side in pixels."""
+def list_parts(
+    architectures: Sequence[Architecture], methods: Sequence[Method], side: int, alignment: str
+) -> list[BaselinePart]:
+    """All parts of the baselines of a table of these architectures and saliency methods, at this side in pixels."""
     untrained = [
-        Part(yardstick=UNTRAINED, architecture=architecture, method=method, alignment=alignment)
+        BaselinePart(baseline=UNTRAINED, architecture=architecture, method=method, alignment=alignment)
         for method in methods
         for architecture in architectures
     ]
     ceilings = _ceilings(architectures, side, alignment) if any(method.on_grid for method in methods) else []
-    return [*(Part(yardstick=name) for name in TRIVIAL), *untrained, *ceilings, Part(yardstick=RATER)]
+    return [*(BaselinePart(baseline=name) for name in TRIVIAL), *untrained, *ceilings, BaselinePart(baseline=RATER)]
 
 
-def _ceilings(architectures: Sequence[Architecture], side: int, alignment: str) -> list[Part]:
-    """A part for each grid that lies differently on the image; those of one shape make one yardstick."""
-    grids: dict[Geometry, Part] = {}
+def _ceilings(architectures: Sequence[Architecture], side: int, alignment: str) -> list[BaselinePart]:
+    """A part for each grid that lies differently on the image; those of one shape make one baseline."""
+    grids: dict[Geometry, BaselinePart] = {}
     for architecture in architectures:
         grid = grid_of(architecture, (side, side), alignment)
         if grid is not None:
             name = ceiling_name(grid.rows.cells, grid.columns.cells)
-            grids.setdefault(grid, Part(yardstick=name, architecture=architecture, alignment=alignment))
+            grids.setdefault(grid, BaselinePart(baseline=name, architecture=architecture, alignment=alignment))
     return list(grids.values())
 
 
-def yardsticks(
-    data: Prepared,
+def baselines(
+    data: ImageDataset,
     architectures: Sequence[Architecture],
     methods: Sequence[Method],
     device: torch.device,
@@ -85,34 +87,34 @@ def yardsticks(
     *,
     alignment: str,
 ) -> pd.DataFrame:
-    """Scores of all yardsticks on the test images; a part that is not kept yet is scored here.
+    """Scores of all baselines on the test images; a part that is not kept yet is scored here.
 
     Returns:
-        Columns of :func:`benchmark.scoring.score.score_maps` with yardstick and method; a method of "" belongs into the
+        Columns of :func:`benchmark.scoring.score.score_maps` with baseline and method; a method of "" belongs into the
         tables of all methods. The ceiling of a grid is the mean over the ways in which such grids lie on the image.
     """
     on_grid = [method.name for method in methods if method.on_grid]
     found: dict[tuple[str, str], list[pd.DataFrame]] = {}
-    for part in parts_of(architectures, methods, data.images.shape[1], alignment):
+    for part in list_parts(architectures, methods, data.images.shape[1], alignment):
         frame = pd.read_parquet(score_part(part, data, device, protocol))
         names = on_grid if _is_ceiling(part) else [part.method.name if part.method else ""]
         for name in names:
-            found.setdefault((part.yardstick, name), []).append(frame)
+            found.setdefault((part.baseline, name), []).append(frame)
     return pd.concat(
         [
-            (_mean(frames) if len(frames) > 1 else frames[0]).assign(yardstick=yardstick, method=method)
-            for (yardstick, method), frames in found.items()
+            (_mean(frames) if len(frames) > 1 else frames[0]).assign(baseline=baseline, method=method)
+            for (baseline, method), frames in found.items()
         ],
         ignore_index=True,
     )
 
 
-def part_file(part: Part, protocol: str) -> Path:
+def part_file(part: BaselinePart, protocol: str) -> Path:
     """Where the scores of a part are kept."""
     return baseline_file(part.key(protocol))
 
 
-def score_part(part: Part, data: Prepared, device: torch.device, protocol: str) -> Path:
+def score_part(part: BaselinePart, data: ImageDataset, device: torch.device, protocol: str) -> Path:
     """Scores a part unless it is kept already; the file."""
     path = part_file(part, protocol)
     if not path.is_file():
@@ -121,24 +123,24 @@ def score_part(part: Part, data: Prepared, device: torch.device, protocol: str) 
     return path
 
 
-def _scored(part: Part, data: Prepared, device: torch.device) -> pd.DataFrame:
+def _scored(part: BaselinePart, data: ImageDataset, device: torch.device) -> pd.DataFrame:
     metrics = list(entries(Metric).values())
     if part.architecture and _is_ceiling(part):
         return _ceiling(data, part.architecture, part.alignment, device)
     if part.architecture and part.method:
         maps = _untrained(data, part, device)
-    elif part.yardstick == RATER:
+    elif part.baseline == RATER:
         return _raters(data, metrics, device)
     else:
-        maps = TRIVIAL[part.yardstick](data).astype(np.float16)
+        maps = TRIVIAL[part.baseline](data).astype(np.float16)
     return score_maps(maps, data, metrics, device=device)
 
 
-def _is_ceiling(part: Part) -> bool:
-    return part.yardstick.startswith(f"{CEILING} ")
+def _is_ceiling(part: BaselinePart) -> bool:
+    return part.baseline.startswith(f"{CEILING} ")
 
 
-def _ceiling(data: Prepared, architecture: Architecture, alignment: str, device: torch.device) -> pd.DataFrame:
+def _ceiling(data: ImageDataset, architecture: Architecture, alignment: str, device: torch.device) -> pd.DataFrame:
     """F1 of the best maps of an architecture's grid against the merged masks; of other scores they are not the best."""
     side = data.images.shape[1]
     grid = grid_of(architecture, (side, side), alignment)
@@ -156,26 +158,26 @@ def _mean(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
     return pd.concat(frames).groupby(names, sort=False)["value"].mean().reset_index()
 
 
-def _gaussians(data: Prepared) -> NDArray[np.floating]:
+def _gaussians(data: ImageDataset) -> NDArray[np.floating]:
     number, side = len(data.test), data.images.shape[1]
     return np.broadcast_to(gaussian((side, side), GAUSSIAN_WIDTH), (number, side, side))
 
 
-def _constants(data: Prepared) -> NDArray[np.floating]:
+def _constants(data: ImageDataset) -> NDArray[np.floating]:
     return np.full((len(data.test), *data.images.shape[1:3]), 0.5)
 
 
-def _noises(data: Prepared) -> NDArray[np.floating]:
+def _noises(data: ImageDataset) -> NDArray[np.floating]:
     side = data.images.shape[1]
     return np.stack([noise((side, side), name) for name in data.cases["id"].to_numpy()[data.test]])
 
 
-def _edges(data: Prepared) -> NDArray[np.floating]:
+def _edges(data: ImageDataset) -> NDArray[np.floating]:
     edges = np.stack([sobel(rgb2gray(image)) for image in data.images[data.test]])
     return np.asarray(edges / np.maximum(edges.max(axis=(1, 2), keepdims=True), np.finfo(np.float32).tiny))
 
 
-TRIVIAL: dict[str, Callable[[Prepared], NDArray[np.floating]]] = {
+TRIVIAL: dict[str, Callable[[ImageDataset], NDArray[np.floating]]] = {
     gaussian_name(GAUSSIAN_WIDTH): _gaussians,
     CONSTANT: _constants,
     NOISE: _noises,
@@ -184,20 +186,20 @@ TRIVIAL: dict[str, Callable[[Prepared], NDArray[np.floating]]] = {
 """Maps (T, S, S) of the test images that look at no model."""
 
 
-def _untrained(data: Prepared, part: Part, device: torch.device) -> NDArray[np.float16]:
+def _untrained(data: ImageDataset, part: BaselinePart, device: torch.device) -> NDArray[np.float16]:
     """Maps (T, S, S) of a network with random weights for the class that it predicts."""
     architecture, method = part.architecture, part.method
     if architecture is None or method is None:
-        raise ValueError(f"{part.yardstick}: no network, or no method")
+        raise ValueError(f"{part.baseline}: no network, or no method")
     images = on_device(data.images[data.test], device)
     torch.manual_seed(0)
     model = architecture.build(len(data.classes)).to(memory_format=torch.channels_last).to(device).eval()
     classes = predict(model, images).argmax(dim=1).to(device)
     enlarge = placement_of(architecture, images.shape[-2:], part.alignment)
-    return draw_maps(model, architecture.saliency_layer, images, classes, method, enlarge)
+    return compute_maps(model, architecture.target_layer, images, classes, method, enlarge)
 
 
-def _raters(data: Prepared, metrics: Sequence[Metric], device: torch.device) -> pd.DataFrame:
+def _raters(data: ImageDataset, metrics: Sequence[Metric], device: torch.device) -> pd.DataFrame:
     """Each rater's own merge taken for a map, against the merge of the image's other raters."""
     tested = data.references[data.references["case"].isin(data.test)]
     own = tested[tested["level"] == "rater"]
@@ -215,7 +217,7 @@ def _raters(data: Prepared, metrics: Sequence[Metric], device: torch.device) -> 
                 metric=metric.name,
                 level="image",
                 characteristic="",
-                value=score_planes(metric, maps, planes[rows], device),
+                value=score_mask_arrays(metric, maps, planes[rows], device),
             )
             parts.append(frame)
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()

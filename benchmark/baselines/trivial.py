@@ -3,27 +3,27 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.runtime.randomness import generator_of
+from benchmark.runtime.randomness import seeded_generator
 
 Map = NDArray[np.float32]
 
 
 def gaussian_name(width: float) -> str:
     """Name of the Gaussian in tables."""
-    return f"centred Gaussian, {width:g} of the side"
+    return f"centered Gaussian, {width:g} of the side"
 
 
 def bell(pixels: int, width: float) -> NDArray[np.float64]:
-    """One side of a centred Gaussian, (pixels,); its peak is 1, its sigma `width` of the side."""
+    """One side of a centered Gaussian, (pixels,); its peak is 1, its sigma `width` of the side."""
     places = (np.arange(pixels) - (pixels - 1) / 2) / pixels
     return np.exp(-(places**2) / (2 * width**2))
 
 
 def gaussian(shape: tuple[int, int], width: float) -> Map:
-    """Centred Gaussian (H, W) whose sigma is a share of each side."""
+    """Centered Gaussian (H, W) whose sigma is a share of each side."""
     return np.outer(bell(shape[0], width), bell(shape[1], width)).astype(np.float32)
 
 
 def noise(shape: tuple[int, int], name: str) -> Map:
     """Uniform noise (H, W) that depends on the image's name alone."""
-    return generator_of(f"noise of {name}").random(shape, dtype=np.float32)
+    return seeded_generator(f"noise of {name}").random(shape, dtype=np.float32)

@@ -1,4 +1,4 @@
-"""`yardsticks`: what trivial maps and the raters themselves would score on a data set's masks."""
+"""`baselines`: what trivial maps and the raters themselves would score on a data set's masks."""
 
 import json
 import sys
@@ -12,7 +12,7 @@ from rich.table import Table
 from benchmark.cli import Json, console
 
 
-def yardsticks(
+def baselines(
     folder: Annotated[Path, typer.Argument(help="Folder of a data set; masks are enough.")],
     *,
     layout: Annotated[str | None, typer.Option(help="Layout of the folder; without it chosen by its look.")] = None,
@@ -20,16 +20,16 @@ def yardsticks(
     as_json: Json = False,
 ) -> None:
     """Score trivial maps and raters against the masks, without any image or model."""
-    from benchmark.baselines.masks import mask_yardsticks  # noqa: PLC0415
+    from benchmark.baselines.masks import mask_baselines  # noqa: PLC0415
     from benchmark.data.load import Source, open_data  # noqa: PLC0415
     from benchmark.registry import select  # noqa: PLC0415
     from benchmark.runtime.progress import progress  # noqa: PLC0415
-    from datasets import Merge  # noqa: PLC0415
+    from datasets import Aggregation  # noqa: PLC0415
 
-    chosen = select(Merge, [merge])[0]
+    chosen = select(Aggregation, [merge])[0]
     data = open_data(Source(folder=folder, layout=layout))
     with progress(Console(stderr=True), "scoring") as report:
-        rows = mask_yardsticks(data, chosen, report)
+        rows = mask_baselines(data, chosen, report)
     if as_json:
         sys.stdout.write(json.dumps(rows, indent=1) + "\n")
         return
@@ -38,7 +38,7 @@ def yardsticks(
     console.print(f"{data.name} ({data.layout}), masks merged by {merge}, scored at their own size")
     table = Table(box=None, pad_edge=False)
     for name in rows[0]:
-        table.add_column(name, justify="left" if name in {"yardstick", "level"} else "right")
+        table.add_column(name, justify="left" if name in {"baseline", "level"} else "right")
     for row in rows:
         table.add_row(*(f"{value:.3f}" if isinstance(value, float) else str(value) for value in row.values()))
     console.print(table)

@@ -12,7 +12,7 @@ from rich.markup import escape
 from benchmark.cli import Json, console
 
 if TYPE_CHECKING:
-    from benchmark.submission.checks.report import Checked
+    from benchmark.submission.checks.report import CheckReport
 
 
 def check(  # noqa: PLR0913 - the options of a command line
@@ -41,12 +41,14 @@ def check(  # noqa: PLR0913 - the options of a command line
     """
     from benchmark.submission.checks.parallel import check_all  # noqa: PLC0415
     from benchmark.submission.checks.report import all_problems, targets  # noqa: PLC0415
-    from benchmark.submission.checks.score import Evidence  # noqa: PLC0415
+    from benchmark.submission.checks.score import RescoreOptions  # noqa: PLC0415
     from benchmark.submission.sandbox.limits import GIGABYTE, Limits  # noqa: PLC0415
 
     files, records = targets(words or [], entries)
     limits = Limits(seconds=seconds, memory=int(memory * GIGABYTE))
-    evidence = Evidence(checkpoint=checkpoint, data=data, layout=layout, images=images, entries=entries, stamp=stamp)
+    evidence = RescoreOptions(
+        checkpoint=checkpoint, data=data, layout=layout, images=images, entries=entries, stamp=stamp
+    )
     with Console(stderr=True).status("checking") as status:
         found = check_all(files, records, limits, evidence, lambda name: status.update(f"checking {name}"))
     if as_json:
@@ -57,7 +59,7 @@ def check(  # noqa: PLR0913 - the options of a command line
         raise typer.Exit(1)
 
 
-def _show(found: list["Checked"], *, whole: bool) -> None:
+def _show(found: list["CheckReport"], *, whole: bool) -> None:
     """What has problems or warnings; of a few, all."""
     for each in found:
         if whole and not each.problems and not each.warnings:
@@ -78,7 +80,7 @@ def _show(found: list["Checked"], *, whole: bool) -> None:
         console.print(f"entries ran with network: {held['network']}, disk: {held['disk']}", highlight=False)
 
 
-def _facts(each: "Checked") -> str:
+def _facts(each: "CheckReport") -> str:
     told: dict[str, Any] = each.facts
     if "parameters" in told:
         grid = " x ".join(map(str, told.get("grid", ["?"])))

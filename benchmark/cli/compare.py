@@ -13,7 +13,7 @@ from benchmark.errors import UserError
 
 if TYPE_CHECKING:
     from benchmark.leaderboard.analysis.compare import Comparison
-    from benchmark.leaderboard.table import Published
+    from benchmark.leaderboard.table import ResultsDirectory
 
 WIDTH = 150
 """Of the table; a narrower terminal breaks its lines, and a file gets them whole."""
@@ -47,40 +47,44 @@ def compare(  # noqa: PLR0913 - the options of a command line
         sys.stdout.write(json.dumps(found, indent=1) + "\n")
 
 
-def _with_both(names: tuple[str, str], results: Path | None, data: str | None, preset: str | None) -> "list[Published]":
+def _with_both(
+    names: tuple[str, str], results: Path | None, data: str | None, preset: str | None
+) -> "list[ResultsDirectory]":
     """The results folders that hold both models; the error names the nearest models of one that was asked for."""
-    from benchmark.leaderboard.analysis.compare import models_of  # noqa: PLC0415
-    from benchmark.leaderboard.table import read_published  # noqa: PLC0415
-    from benchmark.registry import known_name  # noqa: PLC0415
+    from benchmark.leaderboard.analysis.compare import list_models  # noqa: PLC0415
+    from benchmark.leaderboard.table import read_results  # noqa: PLC0415
+    from benchmark.registry import resolve_name  # noqa: PLC0415
     from benchmark.storage.results import results_dir, table_dirs  # noqa: PLC0415
 
     if results is not None:
-        return [read_published(results)]
+        return [read_results(results)]
     directories = table_dirs(data or "*", preset or "*")
     if not directories:
         raise UserError(f"{results_dir()} holds no results of {data or 'any data'}, {preset or 'any preset'}")
-    found = [read_published(directory) for directory in directories]
-    both = [published for published in found if set(names) <= set(models_of(published))]
+    found = [read_results(directory) for directory in directories]
+    both = [published for published in found if set(names) <= set(list_models(published))]
     if not both:
-        known = {name for published in found for name in models_of(published)}
+        known = {name for published in found for name in list_models(published)}
         for name in names:
-            known_name(name, known, "model")
+            resolve_name(name, known, "model")
         raise UserError(f"no results folder holds both {names[0]} and {names[1]}; run the missing one")
     return both
 
 
-def _picture(published: "Published", comparison: "Comparison", images: Path | None, out: Path | None) -> Path | None:
+def _picture(
+    published: "ResultsDirectory", comparison: "Comparison", images: Path | None, out: Path | None
+) -> Path | None:
     """Draws the images by which the two differ most; None where maps or images are not kept here."""
     from benchmark.storage.runs import maps_dir  # noqa: PLC0415
 
     if not comparison.images or not maps_dir().is_dir():
         return None
     # Only here torch is needed, to find the data and the maps by their keys.
-    from benchmark.experiments.comparison_figure import draw_compared  # noqa: PLC0415
+    from benchmark.experiments.comparison_figure import plot_comparison  # noqa: PLC0415
 
     slug = "-against-".join(name.replace("/", "-") for name in comparison.names)
     path = out or published.folder / f"compare-{slug}.png"
-    return path if draw_compared(published, comparison, images, path) else None
+    return path if plot_comparison(published, comparison, images, path) else None
 
 
 def _show(comparison: "Comparison", picture: Path | None) -> None:

@@ -10,7 +10,7 @@ from benchmark.errors import UserError
 
 if TYPE_CHECKING:
     from benchmark.leaderboard.analysis.diff import Table
-    from benchmark.leaderboard.table import Board
+    from benchmark.leaderboard.table import LeaderboardTable
 
 
 def leaderboard(
@@ -35,15 +35,15 @@ def leaderboard(
     for each in folders:
         before = _before(each, diff, alone=len(folders) == 1) if diff else None
         with console.status(f"writing {each}"):
-            boards = rebuilt[each] = rebuild(each)
-        apart = len(boards[0].models_apart)
+            leaderboards = rebuilt[each] = rebuild(each)
+        apart = len(leaderboards[0].models_apart)
         below = f", and {apart} of another protocol below; run them again to rank them all" if apart else ""
-        console.print(f"{each / 'leaderboard.md'}: {len(boards[0].models)} models{below}", highlight=False)
+        console.print(f"{each / 'leaderboard.md'}: {len(leaderboards[0].models)} models{below}", highlight=False)
         if diff and before is not None:
-            _say_what_moved(boards[0], before, diff)
+            _say_what_moved(leaderboards[0], before, diff)
         if against:
-            _set_against(each, boards[0], against, alone=len(folders) == 1)
-        problems += boards[0].problems
+            _set_against(each, leaderboards[0], against, alone=len(folders) == 1)
+        problems += leaderboards[0].problems
     if len(rebuilt) > 1:
         together(rebuilt, results_dir() / PAGE)
         console.print(f"{results_dir() / PAGE}: all of them on one page")
@@ -66,31 +66,31 @@ def _before(folder: Path, diff: str, *, alone: bool) -> "Table | None":
         return None
 
 
-def _say_what_moved(board: "Board", before: "Table", diff: str) -> None:
-    from benchmark.leaderboard.analysis.diff import in_words, movement, parse  # noqa: PLC0415
+def _say_what_moved(leaderboard: "LeaderboardTable", before: "Table", diff: str) -> None:
+    from benchmark.leaderboard.analysis.diff import diff_tables, in_words, parse  # noqa: PLC0415
     from benchmark.leaderboard.export.markdown import to_csv  # noqa: PLC0415
 
-    for line in in_words(movement(before, parse(to_csv(board), diff)), diff):
+    for line in in_words(diff_tables(before, parse(to_csv(leaderboard), diff)), diff):
         console.print(line, highlight=False, markup=False)
 
 
-def _set_against(folder: Path, board: "Board", name: str, *, alone: bool) -> None:
+def _set_against(folder: Path, leaderboard: "LeaderboardTable", name: str, *, alone: bool) -> None:
     from benchmark.leaderboard.analysis.published import (  # noqa: PLC0415
         against_csv,
         against_markdown,
         agreements,
-        elsewhere,
+        load_published_table,
     )
     from benchmark.storage.files import write_text  # noqa: PLC0415
 
-    published = elsewhere(name)
+    published = load_published_table(name)
     try:
-        found = agreements(board, published)
+        found = agreements(leaderboard, published)
     except UserError as error:
         if alone:
             raise
         console.print(f"{folder}: {error}", highlight=False)
         return
-    write_text(folder / f"against-{name}.csv", against_csv(board, found))
-    write_text(folder / f"against-{name}.md", against_markdown(board, published, found))
+    write_text(folder / f"against-{name}.csv", against_csv(leaderboard, found))
+    write_text(folder / f"against-{name}.md", against_markdown(leaderboard, published, found))
     console.print(f"{folder / f'against-{name}.md'}: {len(found)} scores beside published ones")

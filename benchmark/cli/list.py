@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmark.cli import Json
-from benchmark.registry import known_name
+from benchmark.registry import resolve_name
 
 KINDS = ("architectures", "regimes", "methods", "metrics", "datasets", "merges", "presets")
 
@@ -25,14 +25,14 @@ def list_entries(
     as_json: Json = False,
 ) -> None:
     """Show what is registered, or the reference page of one entry."""
-    from benchmark.cli.listing import catalogue, page  # noqa: PLC0415 - loads torch, which --help needs not wait for
+    from benchmark.cli.listing import catalog, page  # noqa: PLC0415 - loads torch, which --help needs not wait for
 
-    kind = known_name(kind, KINDS, "kind")
+    kind = resolve_name(kind, KINDS, "kind")
     if entries:
         from benchmark.submission.entries import load_folder  # noqa: PLC0415
 
         load_folder(entries)
-    found = catalogue(kind) if name is None else page(kind, name)
+    found = catalog(kind) if name is None else page(kind, name)
     if as_json:
         sys.stdout.write(json.dumps(found, indent=1) + "\n")
     elif isinstance(found, dict):

@@ -13,16 +13,16 @@ from torch import nn
 from architectures import Architecture
 from architectures.network import parameter_count
 from benchmark.config.presets import PRESETS, Preset
-from benchmark.registry import entries, known_name, module_of
+from benchmark.registry import entries, find_module, resolve_name
 from benchmark.saliency import Method
 from benchmark.training.regimes import Regime
-from datasets import Layout, Merge
+from datasets import Aggregation, DatasetReader
 from metrics import Metric
 
 Row = dict[str, Any]
 
 
-def catalogue(kind: str) -> list[Row]:
+def catalog(kind: str) -> list[Row]:
     """Rows with at least the name for architectures, regimes, methods, metrics, datasets, merges or presets."""
     return [_KINDS[kind].row(entry) for entry in _KINDS[kind].entries().values()]
 
@@ -32,13 +32,13 @@ def page(kind: str, name: str) -> Row:
 
     Returns:
         Its row, its settings, `reference`: what the docstring of its function says, where it has one, and
-        `background`: what its file says, of it and of its neighbours there.
+        `background`: what its file says, of it and of its neighbors there.
 
     Raises:
         UserError: The name is unknown; the message suggests the nearest ones.
     """
     known = _KINDS[kind].entries()
-    entry = known[known_name(name, known, kind.removesuffix("s"))]
+    entry = known[resolve_name(name, known, kind.removesuffix("s"))]
     row = _KINDS[kind].row(entry)
     return row | {name: value for name, value in _settings(entry).items() if name not in row} | _texts(entry)
 
@@ -52,7 +52,7 @@ def _settings(entry: Any) -> Row:
 def _texts(entry: Any) -> Row:
     if isinstance(entry, Preset):
         return {}
-    module = module_of(entry)
+    module = find_module(entry)
     # Functions that are made by other functions have no text of their own.
     own = [value for field in fields(entry) if inspect.isfunction(value := getattr(entry, field.name))]
     texts = {
@@ -66,8 +66,8 @@ def _architecture(entry: Architecture) -> Row:
     return {
         "name": entry.name,
         "parameters": parameter_count(_skeleton(entry, 1000)),
-        "saliency_layer": entry.saliency_layer,
-        "native_size": entry.native_size,
+        "target_layer": entry.target_layer,
+        "input_size": entry.input_size,
         "pretrained": entry.pretrained is not None,
         "source": entry.source,
     }
@@ -97,11 +97,11 @@ def _metric(entry: Metric) -> Row:
     }
 
 
-def _dataset(entry: Layout) -> Row:
+def _dataset(entry: DatasetReader) -> Row:
     return {"name": entry.name, "source": entry.source, "obtain": entry.obtain}
 
 
-def _merge(entry: Merge) -> Row:
+def _merge(entry: Aggregation) -> Row:
     return {"name": entry.name, "formula": entry.formula, "source": entry.source}
 
 
@@ -122,7 +122,7 @@ _KINDS = {
     "regimes": _Kind(partial(entries, Regime), _regime),
     "methods": _Kind(partial(entries, Method), _method),
     "metrics": _Kind(partial(entries, Metric), _metric),
-    "datasets": _Kind(partial(entries, Layout), _dataset),
-    "merges": _Kind(partial(entries, Merge), _merge),
+    "datasets": _Kind(partial(entries, DatasetReader), _dataset),
+    "merges": _Kind(partial(entries, Aggregation), _merge),
     "presets": _Kind(lambda: PRESETS, _preset),
 }

@@ -9,7 +9,7 @@ import typer
 from benchmark.cli import console
 from benchmark.config.presets import PRESETS, Preset
 from benchmark.errors import UserError
-from benchmark.registry import known_name
+from benchmark.registry import resolve_name
 
 
 def run(  # noqa: PLR0913 - the options of a command line
@@ -75,10 +75,10 @@ def run(  # noqa: PLR0913 - the options of a command line
 ) -> None:
     """Train, explain, score and rank what is not done yet."""
     from benchmark.data.load import Source  # noqa: PLC0415
-    from benchmark.execution import Place, open_engine  # noqa: PLC0415
+    from benchmark.execution import EngineOptions, open_engine  # noqa: PLC0415
     from benchmark.experiments.grid import plan  # noqa: PLC0415
-    from benchmark.experiments.jobs import Request, make_jobs  # noqa: PLC0415
-    from benchmark.experiments.publish import results_of, up_to_date  # noqa: PLC0415
+    from benchmark.experiments.jobs import RunRequest, build_jobs  # noqa: PLC0415
+    from benchmark.experiments.publish import job_results_dir, up_to_date  # noqa: PLC0415
 
     if entries:
         from benchmark.submission.entries import load_folder  # noqa: PLC0415
@@ -90,9 +90,9 @@ def run(  # noqa: PLR0913 - the options of a command line
     changes |= {"compile": compiled, "alignment": alignment}
     settings = _preset(preset, {name: value for name, value in changes.items() if value is not None})
     cells = plan(settings, architecture or [], regime or [], seed or [])
-    with open_engine(engine, Place(address=address, cells_per_gpu=cells_per_gpu)) as workers:
+    with open_engine(engine, EngineOptions(address=address, cells_per_gpu=cells_per_gpu)) as workers:
         where = workers.choose_device(device)
-        request = Request(
+        request = RunRequest(
             preset=settings,
             source=Source(folder=data, layout=layout, images=images_folder),
             cells=cells,
@@ -103,11 +103,13 @@ def run(  # noqa: PLR0913 - the options of a command line
             class_map=class_map,
             log=log,
         )
-        jobs = make_jobs(request, console)
+        jobs = build_jobs(request, console)
         if dry_run:
             _show_plan(jobs)
         elif up_to_date(jobs):
-            console.print(f"Nothing to do: all {len(jobs)} cells are done. The leaderboard is {results_of(jobs[0])}.")
+            console.print(
+                f"Nothing to do: all {len(jobs)} cells are done. The leaderboard is {job_results_dir(jobs[0])}."
+            )
         else:
             _carry_out(jobs, workers, embedded=data is None)
 
@@ -118,7 +120,7 @@ def _carry_out(jobs: Any, engine: Any, *, embedded: bool) -> None:
 
     folder, failures = carry_out(jobs, console, engine)
     done = sum(job.done for job in jobs)
-    if not done and all(failure.mendable for failure in failures):
+    if not done and all(failure.is_user_error for failure in failures):
         raise UserError(failures[0].reason)
     console.print(f"\n{done} of {len(jobs)} cells are done." if done else "\nNo cell came to an end.")
     if done:
@@ -138,21 +140,21 @@ def _preset(name: str, changes: dict[str, Any]) -> Preset:
     """A preset with other settings; of images, 0 stands for all."""
     if "merge" in changes:
         from benchmark.registry import select  # noqa: PLC0415
-        from datasets import Merge  # noqa: PLC0415
+        from datasets import Aggregation  # noqa: PLC0415
 
-        select(Merge, [changes["merge"]])
+        select(Aggregation, [changes["merge"]])
     if "methods" in changes:
         from benchmark.registry import select  # noqa: PLC0415
         from benchmark.saliency import Method  # noqa: PLC0415
 
         select(Method, changes["methods"])
     if "metrics" in changes:
-        from benchmark.scoring.selection import metrics_asked  # noqa: PLC0415
+        from benchmark.scoring.selection import select_metrics  # noqa: PLC0415
 
-        metrics_asked(changes["metrics"])
+        select_metrics(changes["metrics"])
     if "images" in changes:
         changes["images"] = changes["images"] or None
-    known = PRESETS[known_name(name, PRESETS, "preset")]
+    known = PRESETS[resolve_name(name, PRESETS, "preset")]
     try:
         return replace(known, **changes)
     except ValueError as error:

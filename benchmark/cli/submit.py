@@ -45,14 +45,20 @@ def submit(  # noqa: PLR0913 - the options of a command line
     from benchmark.submission.entries import HOME, entry_file  # noqa: PLC0415
     from benchmark.submission.sandbox.client import worker  # noqa: PLC0415
     from benchmark.submission.sandbox.limits import GIGABYTE, Limits  # noqa: PLC0415
-    from benchmark.submission.submit import Order, Refused, said_of_others, submit, what_to_send  # noqa: PLC0415
+    from benchmark.submission.submit import (  # noqa: PLC0415
+        SubmissionRejected,
+        SubmissionRequest,
+        describe_other_protocols,
+        pull_request_files,
+        submit,
+    )
     from benchmark.submission.template import timm_entry  # noqa: PLC0415
 
     changes: dict[str, Any] = {"epochs": epochs, "weights": weights}
     changes = {key: value for key, value in changes.items() if value is not None}
     if images is not None:
         changes["images"] = images or None
-    order = Order(
+    order = SubmissionRequest(
         preset=preset,
         changes=changes,
         data=data,
@@ -74,27 +80,27 @@ def submit(  # noqa: PLR0913 - the options of a command line
             path = kept = entry_file(str(entry), entries)
         with worker() as running:
             try:
-                admitted = submit(
+                submitted = submit(
                     path, order, running, _tell, limits=Limits(memory=int(memory * GIGABYTE), seconds=600)
                 )
-            except Refused as refused:
+            except SubmissionRejected as refused:
                 _refuse(refused, as_json=as_json)
                 raise typer.Exit(1) from None
         if path != kept and not kept.is_file():
             from benchmark.storage.files import write_text  # noqa: PLC0415
 
             write_text(kept, path.read_text(encoding="utf-8"))
-    lines, others = what_to_send(admitted, kept), said_of_others(admitted, preset)
+    lines, others = pull_request_files(submitted, kept), describe_other_protocols(submitted, preset)
     if as_json:
-        told = {"folder": str(admitted.folder), "records": list(map(str, admitted.records)), "send": lines}
-        warnings = [*admitted.checked.warnings, *([others] if others else [])]
+        told = {"folder": str(submitted.folder), "records": list(map(str, submitted.records)), "send": lines}
+        warnings = [*submitted.checked.warnings, *([others] if others else [])]
         sys.stdout.write(json.dumps(told | {"warnings": warnings}, indent=1) + "\n")
         return
-    for line in admitted.checked.warnings:
+    for line in submitted.checked.warnings:
         console.print(f"warning: {escape(line)}", highlight=False)
     if others:
         console.print(f"note: {escape(others)}", highlight=False)
-    console.print(f"Leaderboard  {admitted.folder / 'leaderboard.md'}", highlight=False)
+    console.print(f"Leaderboard  {submitted.folder / 'leaderboard.md'}", highlight=False)
     console.print("Put into the pull request:")
     for line in lines:
         console.print(f"  {escape(line)}", highlight=False)

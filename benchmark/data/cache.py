@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from benchmark.data.references import references
 from benchmark.errors import UserError
 from benchmark.runtime.parallel import in_order
-from benchmark.storage.files import new_folder
+from benchmark.storage.files import new_directory
 from benchmark.storage.hashing import content_key
 from benchmark.storage.runs import decoded_dir
-from datasets import Case, Merge
+from datasets import Aggregation, Sample
 from datasets.aggregation import shrink
 from datasets.image_io import image_size, read_image
 
@@ -42,7 +42,7 @@ class Decoded:
     references: pd.DataFrame
 
 
-def decoded(key: str, cases: Sequence[Case], side: int, merge: Merge, report: Report) -> Decoded:
+def decoded(key: str, cases: Sequence[Sample], side: int, merge: Aggregation, report: Report) -> Decoded:
     """Opens the cache under a key, or makes it.
 
     Two processes may make it at once: each writes a folder of its own, the first one done stays. Memory holds a few
@@ -60,7 +60,7 @@ def decoded(key: str, cases: Sequence[Case], side: int, merge: Merge, report: Re
     """
     folder = decoded_dir(content_key(key, KEPT))
     if not folder.is_dir():
-        with new_folder(folder) as temporary:
+        with new_directory(folder) as temporary:
             try:
                 _write(temporary, cases, side, merge, report)
             except ValueError as error:
@@ -77,10 +77,10 @@ def decoded(key: str, cases: Sequence[Case], side: int, merge: Merge, report: Re
     )
 
 
-def _write(folder: Path, cases: Sequence[Case], side: int, merge: Merge, report: Report) -> None:
+def _write(folder: Path, cases: Sequence[Sample], side: int, merge: Aggregation, report: Report) -> None:
     """Writes in order what the threads decode: a plain write, unlike a mapped one, can say that the disk is full."""
 
-    def decode(case: Case) -> tuple[NDArray[np.uint8], list[tuple[str, str, str]], list[NDArray[np.uint8]]]:
+    def decode(case: Sample) -> tuple[NDArray[np.uint8], list[tuple[str, str, str]], list[NDArray[np.uint8]]]:
         found = list(references(case, merge, image_size(case))) if case.masks or case.marked else []
         names = [(reference.level, reference.rater, reference.characteristic) for reference in found]
         return read_image(case, side), names, [shrink(reference.plane, side) for reference in found]

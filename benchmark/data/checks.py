@@ -11,7 +11,7 @@ from benchmark.data.digests import digests
 from benchmark.data.duplicates import near_duplicates, perceptual_hash
 from benchmark.data.splits import officially_split
 from benchmark.runtime.parallel import in_order
-from datasets import BadFileError, Case, DataSet, Mask, Problem
+from datasets import BadFileError, DatasetIndex, Mask, Problem, Sample
 from datasets.image_io import image_size, read_image, read_mask
 
 HASHED_SIDE = 64
@@ -50,7 +50,7 @@ class Check:
     alike: list[tuple[str, str]]
 
 
-def check(data: DataSet, report: Callable[[int, int], None]) -> Check:
+def check(data: DatasetIndex, report: Callable[[int, int], None]) -> Check:
     """Decodes every image and mask.
 
     Args:
@@ -71,7 +71,7 @@ def check(data: DataSet, report: Callable[[int, int], None]) -> Check:
     return Check(facts=facts, problems=problems, alike=[(one.id, other.id) for one, other in alike])
 
 
-def _look(case: Case) -> Look:
+def _look(case: Sample) -> Look:
     size, hashed, empty, problems = None, None, 0, []
     if case.image is not None:
         try:
@@ -90,7 +90,7 @@ def _look(case: Case) -> Look:
     return Look(size=size, hash=hashed, empty=empty, problems=tuple(problems))
 
 
-def _facts(data: DataSet, looks: list[Look]) -> dict[str, Any]:
+def _facts(data: DatasetIndex, looks: list[Look]) -> dict[str, Any]:
     masks = [mask for case in data.cases for mask in case.masks]
     masked = [case for case in data.cases if case.masks]
     return {
@@ -122,7 +122,7 @@ def _counted(names: Iterable[str]) -> dict[str, int]:
     return dict(sorted(Counter(names).items(), key=lambda pair: (-pair[1], pair[0])))
 
 
-def _leaking_groups(data: DataSet) -> list[Problem]:
+def _leaking_groups(data: DatasetIndex) -> list[Problem]:
     """Groups that an official split tears apart."""
     if not officially_split(data.cases):
         return []
@@ -136,11 +136,11 @@ def _leaking_groups(data: DataSet) -> list[Problem]:
     return [Problem(file=data.root, what=what.format(group), remedy=remedy) for group in torn]
 
 
-def _alike(cases: list[Case], hashes: Any) -> list[tuple[Case, Case]]:
+def _alike(cases: list[Sample], hashes: Any) -> list[tuple[Sample, Sample]]:
     return [(cases[one], cases[other]) for one, other in near_duplicates(hashes, hashes) if one < other]
 
 
-def _likeness(data: DataSet, cases: list[Case], alike: list[tuple[Case, Case]]) -> dict[str, int]:
+def _likeness(data: DatasetIndex, cases: list[Sample], alike: list[tuple[Sample, Sample]]) -> dict[str, int]:
     """How many pairs look alike, and how many of them should not: of two classes, of two groups, on two sides."""
     prints = digests(data.root, [case.image for case in cases if case.image and case.frame is None])
     copies = Counter(prints.values())

@@ -6,13 +6,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from benchmark.errors import UserError
-from datasets import DataSet
+from datasets import DatasetIndex
 from datasets.table import read_table
 
 REMEDY = "name its match in a table with the columns from,to (to empty leaves it out) and give it with --class-map"
 
 
-def with_classes_of(data: DataSet, classes: Sequence[str], table: Path | None) -> DataSet:
+def with_classes_of(data: DatasetIndex, classes: Sequence[str], table: Path | None) -> DatasetIndex:
     """A data set under the class names of another one.
 
     Names match if they are equal but for case, blanks, hyphens and underscores, or if the table says so.

@@ -14,16 +14,16 @@ from benchmark.data.cache import decoded
 from benchmark.data.digests import digests
 from benchmark.data.duplicates import near_duplicates, perceptual_hashes
 from benchmark.data.load import usable
-from benchmark.data.manifest import files_of, read_manifest, write_manifest
+from benchmark.data.manifest import read_manifest, sample_files, write_manifest
 from benchmark.data.splits import Splits, every_class_has_images, officially_split, split, take
 from benchmark.registry import select
 from benchmark.storage.hashing import content_key
 from benchmark.storage.runs import split_file
-from datasets import Case, DataSet, Merge
+from datasets import Aggregation, DatasetIndex, Sample
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Prepared:
+class ImageDataset:
     """A data set as arrays of one size.
 
     Attributes:
@@ -67,8 +67,8 @@ class Prepared:
         """Row numbers of the training images."""
         return self.rows("train")
 
-    def mean_colour(self) -> NDArray[np.float64]:
-        """Mean colour (3,) of the training images, in [0, 1]."""
+    def mean_color(self) -> NDArray[np.float64]:
+        """Mean color (3,) of the training images, in [0, 1]."""
         # Image by image, because they may be more than the memory holds.
         return np.mean([self.images[row].mean(axis=(0, 1)) for row in self.train], axis=0) / 255
 
@@ -84,7 +84,7 @@ class Prepared:
     def sample(self, most: int | None) -> NDArray[np.intp]:
         """Places among the test images of at most so many of them; None takes all.
 
-        By a hash of their names: neighbours in a folder are often of one class.
+        By a hash of their names: neighbors in a folder are often of one class.
         """
         names = self.cases["id"].to_numpy()[self.test]
         order = sorted(range(len(names)), key=lambda place: hashlib.sha256(str(names[place]).encode()).digest())
@@ -92,13 +92,13 @@ class Prepared:
 
 
 def prepare(
-    data: DataSet,
+    data: DatasetIndex,
     preset: Preset,
     *,
     classes: Sequence[str] = (),
     manifest: Path | None = None,
     report: Callable[[int, int], None] = lambda *_: None,
-) -> Prepared:
+) -> ImageDataset:
     """Decodes the images and masks that a preset takes, or opens the cache that holds them.
 
     Args:
@@ -119,13 +119,13 @@ def prepare(
         data = replace(data, left_out=(*data.left_out, *outside))
     if manifest is None:
         cases = take(cases, preset.images, least=max(2, preset.folds))
-        prints = digests(data.root, [path for case in cases for path in files_of(case)])
+        prints = digests(data.root, [path for case in cases for path in sample_files(case)])
         splits, manifest = _kept_split(data.root, cases, preset, prints)
     else:
-        prints = digests(data.root, [path for case in cases for path in files_of(case)])
+        prints = digests(data.root, [path for case in cases for path in sample_files(case)])
         cases, splits = read_manifest(manifest, cases, prints)
         every_class_has_images(cases, splits, tested=preset.folds > 0)
-    merge = select(Merge, [preset.merge])[0]
+    merge = select(Aggregation, [preset.merge])[0]
     key = content_key(ENGINE_VERSION, preset.side, preset.merge, [_files(case, prints) for case in cases])
     arrays = decoded(key, cases, preset.side, merge, lambda done: report(done, len(cases)))
     told = [[case.id, case.diagnosis, case.group, str(side)] for case, side in zip(cases, splits, strict=True)]
@@ -136,7 +136,7 @@ def prepare(
         "group": [case.group for case in cases],
         "split": [str(side) for side in splits],
     }
-    return Prepared(
+    return ImageDataset(
         name=data.name,
         key=content_key(key, told, list(label)),
         synthetic=data.synthetic,
@@ -151,12 +151,12 @@ def prepare(
     )
 
 
-def leaks(data: Prepared, pretraining: Prepared | None = None) -> list[tuple[str, str]]:
-    """Names of images that are learnt from, or chosen by, and of test images that look like them."""
+def leaks(data: ImageDataset, pretraining: ImageDataset | None = None) -> list[tuple[str, str]]:
+    """Names of images that are learned from, or chosen by, and of test images that look like them."""
     hashes = perceptual_hashes(data.images)
-    learnt = np.setdiff1d(np.arange(len(data.images)), data.test)
+    learned = np.setdiff1d(np.arange(len(data.images)), data.test)
     names = data.cases["id"].to_numpy()
-    others, other_names = hashes[learnt], names[learnt]
+    others, other_names = hashes[learned], names[learned]
     if pretraining is not None:
         others = np.concatenate([others, perceptual_hashes(pretraining.images)])
         other_names = np.concatenate([other_names, pretraining.cases["id"].to_numpy()])
@@ -164,7 +164,7 @@ def leaks(data: Prepared, pretraining: Prepared | None = None) -> list[tuple[str
     return [(str(other_names[one]), str(names[data.test[other]])) for one, other in pairs]
 
 
-def _kept_split(root: Path, cases: tuple[Case, ...], preset: Preset, prints: dict[Path, str]) -> tuple[Splits, Path]:
+def _kept_split(root: Path, cases: tuple[Sample, ...], preset: Preset, prints: dict[Path, str]) -> tuple[Splits, Path]:
     """The split of these files, made once and read ever after, whatever becomes of the library that drew it."""
     settings = [preset.folds, preset.validation]
     told = [[case.id, case.diagnosis, case.group, case.split, *_files(case, prints)] for case in cases]
@@ -174,7 +174,7 @@ def _kept_split(root: Path, cases: tuple[Case, ...], preset: Preset, prints: dic
     return read_manifest(path, cases, prints)[1], path
 
 
-def _files(case: Case, prints: dict[Path, str]) -> list[str]:
+def _files(case: Sample, prints: dict[Path, str]) -> list[str]:
     """What decides the pixels and references of a case."""
     masks = [
         f"{mask.rater}|{mask.characteristic}|{mask.reading}|{sorted(mask.marks or ())}|{mask.box}|{prints[mask.path]}"

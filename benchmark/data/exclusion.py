@@ -9,7 +9,7 @@ from benchmark.errors import UserError
 from benchmark.storage.files import write_text
 from benchmark.storage.hashing import content_key, file_digest
 from benchmark.storage.runs import quarantine_file
-from datasets import Case, DataSet, Problem
+from datasets import DatasetIndex, Problem, Sample
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -28,7 +28,7 @@ class Quarantined:
     sha256: str
 
 
-def quarantine(data: DataSet, problems: Sequence[Problem]) -> Path:
+def quarantine(data: DatasetIndex, problems: Sequence[Problem]) -> Path:
     """Records what is to be left out of a data set from now on; returns the list, a JSON file."""
     known = {(entry.file, entry.what): entry for entry in _quarantined(data.root)}
     for problem in problems:
@@ -40,7 +40,7 @@ def quarantine(data: DataSet, problems: Sequence[Problem]) -> Path:
     return path
 
 
-def without_quarantined(data: DataSet) -> DataSet:
+def without_quarantined(data: DatasetIndex) -> DatasetIndex:
     """The data set less the images and masks that are quarantined, which are listed as left out."""
     active = [entry for entry in _quarantined(data.root) if entry.sha256 == _digest(Path(entry.file))]
     if not active:
@@ -56,7 +56,7 @@ def without_quarantined(data: DataSet) -> DataSet:
     )
 
 
-def _less_masks(case: Case, bad: set[str]) -> Case:
+def _less_masks(case: Sample, bad: set[str]) -> Sample:
     masks = tuple(mask for mask in case.masks if str(mask.path) not in bad)
     return case if len(masks) == len(case.masks) else replace(case, masks=masks)
 

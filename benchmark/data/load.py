@@ -5,11 +5,11 @@ from pathlib import Path
 
 from benchmark.data.exclusion import without_quarantined
 from benchmark.errors import UserError
-from benchmark.registry import entries, known_name
-from benchmark.storage.files import new_folder
+from benchmark.registry import entries, resolve_name
+from benchmark.storage.files import new_directory
 from benchmark.storage.hashing import content_key
 from benchmark.storage.runs import synthetic_dir
-from datasets import Case, DataSet, Layout, dermsynth
+from datasets import DatasetIndex, DatasetReader, Sample, dermsynth
 from datasets.image_io import SUFFIXES
 
 EMBEDDED_IMAGES = 240
@@ -30,7 +30,7 @@ class Source:
     images: Path | None = None
 
 
-def open_data(source: Source) -> DataSet:
+def open_data(source: Source) -> DatasetIndex:
     """The index of a data set, less what is quarantined. The embedded one is rendered on first use.
 
     Raises:
@@ -49,7 +49,7 @@ def open_data(source: Source) -> DataSet:
     return without_quarantined(data)
 
 
-def usable(data: DataSet) -> DataSet:
+def usable(data: DatasetIndex) -> DatasetIndex:
     """The part of a data set that can train and be diagnosed: images with a label.
 
     Raises:
@@ -63,24 +63,24 @@ def usable(data: DataSet) -> DataSet:
     cases = tuple(case for case in data.cases if case.image is not None)
     if not cases:
         raise UserError(f"{data.root} has masks but no images; {_obtain(data)}")
-    unlabelled = [case.id for case in cases if not case.diagnosis]
+    unlabeled = [case.id for case in cases if not case.diagnosis]
     cases = tuple(case for case in cases if case.diagnosis)
     left_out = (*data.left_out, *(f"{name}: no image" for name in without))
-    left_out = (*left_out, *(f"{name}: no diagnosis" for name in unlabelled))
+    left_out = (*left_out, *(f"{name}: no diagnosis" for name in unlabeled))
     data = replace(data, cases=cases, left_out=left_out)
     if len(data.classes) < 2:
-        told = f" and {len(unlabelled)} without a diagnosis" if unlabelled else ""
+        told = f" and {len(unlabeled)} without a diagnosis" if unlabeled else ""
         raise UserError(
             f"{data.root} has images of {len(data.classes)} classes{told}; a classifier needs two: {_obtain(data)}"
         )
     return data
 
 
-def _layout(folder: Path, name: str | None) -> Layout:
-    layouts = entries(Layout)
+def _layout(folder: Path, name: str | None) -> DatasetReader:
+    layouts = entries(DatasetReader)
     if name is not None:
-        return layouts[known_name(name, layouts, "layout")]
-    found = [entry for entry in layouts.values() if entry.recognise(folder)]
+        return layouts[resolve_name(name, layouts, "layout")]
+    found = [entry for entry in layouts.values() if entry.detect(folder)]
     if not found:
         empty = "is empty" if not any(folder.iterdir()) else f"has none of the layouts {', '.join(layouts)}"
         raise UserError(
@@ -91,11 +91,11 @@ def _layout(folder: Path, name: str | None) -> Layout:
     return found[0]
 
 
-def _obtain(data: DataSet) -> str:
-    return entries(Layout)[data.layout].obtain if data.layout in entries(Layout) else "add some"
+def _obtain(data: DatasetIndex) -> str:
+    return entries(DatasetReader)[data.layout].obtain if data.layout in entries(DatasetReader) else "add some"
 
 
-def _with_images(cases: tuple[Case, ...], folder: Path) -> tuple[Case, ...]:
+def _with_images(cases: tuple[Sample, ...], folder: Path) -> tuple[Sample, ...]:
     """The cases that lack an image, with that of the same stem in a folder."""
     if not folder.is_dir():
         raise UserError(f"--images-folder: {folder} is not a folder; give the folder that holds the images")
@@ -111,6 +111,6 @@ def _embedded() -> Path:
     key = content_key(dermsynth.VERSION, EMBEDDED_IMAGES)
     folder = synthetic_dir(key)
     if not folder.is_dir():
-        with new_folder(folder) as temporary:
+        with new_directory(folder) as temporary:
             dermsynth.render(temporary, images=EMBEDDED_IMAGES)
     return folder

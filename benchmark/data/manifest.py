@@ -9,25 +9,29 @@ import numpy as np
 from benchmark.data.splits import Splits
 from benchmark.errors import UserError
 from benchmark.storage.files import new_file
-from datasets import Case
+from datasets import Sample
 from datasets.table import read_table
 
 COLUMNS = ("image", "split", "diagnosis", "group", "file", "sha256")
 SIDES = ("train", "validation", "test")
 
 
-def write_manifest(path: Path, root: Path, cases: Sequence[Case], splits: Splits, digests: Mapping[Path, str]) -> None:
+def write_manifest(
+    path: Path, root: Path, cases: Sequence[Sample], splits: Splits, digests: Mapping[Path, str]
+) -> None:
     """Writes a row for every file of every image: the image first, then its masks."""
     with new_file(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         table = csv.writer(file, lineterminator="\n")
         table.writerow(COLUMNS)
         for case, side in zip(cases, splits, strict=True):
-            for found in files_of(case):
+            for found in sample_files(case):
                 row = (case.id, side, case.diagnosis, case.group, _relative(found, root), digests[found])
                 table.writerow(row)
 
 
-def read_manifest(path: Path, cases: Sequence[Case], digests: Mapping[Path, str]) -> tuple[tuple[Case, ...], Splits]:
+def read_manifest(
+    path: Path, cases: Sequence[Sample], digests: Mapping[Path, str]
+) -> tuple[tuple[Sample, ...], Splits]:
     """The images that a manifest lists, in the order of the data set, and their split.
 
     Raises:
@@ -54,7 +58,7 @@ def read_manifest(path: Path, cases: Sequence[Case], digests: Mapping[Path, str]
     return chosen, np.array([listed[case.id][0] for case in chosen], dtype="<U10")
 
 
-def files_of(case: Case) -> list[Path]:
+def sample_files(case: Sample) -> list[Path]:
     """The files of an image, each once, the image first."""
     marked = [case.marked.path] if case.marked else []
     image = [case.image] if case.image else []

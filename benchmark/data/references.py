@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from datasets import Case, Counts, Mask, Merge
+from datasets import Aggregation, Counts, Mask, Sample
 from datasets.aggregation import UNION
 from datasets.image_io import read_mask
 
@@ -74,7 +74,9 @@ class Drawing:
         }
         self._outlined = any(name is None for _, name in read)
 
-    def merged(self, merge: Merge, raters: Collection[str] | None = None, characteristic: str | None = None) -> Plane:
+    def merged(
+        self, merge: Aggregation, raters: Collection[str] | None = None, characteristic: str | None = None
+    ) -> Plane:
         """The reference of some raters within the window.
 
         Args:
@@ -117,7 +119,7 @@ class Drawing:
         return total
 
 
-def references(case: Case, merge: Merge, size: tuple[int, int]) -> Iterator[Reference]:
+def references(case: Sample, merge: Aggregation, size: tuple[int, int]) -> Iterator[Reference]:
     """Every reference of an image, level by level.
 
     Args:

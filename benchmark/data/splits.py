@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from sklearn.model_selection import StratifiedGroupKFold
 
 from benchmark.errors import UserError
-from datasets import Case
+from datasets import Sample
 
 SEED = 0
 """One split for all training seeds: their spread shall not contain that of the split."""
@@ -16,7 +16,7 @@ Splits = NDArray[np.str_]
 """train, validation or test for each case, (N,)."""
 
 
-def take(cases: Sequence[Case], most: int | None, *, least: int = 2) -> tuple[Case, ...]:
+def take(cases: Sequence[Sample], most: int | None, *, least: int = 2) -> tuple[Sample, ...]:
     """At most so many cases, the same share of every class and official split, those with masks first.
 
     Args:
@@ -39,12 +39,12 @@ def take(cases: Sequence[Case], most: int | None, *, least: int = 2) -> tuple[Ca
     return tuple(cases[index] for index in taken)
 
 
-def officially_split(cases: Sequence[Case]) -> bool:
+def officially_split(cases: Sequence[Sample]) -> bool:
     """Whether the data set has a split of its own that can be used: with images to train on and to test on."""
     return {"train", "test"} <= {case.split for case in cases}
 
 
-def split(cases: Sequence[Case], folds: int, validation: int) -> Splits:
+def split(cases: Sequence[Sample], folds: int, validation: int) -> Splits:
     """Assigns cases to training, validation and test.
 
     An official split is kept, unless nothing is to be tested. Else one part in `folds` is drawn for testing. Of the
@@ -76,7 +76,7 @@ def split(cases: Sequence[Case], folds: int, validation: int) -> Splits:
     return splits
 
 
-def every_class_has_images(cases: Sequence[Case], splits: Splits, *, tested: bool) -> None:
+def every_class_has_images(cases: Sequence[Sample], splits: Splits, *, tested: bool) -> None:
     """Sees to it that a split can be used.
 
     Raises:

@@ -7,11 +7,11 @@ from importlib import import_module
 
 from benchmark.errors import UserError
 from benchmark.experiments.engine import Engine
-from benchmark.registry import known_name
+from benchmark.registry import resolve_name
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Place:
+class EngineOptions:
     """Which machines an engine uses.
 
     Attributes:
@@ -23,17 +23,17 @@ class Place:
     cells_per_gpu: int = 1
 
 
-def open_engine(name: str, place: Place) -> AbstractContextManager[Engine]:
+def open_engine(name: str, place: EngineOptions) -> AbstractContextManager[Engine]:
     """The engine of that name, ready to work until the block ends.
 
     Raises:
         UserError: There is none, or it cannot be used here; the message says what to do.
     """
-    known_name(name, [found.name for found in pkgutil.iter_modules(__path__)], "engine")
+    resolve_name(name, [found.name for found in pkgutil.iter_modules(__path__)], "engine")
     try:
         module = import_module(f"{__name__}.{name}")
     except ModuleNotFoundError as error:
         remedy = f"{error.name} is not installed; `python -m pip install {error.name}`"
         raise UserError(f"--engine {name}: {remedy}, or leave --engine out") from None
-    opened: AbstractContextManager[Engine] = module.opened(place)
-    return opened
+    start_engine: AbstractContextManager[Engine] = module.start_engine(place)
+    return start_engine

@@ -1,10 +1,10 @@
-"""What a cell or a yardstick leaves behind, on its way from one runs folder to another."""
+"""What a cell or a baseline leaves behind, on its way from one runs folder to another."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmark.storage.files import new_file, new_folder
+from benchmark.storage.files import new_directory, new_file
 from benchmark.storage.runs import runs_dir
 
 Content = bytes | dict[str, bytes]
@@ -12,7 +12,7 @@ Content = bytes | dict[str, bytes]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Parcel:
+class ArtifactBundle:
     """What was left behind.
 
     Attributes:
@@ -24,13 +24,13 @@ class Parcel:
     content: dict[str, Content]
 
 
-def pack(paths: Iterable[Path], seconds: float) -> Parcel:
+def collect_artifacts(paths: Iterable[Path], seconds: float) -> ArtifactBundle:
     """Reads what was left behind here, files and folders."""
     root = runs_dir()
-    return Parcel(seconds=seconds, content={str(path.relative_to(root)): _read(path) for path in paths})
+    return ArtifactBundle(seconds=seconds, content={str(path.relative_to(root)): _read(path) for path in paths})
 
 
-def unpack(parcel: Parcel) -> None:
+def restore_artifacts(parcel: ArtifactBundle) -> None:
     """Writes the files under the same keys here; each appears whole or not at all, and what is there stays.
 
     The folder of the cell comes last, since it says that the rest is there.
@@ -43,7 +43,7 @@ def unpack(parcel: Parcel) -> None:
             with new_file(path) as temporary:
                 temporary.write_bytes(content)
         else:
-            with new_folder(path) as folder:
+            with new_directory(path) as folder:
                 for file, inside in content.items():
                     (folder / file).write_bytes(inside)
 

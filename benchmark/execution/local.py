@@ -8,21 +8,21 @@ from functools import partial
 import torch
 
 from benchmark.errors import UserError
-from benchmark.execution import Place
+from benchmark.execution import EngineOptions
 from benchmark.experiments.cell import run_cell
-from benchmark.experiments.engine import Engine, Watch, mishap_of
+from benchmark.experiments.engine import Engine, RunObserver, failure_from
 from benchmark.experiments.job import Job
 from benchmark.runtime.device import bfloat16_pays, choose_device
 
 
 @contextmanager
-def opened(place: Place) -> Iterator[Engine]:
+def start_engine(place: EngineOptions) -> Iterator[Engine]:
     """This process.
 
     Raises:
         UserError: An option asks for what one process cannot do.
     """
-    if place != Place():
+    if place != EngineOptions():
         raise UserError("--address and --cells-per-gpu go with --engine ray")
     yield Local()
 
@@ -38,7 +38,7 @@ class Local:
         """Whether training in bfloat16 is faster here."""
         return bfloat16_pays(device)
 
-    def carry_out(self, jobs: Sequence[Job], watch: Watch) -> None:
+    def carry_out(self, jobs: Sequence[Job], watch: RunObserver) -> None:
         """Carries out the cells in their order."""
         for job in jobs:
             watch.report(job, "begin", 0.0)
@@ -46,6 +46,6 @@ class Local:
             try:
                 run_cell(job, partial(watch.report, job))
             except Exception as error:  # noqa: BLE001 - whatever an entry raises, the other cells go on
-                watch.failed(job, mishap_of(error))
+                watch.failed(job, failure_from(error))
             else:
                 watch.done(job, time.perf_counter() - begun)

@@ -1,4 +1,4 @@
-"""A job or a yardstick on its way to another machine: entries by name, large things by reference."""
+"""A job or a baseline on its way to another machine: entries by name, large things by reference."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -9,9 +9,9 @@ import numpy as np
 import torch
 
 from architectures import Architecture
-from benchmark.baselines.score import Part
+from benchmark.baselines.score import BaselinePart
 from benchmark.config.presets import Preset
-from benchmark.data.dataset import Prepared
+from benchmark.data.dataset import ImageDataset
 from benchmark.errors import UserError
 from benchmark.experiments.grid import Cell
 from benchmark.experiments.job import Job
@@ -29,7 +29,7 @@ Get = Callable[[Any], Any]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Order:
+class JobPayload:
     """What a worker needs to know of a job.
 
     Attributes:
@@ -38,7 +38,7 @@ class Order:
         preset: How.
         device: Kind of device.
         bfloat16: Whether to train in bfloat16.
-        data: Reference to the :class:`Prepared` data.
+        data: Reference to the :class:`ImageDataset` data.
         weights: Reference to the bytes of the file of initial weights; None where there is none.
         start: The job whose model the training begins with.
         log: Where else the training is written down.
@@ -52,27 +52,27 @@ class Order:
     bfloat16: bool
     data: Any
     weights: Any
-    start: "Order | None"
+    start: "JobPayload | None"
     log: str | None
     key: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class PartOrder:
-    """What a worker needs to know of a part of the yardsticks.
+class BaselinePayload:
+    """What a worker needs to know of a part of the baselines.
 
     Attributes:
-        yardstick: The yardstick that it belongs to.
+        baseline: The baseline that it belongs to.
         architecture: Name; None where no network is asked.
         method: Name; None likewise.
         alignment: How maps of a grid are placed.
         device: Kind of device.
-        data: Reference to the :class:`Prepared` data.
+        data: Reference to the :class:`ImageDataset` data.
         protocol: Of the table.
         key: What the driver takes for the key of the part.
     """
 
-    yardstick: str
+    baseline: str
     architecture: str | None
     method: str | None
     alignment: str
@@ -82,7 +82,7 @@ class PartOrder:
     key: str
 
 
-class Orders:
+class PayloadBuilder:
     """Makes orders; what several jobs share is laid down once."""
 
     def __init__(self, put: Put) -> None:
@@ -90,10 +90,10 @@ class Orders:
         self._data: dict[str, Any] = {}
         self._weights: dict[Path, Any] = {}
 
-    def of(self, job: Job) -> Order:
+    def of(self, job: Job) -> JobPayload:
         """The order for a job."""
         cell = job.cell
-        return Order(
+        return JobPayload(
             names=(cell.architecture.name, cell.regime.name),
             seed=cell.seed,
             preset=job.preset,
@@ -106,10 +106,10 @@ class Orders:
             key=job.key,
         )
 
-    def of_part(self, part: Part, job: Job) -> PartOrder:
-        """The order for a part of the yardsticks of the table that a job belongs to."""
-        return PartOrder(
-            yardstick=part.yardstick,
+    def of_part(self, part: BaselinePart, job: Job) -> BaselinePayload:
+        """The order for a part of the baselines of the table that a job belongs to."""
+        return BaselinePayload(
+            baseline=part.baseline,
             architecture=part.architecture.name if part.architecture else None,
             method=part.method.name if part.method else None,
             alignment=part.alignment,
@@ -119,7 +119,7 @@ class Orders:
             key=part.key(job.protocol),
         )
 
-    def _of_data(self, data: Prepared) -> Any:
+    def _of_data(self, data: ImageDataset) -> Any:
         if data.key not in self._data:
             # A mapped file would be sent as a copy in memory; a plain view of it is sent as it lies.
             plain = replace(data, images=np.asarray(data.images), planes=np.asarray(data.planes))
@@ -132,7 +132,7 @@ class Orders:
         return self._weights[path]
 
 
-def job_of(order: Order, get: Get) -> Job:
+def deserialize_job(order: JobPayload, get: Get) -> Job:
     """The job on the machine that carries it out.
 
     Raises:
@@ -147,7 +147,7 @@ def job_of(order: Order, get: Get) -> Job:
         data=get(order.data),
         preset=order.preset,
         device=torch.device(order.device),
-        start=job_of(order.start, get) if order.start else None,
+        start=deserialize_job(order.start, get) if order.start else None,
         log=order.log,
         bfloat16=order.bfloat16,
         weights_copy=None if order.weights is None else _kept_weights(get(order.weights)),
@@ -157,20 +157,20 @@ def job_of(order: Order, get: Get) -> Job:
     return job
 
 
-def part_of(order: PartOrder) -> Part:
-    """The part of the yardsticks on the machine that scores it.
+def part_of(order: BaselinePayload) -> BaselinePart:
+    """The part of the baselines on the machine that scores it.
 
     Raises:
         UserError: The code here is not the code that the order comes from.
     """
-    part = Part(
-        yardstick=order.yardstick,
+    part = BaselinePart(
+        baseline=order.baseline,
         architecture=select(Architecture, [order.architecture])[0] if order.architecture else None,
         method=select(Method, [order.method])[0] if order.method else None,
         alignment=order.alignment,
     )
     if part.key(order.protocol) != order.key:
-        raise UserError(f"{part.yardstick}: the worker's code differs from the driver's; make them the same")
+        raise UserError(f"{part.baseline}: the worker's code differs from the driver's; make them the same")
     return part
 
 

@@ -1,7 +1,7 @@
 """Where cells on other machines tell how they get on."""
 
 
-class Notices:
+class ProgressBoard:
     """The latest notice of each cell, until it is taken."""
 
     def __init__(self) -> None:

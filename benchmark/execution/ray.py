@@ -20,14 +20,14 @@ import ray
 import torch
 from ray.exceptions import GetTimeoutError, RayError
 
-from benchmark.baselines.score import part_file, parts_of, score_part
+from benchmark.baselines.score import list_parts, part_file, score_part
 from benchmark.errors import UserError
-from benchmark.execution import Place
-from benchmark.execution.artifacts import Parcel, pack, unpack
-from benchmark.execution.payload import Order, Orders, PartOrder, job_of, part_of
-from benchmark.execution.progress import Notices
-from benchmark.experiments.cell import kept_of, run_cell
-from benchmark.experiments.engine import Engine, Mishap, Watch, mishap_of
+from benchmark.execution import EngineOptions
+from benchmark.execution.artifacts import ArtifactBundle, collect_artifacts, restore_artifacts
+from benchmark.execution.payload import BaselinePayload, JobPayload, PayloadBuilder, deserialize_job, part_of
+from benchmark.execution.progress import ProgressBoard
+from benchmark.experiments.cell import cell_artifacts, run_cell
+from benchmark.experiments.engine import Engine, RunFailure, RunObserver, failure_from
 from benchmark.experiments.job import Job
 from benchmark.registry import select
 from benchmark.runtime.device import bfloat16_pays, keep_freed_memory, use_exact_arithmetic
@@ -47,7 +47,7 @@ SENT = ("architectures", "benchmark", "datasets", "metrics")
 
 
 @contextmanager
-def opened(place: Place) -> Iterator[Engine]:
+def start_engine(place: EngineOptions) -> Iterator[Engine]:
     """A cluster that runs, or one of this machine alone that ends with the block.
 
     Raises:
@@ -97,7 +97,7 @@ def _knock(address: str) -> None:
 class Cluster:
     """The nodes that Ray knows."""
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: EngineOptions) -> None:
         self._place = place
 
     def choose_device(self, name: str | None) -> torch.device:
@@ -116,12 +116,12 @@ class Cluster:
         """What a node of the kind that will do the work says."""
         return bool(ray.get(self._task(bfloat16_pays, device).remote(device)))
 
-    def carry_out(self, jobs: Sequence[Job], watch: Watch) -> None:
+    def carry_out(self, jobs: Sequence[Job], watch: RunObserver) -> None:
         """Hands out all cells at once; Ray places them, and places those anew whose worker or node is lost."""
-        orders = Orders(ray.put)
-        notices = ray.remote(num_cpus=0, max_restarts=-1)(Notices).remote()
+        orders = PayloadBuilder(ray.put)
+        notices = ray.remote(num_cpus=0, max_restarts=-1)(ProgressBoard).remote()
         waiting = {self._task(_cell, job.device).remote(orders.of(job), notices): job for job in jobs}
-        parts = self._begin_yardsticks(jobs, orders)
+        parts = self._begin_baselines(jobs, orders)
         while waiting:
             ended, _ = ray.wait(list(waiting), timeout=PAUSE, fetch_local=False)
             told = _read(notices)
@@ -133,19 +133,19 @@ class Cluster:
         for part in parts:
             # One that is lost, or fails, is scored by the driver, which says why it cannot be.
             with suppress(RayError, OSError):
-                if isinstance(outcome := ray.get(part), Parcel):
-                    unpack(outcome)
+                if isinstance(outcome := ray.get(part), ArtifactBundle):
+                    restore_artifacts(outcome)
 
-    def _begin_yardsticks(self, jobs: Sequence[Job], orders: Orders) -> list[Any]:
-        """Hands out the yardsticks of the jobs' table; behind the cells, so that they fill the gaps of the end."""
+    def _begin_baselines(self, jobs: Sequence[Job], orders: PayloadBuilder) -> list[Any]:
+        """Hands out the baselines of the jobs' table; behind the cells, so that they fill the gaps of the end."""
         if not jobs:
             return []
         first = jobs[0]
         architectures = {job.cell.architecture.name: job.cell.architecture for job in jobs}
         chosen, methods = [architectures[name] for name in sorted(architectures)], select(Method, first.preset.methods)
-        parts = parts_of(chosen, methods, first.preset.side, first.preset.alignment)
+        parts = list_parts(chosen, methods, first.preset.side, first.preset.alignment)
         missing = [part for part in parts if not part_file(part, first.protocol).is_file()]
-        task = self._task(_yardstick, first.device)
+        task = self._task(_baseline, first.device)
         return [task.remote(orders.of_part(part, first)) for part in missing]
 
     def _task(self, function: Any, device: torch.device) -> Any:
@@ -154,19 +154,19 @@ class Cluster:
         return ray.remote(num_cpus=1, num_gpus=share, max_retries=RETRIES)(function)
 
 
-def _receive(reference: Any, job: Job, watch: Watch) -> None:
+def _receive(reference: Any, job: Job, watch: RunObserver) -> None:
     """Keeps what has arrived of a cell, or says why nothing has."""
     try:
         outcome = ray.get(reference)
-        if isinstance(outcome, Mishap):
+        if isinstance(outcome, RunFailure):
             watch.failed(job, outcome)
             return
-        unpack(outcome)
+        restore_artifacts(outcome)
     except RayError as error:
-        mishap = mishap_of(error)
+        mishap = failure_from(error)
         watch.failed(job, replace(mishap, reason=f"its worker was lost {RETRIES + 1} times; {mishap.reason}"))
     except (UserError, OSError) as error:
-        watch.failed(job, mishap_of(error))
+        watch.failed(job, failure_from(error))
     else:
         watch.done(job, outcome.seconds)
 
@@ -179,27 +179,27 @@ def _read(notices: Any) -> dict[str, tuple[str, float]]:
     return {}
 
 
-def _cell(order: Order, notices: Any) -> Parcel | Mishap:
+def _cell(order: JobPayload, notices: Any) -> ArtifactBundle | RunFailure:
     """Carries out a cell; runs on a worker. Its own errors are an outcome: to try again would end alike."""
     begun = time.perf_counter()
     try:
         _settle()
-        job = job_of(order, ray.get)
+        job = deserialize_job(order, ray.get)
         run_cell(job, lambda stage, share: notices.pin.remote(job.cell.name, stage, share))
-        return pack(kept_of(job), time.perf_counter() - begun)
+        return collect_artifacts(cell_artifacts(job), time.perf_counter() - begun)
     except Exception as error:  # noqa: BLE001 - whatever an entry raises, the other cells go on
-        return mishap_of(error)
+        return failure_from(error)
 
 
-def _yardstick(order: PartOrder) -> Parcel | Mishap:
-    """Scores a part of the yardsticks; runs on a worker."""
+def _baseline(order: BaselinePayload) -> ArtifactBundle | RunFailure:
+    """Scores a part of the baselines; runs on a worker."""
     begun = time.perf_counter()
     try:
         _settle()
         path = score_part(part_of(order), ray.get(order.data), torch.device(order.device), order.protocol)
-        return pack([path], time.perf_counter() - begun)
-    except Exception as error:  # noqa: BLE001 - whatever an entry raises, the other yardsticks go on
-        return mishap_of(error)
+        return collect_artifacts([path], time.perf_counter() - begun)
+    except Exception as error:  # noqa: BLE001 - whatever an entry raises, the other baselines go on
+        return failure_from(error)
 
 
 def _settle() -> None:

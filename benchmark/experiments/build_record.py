@@ -10,7 +10,7 @@ from torch import nn
 
 from architectures import Architecture
 from benchmark.experiments.job import Job
-from benchmark.registry import home, is_added
+from benchmark.registry import is_added, source_file
 from benchmark.runtime.environment import environment
 from benchmark.saliency.alignment import described
 from benchmark.scoring.quantus_adapter import Reasons
@@ -23,7 +23,7 @@ NO_SCORE = "no score: "
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Outcome:
+class CellOutcome:
     """What a cell came to.
 
     Attributes:
@@ -45,10 +45,10 @@ class Outcome:
     reasons: Reasons
 
 
-def describe(job: Job, outcome: Outcome, files: Mapping[str, str]) -> Record:
+def build_record(job: Job, outcome: CellOutcome, files: Mapping[str, str]) -> Record:
     """The record of a cell; `files` has the SHA-256 of what lies beside it."""
     cell, data, clock = job.cell, job.data, outcome.clock
-    submission = submission_of(cell.architecture) if is_added(cell.architecture) else None
+    submission = build_submission(cell.architecture) if is_added(cell.architecture) else None
     return Record(
         key=job.key,
         protocol=job.protocol,
@@ -57,7 +57,9 @@ def describe(job: Job, outcome: Outcome, files: Mapping[str, str]) -> Record:
         preset=job.preset.name,
         architecture=cell.architecture.name,
         regime=cell.regime.name,
-        regime_title=title_of(cell.regime.title or cell.regime.name, submission) if submission else cell.regime.title,
+        regime_title=format_regime_title(cell.regime.title or cell.regime.name, submission)
+        if submission
+        else cell.regime.title,
         adversarial=cell.regime.adversarial,
         seed=cell.seed,
         classes=data.classes,
@@ -77,14 +79,14 @@ def describe(job: Job, outcome: Outcome, files: Mapping[str, str]) -> Record:
     )
 
 
-def submission_of(architecture: Architecture) -> Submission:
+def build_submission(architecture: Architecture) -> Submission:
     """What a record tells of an entry from outside."""
-    file = home(architecture)
+    file = source_file(architecture)
     return Submission(
         entry=file.name,
         sha256=file_digest(file),
         authors=architecture.authors,
-        licence=architecture.licence,
+        license=architecture.license,
         source=architecture.source,
         checkpoint=asdict(architecture.checkpoint) if architecture.checkpoint else {},
         superseded_by=architecture.superseded_by,
@@ -92,7 +94,7 @@ def submission_of(architecture: Architecture) -> Submission:
     )
 
 
-def title_of(regime: str, submission: Submission) -> str:
+def format_regime_title(regime: str, submission: Submission) -> str:
     """How people are told of the regime: with the marks that its entry carries."""
     marks = ["external"] if submission.checkpoint else []
     marks += [f"superseded by {submission.superseded_by}"] if submission.superseded_by else []
@@ -135,7 +137,7 @@ def _diagnosis(measured: pd.DataFrame) -> dict[str, float | None]:
     return {name: None if pd.isna(value) else value for name, value in zip(names, measured["value"], strict=True)}
 
 
-def _summary(outcome: Outcome) -> dict[str, Any]:
+def _summary(outcome: CellOutcome) -> dict[str, Any]:
     """Plain means, for people who open the record; the tables come from the per-image files."""
     right = outcome.predictions["label"] == outcome.predictions["predicted"]
     summary: dict[str, Any] = {"accuracy": float(right.mean())}

@@ -10,13 +10,13 @@ from rich.console import Console
 
 from architectures import Architecture
 from benchmark.config.presets import Preset
-from benchmark.data.dataset import Prepared
+from benchmark.data.dataset import ImageDataset
 from benchmark.data.load import Source
 from benchmark.errors import UserError
-from benchmark.experiments.cell import maps_of
+from benchmark.experiments.cell import load_maps
 from benchmark.experiments.grid import Cell
 from benchmark.experiments.job import Job
-from benchmark.experiments.jobs import Request, make_jobs
+from benchmark.experiments.jobs import RunRequest, build_jobs
 from benchmark.registry import select
 from benchmark.runtime.device import choose_device
 from benchmark.saliency import Method
@@ -25,7 +25,9 @@ from benchmark.storage.runs import maps_dir
 from benchmark.training.regimes import Regime
 
 
-def kept_maps(record: Record, method: str, source: Source, split: Path) -> tuple[Prepared, NDArray[np.float16]] | None:
+def load_cached_maps(
+    record: Record, method: str, source: Source, split: Path
+) -> tuple[ImageDataset, NDArray[np.float16]] | None:
     """The data and the maps (T, S, S) that a record's scores were computed from, if they are still there.
 
     Args:
@@ -48,7 +50,7 @@ def kept_maps(record: Record, method: str, source: Source, split: Path) -> tuple
         )
         device = choose_device(record.environment["device"])
         for manifest in (None, split):
-            request = Request(
+            request = RunRequest(
                 preset=preset,
                 source=source,
                 cells=[cell],
@@ -56,9 +58,9 @@ def kept_maps(record: Record, method: str, source: Source, split: Path) -> tuple
                 bfloat16=record.settings["training"]["bfloat16"],
                 manifest=manifest,
             )
-            job: Job = make_jobs(request, Console(quiet=True))[0]
+            job: Job = build_jobs(request, Console(quiet=True))[0]
             if job.key == record.key:
-                return job.data, maps_of(job, select(Method, [method])[0])
+                return job.data, load_maps(job, select(Method, [method])[0])
     except (UserError, OSError, KeyError, TypeError):
         return None
     return None

@@ -11,26 +11,26 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from benchmark.attacks.autoattack import recipe
-from benchmark.experiments.build_record import Outcome, describe
+from benchmark.experiments.build_record import CellOutcome, build_record
 from benchmark.experiments.job import Job
-from benchmark.experiments.trained_model import learn, lesson_of, log_folder, model_folder
+from benchmark.experiments.trained_model import job_log_dir, job_model_dir, load_split, train_or_load
 from benchmark.registry import digest, select
 from benchmark.saliency import Method
 from benchmark.saliency.alignment import placement_of
-from benchmark.saliency.compute import draw_maps
+from benchmark.saliency.compute import compute_maps
 from benchmark.saliency.placement import Placement
 from benchmark.scoring.classification import MAP_KEPT, MASK_DICE, measures
 from benchmark.scoring.curves import curves_frame
-from benchmark.scoring.map_robustness import map_attacks_of, map_kept
-from benchmark.scoring.perturbation import probe_of
-from benchmark.scoring.predictions import attacks_of, diagnose
-from benchmark.scoring.quantus_adapter import reasons_collected
+from benchmark.scoring.map_robustness import build_map_attacks, map_kept
+from benchmark.scoring.perturbation import build_perturbation_context
+from benchmark.scoring.predictions import build_attacks, predict_and_attack
+from benchmark.scoring.quantus_adapter import collect_reasons
 from benchmark.scoring.score import score_maps
 from benchmark.scoring.segmentation import mask_dice
-from benchmark.storage.files import new_file, new_folder, write_text
+from benchmark.storage.files import new_directory, new_file, write_text
 from benchmark.storage.hashing import content_key, file_digest
 from benchmark.storage.runs import maps_file, predictions_file
-from benchmark.training.tensor_data import Lesson
+from benchmark.training.tensor_data import TensorData
 from metrics.perturbation import Probe
 
 Report = Callable[[str, float], None]
@@ -51,21 +51,21 @@ def run_cell(job: Job, report: Report) -> Path:
     if job.done:
         return job.folder
     clock = {"start": time.perf_counter()}
-    model, training = learn(job, lambda stage, share: report(stage, 0.7 * share))
+    model, training = train_or_load(job, lambda stage, share: report(stage, 0.7 * share))
     clock["train"] = time.perf_counter()
-    lesson = lesson_of(job, "test")
+    lesson = load_split(job, "test")
     report("diagnose", 0.7)
     predictions = _predictions(job, model, lesson)
     measured = measures(predictions, job.data.classes)
     clock["diagnose"] = time.perf_counter()
-    with reasons_collected() as reasons:
+    with collect_reasons() as reasons:
         found = [
             _scored(job, model, lesson.images, predictions, method=method, report=report) for method in _methods(job)
         ]
     scores = pd.concat([frame for frame, _ in found], ignore_index=True)
     curves = [frame for _, frames in found for frame in frames]
     clock["explain and score"] = time.perf_counter()
-    outcome = Outcome(
+    outcome = CellOutcome(
         model=model,
         training=training,
         predictions=predictions,
@@ -74,18 +74,18 @@ def run_cell(job: Job, report: Report) -> Path:
         clock=clock,
         reasons=reasons,
     )
-    with new_folder(job.folder) as folder:
+    with new_directory(job.folder) as folder:
         predictions.to_parquet(folder / "predictions.parquet")
         scores.to_parquet(folder / "scores.parquet")
         if curves:
             pd.concat(curves, ignore_index=True).to_parquet(folder / "curves.parquet", compression="zstd")
         write_text(folder / "diagnosis.csv", measured.to_csv(index=False, lineterminator="\n"))
         files = {path.name: file_digest(path) for path in sorted(folder.iterdir())}
-        write_text(folder / "record.json", describe(job, outcome, files).model_dump_json(indent=1) + "\n")
+        write_text(folder / "record.json", build_record(job, outcome, files).model_dump_json(indent=1) + "\n")
     return job.folder
 
 
-def _predictions(job: Job, model: nn.Module, lesson: Lesson) -> pd.DataFrame:
+def _predictions(job: Job, model: nn.Module, lesson: TensorData) -> pd.DataFrame:
     """A row per test image: what the model says of it, as it is and under attack; kept, for attacks are dear."""
     path = _predictions_file(job)
     if not path.is_file():
@@ -98,18 +98,18 @@ def _predictions_file(job: Job) -> Path:
     return predictions_file(content_key(job.model_key, job.attacks))
 
 
-def _diagnosed(job: Job, model: nn.Module, lesson: Lesson) -> pd.DataFrame:
+def _diagnosed(job: Job, model: nn.Module, lesson: TensorData) -> pd.DataFrame:
     """What :func:`_predictions` keeps."""
-    preset, layer = job.preset, job.cell.architecture.saliency_layer
+    preset, layer = job.preset, job.cell.architecture.target_layer
     known = recipe(len(job.data.classes)) if preset.autoattack else ""
-    attacks = attacks_of("l2", preset.attack_eps, preset.attack_steps, preset.apgd_steps, known)
+    attacks = build_attacks("l2", preset.attack_eps, preset.attack_steps, preset.apgd_steps, known)
     attacked = job.data.sample(preset.attacked)
-    found = diagnose(model, lesson.images, lesson.labels, attacks=attacks, attacked=attacked)
+    found = predict_and_attack(model, lesson.images, lesson.labels, attacks=attacks, attacked=attacked)
     if preset.map_attacked:
         places = job.data.sample(preset.map_attacked)
         chosen = torch.tensor(places, device=job.device)
         predicted = torch.tensor(found["predicted"].to_numpy(), device=job.device)[chosen]
-        for name, attack in map_attacks_of(preset.attack_steps).items():
+        for name, attack in build_map_attacks(preset.attack_steps).items():
             found[MAP_KEPT + name] = np.nan
             kept = map_kept(model, layer, lesson.images[chosen], predicted, attack, _placement(job))
             found.loc[places, MAP_KEPT + name] = kept
@@ -119,15 +119,15 @@ def _diagnosed(job: Job, model: nn.Module, lesson: Lesson) -> pd.DataFrame:
     return pd.concat([names.rename(columns={"id": "image"}), found], axis=1)
 
 
-def maps_of(job: Job, method: Method) -> NDArray[np.float16]:
+def load_maps(job: Job, method: Method) -> NDArray[np.float16]:
     """The kept maps (T, S, S) of the test images of a cell that was carried out."""
     return np.load(_maps_file(job, method))
 
 
-def kept_of(job: Job) -> list[Path]:
+def cell_artifacts(job: Job) -> list[Path]:
     """The files and folders that a cell which was carried out left behind."""
-    paths = [model_folder(job), _predictions_file(job), *(_maps_file(job, method) for method in _methods(job))]
-    log = log_folder(job)
+    paths = [job_model_dir(job), _predictions_file(job), *(_maps_file(job, method) for method in _methods(job))]
+    log = job_log_dir(job)
     return [*paths, *([log] if log.is_dir() else []), job.folder]
 
 
@@ -143,10 +143,10 @@ def _maps_file(job: Job, method: Method) -> Path:
 def _maps(job: Job, model: nn.Module, images: Tensor, predicted: Tensor, method: Method) -> NDArray[np.float16]:
     path = _maps_file(job, method)
     if not path.is_file():
-        layer = job.cell.architecture.saliency_layer
+        layer = job.cell.architecture.target_layer
         with new_file(path) as temporary:
-            np.save(temporary, draw_maps(model, layer, images, predicted, method, _placement(job)))
-    return maps_of(job, method)
+            np.save(temporary, compute_maps(model, layer, images, predicted, method, _placement(job)))
+    return load_maps(job, method)
 
 
 def _placement(job: Job) -> Placement | None:
@@ -188,13 +188,13 @@ def scored_maps(
         for each probe.
     """
     predicted = torch.tensor(predictions["predicted"].to_numpy(), device=job.device)
-    mean = torch.as_tensor(job.data.mean_colour(), device=job.device)
+    mean = torch.as_tensor(job.data.mean_color(), device=job.device)
     curves: list[pd.DataFrame] = []
 
     def probe(places: NDArray[np.intp]) -> Probe:
         chosen = torch.tensor(places, device=job.device)
         ids = list(predictions["image"].iloc[places])
-        made = probe_of(
+        made = build_perturbation_context(
             model,
             images[chosen],
             maps[places],
@@ -202,7 +202,7 @@ def scored_maps(
             ids=ids,
             mean=mean,
             steps=job.preset.perturbation_steps,
-            layer=job.cell.architecture.saliency_layer,
+            layer=job.cell.architecture.target_layer,
             method=method,
             enlarge=_placement(job),
         )

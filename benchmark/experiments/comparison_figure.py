@@ -5,14 +5,14 @@ from pathlib import Path
 import numpy as np
 
 from benchmark.data.load import Source
-from benchmark.experiments.cached_maps import kept_maps
+from benchmark.experiments.cached_maps import load_cached_maps
 from benchmark.leaderboard.analysis.compare import Comparison
 from benchmark.leaderboard.figures.sheets import map_sheet
-from benchmark.leaderboard.table import Published
+from benchmark.leaderboard.table import ResultsDirectory
 from benchmark.storage.results import SPLIT_FILE
 
 
-def draw_compared(published: Published, comparison: Comparison, images: Path | None, path: Path) -> bool:
+def plot_comparison(published: ResultsDirectory, comparison: Comparison, images: Path | None, path: Path) -> bool:
     """Draws image, masks and both maps of the first seed; False where images or maps are not there.
 
     Args:
@@ -28,7 +28,7 @@ def draw_compared(published: Published, comparison: Comparison, images: Path | N
             (each for each in published.records.values() if f"{each.architecture}/{each.regime}" == name),
             key=lambda each: each.seed,
         )
-        found = kept_maps(record, comparison.method, Source(folder=images), published.folder / SPLIT_FILE)
+        found = load_cached_maps(record, comparison.method, Source(folder=images), published.folder / SPLIT_FILE)
         if found is None:
             return False
         data, maps[f"{letter}: {name}"] = found

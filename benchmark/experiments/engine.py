@@ -14,28 +14,28 @@ if TYPE_CHECKING:  # the command line looks in here before it knows whether torc
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Mishap:
+class RunFailure:
     """Why a cell did not come to an end.
 
     Attributes:
         reason: One line.
         story: The traceback, as text.
-        mendable: Whether it is the user's to mend.
+        is_user_error: Whether it is the user's to mend.
     """
 
     reason: str
     story: str
-    mendable: bool = False
+    is_user_error: bool = False
 
 
-def mishap_of(error: Exception) -> Mishap:
+def failure_from(error: Exception) -> RunFailure:
     """What there is to say of an error that ended a cell."""
-    mendable = isinstance(error, UserError)
-    reason = str(error) if mendable else f"{type(error).__name__}: {error}".split("\n")[0]
-    return Mishap(reason=reason, story="".join(traceback.format_exception(error)), mendable=mendable)
+    is_user_error = isinstance(error, UserError)
+    reason = str(error) if is_user_error else f"{type(error).__name__}: {error}".split("\n")[0]
+    return RunFailure(reason=reason, story="".join(traceback.format_exception(error)), is_user_error=is_user_error)
 
 
-class Watch(Protocol):
+class RunObserver(Protocol):
     """Is told how the cells get on."""
 
     def report(self, job: "Job", stage: str, share: float) -> None:
@@ -44,7 +44,7 @@ class Watch(Protocol):
     def done(self, job: "Job", seconds: float) -> None:
         """The outcome of a cell lies in its folder; it took so long."""
 
-    def failed(self, job: "Job", mishap: Mishap) -> None:
+    def failed(self, job: "Job", mishap: RunFailure) -> None:
         """A cell did not come to an end."""
 
 
@@ -61,5 +61,5 @@ class Engine(Protocol):
     def bfloat16_pays(self, device: "torch.device") -> bool:
         """Whether training in bfloat16 is faster than in float32 where the cells will run."""
 
-    def carry_out(self, jobs: Sequence["Job"], watch: Watch) -> None:
+    def carry_out(self, jobs: Sequence["Job"], watch: RunObserver) -> None:
         """Carries out all cells, and goes on after one that fails."""

@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from benchmark.data.dataset import Prepared
-from benchmark.experiments.cell import maps_of
+from benchmark.data.dataset import ImageDataset
+from benchmark.experiments.cell import load_maps
 from benchmark.experiments.job import Job
 from benchmark.leaderboard.gallery.write import Explained, Picture, write_images, write_model
 from benchmark.registry import select
@@ -60,13 +60,13 @@ def _explained(job: Job, method: Method, place: int, scores: NDArray[np.float64]
     predicted = pd.read_parquet(job.folder / "predictions.parquet", columns=["predicted"])["predicted"]
     return Explained(
         picture=_picture(job.data, place),
-        saliency=maps_of(job, method)[place],
+        saliency=load_maps(job, method)[place],
         predicted=job.data.classes[int(predicted.iloc[place])],
         score=float(scores[place]) if np.isfinite(scores[place]) else None,
     )
 
 
-def _picture(data: Prepared, place: int) -> Picture:
+def _picture(data: ImageDataset, place: int) -> Picture:
     row = data.test[place]
     drawn = data.references[data.references["case"] == row]
     masks = {

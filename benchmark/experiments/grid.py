@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from architectures import Architecture
 from benchmark.config.presets import Preset
 from benchmark.errors import UserError
-from benchmark.registry import Named, entries, select
+from benchmark.registry import NamedEntry, entries, select
 from benchmark.training.regimes import Regime
 
 
@@ -75,6 +75,8 @@ def _stages(regime: Regime) -> int:
     return 0 if regime.start is None else 1 + _stages(*select(Regime, [regime.start]))
 
 
-def _misfit(kind: str, entry: Named, other_kind: str, asked: Sequence[Named], fitting: Sequence[Named]) -> UserError:
+def _misfit(
+    kind: str, entry: NamedEntry, other_kind: str, asked: Sequence[NamedEntry], fitting: Sequence[NamedEntry]
+) -> UserError:
     wrong, right = (", ".join(other.name for other in others) for others in (asked, fitting))
     return UserError(f"{kind} {entry.name} does not go with {wrong}; give --{other_kind} one of: {right}")

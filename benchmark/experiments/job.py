@@ -6,12 +6,12 @@ from pathlib import Path
 import torch
 
 from benchmark.config.presets import ENGINE_VERSION, Preset
-from benchmark.data.dataset import Prepared
+from benchmark.data.dataset import ImageDataset
 from benchmark.experiments.grid import Cell
 from benchmark.registry import digest, select
 from benchmark.runtime.device import bfloat16_pays
 from benchmark.saliency import Method
-from benchmark.scoring.selection import code_of, metrics_asked
+from benchmark.scoring.selection import code_of, select_metrics
 from benchmark.storage.hashing import content_key, file_digest
 from benchmark.storage.runs import cell_dir
 from benchmark.training.checkpoint import weights_file
@@ -36,7 +36,7 @@ class Job:
     """
 
     cell: Cell
-    data: Prepared
+    data: ImageDataset
     preset: Preset
     device: torch.device
     start: "Job | None" = None
@@ -48,7 +48,7 @@ class Job:
     def settings(self) -> Settings:
         """How the model is trained."""
         return Settings(
-            epochs=self.preset.epochs or self.cell.architecture.short_epochs,
+            epochs=self.preset.epochs or self.cell.architecture.quick_epochs,
             batch=self.preset.batch,
             learning_rate=self.cell.architecture.learning_rate,
             bfloat16=bfloat16_pays(self.device) if self.bfloat16 is None else self.bfloat16,
@@ -57,7 +57,7 @@ class Job:
         )
 
     @property
-    def pretraining(self) -> Prepared | None:
+    def pretraining(self) -> ImageDataset | None:
         """Other data that the first stage learns from; a stage on the same data is none."""
         first = self
         while first.start is not None:
@@ -95,7 +95,7 @@ class Job:
     @property
     def metrics(self) -> list[Metric]:
         """What the maps are scored by: all metrics that are cheap, and the dear ones that the preset asks for."""
-        return metrics_asked(self.preset.metrics)
+        return select_metrics(self.preset.metrics)
 
     @property
     def size(self) -> tuple[int, int]:

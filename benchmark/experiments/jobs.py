@@ -10,7 +10,7 @@ from rich.console import Console
 from benchmark.attacks.autoattack import recipe
 from benchmark.config.presets import Preset
 from benchmark.data.classes import with_classes_of
-from benchmark.data.dataset import Prepared, prepare
+from benchmark.data.dataset import ImageDataset, prepare
 from benchmark.data.load import Source, open_data, usable
 from benchmark.errors import UserError
 from benchmark.experiments.grid import Cell
@@ -24,7 +24,7 @@ from benchmark.training.regimes import Regime
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Request:
+class RunRequest:
     """What was asked for.
 
     Attributes:
@@ -50,7 +50,7 @@ class Request:
     log: str | None = None
 
 
-def make_jobs(request: Request, console: Console) -> list[Job]:
+def build_jobs(request: RunRequest, console: Console) -> list[Job]:
     """The cells with their data, decoded."""
     _check(request)
     use_exact_arithmetic()
@@ -86,7 +86,7 @@ def make_jobs(request: Request, console: Console) -> list[Job]:
     return jobs
 
 
-def _check(request: Request) -> None:
+def _check(request: RunRequest) -> None:
     """Refuses what would fail only after hours.
 
     Raises:
@@ -101,7 +101,7 @@ def _check(request: Request) -> None:
             raise UserError(f"--autoattack: {error}") from None
 
 
-def _first_stage(request: Request, data: Prepared, console: Console) -> Prepared | None:
+def _first_stage(request: RunRequest, data: ImageDataset, console: Console) -> ImageDataset | None:
     """The data to pre-train on, as much as the preset takes and nothing held out, under the class names of the data."""
     if request.pretraining is None:
         return None

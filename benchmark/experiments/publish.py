@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from architectures import Architecture
-from benchmark.baselines.score import yardsticks
+from benchmark.baselines.score import baselines
 from benchmark.experiments.job import Job
 from benchmark.leaderboard.build import DATA_FIGURE, PAGE
-from benchmark.leaderboard.table import read_published
+from benchmark.leaderboard.table import read_results
 from benchmark.registry import entries, select
 from benchmark.runtime.device import nearest_device
 from benchmark.saliency import Method
@@ -33,14 +33,14 @@ OPTIONAL = frozenset({"curves.parquet"})
 """What cells of earlier versions, and those whose images are not perturbed, did not leave."""
 
 
-def results_of(job: Job) -> Path:
+def job_results_dir(job: Job) -> Path:
     """Where the tables of a job's run lie."""
     return table_dir(job.data.name, job.preset.name)
 
 
 def up_to_date(jobs: Sequence[Job]) -> bool:
     """Whether every job is done and stands in the tables."""
-    folder = results_of(jobs[0])
+    folder = job_results_dir(jobs[0])
     tables = [folder / name for name in ("leaderboard.md", "leaderboard.csv", PAGE, DATA_FIGURE)]
     names = [*tables, folder / SPLIT_FILE, *(_record_file(folder, job) for job in jobs)]
     if not all(job.done for job in jobs) or not all(path.is_file() for path in names):
@@ -69,12 +69,12 @@ def publish_record(job: Job, folder: Path) -> None:
 
 
 def publish_baselines(job: Job, folder: Path) -> None:
-    """Scores the yardsticks; the untrained networks are those of all models of the table, not of this run alone."""
+    """Scores the baselines; the untrained networks are those of all models of the table, not of this run alone."""
     known = entries(Architecture)
-    listed = {record.architecture for record in read_published(folder).records.values()}
+    listed = {record.architecture for record in read_results(folder).records.values()}
     architectures = [known[name] for name in sorted(listed & known.keys())]
     device = nearest_device(job.device)
     methods, alignment = select(Method, job.preset.methods), job.preset.alignment
-    frame = yardsticks(job.data, architectures, methods, device, job.protocol, alignment=alignment)
+    frame = baselines(job.data, architectures, methods, device, job.protocol, alignment=alignment)
     with new_file(folder / BASELINES_FILE) as temporary:
         frame.assign(protocol=job.protocol).to_parquet(temporary)

@@ -9,12 +9,12 @@ from benchmark.data.dataset import leaks
 from benchmark.experiments.engine import Engine
 from benchmark.experiments.gallery import write_gallery
 from benchmark.experiments.job import Job
-from benchmark.experiments.publish import publish_baselines, publish_record, results_of
-from benchmark.experiments.runner import Failure, sweep
+from benchmark.experiments.publish import job_results_dir, publish_baselines, publish_record
+from benchmark.experiments.runner import FailedCell, run_jobs
 from benchmark.experiments.sheets import remove_map_sheets, select_examples, write_data_sheet, write_map_sheets
 from benchmark.leaderboard.build import DATA_FIGURE, rebuild
 from benchmark.leaderboard.gallery.load import FOLDER as GALLERY
-from benchmark.leaderboard.table import read_published
+from benchmark.leaderboard.table import read_results
 from benchmark.storage.files import write_text
 from benchmark.storage.protocol import read_protocol, write_protocol
 from benchmark.storage.results import (
@@ -24,16 +24,16 @@ from benchmark.storage.results import (
 GALLERY_IMAGES = 6
 
 
-def carry_out(jobs: Sequence[Job], console: Console, engine: Engine) -> tuple[Path, list[Failure]]:
+def carry_out(jobs: Sequence[Job], console: Console, engine: Engine) -> tuple[Path, list[FailedCell]]:
     """Runs what is not done, then publishes the records and rebuilds the tables.
 
     Returns:
         The results directory and the cells that failed.
     """
     _warn_of_look_alikes(jobs[0], console)
-    failures = sweep(jobs, console, engine)
+    failures = run_jobs(jobs, console, engine)
     done = [job for job in jobs if job.done]
-    directory = results_of(jobs[0])
+    directory = job_results_dir(jobs[0])
     if done:
         _publish(done, directory, console)
     return directory, failures
@@ -68,7 +68,7 @@ def _publish(done: Sequence[Job], directory: Path, console: Console) -> None:
         write_data_sheet(done[0].data, directory / DATA_FIGURE)
         write_gallery(done, select_examples(done[0].data, GALLERY_IMAGES), directory / GALLERY)
         problems = rebuild(directory)[0].problems
-        published = read_published(directory).records.values()
+        published = read_results(directory).records.values()
         write_protocol(directory, protocol, [record.key for record in published])
     if problems:
         console.print(f"{len(problems)} records are left out of the tables: {problems[0]}", highlight=False)

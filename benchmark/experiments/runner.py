@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from benchmark.experiments.build_record import NO_SCORE
-from benchmark.experiments.engine import Engine, Mishap
+from benchmark.experiments.engine import Engine, RunFailure
 from benchmark.experiments.job import Job
 from benchmark.storage.files import write_text
 from benchmark.storage.record import Record, load_record
@@ -18,23 +18,23 @@ from benchmark.storage.runs import failure_file
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Failure:
+class FailedCell:
     """A cell that did not come to an end.
 
     Attributes:
         cell: Name of the cell.
         reason: One line.
         traceback: File with the whole story.
-        mendable: Whether it is the user's to mend.
+        is_user_error: Whether it is the user's to mend.
     """
 
     cell: str
     reason: str
     traceback: Path
-    mendable: bool
+    is_user_error: bool
 
 
-def sweep(jobs: Sequence[Job], console: Console, engine: Engine) -> list[Failure]:
+def run_jobs(jobs: Sequence[Job], console: Console, engine: Engine) -> list[FailedCell]:
     """Has the cells carried out that are not done, and goes on after one that fails.
 
     A cell is the unit of loss: stopped at any moment, a run finds everything again that earlier cells kept.
@@ -50,16 +50,16 @@ def sweep(jobs: Sequence[Job], console: Console, engine: Engine) -> list[Failure
     todo = [job for job in jobs if not job.done]
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[left]}"), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True) as progress:
-        watch = _Watch(len(todo), progress)
+        watch = _ProgressDisplay(len(todo), progress)
         engine.carry_out(todo, watch)
     return watch.failures
 
 
-class _Watch:
+class _ProgressDisplay:
     """Shows how the cells get on, and writes down what failed."""
 
     def __init__(self, total: int, progress: Progress) -> None:
-        self.failures: list[Failure] = []
+        self.failures: list[FailedCell] = []
         self._total = total
         self._ended = 0
         self._begun: dict[str, float] = {}
@@ -82,13 +82,15 @@ class _Watch:
         self._progress.console.print(line, highlight=False)
         _say_what_has_no_score(record, self._progress.console)
 
-    def failed(self, job: Job, mishap: Mishap) -> None:
+    def failed(self, job: Job, mishap: RunFailure) -> None:
         """Writes down what failed."""
         self._end(job)
         path = _traceback(job)
         write_text(path, mishap.story)
         name = job.cell.name
-        self.failures.append(Failure(cell=name, reason=mishap.reason, traceback=path, mendable=mishap.mendable))
+        self.failures.append(
+            FailedCell(cell=name, reason=mishap.reason, traceback=path, is_user_error=mishap.is_user_error)
+        )
         self._progress.console.print(f"[red]failed[/] {name}: {escape(mishap.reason)}")
 
     def _end(self, job: Job) -> None:

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from architectures import Architecture
-from benchmark.data.dataset import Prepared
-from benchmark.experiments.cell import maps_of
+from benchmark.data.dataset import ImageDataset
+from benchmark.experiments.cell import load_maps
 from benchmark.experiments.job import Job
 from benchmark.leaderboard.build import SHEETS
 from benchmark.leaderboard.figures.sheets import contact_sheet, map_sheet
@@ -55,13 +55,13 @@ def _write_map_sheet(jobs: Sequence[Job], path: Path) -> None:
     map_sheet(
         np.asarray(data.images[rows]),
         np.asarray(data.planes[[plane[row] for row in rows]]),
-        {job.cell.architecture.name: maps_of(job, method)[chosen] for job in jobs},
+        {job.cell.architecture.name: load_maps(job, method)[chosen] for job in jobs},
         f"{data.name}: {method.name} of the predicted class, {regimes}{_stamp(data)}",
         path,
     )
 
 
-def write_data_sheet(data: Prepared, path: Path) -> None:
+def write_data_sheet(data: ImageDataset, path: Path) -> None:
     """Test images of every class, a column each."""
     columns = min(len(data.classes), 8)
     labels = data.cases["label"].to_numpy()
@@ -71,11 +71,11 @@ def write_data_sheet(data: Prepared, path: Path) -> None:
     contact_sheet(np.asarray(data.images[rows]), titles, columns, f"{data.name}{_stamp(data)}", path)
 
 
-def _stamp(data: Prepared) -> str:
+def _stamp(data: ImageDataset) -> str:
     return " - SYNTHETIC DATA" if data.synthetic else ""
 
 
-def select_examples(data: Prepared, most: int = SHEET_ROWS) -> list[int]:
+def select_examples(data: ImageDataset, most: int = SHEET_ROWS) -> list[int]:
     """Indices of a few test images: the first ones with masks of each class."""
     masked = set(data.references.loc[data.references["level"] == "image", "case"])
     labels = data.cases["label"].to_numpy()

@@ -13,7 +13,7 @@ from architectures.groups import freeze, layer_groups
 from benchmark.experiments.job import Job
 from benchmark.runtime.device import has_room
 from benchmark.runtime.tensors import on_device
-from benchmark.storage.files import new_folder, write_text
+from benchmark.storage.files import new_directory, write_text
 from benchmark.storage.record import Training
 from benchmark.storage.runs import model_dir, training_log_dir, training_state_file
 from benchmark.training.checkpoint import (
@@ -26,14 +26,14 @@ from benchmark.training.checkpoint import (
 )
 from benchmark.training.log import epoch_log
 from benchmark.training.loop import train
-from benchmark.training.state import History, StateFile
-from benchmark.training.tensor_data import Lesson
+from benchmark.training.state import CheckpointFile, History
+from benchmark.training.tensor_data import TensorData
 
 Report = Callable[[str, float], None]
 """Called with the name of the stage and the share of it that is done."""
 
 
-def lesson_of(job: Job, split: str) -> Lesson:
+def load_split(job: Job, split: str) -> TensorData:
     """The images of a split, with their masks where the regime asks for them, on the device.
 
     Images to learn from stay in the memory of the machine where the device has no room for them.
@@ -43,41 +43,41 @@ def lesson_of(job: Job, split: str) -> Lesson:
     labels = torch.tensor(job.data.cases["label"].to_numpy()[rows], device=job.device)
     images = job.data.images[rows]
     place = job.device if split == "test" or has_room(job.device, images.nbytes) else torch.device("cpu")
-    return Lesson(images=on_device(images, place), labels=labels, masks=masks)
+    return TensorData(images=on_device(images, place), labels=labels, masks=masks)
 
 
-def learn(job: Job, report: Report) -> tuple[nn.Module, Training]:
+def train_or_load(job: Job, report: Report) -> tuple[nn.Module, Training]:
     """The model of a job in evaluation mode, and how it was trained; an earlier stage is trained first."""
-    folder = model_folder(job)
+    folder = job_model_dir(job)
     if not folder.is_dir() and job.cell.architecture.checkpoint is not None:
         _admit(job, folder)
     elif not folder.is_dir():
         model = _initial(job, report)
-        file = StateFile(training_state_file(job.model_key))
+        file = CheckpointFile(training_state_file(job.model_key))
         history = _train(job, model, file, report)
-        with new_folder(folder) as temporary:
+        with new_directory(folder) as temporary:
             sha256 = save_model(model, temporary / "model.safetensors")
             told = Training(sha256=sha256, **asdict(history))
             write_text(temporary / "training.json", told.model_dump_json(indent=1) + "\n")
         file.remove()
-    return model_of(job), Training.model_validate_json((folder / "training.json").read_bytes())
+    return load_model(job), Training.model_validate_json((folder / "training.json").read_bytes())
 
 
-def model_folder(job: Job) -> Path:
+def job_model_dir(job: Job) -> Path:
     """Where the trained model of a job is kept."""
     return model_dir(job.model_key)
 
 
-def log_folder(job: Job) -> Path:
+def job_log_dir(job: Job) -> Path:
     """Where a training is written down for other programs, if that was asked for."""
     return training_log_dir(job.cell.name, job.model_key)
 
 
-def model_of(job: Job) -> nn.Module:
+def load_model(job: Job) -> nn.Module:
     """The trained model of a job that was carried out, in evaluation mode."""
     checkpoint = job.cell.architecture.checkpoint
     model = initial_model(job.cell.architecture, len(job.data.classes), "random")
-    load_weights(model, model_folder(job) / "model.safetensors", whole=checkpoint is not None)
+    load_weights(model, job_model_dir(job) / "model.safetensors", whole=checkpoint is not None)
     if checkpoint is not None:
         model = in_order(model, class_order(checkpoint, job.data.classes))
     return model.to(memory_format=torch.channels_last).to(job.device).eval()
@@ -92,7 +92,7 @@ def _admit(job: Job, folder: Path) -> None:
     file = checkpoint_file(architecture, checkpoint)
     load_weights(architecture.build(len(checkpoint.classes)), file, whole=True)
     told = Training(sha256=checkpoint.sha256, losses=[], validation=[], best=0, micro_batch=0, stopped=False)
-    with new_folder(folder) as temporary:
+    with new_directory(folder) as temporary:
         shutil.copyfile(file, temporary / "model.safetensors")
         write_text(temporary / "training.json", told.model_dump_json(indent=1) + "\n")
 
@@ -100,7 +100,7 @@ def _admit(job: Job, folder: Path) -> None:
 def _initial(job: Job, report: Report) -> nn.Module:
     """The network that the training begins with."""
     if job.start is not None:
-        model, _ = learn(job.start, lambda stage, share: report(f"first stage, {stage}", share / 2))
+        model, _ = train_or_load(job.start, lambda stage, share: report(f"first stage, {stage}", share / 2))
         torch.manual_seed(job.cell.seed)
         return model
     torch.manual_seed(job.cell.seed)
@@ -108,20 +108,20 @@ def _initial(job: Job, report: Report) -> nn.Module:
     return model.to(memory_format=torch.channels_last).to(job.device)
 
 
-def _train(job: Job, model: nn.Module, file: StateFile, report: Report) -> History:
+def _train(job: Job, model: nn.Module, file: CheckpointFile, report: Report) -> History:
     epochs = math.ceil(job.settings.epochs / job.cell.regime.replays)
 
-    log = epoch_log(job.log, log_folder(job))
+    log = epoch_log(job.log, job_log_dir(job))
 
     def told(done: int, history: History) -> None:
         log(done, history)
         loss = f"loss {history.losses[-1]:.2f}" + (f"/{history.validation[-1]:.2f}" if history.validation else "")
         report(f"train {done}/{epochs}, {loss}", done / epochs)
 
-    validation = lesson_of(job, "validation")
+    validation = load_split(job, "validation")
     return train(
         model,
-        lesson_of(job, "train"),
+        load_split(job, "train"),
         regime=job.cell.regime,
         settings=job.settings,
         report=told,
@@ -135,4 +135,4 @@ def _frozen(job: Job, model: nn.Module) -> Sequence[nn.Module]:
     """Freezes what the regime keeps; returns the BatchNorm layers that stay as they are."""
     if not job.cell.regime.frozen:
         return ()
-    return freeze(model, layer_groups(model, job.cell.architecture.native_size), job.cell.regime.frozen)
+    return freeze(model, layer_groups(model, job.cell.architecture.input_size), job.cell.regime.frozen)

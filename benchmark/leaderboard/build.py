@@ -4,16 +4,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from benchmark.leaderboard.analysis.agreement import agreement_csv, agreements, stabilities
-from benchmark.leaderboard.analysis.claims import judge
+from benchmark.leaderboard.analysis.claims import evaluate_claims
 from benchmark.leaderboard.analysis.claims import to_markdown as to_claims
-from benchmark.leaderboard.analysis.contrasts import contrasts_of
+from benchmark.leaderboard.analysis.contrasts import compute_contrasts
 from benchmark.leaderboard.export.latex import to_latex
 from benchmark.leaderboard.export.markdown import CONTRASTED, contrasts_csv, pairs_csv, to_csv, to_markdown
-from benchmark.leaderboard.figures.ranks import agreement_figure, critical_difference_figure, ranks_of
+from benchmark.leaderboard.figures.ranks import agreement_figure, compute_ranks, critical_difference_figure
 from benchmark.leaderboard.figures.sheets import regimes_figure
-from benchmark.leaderboard.html.page_input import Shown
+from benchmark.leaderboard.html.page_input import PageInput
 from benchmark.leaderboard.html.render import page
-from benchmark.leaderboard.table import Board, boards_of, read_published
+from benchmark.leaderboard.table import LeaderboardTable, build_tables, read_results
 from benchmark.storage.files import write_text
 
 DATA_FIGURE = "data.png"
@@ -28,17 +28,20 @@ SHEETS = {
 }
 
 
-def together(boards: Mapping[Path, Sequence[Board]], path: Path) -> None:
+def together(leaderboards: Mapping[Path, Sequence[LeaderboardTable]], path: Path) -> None:
     """Writes one page of several results folders, with a choice of the data set.
 
     Args:
-        boards: From :func:`rebuild`, by folder.
+        leaderboards: From :func:`rebuild`, by folder.
         path: Where to write the page.
     """
-    write_text(path, page([Shown(published=read_published(each), boards=known) for each, known in boards.items()]))
+    write_text(
+        path,
+        page([PageInput(published=read_results(each), leaderboards=known) for each, known in leaderboards.items()]),
+    )
 
 
-def rebuild(folder: Path) -> list[Board]:
+def rebuild(folder: Path) -> list[LeaderboardTable]:
     """Writes leaderboard.csv, .md, .html and .tex, the tables of details and the figures of a results folder.
 
     The first saliency method makes leaderboard.csv; every other one makes leaderboard-<method>.csv.
@@ -49,38 +52,38 @@ def rebuild(folder: Path) -> list[Board]:
     Raises:
         UserError: The folder holds no records that can be used.
     """
-    published = read_published(folder)
-    boards = list(boards_of(published))
-    main = boards[0]
-    contrasts = [contrasts_of(board) for board in boards]
-    for number, board in enumerate(boards):
-        suffix = f"-{board.method}" if number else ""
-        write_text(folder / f"leaderboard{suffix}.csv", to_csv(board))
-        write_text(folder / f"leaderboard{suffix}.tex", to_latex(board, CONTRASTED))
-    write_text(folder / "contrasts.csv", contrasts_csv(boards, contrasts))
+    published = read_results(folder)
+    leaderboards = list(build_tables(published))
+    main = leaderboards[0]
+    contrasts = [compute_contrasts(leaderboard) for leaderboard in leaderboards]
+    for number, leaderboard in enumerate(leaderboards):
+        suffix = f"-{leaderboard.method}" if number else ""
+        write_text(folder / f"leaderboard{suffix}.csv", to_csv(leaderboard))
+        write_text(folder / f"leaderboard{suffix}.tex", to_latex(leaderboard, CONTRASTED))
+    write_text(folder / "contrasts.csv", contrasts_csv(leaderboards, contrasts))
     write_text(folder / "pairs.csv", pairs_csv(main))
-    figures = _drawn(boards, folder)
+    figures = _drawn(leaderboards, folder)
     figures += [(file, caption) for file, caption in SHEETS.items() if (folder / file).is_file()]
     if (folder / DATA_FIGURE).is_file():
         figures.append((DATA_FIGURE, "Test images"))
-    if judged := judge(boards):
-        write_text(folder / CLAIMS, to_claims(judged, boards))
-    write_text(folder / "leaderboard.md", to_markdown(boards, contrasts[0], figures))
-    write_text(folder / PAGE, page([Shown(published=published, boards=boards, contrasts=contrasts)]))
-    return boards
+    if judged := evaluate_claims(leaderboards):
+        write_text(folder / CLAIMS, to_claims(judged, leaderboards))
+    write_text(folder / "leaderboard.md", to_markdown(leaderboards, contrasts[0], figures))
+    write_text(folder / PAGE, page([PageInput(published=published, leaderboards=leaderboards, contrasts=contrasts)]))
+    return leaderboards
 
 
-def _drawn(boards: list[Board], folder: Path) -> list[tuple[str, str]]:
+def _drawn(leaderboards: list[LeaderboardTable], folder: Path) -> list[tuple[str, str]]:
     """Draws what the records allow for; file names and captions."""
-    main = boards[0]
+    main = leaderboards[0]
     regimes_figure(main, folder / REGIMES_FIGURE)
     figures = [(REGIMES_FIGURE, "Standard against adversarial training, score by score")]
-    ranks = ranks_of(main)
+    ranks = compute_ranks(main)
     if ranks is not None:
         critical_difference_figure(main, ranks, folder / RANKS_FIGURE)
         figures.append((RANKS_FIGURE, "Mean ranks by F1; bars join models that are not told apart"))
-    found = [agreements(board) for board in boards]
-    write_text(folder / "agreement.csv", agreement_csv(boards, found, stabilities(boards)))
+    found = [agreements(leaderboard) for leaderboard in leaderboards]
+    write_text(folder / "agreement.csv", agreement_csv(leaderboards, found, stabilities(leaderboards)))
     if found[0]:
         agreement_figure(main, found[0], folder / AGREEMENT_FIGURE)
         figures.append((AGREEMENT_FIGURE, "How far the scores agree on models and on images"))

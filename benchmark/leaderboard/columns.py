@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.leaderboard.load.predictions import Evidence
+from benchmark.leaderboard.load.predictions import RowData
 from benchmark.leaderboard.load.scores import Kind
-from benchmark.leaderboard.statistics.bootstrap import Ratios
+from benchmark.leaderboard.statistics.bootstrap import RatioStatistic
 from benchmark.scoring.classification import MAP_KEPT, WITHSTOOD, positive_class
 from benchmark.storage.record import Record
 
@@ -34,7 +34,7 @@ class Column:
     higher_is_better: bool | None
     headline: bool
     definition: str
-    of: Callable[[Evidence], Ratios | None]
+    of: Callable[[RowData], RatioStatistic | None]
     bounds: tuple[float, float] = (0.0, 1.0)
     redefined: bool = False
 
@@ -66,7 +66,7 @@ class _Scores:
     macro: bool = False
     right_only: bool = False
 
-    def __call__(self, evidence: Evidence) -> Ratios | None:
+    def __call__(self, evidence: RowData) -> RatioStatistic | None:
         """The statistic of a row, None where it has no such scores."""
         present = [known for level in self.levels if (known := evidence.scores.get((self.metric, level))) is not None]
         if not present or (self.right_only and evidence.predictions is None):
@@ -84,7 +84,7 @@ class _Scores:
             cells, values = cells[counted], values[counted]
         amounts = np.bincount(cells, weights=values, minlength=number * kinds)
         counts = np.bincount(cells, minlength=number * kinds)
-        return Ratios(
+        return RatioStatistic(
             amounts=amounts.astype(np.float64, copy=False).reshape(number, kinds),
             counts=counts.astype(np.float64).reshape(number, kinds),
             undefined=int((~finite).sum()),
@@ -99,10 +99,10 @@ def _diagnosis(
     count: Callable[[NDArray[np.bool_], NDArray[np.bool_]], tuple[NDArray[Any], NDArray[Any]]],
     *,
     positive_only: bool = False,
-) -> Callable[[Evidence], Ratios | None]:
+) -> Callable[[RowData], RatioStatistic | None]:
     """A statistic of the confusion, from one-hot truth and prediction (N, C)."""
 
-    def of(evidence: Evidence) -> Ratios | None:
+    def of(evidence: RowData) -> RatioStatistic | None:
         if evidence.predictions is None:
             return None
         frame = evidence.predictions
@@ -113,12 +113,12 @@ def _diagnosis(
             positive = positive_class(frame["label"].to_numpy())
             truth, predicted = truth[:, [positive]], predicted[:, [positive]]
         amounts, counts = count(truth, predicted)
-        return Ratios(amounts=amounts.astype(np.float64), counts=counts.astype(np.float64))
+        return RatioStatistic(amounts=amounts.astype(np.float64), counts=counts.astype(np.float64))
 
     return of
 
 
-def _withstood(evidence: Evidence) -> Ratios | None:
+def _withstood(evidence: RowData) -> RatioStatistic | None:
     if evidence.predictions is None:
         return None
     frame = evidence.predictions
@@ -133,17 +133,17 @@ def _withstood(evidence: Evidence) -> Ratios | None:
     return _of_known(frame[name].to_numpy(dtype=np.float64))
 
 
-def _map_kept(evidence: Evidence) -> Ratios | None:
+def _map_kept(evidence: RowData) -> RatioStatistic | None:
     """Under the attack of the largest budget that moves the map off its highest pixels."""
     frame = evidence.predictions
     names = [] if frame is None else [name for name in frame.columns if name.startswith(f"{MAP_KEPT}top-k-")]
     return None if frame is None or not names else _of_known(frame[names[-1]].to_numpy(dtype=np.float64))
 
 
-def _of_known(value: NDArray[np.float64]) -> Ratios:
+def _of_known(value: NDArray[np.float64]) -> RatioStatistic:
     """Mean of the values that are numbers."""
     known = np.isfinite(value)
-    return Ratios(amounts=np.where(known, value, 0.0)[:, None], counts=known.astype(np.float64)[:, None])
+    return RatioStatistic(amounts=np.where(known, value, 0.0)[:, None], counts=known.astype(np.float64)[:, None])
 
 
 COLUMNS = (
@@ -152,7 +152,7 @@ COLUMNS = (
         title="F1",
         higher_is_better=True,
         headline=True,
-        definition="Fuzzy F1 of the map, min-max normalised, against the merged masks of all raters.",
+        definition="Fuzzy F1 of the map, min-max normalized, against the merged masks of all raters.",
         of=_scores("fuzzy-f1", "image"),
     ),
     Column(
@@ -311,22 +311,22 @@ COLUMNS = (
         bounds=(0.0, 2.0),
     ),
     Column(
-        name="colour_variation",
-        title="colour variation",
+        name="color_variation",
+        title="color variation",
         higher_is_better=None,
         headline=False,
-        definition="Rank correlation of the map with the local variation of colour within the mask; "
+        definition="Rank correlation of the map with the local variation of color within the mask; "
         "counts for what it has above the turned map.",
-        of=_scores("colour-variation", "image"),
+        of=_scores("color-variation", "image"),
         bounds=(-1.0, 1.0),
     ),
     Column(
-        name="colour_variation_null",
-        title="colour variation, turned map",
+        name="color_variation_null",
+        title="color variation, turned map",
         higher_is_better=None,
         headline=False,
         definition="The same for the map turned half about within the mask: what a merely central map would have.",
-        of=_scores("colour-variation-null", "image"),
+        of=_scores("color-variation-null", "image"),
         bounds=(-1.0, 1.0),
     ),
     Column(
@@ -374,11 +374,11 @@ def _as_told(column: Column, record: Record) -> Column:
     return replace(column, definition=told.definition) if column.redefined and told else column
 
 
-def kinds_of(columns: Sequence[Column]) -> frozenset[Kind]:
+def column_kinds(columns: Sequence[Column]) -> frozenset[Kind]:
     """Metrics and levels of the scores that the columns read."""
     return frozenset(kind for column in columns for kind in column.kinds)
 
 
-def bounds_of(columns: Sequence[Column]) -> dict[str, tuple[float, float]]:
+def column_bounds(columns: Sequence[Column]) -> dict[str, tuple[float, float]]:
     """Least and greatest value of each column by name."""
     return {column.name: column.bounds for column in columns}

@@ -14,19 +14,19 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from benchmark.errors import UserError
-from benchmark.leaderboard.columns import COLUMNS, Column, bounds_of, columns_of
-from benchmark.leaderboard.load.badges import badge_of
-from benchmark.leaderboard.load.cells import Of, beside, cell_statistics, grouped, yardstick_statistics
+from benchmark.leaderboard.columns import COLUMNS, Column, column_bounds, columns_of
+from benchmark.leaderboard.load.badges import find_badge
+from benchmark.leaderboard.load.cells import Of, baseline_statistics, beside, cell_statistics, grouped
 from benchmark.leaderboard.load.predictions import PREDICTED, read_predictions
 from benchmark.leaderboard.load.scores import METHOD, NAMES, VALUE, ScoreReader
 from benchmark.leaderboard.statistics.bootstrap import (
     Estimate,
     Grouped,
-    Ratios,
+    RatioStatistic,
     Resampling,
     estimates,
     resampling,
-    stretch,
+    small_sample_factor,
 )
 from benchmark.leaderboard.statistics.letters import letters
 from benchmark.leaderboard.statistics.ranks import best_share, rank_intervals
@@ -42,17 +42,17 @@ DEGENERATE = "tv_ratio"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Row:
-    """A model (over its seeds) or a yardstick.
+    """A model (over its seeds) or a baseline.
 
     Attributes:
-        name: Name of the architecture or the yardstick.
-        regime: Name of the regime; empty for a yardstick.
+        name: Name of the architecture or the baseline.
+        regime: Name of the regime; empty for a baseline.
         title: How people are told of the regime; its name unless that would claim too much.
         adversarial: Whether the regime trains on attacked images.
         seeds: The training seeds.
         estimates: By name of the column; a row lacks what it cannot have.
-        rank: Interval of its rank among the models, by F1; None for a yardstick.
-        best: Share of the bootstrap's draws in which it ranks first; None for a yardstick.
+        rank: Interval of its rank among the models, by F1; None for a baseline.
+        best: Share of the bootstrap's draws in which it ranks first; None for a baseline.
         letters: By name of a headline column: models that share a letter are not told apart by it.
         badge: Of a submission, whose word its scores are: one of :data:`benchmark.leaderboard.load.badges.BADGES`.
     """
@@ -86,13 +86,13 @@ class Row:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Board:
+class LeaderboardTable:
     """A table before it is written.
 
     Attributes:
         record: Any of its records, for what they share.
         method: The saliency method.
-        rows: Models, best F1 first, then yardsticks.
+        rows: Models, best F1 first, then baselines.
         problems: One line for each record that is left out.
         missing: Names of cells that no record tells of, among the regimes and seeds that others have.
         positive: Of two classes the one that counts as positive; empty where there are more.
@@ -107,7 +107,7 @@ class Board:
     problems: tuple[str, ...]
     missing: tuple[str, ...] = ()
     groups: int = 0
-    apart: "tuple[Board, ...]" = ()
+    apart: "tuple[LeaderboardTable, ...]" = ()
 
     @cached_property
     def columns(self) -> tuple[Column, ...]:
@@ -131,7 +131,7 @@ class Board:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Published:
+class ResultsDirectory:
     """What lies in a results folder.
 
     Attributes:
@@ -150,7 +150,7 @@ class Published:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Ground:
+class BootstrapContext:
     """What all rows of a results folder stand on.
 
     Attributes:
@@ -164,7 +164,7 @@ class Ground:
     positive: str
 
 
-def read_published(folder: Path) -> Published:
+def read_results(folder: Path) -> ResultsDirectory:
     """The records of a results folder that belong together.
 
     Raises:
@@ -189,10 +189,10 @@ def read_published(folder: Path) -> Published:
         (records if record.protocol == protocol else others)[path] = record
     if not records:
         raise UserError(f"{folder} holds no record that can be used; run `python -m benchmark run` again")
-    return Published(folder=folder, protocol=protocol, records=records, problems=tuple(problems), others=others)
+    return ResultsDirectory(folder=folder, protocol=protocol, records=records, problems=tuple(problems), others=others)
 
 
-def boards_of(published: Published, methods: Sequence[str] = ()) -> tuple[Board, ...]:
+def build_tables(published: ResultsDirectory, methods: Sequence[str] = ()) -> tuple[LeaderboardTable, ...]:
     """All rows, a board for each saliency method; every file is read once.
 
     Args:
@@ -206,35 +206,35 @@ def boards_of(published: Published, methods: Sequence[str] = ()) -> tuple[Board,
     apart, problems = _apart(published, methods)
     return tuple(
         replace(
-            board,
-            problems=(*board.problems, *problems),
-            apart=tuple(each for each in apart if each.method == board.method),
+            leaderboard,
+            problems=(*leaderboard.problems, *problems),
+            apart=tuple(each for each in apart if each.method == leaderboard.method),
         )
-        for board in _boards(published, methods)
+        for leaderboard in _boards(published, methods)
     )
 
 
-def _apart(published: Published, methods: Sequence[str]) -> tuple[list[Board], list[str]]:
+def _apart(published: ResultsDirectory, methods: Sequence[str]) -> tuple[list[LeaderboardTable], list[str]]:
     """A board for each other protocol and method that it shares, and a line for each record that cannot be used."""
-    found: list[Board] = []
+    found: list[LeaderboardTable] = []
     problems: list[str] = []
     for protocol in sorted({record.protocol for record in published.others.values()}):
         records = {path: record for path, record in published.others.items() if record.protocol == protocol}
         shared = [method for method in methods if method in next(iter(records.values())).methods]
         part = replace(published, protocol=protocol, records=records, problems=(), others={})
         try:
-            boards = _boards(part, shared) if shared else ()
+            leaderboards = _boards(part, shared) if shared else ()
         except UserError:
-            boards = ()
-        found += boards
+            leaderboards = ()
+        found += leaderboards
         unused = [f"{path.name}: made under another protocol, and cannot be read; run it again" for path in records]
-        problems += boards[0].problems if boards else unused
+        problems += leaderboards[0].problems if leaderboards else unused
     return found, problems
 
 
-def _boards(published: Published, methods: Sequence[str]) -> tuple[Board, ...]:
+def _boards(published: ResultsDirectory, methods: Sequence[str]) -> tuple[LeaderboardTable, ...]:
     """The boards of one protocol."""
-    ground = ground_of(published)
+    ground = build_bootstrap_context(published)
     members: dict[tuple[str, str], list[Path]] = defaultdict(list)
     for path, each in published.records.items():
         members[each.architecture, each.regime].append(path)
@@ -258,13 +258,13 @@ def _boards(published: Published, methods: Sequence[str]) -> tuple[Board, ...]:
     if not used:
         raise UserError(f"{published.folder} holds no record that can be used; run `python -m benchmark run` again")
     record = next(iter(used.values()))
-    yardsticks = _yardsticks(published.folder, methods, record, ground)
+    baselines = _baselines(published.folder, methods, record, ground)
     return tuple(
-        Board(
+        LeaderboardTable(
             record=record,
             method=method,
             positive=ground.positive,
-            rows=(*_ranked(models[method]), *yardsticks[method]),
+            rows=(*_ranked(models[method]), *baselines[method]),
             problems=tuple(problems),
             missing=_missing(used),
             groups=ground.draws.groups,
@@ -273,18 +273,20 @@ def _boards(published: Published, methods: Sequence[str]) -> tuple[Board, ...]:
     )
 
 
-def board_of(published: Published, method: str) -> Board:
+def build_table(published: ResultsDirectory, method: str) -> LeaderboardTable:
     """All rows for one saliency method."""
-    return boards_of(published, [method])[0]
+    return build_tables(published, [method])[0]
 
 
-def ratios_of(published: Published, method: str, label: str, ground: Ground) -> dict[str, list[Ratios]]:
-    """The statistics of one model before they are averaged, by column and seed, as :func:`boards_of` takes them.
+def load_ratio_statistics(
+    published: ResultsDirectory, method: str, label: str, ground: BootstrapContext
+) -> dict[str, list[RatioStatistic]]:
+    """The statistics of one model before they are averaged, by column and seed, as :func:`build_tables` takes them.
 
     Raises:
         ValueError: A file of the model is damaged.
     """
-    found: dict[str, list[Ratios]] = defaultdict(list)
+    found: dict[str, list[RatioStatistic]] = defaultdict(list)
     reader = ScoreReader(ground.images, [method])
     for path, record in published.records.items():
         if f"{record.architecture}/{record.regime}" == label:
@@ -314,7 +316,7 @@ def _usable(path: Path) -> Record:
     return record
 
 
-def ground_of(published: Published) -> Ground:
+def build_bootstrap_context(published: ResultsDirectory) -> BootstrapContext:
     """What all rows stand on: the test images of the first record that can be read.
 
     Raises:
@@ -327,7 +329,7 @@ def ground_of(published: Published) -> Ground:
         except ValueError:
             continue
         positive = record.classes[positive_class(first["label"].to_numpy())] if len(record.classes) == 2 else ""
-        return Ground(images=list(first["image"]), draws=resampling(list(first["group"])), positive=positive)
+        return BootstrapContext(images=list(first["image"]), draws=resampling(list(first["group"])), positive=positive)
     raise UserError(f"{published.folder} holds no record that can be used; run `python -m benchmark run` again")
 
 
@@ -346,7 +348,7 @@ def _rows(
         for column in listed
         if (seeds := [each[method, column.name] for each in found if (method, column.name) in each])
     }
-    known_bounds = bounds_of(listed)
+    known_bounds = column_bounds(listed)
     bounds = {(method, name): known_bounds[name] for method, name in columns}
     known = estimates(columns, draws, row=f"{first.architecture}/{first.regime}", bounds=bounds)
     return {
@@ -356,7 +358,7 @@ def _rows(
             title=first.regime_title or first.regime,
             adversarial=first.adversarial,
             seeds=tuple(sorted(record.seed for record in records)),
-            badge=badge_of(records),
+            badge=find_badge(records),
             estimates={name: each for (of, name), each in known.items() if of == method},
         )
         for method in methods
@@ -404,7 +406,7 @@ def _finite(row: Row, column: str) -> bool:
 
 def _spread_draws(known: Estimate) -> NDArray[np.float64]:
     """Draws as far from the value as its interval says, so that ranks are as unsure as intervals."""
-    factor = stretch([known.spread])
+    factor = small_sample_factor([known.spread])
     return known.value + (factor if np.isfinite(factor) else 1.0) * (known.draws.astype(np.float64) - known.value)
 
 
@@ -421,14 +423,14 @@ def _missing(used: dict[Path, Record]) -> tuple[str, ...]:
     )
 
 
-def _yardsticks(folder: Path, methods: Sequence[str], record: Record, ground: Ground) -> dict[str, list[Row]]:
-    """The rows of the yardsticks by saliency method; those that need none stand in every table."""
-    path = folder / "yardsticks.parquet"
+def _baselines(folder: Path, methods: Sequence[str], record: Record, ground: BootstrapContext) -> dict[str, list[Row]]:
+    """The rows of the baselines by saliency method; those that need none stand in every table."""
+    path = folder / "baselines.parquet"
     rows: dict[str, list[Row]] = {method: [] for method in methods}
     if not path.is_file():
         return rows
-    bounds = bounds_of(columns_of(record))
-    for method, name, statistics in yardstick_statistics(path, record, ground.images, methods):
+    bounds = column_bounds(columns_of(record))
+    for method, name, statistics in baseline_statistics(path, record, ground.images, methods):
         columns = {column: [ratios] for column, ratios in statistics.items()}
         found = estimates(columns, ground.draws, row=name, bounds=bounds)
         rows[method].append(Row(name=name, regime="", title="", adversarial=False, seeds=(), estimates=found))

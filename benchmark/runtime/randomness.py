@@ -5,6 +5,6 @@ import hashlib
 import numpy as np
 
 
-def generator_of(name: str) -> np.random.Generator:
+def seeded_generator(name: str) -> np.random.Generator:
     """A generator seeded by a name."""
     return np.random.default_rng(int.from_bytes(hashlib.sha256(name.encode()).digest()[:8]))

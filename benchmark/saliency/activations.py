@@ -34,7 +34,7 @@ def activations_and_gradient(model: nn.Module, layer: str, images: Tensor, class
     return caught.detach(), gradient
 
 
-def activations_of(model: nn.Module, layer: str, images: Tensor) -> Tensor:
+def get_activations(model: nn.Module, layer: str, images: Tensor) -> Tensor:
     """Activations (N, K, h, w) of a layer, detached; arguments as above."""
     return _run(model, layer, images, Tensor.detach)[0]
 

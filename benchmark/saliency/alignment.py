@@ -84,14 +84,14 @@ def grid_of(architecture: Architecture, size: Sequence[int], alignment: str) -> 
 
 def _file(architecture: Architecture, size: Sequence[int]) -> Path:
     code = file_digest(Path(str(architectures.geometry.__file__)))
-    names = [architecture.name, digest(architecture), architecture.saliency_layer]
+    names = [architecture.name, digest(architecture), architecture.target_layer]
     return geometry_file(content_key(ENGINE_VERSION, code, names, list(size)))
 
 
 def _computed(architecture: Architecture, size: Sequence[int]) -> Known:
     drawn = torch.random.get_rng_state()
     try:
-        return Known(geometry=grid_geometry(architecture.build(2), architecture.saliency_layer, size))
+        return Known(geometry=grid_geometry(architecture.build(2), architecture.target_layer, size))
     except ValueError as error:
         return Known(geometry=None, reason=str(error))
     finally:

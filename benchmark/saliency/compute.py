@@ -9,7 +9,7 @@ from benchmark.runtime.tensors import in_batches, to_float
 from benchmark.saliency import Enlarge, Method
 
 
-def draw_maps(  # noqa: PLR0917 - what maps are made of
+def compute_maps(  # noqa: PLR0917 - what maps are made of
     model: nn.Module, layer: str, images: Tensor, classes: Tensor, method: Method, enlarge: Enlarge | None = None
 ) -> NDArray[np.float16]:
     """Maps of a method for the given classes, each divided by its own maximum.
@@ -28,11 +28,11 @@ def draw_maps(  # noqa: PLR0917 - what maps are made of
     drawn = method.placed(enlarge)
 
     def draw(part: slice) -> Tensor:
-        return of_full_scale(drawn(model, layer, to_float(images[part]), classes[part])).half()
+        return scale_to_max(drawn(model, layer, to_float(images[part]), classes[part])).half()
 
     return np.asarray(in_batches(draw, images).numpy(), dtype=np.float16)
 
 
-def of_full_scale(maps: Tensor) -> Tensor:
+def scale_to_max(maps: Tensor) -> Tensor:
     """Maps (N, H, W), not negative, each divided by its own maximum; a zero map stays zero."""
     return maps / maps.amax(dim=(1, 2), keepdim=True).clamp(min=torch.finfo(maps.dtype).tiny)

@@ -5,14 +5,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from benchmark.saliency import Enlarge, Method
-from benchmark.saliency.activations import activations_of, enlarged
+from benchmark.saliency.activations import enlarged, get_activations
 
 
 def eigen_cam(model: nn.Module, layer: str, images: Tensor, _classes: Tensor, enlarge: Enlarge = enlarged) -> Tensor:
     """Activations of the layer, projected on their first principal direction, rectified, up-sampled.
 
     The direction is the first right singular vector of the activations, written as a matrix of positions by channels;
-    as in the paper they are not centred. A singular vector has no sign of its own: the one is taken that makes the
+    as in the paper they are not centered. A singular vector has no sign of its own: the one is taken that makes the
     sum of the map positive. (Activations that are not negative then give a map that is nowhere negative.)
 
     The projection is the first eigenvector of positions by positions, which is far smaller than the singular value
@@ -30,7 +30,7 @@ def eigen_cam(model: nn.Module, layer: str, images: Tensor, _classes: Tensor, en
     Reference:
         Muhammad and Yeasin, Eigen-CAM: class activation map using principal components, 2020, section III.
     """
-    activations = activations_of(model, layer, images)
+    activations = get_activations(model, layer, images)
     rows = activations.flatten(2).transpose(1, 2).double()
     squares, vectors = torch.linalg.eigh(rows @ rows.transpose(1, 2))
     projection = vectors[:, :, -1] * squares[:, -1:].clamp(min=0).sqrt()

@@ -11,13 +11,13 @@ from benchmark.saliency.masked import FORWARDS
 
 WINDOWS = 8
 """How many windows fit beside each other. They move by half of their side, which makes 15 x 15 forward passes."""
-GREY = 0.5
+GRAY = 0.5
 ROUNDING = 1e-5
 """Share of the largest logit that logits may differ by in another batch."""
 
 
 def occlusion(model: nn.Module, _layer: str, images: Tensor, classes: Tensor) -> Tensor:
-    """Mean fall of the class's probability when a grey window covers the pixel, rectified.
+    """Mean fall of the class's probability when a gray window covers the pixel, rectified.
 
     A window that moves no logit by more than rounding changes nothing: maps are stretched before they are scored, and
     rounding would fill an empty one.
@@ -43,7 +43,7 @@ def occlusion(model: nn.Module, _layer: str, images: Tensor, classes: Tensor) ->
                 image[None],
                 (3, *window),
                 strides=(3, *(max(1, side // 2) for side in window)),
-                baselines=GREY,
+                baselines=GRAY,
                 target=label[None],
                 perturbations_per_eval=FORWARDS,
             )[:, 0]

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from benchmark.saliency import Enlarge, Method
-from benchmark.saliency.activations import activations_of, enlarged
+from benchmark.saliency.activations import enlarged, get_activations
 from benchmark.saliency.masked import FORWARDS, masked_logits
 
 
@@ -30,7 +30,7 @@ def score_cam(model: nn.Module, layer: str, images: Tensor, classes: Tensor, enl
     Reference:
         Wang et al., Score-CAM: score-weighted visual explanations for convolutional neural networks, 2020, algorithm 1.
     """
-    activations = activations_of(model, layer, images)
+    activations = get_activations(model, layer, images)
     maps = [
         _map(model, image, channels, int(label), enlarge)
         for image, channels, label in zip(images, activations, classes, strict=True)

@@ -26,7 +26,7 @@ def measures(predictions: pd.DataFrame, classes: Sequence[str]) -> pd.DataFrame:
     one half. AUROC is that of each class against the rest, and their mean; with two classes, that of the rarer one.
 
     Args:
-        predictions: Rows of :func:`benchmark.scoring.predictions.diagnose` with the columns image and group.
+        predictions: Rows of :func:`benchmark.scoring.predictions.predict_and_attack` with the columns image and group.
         classes: Diagnoses by label number.
 
     Returns:

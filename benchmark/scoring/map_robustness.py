@@ -17,11 +17,11 @@ BUDGETS = (2 / 255, 4 / 255)
 """Linf budgets that nobody sees."""
 
 
-def map_attacks_of(steps: int) -> dict[str, MapAttack | PGD]:
+def build_map_attacks(steps: int) -> dict[str, MapAttack | PGD]:
     """What the maps are attacked by, by name.
 
     At both budgets: off the pixels where the map is highest, with the prediction kept. At the larger one also: away
-    from its whole place, and towards the place half a turn round the centre, with the prediction kept; and an attack on
+    from its whole place, and towards the place half a turn round the center, with the prediction kept; and an attack on
     the prediction alone, to see what becomes of the map.
     """
     off = {f"top-k-{steps}-{_name(eps)}": _keeping("top-k", eps, steps) for eps in BUDGETS}

@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from benchmark.runtime.device import images_at_once
-from benchmark.runtime.randomness import generator_of
+from benchmark.runtime.randomness import seeded_generator
 from benchmark.runtime.tensors import to_float
 from benchmark.saliency import Enlarge, Method
-from benchmark.saliency.compute import of_full_scale
+from benchmark.saliency.compute import scale_to_max
 from metrics.faithfulness import blurred
 from metrics.perturbation import Probe
 
@@ -19,7 +19,7 @@ MakeProbe = Callable[[NDArray[np.intp]], Probe]
 """Makes a probe of the test images at some places."""
 
 
-def probe_of(  # noqa: PLR0913 - what a probe is made of
+def build_perturbation_context(  # noqa: PLR0913 - what a probe is made of
     model: nn.Module,
     images: Tensor,
     maps: NDArray[np.float16],
@@ -40,21 +40,21 @@ def probe_of(  # noqa: PLR0913 - what a probe is made of
         maps: (N, H, W).
         classes: The class that each map explains, (N,).
         ids: Names of the images.
-        mean: Mean colour of the training images, (3,), in [0, 1].
+        mean: Mean color of the training images, (3,), in [0, 1].
         steps: Steps of a curve.
         layer: Name of the saliency layer.
         method: How the maps were drawn.
         enlarge: How maps of a grid were placed on the image; None stretches them.
     """
     inputs = to_float(images)
-    generators = [generator_of(name) for name in ids]
+    generators = [seeded_generator(name) for name in ids]
     ties = np.stack([generator.random(maps.shape[1:], dtype=np.float32) for generator in generators])
     seeds = np.array([generator.integers(2**62) for generator in generators])
 
     def redraw(changed: Callable[[Tensor], Tensor], inputs: Tensor, classes: Tensor) -> Tensor:
         if not isinstance(changed, nn.Module):
             raise TypeError("maps are drawn of a torch module")
-        return of_full_scale(method.placed(enlarge)(changed, layer, inputs, classes))
+        return scale_to_max(method.placed(enlarge)(changed, layer, inputs, classes))
 
     return Probe(
         model=model,

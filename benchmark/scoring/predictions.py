@@ -18,7 +18,7 @@ from benchmark.runtime.tensors import in_batches, predict, to_float
 Attack = PGD | APGD | AutoAttack
 
 
-def attacks_of(
+def build_attacks(
     norm: Literal["l2", "linf"], budgets: tuple[float, ...], pgd_steps: int, apgd_steps: int, recipe: str = ""
 ) -> dict[str, Attack]:
     """The attacks of a protocol by name, such as pgd-20-l2-0.5; without random starts, so that no batch matters.
@@ -41,7 +41,7 @@ def attacks_of(
     return found
 
 
-def diagnose(
+def predict_and_attack(
     model: nn.Module, images: Tensor, labels: Tensor, *, attacks: Mapping[str, Attack], attacked: NDArray[np.intp]
 ) -> pd.DataFrame:
     """Prediction of each image, as it is and under each attack.

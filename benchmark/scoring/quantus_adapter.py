@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from benchmark.errors import UserError
-from benchmark.registry import known_name
+from benchmark.registry import resolve_name
 from benchmark.storage.hashing import content_key, file_digest
 from metrics import Metric
 from metrics.normalize import finite
@@ -76,7 +76,7 @@ class Call:
 def quantus_metric(name: str) -> Metric:
     """The metric that a name such as "quantus:MaxSensitivity" stands for.
 
-    Metrics of localisation are given the map and the mask, those of complexity the map; all others a probe.
+    Metrics of localization are given the map and the mask, those of complexity the map; all others a probe.
 
     Raises:
         UserError: Quantus has no such metric or parameter, or the metric has no score for one image.
@@ -100,7 +100,7 @@ def is_quantus(name: str) -> bool:
     return name.startswith(PREFIX)
 
 
-def code_of_quantus(metric: Metric) -> str:
+def quantus_identity(metric: Metric) -> str:
     """Stands for all that decides its scores: the call, the version of Quantus and this file."""
     return content_key(metric.name, version(), file_digest(Path(__file__)))
 
@@ -111,7 +111,7 @@ def version() -> str:
 
 
 @contextmanager
-def reasons_collected() -> Iterator[Reasons]:
+def collect_reasons() -> Iterator[Reasons]:
     """Collects, while it lasts, why metrics raised; they do not warn then."""
     reasons: Reasons = {}
     token = _collected.set(reasons)
@@ -140,7 +140,7 @@ def _kinds() -> dict[str, type[Any]]:
 def _parsed(name: str) -> tuple[type[Any], dict[str, Any]]:
     """The class and the parameters that a name asks for."""
     bare, _, options = name.removeprefix(PREFIX).partition("?")
-    kind = _kinds()[known_name(bare, _kinds(), "metric of Quantus")]
+    kind = _kinds()[resolve_name(bare, _kinds(), "metric of Quantus")]
     if bare in OF_SEVERAL:
         raise UserError(f"{PREFIX}{bare} has no score for one image: {OF_SEVERAL[bare]}")
     known = [key for key, default in _defaults(kind).items() if default is None or np.ndim(default) == 0]

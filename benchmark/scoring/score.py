@@ -8,11 +8,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from benchmark.data.dataset import Prepared
+from benchmark.data.dataset import ImageDataset
 from benchmark.runtime.tensors import to_float
 from benchmark.scoring.perturbation import MakeProbe
 from metrics import Metric
-from metrics.normalize import normalise
+from metrics.normalize import normalize
 
 PIXELS = 2**20
 """Pixels of the maps that are scored at once: 20 maps of 224 px, 113 of 96. A CPU is twice as slow with ten times as
@@ -51,7 +51,7 @@ AS_INPUT: dict[str, Callable[[Tensor], Tensor]] = {
 
 def score_maps(
     maps: NDArray[np.float16],
-    data: Prepared,
+    data: ImageDataset,
     metrics: Sequence[Metric],
     *,
     device: torch.device,
@@ -87,7 +87,7 @@ def score_maps(
     return pd.concat(parts, ignore_index=True)
 
 
-def score_planes(
+def score_mask_arrays(
     metric: Metric, maps: NDArray[np.generic], planes: NDArray[np.uint8], device: torch.device
 ) -> NDArray[np.float64]:
     """Scores of maps (M, S, S) in [0, 1] against as many reference planes (M, S, S), uint8."""
@@ -110,7 +110,7 @@ def _probed(
 
 
 def _against(
-    metric: Metric, maps: NDArray[np.float16], data: Prepared, levels: tuple[str, str], device: torch.device
+    metric: Metric, maps: NDArray[np.float16], data: ImageDataset, levels: tuple[str, str], device: torch.device
 ) -> pd.DataFrame:
     """Scores against every reference of the first level, listed under the second."""
     source, level = levels
@@ -149,7 +149,7 @@ def _scored(metric: Metric, device: torch.device, stored: dict[str, Rows]) -> ND
         array, rows = stored[name]
         inputs[name] = AS_INPUT[name](torch.as_tensor(array[rows], device=device))
     if "reference" in metric.inputs:
-        inputs["saliency"] = normalise(inputs["saliency"])
+        inputs["saliency"] = normalize(inputs["saliency"])
     return np.asarray(metric.compute(**inputs).double().cpu().numpy())
 
 

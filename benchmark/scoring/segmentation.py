@@ -6,10 +6,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from benchmark.runtime.tensors import in_batches, to_float
-from benchmark.training.tensor_data import Lesson
+from benchmark.training.tensor_data import TensorData
 
 
-def mask_dice(model: nn.Module, lesson: Lesson) -> NDArray[np.float64]:
+def mask_dice(model: nn.Module, lesson: TensorData) -> NDArray[np.float64]:
     """Dice of the predicted mask, cut at one half, with the reference, cut at one half.
 
     Args:

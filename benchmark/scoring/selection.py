@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 
 from benchmark.registry import digest, entries, select
-from benchmark.scoring.quantus_adapter import code_of_quantus, is_quantus, quantus_metric
+from benchmark.scoring.quantus_adapter import is_quantus, quantus_identity, quantus_metric
 from metrics import Metric
 
 ALL = "all"
 
 
-def metrics_asked(names: Sequence[str]) -> list[Metric]:
+def select_metrics(names: Sequence[str]) -> list[Metric]:
     """All metrics that are cheap, and of the dear ones those that are named; `all` names every dear one of ours.
 
     Args:
@@ -29,4 +29,4 @@ def metrics_asked(names: Sequence[str]) -> list[Metric]:
 
 def code_of(metric: Metric) -> str:
     """Stands for the code that computes a metric: changed code is another metric."""
-    return code_of_quantus(metric) if is_quantus(metric.name) else digest(metric)
+    return quantus_identity(metric) if is_quantus(metric.name) else digest(metric)

@@ -39,7 +39,7 @@ def new_file(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def new_folder(path: Path) -> Iterator[Path]:
+def new_directory(path: Path) -> Iterator[Path]:
     """A temporary folder that becomes `path` when the block ends well.
 
     Another process may have made `path` meanwhile: its folder stays, since equal keys mean equal content.

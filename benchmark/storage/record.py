@@ -47,7 +47,7 @@ class Submission(BaseModel):
     entry: str
     sha256: str
     authors: str = ""
-    licence: str = ""
+    license: str = ""
     source: str = ""
     checkpoint: dict[str, Any] = Field(default_factory=dict)
     superseded_by: str = ""

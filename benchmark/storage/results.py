@@ -8,7 +8,7 @@ from benchmark.storage.paths import ROOT
 PROTOCOL_FILE = "protocol.json"
 """Marks a results directory: the protocol of its tables and the records they were made from."""
 SPLIT_FILE = "split.csv"
-BASELINES_FILE = "yardsticks.parquet"
+BASELINES_FILE = "baselines.parquet"
 RECORDS = "records"
 
 

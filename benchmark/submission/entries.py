@@ -12,9 +12,9 @@ from typing import Any, NoReturn
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from architectures import Architecture, Checkpoint
-from architectures.from_timm import by_timm
+from architectures.from_timm import from_timm
 from benchmark.errors import UserError
-from benchmark.registry import add, entries
+from benchmark.registry import entries, register
 from benchmark.storage.paths import ENTRIES
 
 SUFFIXES = (".py", ".toml")
@@ -50,15 +50,15 @@ class Facts(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
     name: str = Field(pattern=NAME)
-    saliency_layer: str = Field(pattern=r"^[A-Za-z0-9_.]+$", max_length=200)
-    native_size: int = Field(ge=32, le=2048)
+    target_layer: str = Field(pattern=r"^[A-Za-z0-9_.]+$", max_length=200)
+    input_size: int = Field(ge=32, le=2048)
     learning_rate: float = Field(gt=0, le=1)
-    short_epochs: int = Field(ge=1, le=1000)
+    quick_epochs: int = Field(ge=1, le=1000)
     source: str = Field(min_length=1, max_length=300)
     predicts_masks: bool = False
     checkpoint: CheckpointFacts | None = None
     authors: str = Field(default="", max_length=200)
-    licence: str = Field(default="", max_length=60)
+    license: str = Field(default="", max_length=60)
     superseded_by: str = Field(default="", pattern=NAME + "|^$")
     withdrawn: str = Field(default="", max_length=120)
 
@@ -73,11 +73,11 @@ class TimmFile(Facts):
     """An entry file without code."""
 
     timm: str = Field(pattern=r"^[a-z0-9_]+(\.[a-z0-9_]+)?$")
-    saliency_layer: str = Field(default="", pattern=r"^[A-Za-z0-9_.]*$", max_length=200)
-    native_size: int = Field(default=0, ge=0, le=2048)
+    target_layer: str = Field(default="", pattern=r"^[A-Za-z0-9_.]*$", max_length=200)
+    input_size: int = Field(default=0, ge=0, le=2048)
     smallest_side: int = Field(default=0, ge=0, le=2048)
     learning_rate: float = Field(default=1e-3, gt=0, le=1)
-    short_epochs: int = Field(default=8, ge=1, le=1000)
+    quick_epochs: int = Field(default=8, ge=1, le=1000)
 
 
 def facts_of(architecture: Architecture) -> dict[str, Any]:
@@ -135,7 +135,7 @@ def load_entry(path: Path) -> Architecture:
     only.__file__ = str(path)
     only.ENTRY = own[0]  # type: ignore[attr-defined]  # a module of ours that holds the entry alone
     try:
-        add(Architecture, only)
+        register(Architecture, only)
     except ValueError as error:
         raise UserError(str(error)) from None
     return own[0]
@@ -213,7 +213,7 @@ def _from_toml(path: Path) -> ModuleType:
     )
     module = ModuleType(f"loupe_entry_{path.stem}")
     try:
-        module.ENTRY = by_timm(entry, told.timm, smallest_side=told.smallest_side)  # type: ignore[attr-defined]  # as above
+        module.ENTRY = from_timm(entry, told.timm, smallest_side=told.smallest_side)  # type: ignore[attr-defined]  # as above
     except ValueError as error:
         raise UserError(f"{path.name}: {error}") from None
     return module

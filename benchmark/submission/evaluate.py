@@ -12,9 +12,9 @@ from benchmark.data.load import Source
 from benchmark.errors import UserError
 from benchmark.execution.local import Local
 from benchmark.experiments.grid import plan
-from benchmark.experiments.jobs import Request, make_jobs
+from benchmark.experiments.jobs import RunRequest, build_jobs
 from benchmark.experiments.run import carry_out
-from benchmark.registry import known_name
+from benchmark.registry import resolve_name
 from benchmark.submission.entries import load_entry
 
 
@@ -35,10 +35,10 @@ def evaluate(entry: str, asked: dict[str, Any], results: str) -> list[str]:
     os.environ["LOUPE_RESULTS"] = results
     architecture = load_entry(Path(entry))
     checkpoint = architecture.checkpoint
-    preset = replace(PRESETS[known_name(asked["preset"], PRESETS, "preset")], **_changes(asked["changes"]))
+    preset = replace(PRESETS[resolve_name(asked["preset"], PRESETS, "preset")], **_changes(asked["changes"]))
     engine = Local()
     device = engine.choose_device(asked["device"])
-    request = Request(
+    request = RunRequest(
         preset=preset,
         source=Source(folder=Path(asked["data"]) if asked["data"] else None, layout=asked["layout"]),
         cells=plan(
@@ -49,7 +49,7 @@ def evaluate(entry: str, asked: dict[str, Any], results: str) -> list[str]:
         manifest=Path(asked["split"]) if asked["split"] else None,
     )
     console = Console(soft_wrap=True, highlight=False)
-    jobs = make_jobs(request, console)
+    jobs = build_jobs(request, console)
     _, failures = carry_out(jobs, console, engine)
     if failures:
         raise UserError(f"{failures[0].cell}: {failures[0].reason}; see {failures[0].traceback}")

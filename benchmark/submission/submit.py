@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.errors import UserError
-from benchmark.experiments.build_record import title_of
+from benchmark.experiments.build_record import format_regime_title
 from benchmark.leaderboard.build import DATA_FIGURE, SHEETS, rebuild
 from benchmark.registry import entries
 from benchmark.storage.files import new_file, write_text
@@ -23,7 +23,7 @@ from benchmark.storage.results import (
     table_dirs,
 )
 from benchmark.storage.runs import runs_dir
-from benchmark.submission.checks.report import Checked, check_entry, check_record
+from benchmark.submission.checks.report import CheckReport, check_entry, check_record
 from benchmark.submission.entries import HOME
 from benchmark.submission.sandbox.client import Worker
 from benchmark.submission.sandbox.limits import GIGABYTE, Limits
@@ -35,7 +35,7 @@ HOUR = 3600.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Order:
+class SubmissionRequest:
     """What to evaluate an entry on, and how.
 
     Attributes:
@@ -64,7 +64,7 @@ class Order:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Admitted:
+class SubmissionResult:
     """What a submission left behind.
 
     Attributes:
@@ -76,23 +76,25 @@ class Admitted:
 
     folder: Path
     records: tuple[Path, ...]
-    checked: Checked
+    checked: CheckReport
     apart: int = 0
 
 
-class Refused(Exception):  # noqa: N818 - it is no fault of the program's
+class SubmissionRejected(Exception):  # noqa: N818 - it is no fault of the program's
     """A submission with problems; nothing was changed.
 
     Attributes:
         checked: What was found.
     """
 
-    def __init__(self, checked: Checked) -> None:
+    def __init__(self, checked: CheckReport) -> None:
         super().__init__(checked.problems[0])
         self.checked = checked
 
 
-def submit(entry: Path, order: Order, worker: Worker, tell: Callable[[str], None], *, limits: Limits) -> Admitted:
+def submit(
+    entry: Path, order: SubmissionRequest, worker: Worker, tell: Callable[[str], None], *, limits: Limits
+) -> SubmissionResult:
     """Checks an entry, evaluates it in a child process and writes its records and the tables.
 
     Args:
@@ -103,13 +105,13 @@ def submit(entry: Path, order: Order, worker: Worker, tell: Callable[[str], None
         limits: What the check may take; an evaluation has the same memory.
 
     Raises:
-        Refused: The entry or the records have problems; nothing was changed.
+        SubmissionRejected: The entry or the records have problems; nothing was changed.
         UserError: What was asked for cannot be had.
     """
     tell(f"checking {entry.name}")
     checked = check_entry(entry, worker, limits, with_checkpoint=True)
     if checked.problems:
-        raise Refused(checked)
+        raise SubmissionRejected(checked)
     facts = checked.facts["metadata"]
     if facts["withdrawn"] or facts["superseded_by"]:
         return _marked(entry, checked)
@@ -137,31 +139,31 @@ def submit(entry: Path, order: Order, worker: Worker, tell: Callable[[str], None
         return _published(folder, checked)
 
 
-def what_to_send(admitted: Admitted, entry: Path) -> list[str]:
+def pull_request_files(submitted: SubmissionResult, entry: Path) -> list[str]:
     """Lines that say what belongs into the pull request."""
-    facts = admitted.checked.facts["metadata"]
+    facts = submitted.checked.facts["metadata"]
     lines = [] if entry.parent == HOME else [f"a copy of {entry} in {HOME.name}/"]
     lines += [f"{HOME.name}/{entry.name}"] if entry.parent == HOME else []
-    lines += [f"{path.parent}/{path.stem}.*" for path in admitted.records]
+    lines += [f"{path.parent}/{path.stem}.*" for path in submitted.records]
     lines += [
-        f"what else git shows as changed in {admitted.folder}: tables, {BASELINES_FILE}, {PROTOCOL_FILE}, pictures"
+        f"what else git shows as changed in {submitted.folder}: tables, {BASELINES_FILE}, {PROTOCOL_FILE}, pictures"
     ]
     if facts["checkpoint"]:
         lines.append(f"not the weights: {facts['checkpoint']['file']} stays at {facts['checkpoint']['source']}")
     return lines
 
 
-def said_of_others(admitted: Admitted, preset: str) -> str:
+def describe_other_protocols(submitted: SubmissionResult, preset: str) -> str:
     """Why rows that were there are not ranked with the new ones, and what to do; empty where all are."""
-    if not admitted.apart:
+    if not submitted.apart:
         return ""
     return (
-        f"{admitted.apart} models of this table were made under another protocol (by other code, or with other "
+        f"{submitted.apart} models of this table were made under another protocol (by other code, or with other "
         f"settings): they stand below the new rows, ranked apart, until `run --preset {preset}` makes them anew"
     )
 
 
-def _asked(order: Order) -> dict[str, Any]:
+def _asked(order: SubmissionRequest) -> dict[str, Any]:
     return {
         "preset": order.preset,
         "changes": order.changes,
@@ -180,7 +182,7 @@ def _copy_of_results(folder: Path, preset: str) -> None:
         shutil.copytree(directory, folder / directory.parent.name / preset)
 
 
-def _published(made: Path, checked: Checked) -> Admitted:
+def _published(made: Path, checked: CheckReport) -> SubmissionResult:
     """Takes over the records of the entry, once they are checked, and makes the tables anew from the records."""
     name = checked.facts["metadata"]["name"]
     before = {path.relative_to(results_dir()) for path in all_record_files(name)}
@@ -190,7 +192,7 @@ def _published(made: Path, checked: Checked) -> Admitted:
         raise UserError(f"{name}: these cells are done and stand in the tables; nothing to do")
     for path in fresh:
         if problems := check_record(path).problems:
-            raise Refused(Checked(kind="record", path=path, problems=problems))
+            raise SubmissionRejected(CheckReport(kind="record", path=path, problems=problems))
     source = fresh[0].parent.parent
     folder = results_dir() / source.relative_to(made)
     beside = [path for record in fresh for path in record.parent.glob(f"{record.stem}.*")]
@@ -204,7 +206,7 @@ def _published(made: Path, checked: Checked) -> Admitted:
             (folder / sheet).unlink(missing_ok=True)
     board = rebuild(folder)[0]
     told = tuple(folder / path.relative_to(source) for path in sorted(fresh))
-    return Admitted(folder=folder, records=told, checked=checked, apart=len(board.models_apart))
+    return SubmissionResult(folder=folder, records=told, checked=checked, apart=len(board.models_apart))
 
 
 def _is_new(path: Path, made: Path, before: set[Path]) -> bool:
@@ -212,7 +214,7 @@ def _is_new(path: Path, made: Path, before: set[Path]) -> bool:
     return place not in before or (results_dir() / place).read_bytes() != path.read_bytes()
 
 
-def _marked(entry: Path, checked: Checked) -> Admitted:
+def _marked(entry: Path, checked: CheckReport) -> SubmissionResult:
     """Marks the rows of an entry that was withdrawn or superseded; they stay where they are."""
     facts = checked.facts["metadata"]
     paths = all_record_files(facts["name"])
@@ -224,13 +226,13 @@ def _marked(entry: Path, checked: Checked) -> Admitted:
             entry=entry.name,
             sha256=file_digest(entry),
             checkpoint=facts["checkpoint"] or {},
-            **{name: facts[name] for name in ("authors", "licence", "source", "superseded_by", "withdrawn")},
+            **{name: facts[name] for name in ("authors", "license", "source", "superseded_by", "withdrawn")},
         )
         regime = entries(Regime)[record.regime]
-        title = title_of(regime.title or regime.name, told)
+        title = format_regime_title(regime.title or regime.name, told)
         marked = record.model_copy(update={"submission": told, "regime_title": title})
         write_text(path, marked.model_dump_json(indent=1) + "\n")
     folders = sorted({path.parent.parent for path in paths})
     for folder in folders:
         rebuild(folder)
-    return Admitted(folder=folders[0], records=tuple(paths), checked=checked)
+    return SubmissionResult(folder=folders[0], records=tuple(paths), checked=checked)

@@ -39,7 +39,7 @@ def build(classes: int) -> Network:
         nn.Flatten(),
         nn.Linear(64, classes),  # logits: no softmax
     )
-    # Network takes images (N, 3, H, W) in [0, 1] and normalises them. A body that needs large images gets them
+    # Network takes images (N, 3, H, W) in [0, 1] and normalizes them. A body that needs large images gets them
     # enlarged: Network(body, MEAN, STD, smallest_side=139).
     return Network(body, MEAN, STD)
 
@@ -48,13 +48,13 @@ CONSTANT = Architecture(
     name="NAME",  # also the name of this file
     build=build,
     pretrained=None,  # or a function of the number of classes that gives the network with published weights
-    saliency_layer="body.8",  # what Grad-CAM reads: the last module with a spatial grid, which runs once
-    native_size=224,  # px, what the network was designed for
+    target_layer="body.8",  # what Grad-CAM reads: the last module with a spatial grid, which runs once
+    input_size=224,  # px, what the network was designed for
     learning_rate=1e-3,  # peak of AdamW, from random weights
-    short_epochs=8,  # passes over the data in a run of minutes
+    quick_epochs=8,  # passes over the data in a run of minutes
     source="Who described it, year, arXiv number or DOI",
     authors="Who submits it",
-    licence="Apache-2.0",
+    license="Apache-2.0",
     # Weights that you trained elsewhere are evaluated as they are, if you import Checkpoint from architectures and give
     # one here: the name of its file, which lies beside this one and was written by safetensors.torch.save_file; its
     # SHA-256; the classes in the order of the logits, named as in the data; the regime that you claim; what it was
@@ -99,6 +99,6 @@ def timm_entry(timm_name: str, name: str | None, authors: str) -> tuple[str, str
         "timm": timm_name,
         "source": f"timm, {timm_name}",
         "authors": authors,
-        "licence": "Apache-2.0",
+        "license": "Apache-2.0",
     }
     return name, "".join(f'{field} = "{text}"\n' for field, text in fields.items() if text)

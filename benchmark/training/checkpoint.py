@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from architectures import Architecture, Checkpoint
 from benchmark.errors import UserError
-from benchmark.registry import home
+from benchmark.registry import source_file
 from benchmark.storage.files import new_file
 from benchmark.storage.hashing import file_digest
 
@@ -65,7 +65,7 @@ def checkpoint_file(architecture: Architecture, checkpoint: Checkpoint) -> Path:
     """
     if Path(checkpoint.file).name != checkpoint.file or not checkpoint.file.endswith(".safetensors"):
         raise UserError(f"checkpoint file {checkpoint.file!r}: give the name of a .safetensors file beside the entry")
-    path = home(architecture).parent / checkpoint.file
+    path = source_file(architecture).parent / checkpoint.file
     if not path.is_file():
         raise UserError(f"{path} does not exist; put the checkpoint beside the entry ({checkpoint.source})")
     found = file_digest(path)
@@ -102,8 +102,8 @@ def _as_ours(tensors: dict[str, Tensor], wanted: dict[str, Tensor], *, whole: bo
     others = (name for name, tensor in ours.items() if name in wanted and _of_other_classes(tensor, wanted[name]))
     classifier = set() if whole else set(others)
     fresh = {"mean", "std", *classifier, *(name for name in wanted if name.endswith("num_batches_tracked"))}
-    kept = {name: tensor for name, tensor in ours.items() if name not in classifier}
-    return {name: wanted[name] for name in fresh} | kept
+    best_weights = {name: tensor for name, tensor in ours.items() if name not in classifier}
+    return {name: wanted[name] for name in fresh} | best_weights
 
 
 def _classifier_of_others(tensors: dict[str, Tensor], wanted: dict[str, Tensor]) -> list[str]:

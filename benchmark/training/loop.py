@@ -12,8 +12,8 @@ from benchmark.errors import UserError
 from benchmark.training.augmentation import augmentation, augmented
 from benchmark.training.compilation import Compiled
 from benchmark.training.regimes import Batch, Regime
-from benchmark.training.state import History, State, StateFile
-from benchmark.training.tensor_data import Lesson, class_weights, part_of
+from benchmark.training.state import CheckpointFile, History, State
+from benchmark.training.tensor_data import TensorData, class_weights, part_of
 
 Report = Callable[[int, History], None]
 """Called after each epoch with the number of epochs done and how it went so far."""
@@ -54,16 +54,16 @@ class Settings:
             raise ValueError(f"{self} makes no sense: learning rate and clip must be positive")
 
 
-def train(  # noqa: PLR0913 - what is learnt, how, and who is told
+def train(  # noqa: PLR0913 - what is learned, how, and who is told
     model: nn.Module,
-    lesson: Lesson,
+    lesson: TensorData,
     *,
     regime: Regime,
     settings: Settings,
     report: Report,
-    validation: Lesson | None = None,
+    validation: TensorData | None = None,
     frozen: Sequence[nn.Module] = (),
-    file: StateFile | None = None,
+    file: CheckpointFile | None = None,
 ) -> History:
     """Trains a network in place; with validation images, to the weights of the epoch of the lowest loss on them.
 
@@ -94,17 +94,17 @@ def train(  # noqa: PLR0913 - what is learnt, how, and who is told
     epochs = trainer.epochs
     while len(history.losses) < epochs and not history.stopped:
         trainer.epoch()
-        _judge(trainer, validation, settings)
+        update_best(trainer, validation, settings)
         if file and len(history.losses) < epochs:
             file.save(state)
         report(len(history.losses), history)
-    if state.kept is not None:
-        model.load_state_dict(state.kept)
-    trainer.settle_batchnorm()
+    if state.best_weights is not None:
+        model.load_state_dict(state.best_weights)
+    trainer.recalibrate_batchnorm()
     return history
 
 
-def _judge(trainer: "_Trainer", validation: Lesson | None, settings: Settings) -> None:
+def update_best(trainer: "_Trainer", validation: TensorData | None, settings: Settings) -> None:
     """Keeps the weights if they are the best so far, and says whether to go on."""
     state, history = trainer.state, trainer.state.history
     if validation is None or not len(validation):
@@ -114,7 +114,7 @@ def _judge(trainer: "_Trainer", validation: Lesson | None, settings: Settings) -
     lowest = min(history.validation)
     if history.validation[-1] == lowest:
         history.best = len(history.losses)
-        state.kept = {name: value.detach().clone() for name, value in state.model.state_dict().items()}
+        state.best_weights = {name: value.detach().clone() for name, value in state.model.state_dict().items()}
     since = len(history.losses) - history.best
     history.stopped = bool(settings.patience) and since >= settings.patience
 
@@ -123,7 +123,7 @@ class _Trainer:
     """One training: the state and how to take it an epoch further."""
 
     def __init__(
-        self, model: nn.Module, lesson: Lesson, regime: Regime, settings: Settings, *, frozen: Sequence[nn.Module]
+        self, model: nn.Module, lesson: TensorData, regime: Regime, settings: Settings, *, frozen: Sequence[nn.Module]
     ) -> None:
         self.lesson, self.regime, self.settings, self.frozen = lesson, regime, settings, frozen
         self.batch = min(settings.batch, len(lesson))
@@ -132,9 +132,9 @@ class _Trainer:
         self.total = self.epochs * self.steps * regime.replays
         weights = [parameter for parameter in model.parameters() if parameter.requires_grad]
         peak = settings.learning_rate * regime.pace
-        optimiser = torch.optim.AdamW(weights, lr=peak, weight_decay=0.01, fused=True)
-        schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, max_lr=peak, total_steps=self.total + 1)
-        self.state = State(model=model, optimiser=optimiser, schedule=schedule)
+        optimizer = torch.optim.AdamW(weights, lr=peak, weight_decay=0.01, fused=True)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=peak, total_steps=self.total + 1)
+        self.state = State(model=model, optimizer=optimizer, schedule=schedule)
         # A network with a mask head is asked for more than logits.
         compiled = settings.compile is not None and not regime.needs_masks
         self.network = Compiled(model, str(settings.compile)) if compiled else model
@@ -166,7 +166,7 @@ class _Trainer:
             )
         history.losses.append(loss)
 
-    def loss_on(self, lesson: Lesson) -> float:
+    def loss_on(self, lesson: TensorData) -> float:
         """The regime's loss on other images, in evaluation mode; its random numbers are the same every time."""
         device = lesson.device
         self.state.model.eval()
@@ -188,15 +188,15 @@ class _Trainer:
                 total += self._loss(self.state.model, batch).detach() * len(places)
         return float(total) / len(lesson)
 
-    def settle_batchnorm(self) -> None:
+    def recalibrate_batchnorm(self) -> None:
         """Estimates the BatchNorm statistics anew with the final weights, on the training images as they are.
 
         A short run ends long before the running averages have forgotten where they began (Wu and Johnson,
         Rethinking "Batch" in BatchNorm, 2021, section 3). Frozen layers stay as they are.
         """
         model, lesson = self.state.model, self.lesson
-        kept = {id(layer) for layer in self.frozen}
-        layers = [m for m in model.modules() if isinstance(m, nn.BatchNorm2d) and id(m) not in kept]
+        best_weights = {id(layer) for layer in self.frozen}
+        layers = [m for m in model.modules() if isinstance(m, nn.BatchNorm2d) and id(m) not in best_weights]
         momenta = [layer.momentum for layer in layers]
         self._learning_mode()
         for layer in layers:
@@ -243,13 +243,13 @@ class _Trainer:
             torch.compiler.cudagraph_mark_step_begin()
         while True:
             try:
-                state.optimiser.zero_grad(set_to_none=True)
+                state.optimizer.zero_grad(set_to_none=True)
                 loss = self._gradients(batch)
                 break
             except torch.OutOfMemoryError:
                 self._use_less_memory()
         nn.utils.clip_grad_norm_(state.model.parameters(), self.settings.clip)
-        state.optimiser.step()
+        state.optimizer.step()
         state.schedule.step()
         return loss
 

@@ -40,22 +40,22 @@ class State:
 
     Attributes:
         model: The network.
-        optimiser: Its optimiser.
+        optimizer: Its optimizer.
         schedule: Of the learning rate.
         memory: What the regime keeps.
         history: How it went so far.
-        kept: Weights of the best epoch; None until there is one, or where no validation chooses.
+        best_weights: Weights of the best epoch; None until there is one, or where no validation chooses.
     """
 
     model: nn.Module
-    optimiser: torch.optim.Optimizer
+    optimizer: torch.optim.Optimizer
     schedule: torch.optim.lr_scheduler.LRScheduler
     memory: dict[str, Tensor] = field(default_factory=dict)
     history: History = field(default_factory=History)
-    kept: dict[str, Tensor] | None = None
+    best_weights: dict[str, Tensor] | None = None
 
 
-class StateFile:
+class CheckpointFile:
     """Where the state of a training is kept while it lasts."""
 
     def __init__(self, path: Path, seconds: float = SECONDS) -> None:
@@ -70,10 +70,10 @@ class StateFile:
         history = state.history
         told = {
             "model": state.model.state_dict(),
-            "optimiser": state.optimiser.state_dict(),
+            "optimizer": state.optimizer.state_dict(),
             "schedule": state.schedule.state_dict(),
             "memory": state.memory,
-            "kept": state.kept,
+            "kept": state.best_weights,
             "history": {name: getattr(history, name) for name in History.__slots__},
             "random": _random_state(),
         }
@@ -93,10 +93,10 @@ class StateFile:
             # Tensors and plain values only: nothing is unpickled that could run.
             told: dict[str, Any] = torch.load(self.path, map_location=device, weights_only=True)
             state.model.load_state_dict(told["model"])
-            state.optimiser.load_state_dict(told["optimiser"])
+            state.optimizer.load_state_dict(told["optimizer"])
             state.schedule.load_state_dict(told["schedule"])
             state.memory = told["memory"]
-            state.kept = told["kept"]
+            state.best_weights = told["kept"]
             state.history = History(**told["history"])
             _set_random_state(told["random"])
         except Exception as error:

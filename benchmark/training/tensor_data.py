@@ -10,8 +10,8 @@ from benchmark.training.regimes import Batch
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Lesson:
-    """Images with what is to be learnt of them.
+class TensorData:
+    """Images with what is to be learned of them.
 
     Attributes:
         images: (N, 3, H, W), uint8; on the device, or in the memory of the machine where the device has no room.

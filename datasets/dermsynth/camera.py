@@ -16,7 +16,7 @@ def lit(rng: np.random.Generator, canvas: Canvas) -> Field:
     facing = slant * (down * np.sin(angle) + right * np.cos(angle))
     shade = np.clip(1 + facing, 0.35, 1.5)
     mirror = np.clip(canvas.gloss, 0, None) * np.clip(facing - 0.18, 0, 0.8)
-    light = canvas.colour() * shade[..., None] + mirror[..., None]
+    light = canvas.color() * shade[..., None] + mirror[..., None]
     return light * _lamp(rng, side)[..., None] * np.exp(0.03 * rng.standard_normal(3))
 
 

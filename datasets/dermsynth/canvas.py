@@ -1,4 +1,4 @@
-"""Skin as matter: pigment, blood, relief and what lies on top, and how light makes a colour of it.
+"""Skin as matter: pigment, blood, relief and what lies on top, and how light makes a color of it.
 
 Reddening works on the light that the pigment leaves over, so an inflamed spot is bright red on light skin and
 dusky violet on dark skin without a special case.
@@ -48,17 +48,17 @@ class Canvas:
         """Side of the image in pixels."""
         return len(self.skin)
 
-    def cover(self, alpha: Field, colour: tuple[float, float, float], *, at: Window = WHOLE) -> None:
+    def cover(self, alpha: Field, color: tuple[float, float, float], *, at: Window = WHOLE) -> None:
         """Lays an opaque substance over the skin.
 
         Args:
             alpha: Opacity in the window, in [0, 1].
-            colour: sRGB, in [0, 1].
+            color: sRGB, in [0, 1].
             at: Where.
         """
         self.bare[at] *= 1 - alpha
         self.coat[at] *= 1 - alpha[..., None]
-        self.coat[at] += alpha[..., None] * linear(np.array(colour))
+        self.coat[at] += alpha[..., None] * linear(np.array(color))
 
     def record(self, characteristic: str, where: Region, *, at: Window = WHOLE) -> None:
         """Notes that a characteristic is there."""
@@ -70,7 +70,7 @@ class Canvas:
         nothing = np.zeros(self.skin.shape, dtype=np.bool_)
         return np.logical_or.reduce([*self.truth.values(), nothing])
 
-    def colour(self) -> Field:
+    def color(self) -> Field:
         """Linear RGB under even white light, (H, W, 3)."""
         taken = self.melanin[..., None] * MELANIN_TAKES + self.blood[..., None] * BLOOD_TAKES
         return DERMIS * np.exp(-taken) * self.bare[..., None] + self.coat

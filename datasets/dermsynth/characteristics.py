@@ -44,13 +44,13 @@ class Horn:
     """What scale is made of.
 
     Attributes:
-        colour: sRGB, in [0, 1].
+        color: sRGB, in [0, 1].
         share: How much of the lesion the flakes cover, in (0, 1).
         flake: Size of a flake as share of the side.
         thick: How opaque and high the flakes are, in (0, 1].
     """
 
-    colour: tuple[float, float, float]
+    color: tuple[float, float, float]
     share: float
     flake: float
     thick: float
@@ -65,7 +65,7 @@ def scale(rng: np.random.Generator, canvas: Canvas, where: Field, horn: Horn) ->
     limit = np.quantile(pattern[inside], 1 - horn.share)
     flakes = step(pattern - limit, 0.6) * where
     grit = np.clip(0.85 + 0.15 * noise(rng, canvas.side, 0.012), 0, 1)
-    canvas.cover(horn.thick * flakes * grit, horn.colour)
+    canvas.cover(horn.thick * flakes * grit, horn.color)
     canvas.height += 0.0018 * horn.thick * flakes * (1 + 0.5 * noise(rng, canvas.side, 0.015))
     # A person draws the scaly area and not each flake: narrow gaps belong to it.
     filled = ndimage.gaussian_filter(flakes, 0.012 * canvas.side, truncate=3)
@@ -73,12 +73,12 @@ def scale(rng: np.random.Generator, canvas: Canvas, where: Field, horn: Horn) ->
 
 
 def papule(
-    rng: np.random.Generator, canvas: Canvas, centre: Point, radius: float, *, redness: float, name: str = "Papule"
+    rng: np.random.Generator, canvas: Canvas, center: Point, radius: float, *, redness: float, name: str = "Papule"
 ) -> None:
     """A red bump; as Cyst or Nodule a large one."""
-    at, halo = spot(rng, canvas.side, centre, 1.5 * radius, soft=0.9)
+    at, halo = spot(rng, canvas.side, center, 1.5 * radius, soft=0.9)
     canvas.blood[at] += 0.3 * redness * halo
-    at, alpha = spot(rng, canvas.side, centre, radius, soft=0.45)
+    at, alpha = spot(rng, canvas.side, center, radius, soft=0.45)
     canvas.blood[at] += redness * alpha
     canvas.melanin[at] += 0.1 * canvas.melanin[at] * alpha
     canvas.height[at] += 0.13 * radius * alpha
@@ -86,43 +86,43 @@ def papule(
     canvas.record(name, alpha > 0.5, at=at)
 
 
-def pustule(rng: np.random.Generator, canvas: Canvas, centre: Point, radius: float) -> None:
+def pustule(rng: np.random.Generator, canvas: Canvas, center: Point, radius: float) -> None:
     """A papule with a yellowish tip."""
-    papule(rng, canvas, centre, 1.7 * radius, redness=rng.uniform(0.7, 1.2))
-    at, alpha = spot(rng, canvas.side, centre, radius, soft=0.35)
+    papule(rng, canvas, center, 1.7 * radius, redness=rng.uniform(0.7, 1.2))
+    at, alpha = spot(rng, canvas.side, center, radius, soft=0.35)
     canvas.cover(0.9 * alpha, (0.95, 0.89, 0.68), at=at)
     canvas.height[at] += 0.15 * radius * alpha
     canvas.record("Pustule", alpha > 0.5, at=at)
 
 
-def open_comedo(rng: np.random.Generator, canvas: Canvas, centre: Point, radius: float) -> None:
+def open_comedo(rng: np.random.Generator, canvas: Canvas, center: Point, radius: float) -> None:
     """A black dot in a pore."""
-    at, alpha = spot(rng, canvas.side, centre, radius, soft=0.4)
+    at, alpha = spot(rng, canvas.side, center, radius, soft=0.4)
     canvas.cover(0.9 * alpha, (0.13, 0.1, 0.09), at=at)
     canvas.record("Open comedo", alpha > 0.5, at=at)
 
 
-def closed_comedo(rng: np.random.Generator, canvas: Canvas, centre: Point, radius: float) -> None:
+def closed_comedo(rng: np.random.Generator, canvas: Canvas, center: Point, radius: float) -> None:
     """A small pale bump."""
-    at, alpha = spot(rng, canvas.side, centre, radius, soft=0.5)
+    at, alpha = spot(rng, canvas.side, center, radius, soft=0.5)
     canvas.blood[at] *= 1 - 0.6 * alpha
     canvas.melanin[at] *= 1 - 0.35 * alpha
     canvas.height[at] += 0.2 * radius * alpha
     canvas.record("Closed comedo", alpha > 0.5, at=at)
 
 
-def scar(rng: np.random.Generator, canvas: Canvas, centre: Point, radius: float) -> None:
+def scar(rng: np.random.Generator, canvas: Canvas, center: Point, radius: float) -> None:
     """A pit with a darkened floor."""
-    at, alpha = spot(rng, canvas.side, centre, radius, soft=0.4)
+    at, alpha = spot(rng, canvas.side, center, radius, soft=0.4)
     canvas.height[at] -= 0.2 * radius * alpha
     canvas.melanin[at] += (0.2 + 0.3 * canvas.melanin[at]) * alpha
     canvas.blood[at] += 0.35 * alpha
     canvas.record("Scar", alpha > 0.5, at=at)
 
 
-def macule(rng: np.random.Generator, canvas: Canvas, centre: Point, radius: float, *, dark: float) -> None:
+def macule(rng: np.random.Generator, canvas: Canvas, center: Point, radius: float, *, dark: float) -> None:
     """A flat brown spot."""
-    at, alpha = spot(rng, canvas.side, centre, radius, soft=0.5)
+    at, alpha = spot(rng, canvas.side, center, radius, soft=0.5)
     canvas.melanin[at] += dark * alpha
     canvas.record("Macule", alpha > 0.5, at=at)
 
@@ -137,9 +137,9 @@ def sun_damage(rng: np.random.Generator, canvas: Canvas, where: Field) -> None:
     canvas.record("Sun damage", where > 0.5)
 
 
-def telangiectasia(rng: np.random.Generator, canvas: Canvas, centre: Point, *, spread: float) -> None:
+def telangiectasia(rng: np.random.Generator, canvas: Canvas, center: Point, *, spread: float) -> None:
     """Fine red vessels that branch around a point."""
-    starts = np.asarray(centre) + spread * rng.uniform(-1, 1, (rng.integers(5, 10), 2))
+    starts = np.asarray(center) + spread * rng.uniform(-1, 1, (rng.integers(5, 10), 2))
     paths = [wander(rng, (y, x), rng.uniform(0.06, 0.2), turn=5.0) for y, x in starts.tolist()]
     lines = strokes(canvas.side, paths, 0.008)
     canvas.blood += 1.6 * lines
@@ -147,15 +147,15 @@ def telangiectasia(rng: np.random.Generator, canvas: Canvas, centre: Point, *, s
     canvas.record("Telangiectasia", near > 0.15)
 
 
-def wart(rng: np.random.Generator, canvas: Canvas, centre: Point, radius: float, *, name: str) -> None:
-    """A rough grey bump that interrupts the lines of the skin and has clotted vessels in it."""
+def wart(rng: np.random.Generator, canvas: Canvas, center: Point, radius: float, *, name: str) -> None:
+    """A rough gray bump that interrupts the lines of the skin and has clotted vessels in it."""
     side = canvas.side
-    at, around = spot(rng, side, centre, 1.3 * radius, soft=0.25)
+    at, around = spot(rng, side, center, 1.3 * radius, soft=0.25)
     canvas.height[at] *= 1 - around
     canvas.melanin[at] *= 1 - 0.25 * around
     canvas.blood[at] += 0.25 * around
     canvas.record("Dermatoglyph disruption", around > 0.5, at=at)
-    at, alpha = spot(rng, side, centre, radius, soft=0.25)
+    at, alpha = spot(rng, side, center, radius, soft=0.25)
     knobs = np.abs(fractal(rng, side, max(0.02, 0.25 * radius), octaves=3, gain=0.7))[at]
     canvas.height[at] += alpha * (0.1 * radius + 0.0025 * knobs)
     horn = (0.78, 0.73, 0.64) if canvas.melanin.mean() < 1.4 else (0.56, 0.5, 0.44)
@@ -163,11 +163,11 @@ def wart(rng: np.random.Generator, canvas: Canvas, centre: Point, radius: float,
     canvas.record(name, alpha > 0.5, at=at)
 
 
-def thrombosed_capillaries(rng: np.random.Generator, canvas: Canvas, centre: Point, radius: float) -> None:
+def thrombosed_capillaries(rng: np.random.Generator, canvas: Canvas, center: Point, radius: float) -> None:
     """Black dots in a wart."""
     for _ in range(rng.integers(4, 12)):
         angle, away = rng.uniform(0, 2 * np.pi), 0.75 * radius * np.sqrt(rng.random())
-        place = centre[0] + away * np.sin(angle), centre[1] + away * np.cos(angle)
+        place = center[0] + away * np.sin(angle), center[1] + away * np.cos(angle)
         at, alpha = spot(rng, canvas.side, place, rng.uniform(0.007, 0.013), soft=0.5)
         canvas.cover(0.92 * alpha, (0.14, 0.05, 0.05), at=at)
         canvas.record("Thrombosed capillaries", alpha > 0.4, at=at)

@@ -60,12 +60,12 @@ def actinic_keratosis(rng: np.random.Generator, canvas: Canvas) -> None:
     name, raised = (("Plaque", 0.005), ("Patch", 0.0))[int(rng.random() < 0.35)]
     for nth in range(rng.integers(1, 5)):
         radius = rng.uniform(0.06, 0.16)
-        centre = middle if nth == 0 else near(rng, middle, 0.2)
-        alpha = region(rng, side, centre, radius, soft=0.35, ragged=0.25) * canvas.skin
+        center = middle if nth == 0 else near(rng, middle, 0.2)
+        alpha = region(rng, side, center, radius, soft=0.35, ragged=0.25) * canvas.skin
         draw.inflamed(canvas, alpha, redness=rng.uniform(0.25, 0.65), name=name, raised=raised)
-        colour = ((0.87, 0.8, 0.66), (0.78, 0.66, 0.47))[rng.integers(2)]
+        color = ((0.87, 0.8, 0.66), (0.78, 0.66, 0.47))[rng.integers(2)]
         share, thick = rng.uniform(0.2, 0.6), rng.uniform(0.45, 0.85)
-        draw.scale(rng, canvas, alpha, draw.Horn(colour=colour, share=share, flake=0.045, thick=thick))
+        draw.scale(rng, canvas, alpha, draw.Horn(color=color, share=share, flake=0.045, thick=thick))
 
 
 def psoriasis(rng: np.random.Generator, canvas: Canvas) -> None:
@@ -75,11 +75,11 @@ def psoriasis(rng: np.random.Generator, canvas: Canvas) -> None:
     redness, share, thick = rng.uniform(0.4, 0.95), rng.uniform(0.2, 0.75), rng.uniform(0.45, 0.85)
     for nth in range(number):
         radius = rng.uniform(0.17, 0.36) / np.sqrt(number) ** 0.7
-        centre = middle if nth == 0 else place(rng, canvas)
-        alpha = region(rng, side, centre, radius, soft=0.09, ragged=0.18) * canvas.skin
+        center = middle if nth == 0 else place(rng, canvas)
+        alpha = region(rng, side, center, radius, soft=0.09, ragged=0.18) * canvas.skin
         draw.inflamed(canvas, alpha, redness=redness, name="Plaque", raised=0.006)
         silver = (0.9, 0.87, 0.85) if canvas.melanin.mean() < 1.4 else (0.72, 0.68, 0.67)
-        draw.scale(rng, canvas, alpha, draw.Horn(colour=silver, share=share, flake=0.06, thick=thick))
+        draw.scale(rng, canvas, alpha, draw.Horn(color=silver, share=share, flake=0.06, thick=thick))
 
 
 def seborrheic_dermatitis(rng: np.random.Generator, canvas: Canvas) -> None:
@@ -90,25 +90,25 @@ def seborrheic_dermatitis(rng: np.random.Generator, canvas: Canvas) -> None:
     canvas.gloss += 0.3
     for nth in range(number):
         radius = rng.uniform(0.18, 0.35) / np.sqrt(number) ** 0.7
-        centre = middle if nth == 0 else near(rng, middle, 0.28)
-        alpha = region(rng, side, centre, radius, soft=rng.uniform(0.4, 0.7), ragged=0.35) * canvas.skin
+        center = middle if nth == 0 else near(rng, middle, 0.28)
+        alpha = region(rng, side, center, radius, soft=rng.uniform(0.4, 0.7), ragged=0.35) * canvas.skin
         draw.inflamed(canvas, alpha, redness=redness, name="Patch")
         canvas.gloss += 0.4 * alpha
         yellow = (0.92, 0.8, 0.55) if canvas.melanin.mean() < 1.4 else (0.68, 0.58, 0.42)
-        draw.scale(rng, canvas, alpha, draw.Horn(colour=yellow, share=share, flake=0.05, thick=thick))
+        draw.scale(rng, canvas, alpha, draw.Horn(color=yellow, share=share, flake=0.05, thick=thick))
 
 
 def viral_warts(rng: np.random.Generator, canvas: Canvas) -> None:
-    """Rough skin-coloured to grey bumps with black dots."""
+    """Rough skin-colored to gray bumps with black dots."""
     number = int(rng.choice((1, 2, 3, 6), p=(0.35, 0.25, 0.2, 0.2)))
     middle, size = place(rng, canvas), rng.uniform(0.11, 0.24) / np.sqrt(number) ** 0.8
     canvas.height *= 1.4  # hands and soles, where the lines are strong
     for nth in range(number):
-        centre = middle if nth == 0 else near(rng, middle, 0.2)
+        center = middle if nth == 0 else near(rng, middle, 0.2)
         radius = size * rng.uniform(0.7, 1.2)
-        draw.wart(rng, canvas, centre, radius, name="Nodule" if radius > 0.12 else "Papule")
+        draw.wart(rng, canvas, center, radius, name="Nodule" if radius > 0.12 else "Papule")
         if rng.random() < 0.6:
-            draw.thrombosed_capillaries(rng, canvas, centre, radius)
+            draw.thrombosed_capillaries(rng, canvas, center, radius)
 
 
 def vitiligo(rng: np.random.Generator, canvas: Canvas) -> None:
@@ -120,8 +120,8 @@ def vitiligo(rng: np.random.Generator, canvas: Canvas) -> None:
     left = rng.uniform(0.02, 0.25)
     for nth in range(number):
         radius = rng.uniform(0.17, 0.36) / np.sqrt(number) ** 0.7
-        centre = middle if nth == 0 else place(rng, canvas)
-        patch = region(rng, side, centre, radius, soft=0.08, ragged=0.32) * canvas.skin
+        center = middle if nth == 0 else place(rng, canvas)
+        patch = region(rng, side, center, radius, soft=0.08, ragged=0.32) * canvas.skin
         draw.depigmented(rng, canvas, patch, left=left)
         if rng.random() < 0.25:
             draw.leukotrichia(rng, canvas, _half(rng, patch))

@@ -28,11 +28,11 @@ def hair(rng: np.random.Generator, canvas: Canvas) -> None:
     """Hairs across the image, in some patients."""
     if rng.random() >= 0.35:
         return
-    colour = ((0.10, 0.08, 0.07), (0.24, 0.15, 0.09), (0.45, 0.36, 0.25), (0.6, 0.58, 0.56))[rng.integers(4)]
+    color = ((0.10, 0.08, 0.07), (0.24, 0.15, 0.09), (0.45, 0.36, 0.25), (0.6, 0.58, 0.56))[rng.integers(4)]
     paths = []
     for y, x in rng.uniform(-0.1, 1.1, (rng.integers(4, 45), 2)).tolist():
         paths.append(wander(rng, (y, x), rng.uniform(0.1, 0.5), bend=1.6))
-    canvas.cover(0.85 * strokes(canvas.side, paths, rng.uniform(0.004, 0.008)), colour)
+    canvas.cover(0.85 * strokes(canvas.side, paths, rng.uniform(0.004, 0.008)), color)
 
 
 def ruler(rng: np.random.Generator, light: Field) -> Field:
@@ -55,10 +55,10 @@ def ruler(rng: np.random.Generator, light: Field) -> Field:
 
 def pen_dots(rng: np.random.Generator, light: Field) -> Field:
     """Small dots of a blue or black pen, in some images; (H, W, 3) linear RGB."""
-    present, colour = rng.random() < 0.1, linear(np.array(((0.12, 0.2, 0.5), (0.1, 0.1, 0.12))[rng.integers(2)]))
+    present, color = rng.random() < 0.1, linear(np.array(((0.12, 0.2, 0.5), (0.1, 0.1, 0.12))[rng.integers(2)]))
     for y, x in rng.uniform(0.05, 0.95, (int(present) * rng.integers(1, 4), 2)).tolist():
         at, alpha = spot(rng, len(light), (y, x), rng.uniform(0.008, 0.014), soft=0.4)
-        light[at] += 0.8 * alpha[..., None] * (colour - light[at])
+        light[at] += 0.8 * alpha[..., None] * (color - light[at])
     return light
 
 
@@ -94,25 +94,25 @@ def _segment(start: Point, end: Point) -> Field:
     return np.linspace(start, end, max(2, round(800 * length)))
 
 
-def _ring(rng: np.random.Generator, centre: Point) -> list[NDArray[np.float64]]:
+def _ring(rng: np.random.Generator, center: Point) -> list[NDArray[np.float64]]:
     radius = 0.8 * MARK_RADIUS
     angle = np.linspace(0, 2 * np.pi, round(800 * 2 * np.pi * radius)) + rng.uniform(0, 2 * np.pi)
     wobble = radius * (1 + 0.05 * np.sin(2 * angle + rng.uniform(0, 6)))
-    return [np.stack([centre[0] + wobble * np.sin(angle), centre[1] + wobble * np.cos(angle)], axis=1)]
+    return [np.stack([center[0] + wobble * np.sin(angle), center[1] + wobble * np.cos(angle)], axis=1)]
 
 
-def _arrow(rng: np.random.Generator, centre: Point) -> list[NDArray[np.float64]]:
+def _arrow(rng: np.random.Generator, center: Point) -> list[NDArray[np.float64]]:
     angle = rng.uniform(0, 2 * np.pi)
-    tip = _away(centre, angle, 0.85)
-    wings = [_segment(tip, _away(centre, angle + turn, 0.55)) for turn in (-0.9, 0.9)]
-    return [_segment(_away(centre, angle + np.pi, 0.85), tip), *wings]
+    tip = _away(center, angle, 0.85)
+    wings = [_segment(tip, _away(center, angle + turn, 0.55)) for turn in (-0.9, 0.9)]
+    return [_segment(_away(center, angle + np.pi, 0.85), tip), *wings]
 
 
-def _cross(rng: np.random.Generator, centre: Point) -> list[NDArray[np.float64]]:
+def _cross(rng: np.random.Generator, center: Point) -> list[NDArray[np.float64]]:
     angle = rng.uniform(0, np.pi)
-    return [_segment(_away(centre, a, 0.85), _away(centre, a + np.pi, 0.85)) for a in (angle, angle + np.pi / 2)]
+    return [_segment(_away(center, a, 0.85), _away(center, a + np.pi, 0.85)) for a in (angle, angle + np.pi / 2)]
 
 
-def _away(centre: Point, angle: float, share: float) -> Point:
+def _away(center: Point, angle: float, share: float) -> Point:
     reach = share * MARK_RADIUS
-    return (centre[0] + reach * float(np.sin(angle)), centre[1] + reach * float(np.cos(angle)))
+    return (center[0] + reach * float(np.sin(angle)), center[1] + reach * float(np.cos(angle)))

@@ -20,7 +20,7 @@ SPLINE_SD = 0.479  # standard deviation of a cubic B-spline sum over unit white 
 
 @lru_cache(maxsize=16)
 def grid(side: int) -> tuple[Field, Field]:
-    """Row and column of the pixel centres, (H, 1) and (1, W), in (0, 1)."""
+    """Row and column of the pixel centers, (H, 1) and (1, W), in (0, 1)."""
     axis = (np.arange(side) + 0.5) / side
     return axis[:, None], axis[None, :]
 
@@ -75,14 +75,14 @@ def step(value: Field, width: float) -> Field:
 
 
 def region(
-    rng: np.random.Generator, side: int, centre: Point, radius: float, *, soft: float = 0.1, ragged: float = 0.2
+    rng: np.random.Generator, side: int, center: Point, radius: float, *, soft: float = 0.1, ragged: float = 0.2
 ) -> Field:
     """A large irregular shape.
 
     Args:
         rng: Source of randomness.
         side: Side of the image in pixels.
-        centre: Row and column of the middle.
+        center: Row and column of the middle.
         radius: Mean radius.
         soft: Width of the edge as a share of the radius.
         ragged: How far the edge departs from an ellipse, as a share of the radius.
@@ -92,7 +92,7 @@ def region(
     """
     rows, columns = grid(side)
     angle, flat = rng.uniform(0, np.pi), rng.uniform(0.7, 1.0)
-    dy, dx = rows - centre[0], columns - centre[1]
+    dy, dx = rows - center[0], columns - center[1]
     along, across = dx * np.cos(angle) + dy * np.sin(angle), dy * np.cos(angle) - dx * np.sin(angle)
     distance = np.hypot(along * np.sqrt(flat), across / np.sqrt(flat)) / radius
     bumps = noise(rng, side, min(1.0, radius * 0.9)) + 0.35 * fractal(rng, side, min(1.0, radius * 0.3), octaves=3)
@@ -100,14 +100,14 @@ def region(
 
 
 def spot(
-    rng: np.random.Generator, side: int, centre: Point, radius: float, *, soft: float = 0.3
+    rng: np.random.Generator, side: int, center: Point, radius: float, *, soft: float = 0.3
 ) -> tuple[Window, Field]:
     """A small roundish shape, cut out with the window it lies in.
 
     Args:
         rng: Source of randomness.
         side: Side of the image in pixels.
-        centre: Row and column of the middle.
+        center: Row and column of the middle.
         radius: Mean radius.
         soft: Width of the edge as a share of the radius.
 
@@ -117,8 +117,8 @@ def spot(
     rows, columns = grid(side)
     flat, lobes, phase = rng.uniform(0.75, 1.0), rng.integers(2, 5), rng.uniform(0, 2 * np.pi)
     reach = radius * (1.35 + soft) + 1 / side
-    at = _window(side, centre[0], reach), _window(side, centre[1], reach)
-    dy, dx = rows[at[0]] - centre[0], columns[:, at[1]] - centre[1]
+    at = _window(side, center[0], reach), _window(side, center[1], reach)
+    dy, dx = rows[at[0]] - center[0], columns[:, at[1]] - center[1]
     angle = np.arctan2(dy, dx)
     edge = radius * (1 + 0.1 * np.sin(lobes * angle + phase))
     distance = np.hypot(dy * flat, dx / flat) / edge

@@ -56,12 +56,12 @@ def _outline(rng: np.random.Generator, side: int) -> Region:
 
 def cloth(rng: np.random.Generator, side: int) -> Field:
     """Linear RGB of what lies behind the patient, (H, W, 3)."""
-    blue, green, grey, black = (0.05, 0.13, 0.28), (0.05, 0.16, 0.12), (0.35, 0.36, 0.38), (0.02, 0.02, 0.025)
-    colour = np.array((blue, green, grey, black)[rng.integers(4)])
+    blue, green, gray, black = (0.05, 0.13, 0.28), (0.05, 0.16, 0.12), (0.35, 0.36, 0.38), (0.02, 0.02, 0.025)
+    color = np.array((blue, green, gray, black)[rng.integers(4)])
     rows, columns = grid(side)
     weave = 0.05 * np.sin(2 * np.pi * 48 * rows) * np.sin(2 * np.pi * 48 * columns)
     folds = 0.25 * noise(rng, side, 0.4, stretch=2.0)
-    return np.clip(1 + weave + folds, 0.2, None)[..., None] * colour
+    return np.clip(1 + weave + folds, 0.2, None)[..., None] * color
 
 
 def backed(rng: np.random.Generator, light: Field, skin: Region) -> Field:

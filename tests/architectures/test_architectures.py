@@ -16,7 +16,7 @@ from torch import nn
 import architectures
 from architectures import Architecture
 from architectures.network import Network, parameter_count
-from benchmark.registry import entries, home
+from benchmark.registry import entries, source_file
 from tests.architectures.paper import KERAS_PARAMETERS, KNOWN
 
 ROOT = Path(architectures.__file__).parents[1]
@@ -38,7 +38,7 @@ def make_meta(name, classes):
 
 
 def photographs(*shape):
-    """Smooth colours with noise, so that neither a mean nor an edge is missing."""
+    """Smooth colors with noise, so that neither a mean nor an edge is missing."""
     generator = torch.Generator().manual_seed(1)
     coarse = torch.rand(shape[0], 3, 4, 4, generator=generator)
     smooth = nn.functional.interpolate(coarse, shape[1:], mode="bilinear")
@@ -91,10 +91,10 @@ def test_evaluation_is_deterministic_and_sees_one_image_at_a_time(model):
     torch.testing.assert_close(together, alone, rtol=1e-3, atol=1e-3 * together.abs().max().item())
 
 
-def test_body_receives_normalised_images(model):
+def test_body_receives_normalized_images(model):
     entry, network = model
     if not isinstance(network, Network):
-        pytest.skip("it normalises in a way of its own")
+        pytest.skip("it normalizes in a way of its own")
     if entry.name in KNOWN:
         published = getattr(network.body, "pretrained_cfg", {"mean": (0.5,) * 3, "std": (0.5,) * 3})
     else:
@@ -102,14 +102,14 @@ def test_body_receives_normalised_images(model):
     received = []
     hook = network.body.register_forward_pre_hook(lambda _, inputs: received.append(inputs[0]))
     with hook, torch.inference_mode():
-        for grey in (0.0, 0.25, 1.0):
-            network(torch.full((1, 3, 96, 96), grey))
+        for gray in (0.0, 0.25, 1.0):
+            network(torch.full((1, 3, 96, 96), gray))
     mean, std = (torch.as_tensor(published[key]).view(1, 3, 1, 1) for key in ("mean", "std"))
-    for grey, normalised in zip((0.0, 0.25, 1.0), received, strict=True):
-        torch.testing.assert_close(normalised, ((grey - mean) / std).expand_as(normalised))
+    for gray, normalized in zip((0.0, 0.25, 1.0), received, strict=True):
+        torch.testing.assert_close(normalized, ((gray - mean) / std).expand_as(normalized))
 
 
-def test_checkpoint_holds_the_normalisation(model):
+def test_checkpoint_holds_the_normalization(model):
     entry, network = model
     assert not isinstance(network, Network) or {"mean", "std"} <= network.state_dict().keys()
     assert entry.name not in KNOWN or isinstance(network, Network)
@@ -136,7 +136,7 @@ def test_gradient_reaches_every_parameter(name):
 def test_saliency_layer_fires_once_and_nothing_overwrites_it(model):
     entry, network = model
     seen = []
-    hook = network.get_submodule(entry.saliency_layer).register_forward_hook(
+    hook = network.get_submodule(entry.target_layer).register_forward_hook(
         lambda _, __, output: seen.append((output, output.clone()))
     )
     with hook, torch.no_grad():
@@ -157,7 +157,7 @@ def test_saliency_layer_is_the_last_word_on_the_image(model):
         return leaves[0]
 
     images = photographs(1, 96, 96).requires_grad_()
-    with network.get_submodule(entry.saliency_layer).register_forward_hook(cut):
+    with network.get_submodule(entry.target_layer).register_forward_hook(cut):
         logits = network(images)
     activation, gradient = leaves[0], torch.autograd.grad(logits[0, 1], leaves[0], retain_graph=True)[0]
     assert gradient.any()
@@ -180,7 +180,7 @@ def test_import_builds_nothing(name, monkeypatch):
         pytest.fail("a module was built at import")
 
     monkeypatch.setattr(nn.Module, "__init__", refuse)
-    made = runpy.run_path(str(home(ENTRIES[name]))).values()
+    made = runpy.run_path(str(source_file(ENTRIES[name]))).values()
     assert name in [value.name for value in made if isinstance(value, Architecture)]
 
 

@@ -50,7 +50,7 @@ def expected(name, size, along):
 def test_known_displacements_and_one_hot_cell_at_its_center(entry):
     name, network = entry
     for size in SIZES:
-        grid = grid_geometry(network, ENTRIES[name].saliency_layer, size)
+        grid = grid_geometry(network, ENTRIES[name].target_layer, size)
         for along, axis in enumerate((grid.rows, grid.columns)):
             first, spacing = expected(name, size, along)
             assert axis.first == pytest.approx(first, abs=0.2)
@@ -81,7 +81,7 @@ def test_the_network_is_not_changed(entry):
     before = {key: value.clone() for key, value in network.state_dict().items()}
     hooks = [len(module._forward_hooks) for module in network.modules()]
     random = torch.get_rng_state()
-    grid_geometry(network, ENTRIES[name].saliency_layer, (96, 96))
+    grid_geometry(network, ENTRIES[name].target_layer, (96, 96))
     assert all(torch.equal(value, before[key]) for key, value in network.state_dict().items())
     assert [len(module._forward_hooks) for module in network.modules()] == hooks
     assert torch.equal(torch.get_rng_state(), random)

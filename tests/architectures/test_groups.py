@@ -25,7 +25,7 @@ def make_meta(name):
 
 @cache
 def groups_of(name):
-    return layer_groups(make_meta(name), ENTRIES[name].native_size)
+    return layer_groups(make_meta(name), ENTRIES[name].input_size)
 
 
 class Gate(nn.Module):
@@ -81,8 +81,8 @@ def test_every_parameter_and_buffer_is_in_exactly_one_group(name):
     held = [id(tensor) for tensor in held if tensor is not None]
     assert len(set(held)) == len(held)
     wanted = {id(tensor) for tensor in (*network.parameters(), *network.buffers())}
-    normalisation = {id(network.mean), id(network.std)} if isinstance(network, Network) else set()
-    assert set(held) == wanted - normalisation
+    normalization = {id(network.mean), id(network.std)} if isinstance(network, Network) else set()
+    assert set(held) == wanted - normalization
 
 
 @registered
@@ -112,7 +112,7 @@ def test_the_last_group_is_the_classifier_alone(name):
 def test_saliency_layer_is_the_end_of_the_grid(name):
     """All that lies in or before it works on grids, and all that comes after it on vectors."""
     grids = [path for group in groups_of(name)[:4] for path in group]
-    layer = ENTRIES[name].saliency_layer
+    layer = ENTRIES[name].target_layer
     # The last two are activations without weights, right behind the last layer with some.
     behind = {"vgg16": "body.features.28", "nasnet_mobile": "body.cells.15", "xception": "body.bn4"}
     assert grids[-1].startswith(behind.get(name, layer))
@@ -195,13 +195,13 @@ def test_freezing_takes_exactly_the_parameters_of_the_first_groups(name, first):
 
 def trained_a_step(network, frozen):
     """As the loop does it."""
-    optimiser = torch.optim.AdamW(network.parameters(), lr=0.1)
+    optimizer = torch.optim.AdamW(network.parameters(), lr=0.1)
     network.train()
     for layer in frozen:
         layer.eval()
     images = torch.rand(4, 3, 96, 96, generator=torch.Generator().manual_seed(0))
     nn.functional.cross_entropy(network(images), torch.arange(4) % 3).backward()
-    optimiser.step()
+    optimizer.step()
 
 
 @pytest.mark.parametrize("first", range(5))

@@ -130,7 +130,7 @@ def test_either_loss_teaches_its_head_and_the_trunk(network, mask):
 
 def test_grad_cam_reads_the_class_head(network):
     images, classes = photographs(2, 96, 96), torch.tensor([1, 4])
-    maps = grad_cam(network, RESNET50_MULTITASK.saliency_layer, images, classes)
+    maps = grad_cam(network, RESNET50_MULTITASK.target_layer, images, classes)
     # Behind global average pooling and one linear layer, Grad-CAM has a closed form.
     seen = []
     with network.body.layer4.register_forward_hook(lambda _, __, output: seen.append(output)), torch.no_grad():

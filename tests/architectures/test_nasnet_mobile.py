@@ -95,19 +95,19 @@ def test_nobody_publishes_weights():
     assert NASNET_MOBILE.pretrained is None
 
 
-def test_a_few_steps_from_random_weights_learn_colours():
+def test_a_few_steps_from_random_weights_learn_colors():
     torch.manual_seed(0)
     network = build(3)
     labels = torch.arange(12) % 3
     images = 0.5 * torch.rand(12, 3, 96, 96)
     images[torch.arange(12), labels, 32:64, 32:64] += 0.5
-    optimiser = torch.optim.AdamW(network.parameters(), NASNET_MOBILE.learning_rate)
+    optimizer = torch.optim.AdamW(network.parameters(), NASNET_MOBILE.learning_rate)
     losses = []
     for _ in range(6):
         loss = nn.functional.cross_entropy(network(images), labels)
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss.backward()
-        optimiser.step()
+        optimizer.step()
         losses.append(loss.item())
     assert losses[0] > 0.7
     assert losses[-1] < 0.3

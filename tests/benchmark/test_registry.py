@@ -7,14 +7,14 @@ import pytest
 from architectures import Architecture
 from benchmark import registry
 from benchmark.errors import UserError
-from benchmark.registry import digest, entries, known_name, select
+from benchmark.registry import digest, entries, resolve_name, select
 from benchmark.saliency import Method
 from benchmark.training.regimes import Regime
-from datasets import Layout
+from datasets import DatasetReader
 from metrics import Metric
 from tests.architectures.paper import KERAS_PARAMETERS
 
-KINDS = (Architecture, Layout, Method, Metric, Regime)
+KINDS = (Architecture, DatasetReader, Method, Metric, Regime)
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
@@ -36,7 +36,7 @@ def test_an_unknown_name_suggests_the_nearest():
     with pytest.raises(UserError, match=r"unknown architecture 'resnet5'; nearest: resnet50"):
         select(Architecture, ["resnet5"])
     with pytest.raises(UserError, match="nearest: a, b"):
-        known_name("zzz", ["b", "a"], "thing")
+        resolve_name("zzz", ["b", "a"], "thing")
 
 
 def test_two_entries_of_one_name_are_refused(monkeypatch):

@@ -104,7 +104,7 @@ def test_masks_match_the_table_one_to_one(folder):
         assert row["class_name"] in CHARACTERISTICS
 
 
-def test_masks_are_grey_black_and_white_and_not_empty(folder):
+def test_masks_are_gray_black_and_white_and_not_empty(folder):
     for path in (folder / "masks" / "masks").iterdir():
         image = Image.open(path)
         assert image.mode == "L"
@@ -192,9 +192,9 @@ def test_every_characteristic_changes_what_is_seen(diagnosis, planned):
     for case in [case for case in planned if case.diagnosis == diagnosis][:8]:
         rng = np.random.default_rng(case.stream)
         canvas = skin.ground(rng, SIDE, case.patient)
-        before, flat = canvas.colour(), canvas.height.copy()
+        before, flat = canvas.color(), canvas.height.copy()
         RECIPES[diagnosis](rng, canvas)
-        change = np.abs(canvas.colour() - before).max(axis=-1) + np.abs(canvas.height - flat) * SIDE
+        change = np.abs(canvas.color() - before).max(axis=-1) + np.abs(canvas.height - flat) * SIDE
         for characteristic, where in canvas.truth.items():
             if where.any():
                 assert change[where].mean() > 2 * 0.004, characteristic
@@ -220,7 +220,7 @@ def test_inflammation_is_darker_on_dark_skin():
             bare=np.ones((4, 4)),
             coat=np.zeros((4, 4, 3)),
         )
-        reds[melanin] = canvas.colour().mean(axis=(0, 1))
+        reds[melanin] = canvas.color().mean(axis=(0, 1))
     assert (reds[2.2] < 0.5 * reds[0.2]).all()
     assert reds[0.2][0] > reds[0.2][1]
 

@@ -116,23 +116,23 @@ def test_v2_names_masks_by_characteristic_and_marks_second_readings(tree):
     for path in folder.iterdir():
         path.unlink()
     rows = "image_id,mask_id,class_name\n"
-    for rater in ("labeller1", "labeller12", "labeller8"):
+    for rater in ("labeler1", "labeler12", "labeler8"):
         # Two instances in the table, one file with both.
         rows += f"{rater}_3,{rater}_3_00001,Open comedo\n{rater}_3,{rater}_3_00002,Open comedo\n"
         Image.fromarray(np.full((6, 8), 255, dtype=np.uint8)).save(folder / f"{rater}_3_Open comedo.png")
-    rows += "labeller8_3,labeller8_3_00009,Cyst\nlabeller8_3,labeller8_3_00010,Scar\n"
-    Image.fromarray(np.full((6, 8), 255, dtype=np.uint8)).save(folder / "labeller8_3_00009.png")
+    rows += "labeler8_3,labeler8_3_00009,Cyst\nlabeler8_3,labeler8_3_00010,Scar\n"
+    Image.fromarray(np.full((6, 8), 255, dtype=np.uint8)).save(folder / "labeler8_3_00009.png")
     (tree / "masks" / "instance_mask_annotations.csv").write_text(rows, encoding="utf-8")
     data = dermxdb.read(tree)
     drawn = [(mask.rater, mask.characteristic, mask.reading) for mask in data.cases[2].masks]
     assert drawn == [
-        ("labeller1", "Open comedo", 1),
-        ("labeller1", "Open comedo", 2),
-        ("labeller8", "Open comedo", 1),
-        ("labeller8", "Cyst", 1),
+        ("labeler1", "Open comedo", 1),
+        ("labeler1", "Open comedo", 2),
+        ("labeler8", "Open comedo", 1),
+        ("labeler8", "Cyst", 1),
     ]
     assert len(data.left_out) == 1
-    assert data.left_out[0].startswith("labeller8_3_00010: listed")
+    assert data.left_out[0].startswith("labeler8_3_00010: listed")
 
 
 def test_the_published_masks_are_all_found(real_data):
@@ -146,13 +146,13 @@ def test_the_published_masks_are_all_found(real_data):
 
 
 def test_rendered_data_is_marked_as_synthetic(tree):
-    assert dermxdb.recognise(tree)
-    assert not synthetic.recognise(tree)
+    assert dermxdb.detect(tree)
+    assert not synthetic.detect(tree)
     (tree / "SYNTHETIC.txt").write_text("rendered", encoding="utf-8")
     (tree / "shortcut").mkdir()
     Image.fromarray(np.full((6, 8), 255, dtype=np.uint8)).save(tree / "shortcut" / "3.png")
-    assert synthetic.recognise(tree)
-    assert not dermxdb.recognise(tree)
+    assert synthetic.detect(tree)
+    assert not dermxdb.detect(tree)
     data = synthetic.read(tree)
     assert data.synthetic
     assert [case.marked is not None for case in data.cases] == [False, False, True]

@@ -4,7 +4,7 @@ import pytest
 from PIL import Image
 
 from benchmark.registry import entries
-from datasets import Layout, folder
+from datasets import DatasetReader, folder
 from datasets.image_io import read_mask
 
 SIZE = (4, 3)
@@ -35,21 +35,21 @@ def tree(tmp_path):
 
 
 def layouts(tree):
-    return [layout.name for layout in entries(Layout).values() if layout.recognise(tree)]
+    return [layout.name for layout in entries(DatasetReader).values() if layout.detect(tree)]
 
 
-def test_exactly_one_layout_recognises_it(tree):
+def test_exactly_one_layout_recognizes_it(tree):
     assert layouts(tree) == ["folder"]
 
 
-def test_images_without_classes_and_other_layouts_are_not_recognised(tree):
+def test_images_without_classes_and_other_layouts_are_not_recognized(tree):
     (tree / "annotations").mkdir()
-    assert not folder.recognise(tree)
+    assert not folder.detect(tree)
     (tree / "annotations").rmdir()
     (tree / "metadata.csv").touch()
     (tree / "masks" / "masks").mkdir()
-    assert not folder.recognise(tree)
-    assert not folder.recognise(tree / "images")
+    assert not folder.detect(tree)
+    assert not folder.detect(tree / "images")
 
 
 def test_folders_are_classes(tree):
@@ -133,7 +133,7 @@ def test_links_to_folders_are_told_and_not_followed(tree):
     (tree / "masks" / "loop").symlink_to(tree / "masks")
     (tree / "images" / "wart" / "e.png").symlink_to(tree / "images" / "wart" / "d.png")
     (tree / "images" / "wart" / "f.png").symlink_to(tree / "nowhere.png")
-    assert folder.recognise(tree)
+    assert folder.detect(tree)
     data = folder.read(tree)
     assert [case.id for case in data.cases] == ["a 1", "b.x", "c", "d", "e"]
     assert data.left_out == (
@@ -151,7 +151,7 @@ def test_an_image_beside_the_classes_has_none(tree):
 def test_no_images_are_refused(tree):
     for path in (tree / "images").rglob("*.*"):
         path.unlink()
-    assert not folder.recognise(tree)
+    assert not folder.detect(tree)
     with pytest.raises(ValueError, match="holds no images where folder has them"):
         folder.read(tree)
 

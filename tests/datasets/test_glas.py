@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from benchmark.registry import entries
-from datasets import Layout, glas
+from datasets import DatasetReader, glas
 from datasets.image_io import read_mask
 
 GRADES = (
@@ -31,7 +31,7 @@ def tree(tmp_path):
 
 
 def layouts(folder):
-    return [layout.name for layout in entries(Layout).values() if layout.recognise(folder)]
+    return [layout.name for layout in entries(DatasetReader).values() if layout.detect(folder)]
 
 
 def test_the_folder_and_its_parent_are_the_same_data(tree):

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from benchmark.registry import entries
-from datasets import Layout, ham10000
+from datasets import DatasetReader, ham10000
 from datasets.image_io import read_mask
 
 METADATA = (
@@ -37,9 +37,9 @@ def tree(tmp_path):
     return root
 
 
-def test_no_other_layout_recognises_it(tree, tmp_path):
-    assert [layout.name for layout in entries(Layout).values() if layout.recognise(tree)] == ["ham10000"]
-    assert not ham10000.recognise(tmp_path)
+def test_no_other_layout_recognizes_it(tree, tmp_path):
+    assert [layout.name for layout in entries(DatasetReader).values() if layout.detect(tree)] == ["ham10000"]
+    assert not ham10000.detect(tmp_path)
 
 
 def test_images_of_one_lesion_are_a_group_and_outlines_are_optional(tree):
@@ -96,7 +96,7 @@ def test_no_metadata_no_column_and_no_images_are_refused(tree):
     table.write_text(METADATA, encoding="utf-8")
     for path in tree.glob("*_images_part_*/*.jpg"):
         path.unlink()
-    assert ham10000.recognise(tree)
+    assert ham10000.detect(tree)
     with pytest.raises(ValueError, match="holds no images where ham10000 has them"):
         ham10000.read(tree)
 

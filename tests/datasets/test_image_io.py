@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from datasets import BadFileError, Case, Mask, image_io
+from datasets import BadFileError, Mask, Sample, image_io
 from datasets.aggregation import additive_max, majority, mean, shrink, union
 from datasets.table import read_table
 
@@ -23,7 +23,7 @@ def test_masks_of_every_mode_read_alike(tmp_path, mode):
     assert np.array_equal(read("m", tmp_path), drawn > 0)
 
 
-def test_grey_masks_are_cut_at_half(tmp_path):
+def test_gray_masks_are_cut_at_half(tmp_path):
     Image.fromarray(np.array([[0, 127, 128, 255]], dtype=np.uint8)).save(tmp_path / "m.png")
     assert read("m", tmp_path).tolist() == [[False, False, True, True]]
 
@@ -36,7 +36,7 @@ def test_a_file_that_is_no_image_is_named(tmp_path, content):
         content = path.read_bytes()[:900]
     path.write_bytes(content)
     with pytest.raises(ValueError, match=r"broken\.png cannot be read as an image .* replace the file or remove it"):
-        image_io.read_image(Case(id="broken", image=path, diagnosis="a", group="broken"), 8)
+        image_io.read_image(Sample(id="broken", image=path, diagnosis="a", group="broken"), 8)
 
 
 def test_a_mask_of_zeros_and_ones_is_refused_rather_than_taken_for_empty(tmp_path):
@@ -62,7 +62,7 @@ def test_photographs_have_the_pixels_that_pillow_sees(tmp_path, mode, settings):
     smooth.convert(mode).save(tmp_path / "photo.jpg", **settings)
     with Image.open(tmp_path / "photo.jpg") as picture:
         expected = np.asarray(picture.convert("RGB").resize((32, 32), Image.Resampling.BILINEAR))
-    case = Case(id="photo", image=tmp_path / "photo.jpg", diagnosis="a", group="photo")
+    case = Sample(id="photo", image=tmp_path / "photo.jpg", diagnosis="a", group="photo")
     assert np.array_equal(image_io.read_image(case, 32), expected)
 
 

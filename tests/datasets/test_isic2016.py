@@ -7,12 +7,12 @@ import pytest
 from PIL import Image
 
 from benchmark.registry import entries
-from datasets import Layout, isic2016
+from datasets import DatasetReader, isic2016
 from datasets.image_io import read_mask
 
 OUTLINE = np.array([[0, 255, 255, 0], [0, 255, 0, 0], [0, 0, 0, 0]], dtype=np.uint8)
 TILES = np.zeros((3, 4, 3), dtype=np.uint8)
-"""Superpixels 0, 2 and 256 + 65536: the colours of the third fill the last row."""
+"""Superpixels 0, 2 and 256 + 65536: the colors of the third fill the last row."""
 TILES[0, 2:] = (2, 0, 0)
 TILES[2] = (0, 1, 1)
 LATE = 256 + 65536
@@ -52,9 +52,9 @@ def tree(tmp_path):
     return root
 
 
-def test_no_other_layout_recognises_it(tree, tmp_path):
-    assert [layout.name for layout in entries(Layout).values() if layout.recognise(tree)] == ["isic2016"]
-    assert not isic2016.recognise(tmp_path)
+def test_no_other_layout_recognizes_it(tree, tmp_path):
+    assert [layout.name for layout in entries(DatasetReader).values() if layout.detect(tree)] == ["isic2016"]
+    assert not isic2016.detect(tmp_path)
 
 
 def test_images_of_all_parts_have_classes_of_words_and_numbers_and_the_split_of_their_folder(tree):

@@ -7,11 +7,11 @@ import pytest
 from PIL import Image
 
 from benchmark.registry import entries
-from datasets import Layout, isic2017
+from datasets import DatasetReader, isic2017
 from datasets.image_io import read_mask
 
 OUTLINE = np.array([[0, 255, 200], [0, 255, 100]], dtype=np.uint8)
-"""Grey where it was made smaller: 200 is inside, 100 outside."""
+"""Gray where it was made smaller: 200 is inside, 100 outside."""
 TILES = np.zeros((2, 3, 3), dtype=np.uint8)
 TILES[0, 1:] = (1, 0, 0)
 TILES[1, 2] = (2, 0, 0)
@@ -53,9 +53,9 @@ def tree(tmp_path):
     return root
 
 
-def test_no_other_layout_recognises_it(tree, tmp_path):
-    assert [layout.name for layout in entries(Layout).values() if layout.recognise(tree)] == ["isic2017"]
-    assert not isic2017.recognise(tmp_path)
+def test_no_other_layout_recognizes_it(tree, tmp_path):
+    assert [layout.name for layout in entries(DatasetReader).values() if layout.detect(tree)] == ["isic2017"]
+    assert not isic2017.detect(tmp_path)
 
 
 def test_what_is_neither_diagnosis_is_a_nevus_and_superpixels_are_no_images(tree):

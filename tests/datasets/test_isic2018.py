@@ -5,11 +5,11 @@ import pytest
 from PIL import Image
 
 from benchmark.registry import entries
-from datasets import Layout, isic2018
+from datasets import DatasetReader, isic2018
 from datasets.image_io import read_mask
 
 OUTLINE = np.array([[0, 255, 200], [0, 255, 100]], dtype=np.uint8)
-"""Grey where it was made smaller: 200 is inside, 100 outside."""
+"""Gray where it was made smaller: 200 is inside, 100 outside."""
 HEADER = "image,MEL,NV,BCC,AKIEC,BKL,DF,VASC\n"
 DIAGNOSES = "image,diagnosis,group\nISIC_0000001,benign,p1\nISIC_0000002,melanoma,\n"
 
@@ -56,9 +56,9 @@ def tree(tmp_path):
     return root
 
 
-def test_no_other_layout_recognises_it(tree, tmp_path):
-    assert [layout.name for layout in entries(Layout).values() if layout.recognise(tree)] == ["isic2018"]
-    assert not isic2018.recognise(tmp_path)
+def test_no_other_layout_recognizes_it(tree, tmp_path):
+    assert [layout.name for layout in entries(DatasetReader).values() if layout.detect(tree)] == ["isic2018"]
+    assert not isic2018.detect(tmp_path)
 
 
 def test_all_tasks_are_read_with_classes_groups_and_splits(tree):

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from benchmark.registry import entries
-from datasets import Layout, oxford_pet
+from datasets import DatasetReader, oxford_pet
 from datasets.image_io import read_mask
 
 TRIMAP = np.array([[2, 2, 3, 3], [2, 3, 1, 1], [2, 3, 1, 1]], dtype=np.uint8)
@@ -32,8 +32,8 @@ def tree(tmp_path):
     return root
 
 
-def test_exactly_one_layout_recognises_it(tree):
-    assert [layout.name for layout in entries(Layout).values() if layout.recognise(tree)] == ["oxford-pet"]
+def test_exactly_one_layout_recognizes_it(tree):
+    assert [layout.name for layout in entries(DatasetReader).values() if layout.detect(tree)] == ["oxford-pet"]
 
 
 def test_breeds_and_official_split_are_read(tree):

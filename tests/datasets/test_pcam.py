@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from benchmark.registry import entries
-from datasets import Layout, pcam
+from datasets import DatasetReader, pcam
 from datasets.image_io import image_size, read_image, read_mask
 
 LABELS = {"train": [0, 1, 1, 0], "valid": [1, 0], "test": [0, 1, 0]}
@@ -32,19 +32,19 @@ def tree(tmp_path):
     return root
 
 
-def test_exactly_one_layout_recognises_it(tree):
-    assert [layout.name for layout in entries(Layout).values() if layout.recognise(tree)] == ["pcam"]
+def test_exactly_one_layout_recognizes_it(tree):
+    assert [layout.name for layout in entries(DatasetReader).values() if layout.detect(tree)] == ["pcam"]
 
 
 def test_frames_have_labels_and_official_splits(tree):
     data = pcam.read(tree)
     assert [case.id for case in data.cases][:4] == ["test-0000000", "test-0000001", "test-0000002", "train-0000000"]
     told = {case.id: (case.frame, case.diagnosis, case.split) for case in data.cases}
-    assert told["train-0000002"] == (2, "tumour", "train")
+    assert told["train-0000002"] == (2, "tumor", "train")
     assert told["train-0000003"] == (3, "normal", "train")
-    assert told["valid-0000000"] == (0, "tumour", "validation")
-    assert told["test-0000001"] == (1, "tumour", "test")
-    assert data.classes == ("normal", "tumour")
+    assert told["valid-0000000"] == (0, "tumor", "validation")
+    assert told["test-0000001"] == (1, "tumor", "test")
+    assert data.classes == ("normal", "tumor")
     assert data.problems == data.left_out == ()
 
 
@@ -62,7 +62,7 @@ def test_an_image_is_its_frame(tree):
 
 def test_a_tumour_patch_is_marked_in_its_centre_and_others_nowhere(tree):
     for case in pcam.read(tree).cases:
-        assert len(case.masks) == (case.diagnosis == "tumour")
+        assert len(case.masks) == (case.diagnosis == "tumor")
         for mask in case.masks:
             assert mask.rater == "rule"
             drawn = read_mask(mask, (96, 96))
@@ -85,7 +85,7 @@ def test_packed_files_are_to_be_unpacked(tree, end):
         shutil.copyfileobj(file, packed)
     assert len(pcam.read(tree).cases) == 9
     path.unlink()
-    assert pcam.recognise(tree)
+    assert pcam.detect(tree)
     with pytest.raises(ValueError, match=rf"test_{end}\.h5\.gz is packed; unpack it with `gunzip camelyon.*\.h5\.gz`"):
         pcam.read(tree)
 

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from benchmark.registry import entries
-from datasets import Layout, ph2
+from datasets import DatasetReader, ph2
 from datasets.image_io import read_mask
 
 OUTLINE = np.array([[False, True, True], [False, False, True]])
@@ -41,9 +41,9 @@ def tree(tmp_path):
 
 def test_the_folder_and_its_parent_are_the_same_data(tree):
     for folder in (tree, tree.parent):
-        assert [layout.name for layout in entries(Layout).values() if layout.recognise(folder)] == ["ph2"]
+        assert [layout.name for layout in entries(DatasetReader).values() if layout.detect(folder)] == ["ph2"]
     assert ph2.read(tree) == ph2.read(tree.parent)
-    assert not ph2.recognise(tree.parent.parent)
+    assert not ph2.detect(tree.parent.parent)
 
 
 def test_codes_become_classes_and_header_and_legend_are_no_rows(tree):
@@ -56,7 +56,7 @@ def test_codes_become_classes_and_header_and_legend_are_no_rows(tree):
     assert data.problems == data.left_out == ()
 
 
-def test_outlines_of_one_bit_and_of_colour_are_read_and_colour_regions_are_not(tree):
+def test_outlines_of_one_bit_and_of_color_are_read_and_color_regions_are_not(tree):
     masks = [mask for case in ph2.read(tree).cases for mask in case.masks]
     assert [mask.path.name for mask in masks] == ["IMD002_lesion.bmp", "IMD003_lesion.bmp", "IMD058_lesion.bmp"]
     for mask in masks:

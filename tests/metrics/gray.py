@@ -27,7 +27,7 @@ class Classifier(nn.Module):
         return torch.tanh(images.double().flatten(1) @ self.hidden) @ self.out
 
 
-def grey_probe(number: int = 4, steps: int = 16, baseline: float | None = None) -> Probe:
+def gray_probe(number: int = 4, steps: int = 16, baseline: float | None = None) -> Probe:
     """One-channel float32 images of 16 x 20 with signed maps of unique values; `baseline` replaces all baselines."""
     inputs = maps.seeded(number, HEIGHT, WIDTH)
     random = np.random.default_rng(1)

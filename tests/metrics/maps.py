@@ -47,7 +47,7 @@ def seeded(number: int, height: int = 12, width: int = 15, seed: int = 0) -> Inp
 
 
 class Classifier(nn.Module):
-    """A fixed classifier of three classes: what it sees depends on place and colour, in float64."""
+    """A fixed classifier of three classes: what it sees depends on place and color, in float64."""
 
     def __init__(self):
         super().__init__()

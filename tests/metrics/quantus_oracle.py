@@ -86,7 +86,7 @@ def random_logit(probe, classes):
     return [float(score) for score in scores]
 
 
-def parameter_randomisation(probe, stages):
+def parameter_randomization(probe, stages):
     """One minus the mean correlation; it counts the unchanged model as a stage, with a correlation of 1."""
     metric = quantus.MPRT(return_average_correlation=True, **SILENT)
     means = [metric(**_one(probe, i))[0] for i in range(len(probe.images))]

@@ -292,7 +292,7 @@ def real_verdict(metric, maps):
 
 
 class Network(nn.Module):
-    """A small ResNet for two classes; normalises its own input."""
+    """A small ResNet for two classes; normalizes its own input."""
 
     def __init__(self, mean, deviation):
         super().__init__()
@@ -337,8 +337,8 @@ def attacked(model, images, labels, steps, eps=1.0):
 def train(model, images, epochs, steps=0):
     """AdamW with one cycle, batches of 20, flips; adversarial where there are steps of attack."""
     labels = labels_of(images)
-    optimiser = torch.optim.AdamW(model.parameters(), 2e-3, weight_decay=0.01)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 2e-3, epochs * (len(images) // 20))
+    optimizer = torch.optim.AdamW(model.parameters(), 2e-3, weight_decay=0.01)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 2e-3, epochs * (len(images) // 20))
     random = torch.Generator().manual_seed(1)
     for _ in range(epochs):
         for rows in torch.randperm(len(images), generator=random).split(20):
@@ -347,9 +347,9 @@ def train(model, images, epochs, steps=0):
                 batch = batch.flip(axis) if torch.rand((), generator=random) < 0.5 else batch
             batch = attacked(model, batch, labels[rows], steps) if steps else batch
             model.train()
-            optimiser.zero_grad()
+            optimizer.zero_grad()
             cross_entropy(model(batch), labels[rows]).backward()
-            optimiser.step()
+            optimizer.step()
             schedule.step()
     return model.eval()
 
@@ -386,10 +386,10 @@ def drawn(model, images, draws=12, spread=0.1):
 
 def real_maps(folder, each=8):
     """Maps (2 each, 128, 128) by state and method, and the share of 100 images that each network gets right."""
-    learnt, held_out = pictures(folder)
+    learned, held_out = pictures(folder)
     seen = torch.cat([held_out[:each], held_out[50 : 50 + each]])
     maps, right = {}, {}
-    for state, model in trained(learnt):
+    for state, model in trained(learned):
         with torch.no_grad():
             right[state] = (model(held_out).argmax(1) == labels_of(held_out)).double().mean().item()
         maps |= {(state, method): found for method, found in drawn(model, seen).items()}
@@ -434,7 +434,7 @@ REAL = """
 ## Real maps: ISIC 2018, 128 x 128
 
 {count} images, 8 melanomas and 8 benign, the predicted class; ResNet-10-T from random weights, after 6 epochs on 600
-images, and after 4 adversarial epochs more (PGD-2, L2 1.0). The networks have learnt next to nothing (right on 100
+images, and after 4 adversarial epochs more (PGD-2, L2 1.0). The networks have learned next to nothing (right on 100
 held-out images: {right}), so the maps are real, but their ranking says nothing of adversarial training. Four figures:
 how many fall with every step of blur, how many with every step of noise, how many lie above their own shuffle; the
 mean score.

@@ -7,10 +7,10 @@ from scipy.ndimage import gaussian_filter
 from scipy.stats import spearmanr
 from skimage.color import rgb2lab
 
-from metrics.color import cielab, colour_variation, colour_variation_null, local_variation
+from metrics.color import cielab, color_variation, color_variation_null, local_variation
 from tests.metrics.maps import Inputs, seeded
 
-BOTH = [colour_variation, colour_variation_null]
+BOTH = [color_variation, color_variation_null]
 NAN = float("nan")
 
 
@@ -25,7 +25,7 @@ def ellipse(height, width, half_height, half_width):
 
 @pytest.fixture(scope="module")
 def lesions():
-    """Six images of soft colours with a lopsided blob for a mask; the maps have many ties and know a little of them."""
+    """Six images of soft colors with a lopsided blob for a mask; the maps have many ties and know a little of them."""
     random = np.random.default_rng(3)
     shape = (6, 40, 50)
     images = gaussian_filter(random.random((6, 3, 40, 50)), (0, 0, 2, 2))
@@ -57,7 +57,7 @@ def slow_scores(saliency, mask, image):
 
 
 def test_cielab_equals_scikit_image():
-    """They differ in the last digits of white only; black, white and the knee of the curve are among the colours."""
+    """They differ in the last digits of white only; black, white and the knee of the curve are among the colors."""
     images = seeded(3, 20, 20).images
     images[0, :, :4] = torch.linspace(0, 0.05, 80, dtype=torch.float64).view(4, 20)
     images[0, :, 4], images[0, :, 5] = 0, 1
@@ -65,10 +65,10 @@ def test_cielab_equals_scikit_image():
     np.testing.assert_allclose(cielab(images).numpy(), expected, atol=0.03)
 
 
-def test_greys_have_no_colour():
-    greys = torch.linspace(0, 1, 256, dtype=torch.float64).expand(1, 3, 1, 256)
-    lightness, *colours = cielab(greys)[0]
-    assert all(channel.abs().max() < 1e-12 for channel in colours)
+def test_grays_have_no_color():
+    grays = torch.linspace(0, 1, 256, dtype=torch.float64).expand(1, 3, 1, 256)
+    lightness, *colors = cielab(grays)[0]
+    assert all(channel.abs().max() < 1e-12 for channel in colors)
     assert [lightness[0, 0].item(), lightness[0, -1].item()] == pytest.approx([0, 100], abs=1e-12)
 
 
@@ -87,17 +87,17 @@ def test_variation_equals_a_slow_window(height, width, reach):
     assert [found[pixel].item() for pixel in pixels] == pytest.approx(expected, rel=1e-3, abs=2e-3)
 
 
-def test_areas_of_one_colour_have_no_variation_at_all():
+def test_areas_of_one_color_have_no_variation_at_all():
     """Not nearly none: rounding would order them."""
-    colours = torch.tensor(np.random.default_rng(0).integers(0, 256, (500, 3, 1, 1), dtype=np.uint8))
-    assert (local_variation((colours.float() / 255).expand(-1, -1, 9, 9)) == 0).all()
+    colors = torch.tensor(np.random.default_rng(0).integers(0, 256, (500, 3, 1, 1), dtype=np.uint8))
+    assert (local_variation((colors.float() / 255).expand(-1, -1, 9, 9)) == 0).all()
 
 
 def test_both_scores_equal_slow_ones_on_other_libraries(lesions):
     fields = (field.numpy() for field in (lesions.saliency, lesions.mask, lesions.images))
     plain, null = zip(*(slow_scores(*one) for one in zip(*fields, strict=True)), strict=True)
-    assert score(colour_variation, lesions).tolist() == pytest.approx(plain, abs=1e-3)
-    assert score(colour_variation_null, lesions).tolist() == pytest.approx(null, abs=1e-3)
+    assert score(color_variation, lesions).tolist() == pytest.approx(plain, abs=1e-3)
+    assert score(color_variation_null, lesions).tolist() == pytest.approx(null, abs=1e-3)
     assert min(plain) > 0.05  # the maps of the fixture know something
     assert max(map(abs, null)) > 0.05  # and turned they do not all score zero
 
@@ -111,15 +111,15 @@ def test_ranks_are_those_of_scipy(lesions, levels):
         spearmanr(one[inside], other[inside]).statistic
         for one, other, inside in zip(saliency, variation, lesions.mask, strict=True)
     ]
-    found = colour_variation(saliency, lesions.mask, lesions.images)
+    found = color_variation(saliency, lesions.mask, lesions.images)
     assert found.tolist() == pytest.approx(expected, abs=1e-12)
 
 
-def test_a_map_that_follows_the_colours_scores_one_and_its_opposite_minus_one(lesions):
+def test_a_map_that_follows_the_colors_scores_one_and_its_opposite_minus_one(lesions):
     variation = local_variation(lesions.images)
     for rising in (variation, variation**3, variation.clamp(min=1e-9).log()):
-        assert colour_variation(rising, lesions.mask, lesions.images).tolist() == [1] * 6
-        assert colour_variation(-rising, lesions.mask, lesions.images).tolist() == [-1] * 6
+        assert color_variation(rising, lesions.mask, lesions.images).tolist() == [1] * 6
+        assert color_variation(-rising, lesions.mask, lesions.images).tolist() == [-1] * 6
 
 
 def test_a_random_map_scores_nothing():
@@ -155,15 +155,15 @@ def test_the_turn_is_about_the_box_of_the_mask_wherever_it_lies(lesions):
     turned = torch.full((1, 40, 50), 7.0, dtype=torch.float64)
     turned[0, 3:20, 30:48] = lesions.saliency[0, 3:20, 30:48].flip(0, 1)
     images = lesions.images[:1]
-    expected = colour_variation(lesions.saliency[:1], mask, images)
-    assert torch.equal(colour_variation_null(turned, mask, images), expected)
+    expected = color_variation(lesions.saliency[:1], mask, images)
+    assert torch.equal(color_variation_null(turned, mask, images), expected)
 
 
 @pytest.mark.parametrize("metric", BOTH)
 def test_only_order_within_the_mask_counts(lesions, metric):
     expected = score(metric, lesions)
-    elsewhere = lesions.saliency.where(lesions.mask, torch.rand(lesions.mask.shape).double())
-    assert torch.equal(score(metric, lesions.replace(saliency=elsewhere)), expected)
+    load_published_table = lesions.saliency.where(lesions.mask, torch.rand(lesions.mask.shape).double())
+    assert torch.equal(score(metric, lesions.replace(saliency=load_published_table)), expected)
     assert torch.equal(score(metric, lesions.replace(saliency=1e-3 * lesions.saliency.exp() - 5)), expected)
 
 

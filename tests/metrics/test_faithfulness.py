@@ -154,7 +154,7 @@ def test_a_constant_map_scores_near_zero_on_average_and_a_good_map_above():
     assert (insertion_deletion(curves_of(red)) > 0.1).all()  # the model's own evidence for class 0
 
 
-def test_a_map_that_is_not_finite_has_no_curve_and_its_neighbour_has():
+def test_a_map_that_is_not_finite_has_no_curve_and_its_neighbor_has():
     inputs = seeded(2)
     inputs.saliency[0, 2, 2] = torch.nan
     curves = curves_of(inputs)
@@ -182,7 +182,7 @@ def test_shapes_must_agree():
         curves_of(inputs.replace(saliency=inputs.saliency[:, :6]))
 
 
-def test_blurred_keeps_colour_and_loses_detail():
+def test_blurred_keeps_color_and_loses_detail():
     image = torch.zeros(1, 3, 80, 100)
     image[:, 0] = 0.8
     image[:, 1, ::2] = 1.0  # stripes

@@ -5,21 +5,21 @@ import pytest
 import torch
 
 from metrics.flipping import mean_height, pixel_flipping
-from tests.metrics.gray import ask_quantus, grey_probe
+from tests.metrics.gray import ask_quantus, gray_probe
 from tests.metrics.maps import probe, seeded
 
 
 @pytest.mark.parametrize("steps", [8, 40])
 def test_equals_quantus(steps):
     """Its area has steps of length 1; on one channel it flips what we flip."""
-    asked = grey_probe(steps=steps)
+    asked = gray_probe(steps=steps)
     settings = {"features_in_step": 320 // steps, "return_auc_per_sample": True}
     areas = ask_quantus("PixelFlipping", asked, softmax=True, **settings)
     np.testing.assert_allclose(pixel_flipping(asked).numpy() * (steps - 1), areas, rtol=1e-5)
 
 
 def test_a_pixel_is_all_its_channels():
-    """Named fault of Quantus 0.6.0: of a colour image it flips single channels, three times as many steps."""
+    """Named fault of Quantus 0.6.0: of a color image it flips single channels, three times as many steps."""
     shown = []
 
     def watching(images):

@@ -5,7 +5,7 @@ import torch
 
 from metrics.infidelity import infidelity, squares
 from metrics.regions import patch_labels
-from tests.metrics.gray import HEIGHT, WIDTH, grey_probe
+from tests.metrics.gray import HEIGHT, WIDTH, gray_probe
 from tests.metrics.maps import probe, seeded
 
 
@@ -36,7 +36,7 @@ def of_captum(asked, side, *, normalize):
 
 def test_equals_captum():
     """Captum's optimal scaling may be negative, ours may not; a map and its negative settle which sign fits."""
-    asked = grey_probe()
+    asked = gray_probe()
     grid = squares(asked, 2)  # ten squares along the shorter side of 16
     unscaled = ((grid.foretold - grid.lost) ** 2).mean(1)
     np.testing.assert_allclose(unscaled, of_captum(asked, 2, normalize=False), rtol=1e-5)
@@ -56,7 +56,7 @@ def test_the_scale_does_not_count_and_the_exact_map_has_none():
     before = infidelity(asked)
     asked.saliency.mul_(1e-6)
     torch.testing.assert_close(infidelity(asked), before)
-    # The classifier's logits are means of a channel times a ramp: in grey images that ramp is the exact map.
+    # The classifier's logits are means of a channel times a ramp: in gray images that ramp is the exact map.
     rows, columns = torch.linspace(-1, 1, 12, dtype=torch.float64), torch.linspace(-1, 1, 15, dtype=torch.float64)
     exact = torch.stack([rows[:, None].expand(12, 15), columns.expand(12, 15), rows[:, None] * columns])
     asked.saliency.copy_(exact[asked.classes])

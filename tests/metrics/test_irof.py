@@ -6,16 +6,16 @@ import torch
 from skimage.segmentation import slic
 
 from metrics.irof import irof, segment_curve, segments
-from tests.metrics.gray import HEIGHT, WIDTH, ask_quantus, grey_probe
+from tests.metrics.gray import HEIGHT, WIDTH, ask_quantus, gray_probe
 from tests.metrics.maps import probe, seeded
 
 
 def test_equals_quantus_on_one_channel_and_a_given_fill():
     """Its area leaves out the untouched image and counts segments; its fill is the mean of the changed batch.
 
-    Named faults of Quantus 0.6.0: colour images crash, and the mean is taken over all images of the call.
+    Named faults of Quantus 0.6.0: color images crash, and the mean is taken over all images of the call.
     """
-    asked = grey_probe(steps=HEIGHT * WIDTH, baseline=0.4)
+    asked = gray_probe(steps=HEIGHT * WIDTH, baseline=0.4)
     areas = ask_quantus("IROF", asked, softmax=True, perturb_baseline=0.4, abs=False)
     curve = segment_curve(asked)
     numbers = segments(asked).flatten(1).amax(1) + 1
@@ -27,7 +27,7 @@ def test_equals_quantus_on_one_channel_and_a_given_fill():
         assert ours == pytest.approx(areas[i], rel=1e-5)
 
 
-def test_equals_the_literal_loop_on_colour_images():
+def test_equals_the_literal_loop_on_color_images():
     inputs = seeded(2, 24, 20)
     asked = replace(probe(inputs), steps=480)
     fill = asked.baselines["mean"]

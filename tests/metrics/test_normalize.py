@@ -2,7 +2,7 @@ import pytest
 import torch
 from scipy.ndimage import gaussian_filter
 
-from metrics.normalize import normalise
+from metrics.normalize import normalize
 from metrics.smoothing import gaussian_blur
 from tests.metrics.maps import seeded
 
@@ -10,19 +10,19 @@ from tests.metrics.maps import seeded
 def test_every_map_fills_the_range_by_itself():
     maps = torch.tensor([[[-2.0, 0.0, 2.0]], [[1e-30, 2e-30, 3e-30]], [[100.0, 300.0, 200.0]]])
     expected = torch.tensor([[[0.0, 0.5, 1.0]], [[0.0, 0.5, 1.0]], [[0.0, 1.0, 0.5]]])
-    torch.testing.assert_close(normalise(maps), expected)
+    torch.testing.assert_close(normalize(maps), expected)
 
 
 @pytest.mark.parametrize(("constant", "kept"), [(0.0, 0.0), (0.5, 0.5), (7.0, 1.0), (-3.0, 0.0)])
 def test_a_constant_map_stays_but_is_clipped(constant, kept):
-    assert normalise(torch.full((1, 3, 4), constant)).unique().tolist() == [kept]
+    assert normalize(torch.full((1, 3, 4), constant)).unique().tolist() == [kept]
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
-def test_a_map_with_a_value_that_is_not_finite_is_undefined_but_its_neighbour_is_not(value):
+def test_a_map_with_a_value_that_is_not_finite_is_undefined_but_its_neighbor_is_not(value):
     maps = seeded(2).saliency
     maps[0, 3, 3] = value
-    done = normalise(maps)
+    done = normalize(maps)
     assert done[0].isnan().all()
     assert done[1].isfinite().all()
 
@@ -32,7 +32,7 @@ def test_a_map_with_a_value_that_is_not_finite_is_undefined_but_its_neighbour_is
     [(torch.float16, torch.float32), (torch.float32, torch.float32), (torch.float64, torch.float64)],
 )
 def test_the_type_suffices_for_the_scores(given, returned):
-    done = normalise(torch.tensor([[[-60000.0, 0.0, 60000.0]]]).to(given))
+    done = normalize(torch.tensor([[[-60000.0, 0.0, 60000.0]]]).to(given))
     assert done.dtype == returned
     assert done.flatten().tolist() == [0.0, 0.5, 1.0]
 

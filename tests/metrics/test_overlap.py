@@ -78,7 +78,7 @@ def test_specificity_of_a_full_reference_is_undefined():
 
 @pytest.mark.parametrize("metric", FAMILY)
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf"), -0.1, 1.1])
-def test_a_map_outside_the_unit_interval_was_not_normalised_and_is_undefined(metric, value):
+def test_a_map_outside_the_unit_interval_was_not_normalized_and_is_undefined(metric, value):
     inputs = seeded(2)
     inputs.saliency[0, 4, 4] = value
     assert metric(inputs.saliency, inputs.reference).isnan().tolist() == [True, False]

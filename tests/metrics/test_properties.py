@@ -22,7 +22,7 @@ CASES = {
     "one hot pixel": {"saliency": lambda *shape: torch.eye(shape[1] * shape[2])[: shape[0]].view(shape)},
     "empty mask": {"mask": lambda *shape: torch.zeros(shape).bool(), "reference": torch.zeros},
     "full mask": {"mask": lambda *shape: torch.ones(shape).bool(), "reference": torch.ones},
-    "image of one colour": {"images": lambda number, *shape: torch.full((number, 3, *shape), 0.5)},
+    "image of one color": {"images": lambda number, *shape: torch.full((number, 3, *shape), 0.5)},
 }
 
 

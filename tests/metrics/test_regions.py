@@ -5,21 +5,21 @@ import pytest
 import torch
 
 from metrics.regions import losses, part_curve, patch_labels, patches, region_perturbation, selectivity
-from tests.metrics.gray import HEIGHT, WIDTH, ask_quantus, grey_probe
+from tests.metrics.gray import HEIGHT, WIDTH, ask_quantus, gray_probe
 from tests.metrics.maps import probe, seeded
 
 
 @pytest.mark.parametrize("side", [4, 3, 7])  # 3 and 7 leave cut patches at the border
 def test_region_perturbation_equals_quantus(side):
-    asked = grey_probe()
+    asked = gray_probe()
     settings = {"patch_size": side, "regions_evaluation": 6, "perturb_baseline": 0.25}
-    found = losses(grey_probe(baseline=0.25), patches(asked, side), 6)
+    found = losses(gray_probe(baseline=0.25), patches(asked, side), 6)
     np.testing.assert_allclose(found, ask_quantus("RegionPerturbation", asked, softmax=True, **settings), rtol=1e-5)
 
 
 def test_selectivity_equals_quantus():
     """It gives the curve without its first point; where the steps are as many as the patches, so do we."""
-    asked = grey_probe(1, steps=HEIGHT * WIDTH)  # sides below 28 have patches of one pixel
+    asked = gray_probe(1, steps=HEIGHT * WIDTH)  # sides below 28 have patches of one pixel
     curves = np.array(ask_quantus("Selectivity", asked, softmax=True, patch_size=1))
     whole = asked.whole().probability.numpy()
     expected = np.trapezoid(np.concatenate([whole, curves], axis=1), axis=1) / (HEIGHT * WIDTH)
@@ -39,7 +39,7 @@ def literal_patches(saliency, ties, side):
     return [mask for *_, mask in sorted(found, key=lambda entry: entry[:2])]
 
 
-def test_equals_the_literal_loop_on_colour_images_with_ties():
+def test_equals_the_literal_loop_on_color_images_with_ties():
     inputs = seeded(3, 60, 30)  # patches of 2
     inputs.saliency[:, :40] = 0  # many equal patches
     asked = probe(inputs)
@@ -72,7 +72,7 @@ def test_at_224_there_are_784_patches_of_8_pixels_of_which_100_go():
 
 
 def test_more_steps_than_patches_change_nothing():
-    asked = grey_probe(2, steps=20)
+    asked = gray_probe(2, steps=20)
     found = patches(asked, 7)  # nine
     exact = replace(asked, steps=9)
     numbers = torch.tensor([found.number] * 2)

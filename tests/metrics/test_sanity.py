@@ -7,7 +7,7 @@ from scipy.stats import spearmanr
 from torch import nn
 
 from metrics.rank_correlation import rank_correlation
-from metrics.sanity import other_classes, parameter_randomisation, random_logit, randomisations
+from metrics.sanity import other_classes, parameter_randomization, random_logit, randomizations
 from tests.metrics import quantus_oracle
 from tests.metrics.maps import model, probe, redraw, seeded
 
@@ -15,7 +15,7 @@ CPU = torch.device("cpu")
 
 
 class Scripted(nn.Conv2d):
-    """A layer that is always initialised to the same weights, so that two programs randomise alike."""
+    """A layer that is always initialized to the same weights, so that two programs randomize alike."""
 
     def reset_parameters(self):
         generator = torch.Generator().manual_seed(self.in_channels * 100 + self.out_channels)
@@ -25,7 +25,7 @@ class Scripted(nn.Conv2d):
 
 
 def network(*, layer=nn.Conv2d, seed=0):
-    """Three layers, in float64, with other weights than the layers are initialised to."""
+    """Three layers, in float64, with other weights than the layers are initialized to."""
     torch.manual_seed(seed)
     parts = [
         layer(3, 6, 3),
@@ -55,21 +55,21 @@ def drawn_by(method, inputs):
 
 
 def edges(_model, images, _classes):
-    grey = images.mean(1)
-    return (grey - grey.roll(1, 1)).abs() + (grey - grey.roll(1, 2)).abs()
+    gray = images.mean(1)
+    return (gray - gray.roll(1, 1)).abs() + (gray - gray.roll(1, 2)).abs()
 
 
-def test_parameter_randomisation_equals_quantus_with_the_same_weights():
+def test_parameter_randomization_equals_quantus_with_the_same_weights():
     given = gradients_of(network(layer=Scripted), seeded(4))
-    expected = quantus_oracle.parameter_randomisation(given, stages=3)
-    assert parameter_randomisation(given).tolist() == pytest.approx(expected, rel=1e-5)
+    expected = quantus_oracle.parameter_randomization(given, stages=3)
+    assert parameter_randomization(given).tolist() == pytest.approx(expected, rel=1e-5)
     assert min(expected) > 0.01
 
 
-def test_parameter_randomisation_equals_a_literal_loop():
+def test_parameter_randomization_equals_a_literal_loop():
     given = gradients_of(network(), seeded(4))
-    states = [deepcopy(one) for one in randomisations(given.model, CPU)]
-    for i, found in enumerate(parameter_randomisation(given).tolist()):
+    states = [deepcopy(one) for one in randomizations(given.model, CPU)]
+    for i, found in enumerate(parameter_randomization(given).tolist()):
         own = given.saliency[i].flatten()
         maps = [redraw(one, given.images[[i]], given.classes[[i]]).flatten() for one in states]
         assert found == pytest.approx(1 - sum(spearmanr(own, one).statistic for one in maps) / 3, abs=1e-9)
@@ -97,16 +97,16 @@ def reader_of_a_patch():
     return classifier.requires_grad_(requires_grad=False)
 
 
-def test_randomisation_destroys_the_map_that_follows_the_model_and_no_edge_map():
+def test_randomization_destroys_the_map_that_follows_the_model_and_no_edge_map():
     inputs = seeded(8, 24, 24)
     inputs = inputs.replace(classes=inputs.classes % 2)
     following = gradients_of(reader_of_a_patch(), inputs)
     looking = replace(following, redraw=edges, saliency=edges(None, inputs.images, inputs.classes))
-    assert parameter_randomisation(following).tolist() == pytest.approx([1] * 8, abs=0.15)
+    assert parameter_randomization(following).tolist() == pytest.approx([1] * 8, abs=0.15)
     assert random_logit(following).max() < 0.5
-    assert parameter_randomisation(looking).tolist() == pytest.approx([0] * 8, abs=1e-12)
+    assert parameter_randomization(looking).tolist() == pytest.approx([0] * 8, abs=1e-12)
     assert random_logit(looking).tolist() == pytest.approx([1] * 8, abs=1e-12)
-    assert parameter_randomisation(gradients_of(network(), inputs)).min() > 0.2  # its lowest layer goes last
+    assert parameter_randomization(gradients_of(network(), inputs)).min() > 0.2  # its lowest layer goes last
 
 
 def test_stages_cascade_from_the_top_and_leave_the_rest():
@@ -114,14 +114,14 @@ def test_stages_cascade_from_the_top_and_leave_the_rest():
     layers = [classifier[0], classifier[2], classifier[4]]
     changed = [
         [not torch.equal(random[place].weight, layer.weight) for place, layer in zip((0, 2, 4), layers, strict=True)]
-        for random in randomisations(classifier, CPU)
+        for random in randomizations(classifier, CPU)
     ]
     assert changed == [[False, False, True], [False, True, True], [True, True, True]]
 
 
 def test_layers_are_grouped_into_five_stages_and_all_are_reached():
     deep = nn.Sequential(*(nn.Linear(2, 2) for _ in range(13))).eval()
-    stages = list(randomisations(deep, CPU))
+    stages = list(randomizations(deep, CPU))
     changed = [
         sum(not torch.equal(one.weight, two.weight) for one, two in zip(random, deep, strict=True)) for random in stages
     ]
@@ -130,7 +130,7 @@ def test_layers_are_grouped_into_five_stages_and_all_are_reached():
     assert len({tuple(weights.flatten().tolist()) for weights in last}) == 13  # no two layers alike
 
 
-def test_statistics_and_parameters_without_a_rule_of_their_own_are_randomised_too():
+def test_statistics_and_parameters_without_a_rule_of_their_own_are_randomized_too():
     class Scale(nn.Module):
         def __init__(self):
             super().__init__()
@@ -138,7 +138,7 @@ def test_statistics_and_parameters_without_a_rule_of_their_own_are_randomised_to
 
     norm = nn.BatchNorm2d(3)
     norm.running_mean.fill_(5)
-    (*_, random) = randomisations(nn.Sequential(norm, Scale()).eval(), CPU)
+    (*_, random) = randomizations(nn.Sequential(norm, Scale()).eval(), CPU)
     assert random[0].running_mean.tolist() == [0, 0, 0]
     assert not torch.equal(random[1].scale, torch.linspace(2, 4, 100))
     assert random[1].scale.mean().item() == pytest.approx(3, abs=0.3)
@@ -151,17 +151,17 @@ def test_neither_the_model_nor_the_random_numbers_of_others_are_touched():
     torch.manual_seed(3)
     expected = torch.rand(2)
     torch.manual_seed(3)
-    first = parameter_randomisation(given)
+    first = parameter_randomization(given)
     assert torch.equal(torch.rand(2), expected)
     assert all(torch.equal(value, before[name]) for name, value in given.model.state_dict().items())
     torch.manual_seed(4)
-    assert torch.equal(parameter_randomisation(given), first)
+    assert torch.equal(parameter_randomization(given), first)
 
 
-def test_a_model_that_is_no_module_cannot_be_randomised():
+def test_a_model_that_is_no_module_cannot_be_randomized():
     for plain in (model.forward, nn.Flatten()):
         with pytest.raises(TypeError, match="needs a torch module with parameters"):
-            parameter_randomisation(replace(probe(seeded(2)), model=plain))
+            parameter_randomization(replace(probe(seeded(2)), model=plain))
 
 
 def test_the_other_class_is_never_the_own_and_any_other_comes_up():
@@ -185,10 +185,10 @@ def test_the_other_class_is_what_the_second_map_explains():
 def test_degenerate_maps_score_as_documented():
     inputs = seeded(3)
     blank = drawn_by(lambda _model, images, _classes: torch.zeros(len(images), 12, 15), inputs)
-    assert parameter_randomisation(blank).isnan().all()
+    assert parameter_randomization(blank).isnan().all()
     assert random_logit(blank).isnan().all()
     vanishing = replace(blank, saliency=inputs.saliency)
-    assert parameter_randomisation(vanishing).tolist() == [1, 1, 1]
+    assert parameter_randomization(vanishing).tolist() == [1, 1, 1]
     assert random_logit(vanishing).tolist() == [0, 0, 0]
     one_class = nn.Sequential(nn.Conv2d(3, 1, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten()).double().eval()
     assert random_logit(replace(probe(inputs), model=one_class)).isnan().all()

@@ -200,11 +200,11 @@ def test_blur_and_noise_lower_it_on_gradients_of_networks(real_data):
     model.append(torch.nn.Linear(256, 2))
     darkness = images.mean((1, 2, 3))
     labels = (darkness < darkness.median()).long()
-    optimiser = torch.optim.Adam(model.parameters(), 2e-3)
+    optimizer = torch.optim.Adam(model.parameters(), 2e-3)
     for _ in range(10):
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         torch.nn.functional.cross_entropy(model(images), labels).backward()
-        optimiser.step()
+        optimizer.step()
     maps = drawn(model, images[:8], draws=4)
     for pixels in (*maps["gradient"], *maps["SmoothGrad"]):
         own, other = scores(sharpness, [pixels, shuffled(pixels, 0)])

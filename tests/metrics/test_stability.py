@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from metrics.stability import DRAWS, RADIUS, changes, local_lipschitz, max_sensitivity, neighbours
+from metrics.stability import DRAWS, RADIUS, changes, local_lipschitz, max_sensitivity, neighbors
 from tests.metrics import quantus_oracle
 from tests.metrics.maps import probe, seeded
 
@@ -31,7 +31,7 @@ def curious():
 def drawn_images(given, radii):
     """Every draw of every image, (draws, N, 3, H, W)."""
     images = range(len(given.images))
-    return torch.stack([neighbours(given, images, [draw] * len(images), radii) for draw in range(len(radii))])
+    return torch.stack([neighbors(given, images, [draw] * len(images), radii) for draw in range(len(radii))])
 
 
 def test_max_sensitivity_equals_quantus_on_the_same_draws(curious):
@@ -99,7 +99,7 @@ def test_maps_that_jump_are_less_stable_than_smooth_ones(metric):
     assert (metric(drawn_by(jumping, inputs)) > 5 * metric(drawn_by(curved, inputs))).all()
 
 
-def test_near_neighbours_show_a_jump(curious):
+def test_near_neighbors_show_a_jump(curious):
     """A map that another replaces as soon as anything changes: the distance decides."""
 
     def swapped(_model, images, _classes):

@@ -14,12 +14,12 @@ from metrics.subsets import (
     sensitivity_n,
     sets,
 )
-from tests.metrics.gray import HEIGHT, WIDTH, ask_quantus, grey_probe
+from tests.metrics.gray import HEIGHT, WIDTH, ask_quantus, gray_probe
 from tests.metrics.maps import probe, seeded
 
 
 def test_faithfulness_correlation_equals_quantus_with_its_draws_replayed():
-    asked = grey_probe()
+    asked = gray_probe()
 
     def replayed(_, number):
         return chosen[number]
@@ -36,7 +36,7 @@ def test_faithfulness_correlation_equals_quantus_with_its_draws_replayed():
 
 @pytest.mark.parametrize("steps", [5, 40])
 def test_faithfulness_estimate_equals_quantus(steps):
-    asked = grey_probe(steps=steps)
+    asked = gray_probe(steps=steps)
     expected = ask_quantus("FaithfulnessEstimate", asked, softmax=False, features_in_step=320 // steps)
     np.testing.assert_allclose(faithfulness_estimate(asked), expected, rtol=1e-5)
 
@@ -67,7 +67,7 @@ def test_sensitivity_n_equals_the_literal_loop():
         assert sensitivity_n(asked)[i].item() == pytest.approx(np.mean(of_sizes), rel=1e-9)
 
 
-def test_faithfulness_correlation_equals_the_literal_loop_on_colour_images():
+def test_faithfulness_correlation_equals_the_literal_loop_on_color_images():
     asked = probe(seeded(2))
     draw = draws(asked, [13] * 100, "faithfulness-correlation")
     for i in range(2):

@@ -25,7 +25,7 @@ FAITHFUL = {
 METRICS = {
     name: metric
     for name, metric in entries(Metric).items()
-    # Scores of the image's own colours within the mask tell nothing of right or wrong maps.
+    # Scores of the image's own colors within the mask tell nothing of right or wrong maps.
     if metric.compute.__module__ in FAITHFUL
     or (metric.inputs & {"mask", "reference"} and "images" not in metric.inputs)
 }
@@ -43,9 +43,9 @@ class Scene:
         """Mean score of some maps."""
         given = {"saliency": saliency, "mask": self.mask, "reference": self.mask.double()}
         if "probe" in metric.inputs:
-            given["probe"] = probe_of(self.images, saliency)
+            given["probe"] = build_perturbation_context(self.images, saliency)
         if "curves" in metric.inputs:
-            given["curves"] = probe_of(self.images, saliency).curves()
+            given["curves"] = build_perturbation_context(self.images, saliency).curves()
         return metric.compute(**{name: given[name] for name in metric.inputs}).mean().item()
 
 
@@ -55,7 +55,7 @@ def reads_the_patch(images: Tensor) -> Tensor:
     return torch.stack([evidence, -evidence], dim=1)
 
 
-def probe_of(images: Tensor, saliency: Tensor) -> Probe:
+def build_perturbation_context(images: Tensor, saliency: Tensor) -> Probe:
     random = np.random.default_rng(1)
     return Probe(
         model=reads_the_patch,

@@ -47,7 +47,7 @@ class Task:
         attack: Eps, size of a step and number of steps of the attack in the training, for values in [0, 1] and L2;
             None trains on the images as they are.
         delay: Share of the training before the attacks begin.
-        judged: Places of the test images that are attacked to measure robustness, with the attack in `judge`.
+        judged: Places of the test images that are attacked to measure robustness, with the attack in `evaluate_claims`.
         flipped: Places of the test images whose pixels are flipped, in `steps` steps.
     """
 
@@ -63,7 +63,7 @@ class Task:
     attack: tuple[float, float, int] | None
     delay: float
     judged: Sequence[int]
-    judge: tuple[float, float, int]
+    evaluate_claims: tuple[float, float, int]
     flipped: Sequence[int]
     steps: int
 
@@ -142,20 +142,20 @@ def train(task: Task, make: Batches, setting: Setting) -> nn.Module:
     """The model, trained as Loupe trains it."""
     batches = make(task, setting)
     model = task.build().to(memory_format=setting.layout)
-    optimiser = torch.optim.AdamW(model.parameters(), lr=task.learning_rate, weight_decay=0.01)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=task.learning_rate, weight_decay=0.01)
     total = task.epochs * len(batches)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, max_lr=task.learning_rate, total_steps=total + 1)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=task.learning_rate, total_steps=total + 1)
     counts = torch.bincount(batches.labels)
     loss_of = nn.CrossEntropyLoss(weight=len(batches.labels) / (len(counts) * counts))
     for number, (images, labels) in zip(range(total), again_and_again(batches), strict=False):
-        learnt = images.to(memory_format=setting.layout)
+        learned = images.to(memory_format=setting.layout)
         if task.attack is not None and number >= task.delay * total:
-            learnt = pgd_l2(model, learnt, labels, *task.attack)
+            learned = pgd_l2(model, learned, labels, *task.attack)
         model.train()
-        optimiser.zero_grad()
-        loss_of(model(learnt), labels).backward()
+        optimizer.zero_grad()
+        loss_of(model(learned), labels).backward()
         nn.utils.clip_grad_norm_(model.parameters(), task.clip)
-        optimiser.step()
+        optimizer.step()
         schedule.step()
     still = (images.to(memory_format=setting.layout) for images, _ in DataLoader(read(task, "train"), task.batch))
     torch.optim.swa_utils.update_bn(still, model)
@@ -197,7 +197,7 @@ def explain_and_score(task: Task, model: nn.Module, setting: Setting) -> dict[st
     attacked = torch.tensor([place for place in task.judged if right[place]], dtype=torch.int64)
     withstood = []
     for places in attacked.split(EVALUATED_AT_ONCE):
-        moved = pgd_l2(model, images[places], labels[places], *task.judge)
+        moved = pgd_l2(model, images[places], labels[places], *task.evaluate_claims)
         with torch.inference_mode():
             withstood += (model(moved).argmax(1) == labels[places]).tolist()
     maps = grad_cam(task, model, images, predicted)
@@ -266,17 +266,17 @@ def seconds_of_a_few_steps(task: Task, make: Batches, setting: Setting) -> float
     """Beginning with the second epoch's first batch, when workers are up; the best of two goes."""
     torch.set_num_threads(setting.threads)
     batches, model = make(task, setting), task.build().to(memory_format=setting.layout).train()
-    optimiser, source = torch.optim.AdamW(model.parameters()), again_and_again(batches)
+    optimizer, source = torch.optim.AdamW(model.parameters()), again_and_again(batches)
 
     def step() -> None:
         images, labels = next(source)
-        learnt = images.to(memory_format=setting.layout)
+        learned = images.to(memory_format=setting.layout)
         if task.attack is not None:
-            learnt = pgd_l2(model, learnt, labels, *task.attack)
+            learned = pgd_l2(model, learned, labels, *task.attack)
             model.train()
-        optimiser.zero_grad()
-        functional.cross_entropy(model(learnt), labels).backward()
-        optimiser.step()
+        optimizer.zero_grad()
+        functional.cross_entropy(model(learned), labels).backward()
+        optimizer.step()
 
     step()
     times = []

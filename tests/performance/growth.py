@@ -26,21 +26,21 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from architectures import Architecture
-from benchmark.data.dataset import Prepared
+from benchmark.data.dataset import ImageDataset
 from benchmark.data.duplicates import near_duplicates
 from benchmark.data.splits import split
 from benchmark.leaderboard.build import rebuild
 from benchmark.registry import entries
 from benchmark.runtime.device import keep_freed_memory
 from benchmark.runtime.environment import environment
-from benchmark.saliency.compute import draw_maps
+from benchmark.saliency.compute import compute_maps
 from benchmark.saliency.grad_cam import GRAD_CAM
 from benchmark.scoring.score import score_maps
-from benchmark.scoring.selection import metrics_asked
+from benchmark.scoring.selection import select_metrics
 from benchmark.storage.files import write_text
 from benchmark.storage.paths import ROOT
 from benchmark.storage.results import results_dir
-from datasets import Case
+from datasets import Sample
 from tests.benchmark.leaderboard.made_results import make_results
 from tests.performance.measuring import PeakMemory, load
 from tests.performance.report import duration
@@ -99,14 +99,14 @@ def tables_stepwise(folder: Path, *, images: int, cells: int) -> Callable[[], ob
 def splitting(_folder: Path, *, images: int) -> Callable[[], object]:
     """A split by patients, three images each, stratified by six classes."""
     cases = [
-        Case(id=f"i{number}", image=None, diagnosis=f"class{number // 3 % 6}", group=f"p{number // 3}")
+        Sample(id=f"i{number}", image=None, diagnosis=f"class{number // 3 % 6}", group=f"p{number // 3}")
         for number in range(images)
     ]
     return lambda: split(cases, 3, 8)
 
 
 def duplicates(_folder: Path, *, images: int) -> Callable[[], object]:
-    """Near-duplicates between the two thirds that are learnt from and the others, their hashes known."""
+    """Near-duplicates between the two thirds that are learned from and the others, their hashes known."""
     hashes = np.random.default_rng(0).integers(0, 2**64, images, dtype=np.uint64)
     return lambda: near_duplicates(hashes[: 2 * images // 3], hashes[2 * images // 3 :])
 
@@ -114,15 +114,15 @@ def duplicates(_folder: Path, *, images: int) -> Callable[[], object]:
 def training(_folder: Path, *, architecture: str, side: int = 96, classes: int = 6) -> Callable[[], object]:
     """Forward, backward and update of 16 images, twice."""
     model = entries(Architecture)[architecture].build(classes).to(memory_format=torch.channels_last).train()
-    optimiser = torch.optim.AdamW(model.parameters(), fused=True)
+    optimizer = torch.optim.AdamW(model.parameters(), fused=True)
     images = torch.rand(BATCH, 3, side, side).contiguous(memory_format=torch.channels_last)
     labels = torch.arange(BATCH) % classes
 
     def steps() -> None:
         for _ in range(STEPS):
-            optimiser.zero_grad()
+            optimizer.zero_grad()
             cross_entropy(model(images), labels).backward()
-            optimiser.step()
+            optimizer.step()
 
     steps()
     return steps
@@ -134,18 +134,18 @@ def drawing(_folder: Path, *, images: int, side: int = 96, architecture: str = "
     model = entry.build(6).to(memory_format=torch.channels_last).eval()
     pixels = torch.randint(0, 256, (images, 3, side, side), dtype=torch.uint8)
     classes = torch.arange(images) % 6
-    return lambda: draw_maps(model, entry.saliency_layer, pixels, classes, GRAD_CAM)
+    return lambda: compute_maps(model, entry.target_layer, pixels, classes, GRAD_CAM)
 
 
-def made_data(images: int, side: int, learnt: int = 0) -> Prepared:
+def made_data(images: int, side: int, learned: int = 0) -> ImageDataset:
     """Images of noise with one merged mask and its union each; the first ones are for training, the rest for tests."""
     random = np.random.default_rng(0)
     planes = np.zeros((2 * images, side, side), dtype=np.uint8)
     planes[:, side // 4 : side // 2, side // 4 : side // 2] = 255
     levels = {"case": np.repeat(np.arange(images), 2), "level": ["image", "union"] * images}
-    split = ["train"] * learnt + ["test"] * (images - learnt)
+    split = ["train"] * learned + ["test"] * (images - learned)
     cases = {"id": [f"i{n}" for n in range(images)], "label": 0, "group": "", "split": split}
-    return Prepared(
+    return ImageDataset(
         name="made",
         key="",
         synthetic=True,
@@ -164,7 +164,7 @@ def scoring(_folder: Path, *, images: int, side: int = 96) -> Callable[[], objec
     """All metrics that are cheap and ask no model, against one merged mask and its union per image."""
     data = made_data(images, side)
     maps = np.random.default_rng(1).random((images, side, side), dtype=np.float32).astype(np.float16)
-    return lambda: score_maps(maps, data, metrics_asked(()), device=CPU)
+    return lambda: score_maps(maps, data, select_metrics(()), device=CPU)
 
 
 WORK = {work.__name__: work for work in (tables, tables_stepwise, splitting, duplicates, training, drawing, scoring)}

@@ -6,7 +6,7 @@
 profiles some steps of the real training loop for each architecture, regime and side, and for each architecture and
 side one scoring (predictions, attacks, Grad-CAM, cheap metrics and curves) of an untrained network. All images are
 SYNTHETIC: noise. It writes results/performance/profile-<machine>.md, and the numbers into the JSON file beside; what is
-not named stays as it was. What was learnt from it is written by hand into profile-<machine>-findings.md, which the page
+not named stays as it was. What was learned from it is written by hand into profile-<machine>-findings.md, which the page
 repeats; with --page nothing is measured and the page alone is written anew.
 """
 
@@ -33,12 +33,12 @@ from benchmark.config.presets import QUICK, STANDARD
 from benchmark.experiments import cell as pipeline
 from benchmark.experiments.grid import Cell
 from benchmark.experiments.job import Job
-from benchmark.experiments.trained_model import lesson_of
+from benchmark.experiments.trained_model import load_split
 from benchmark.registry import entries
 from benchmark.runtime.device import bfloat16_pays, choose_device, keep_freed_memory
 from benchmark.runtime.environment import environment
 from benchmark.runtime.tensors import predict
-from benchmark.saliency.compute import draw_maps
+from benchmark.saliency.compute import compute_maps
 from benchmark.saliency.grad_cam import GRAD_CAM
 from benchmark.storage.files import write_text
 from benchmark.storage.results import results_dir
@@ -71,7 +71,7 @@ DEAREST = 10
 TIMED = 2
 """Goes without the profiler, of which the best counts."""
 TESTED, LEARNT = 16, 4
-"""Images of a scoring, and those that its mean colour comes from."""
+"""Images of a scoring, and those that its mean color comes from."""
 LEGEND = """\
 SYNTHETIC images throughout: noise, and untrained networks. Written by `python -m tests.performance.profiling`, never by
 hand; the numbers lie in the JSON file beside. *computing* is the share of the wall time, profiler and all, in which the
@@ -259,15 +259,15 @@ def scoring(architecture: str, *, side: int, images: int, device: torch.device) 
     cell = Cell(architecture=entries(Architecture)[architecture], regime=entries(Regime)["standard"], seed=0)
     job = Job(cell=cell, data=made_data(LEARNT + images, side, LEARNT), preset=preset, device=device)
     model = cell.architecture.build(2).to(memory_format=torch.channels_last).to(device).eval()
-    lesson = lesson_of(job, "test")
+    lesson = load_split(job, "test")
     # Only what is right is attacked, so whatever the network says is right.
     lesson = replace(lesson, labels=predict(model, lesson.images).argmax(dim=1).to(device))
 
     def score() -> None:
         predictions = named(SCORING_PARTS[0], pipeline._diagnosed)(job, model, lesson)
         predicted = torch.tensor(predictions["predicted"].to_numpy(), device=device)
-        maps = named(SCORING_PARTS[1], draw_maps)(
-            model, cell.architecture.saliency_layer, lesson.images, predicted, GRAD_CAM
+        maps = named(SCORING_PARTS[1], compute_maps)(
+            model, cell.architecture.target_layer, lesson.images, predicted, GRAD_CAM
         )
         named(SCORING_PARTS[2], pipeline.scored_maps)(
             job, model, lesson.images, predictions, maps=maps, method=GRAD_CAM

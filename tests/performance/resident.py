@@ -11,7 +11,7 @@ from benchmark.registry import entries
 from benchmark.runtime.device import bfloat16_pays, use_exact_arithmetic
 from benchmark.training.loop import Settings, _Trainer
 from benchmark.training.regimes import Batch, Regime
-from benchmark.training.tensor_data import Lesson
+from benchmark.training.tensor_data import TensorData
 
 CLASSES = 6
 EPOCHS = 500
@@ -29,11 +29,11 @@ def resident_training(
     # As the decoded images lie: pixel by pixel, the channels together.
     pixels = torch.randint(0, 256, (number, side, side, 3), dtype=torch.uint8).to(device).permute(0, 3, 1, 2)
     masks = torch.rand(number, side, side).to(device, torch.float16) if way.needs_masks else None
-    lesson = Lesson(images=pixels, labels=torch.arange(number, device=device) % CLASSES, masks=masks)
+    lesson = TensorData(images=pixels, labels=torch.arange(number, device=device) % CLASSES, masks=masks)
     settings = Settings(
         epochs=2 * EPOCHS * way.replays, batch=batch, learning_rate=1e-4, bfloat16=bfloat16_pays(device)
     )
-    frozen = freeze(model, layer_groups(model, entry.native_size), way.frozen) if way.frozen else ()
+    frozen = freeze(model, layer_groups(model, entry.input_size), way.frozen) if way.frozen else ()
     trainer = _Trainer(model, lesson, way, settings, frozen=frozen)
     trainer.state.history.losses = [1.0] * EPOCHS
     return trainer

@@ -8,17 +8,17 @@ from typing import Any
 
 from benchmark.leaderboard.build import rebuild
 from benchmark.leaderboard.statistics.bootstrap import DRAWS
-from benchmark.leaderboard.table import Board
+from benchmark.leaderboard.table import LeaderboardTable
 
 STEPS = {
     "drawing groups": ("statistics.py:resampling",),
-    "reading scores": ("scores.py:read", "scores.py:read_yardsticks"),
+    "reading scores": ("scores.py:read", "scores.py:read_baselines"),
     "reading predictions": ("evidence.py:read_predictions",),
     "scores and diagnosis by image": ("cells.py:_statistics", "cells.py:_once"),
     "sums by group": ("cells.py:grouped",),
     "sums in every draw": ("statistics.py:drawn",),
     "influence of groups": ("statistics.py:_spread",),
-    "contrasts": ("contrasts.py:contrasts_of",),
+    "contrasts": ("contrasts.py:compute_contrasts",),
     "agreement": ("agreement.py:agreements", "agreement.py:stabilities"),
     "letters and ranks": ("board.py:_ranked",),
     "figures": ("figures.py:save_figure",),
@@ -34,7 +34,7 @@ def stepwise(folder: Path) -> dict[str, Any]:
         Seconds by step, and bytes by what is held at the end.
     """
     profile = cProfile.Profile()
-    boards = profile.runcall(rebuild, folder)
+    leaderboards = profile.runcall(rebuild, folder)
     told = pstats.Stats(profile)
     spent: dict[str, float] = {}
     for (file, _, function), (_, _, _, cumulative, _) in told.stats.items():
@@ -42,14 +42,14 @@ def stepwise(folder: Path) -> dict[str, Any]:
             name = f"{Path(file).name}:{function}"
             spent[name] = spent.get(name, 0.0) + cumulative
     steps = {step: sum(spent.get(name, 0.0) for name in names) for step, names in STEPS.items()}
-    return {"steps": steps | {"all else": told.total_tt - sum(steps.values())}, "held": held(boards)}
+    return {"steps": steps | {"all else": told.total_tt - sum(steps.values())}, "held": held(leaderboards)}
 
 
-def held(boards: Sequence[Board]) -> dict[str, int]:
+def held(leaderboards: Sequence[LeaderboardTable]) -> dict[str, int]:
     """Bytes that all estimates hold, each array counted once, and those of the bootstrap's draws."""
-    known = [each for board in boards for row in board.rows for each in row.estimates.values()]
+    known = [each for leaderboard in leaderboards for row in leaderboard.rows for each in row.estimates.values()]
     return {
-        "draws of groups": boards[0].groups * DRAWS * 8,
+        "draws of groups": leaderboards[0].groups * DRAWS * 8,
         "shares of groups": _bytes(each.spread.share for each in known),
         "counts of groups": _bytes(array for each in known for array in (each.spread.counts, each.spread.said)),
         "estimates in every draw": _bytes(each.draws for each in known),

@@ -22,13 +22,13 @@ from benchmark.data.dataset import prepare
 from benchmark.data.load import Source, open_data
 from benchmark.experiments.grid import Cell
 from benchmark.experiments.job import Job
-from benchmark.experiments.trained_model import learn, lesson_of
+from benchmark.experiments.trained_model import load_split, train_or_load
 from benchmark.registry import entries
 from benchmark.runtime.tensors import to_float
-from benchmark.saliency.compute import draw_maps
+from benchmark.saliency.compute import compute_maps
 from benchmark.saliency.grad_cam import GRAD_CAM
-from benchmark.scoring.perturbation import probe_of
-from benchmark.scoring.predictions import attacks_of, diagnose
+from benchmark.scoring.perturbation import build_perturbation_context
+from benchmark.scoring.predictions import build_attacks, predict_and_attack
 from benchmark.scoring.score import score_maps
 from benchmark.training.regimes import Regime
 from benchmark.training.regimes.adversarial import ATTACK, DELAY
@@ -114,7 +114,7 @@ def task_of(job: Job, folder: Path) -> glue.Task:
         folder=folder,
         masks=masks,
         build=lambda: job.cell.architecture.build(len(data.classes)),
-        layer=job.cell.architecture.saliency_layer,
+        layer=job.cell.architecture.target_layer,
         side=side,
         epochs=job.settings.epochs,
         batch=job.settings.batch,
@@ -123,26 +123,28 @@ def task_of(job: Job, folder: Path) -> glue.Task:
         attack=(ATTACK.radius(side), ATTACK.step * ATTACK.radius(side), ATTACK.steps) if adversarial else None,
         delay=DELAY,
         judged=[place[names[data.test[number]]] for number in data.sample(preset.attacked)],
-        judge=next((pgd.radius(side), pgd.step * pgd.radius(side), pgd.steps) for pgd in attacks(job).values()),
+        evaluate_claims=next(
+            (pgd.radius(side), pgd.step * pgd.radius(side), pgd.steps) for pgd in attacks(job).values()
+        ),
         flipped=[place[names[data.test[number]]] for number in data.sample(preset.perturbed)],
         steps=preset.perturbation_steps,
     )
 
 
 def attacks(job: Job):
-    return attacks_of("l2", job.preset.attack_eps, job.preset.attack_steps, 0)
+    return build_attacks("l2", job.preset.attack_eps, job.preset.attack_steps, 0)
 
 
 def scored_by_loupe(job: Job, model: torch.nn.Module):
     """What the pipeline does between training and record, with three metrics."""
-    lesson, layer = lesson_of(job, "test"), job.cell.architecture.saliency_layer
+    lesson, layer = load_split(job, "test"), job.cell.architecture.target_layer
     judged = job.data.sample(job.preset.attacked)
-    predictions = diagnose(model, lesson.images, lesson.labels, attacks=attacks(job), attacked=judged)
+    predictions = predict_and_attack(model, lesson.images, lesson.labels, attacks=attacks(job), attacked=judged)
     predicted, names = torch.tensor(predictions["predicted"].to_numpy()), job.data.cases["id"].to_numpy()[job.data.test]
-    maps = draw_maps(model, layer, lesson.images, predicted, GRAD_CAM)
+    maps = compute_maps(model, layer, lesson.images, predicted, GRAD_CAM)
 
     def probe(places):
-        return probe_of(
+        return build_perturbation_context(
             model,
             lesson.images[places],
             maps[places],
@@ -179,7 +181,9 @@ def measured(benchmark, train, score, setting=""):
 
 def test_loupe(benchmark, work):
     job = work.job
-    scores = measured(benchmark, lambda: learn(job, lambda *_: None)[0], lambda model: scored_by_loupe(job, model))
+    scores = measured(
+        benchmark, lambda: train_or_load(job, lambda *_: None)[0], lambda model: scored_by_loupe(job, model)
+    )
     counts = scores.groupby("metric")["value"].size()
     masked = int(work.task.masks.any(axis=(1, 2)).sum())
     assert counts.to_dict() == {

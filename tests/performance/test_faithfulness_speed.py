@@ -1,7 +1,7 @@
 """Scores that ask the model, against Quantus 0.6.0 and the bare forward passes; and ROAD's imputation alone.
 
 `pytest tests/performance --benchmark-enable`. All of a group ask one ResNet-50 equally many questions about the same
-maps: 12 per image. (Of a colour image, Quantus flips single channel elements; it is given as many steps, not more.)
+maps: 12 per image. (Of a color image, Quantus flips single channel elements; it is given as many steps, not more.)
 """
 
 from dataclasses import replace

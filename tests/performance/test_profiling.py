@@ -114,7 +114,7 @@ def test_the_time_of_an_operator_is_that_of_its_kernels_on_cuda():
 
 
 def steps_profiled(trainer):
-    """Of the second of two steps: the first one makes what is made once, such as the optimiser's state."""
+    """Of the second of two steps: the first one makes what is made once, such as the optimizer's state."""
     trainer._learning_mode()
     batch = resident_batch(trainer)
     trainer._step(batch)
@@ -187,7 +187,7 @@ def test_a_step_that_asks_is_refused_there():
 def test_settling_batchnorm_waits_for_nothing():
     trainer = resident_training("mobilenet", "standard", side=32, batch=2, steps=2, device=CPU)
     with profile(activities=[ProfilerActivity.CPU], acc_events=True) as recorded:
-        trainer.settle_batchnorm()
+        trainer.recalibrate_batchnorm()
     assert waits(spans_of(recorded, CPU)) == {}
 
 

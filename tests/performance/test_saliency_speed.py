@@ -21,7 +21,7 @@ def model(device):
 
 @pytest.fixture(scope="module")
 def layer(model):
-    return model.get_submodule(RESNET50.saliency_layer)
+    return model.get_submodule(RESNET50.target_layer)
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +37,7 @@ def classes(device):
 
 @GROUP
 def test_loupe(benchmark, timed, model, images, classes):
-    benchmark(timed(grad_cam), model, RESNET50.saliency_layer, images, classes)
+    benchmark(timed(grad_cam), model, RESNET50.target_layer, images, classes)
 
 
 @GROUP

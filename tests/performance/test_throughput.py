@@ -1,6 +1,6 @@
 """Images per second of a whole epoch of training, beside its bare forward and backward passes.
 
-The epoch is that of the real loop: choosing the images, augmentation, attack, clipping, optimiser and schedule. The
+The epoch is that of the real loop: choosing the images, augmentation, attack, clipping, optimizer and schedule. The
 bare loop makes the same passes through the same network, over one batch of random images that lies on the device, in
 the same precision and memory format, and does nothing else; it is free to take kernels that do not repeat. On the CPU
 there is a sample, on CUDA every architecture at 224 px in every regime that begins with no other's model and needs no
@@ -93,7 +93,7 @@ def passes_of(trainer: _Trainer, batch: Batch) -> Counter[Pass]:
     before = [call["went_back"] for call in calls]
     loss.backward()
     handle.remove()
-    trainer.state.optimiser.zero_grad(set_to_none=True)
+    trainer.state.optimizer.zero_grad(set_to_none=True)
     return Counter(
         Pass(
             learning=call["learning"],

@@ -17,7 +17,7 @@ from benchmark.registry import entries
 from benchmark.training.loop import Settings, _Trainer
 from benchmark.training.regimes import Batch, Regime
 from benchmark.training.regimes.pgd_l2 import ATTACK
-from benchmark.training.tensor_data import Lesson
+from benchmark.training.tensor_data import TensorData
 
 SIDE, BATCH, CLASSES = 96, 16, 2
 REGIMES = [name for name, regime in entries(Regime).items() if not regime.needs_masks and regime.start is None]
@@ -37,7 +37,7 @@ def random_images(device: torch.device) -> torch.Tensor:
 def trainer(name: str, device: torch.device, compiled: str | None = None) -> tuple[_Trainer, Batch]:
     """A training, and the batch that each of its steps is made with."""
     pixels = torch.randint(0, 256, (BATCH, 3, SIDE, SIDE), dtype=torch.uint8)
-    lesson = Lesson(images=pixels.to(device), labels=torch.arange(BATCH, device=device) % CLASSES)
+    lesson = TensorData(images=pixels.to(device), labels=torch.arange(BATCH, device=device) % CLASSES)
     settings = Settings(epochs=10_000, batch=BATCH, learning_rate=1e-4, bfloat16=False, compile=compiled)
     trainer = _Trainer(network(device), lesson, entries(Regime)[name], settings, frozen=())
     trainer._learning_mode()
@@ -76,7 +76,7 @@ def test_step(benchmark, timed, device, compiled, name, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("group", [GROUP, PGD_GROUP], ids=["regimes", "pgd-l2"])
 def test_floor(benchmark, timed, device, group):
-    """Forward and backward alone, of images that are there: no attack, no clipping, no optimiser."""
+    """Forward and backward alone, of images that are there: no attack, no clipping, no optimizer."""
     benchmark.group = group
     model, images = network(device).train(), random_images(device)
     labels = torch.arange(BATCH, device=device) % CLASSES
@@ -92,7 +92,7 @@ def test_floor(benchmark, timed, device, group):
 def test_plain_loop_with_pgd_by_backward(benchmark, timed, device):
     """What a user writes: an attack whose gradients come from loss.backward(), which computes the weights' too."""
     model, attack = network(device).train(), replace(ATTACK, random_start=True)
-    optimiser = torch.optim.AdamW(model.parameters(), lr=1e-4)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4)
     images, labels = random_images(device), torch.arange(BATCH, device=device) % CLASSES
     radius = attack.radius(SIDE)
 
@@ -107,8 +107,8 @@ def test_plain_loop_with_pgd_by_backward(benchmark, timed, device):
             length = delta.flatten(1).norm(dim=1).view(-1, 1, 1, 1) + 1e-10
             moved = (images + delta * (radius / length).clamp(max=1)).clamp(0, 1)
         model.train()
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         cross_entropy(model(moved.detach()), labels).backward()
-        optimiser.step()
+        optimizer.step()
 
     benchmark.pedantic(timed(step), rounds=5, warmup_rounds=1)

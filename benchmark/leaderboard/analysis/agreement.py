@@ -10,7 +10,7 @@ from scipy.stats import kendalltau
 from benchmark.leaderboard.columns import COLUMNS, Column
 from benchmark.leaderboard.export.markdown import as_csv, data_name
 from benchmark.leaderboard.statistics.bootstrap import DRAWS, LEVEL, Estimate
-from benchmark.leaderboard.table import RANKED_BY, Board, Row
+from benchmark.leaderboard.table import RANKED_BY, LeaderboardTable, Row
 
 AGREEING = (
     *("fuzzy_f1", "fuzzy_iou", "top_mask_f1", "characteristic_f1", "sparsity", "faithfulness", "sharpness"),
@@ -18,7 +18,7 @@ AGREEING = (
 )
 """The columns that are set against each other; a score and its parts are not all of them."""
 ALTERNATIVES = (
-    ("faithfulness", "insertion_deletion_mean", "pixels removed to the mean colour, not blurred"),
+    ("faithfulness", "insertion_deletion_mean", "pixels removed to the mean color, not blurred"),
     ("faithfulness", "insertion_deletion_minimum", "pixels removed to the image's minimum, not blurred"),
     ("top_mask_f1", "f1_at_half", "thresholded at half the range, not at the mask's size"),
     ("top_mask_f1", "best_f1", "thresholded at the best place, not at the mask's size"),
@@ -73,34 +73,34 @@ class Stability:
     high: float
 
 
-def agreements(board: Board) -> list[Agreement]:
+def agreements(leaderboard: LeaderboardTable) -> list[Agreement]:
     """Every pair of :data:`AGREEING` that at least three models have."""
     columns = [column for column in COLUMNS if column.name in AGREEING]
-    if len(board.models) < 3:
+    if len(leaderboard.models) < 3:
         return []
-    drawn = _drawn_taus(board.models, columns)
+    drawn = _drawn_taus(leaderboard.models, columns)
     found = []
     for place, one in enumerate(columns):
         for there, other in enumerate(columns[place + 1 :], start=place + 1):
-            rows = [row for row in board.models if _known(row, one) and _known(row, other)]
+            rows = [row for row in leaderboard.models if _known(row, one) and _known(row, other)]
             if len(rows) >= 3:
                 found.append(_agreement(one, other, rows, drawn[:, place, there]))
     return found
 
 
-def stabilities(boards: Sequence[Board]) -> list[Stability]:
+def stabilities(leaderboards: Sequence[LeaderboardTable]) -> list[Stability]:
     """The order by F1 in random halves of the groups and of each other saliency method, and :data:`ALTERNATIVES`."""
-    main = boards[0]
+    main = leaderboards[0]
     columns = {column.name: column for column in main.columns}
     column = columns[RANKED_BY]
     rows = [row for row in main.models if _known(row, column)]
     found = [_halves(rows)] if len(rows) >= 3 else []
-    for board in boards[1:]:
-        there = {row.label: row for row in board.models if _known(row, column)}
+    for leaderboard in leaderboards[1:]:
+        there = {row.label: row for row in leaderboard.models if _known(row, column)}
         pairs = [
             (row.estimates[RANKED_BY], there[row.label].estimates[RANKED_BY]) for row in rows if row.label in there
         ]
-        found += _changed(f"{RANKED_BY}: {main.method} against {board.method}", pairs)
+        found += _changed(f"{RANKED_BY}: {main.method} against {leaderboard.method}", pairs)
     for usual, changed, what in ALTERNATIVES:
         both = [columns[name] for name in (usual, changed) if name in columns]
         known = [row for row in main.models if len(both) == 2 and all(_known(row, each) for each in both)]
@@ -135,15 +135,17 @@ def taus(one: NDArray[np.floating], other: NDArray[np.floating]) -> NDArray[np.f
     return np.concatenate(found)
 
 
-def agreement_csv(boards: Sequence[Board], found: Sequence[Sequence[Agreement]], stable: Sequence[Stability]) -> str:
+def agreement_csv(
+    leaderboards: Sequence[LeaderboardTable], found: Sequence[Sequence[Agreement]], stable: Sequence[Stability]
+) -> str:
     """A line per method and pair of scores, then a line for each change that should not matter."""
     lines: list[list[object]] = [["data", "method", "one", "other", "tau", "low", "high", "within_images", "models"]]
-    for board, of_board in zip(boards, found, strict=True):
+    for leaderboard, of_board in zip(leaderboards, found, strict=True):
         for each in of_board:
             numbers = [_digits(number) for number in (each.tau, each.low, each.high, each.within)]
-            start = [data_name(board), board.method, each.one.name, each.other.name]
+            start = [data_name(leaderboard), leaderboard.method, each.one.name, each.other.name]
             lines.append([*start, *numbers, each.models])
-    main = boards[0]
+    main = leaderboards[0]
     for stability in stable:
         numbers = [_digits(number) for number in (stability.tau, stability.low, stability.high)]
         lines.append([data_name(main), main.method, RANKED_BY, stability.what, *numbers, "", len(main.models)])

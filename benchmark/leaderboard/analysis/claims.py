@@ -7,7 +7,7 @@ from typing import Literal
 from benchmark.leaderboard.columns import COLUMNS
 from benchmark.leaderboard.statistics.bootstrap import Estimate
 from benchmark.leaderboard.statistics.tests import ALPHA, Difference, difference
-from benchmark.leaderboard.table import Board, Row
+from benchmark.leaderboard.table import LeaderboardTable, Row
 
 Verdict = Literal["seen", "not seen: the opposite", "undecided"]
 
@@ -36,7 +36,7 @@ class Claim:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Judged:
+class ClaimResult:
     """A claim with what was found for one architecture."""
 
     claim: Claim
@@ -76,11 +76,11 @@ CLAIMS = (
         more=False,
     ),
     Claim(
-        text="Maps of adversarially trained networks follow colour variation within the lesion",
+        text="Maps of adversarially trained networks follow color variation within the lesion",
         source=_MARGELOIU,
         regime="pgd-l2",
         than="standard",
-        column="colour_variation",
+        column="color_variation",
         method="gradient",
     ),
     Claim(
@@ -188,14 +188,14 @@ CLAIMS = (
 )
 
 
-def judge(boards: Sequence[Board]) -> list[Judged]:
+def evaluate_claims(leaderboards: Sequence[LeaderboardTable]) -> list[ClaimResult]:
     """Every claim that the boards can speak of, for every architecture, in the order of :data:`CLAIMS`."""
-    return [found for claim in CLAIMS for found in _judged(claim, boards)]
+    return [found for claim in CLAIMS for found in _judged(claim, leaderboards)]
 
 
-def to_markdown(judged: Sequence[Judged], boards: Sequence[Board]) -> str:
+def to_markdown(judged: Sequence[ClaimResult], leaderboards: Sequence[LeaderboardTable]) -> str:
     """A page of one sentence per claim, with the numbers that decide it."""
-    main = boards[0]
+    main = leaderboards[0]
     titles = {column.name: column.title for column in COLUMNS}
     lines = [
         f"# What the papers claim, on {main.record.dataset}, preset {main.record.preset}",
@@ -216,7 +216,7 @@ def to_markdown(judged: Sequence[Judged], boards: Sequence[Board]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _about(main: Board, claims: int) -> str:
+def _about(main: LeaderboardTable, claims: int) -> str:
     seeds = max(len(row.seeds) for row in main.models)
     synthetic = " SYNTHETIC data: nothing here speaks of patients." if main.record.synthetic else ""
     return (
@@ -228,13 +228,13 @@ def _about(main: Board, claims: int) -> str:
     )
 
 
-def _judged(claim: Claim, boards: Sequence[Board]) -> Iterator[Judged]:
-    of_method = [board for board in boards if not claim.method or board.method == claim.method]
+def _judged(claim: Claim, leaderboards: Sequence[LeaderboardTable]) -> Iterator[ClaimResult]:
+    of_method = [leaderboard for leaderboard in leaderboards if not claim.method or leaderboard.method == claim.method]
     rows = {(row.name, row.regime): row for row in (of_method[0].models if of_method else ())}
     for name in dict.fromkeys(name for name, _ in rows):
         one, other = (_estimate(rows.get((name, regime)), claim.column) for regime in (claim.regime, claim.than))
         if one is not None and other is not None:
-            yield Judged(
+            yield ClaimResult(
                 claim=claim,
                 architecture=name,
                 value=one.value,

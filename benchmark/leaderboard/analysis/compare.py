@@ -9,11 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.errors import UserError
-from benchmark.leaderboard.columns import Column, bounds_of, columns_of
-from benchmark.leaderboard.statistics.bootstrap import Estimate, Ratios, estimates
+from benchmark.leaderboard.columns import Column, column_bounds, columns_of
+from benchmark.leaderboard.statistics.bootstrap import Estimate, RatioStatistic, estimates
 from benchmark.leaderboard.statistics.tests import ALPHA, Difference, difference, holm
-from benchmark.leaderboard.table import Ground, Published, ground_of, ratios_of
-from benchmark.registry import known_name
+from benchmark.leaderboard.table import (
+    BootstrapContext,
+    ResultsDirectory,
+    build_bootstrap_context,
+    load_ratio_statistics,
+)
+from benchmark.registry import resolve_name
 
 IMAGES_BY = ("fuzzy_f1", "sparsity")
 """Columns that images are set side by side by: the first one that both models have."""
@@ -95,12 +100,12 @@ class Comparison:
         }
 
 
-def models_of(published: Published) -> list[str]:
+def list_models(published: ResultsDirectory) -> list[str]:
     """Names of the models of a results folder, as `architecture/regime`."""
     return sorted({f"{record.architecture}/{record.regime}" for record in published.records.values()})
 
 
-def compare_models(published: Published, names: tuple[str, str], method: str = "") -> Comparison:
+def compare_models(published: ResultsDirectory, names: tuple[str, str], method: str = "") -> Comparison:
     """Paired differences of two models on the same images.
 
     Args:
@@ -112,15 +117,15 @@ def compare_models(published: Published, names: tuple[str, str], method: str = "
         UserError: A name is unknown, both are the same, or a record is damaged.
     """
     record = next(iter(published.records.values()))
-    method = known_name(method, record.methods, "method") if method else record.methods[0]
-    known = models_of(published)
+    method = resolve_name(method, record.methods, "method") if method else record.methods[0]
+    known = list_models(published)
     for name in names:
-        known_name(name, known, "model")
+        resolve_name(name, known, "model")
     if names[0] == names[1]:
         raise UserError(f"{names[0]} is compared with itself; name two models")
-    ground = ground_of(published)
+    ground = build_bootstrap_context(published)
     try:
-        one, other = (ratios_of(published, method, name, ground) for name in names)
+        one, other = (load_ratio_statistics(published, method, name, ground) for name in names)
     except ValueError as error:
         raise UserError(f"{published.folder}: {error}; make the record again") from None
     images_by = next((name for name in IMAGES_BY if name in one and name in other), "")
@@ -136,13 +141,13 @@ def compare_models(published: Published, names: tuple[str, str], method: str = "
 
 
 def _columns(
-    ratios: tuple[dict[str, list[Ratios]], dict[str, list[Ratios]]],
+    ratios: tuple[dict[str, list[RatioStatistic]], dict[str, list[RatioStatistic]]],
     names: tuple[str, str],
-    ground: Ground,
+    ground: BootstrapContext,
     columns: Sequence[Column],
 ) -> list[Compared]:
     one, other = (
-        estimates(known, ground.draws, row=name, bounds=bounds_of(columns))
+        estimates(known, ground.draws, row=name, bounds=column_bounds(columns))
         for known, name in zip(ratios, names, strict=True)
     )
     shared = [column for column in columns if all(_finite(each.get(column.name)) for each in (one, other))]
@@ -172,7 +177,7 @@ def _verdict(column: Column, value: float, *, told_apart: bool) -> str:
     return f"{first} {'better' if column.higher_is_better is not None else 'higher'}"
 
 
-def _images(one: Sequence[Ratios], other: Sequence[Ratios], names: Sequence[str]) -> list[ImagePair]:
+def _images(one: Sequence[RatioStatistic], other: Sequence[RatioStatistic], names: Sequence[str]) -> list[ImagePair]:
     """Images with the largest differences, of each sign."""
     first, second = _by_image(one), _by_image(other)
     gap = first - second
@@ -186,7 +191,7 @@ def _images(one: Sequence[Ratios], other: Sequence[Ratios], names: Sequence[str]
     ]
 
 
-def _by_image(seeds: Sequence[Ratios]) -> NDArray[np.float64]:
+def _by_image(seeds: Sequence[RatioStatistic]) -> NDArray[np.float64]:
     """Mean over seeds of each image's score (N,); NaN where an image has none."""
     scores = [
         np.divide(

@@ -8,7 +8,7 @@ import numpy as np
 
 from benchmark.leaderboard.columns import Column
 from benchmark.leaderboard.statistics.tests import ALPHA, Difference, differences, holm
-from benchmark.leaderboard.table import Board, Row
+from benchmark.leaderboard.table import LeaderboardTable, Row
 
 BASE = "standard"
 
@@ -55,14 +55,14 @@ def verdict(column: Column, value: float, *, told_apart: bool) -> str:
     return "better" if (value > 0) == column.higher_is_better else "worse"
 
 
-def contrasts_of(board: Board) -> list[Contrast]:
+def compute_contrasts(leaderboard: LeaderboardTable) -> list[Contrast]:
     """All contrasts of a board, by column, regime and architecture; Holm's correction within a column and regime."""
     by_name: dict[str, dict[str, Row]] = defaultdict(dict)
-    for row in board.models:
+    for row in leaderboard.models:
         by_name[row.name][row.regime] = row
-    regimes = sorted({row.regime for row in board.models} - {BASE})
+    regimes = sorted({row.regime for row in leaderboard.models} - {BASE})
     found = []
-    for column in board.columns:
+    for column in leaderboard.columns:
         for regime in regimes:
             family = _family(
                 column,

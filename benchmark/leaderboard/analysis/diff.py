@@ -35,7 +35,7 @@ class Move:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Movement:
+class TableDiff:
     """What moved between two tables.
 
     Attributes:
@@ -92,7 +92,7 @@ def parse(text: str, told: str) -> Table:
     return {(row["name"], row["regime"]): row for row in rows if row["kind"] != APART}
 
 
-def movement(before: Table, after: Table) -> Movement:
+def diff_tables(before: Table, after: Table) -> TableDiff:
     """Compares two tables, row by row and column by column; a column that only one of them has moved nowhere."""
     shared = [key for key in after if key in before]
     moves, scores = [], 0
@@ -108,7 +108,7 @@ def movement(before: Table, after: Table) -> Movement:
                 moves.append(Move(label=_label(key), column=column, before=then[0], after=now[0], beyond=beyond))
     moves.sort(key=lambda move: (not move.beyond, -abs(move.after - move.before)))
     places = [_places(table, shared) for table in (before, after)]
-    return Movement(
+    return TableDiff(
         new=tuple(_label(key) for key in after if key not in before),
         gone=tuple(_label(key) for key in before if key not in after),
         moves=tuple(moves),
@@ -117,7 +117,7 @@ def movement(before: Table, after: Table) -> Movement:
     )
 
 
-def in_words(found: Movement, told: str) -> list[str]:
+def in_words(found: TableDiff, told: str) -> list[str]:
     """Lines for people: the counts first, then what moved beyond the intervals, then rows and places."""
     counts = f"{len(found.moves)} of {found.scores} scores moved, {len(found.beyond)} of them beyond their intervals."
     lines = [f"Since {told}: {counts}"]

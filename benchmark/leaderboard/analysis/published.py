@@ -15,8 +15,8 @@ from benchmark.leaderboard.columns import COLUMNS, Column
 from benchmark.leaderboard.export.markdown import STAMP, as_csv, data_name, markdown
 from benchmark.leaderboard.statistics.bootstrap import LEVEL, Estimate
 from benchmark.leaderboard.statistics.tests import ALPHA
-from benchmark.leaderboard.table import Board, Row
-from benchmark.registry import known_name
+from benchmark.leaderboard.table import LeaderboardTable, Row
+from benchmark.registry import resolve_name
 
 FOLDER = Path(__file__).parent / "published_tables"
 FEWEST = 3
@@ -24,7 +24,7 @@ FEWEST = 3
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Elsewhere:
+class PublishedTable:
     """A published table.
 
     Attributes:
@@ -41,7 +41,7 @@ class Elsewhere:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Agreement:
+class PublishedAgreement:
     """One column of ours beside a published one.
 
     Attributes:
@@ -63,20 +63,20 @@ class Agreement:
     p: float
 
 
-def elsewhere(name: str) -> Elsewhere:
+def load_published_table(name: str) -> PublishedTable:
     """A published table by its name.
 
     Raises:
         UserError: There is none of that name.
     """
     known = {path.stem: path for path in FOLDER.glob("*.csv")}
-    lines = known[known_name(name, known, "published table")].read_text(encoding="utf-8").splitlines()
+    lines = known[resolve_name(name, known, "published table")].read_text(encoding="utf-8").splitlines()
     told = [line[1:].strip().partition(": ") for line in lines if line.startswith("#")]
     values: dict[tuple[str, str], dict[str, tuple[float, float]]] = {}
     for row in csv.DictReader(line for line in lines if not line.startswith("#")):
         found = values.setdefault((row["set"], row["column"]), {})
         found[row["architecture"]] = float(row["value"]), float(row["sd"] or 0)
-    return Elsewhere(
+    return PublishedTable(
         name=name,
         sources=tuple(text for kind, _, text in told if kind == "source"),
         differences=tuple(text for kind, _, text in told if kind == "difference"),
@@ -84,13 +84,13 @@ def elsewhere(name: str) -> Elsewhere:
     )
 
 
-def agreements(board: Board, published: Elsewhere) -> list[Agreement]:
+def agreements(leaderboard: LeaderboardTable, published: PublishedTable) -> list[PublishedAgreement]:
     """Our models of standard training beside the published ones, column by column.
 
     Raises:
         UserError: Fewer than three architectures stand in both.
     """
-    rows = {row.name: row for row in board.models if row.regime == BASE}
+    rows = {row.name: row for row in leaderboard.models if row.regime == BASE}
     by_name = {column.name: column for column in COLUMNS}
     found = [
         _agreement(of, by_name[column], rows, values)
@@ -98,11 +98,15 @@ def agreements(board: Board, published: Elsewhere) -> list[Agreement]:
         if sum(name in rows and column in rows[name].estimates for name in values) >= FEWEST
     ]
     if not found:
-        raise UserError(f"{board.record.dataset}: fewer than {FEWEST} architectures stand in {published.name} too")
+        raise UserError(
+            f"{leaderboard.record.dataset}: fewer than {FEWEST} architectures stand in {published.name} too"
+        )
     return found
 
 
-def _agreement(of: str, column: Column, rows: dict[str, Row], values: dict[str, tuple[float, float]]) -> Agreement:
+def _agreement(
+    of: str, column: Column, rows: dict[str, Row], values: dict[str, tuple[float, float]]
+) -> PublishedAgreement:
     shared = [
         (name, rows[name].estimates[column.name], *values[name])
         for name in sorted(values)
@@ -113,7 +117,7 @@ def _agreement(of: str, column: Column, rows: dict[str, Row], values: dict[str, 
     result = kendalltau(ours, theirs)
     draws = _correlations(shared)
     low, high = np.nanquantile(draws, [(1 - LEVEL) / 2, (1 + LEVEL) / 2]) if np.isfinite(draws).any() else (np.nan,) * 2
-    return Agreement(
+    return PublishedAgreement(
         of=of,
         column=column,
         rows=tuple(shared),
@@ -135,7 +139,7 @@ def _correlations(shared: Sequence[tuple[str, Estimate, float, float]]) -> NDArr
     return np.divide((signs[0] * signs[1]).sum(axis=0), weight, out=np.full(weight.shape, np.nan), where=weight > 0)
 
 
-def against_csv(board: Board, found: Sequence[Agreement]) -> str:
+def against_csv(leaderboard: LeaderboardTable, found: Sequence[PublishedAgreement]) -> str:
     """A line per published set, column and architecture."""
     lines: list[list[object]] = [
         ["data", "method", "set", "column", "architecture", "ours", "low", "high", "published", "published_sd"]
@@ -143,15 +147,17 @@ def against_csv(board: Board, found: Sequence[Agreement]) -> str:
     for each in found:
         for name, known, value, deviation in each.rows:
             numbers = [f"{number:.6f}" for number in (known.value, known.low, known.high)]
-            start = [data_name(board), board.method, each.of, each.column.name, name]
+            start = [data_name(leaderboard), leaderboard.method, each.of, each.column.name, name]
             lines.append([*start, *numbers, value, deviation or ""])
     return as_csv(lines)
 
 
-def against_markdown(board: Board, published: Elsewhere, found: Sequence[Agreement]) -> str:
+def against_markdown(
+    leaderboard: LeaderboardTable, published: PublishedTable, found: Sequence[PublishedAgreement]
+) -> str:
     """A page: rank correlations, the F1 side by side, the differences of protocol, the source."""
-    lines = [f"# {board.record.dataset}, preset {board.record.preset}, beside {published.name}", ""]
-    if board.record.synthetic:
+    lines = [f"# {leaderboard.record.dataset}, preset {leaderboard.record.preset}, beside {published.name}", ""]
+    if leaderboard.record.synthetic:
         lines += [f"> **{STAMP}** The order of the architectures is all that can be compared.", ""]
     lines += [_first_words(found), "", "## Do both rank the architectures alike?", ""]
     table = [["set", "score", "architectures", "Kendall's tau", "p"]]
@@ -170,7 +176,7 @@ def against_markdown(board: Board, published: Elsewhere, found: Sequence[Agreeme
     return "\n".join(lines) + "\n"
 
 
-def _first_words(found: Sequence[Agreement]) -> str:
+def _first_words(found: Sequence[PublishedAgreement]) -> str:
     first = next((each for each in found if each.column.name == "fuzzy_f1"), found[0])
     if first.p < ALPHA and first.low > 0:
         alike = "rank the architectures alike"
@@ -185,7 +191,7 @@ def _first_words(found: Sequence[Agreement]) -> str:
     )
 
 
-def _side_by_side(each: Agreement) -> list[list[str]]:
+def _side_by_side(each: PublishedAgreement) -> list[list[str]]:
     """Best published value first."""
     table = [["architecture", "published", "ours", "rank there", "rank here"]]
     rows = sorted(each.rows, key=lambda row: -row[2])

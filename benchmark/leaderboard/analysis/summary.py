@@ -8,28 +8,28 @@ import numpy as np
 from benchmark.leaderboard.analysis.contrasts import Contrast
 from benchmark.leaderboard.statistics.bootstrap import Estimate
 from benchmark.leaderboard.statistics.tests import ALPHA, differences, holm
-from benchmark.leaderboard.table import RANKED_BY, Board, Row
+from benchmark.leaderboard.table import RANKED_BY, LeaderboardTable, Row
 
 
-def headline(board: Board, contrasts: Sequence[Contrast]) -> list[str]:
+def headline(leaderboard: LeaderboardTable, contrasts: Sequence[Contrast]) -> list[str]:
     """Who is best and how surely, standard against the other regimes, and models against what looks at no model."""
-    if not board.models or not board.models[0].rank:
+    if not leaderboard.models or not leaderboard.models[0].rank:
         return []
-    lines = [_first(board)]
+    lines = [_first(leaderboard)]
     if (against := _regimes(contrasts)) is not None:
         lines.append(against)
-    if (trivial := _trivial(board)) is not None:
+    if (trivial := _trivial(leaderboard)) is not None:
         lines.append(trivial)
     return lines
 
 
-def beats_chance(row: Row, board: Board) -> bool:
+def beats_chance(row: Row, leaderboard: LeaderboardTable) -> bool:
     """Whether the balanced accuracy lies above chance with its whole interval."""
-    return row.estimates["balanced_accuracy"].low > 1 / len(board.record.classes)
+    return row.estimates["balanced_accuracy"].low > 1 / len(leaderboard.record.classes)
 
 
-def _first(board: Board) -> str:
-    pairs, models = board.pairs, board.models
+def _first(leaderboard: LeaderboardTable) -> str:
+    pairs, models = leaderboard.pairs, leaderboard.models
     first, known = models[0], models[0].estimates[RANKED_BY]
     value = f"{known.value:.3f}" + (f" [{known.low:.3f}, {known.high:.3f}]" if math.isfinite(known.low) else "")
     if len(models) == 1:
@@ -44,7 +44,9 @@ def _first(board: Board) -> str:
         surely = f"told apart from {beaten} of {others} others, not from {whom}"
     else:
         surely = f"but told apart from none of the {others} others"
-    guesses = "" if beats_chance(first, board) else " Its diagnosis does not beat chance: its maps explain guesses."
+    guesses = (
+        "" if beats_chance(first, leaderboard) else " Its diagnosis does not beat chance: its maps explain guesses."
+    )
     return (
         f"Best maps by F1: {first.label}, {value}, {surely}.{guesses} "
         f"In all, {pairs.told_apart} of {pairs.number} pairs of models are told apart."
@@ -65,20 +67,20 @@ def _regimes(contrasts: Sequence[Contrast]) -> str | None:
     return "; ".join(parts)[:1].upper() + "; ".join(parts)[1:] + "." if parts else None
 
 
-def _trivial(board: Board) -> str | None:
-    """The best yardstick that looks at no model and no rater, against the models; Holm over them."""
-    yardsticks = [row for row in board.rows if not row.is_model and _looks_at_nothing(row)]
-    if not yardsticks:
+def _trivial(leaderboard: LeaderboardTable) -> str | None:
+    """The best baseline that looks at no model and no rater, against the models; Holm over them."""
+    baselines = [row for row in leaderboard.rows if not row.is_model and _looks_at_nothing(row)]
+    if not baselines:
         return None
-    best = max(yardsticks, key=lambda row: row.estimates[RANKED_BY].value)
-    found = differences([(row.estimates[RANKED_BY], best.estimates[RANKED_BY]) for row in board.models])
+    best = max(baselines, key=lambda row: row.estimates[RANKED_BY].value)
+    found = differences([(row.estimates[RANKED_BY], best.estimates[RANKED_BY]) for row in leaderboard.models])
     adjusted = holm(np.array([each.p for each in found]))
     above, below = (
         sum(p < ALPHA and sign * each.value > 0 for each, p in zip(found, adjusted, strict=True)) for sign in (1, -1)
     )
     value = best.estimates[RANKED_BY].value
     return (
-        f"The yardstick {best.name} ({value:.3f}) is surely beaten by {above} of {len(found)} models and surely beats "
+        f"The baseline {best.name} ({value:.3f}) is surely beaten by {above} of {len(found)} models and surely beats "
         f"{below}."
     )
 

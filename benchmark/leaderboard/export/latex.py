@@ -5,24 +5,24 @@ from collections.abc import Sequence
 
 from benchmark.leaderboard.columns import Column
 from benchmark.leaderboard.export.markdown import LISTED_MODELS, STAMP, grid
-from benchmark.leaderboard.table import Board
+from benchmark.leaderboard.table import LeaderboardTable
 
 SPECIAL = re.compile(r"[\\&%$#_{}~^]")
 WORDS = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
 MARKS = {"↑": r"$\uparrow$", "↓": r"$\downarrow$", "†": r"$\dagger$"}
 
 
-def to_latex(board: Board, columns: Sequence[Column]) -> str:
+def to_latex(leaderboard: LeaderboardTable, columns: Sequence[Column]) -> str:
     r"""A table environment with caption and label; needs `\usepackage{booktabs}`.
 
     The cells are those of the Markdown page. Values stand above their intervals.
     """
-    head, sizes, *rows = grid(board, columns)
-    record = board.record
+    head, sizes, *rows = grid(leaderboard, columns)
+    record = leaderboard.record
     synthetic = f" {STAMP}" if record.synthetic else ""
     caption = (
-        f"Saliency maps by {board.method} on {record.dataset} ({record.images['test']} test images, "
-        f"{board.groups} groups). Mean and 95 % interval (bootstrap over seeds and groups); models that share a "
+        f"Saliency maps by {leaderboard.method} on {record.dataset} ({record.images['test']} test images, "
+        f"{leaderboard.groups} groups). Mean and 95 % interval (bootstrap over seeds and groups); models that share a "
         f"letter are not told apart by F1 (paired tests, Holm, 5 %).{synthetic}"
     )
     lines = [
@@ -30,14 +30,14 @@ def to_latex(board: Board, columns: Sequence[Column]) -> str:
         r"\begin{table}",
         r"\centering\footnotesize",
         rf"\caption{{{escaped(caption)}}}",
-        rf"\label{{tab:loupe-{slug(record.dataset)}-{slug(record.preset)}-{slug(board.method)}}}",
+        rf"\label{{tab:loupe-{slug(record.dataset)}-{slug(record.preset)}-{slug(leaderboard.method)}}}",
         rf"\begin{{tabular}}{{llll{'r' * (len(head) - 4)}}}",
         r"\toprule",
         _line(head),
         _line(sizes),
         r"\midrule",
     ]
-    models = min(len(board.models), LISTED_MODELS)
+    models = min(len(leaderboard.models), LISTED_MODELS)
     for number, row in enumerate(rows):
         if number == models:
             lines.append(r"\midrule")

@@ -14,7 +14,7 @@ from benchmark.leaderboard.columns import COLUMNS, Column
 from benchmark.leaderboard.load.badges import explained
 from benchmark.leaderboard.statistics.bootstrap import Estimate
 from benchmark.leaderboard.statistics.ranks import win_shares
-from benchmark.leaderboard.table import RANKED_BY, Board, Row
+from benchmark.leaderboard.table import RANKED_BY, LeaderboardTable, Row
 
 STAMP = "SYNTHETIC DATA: the images were rendered by a program, not photographed. No number says anything of patients."
 DIAGNOSIS = ("balanced_accuracy", "macro_f1", "sensitivity", "specificity", "accuracy_under_attack")
@@ -36,30 +36,30 @@ SHOWN_REGIMES = 2
 """So many regimes have their contrasts architecture by architecture on the page; more are counted there."""
 
 
-def to_csv(board: Board) -> str:
+def to_csv(leaderboard: LeaderboardTable) -> str:
     """Every row and column with value, ends of the 95 % interval, n and the number of undefined scores."""
     parts = ("", "_low", "_high", "_n", "_undefined")
     fixed = ["data", "method", "kind", "name", "regime", "regime_title", "seeds", "rank_best", "rank_worst"]
     lines: list[list[object]] = [
         [
             *fixed,
-            *(column.name + part for column in board.columns for part in parts),
+            *(column.name + part for column in leaderboard.columns for part in parts),
             "p_best",
             *(f"{column.name}_group" for column in HEADLINES),
             "degenerate_maps",
         ]
     ]
-    lines += [_csv_line(board, row, "model" if row.is_model else "yardstick") for row in board.rows]
-    unranked = [replace(row, rank=None, best=None, letters={}) for row in board.models_apart]
-    lines += [_csv_line(board, row, APART) for row in unranked]
+    lines += [_csv_line(leaderboard, row, "model" if row.is_model else "baseline") for row in leaderboard.rows]
+    unranked = [replace(row, rank=None, best=None, letters={}) for row in leaderboard.models_apart]
+    lines += [_csv_line(leaderboard, row, APART) for row in unranked]
     return as_csv(lines)
 
 
-def _csv_line(board: Board, row: Row, kind: str) -> list[object]:
+def _csv_line(leaderboard: LeaderboardTable, row: Row, kind: str) -> list[object]:
     seeds = " ".join(map(str, row.seeds))
-    line: list[object] = [data_name(board), board.method, kind, row.name, row.regime, row.title, seeds]
+    line: list[object] = [data_name(leaderboard), leaderboard.method, kind, row.name, row.regime, row.title, seeds]
     line += row.rank or ("", "")
-    for column in board.columns:
+    for column in leaderboard.columns:
         line += _csv_cells(row.estimates.get(column.name))
     line.append("" if row.best is None else _digits(row.best, 4))
     line += [row.letters.get(column.name, "") for column in HEADLINES]
@@ -67,25 +67,25 @@ def _csv_line(board: Board, row: Row, kind: str) -> list[object]:
     return line
 
 
-def contrasts_csv(boards: Sequence[Board], contrasts: Sequence[Sequence[Contrast]]) -> str:
+def contrasts_csv(leaderboards: Sequence[LeaderboardTable], contrasts: Sequence[Sequence[Contrast]]) -> str:
     """Standard training against each other regime: a line per method, column, regime and architecture."""
     lines: list[list[object]] = [list(CONTRAST_HEADING)]
-    for board, of_board in zip(boards, contrasts, strict=True):
+    for leaderboard, of_board in zip(leaderboards, contrasts, strict=True):
         for each in of_board:
             known = each.difference
-            line: list[object] = [data_name(board), board.method, each.column.name, each.regime, each.name]
+            line: list[object] = [data_name(leaderboard), leaderboard.method, each.column.name, each.regime, each.name]
             line += [_digits(number, 6) for number in (known.value, known.low, known.high)]
             line += [_p(p) for p in (known.p, each.adjusted, known.wilcoxon, each.wilcoxon_adjusted)]
             lines.append([*line, _digits(known.effect, 6), known.groups, each.verdict])
     return as_csv(lines)
 
 
-def pairs_csv(board: Board) -> str:
+def pairs_csv(leaderboard: LeaderboardTable) -> str:
     """Every pair of models by F1: difference, p-values, how often the first beats the second in the bootstrap.
 
     Of very many models no pairs are listed; the letters of leaderboard.csv say the same.
     """
-    models, pairs = board.models, board.pairs
+    models, pairs = leaderboard.models, leaderboard.pairs
     lines: list[list[object]] = [["data", "method", "first", "second", "difference", "p", "p_holm", "win", "verdict"]]
     known = [row.estimates.get(RANKED_BY) for row in models]
     if 1 < len(models) <= LISTED_PAIRS and all(known):
@@ -93,7 +93,12 @@ def pairs_csv(board: Board) -> str:
         values = [each.value for each in known if each]
         for one in range(len(models)):
             for other in range(one + 1, len(models)):
-                line: list[object] = [data_name(board), board.method, models[one].label, models[other].label]
+                line: list[object] = [
+                    data_name(leaderboard),
+                    leaderboard.method,
+                    models[one].label,
+                    models[other].label,
+                ]
                 line += [
                     _digits(values[one] - values[other], 6),
                     _p(pairs.p[one, other]),
@@ -111,9 +116,9 @@ def as_csv(lines: Sequence[Sequence[object]]) -> str:
     return out.getvalue()
 
 
-def data_name(board: Board) -> str:
+def data_name(leaderboard: LeaderboardTable) -> str:
     """Name of the data set; what is synthetic says so."""
-    return f"{board.record.dataset} (SYNTHETIC)" if board.record.synthetic else board.record.dataset
+    return f"{leaderboard.record.dataset} (SYNTHETIC)" if leaderboard.record.synthetic else leaderboard.record.dataset
 
 
 def _csv_cells(known: Estimate | None) -> list[object]:
@@ -122,58 +127,60 @@ def _csv_cells(known: Estimate | None) -> list[object]:
     return [*(_digits(number, 6) for number in (known.value, known.low, known.high)), known.images, known.undefined]
 
 
-def to_markdown(boards: Sequence[Board], contrasts: Sequence[Contrast], figures: Sequence[tuple[str, str]]) -> str:
+def to_markdown(
+    leaderboards: Sequence[LeaderboardTable], contrasts: Sequence[Contrast], figures: Sequence[tuple[str, str]]
+) -> str:
     """A page: what the tables say, the main table per saliency method, the contrasts, the diagnosis, how it was made.
 
     Args:
-        boards: One per saliency method; the first one is the main one.
+        leaderboards: One per saliency method; the first one is the main one.
         contrasts: Of the main board.
         figures: File name and caption of the pictures that lie beside the page.
     """
-    main = boards[0]
+    main = leaderboards[0]
     record = main.record
     lines = [f"# Leaderboard: {record.dataset}, preset {record.preset}", ""]
     if record.synthetic:
         lines += [f"> **{STAMP}**", ""]
     if said := headline(main, contrasts):
         lines += [f"**{said[0]}** {' '.join(said[1:])}".rstrip(), ""]
-    for board in boards:
-        lines += [f"## Maps by {board.method}", ""]
-        lines += [*markdown(grid(board, HEADLINES)), "", *_footer(board), ""]
-        if board is main:
+    for leaderboard in leaderboards:
+        lines += [f"## Maps by {leaderboard.method}", ""]
+        lines += [*markdown(grid(leaderboard, HEADLINES)), "", *_footer(leaderboard), ""]
+        if leaderboard is main:
             lines += [_about(main), ""]
             for file, caption in figures:
                 lines += [f"![{caption}]({file})", ""]
             lines += _contrasts(contrasts)
             lines += ["## Diagnosis", "", *markdown(_diagnosis(main)), "", _attack(main), ""]
     for other in main.apart:
-        lines += ["## Made under another protocol", "", *markdown(grid(other, HEADLINES, yardsticks=False)), ""]
-        lines += [said_of_apart(other), ""]
+        lines += ["## Made under another protocol", "", *markdown(grid(other, HEADLINES, baselines=False)), ""]
+        lines += [describe_other_protocol(other), ""]
     lines += [
         "## Columns of the CSV files",
         "",
-        *(f"- **{c.heading}** (`{c.name}`): {c.definition}" for c in boards[0].columns),
+        *(f"- **{c.heading}** (`{c.name}`): {c.definition}" for c in leaderboards[0].columns),
     ]
-    lines += ["", *_notes(boards)]
+    lines += ["", *_notes(leaderboards)]
     return "\n".join(lines).rstrip() + "\n"
 
 
-def said_of_apart(board: Board) -> str:
+def describe_other_protocol(leaderboard: LeaderboardTable) -> str:
     """What the rows of another protocol are."""
     return (
-        f"{len(board.models)} models of protocol {board.record.protocol}, on {board.record.images['test']} test "
+        f"{len(leaderboard.models)} models of protocol {leaderboard.record.protocol}, on {leaderboard.record.images['test']} test "
         "images: made by other code, or with other settings or images, than the rows above. They are ranked among "
         "themselves alone; run again, they stand above."
     )
 
 
-def grid(board: Board, columns: Sequence[Column], *, yardsticks: bool = True) -> list[list[str]]:
+def grid(leaderboard: LeaderboardTable, columns: Sequence[Column], *, baselines: bool = True) -> list[list[str]]:
     """Cells of a table for people: a heading, a line of n, a line per row; Markdown and LaTeX print the same.
 
     n stands in the second line, and beside a cell where it differs.
     """
-    rows = list(board.models[:LISTED_MODELS])
-    rows += [row for row in board.rows if not row.is_model and yardsticks]
+    rows = list(leaderboard.models[:LISTED_MODELS])
+    rows += [row for row in leaderboard.rows if not row.is_model and baselines]
     columns = [column for column in columns if any(column.name in row.estimates for row in rows)]
     usual = {
         c.name: max((r.estimates[c.name].images for r in rows if c.name in r.estimates), default=0) for c in columns
@@ -185,7 +192,7 @@ def grid(board: Board, columns: Sequence[Column], *, yardsticks: bool = True) ->
     ]
     for number, row in enumerate(rows, start=1):
         place = f"{number} ({row.rank[0]}-{row.rank[1]})" if row.rank else ""
-        names = [row.name + _dagger(row, board), _title(row)] if row.is_model else [f"*{row.name}*", "*yardstick*"]
+        names = [row.name + _dagger(row, leaderboard), _title(row)] if row.is_model else [f"*{row.name}*", "*baseline*"]
         cells = [_cell(row.estimates.get(c.name), usual[c.name]) for c in columns]
         table.append([place, row.letters.get(RANKED_BY, ""), *names, *cells])
     if degenerate:
@@ -201,18 +208,18 @@ def markdown(table: Sequence[Sequence[str]]) -> list[str]:
     return [lines[0], "| " + " | ".join(["---"] * len(table[0])) + " |", *lines[1:]]
 
 
-def _diagnosis(board: Board) -> list[list[str]]:
+def _diagnosis(leaderboard: LeaderboardTable) -> list[list[str]]:
     """The table of the diagnosis, which rank and groups of the maps have no place in."""
-    return [cells[2:] for cells in grid(board, [c for c in COLUMNS if c.name in DIAGNOSIS], yardsticks=False)]
+    return [cells[2:] for cells in grid(leaderboard, [c for c in COLUMNS if c.name in DIAGNOSIS], baselines=False)]
 
 
-def _about(board: Board) -> str:
-    record = board.record
+def _about(leaderboard: LeaderboardTable) -> str:
+    record = leaderboard.record
     images = record.images
-    positive = f" Of the two classes, {board.positive} counts as positive." if board.positive else ""
-    badges = explained(row.badge for row in board.models[:LISTED_MODELS])
+    positive = f" Of the two classes, {leaderboard.positive} counts as positive." if leaderboard.positive else ""
+    badges = explained(row.badge for row in leaderboard.models[:LISTED_MODELS])
     return (
-        f"{len(board.models)} models, {images['test']} test images of {board.groups} groups (patients, lesions), "
+        f"{len(leaderboard.models)} models, {images['test']} test images of {leaderboard.groups} groups (patients, lesions), "
         f"{images['train']} images for training, of {images['available']} in the data set; classes: "
         f"{', '.join(record.classes)}.{positive} Each cell: mean [95 % interval of a bootstrap over seeds and groups]. "
         "Rank: by F1, with its interval. Group: models that share a letter are not told apart by F1 (paired test over "
@@ -266,8 +273,8 @@ def _counted(family: list[Contrast]) -> str:
     return f"{', '.join(words) or 'none told apart'} of {len(family)}" if family else "-"
 
 
-def _attack(board: Board) -> str:
-    preset = board.record.settings["preset"]
+def _attack(leaderboard: LeaderboardTable) -> str:
+    preset = leaderboard.record.settings["preset"]
     budgets = sorted(preset["attack_eps"])
     return (
         f"Accuracy under attack: PGD with {preset['attack_steps']} steps, L2 budget {budgets[len(budgets) // 2]:g} for "
@@ -280,8 +287,8 @@ def _title(row: Row) -> str:
     return f"{row.title}, {row.badge}" if row.badge else row.title
 
 
-def _dagger(row: Row, board: Board) -> str:
-    return "" if beats_chance(row, board) else " †"
+def _dagger(row: Row, leaderboard: LeaderboardTable) -> str:
+    return "" if beats_chance(row, leaderboard) else " †"
 
 
 def _cell(known: Estimate | None, usual: int) -> str:
@@ -302,26 +309,26 @@ def _p(number: float) -> str:
     return f"{number:.3g}" if math.isfinite(number) else ""
 
 
-def _footer(board: Board) -> list[str]:
+def _footer(leaderboard: LeaderboardTable) -> list[str]:
     """What is not in the table: counted, never hidden."""
     parts = []
-    if len(board.models) > LISTED_MODELS:
-        parts.append(f"{LISTED_MODELS} of {len(board.models)} models listed, all in the CSV files")
-    counts = [row.degenerate for row in board.rows if row.is_model and row.degenerate is not None]
+    if len(leaderboard.models) > LISTED_MODELS:
+        parts.append(f"{LISTED_MODELS} of {len(leaderboard.models)} models listed, all in the CSV files")
+    counts = [row.degenerate for row in leaderboard.rows if row.is_model and row.degenerate is not None]
     if counts:
         parts.append(f"{sum(counts) or 'no'} degenerate (constant) maps of models")
-    undefined = sum(known.undefined for row in board.models for known in row.estimates.values())
+    undefined = sum(known.undefined for row in leaderboard.models for known in row.estimates.values())
     parts.append(f"{undefined or 'no'} undefined scores of models")
-    parts.append(f"{len(board.missing) or 'no'} cells without a record")
-    parts.append(f"{len(board.problems) or 'no'} records left out")
-    if board.apart:
-        parts.append(f"{len(board.models_apart)} models of another protocol below")
+    parts.append(f"{len(leaderboard.missing) or 'no'} cells without a record")
+    parts.append(f"{len(leaderboard.problems) or 'no'} records left out")
+    if leaderboard.apart:
+        parts.append(f"{len(leaderboard.models_apart)} models of another protocol below")
     text = ", ".join(parts) + "."
     return [text[:1].upper() + text[1:]]
 
 
-def _notes(boards: Sequence[Board]) -> list[str]:
-    record = boards[0].record
+def _notes(leaderboards: Sequence[LeaderboardTable]) -> list[str]:
+    record = leaderboards[0].record
     training = record.settings["training"]
     environment = record.environment
     lines = ["## How it was made", ""]
@@ -332,24 +339,26 @@ def _notes(boards: Sequence[Board]) -> list[str]:
     accelerator = environment["accelerator"] or environment["processor"]
     lines.append(f"- On {accelerator} ({environment['device']}), torch {environment['packages']['torch']}.")
     lines.append(f"- Protocol `{record.protocol}`: records of another one never stand in this table.")
-    lines += [f"- Left out: {problem}." for problem in boards[0].problems]
-    lines += [f"- No record of {cell}." for cell in boards[0].missing[:LISTED_MODELS]]
-    if len(boards[0].missing) > LISTED_MODELS:
-        lines.append(f"- No record of {len(boards[0].missing) - LISTED_MODELS} cells more.")
-    lines += [line for board in boards for line in _undefined(board)]
+    lines += [f"- Left out: {problem}." for problem in leaderboards[0].problems]
+    lines += [f"- No record of {cell}." for cell in leaderboards[0].missing[:LISTED_MODELS]]
+    if len(leaderboards[0].missing) > LISTED_MODELS:
+        lines.append(f"- No record of {len(leaderboards[0].missing) - LISTED_MODELS} cells more.")
+    lines += [line for leaderboard in leaderboards for line in _undefined(leaderboard)]
     if record.synthetic:
         lines.append(f"- {STAMP}")
     return lines
 
 
-def _undefined(board: Board) -> list[str]:
+def _undefined(leaderboard: LeaderboardTable) -> list[str]:
     """One line for each column in which scores were no number."""
     lines = []
-    for column in board.columns:
-        rows = [row for row in board.rows if column.name in row.estimates and row.estimates[column.name].undefined]
+    for column in leaderboard.columns:
+        rows = [
+            row for row in leaderboard.rows if column.name in row.estimates and row.estimates[column.name].undefined
+        ]
         if rows:
             parts = [f"{row.label} {row.estimates[column.name].undefined}" for row in rows[:NAMED_ROWS]]
             parts += [f"{len(rows) - NAMED_ROWS} rows more"] if len(rows) > NAMED_ROWS else []
             told = ", ".join(parts)
-            lines.append(f"- Undefined scores of {column.title} ({board.method}), left out of the mean: {told}.")
+            lines.append(f"- Undefined scores of {column.title} ({leaderboard.method}), left out of the mean: {told}.")
     return lines

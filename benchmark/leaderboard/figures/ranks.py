@@ -16,7 +16,7 @@ from benchmark.leaderboard.analysis.agreement import Agreement
 from benchmark.leaderboard.figures.sheets import figure_title, save_figure
 from benchmark.leaderboard.statistics.letters import cliques
 from benchmark.leaderboard.statistics.tests import ALPHA, group_differences, holm, signed_ranks
-from benchmark.leaderboard.table import RANKED_BY, Board
+from benchmark.leaderboard.table import RANKED_BY, LeaderboardTable
 
 MOST_MODELS = 40
 """With more models no diagram of ranks can be read."""
@@ -42,7 +42,7 @@ class Ranks:
     groups: int
 
 
-def ranks_of(board: Board) -> Ranks | None:
+def compute_ranks(leaderboard: LeaderboardTable) -> Ranks | None:
     """Ranks by F1 within each group of images; None where models are too few or too many, or their images differ.
 
     Reference:
@@ -50,7 +50,7 @@ def ranks_of(board: Board) -> Ranks | None:
         diagram); Benavoli et al., Should we really use post-hoc tests based on mean-ranks?, JMLR 17, 2016 (Wilcoxon
         with Holm in place of Nemenyi, whose verdict on a pair depends on the other models).
     """
-    rows = [row for row in board.models if RANKED_BY in row.estimates]
+    rows = [row for row in leaderboard.models if RANKED_BY in row.estimates]
     known = [row.estimates[RANKED_BY] for row in rows]
     alike = len({each.spread.key for each in known}) == 1
     if not FEWEST_MODELS <= len(rows) <= MOST_MODELS or not alike:
@@ -78,7 +78,7 @@ def ranks_of(board: Board) -> Ranks | None:
     )
 
 
-def critical_difference_figure(board: Board, ranks: Ranks, path: Path) -> None:
+def critical_difference_figure(leaderboard: LeaderboardTable, ranks: Ranks, path: Path) -> None:
     """Models on an axis of mean ranks; a bar joins those that Wilcoxon's test with Holm does not tell apart."""
     bars = [rows for rows in cliques(ranks.adjusted < ALPHA) if len(rows) > 1]
     number = len(ranks.names)
@@ -104,7 +104,7 @@ def critical_difference_figure(board: Board, ranks: Ranks, path: Path) -> None:
         f"mean rank of the F1 over {ranks.groups} groups, 1 is best; a bar joins its dots, which Wilcoxon's test "
         f"with Holm (5 %) does not tell apart; Friedman p = {ranks.friedman:.2g}"
     )
-    save_figure(figure, path, figure_title(board, title))
+    save_figure(figure, path, figure_title(leaderboard, title))
 
 
 def _rank_axis(axis: Axes, number: int, depth: float) -> None:
@@ -118,7 +118,7 @@ def _rank_axis(axis: Axes, number: int, depth: float) -> None:
     axis.set_axis_off()
 
 
-def agreement_figure(board: Board, found: Sequence[Agreement], path: Path) -> None:
+def agreement_figure(leaderboard: LeaderboardTable, found: Sequence[Agreement], path: Path) -> None:
     """A heat map: below the diagonal over the models, above it over the images."""
     columns = list(dict.fromkeys(column.title for each in found for column in (each.one, each.other)))
     frame = pd.DataFrame(np.nan, index=columns, columns=columns)
@@ -145,4 +145,4 @@ def agreement_figure(board: Board, found: Sequence[Agreement], path: Path) -> No
     title = (
         "do the scores agree? below the diagonal over models, above it over images (mean over models); more is better"
     )
-    save_figure(figure, path, figure_title(board, title))
+    save_figure(figure, path, figure_title(leaderboard, title))

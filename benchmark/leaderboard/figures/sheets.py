@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from benchmark.leaderboard.columns import COLUMNS, Column
-from benchmark.leaderboard.table import Board
+from benchmark.leaderboard.table import LeaderboardTable
 from benchmark.storage.files import new_file
 
 SHOWN = ("fuzzy_f1", "sparsity", "faithfulness", "sharpness", "balanced_accuracy", "accuracy_under_attack")
@@ -21,28 +21,32 @@ MOST_ARCHITECTURES = 40
 """So many have a line in the figure of regimes, those with the best model first."""
 
 
-def regimes_figure(board: Board, path: Path) -> None:
-    """Standard against adversarial: a panel per score, a line per architecture, yardsticks as dotted lines."""
+def regimes_figure(leaderboard: LeaderboardTable, path: Path) -> None:
+    """Standard against adversarial: a panel per score, a line per architecture, baselines as dotted lines."""
     columns = [column for column in COLUMNS if column.name in SHOWN]
-    names = list(dict.fromkeys(row.name for row in board.models))
+    names = list(dict.fromkeys(row.name for row in leaderboard.models))
     order = names[:MOST_ARCHITECTURES]
-    regimes = sorted({row.title for row in board.models}, key=lambda title: (title != "standard", title))
-    colours = dict(zip(regimes, sns.color_palette("colorblind", len(regimes)), strict=True))
+    regimes = sorted({row.title for row in leaderboard.models}, key=lambda title: (title != "standard", title))
+    colors = dict(zip(regimes, sns.color_palette("colorblind", len(regimes)), strict=True))
     sns.set_theme(style="whitegrid", font_scale=0.8)
     figure = Figure(figsize=(13, 2.2 + 0.55 * len(order)), layout="constrained")
     axes = figure.subplots(2, 3, sharey=True).ravel()
     for axis, column in zip(axes, columns, strict=True):
-        _panel(axis, board, column, order, colours)
+        _panel(axis, leaderboard, column, order, colors)
     handles, labels = axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False)
     best = f", the best {len(order)} of {len(names)} architectures" if len(order) < len(names) else ""
-    save_figure(figure, path, figure_title(board, f"standard against adversarial{best}"))
+    save_figure(figure, path, figure_title(leaderboard, f"standard against adversarial{best}"))
 
 
 def _panel(
-    axis: Axes, board: Board, column: Column, order: list[str], colours: dict[str, tuple[float, float, float]]
+    axis: Axes,
+    leaderboard: LeaderboardTable,
+    column: Column,
+    order: list[str],
+    colors: dict[str, tuple[float, float, float]],
 ) -> None:
-    rows = [row for row in board.models if column.name in row.estimates and row.name in order]
+    rows = [row for row in leaderboard.models if column.name in row.estimates and row.name in order]
     if not rows:
         axis.set_axis_off()  # a data set without masks has no F1
         return
@@ -58,21 +62,21 @@ def _panel(
         axis.plot(group, [place] * len(group), color="0.7", linewidth=1, zorder=1)
     for row in rows:
         known = row.estimates[column.name]
-        offset = (list(colours).index(row.title) - (len(colours) - 1) / 2) * 0.16
-        axis.plot([known.low, known.high], [order.index(row.name) + offset] * 2, color=colours[row.title], linewidth=1)
-    sns.scatterplot(frame, x="value", y="place", hue="regime", palette=colours, s=45, zorder=3, ax=axis, legend=True)
-    _yardstick_lines(axis, board, column)
+        offset = (list(colors).index(row.title) - (len(colors) - 1) / 2) * 0.16
+        axis.plot([known.low, known.high], [order.index(row.name) + offset] * 2, color=colors[row.title], linewidth=1)
+    sns.scatterplot(frame, x="value", y="place", hue="regime", palette=colors, s=45, zorder=3, ax=axis, legend=True)
+    _baseline_lines(axis, leaderboard, column)
     if (legend := axis.get_legend()) is not None:
         legend.remove()  # one for all panels stands below
     axis.set(title=column.heading, xlabel="", ylabel="", yticks=range(len(order)), yticklabels=order)
     axis.set_ylim(len(order) - 0.5, -0.5)
 
 
-def _yardstick_lines(axis: Axes, board: Board, column: Column) -> None:
-    yardsticks = [row for row in board.rows if not row.is_model and column.name in row.estimates]
-    palette = sns.color_palette("Greys_d", max(1, len(yardsticks)))
+def _baseline_lines(axis: Axes, leaderboard: LeaderboardTable, column: Column) -> None:
+    baselines = [row for row in leaderboard.rows if not row.is_model and column.name in row.estimates]
+    palette = sns.color_palette("Grays_d", max(1, len(baselines)))
     styles = ["dotted", "dashed", "dashdot", (0, (1, 4)), (0, (5, 5)), (0, (3, 1, 1, 1))]
-    for number, row in enumerate(yardsticks):
+    for number, row in enumerate(baselines):
         value = row.estimates[column.name].value
         if np.isfinite(value):
             axis.axvline(value, color=palette[number], linestyle=styles[number % len(styles)], label=row.name)
@@ -125,17 +129,17 @@ def _picture(axis: Axes, image: NDArray[np.uint8], title: str) -> None:
 
 
 def _overlay(axis: Axes, image: NDArray[np.uint8], values: NDArray[np.float64], title: str) -> None:
-    grey = image.mean(axis=2)
-    axis.imshow(grey, cmap="gray", vmin=0, vmax=255)
+    gray = image.mean(axis=2)
+    axis.imshow(gray, cmap="gray", vmin=0, vmax=255)
     axis.imshow(values, cmap="inferno", vmin=0, vmax=1, alpha=0.65)
     axis.set_title(title.replace("/", "\n"), fontsize=7)
     axis.set_axis_off()
 
 
-def figure_title(board: Board, what: str) -> str:
+def figure_title(leaderboard: LeaderboardTable, what: str) -> str:
     """What every figure of a board is headed by; synthetic data says so."""
-    stamp = " - SYNTHETIC DATA" if board.record.synthetic else ""
-    return f"{board.record.dataset}, {board.record.preset}, {board.method}: {what}{stamp}"
+    stamp = " - SYNTHETIC DATA" if leaderboard.record.synthetic else ""
+    return f"{leaderboard.record.dataset}, {leaderboard.record.preset}, {leaderboard.method}: {what}{stamp}"
 
 
 def save_figure(figure: Figure, path: Path, title: str) -> None:

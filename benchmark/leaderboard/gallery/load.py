@@ -13,21 +13,21 @@ LARGEST = 2**20
 """Bytes of a sheet that the page takes; one of 112 px and ten pictures has about 40,000."""
 
 
-class Named(BaseModel):
+class ImageCaption(BaseModel):
     """An image of the gallery."""
 
     name: str
     label: str
 
 
-class Mapped(Named):
+class MapCaption(ImageCaption):
     """An image with a model's map: what was predicted, and how well the map meets the masks."""
 
     predicted: str
     score: float | None
 
 
-class Drawn(Named):
+class MaskCaption(ImageCaption):
     """An image with those who drew masks on it."""
 
     raters: list[str] = Field(max_length=40)
@@ -38,7 +38,7 @@ class Images(BaseModel):
 
     protocol: str
     method: str
-    images: list[Drawn] = Field(max_length=40)
+    images: list[MaskCaption] = Field(max_length=40)
 
     @property
     def columns(self) -> int:
@@ -53,8 +53,8 @@ class Maps(BaseModel):
     architecture: str
     regime: str
     seed: int
-    fixed: list[Mapped] = Field(max_length=40)
-    extremes: list[Mapped] = Field(max_length=4)
+    fixed: list[MapCaption] = Field(max_length=40)
+    extremes: list[MapCaption] = Field(max_length=4)
 
     @property
     def pictures(self) -> int:

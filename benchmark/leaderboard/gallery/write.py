@@ -21,7 +21,7 @@ SIDE = 112
 """Most pixels of a picture's side."""
 QUALITY = 80
 OUTLINE = (60, 225, 255)
-"""Cyan, which the colours of the maps (black, purple, orange, yellow) lack."""
+"""Cyan, which the colors of the maps (black, purple, orange, yellow) lack."""
 OPACITY = 0.6
 OUTSIDE = 0.45
 
@@ -128,11 +128,11 @@ def _drawn(picture: Picture, mask: Pixels | None) -> Pixels:
 
 
 def _overlaid(each: Explained) -> Pixels:
-    """The map over the grey image, with the outline of the merged masks."""
+    """The map over the gray image, with the outline of the merged masks."""
     values = _small((np.clip(each.saliency.astype(np.float32), 0, 1) * 255).astype(np.uint8))
-    colours = mpl.colormaps["inferno"](values)[..., :3] * 255
-    grey = _small(each.picture.image).mean(axis=2, keepdims=True)
-    mixed = (OPACITY * colours + (1 - OPACITY) * grey).astype(np.uint8)
+    colors = mpl.colormaps["inferno"](values)[..., :3] * 255
+    gray = _small(each.picture.image).mean(axis=2, keepdims=True)
+    mixed = (OPACITY * colors + (1 - OPACITY) * gray).astype(np.uint8)
     mask = each.picture.mask
     return mixed if mask is None else _outlined(mixed, _small(mask) >= 128)
 

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from benchmark.leaderboard.html.charts import Curve, curve_of
+from benchmark.leaderboard.html.charts import Curve, build_loss_curve
 from benchmark.leaderboard.html.page_input import digits
 from benchmark.leaderboard.html.perturbation_curves import Perturbed
 from benchmark.leaderboard.load.badges import standing
-from benchmark.leaderboard.table import Published, Row
+from benchmark.leaderboard.table import ResultsDirectory, Row
 from benchmark.storage.record import Record
 
 
@@ -50,7 +50,7 @@ class Card:
     measures: tuple[tuple[str, str, str, str], ...]
 
 
-def card_of(row: Row, published: Published, perturbed: Sequence[Perturbed] = ()) -> Card:
+def build_card(row: Row, published: ResultsDirectory, perturbed: Sequence[Perturbed] = ()) -> Card:
     """The card of a model.
 
     Args:
@@ -74,7 +74,7 @@ def card_of(row: Row, published: Published, perturbed: Sequence[Perturbed] = ())
         provenance=tuple(_provenance(records)),
         command=_command(records[0], [record.seed for record in records]),
         confusion=_confusion(paths, records[0].classes),
-        curve=curve_of([r.training.losses for r in records], [r.training.validation for r in records]),
+        curve=build_loss_curve([r.training.losses for r in records], [r.training.validation for r in records]),
         perturbed=tuple(perturbed),
         measures=tuple(_measures(paths[0])),
     )

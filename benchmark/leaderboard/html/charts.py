@@ -14,7 +14,7 @@ LINE = 13.0
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Label:
-    """Text that belongs to a point `y` and stands at `at`, since its neighbours need room too."""
+    """Text that belongs to a point `y` and stands at `at`, since its neighbors need room too."""
 
     text: str
     y: float
@@ -95,7 +95,7 @@ def ticks(scale: Scale) -> list[tuple[str, float]]:
     return [(f"{number * step:.{places}f}", scale.place(number * step)) for number in numbers]
 
 
-def curve_of(losses: Sequence[Sequence[float]], validation: Sequence[Sequence[float]]) -> Curve | None:
+def build_loss_curve(losses: Sequence[Sequence[float]], validation: Sequence[Sequence[float]]) -> Curve | None:
     """The course of a training of each seed, in a frame of 100 by 100; None where nothing was kept."""
     known = [value for course in (*losses, *validation) for value in course if math.isfinite(value)]
     epochs = max((len(course) for course in (*losses, *validation)), default=0)

@@ -10,24 +10,24 @@ from benchmark.leaderboard.analysis.contrasts import Contrast
 from benchmark.leaderboard.columns import Column
 from benchmark.leaderboard.export.markdown import DIAGNOSIS
 from benchmark.leaderboard.statistics.bootstrap import Estimate
-from benchmark.leaderboard.table import RANKED_BY, Board, Published, Row
+from benchmark.leaderboard.table import RANKED_BY, LeaderboardTable, ResultsDirectory, Row
 
 SHOWN_MODELS = 250
 """So many models, the best by F1, have a line and a card; a page of more is slow to open."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Shown:
+class PageInput:
     """A results folder that stands in the page.
 
     Attributes:
         published: Its records.
-        boards: One per saliency method, the main one first.
+        leaderboards: One per saliency method, the main one first.
         contrasts: Of each board; empty where nobody found them yet.
     """
 
-    published: Published
-    boards: Sequence[Board]
+    published: ResultsDirectory
+    leaderboards: Sequence[LeaderboardTable]
     contrasts: Sequence[Sequence[Contrast]] = ()
 
 
@@ -57,7 +57,7 @@ class Heading:
         part: "main", "diagnosis" or "more".
         scale: The axis of its intervals.
         usual: Number of images that most rows have a say of.
-        yardstick: Place of the best yardstick on the axis, in per cent; None without one or outside of the axis.
+        baseline: Place of the best baseline on the axis, in per cent; None without one or outside of the axis.
         ceiling: Place of the human ceiling, likewise.
     """
 
@@ -65,12 +65,12 @@ class Heading:
     part: str
     scale: Scale
     usual: int
-    yardstick: float | None
+    baseline: float | None
     ceiling: float | None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Cell:
+class TableCell:
     """A number with its interval.
 
     Attributes:
@@ -119,8 +119,8 @@ class Line:
 
     Attributes:
         row: What it is of.
-        kind: "model", "yardstick" or "ceiling".
-        place: Its place among the models, from 1; 0 for a yardstick.
+        kind: "model", "baseline" or "ceiling".
+        place: Its place among the models, from 1; 0 for a baseline.
         doubtful: Whether its diagnosis does not beat chance with the whole interval.
         group: Letters of its tie groups, where the board has them.
         gap: Whether every model above it is told apart from it and from all below it.
@@ -133,7 +133,7 @@ class Line:
     doubtful: bool
     group: str
     gap: bool
-    cells: dict[str, Cell]
+    cells: dict[str, TableCell]
 
     @property
     def label(self) -> str:
@@ -145,14 +145,14 @@ class Line:
 class Table:
     """A board, ready to be drawn."""
 
-    board: Board
+    leaderboard: LeaderboardTable
     headings: tuple[Heading, ...]
     lines: tuple[Line, ...]
 
     @property
     def models(self) -> int:
         """Number of models, with those that have no line."""
-        return len(self.board.models)
+        return len(self.leaderboard.models)
 
     @property
     def shown(self) -> int:
@@ -175,50 +175,52 @@ def digits(value: float) -> str:
     return f"{round(value, 3) + 0.0:.3f}" if math.isfinite(value) else "-"
 
 
-def kind_of(row: Row) -> str:
-    """Says "model", "yardstick" or, for what was made from masks, "ceiling"."""
-    return "model" if row.is_model else "ceiling" if sees_masks(row.name) else "yardstick"
+def row_kind(row: Row) -> str:
+    """Says "model", "baseline" or, for what was made from masks, "ceiling"."""
+    return "model" if row.is_model else "ceiling" if sees_masks(row.name) else "baseline"
 
 
-def models_shown(main: Board) -> frozenset[tuple[str, str]]:
+def models_shown(main: LeaderboardTable) -> frozenset[tuple[str, str]]:
     """Names and regimes of the models that the page shows: all, or of very many the best of the main table."""
     return frozenset((row.name, row.regime) for row in main.models[:SHOWN_MODELS])
 
 
-def table_of(board: Board, models: Container[tuple[str, str]]) -> Table:
+def build_page_table(leaderboard: LeaderboardTable, models: Container[tuple[str, str]]) -> Table:
     """The table of a board.
 
     Args:
-        board: All of it.
+        leaderboard: All of it.
         models: Names and regimes of the models that have a line.
     """
-    headings = tuple(_heading(board, column) for column in board.columns if _known(board.rows, column))
+    headings = tuple(
+        _heading(leaderboard, column) for column in leaderboard.columns if _known(leaderboard.rows, column)
+    )
     lines = []
-    for place, row in enumerate(board.rows, start=1):
+    for place, row in enumerate(leaderboard.rows, start=1):
         if row.is_model and (row.name, row.regime) not in models:
             continue
         lines.append(
             Line(
                 row=row,
-                kind=kind_of(row),
+                kind=row_kind(row),
                 place=place if row.is_model else 0,
-                doubtful=row.is_model and is_doubtful(board, row),
+                doubtful=row.is_model and is_doubtful(leaderboard, row),
                 group=row.letters.get(RANKED_BY, ""),
-                gap=row.is_model and place > 1 and bool(board.pairs.apart[: place - 1, place - 1 :].all()),
+                gap=row.is_model and place > 1 and bool(leaderboard.pairs.apart[: place - 1, place - 1 :].all()),
                 cells={
-                    heading.column.name: Cell(known=known, scale=heading.scale, usual=heading.usual)
+                    heading.column.name: TableCell(known=known, scale=heading.scale, usual=heading.usual)
                     for heading in headings
                     if (known := row.estimates.get(heading.column.name)) and math.isfinite(known.value)
                 },
             )
         )
-    return Table(board=board, headings=headings, lines=tuple(lines))
+    return Table(leaderboard=leaderboard, headings=headings, lines=tuple(lines))
 
 
-def is_doubtful(board: Board, row: Row) -> bool:
+def is_doubtful(leaderboard: LeaderboardTable, row: Row) -> bool:
     """Whether the balanced accuracy does not beat chance with its whole interval."""
     accuracy = row.estimates.get("balanced_accuracy")
-    return accuracy is None or not accuracy.low > 1 / len(board.record.classes)
+    return accuracy is None or not accuracy.low > 1 / len(leaderboard.record.classes)
 
 
 def _known(rows: Sequence[Row], column: Column) -> list[Estimate]:
@@ -227,22 +229,22 @@ def _known(rows: Sequence[Row], column: Column) -> list[Estimate]:
     return [known for known in found if known is not None and math.isfinite(known.value)]
 
 
-def _heading(board: Board, column: Column) -> Heading:
-    known = _known(board.rows, column)
-    scale = _scale(known, _known(board.models, column) or known)
-    best, ceiling = best_yardstick(board, column), human_ceiling(board, column)
+def _heading(leaderboard: LeaderboardTable, column: Column) -> Heading:
+    known = _known(leaderboard.rows, column)
+    scale = _scale(known, _known(leaderboard.models, column) or known)
+    best, ceiling = best_baseline(leaderboard, column), human_ceiling(leaderboard, column)
     return Heading(
         column=column,
         part="main" if column.headline else "diagnosis" if column.name in DIAGNOSIS else "more",
         scale=scale,
         usual=max(each.images for each in known),
-        yardstick=_mark(scale, best, column),
+        baseline=_mark(scale, best, column),
         ceiling=_mark(scale, ceiling, column),
     )
 
 
 def _scale(everything: Sequence[Estimate], models: Sequence[Estimate]) -> Scale:
-    """An axis for the models' intervals; yardsticks widen it at most threefold, or no interval could be seen."""
+    """An axis for the models' intervals; baselines widen it at most threefold, or no interval could be seen."""
 
     def ends(known: Sequence[Estimate]) -> list[float]:
         return [end for each in known for end in (each.low, each.value, each.high) if math.isfinite(end)]
@@ -254,9 +256,9 @@ def _scale(everything: Sequence[Estimate], models: Sequence[Estimate]) -> Scale:
     return Scale(low=low - margin, high=high + margin)
 
 
-def best_yardstick(board: Board, column: Column) -> Row | None:
-    """The best of the yardsticks that no mask helped to make; None where neither end of the column is better."""
-    rows = [row for row in board.rows if not row.is_model and not sees_masks(row.name) and _known([row], column)]
+def best_baseline(leaderboard: LeaderboardTable, column: Column) -> Row | None:
+    """The best of the baselines that no mask helped to make; None where neither end of the column is better."""
+    rows = [row for row in leaderboard.rows if not row.is_model and not sees_masks(row.name) and _known([row], column)]
     if not rows or column.higher_is_better is None:
         return None
     sign = 1 if column.higher_is_better else -1
@@ -269,7 +271,7 @@ def _mark(scale: Scale, row: Row | None, column: Column) -> float | None:
     return place if 0 <= place <= 100 else None
 
 
-def human_ceiling(board: Board, column: Column) -> Row | None:
+def human_ceiling(leaderboard: LeaderboardTable, column: Column) -> Row | None:
     """One rater against the others; None where too few drew."""
-    rows = [row for row in board.rows if row.name == RATER and _known([row], column)]
+    rows = [row for row in leaderboard.rows if row.name == RATER and _known([row], column)]
     return rows[0] if rows else None

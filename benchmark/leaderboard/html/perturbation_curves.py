@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from benchmark.leaderboard.html.page_input import digits
-from benchmark.leaderboard.table import Published, Row
+from benchmark.leaderboard.table import ResultsDirectory, Row
 
 KINDS = ("insertion", "deletion")
 COLUMNS = ["method", "kind", "step", "share", "probability"]
@@ -44,7 +44,9 @@ class Perturbed:
     told: str
 
 
-def perturbed_of(rows: Sequence[Row], published: Published) -> dict[tuple[str, str], tuple[Perturbed, ...]]:
+def build_perturbation_panels(
+    rows: Sequence[Row], published: ResultsDirectory
+) -> dict[tuple[str, str], tuple[Perturbed, ...]]:
     """Panels by name and regime of the model, one per saliency method; a model whose records have no curves has none.
 
     Args:

@@ -14,13 +14,13 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from benchmark.leaderboard.analysis.contrasts import BASE
-from benchmark.leaderboard.export.markdown import HEADLINES, STAMP, said_of_apart
+from benchmark.leaderboard.export.markdown import HEADLINES, STAMP, describe_other_protocol
 from benchmark.leaderboard.gallery.load import Gallery, read_gallery
-from benchmark.leaderboard.html.card import Card, card_of
-from benchmark.leaderboard.html.page_input import SHOWN_MODELS, Shown, Table, digits, models_shown, table_of
-from benchmark.leaderboard.html.perturbation_curves import perturbed_of
-from benchmark.leaderboard.html.scatter import Plane, planes_of
-from benchmark.leaderboard.html.slope_chart import Slopes, slopes_of
+from benchmark.leaderboard.html.card import Card, build_card
+from benchmark.leaderboard.html.page_input import SHOWN_MODELS, PageInput, Table, build_page_table, digits, models_shown
+from benchmark.leaderboard.html.perturbation_curves import build_perturbation_panels
+from benchmark.leaderboard.html.scatter import Plane, build_scatter_plots
+from benchmark.leaderboard.html.slope_chart import Slopes, build_slope_charts
 from benchmark.leaderboard.html.summary_cards import Fact, facts_of
 from benchmark.leaderboard.load.badges import BADGES
 
@@ -45,7 +45,7 @@ class View:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Section:
+class PageSection:
     """All that the page shows of one results folder.
 
     Attributes:
@@ -54,18 +54,18 @@ class Section:
         views: One per saliency method.
         cards: One per model, in the order of the main table.
         gallery: None where no run left one.
-        series: Number of each regime by its title, which decides its colour.
+        series: Number of each regime by its title, which decides its color.
     """
 
     name: str
-    shown: Shown
+    shown: PageInput
     views: tuple[View, ...]
     cards: tuple[Card, ...]
     gallery: Gallery | None
     series: dict[str, int]
 
 
-def page(shown: Sequence[Shown]) -> str:
+def page(shown: Sequence[PageInput]) -> str:
     """The whole page, the same text for the same records.
 
     Args:
@@ -80,7 +80,7 @@ def page(shown: Sequence[Shown]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(digits=digits, said_of_apart=said_of_apart)
+    environment.filters.update(digits=digits, describe_other_protocol=describe_other_protocol)
     return environment.get_template("page.html.jinja").render(
         sections=sections,
         stamp=STAMP,
@@ -93,26 +93,26 @@ def page(shown: Sequence[Shown]) -> str:
     )
 
 
-def _section(shown: Shown) -> Section:
-    main = shown.boards[0]
+def _section(shown: PageInput) -> PageSection:
+    main = shown.leaderboards[0]
     titles = sorted({row.title for row in main.models}, key=lambda title: (title != BASE, title))
     series = {title: number for number, title in enumerate(titles)}
     models = models_shown(main)
     rows = [row for row in main.models if (row.name, row.regime) in models]
-    perturbed = perturbed_of(rows, shown.published)
-    return Section(
+    perturbed = build_perturbation_panels(rows, shown.published)
+    return PageSection(
         name=f"{main.record.dataset}, {main.record.preset}",
         shown=shown,
         views=tuple(
             View(
-                table=table_of(board, models),
-                facts=tuple(facts_of(board)),
-                slopes=slopes_of(board, models, contrasts),
-                planes=tuple(planes_of(board, models, series)),
+                table=build_page_table(leaderboard, models),
+                facts=tuple(facts_of(leaderboard)),
+                slopes=build_slope_charts(leaderboard, models, contrasts),
+                planes=tuple(build_scatter_plots(leaderboard, models, series)),
             )
-            for board, contrasts in zip_longest(shown.boards, shown.contrasts)
+            for leaderboard, contrasts in zip_longest(shown.leaderboards, shown.contrasts)
         ),
-        cards=tuple(card_of(row, shown.published, perturbed.get((row.name, row.regime), ())) for row in rows),
+        cards=tuple(build_card(row, shown.published, perturbed.get((row.name, row.regime), ())) for row in rows),
         gallery=read_gallery(shown.published.folder, main.record.protocol),
         series=series,
     )

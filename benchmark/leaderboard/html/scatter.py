@@ -6,15 +6,15 @@ from dataclasses import dataclass
 
 from benchmark.leaderboard.columns import COLUMNS, Column
 from benchmark.leaderboard.html.charts import Label, around, columns_of, has, spread, ticks
-from benchmark.leaderboard.html.page_input import Scale, digits, kind_of
+from benchmark.leaderboard.html.page_input import Scale, digits, row_kind
 from benchmark.leaderboard.statistics.bootstrap import Estimate
-from benchmark.leaderboard.table import Board, Row
+from benchmark.leaderboard.table import LeaderboardTable, Row
 
 QUALITIES = ("fuzzy_f1", "faithfulness", "sparsity", "sharpness")
 WIDTH, HEIGHT = 620.0, 330.0
 """Of a panel's inside."""
 MARGIN = 235.0
-"""What the names of the yardsticks take of it, where any stand there."""
+"""What the names of the baselines take of it, where any stand there."""
 LETTER = 6.2
 """About the width of a letter in a chart."""
 
@@ -52,28 +52,32 @@ class Plane:
     names: tuple[Name, ...]
     ticks: tuple[tuple[str, float], ...]
     rungs: tuple[tuple[str, float], ...]
-    yardsticks: tuple[Label, ...]
+    baselines: tuple[Label, ...]
     chance: float | None
 
 
-def planes_of(board: Board, models: Container[tuple[str, str]], series: dict[str, int]) -> Iterator[Plane]:
+def build_scatter_plots(
+    leaderboard: LeaderboardTable, models: Container[tuple[str, str]], series: dict[str, int]
+) -> Iterator[Plane]:
     """Panels of accuracy against each quality of the maps.
 
     Args:
-        board: The table.
+        leaderboard: The table.
         models: Names and regimes of the models that are drawn.
-        series: Number of each regime by its title, which decides its colour and mark.
+        series: Number of each regime by its title, which decides its color and mark.
     """
     across = next(column for column in COLUMNS if column.name == "balanced_accuracy")
     for up in columns_of(QUALITIES):
-        rows = [row for row in board.models if (row.name, row.regime) in models and has(row, across) and has(row, up)]
+        rows = [
+            row for row in leaderboard.models if (row.name, row.regime) in models and has(row, across) and has(row, up)
+        ]
         if len(rows) < 2:
             continue
         xs, ys = (around(_ends(rows, column)) for column in (across, up))
-        lines = _lines(board, up, ys)
+        lines = _lines(leaderboard, up, ys)
         width = WIDTH - MARGIN if lines else WIDTH
         points = tuple(_point(row, across, up, (xs, ys, width, HEIGHT), series) for row in rows)
-        chance = xs.place(1 / len(board.record.classes)) * width / 100
+        chance = xs.place(1 / len(leaderboard.record.classes)) * width / 100
         yield Plane(
             across=across,
             up=up,
@@ -83,21 +87,21 @@ def planes_of(board: Board, models: Container[tuple[str, str]], series: dict[str
             names=tuple(_names(points, width, HEIGHT)),
             ticks=tuple((text, width * place / 100) for text, place in ticks(xs)),
             rungs=tuple((text, HEIGHT * (1 - place / 100)) for text, place in ticks(ys)),
-            yardsticks=tuple(spread(lines, HEIGHT)),
+            baselines=tuple(spread(lines, HEIGHT)),
             chance=chance if 0 <= chance <= width else None,
         )
 
 
-def _lines(board: Board, up: Column, scale: Scale) -> list[Label]:
-    """A line for each yardstick that stands among the models."""
+def _lines(leaderboard: LeaderboardTable, up: Column, scale: Scale) -> list[Label]:
+    """A line for each baseline that stands among the models."""
     lines = []
-    for row in board.rows:
+    for row in leaderboard.rows:
         if row.is_model or not has(row, up):
             continue
         value = row.estimates[up.name].value
         y = HEIGHT * (1 - scale.place(value) / 100)
         if 0 <= y <= HEIGHT:
-            lines.append(Label(text=f"{digits(value)} {row.name}", y=y, at=y, kind=kind_of(row)))
+            lines.append(Label(text=f"{digits(value)} {row.name}", y=y, at=y, kind=row_kind(row)))
     return lines
 
 
@@ -112,8 +116,8 @@ def _point(
     xs, ys, width, height = frame
     x, y = row.estimates[across.name], row.estimates[up.name]
     left, middle, right = (round(width * xs.place(value) / 100, 1) for value in _whole(x))
-    bottom, centre, top = (round(height * (1 - ys.place(value) / 100), 1) for value in _whole(y))
-    return Point(row=row, x=middle, y=centre, arms=(left, right, top, bottom), series=series[row.title])
+    bottom, center, top = (round(height * (1 - ys.place(value) / 100), 1) for value in _whole(y))
+    return Point(row=row, x=middle, y=center, arms=(left, right, top, bottom), series=series[row.title])
 
 
 def _whole(known: Estimate) -> list[float]:

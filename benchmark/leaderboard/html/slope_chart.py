@@ -4,11 +4,11 @@ from collections import defaultdict
 from collections.abc import Container, Sequence
 from dataclasses import dataclass
 
-from benchmark.leaderboard.analysis.contrasts import BASE, Contrast, contrasts_of
+from benchmark.leaderboard.analysis.contrasts import BASE, Contrast, compute_contrasts
 from benchmark.leaderboard.columns import Column
 from benchmark.leaderboard.html.charts import LINE, Label, around, columns_of, has, spread
-from benchmark.leaderboard.html.page_input import digits, kind_of
-from benchmark.leaderboard.table import Board, Row
+from benchmark.leaderboard.html.page_input import digits, row_kind
+from benchmark.leaderboard.table import LeaderboardTable, Row
 
 SLOPES = ("fuzzy_f1", "sparsity", "faithfulness", "sharpness", "balanced_accuracy", "accuracy_under_attack")
 
@@ -40,7 +40,7 @@ class Slopes:
     slopes: tuple[Slope, ...]
     left: tuple[Label, ...]
     right: tuple[Label, ...]
-    yardsticks: tuple[Label, ...]
+    baselines: tuple[Label, ...]
     beyond: tuple[str, ...]
 
     @property
@@ -53,36 +53,38 @@ class Slopes:
         )
 
 
-def slopes_of(
-    board: Board, models: Container[tuple[str, str]], known: Sequence[Contrast] | None = None
+def build_slope_charts(
+    leaderboard: LeaderboardTable, models: Container[tuple[str, str]], known: Sequence[Contrast] | None = None
 ) -> dict[str, list[Slopes]]:
     """Panels of each regime that stands beside the standard one, by its name.
 
     Args:
-        board: The table.
+        leaderboard: The table.
         models: Names and regimes of the models that are drawn.
         known: Its contrasts; None finds them.
     """
     contrasts: dict[tuple[str, str], list[Contrast]] = defaultdict(list)
-    for each in contrasts_of(board) if known is None else known:
+    for each in compute_contrasts(leaderboard) if known is None else known:
         if (each.name, each.regime) not in models or (each.name, BASE) not in models:
             continue
         contrasts[each.regime, each.column.name].append(each)
     regimes = dict.fromkeys(regime for regime, _ in contrasts)
     found = {
-        regime: [_slopes(board, family) for column in columns_of(SLOPES) if (family := contrasts[regime, column.name])]
+        regime: [
+            _slopes(leaderboard, family) for column in columns_of(SLOPES) if (family := contrasts[regime, column.name])
+        ]
         for regime in regimes
     }
     return {regime: panels for regime, panels in found.items() if panels}
 
 
-def _slopes(board: Board, family: Sequence[Contrast]) -> Slopes:
+def _slopes(leaderboard: LeaderboardTable, family: Sequence[Contrast]) -> Slopes:
     column = family[0].column
-    rows = {(row.name, row.regime): row for row in board.models}
+    rows = {(row.name, row.regime): row for row in leaderboard.models}
     pairs = [(rows[each.name, BASE], rows[each.name, each.regime]) for each in family]
     values = [row.estimates[column.name].value for pair in pairs for row in pair]
     scale = around(values)
-    marks = [row for row in board.rows if not row.is_model and has(row, column)]
+    marks = [row for row in leaderboard.rows if not row.is_model and has(row, column)]
     above = [row for row in marks if row.estimates[column.name].value > scale.high]
     below = [row for row in marks if row.estimates[column.name].value < scale.low]
     inside = [row for row in marks if row.name not in {other.name for other in (*above, *below)}]
@@ -92,7 +94,7 @@ def _slopes(board: Board, family: Sequence[Contrast]) -> Slopes:
         return round(height * (1 - scale.place(row.estimates[column.name].value) / 100), 1)
 
     def label(row: Row, text: str) -> Label:
-        return Label(text=text, y=at(row), at=at(row), kind=kind_of(row))
+        return Label(text=text, y=at(row), at=at(row), kind=row_kind(row))
 
     def value(row: Row) -> str:
         return digits(row.estimates[column.name].value)
@@ -107,7 +109,7 @@ def _slopes(board: Board, family: Sequence[Contrast]) -> Slopes:
         slopes=tuple(_slope(each, at(one), at(other)) for each, (one, other) in zip(family, pairs, strict=True)),
         left=tuple(spread(left, height)),
         right=tuple(spread(right, height)),
-        yardsticks=tuple(label(row, row.name) for row in inside),
+        baselines=tuple(label(row, row.name) for row in inside),
         beyond=tuple(
             f"{where}: {', '.join(f'{row.name} {value(row)}' for row in rows)}"
             for where, rows in (("above", above), ("below", below))

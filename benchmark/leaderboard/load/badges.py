@@ -12,7 +12,7 @@ BADGES = {
 OWN = "an entry of this repository, no submission"
 
 
-def badge_of(records: Iterable[Record]) -> str:
+def find_badge(records: Iterable[Record]) -> str:
     """The badge of a row: of a submission the weaker one of its seeds, of the repository's own entries none."""
     told = {record.badge for record in records if record.submission is not None}
     return next((badge for badge in BADGES if badge in told), "")
@@ -20,7 +20,7 @@ def badge_of(records: Iterable[Record]) -> str:
 
 def standing(record: Record) -> str:
     """Whose word the scores of a record are, in a line."""
-    badge = badge_of([record])
+    badge = find_badge([record])
     images = f" ({len(record.recomputed.images)} images)" if record.recomputed else ""
     return f"{badge}{images}: {BADGES[badge]}" if badge else OWN
 

@@ -1,13 +1,13 @@
-"""The statistics of a cell or a yardstick, by saliency method and column, from its files."""
+"""The statistics of a cell or a baseline, by saliency method and column, from its files."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from benchmark.leaderboard.columns import Column, columns_of, kinds_of
-from benchmark.leaderboard.load.predictions import Evidence, read_predictions
-from benchmark.leaderboard.load.scores import ScoreReader, read_yardsticks
-from benchmark.leaderboard.statistics.bootstrap import Grouped, Ratios, Resampling
+from benchmark.leaderboard.columns import Column, column_kinds, columns_of
+from benchmark.leaderboard.load.predictions import RowData, read_predictions
+from benchmark.leaderboard.load.scores import ScoreReader, read_baselines
+from benchmark.leaderboard.statistics.bootstrap import Grouped, RatioStatistic, Resampling
 from benchmark.storage.record import Record
 
 Of = tuple[str, str]
@@ -19,7 +19,7 @@ def beside(record: Path, what: str) -> Path:
     return record.with_name(f"{record.stem}.{what}.parquet")
 
 
-def cell_statistics(path: Path, record: Record, images: Sequence[str], reader: ScoreReader) -> dict[Of, Ratios]:
+def cell_statistics(path: Path, record: Record, images: Sequence[str], reader: ScoreReader) -> dict[Of, RatioStatistic]:
     """Every statistic of a cell, image by image; those of the diagnosis are the same object for each method.
 
     Args:
@@ -33,8 +33,8 @@ def cell_statistics(path: Path, record: Record, images: Sequence[str], reader: S
     """
     columns = columns_of(record)
     predictions = read_predictions(beside(path, "predictions"), images)
-    scores = reader.read(beside(path, "scores"), kinds_of(columns))
-    of_model = Evidence(images=images, classes=record.classes, predictions=predictions)
+    scores = reader.read(beside(path, "scores"), column_kinds(columns))
+    of_model = RowData(images=images, classes=record.classes, predictions=predictions)
     diagnosis = _once(_statistics(of_model, [column for column in columns if not column.kinds]))
     return {
         (method, name): ratios
@@ -46,41 +46,41 @@ def cell_statistics(path: Path, record: Record, images: Sequence[str], reader: S
     }
 
 
-def grouped(found: Mapping[Of, Ratios], draws: Resampling) -> dict[Of, Grouped]:
+def grouped(found: Mapping[Of, RatioStatistic], draws: Resampling) -> dict[Of, Grouped]:
     """The sums by group of each statistic: less than the statistics by image, of which only one cell's are held."""
     known = {id(each): draws.grouped(each) for each in {id(each): each for each in found.values()}.values()}
     return {name: known[id(each)] for name, each in found.items()}
 
 
-def yardstick_statistics(
+def baseline_statistics(
     path: Path, record: Record, images: Sequence[str], methods: Sequence[str]
-) -> Iterator[tuple[str, str, dict[str, Ratios]]]:
-    """Saliency method, name and statistics by column of each yardstick, one after another.
+) -> Iterator[tuple[str, str, dict[str, RatioStatistic]]]:
+    """Saliency method, name and statistics by column of each baseline, one after another.
 
     Args:
-        path: A yardsticks.parquet.
+        path: A baselines.parquet.
         record: Any of the records that they stand beside.
         images: Names of the test images.
-        methods: The saliency methods; a yardstick that needs none stands under each.
+        methods: The saliency methods; a baseline that needs none stands under each.
 
     Raises:
         ValueError: The file is damaged, or is of other images.
     """
     columns = columns_of(record)
-    found = read_yardsticks(path, record.protocol, images, methods, kinds_of(columns))
+    found = read_baselines(path, record.protocol, images, methods, column_kinds(columns))
     for method, known in found.items():
         for name, scores in known.items():
-            evidence = Evidence(images=images, classes=record.classes, scores=scores, predictions=None)
+            evidence = RowData(images=images, classes=record.classes, scores=scores, predictions=None)
             yield method, name, _statistics(evidence, columns)
 
 
-def _statistics(evidence: Evidence, columns: Sequence[Column]) -> dict[str, Ratios]:
+def _statistics(evidence: RowData, columns: Sequence[Column]) -> dict[str, RatioStatistic]:
     return {column.name: known for column in columns if (known := column.of(evidence)) is not None}
 
 
-def _once(found: dict[str, Ratios]) -> dict[str, Ratios]:
+def _once(found: dict[str, RatioStatistic]) -> dict[str, RatioStatistic]:
     """One object for what is equal: of more than two classes, the sensitivity is the balanced accuracy."""
-    kept: dict[str, Ratios] = {}
+    kept: dict[str, RatioStatistic] = {}
     for name, each in found.items():
         kept[name] = next((other for other in kept.values() if each.equals(other)), each)
     return kept

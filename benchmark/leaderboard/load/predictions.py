@@ -17,15 +17,15 @@ PREDICTED = ("image", "group", "label", "predicted")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Evidence:
-    """What is known of one model or yardstick.
+class RowData:
+    """What is known of one model or baseline.
 
     Attributes:
         images: Names of the test images, in the order of the bootstrap's weights.
         classes: Names of the classes.
         scores: Of the maps of one method.
-        predictions: Rows of :func:`benchmark.scoring.predictions.diagnose` in the order of the images; None for a
-            yardstick.
+        predictions: Rows of :func:`benchmark.scoring.predictions.predict_and_attack` in the order of the images; None for a
+            baseline.
     """
 
     images: Sequence[str]

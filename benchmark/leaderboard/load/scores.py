@@ -24,7 +24,7 @@ Kind = tuple[str, str]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Section:
+class ScoreSection:
     """Scores of one metric at one level.
 
     Attributes:
@@ -38,7 +38,7 @@ class Section:
     values: NDArray[np.float64]
 
 
-Scores = Mapping[Kind, Section]
+Scores = Mapping[Kind, ScoreSection]
 """By metric and level."""
 
 
@@ -62,7 +62,7 @@ class _Layout:
         """The scores, from the values of the wanted rows."""
         return {
             method: {
-                kind: Section(places=part.places, characteristics=part.characteristics, values=values[part.index])
+                kind: ScoreSection(places=part.places, characteristics=part.characteristics, values=values[part.index])
                 for kind, part in of_method.items()
             }
             for method, of_method in self.parts.items()
@@ -107,13 +107,13 @@ class ScoreReader:
             return _filled([self._layout], file)[0]
 
 
-def read_yardsticks(
+def read_baselines(
     path: Path, protocol: str, images: Sequence[str], methods: Sequence[str], kinds: Collection[Kind]
 ) -> dict[str, dict[str, Scores]]:
-    """The scores of the yardsticks by saliency method and name, in the order of the file.
+    """The scores of the baselines by saliency method and name, in the order of the file.
 
     Args:
-        path: A yardsticks.parquet.
+        path: A baselines.parquet.
         protocol: Rows of other protocols are passed over.
         images: Names of the test images.
         methods: Saliency methods; what needs none belongs to all of them.
@@ -122,14 +122,14 @@ def read_yardsticks(
     Raises:
         ValueError: The file is damaged, or is of other images.
     """
-    known, named = pa.array(images, pa.string()), (*NAMES, METHOD, "yardstick", "protocol")
+    known, named = pa.array(images, pa.string()), (*NAMES, METHOD, "baseline", "protocol")
     listings: dict[str, _Listing] = {}
     with _opened(path, named) as file:
         for start, batch in _batches(file, named):
             protocols, protocol_of = _coded(batch, "protocol")
-            yardsticks, yardstick_of = _coded(batch, "yardstick")
+            baselines, yardstick_of = _coded(batch, "baseline")
             ours = np.array([name == protocol for name in protocols], dtype=np.bool_)[protocol_of]
-            for number, name in enumerate(yardsticks):
+            for number, name in enumerate(baselines):
                 if (chosen := ours & (yardstick_of == number)).any():
                     listings.setdefault(name, _Listing(known, methods, kinds)).add(batch, start, chosen)
         filled = dict(zip(listings, _filled([each.layout() for each in listings.values()], file), strict=True))

@@ -28,7 +28,7 @@ Kept = TypeVar("Kept")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Ratios:
+class RatioStatistic:
     """A statistic of the form: sum over images of amounts, divided by the sum of counts, averaged over columns.
 
     One column with counts of one is a plain mean; a column per class with the right predictions as amounts and
@@ -49,7 +49,7 @@ class Ratios:
         """Number of images that have a say."""
         return int((self.counts.sum(axis=1) > 0).sum())
 
-    def equals(self, other: "Ratios") -> bool:
+    def equals(self, other: "RatioStatistic") -> bool:
         """Whether both are the same statistic, number by number."""
         mine, theirs = ((each.amounts, each.counts) for each in (self, other))
         same = all(np.array_equal(one, another) for one, another in zip(mine, theirs, strict=True))
@@ -59,7 +59,7 @@ class Ratios:
         """The statistic (B,) under weights of the images (B, N); NaN where no image has a say.
 
         Example:
-            >>> half = Ratios(amounts=np.array([[1.0], [0.0]]), counts=np.ones((2, 1)))
+            >>> half = RatioStatistic(amounts=np.array([[1.0], [0.0]]), counts=np.ones((2, 1)))
             >>> half.under(np.array([[1.0, 1.0], [3.0, 1.0]]))
             array([0.5 , 0.75])
         """
@@ -68,7 +68,7 @@ class Ratios:
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Counts:
-    """Counts of :class:`Ratios`, summed over the images of each group; statistics with the same ones share them.
+    """Counts of :class:`RatioStatistic`, summed over the images of each group; statistics with the same ones share them.
 
     Attributes:
         by_group: (C, G), whole numbers.
@@ -87,7 +87,7 @@ class Counts:
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Grouped:
-    """:class:`Ratios`, summed over the images of each group: all that an estimate needs to know of them.
+    """:class:`RatioStatistic`, summed over the images of each group: all that an estimate needs to know of them.
 
     Attributes:
         amounts: (C, G).
@@ -125,7 +125,7 @@ class Resampling:
         """Sums (C, G) over the images of each group of values (N, C)."""
         return np.stack([np.bincount(self.codes, weights=column, minlength=self.groups) for column in values.T])
 
-    def grouped(self, ratios: Ratios) -> Grouped:
+    def grouped(self, ratios: RatioStatistic) -> Grouped:
         """A statistic, summed over the images of each group."""
         key = _digest(ratios.counts)
         known = self._counts.pop(key, None)
@@ -135,7 +135,7 @@ class Resampling:
             amounts=self.sums(ratios.amounts), counts=counts, common=known is not None, undefined=ratios.undefined
         )
 
-    def _counted(self, ratios: Ratios) -> Counts:
+    def _counted(self, ratios: RatioStatistic) -> Counts:
         by_group = self.sums(ratios.counts)
         sizes = by_group.sum(axis=0)
         return Counts(by_group=by_group, sizes=sizes, said=sizes > 0, images=ratios.images, key=_digest(by_group))
@@ -165,10 +165,10 @@ class Resampling:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Spread:
+class ErrorComponents:
     """What a statistic's error is made of, so that it can be set against another's.
 
-    A statistic is the sum of its groups' shares. Its linearised error in a group is the share less what the mean
+    A statistic is the sum of its groups' shares. Its linearized error in a group is the share less what the mean
     would give a group of that size (the influence of the group; for a plain mean over groups of equal size, the
     group's mean less the whole one, over the number of groups).
 
@@ -223,7 +223,7 @@ class Estimate:
     images: int
     undefined: int
     draws: NDArray[np.float32]
-    spread: Spread
+    spread: ErrorComponents
 
 
 def resampling(groups: Sequence[str]) -> Resampling:
@@ -242,14 +242,14 @@ def resampling(groups: Sequence[str]) -> Resampling:
 
 
 def estimate(
-    seeds: Sequence[Ratios], draws: Resampling, *, row: str = "", bounds: tuple[float, float] = ANY
+    seeds: Sequence[RatioStatistic], draws: Resampling, *, row: str = "", bounds: tuple[float, float] = ANY
 ) -> Estimate:
     """One statistic of one row; see :func:`estimates`."""
     return estimates({"": seeds}, draws, row=row, bounds={"": bounds})[""]
 
 
 def estimates(
-    columns: Mapping[Name, Sequence[Ratios | Grouped]],
+    columns: Mapping[Name, Sequence[RatioStatistic | Grouped]],
     draws: Resampling,
     *,
     row: str,
@@ -281,7 +281,7 @@ def estimates(
         for key, seeds in {alike[name]: seeds for name, seeds in columns.items()}.items()
     }
     drawn, spreads = _drawn(distinct, draws, row), {key: _spread(seeds) for key, seeds in distinct.items()}
-    factors = [stretch([spread]) for spread, _ in spreads.values()]
+    factors = [small_sample_factor([spread]) for spread, _ in spreads.values()]
     ends = intervals([value for _, value in spreads.values()], list(drawn.values()), factors)
     ends_of = dict(zip(distinct, ends, strict=True))
     kept = {key: each.astype(np.float32) for key, each in drawn.items()}
@@ -333,13 +333,13 @@ def _known(draws: NDArray[np.floating]) -> NDArray[np.float64]:
     return (draws if finite.all() else draws[finite]).astype(np.float64, copy=False)
 
 
-def stretch(spreads: Sequence[Spread]) -> float:
+def small_sample_factor(spreads: Sequence[ErrorComponents]) -> float:
     """Factor that mends a percentile interval of a statistic, or of the difference of two; NaN for a single group."""
-    return stretch_of(*error_parts(spreads))
+    return small_sample_factor_from(*error_parts(spreads))
 
 
-def stretch_of(groups: float, between: float, seeds: float, freedom: float) -> float:
-    """:func:`stretch` from what :func:`error_parts` found."""
+def small_sample_factor_from(groups: float, between: float, seeds: float, freedom: float) -> float:
+    """:func:`small_sample_factor` from what :func:`error_parts` found."""
     if groups <= 1:
         return np.nan
     if between + seeds <= 0:
@@ -348,7 +348,7 @@ def stretch_of(groups: float, between: float, seeds: float, freedom: float) -> f
     return float(stdtrit(freedom, (1 + LEVEL) / 2) / NORMAL * np.sqrt((between + seeds) / drawn))
 
 
-def error_parts(spreads: Sequence[Spread]) -> tuple[float, float, float, float]:
+def error_parts(spreads: Sequence[ErrorComponents]) -> tuple[float, float, float, float]:
     """Error of a statistic, or of the first one less the second.
 
     Returns:
@@ -404,7 +404,7 @@ def _drawn(columns: Mapping[Name, Sequence[Grouped]], draws: Resampling, row: st
     }
 
 
-def _spread(seeds: Sequence[Grouped]) -> tuple[Spread, float]:
+def _spread(seeds: Sequence[Grouped]) -> tuple[ErrorComponents, float]:
     """Spread and value from the sums by group of each seed."""
     shares, rates, values = [], [], []
     for grouped in seeds:
@@ -421,7 +421,7 @@ def _spread(seeds: Sequence[Grouped]) -> tuple[Spread, float]:
     # Counts that nobody shares, of several columns and seeds as they may be, are worth a sum each and no more.
     shared = same and any(grouped.common for grouped in seeds)
     expected = [rate @ each.by_group for rate, each in zip(rates, counts, strict=True)] if not shared else []
-    spread = Spread(
+    spread = ErrorComponents(
         share=np.mean(shares, axis=0).astype(np.float32),
         counts=counts[0].by_group if shared else np.mean(expected, axis=0, keepdims=True).astype(np.float32),
         rates=np.mean(rates, axis=0) if shared else np.ones(1),

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtr, stdtr
 from scipy.stats import rankdata, wilcoxon
 
-from benchmark.leaderboard.statistics.bootstrap import Estimate, error_parts, intervals, stretch_of
+from benchmark.leaderboard.statistics.bootstrap import Estimate, error_parts, intervals, small_sample_factor_from
 
 ALPHA = 0.05
 NEGLIGIBLE = 1e-9
@@ -74,7 +74,7 @@ class Pairs:
 def difference(one: Estimate, other: Estimate) -> Difference:
     """The first row less the second one; swapped rows give the same with every sign turned.
 
-    The test is Student's paired t-test over groups, on the linearised statistic, with the groups' unequal sizes and
+    The test is Student's paired t-test over groups, on the linearized statistic, with the groups' unequal sizes and
     the variance between seeds accounted for. With one seed, groups of equal size and a plain mean it is exactly the
     paired t-test on the means of the groups.
 
@@ -96,7 +96,7 @@ def _differences(pairs: Sequence[tuple[Estimate, Estimate]]) -> list[Difference]
     values = [one.value - other.value for one, other in pairs]
     draws = [one.draws.astype(np.float64) - other.draws for one, other in pairs]
     parts = [error_parts((one.spread, other.spread)) for one, other in pairs]
-    ends = intervals(values, draws, [stretch_of(*each) for each in parts])
+    ends = intervals(values, draws, [small_sample_factor_from(*each) for each in parts])
     total, freedom = (
         np.array([between + seeds for _, between, seeds, _ in parts]),
         np.array([each for *_, each in parts]),

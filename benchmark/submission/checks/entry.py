@@ -18,7 +18,7 @@ from architectures.geometry import grid_geometry
 from architectures.network import Network, parameter_count
 from architectures.target_layer import last_grid
 from benchmark.errors import UserError
-from benchmark.registry import entries, known_name
+from benchmark.registry import entries, resolve_name
 from benchmark.runtime.device import use_exact_arithmetic
 from benchmark.saliency.grad_cam import grad_cam
 from benchmark.submission.entries import facts_of, load_entry
@@ -71,7 +71,7 @@ def _look(found: Findings, path: Path, *, ours: bool, with_checkpoint: bool) -> 
     network = _built(found, entry)
     found.facts["parameters"] = parameter_count(network)
     _answers(found, entry, network)
-    _normalises(found, network)
+    _normalizes(found, network)
     _explains(found, entry, network)
     _learns(found, entry, network)
     if entry.checkpoint is not None:
@@ -89,7 +89,7 @@ def _loaded(found: Findings, path: Path, *, ours: bool) -> Architecture:
 
     with _attempt(found, "importing it"), _nothing_changes(found, "importing it", seeds=True):
         if ours:
-            return entries(Architecture)[known_name(path.stem, entries(Architecture), "architecture")]
+            return entries(Architecture)[resolve_name(path.stem, entries(Architecture), "architecture")]
         try:
             if path.suffix == ".py":
                 vars(nn)["Module"].__init__ = note
@@ -136,7 +136,7 @@ def _answers(found: Findings, entry: Architecture, network: nn.Module) -> None:
     small = _photographs(3, SMALLEST, SMALLEST)
     with torch.inference_mode():
         logits = _logits(found, network, small, CLASSES)
-        native = entry.native_size if 32 <= entry.native_size <= 1024 else 224
+        native = entry.input_size if 32 <= entry.input_size <= 1024 else 224
         for height, width in (ODD, (native, native)):
             _logits(found, network, _photographs(1, height, width), CLASSES)
         again = _logits(found, network, small, CLASSES)
@@ -182,18 +182,18 @@ def _logits(found: Findings, network: nn.Module, images: Tensor, classes: int) -
     raise _Broken
 
 
-def _normalises(found: Findings, network: nn.Module) -> None:
-    """Whether it normalises can only be guessed: by the numbers that it would need for that."""
+def _normalizes(found: Findings, network: nn.Module) -> None:
+    """Whether it normalizes can only be guessed: by the numbers that it would need for that."""
     triples = [tensor for tensor in network.buffers() if tensor.is_floating_point() and tensor.numel() == 3]
     if not isinstance(network, Network) and not triples:
-        found.warnings.append("no buffer of three values: does it normalise images in [0, 1] itself? see Network")
+        found.warnings.append("no buffer of three values: does it normalize images in [0, 1] itself? see Network")
     if isinstance(network, Network) and not bool((network.std > 0).all()):
         found.problems.append("divides by a standard deviation that is not positive")
 
 
 def _explains(found: Findings, entry: Architecture, network: nn.Module) -> None:
     """The saliency layer runs once, has a grid, and its Grad-CAM says something."""
-    layer = entry.saliency_layer
+    layer = entry.target_layer
     names = [name for name, _ in network.named_modules()]
     if layer not in names:
         near = difflib.get_close_matches(layer, names, n=2)
@@ -283,7 +283,7 @@ def _fits(found: Findings, entry: Architecture, *, needed: bool) -> None:
     if checkpoint is None:
         return
     try:
-        known_name(checkpoint.regime, entries(Regime), "regime")
+        resolve_name(checkpoint.regime, entries(Regime), "regime")
         path = checkpoint_file(entry, checkpoint)
     except UserError as error:
         absent = "does not exist" in str(error) and not needed
@@ -354,7 +354,7 @@ SEEDS: dict[str, Callable[[], Any]] = {
 
 
 def _photographs(count: int, height: int, width: int) -> Tensor:
-    """Smooth colours with noise in [0, 1], the same every time, so that neither a mean nor an edge is missing."""
+    """Smooth colors with noise in [0, 1], the same every time, so that neither a mean nor an edge is missing."""
     generator = torch.Generator().manual_seed(1)
     coarse = torch.rand(count, 3, 4, 4, generator=generator, dtype=torch.float32)
     smooth = nn.functional.interpolate(coarse, (height, width), mode="bilinear")

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
-from benchmark.submission.checks.report import Checked, check_entry, check_record
-from benchmark.submission.checks.score import Evidence, check_claim
+from benchmark.submission.checks.report import CheckReport, check_entry, check_record
+from benchmark.submission.checks.score import RescoreOptions, check_claim
 from benchmark.submission.sandbox.client import Worker, worker
 from benchmark.submission.sandbox.limits import Limits
 
@@ -18,9 +18,9 @@ def check_all(
     files: Sequence[Path],
     records: Sequence[Path],
     limits: Limits,
-    evidence: Evidence,
+    evidence: RescoreOptions,
     tell: Callable[[str], None],
-) -> list[Checked]:
+) -> list[CheckReport]:
     """Checks entries and records, two at a time where there are two cores.
 
     Args:
@@ -38,7 +38,7 @@ def check_all(
     """
     paths = [*files, *records]
     tasks: deque[Task] = deque(enumerate(paths))
-    found: dict[int, Checked] = {}
+    found: dict[int, CheckReport] = {}
 
     def look(path: Path, number: int, running: Worker) -> None:
         tell(path.name)

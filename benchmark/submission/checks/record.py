@@ -23,7 +23,7 @@ PROVENANCE = ("commit", "python", "packages", "device")
 LARGEST = 200 * 1024**2
 
 
-def look_at_record(path: Path) -> tuple[list[str], list[str], dict[str, Any]]:
+def read_record_report(path: Path) -> tuple[list[str], list[str], dict[str, Any]]:
     """Problems, warnings and facts of a record."""
     try:
         record = load_record(path)
@@ -61,7 +61,7 @@ def _named(record: Record, path: Path) -> list[str]:
         # The record tells what its entry tells; text of either ends up in tables.
         told = record.submission
         try:
-            for name in ("authors", "licence", "source", "superseded_by", "withdrawn"):
+            for name in ("authors", "license", "source", "superseded_by", "withdrawn"):
                 Facts.plain(getattr(told, name))
         except ValueError as error:
             problems.append(f"submission: {error}")

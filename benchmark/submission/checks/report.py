@@ -7,10 +7,10 @@ from typing import Any
 
 from architectures import Architecture
 from benchmark.errors import UserError
-from benchmark.registry import entries, home
+from benchmark.registry import entries, source_file
 from benchmark.storage.paths import ROOT
 from benchmark.storage.results import all_record_files
-from benchmark.submission.checks.record import look_at_record
+from benchmark.submission.checks.record import read_record_report
 from benchmark.submission.entries import HOME, SUFFIXES, Facts, checked, entry_file, entry_files, read_toml
 from benchmark.submission.sandbox.client import Worker
 from benchmark.submission.sandbox.limits import Limits
@@ -20,7 +20,7 @@ Report = dict[str, Any]
 
 
 @dataclass(kw_only=True)
-class Checked:
+class CheckReport:
     """What was found in one entry or record.
 
     Attributes:
@@ -55,7 +55,7 @@ def targets(words: Sequence[str], folder: Path | None) -> tuple[list[Path], list
         UserError: A word means nothing.
     """
     if not words:
-        ours = [] if folder else [home(entry) for entry in entries(Architecture).values()]
+        ours = [] if folder else [source_file(entry) for entry in entries(Architecture).values()]
         theirs = entry_files(folder) if folder else entry_files(HOME) if HOME.is_dir() else []
         return [*ours, *theirs], [] if folder else all_record_files()
     found: tuple[list[Path], list[Path]] = [], []
@@ -76,7 +76,7 @@ def targets(words: Sequence[str], folder: Path | None) -> tuple[list[Path], list
     return found
 
 
-def check_entry(path: Path, worker: Worker, limits: Limits, *, with_checkpoint: bool = False) -> Checked:
+def check_entry(path: Path, worker: Worker, limits: Limits, *, with_checkpoint: bool = False) -> CheckReport:
     """Tries the contract on an entry, in a child process, and reads what it says of itself.
 
     Args:
@@ -85,7 +85,7 @@ def check_entry(path: Path, worker: Worker, limits: Limits, *, with_checkpoint: 
         limits: What it may take.
         with_checkpoint: Whether a checkpoint that it names must be at hand.
     """
-    found = Checked(kind="entry", path=path)
+    found = CheckReport(kind="entry", path=path)
     ours = path.parent == ROOT / "architectures"
     if path.suffix == ".toml":
         try:
@@ -99,7 +99,7 @@ def check_entry(path: Path, worker: Worker, limits: Limits, *, with_checkpoint: 
         found.problems.append(f"{outcome.refused}{_last(outcome.output)}")
         return found
     try:
-        told = Checked(kind="entry", path=path, **outcome.found)
+        told = CheckReport(kind="entry", path=path, **outcome.found)
     except TypeError:
         found.problems.append("sends a result that is none")
         return found
@@ -108,7 +108,7 @@ def check_entry(path: Path, worker: Worker, limits: Limits, *, with_checkpoint: 
     return told
 
 
-def _metadata(found: Checked, *, ours: bool) -> None:
+def _metadata(found: CheckReport, *, ours: bool) -> None:
     """What the entry says of itself, read here since the child's word for it is the entry's."""
     if "metadata" not in found.facts:
         return
@@ -125,7 +125,7 @@ def _metadata(found: Checked, *, ours: bool) -> None:
         found.problems.append(f"name: {facts.name} is taken; a new version is a new entry with a name of its own")
     if facts.superseded_by and facts.superseded_by not in taken(besides=found.path):
         found.problems.append(f"superseded_by: there is no entry {facts.superseded_by}")
-    missing = [name for name in ("authors", "licence") if not getattr(facts, name)]
+    missing = [name for name in ("authors", "license") if not getattr(facts, name)]
     if missing:
         found.warnings.append(f"says nothing of its {' and '.join(missing)}")
 
@@ -138,13 +138,13 @@ def taken(besides: Path) -> set[str]:
     return entries(Architecture).keys() | {path.stem for path in files if path.read_bytes() != same}
 
 
-def check_record(path: Path) -> Checked:
+def check_record(path: Path) -> CheckReport:
     """Reads a record and what lies beside it; runs no code of its entry."""
-    problems, warnings, facts = look_at_record(path)
-    return Checked(kind="record", path=path, problems=problems, warnings=warnings, facts=facts)
+    problems, warnings, facts = read_record_report(path)
+    return CheckReport(kind="record", path=path, problems=problems, warnings=warnings, facts=facts)
 
 
-def all_problems(found: Iterable[Checked]) -> int:
+def all_problems(found: Iterable[CheckReport]) -> int:
     """How many problems there are."""
     return sum(len(each.problems) for each in found)
 

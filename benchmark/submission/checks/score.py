@@ -10,7 +10,7 @@ import torch
 
 from architectures import Architecture
 from benchmark.config.presets import Preset
-from benchmark.data.dataset import Prepared, prepare
+from benchmark.data.dataset import ImageDataset, prepare
 from benchmark.data.load import Source, open_data
 from benchmark.errors import UserError
 from benchmark.experiments.cell import scored_maps
@@ -19,17 +19,17 @@ from benchmark.experiments.job import Job
 from benchmark.registry import select
 from benchmark.runtime.device import use_exact_arithmetic
 from benchmark.runtime.environment import environment
-from benchmark.runtime.randomness import generator_of
+from benchmark.runtime.randomness import seeded_generator
 from benchmark.runtime.tensors import on_device, predict
 from benchmark.saliency import Method
 from benchmark.saliency.alignment import placement_of
-from benchmark.saliency.compute import draw_maps
+from benchmark.saliency.compute import compute_maps
 from benchmark.storage.files import write_text
 from benchmark.storage.hashing import file_digest
 from benchmark.storage.record import Recomputed, Record, load_record
 from benchmark.storage.results import PROTOCOL_FILE, SPLIT_FILE
 from benchmark.storage.runs import model_histories, runs_dir
-from benchmark.submission.checks.report import Checked
+from benchmark.submission.checks.report import CheckReport
 from benchmark.submission.entries import HOME, load_entry
 from benchmark.submission.sandbox.client import Worker
 from benchmark.submission.sandbox.limits import Limits
@@ -44,7 +44,7 @@ MARGIN = 0.02
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Evidence:
+class RescoreOptions:
     """What a claim is held against.
 
     Attributes:
@@ -64,7 +64,7 @@ class Evidence:
     stamp: bool = False
 
 
-def check_claim(found: Checked, worker: Worker, limits: Limits, evidence: Evidence) -> Checked:
+def check_claim(found: CheckReport, worker: Worker, limits: Limits, evidence: RescoreOptions) -> CheckReport:
     """Scores a part of a record again where its weights are at hand, in a child process; else it stays a claim.
 
     Args:
@@ -77,8 +77,8 @@ def check_claim(found: Checked, worker: Worker, limits: Limits, evidence: Eviden
         What was found, with "scores" (claimed, recomputed, tolerance) and the badge among the facts.
     """
     record = load_record(found.path)
-    entry = entry_of(record, evidence.entries)
-    weights = evidence.checkpoint or checkpoint_at_hand(record, entry)
+    entry = find_entry(record, evidence.entries)
+    weights = evidence.checkpoint or find_checkpoint(record, entry)
     if record.submission is not None and entry is None:
         weights = None
     if weights is None:
@@ -88,7 +88,7 @@ def check_claim(found: Checked, worker: Worker, limits: Limits, evidence: Eviden
     if file_digest(weights) != record.training.sha256:
         line = f"{weights.name} has another SHA-256 than the weights that the record names"
         return replace(found, problems=[*found.problems, line])
-    images = chosen_images(found.path, record, evidence.images)
+    images = draw_images(found.path, record, evidence.images)
     given = {
         "record": str(found.path.resolve()),
         "entry": str(entry) if entry else None,
@@ -109,7 +109,7 @@ def check_claim(found: Checked, worker: Worker, limits: Limits, evidence: Eviden
     return replace(found, problems=[*found.problems, *problems], facts=facts)
 
 
-def checkpoint_at_hand(record: Record, entry: Path | None) -> Path | None:
+def find_checkpoint(record: Record, entry: Path | None) -> Path | None:
     """The file of the weights that a record was made with, by its SHA-256: among the runs, or beside its entry."""
     for told in model_histories():
         file = told.with_name("model.safetensors")
@@ -121,7 +121,7 @@ def checkpoint_at_hand(record: Record, entry: Path | None) -> Path | None:
     return next((place for place in places if place.is_file()), None)
 
 
-def entry_of(record: Record, folder: Path | None) -> Path | None:
+def find_entry(record: Record, folder: Path | None) -> Path | None:
     """The entry file of a record from outside, where it lies in a folder of entries."""
     if record.submission is None:
         return None
@@ -129,13 +129,13 @@ def entry_of(record: Record, folder: Path | None) -> Path | None:
     return next((place.resolve() for place in places if place.is_file()), None)
 
 
-def chosen_images(path: Path, record: Record, count: int) -> list[str]:
+def draw_images(path: Path, record: Record, count: int) -> list[str]:
     """Names of some of the test images, drawn by what the record claims; 0 takes all."""
     names = sorted(pd.read_parquet(path.with_name(f"{path.stem}.predictions.parquet"), columns=["image"])["image"])
     scores = file_digest(path.with_name(f"{path.stem}.scores.parquet"))
     if not count or count >= len(names):
         return names
-    draw = generator_of(f"{record.key} {scores}")
+    draw = seeded_generator(f"{record.key} {scores}")
     return [names[place] for place in sorted(draw.choice(len(names), size=count, replace=False))]
 
 
@@ -174,7 +174,7 @@ def rescore(
     predictions = pd.DataFrame({"image": names, "predicted": chances.argmax(dim=1).numpy()})
     found, place = [], placement_of(architecture, job.size, job.preset.alignment)
     for method in select(Method, told.methods):
-        maps = draw_maps(model, architecture.saliency_layer, pixels, chances.argmax(dim=1), method, place)
+        maps = compute_maps(model, architecture.target_layer, pixels, chances.argmax(dim=1), method, place)
         found.append(scored_maps(part, model, pixels, predictions, maps=maps, method=method)[0])
     scores = pd.concat(found, ignore_index=True)[[*NAMES, "value"]]
     return {
@@ -247,7 +247,7 @@ def _job(record: Record, architecture: Architecture, folder: Path, source: dict[
     return replace(job, device=torch.device("cpu"))
 
 
-def _part(data: Prepared, images: list[str]) -> Prepared:
+def _part(data: ImageDataset, images: list[str]) -> ImageDataset:
     """The same data with these test images alone."""
     split = data.cases["split"].where((data.cases["split"] != "test") | data.cases["id"].isin(images), "not scored")
     if int((split == "test").sum()) != len(images):

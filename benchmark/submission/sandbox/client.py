@@ -38,7 +38,7 @@ PASSED_ON = (
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Outcome:
+class TaskResult:
     """What became of a task.
 
     Attributes:
@@ -72,7 +72,7 @@ class Worker:
         *,
         writable: Iterable[Path] = (),
         echo: bool = False,
-    ) -> Outcome:
+    ) -> TaskResult:
         """Has a task carried out.
 
         Args:
@@ -153,7 +153,7 @@ def _process(folder: Path, threads: int | None) -> "Iterator[subprocess.Popen[by
             process.kill()
 
 
-def _outcome(told: dict[str, Any], limits: Limits) -> Outcome:
+def _outcome(told: dict[str, Any], limits: Limits) -> TaskResult:
     reply = told["reply"] if isinstance(told["reply"], dict) else {}
     reasons = {
         "time": f"takes more than {limits.seconds:g} s; it was ended",
@@ -164,7 +164,7 @@ def _outcome(told: dict[str, Any], limits: Limits) -> Outcome:
     refused = reasons.get(told["ended"], "") or str(reply.get("refused", ""))
     if not refused and "found" not in reply:
         refused = reasons["crash"]
-    return Outcome(
+    return TaskResult(
         found=reply.get("found") if not refused else None,
         refused=refused,
         output=str(told["output"]),

@@ -70,7 +70,7 @@ def attend(request: dict[str, Any]) -> dict[str, Any]:
             os._exit(70)
     os.close(results[1])
     os.close(outputs[1])
-    watch = _Watch(child=child, limits=Limits(**request["limits"]), echo=request["echo"])
+    watch = _ChildMonitor(child=child, limits=Limits(**request["limits"]), echo=request["echo"])
     try:
         ended = watch.until_the_end(results[0], outputs[0])
     finally:
@@ -88,7 +88,7 @@ def attend(request: dict[str, Any]) -> dict[str, Any]:
 
 
 @dataclass(kw_only=True)
-class _Watch:
+class _ChildMonitor:
     """Reads what a child sends and prints, and says how it ended."""
 
     child: int

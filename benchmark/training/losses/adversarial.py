@@ -14,7 +14,7 @@ def adversarial_objective(attack: PGD, *, delay: float = 0.0) -> Callable[[nn.Mo
     """Cross-entropy on attacked images.
 
     Args:
-        attack: The attack; crafted in evaluation mode, learnt from in training mode.
+        attack: The attack; crafted in evaluation mode, learned from in training mode.
         delay: Share of the training, in [0, 1), that goes by before the attacks begin.
 
     Returns:

@@ -10,7 +10,7 @@ def label_gradient(model: nn.Module, images: Tensor, labels: Tensor) -> tuple[Te
     """Gradient of the label's logit with respect to each image.
 
     The model is in evaluation mode for the time of it, so that no statistics move and no image depends on its
-    neighbours; parameters collect no gradients. Costs two forward-equivalents.
+    neighbors; parameters collect no gradients. Costs two forward-equivalents.
 
     Args:
         model: Takes (N, 3, H, W) in [0, 1], gives logits (N, C).

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from benchmark.training.regimes import Batch, Regime
 from benchmark.training.regimes.standard import cross_entropy
 
-# The smaller of the two usual deviations, .25 and .5: at .5 a third of even the mid-grey values leave [0, 1].
+# The smaller of the two usual deviations, .25 and .5: at .5 a third of even the mid-gray values leave [0, 1].
 SIGMA = 0.25
 
 

@@ -1,4 +1,4 @@
-"""A small network that has learnt something, and a watch over what an attack may not touch."""
+"""A small network that has learned something, and a watch over what an attack may not touch."""
 
 from contextlib import contextmanager
 from functools import cache
@@ -21,14 +21,14 @@ def two_threads():
 
 
 def patches(number: int, classes: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Grey noise with one coloured square anywhere; its colour is the class."""
+    """Gray noise with one colored square anywhere; its color is the class."""
     generator = torch.Generator().manual_seed(seed)
     labels = torch.arange(number) % classes
     pixels = 0.4 + 0.2 * torch.rand(number, 3, SIDE, SIDE, generator=generator)
-    colours = torch.rand(classes, 3, generator=torch.Generator().manual_seed(7)) - 0.5
+    colors = torch.rand(classes, 3, generator=torch.Generator().manual_seed(7)) - 0.5
     for picture, label in zip(pixels, labels, strict=True):
         top, left = torch.randint(0, SIDE - 8, (2,), generator=generator)
-        picture[:, top : top + 8, left : left + 8] += 0.5 * colours[label][:, None, None]
+        picture[:, top : top + 8, left : left + 8] += 0.5 * colors[label][:, None, None]
     return pixels.clamp(0, 1), labels
 
 
@@ -49,15 +49,15 @@ def untrained(classes: int) -> nn.Module:
 
 
 @cache
-def learnt(classes: int) -> dict[str, torch.Tensor]:
+def learned(classes: int) -> dict[str, torch.Tensor]:
     model = untrained(classes)
     images, labels = patches(256, classes, seed=0)
-    optimiser = torch.optim.Adam(model.parameters(), lr=0.01)
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
     for _ in range(60):
         chosen = torch.randint(0, len(images), (64,))
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         functional.cross_entropy(model(images[chosen]), labels[chosen]).backward()
-        optimiser.step()
+        optimizer.step()
     return model.state_dict()
 
 
@@ -67,7 +67,7 @@ def problem():
 
     def make(classes: int, number: int = 24) -> tuple[nn.Module, torch.Tensor, torch.Tensor]:
         model = untrained(classes)
-        model.load_state_dict(learnt(classes))
+        model.load_state_dict(learned(classes))
         return model.eval(), *patches(number, classes, seed=3)
 
     return make

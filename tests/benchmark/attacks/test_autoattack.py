@@ -10,7 +10,7 @@ from torch import nn
 
 from benchmark.attacks.apgd import APGD, apgd
 from benchmark.attacks.autoattack import autoattack, recipe
-from benchmark.scoring.predictions import attacks_of, diagnose
+from benchmark.scoring.predictions import build_attacks, predict_and_attack
 
 
 @pytest.fixture
@@ -124,9 +124,9 @@ def test_a_diagnosis_runs_it_on_the_images_that_are_right(problem, package):
     whole = (images * 255).round().to(torch.uint8)
     with torch.no_grad():
         right = model(whole.float() / 255).argmax(dim=1)
-    attacks = attacks_of("l2", (0.5,), 0, 0, recipe(3))
+    attacks = build_attacks("l2", (0.5,), 0, 0, recipe(3))
     assert list(attacks)[1] == "apgd-ce, apgd-dlr, fab-t, square (3 classes)-l2-0.5"
-    found = diagnose(model, whole, right, attacks=attacks, attacked=np.arange(4))
+    found = predict_and_attack(model, whole, right, attacks=attacks, attacked=np.arange(4))
     assert package.settings["norm"] == "L2"
     assert package.batch == 4
     assert found[f"withstood:{list(attacks)[1]}"].tolist()[:4] == [1.0] * 4  # the stand-in changes nothing

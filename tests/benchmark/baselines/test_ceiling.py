@@ -8,14 +8,14 @@ import torch
 from architectures import Architecture
 from architectures.geometry import Axis, Geometry, stretched
 from benchmark.baselines import CEILING, CONSTANT, RATER, ceiling_name, sees_masks, tables
-from benchmark.baselines.score import parts_of
-from benchmark.data.dataset import Prepared
+from benchmark.baselines.ceiling import best_of_grid
+from benchmark.baselines.score import list_parts
+from benchmark.data.dataset import ImageDataset
 from benchmark.registry import select
 from benchmark.saliency.grad_cam import GRAD_CAM
 from benchmark.saliency.gradient import GRADIENT
 from benchmark.saliency.placement import Placement, shares
-from benchmark.yardsticks.ceiling import best_of_grid
-from metrics.normalize import normalise
+from metrics.normalize import normalize
 from metrics.overlap import fuzzy_f1
 
 
@@ -39,7 +39,7 @@ def disks(side, number=6):
 
 
 def scores(masks, geometry):
-    return fuzzy_f1(normalise(best_of_grid(masks, geometry)), masks)
+    return fuzzy_f1(normalize(best_of_grid(masks, geometry)), masks)
 
 
 def by_adam(masks, geometry, steps=300):
@@ -81,7 +81,7 @@ def test_a_finer_grid_can_do_more_and_a_displaced_one_less():
     assert (fine > coarse + 0.05).all()
     best = best_of_grid(masks, square(3, 48))
     moved = torch.roll(best, (7, 7), (1, 2))
-    assert fuzzy_f1(normalise(moved), masks).mean() < coarse.mean() - 0.05
+    assert fuzzy_f1(normalize(moved), masks).mean() < coarse.mean() - 0.05
 
 
 def test_every_mask_counts_by_itself_and_an_empty_one_has_an_empty_map():
@@ -103,23 +103,23 @@ def test_names():
 def test_a_table_has_a_ceiling_for_each_shape_of_grid_and_a_part_for_each_geometry(tmp_path, monkeypatch):
     monkeypatch.setenv("LOUPE_RUNS", str(tmp_path))
     chosen = select(Architecture, ["mobilenet", "resnet50", "densenet121", "vgg16"])
-    parts = parts_of(chosen, [GRAD_CAM, GRADIENT], 96, "receptive-field")
+    parts = list_parts(chosen, [GRAD_CAM, GRADIENT], 96, "receptive-field")
     found = [
-        (part.yardstick, part.architecture.name) for part in parts if sees_masks(part.yardstick) and part.architecture
+        (part.baseline, part.architecture.name) for part in parts if sees_masks(part.baseline) and part.architecture
     ]
     coarse, fine = ceiling_name(3, 3), ceiling_name(6, 6)
     assert found == [(coarse, "mobilenet"), (coarse, "densenet121"), (fine, "vgg16")]
-    stretched_parts = parts_of(chosen, [GRAD_CAM], 96, "none")
-    assert [part.architecture.name for part in stretched_parts if part.yardstick == coarse] == ["mobilenet"]
+    stretched_parts = list_parts(chosen, [GRAD_CAM], 96, "none")
+    assert [part.architecture.name for part in stretched_parts if part.baseline == coarse] == ["mobilenet"]
     assert not any(
-        sees_masks(part.yardstick) and part.architecture for part in parts_of(chosen, [GRADIENT], 96, "none")
+        sees_masks(part.baseline) and part.architecture for part in list_parts(chosen, [GRADIENT], 96, "none")
     )
 
 
 def test_the_ceiling_is_scored_as_maps_are_and_stands_with_the_methods_of_a_grid(tmp_path, monkeypatch):
     monkeypatch.setenv("LOUPE_RUNS", str(tmp_path))
     side, masks = 96, disks(96, 3)
-    data = Prepared(
+    data = ImageDataset(
         name="drawn",
         key="k",
         synthetic=False,
@@ -138,8 +138,8 @@ def test_the_ceiling_is_scored_as_maps_are_and_stands_with_the_methods_of_a_grid
     monkeypatch.setattr(tables, "_untrained", lambda *_: np.zeros((4, side, side), dtype=np.float16))
     monkeypatch.setattr(tables, "_raters", lambda *_: pd.DataFrame())
     chosen = select(Architecture, ["mobilenet"])
-    frame = tables.yardsticks(data, chosen, [GRAD_CAM, GRADIENT], torch.device("cpu"), "p", alignment="receptive-field")
-    rows = frame[frame["yardstick"] == ceiling_name(3, 3)]
+    frame = tables.baselines(data, chosen, [GRAD_CAM, GRADIENT], torch.device("cpu"), "p", alignment="receptive-field")
+    rows = frame[frame["baseline"] == ceiling_name(3, 3)]
     assert set(rows["method"]) == {"grad-cam"}
     assert set(rows["metric"]) == {"fuzzy-f1"}
     assert list(rows["image"]) == ["w", "x", "y"]

@@ -1,4 +1,4 @@
-"""The yardsticks of masks alone, against the metrics of the engine and against known values."""
+"""The baselines of masks alone, against the metrics of the engine and against known values."""
 
 import json
 import subprocess
@@ -9,12 +9,12 @@ import pytest
 import torch
 from PIL import Image
 
-from benchmark.baselines.masks import mask_yardsticks
+from benchmark.baselines.masks import mask_baselines
 from benchmark.baselines.trivial import gaussian, noise
 from benchmark.data.references import Drawing
 from benchmark.errors import UserError
 from benchmark.storage.paths import ROOT
-from datasets import Case, DataSet, Mask
+from datasets import DatasetIndex, Mask, Sample
 from datasets.aggregation import ADDITIVE_MAX, MAJORITY
 from metrics.overlap import fuzzy_f1, fuzzy_sensitivity, fuzzy_specificity
 
@@ -22,7 +22,7 @@ METRICS = {"f1": fuzzy_f1, "sensitivity": fuzzy_sensitivity, "specificity": fuzz
 
 
 @pytest.fixture
-def drawn(tmp_path) -> DataSet:
+def drawn(tmp_path) -> DatasetIndex:
     """Three images of different sizes, two raters, two characteristics; one rater draws the first image twice."""
     rng = np.random.default_rng(0)
     cases = []
@@ -36,13 +36,13 @@ def drawn(tmp_path) -> DataSet:
             Image.fromarray(plane).save(path)
             if reading == 1 or number == 0:
                 masks.append(Mask(path=path, rater=rater, characteristic=what, reading=reading))
-        cases.append(Case(id=f"c{number}", image=None, diagnosis="a", group=f"c{number}", masks=tuple(masks)))
-    return DataSet(name="drawn", layout="folder", root=tmp_path, cases=tuple(cases))
+        cases.append(Sample(id=f"c{number}", image=None, diagnosis="a", group=f"c{number}", masks=tuple(masks)))
+    return DatasetIndex(name="drawn", layout="folder", root=tmp_path, cases=tuple(cases))
 
 
-def rows(data: DataSet, merge=ADDITIVE_MAX) -> dict[tuple[str, str], dict[str, float]]:
-    found = mask_yardsticks(data, merge, lambda *_: None)
-    return {(row["yardstick"], row["level"]): row for row in found}
+def rows(data: DatasetIndex, merge=ADDITIVE_MAX) -> dict[tuple[str, str], dict[str, float]]:
+    found = mask_baselines(data, merge, lambda *_: None)
+    return {(row["baseline"], row["level"]): row for row in found}
 
 
 def by_the_engine(pairs) -> dict[str, float]:
@@ -63,11 +63,11 @@ def test_scores_are_those_of_the_engine_on_whole_planes(drawn, merge):
     trivial = {
         "constant 0.5": lambda name: np.full(whole[name].shape, 0.5),
         "uniform noise": lambda name: noise(whole[name].shape, name),
-        "centred Gaussian, 0.2 of the side": lambda name: gaussian(whole[name].shape, 0.2),
+        "centered Gaussian, 0.2 of the side": lambda name: gaussian(whole[name].shape, 0.2),
     }
-    for yardstick, draw in trivial.items():
+    for baseline, draw in trivial.items():
         expected = by_the_engine((draw(name), plane) for name, plane in whole.items())
-        row = found[yardstick, "image"]
+        row = found[baseline, "image"]
         assert {name: row[name] for name in METRICS} == pytest.approx(expected, abs=1e-6, nan_ok=True)
     pairs = [
         (d.whole(d.merged(merge, [rater])) / 255, d.whole(d.merged(merge, [other])) / 255)
@@ -80,13 +80,16 @@ def test_scores_are_those_of_the_engine_on_whole_planes(drawn, merge):
 
 
 def test_characteristics_count_alike_however_often_they_were_drawn(drawn):
-    few = DataSet(
+    few = DatasetIndex(
         name="d",
         layout="folder",
         root=drawn.root,
         cases=(
             drawn.cases[0],
-            *[Case(id=case.id, image=None, diagnosis="a", group="g", masks=case.masks[:1]) for case in drawn.cases[1:]],
+            *[
+                Sample(id=case.id, image=None, diagnosis="a", group="g", masks=case.masks[:1])
+                for case in drawn.cases[1:]
+            ],
         ),
     )
     planes = {"Scale": [], "Cyst": []}
@@ -108,17 +111,17 @@ def test_second_readings_are_held_against_the_first(drawn):
 
 def test_an_empty_mask_is_counted_and_not_averaged(drawn, tmp_path):
     Image.fromarray(np.zeros((20, 30), dtype=np.uint8)).save(tmp_path / "empty.png")
-    empty = Case(id="e", image=None, diagnosis="a", group="e", masks=(Mask(path=tmp_path / "empty.png", rater="x"),))
-    data = DataSet(name="d", layout="folder", root=tmp_path, cases=(*drawn.cases, empty))
+    empty = Sample(id="e", image=None, diagnosis="a", group="e", masks=(Mask(path=tmp_path / "empty.png", rater="x"),))
+    data = DatasetIndex(name="d", layout="folder", root=tmp_path, cases=(*drawn.cases, empty))
     row = rows(data)["constant 0.5", "image"]
     assert (row["n"], row["undefined"]) == (3, 1)
     assert row["f1"] == pytest.approx(rows(drawn)["constant 0.5", "image"]["f1"])
 
 
 def test_no_masks_and_a_mask_of_another_size_are_one_line(drawn, tmp_path):
-    bare = Case(id="e", image=None, diagnosis="a", group="e")
-    with pytest.raises(UserError, match="has no masks; yardsticks are measured against masks"):
-        rows(DataSet(name="d", layout="folder", root=tmp_path, cases=(bare,)))
+    bare = Sample(id="e", image=None, diagnosis="a", group="e")
+    with pytest.raises(UserError, match="has no masks; baselines are measured against masks"):
+        rows(DatasetIndex(name="d", layout="folder", root=tmp_path, cases=(bare,)))
     Image.fromarray(np.full((20, 31), 255, dtype=np.uint8)).save(drawn.cases[0].masks[1].path)
     with pytest.raises(UserError, match=r"ann-Cyst-1\.png is 31 x 20, its image 30 x 20"):
         rows(drawn)
@@ -126,16 +129,16 @@ def test_no_masks_and_a_mask_of_another_size_are_one_line(drawn, tmp_path):
 
 @pytest.mark.slow
 def test_the_command_gives_the_known_values_of_dermxdb(real_data):
-    command = [sys.executable, "-m", "benchmark", "yardsticks", str(real_data / "dermxdb-v1"), "--json"]
+    command = [sys.executable, "-m", "benchmark", "baselines", str(real_data / "dermxdb-v1"), "--json"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
-    found = {(row["yardstick"], row["level"]): row for row in json.loads(done.stdout)}
+    found = {(row["baseline"], row["level"]): row for row in json.loads(done.stdout)}
     known = {
-        "centred Gaussian, 0.2 of the side": (0.430, 0.623, 0.831, 553),
+        "centered Gaussian, 0.2 of the side": (0.430, 0.623, 0.831, 553),
         "constant 0.5": (0.362, 0.749, 0.561, 553),
         "one rater against the others": (0.633, 0.669, 0.930, 1440),
     }
-    for yardstick, (f1, sensitivity, specificity, n) in known.items():
-        row = found[yardstick, "image"]
+    for baseline, (f1, sensitivity, specificity, n) in known.items():
+        row = found[baseline, "image"]
         values = [row["f1"], row["sensitivity"], row["specificity"]]
         assert values == pytest.approx([f1, sensitivity, specificity], abs=0.002)
         assert row["n"] == n

@@ -18,10 +18,10 @@ from PIL import Image
 
 from architectures import Architecture
 from benchmark.config.presets import QUICK
-from benchmark.experiments.comparison_figure import draw_compared
+from benchmark.experiments.comparison_figure import plot_comparison
 from benchmark.experiments.grid import plan
 from benchmark.leaderboard.analysis.compare import ImagePair, compare_models
-from benchmark.leaderboard.table import ground_of, read_published
+from benchmark.leaderboard.table import build_bootstrap_context, read_results
 from benchmark.registry import entries
 from benchmark.storage.paths import ROOT
 from benchmark.storage.record import load_record
@@ -88,7 +88,7 @@ def test_a_run_makes_a_leaderboard_and_a_second_one_does_nothing(tmp_path, isic_
     gallery_and_curves_agree_with_the_scores(folder)
     page = (folder / "leaderboard.md").read_text(encoding="utf-8")
     assert "SYNTHETIC" not in page
-    assert "centred Gaussian" in page
+    assert "centered Gaussian" in page
     for picture in ("regimes.png", "maps-standard.png", "maps-adversarial.png"):
         assert (folder / picture).read_bytes().startswith(b"\x89PNG")
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()}
@@ -118,13 +118,13 @@ def test_a_run_makes_a_leaderboard_and_a_second_one_does_nothing(tmp_path, isic_
 
     # After one epoch the two models are the same to the bit, so the image to show is named here.
     monkeypatch.setenv("LOUPE_RUNS", str(tmp_path / "runs"))
-    published = read_published(folder)
+    published = read_results(folder)
     compared = compare_models(published, ("mobilenet/standard", "mobilenet/adversarial"))
-    image = ImagePair(image=ground_of(published).images[0], place=0, one=0.0, other=0.0)
+    image = ImagePair(image=build_bootstrap_context(published).images[0], place=0, one=0.0, other=0.0)
     shown = replace(compared, images=(image,))
-    assert draw_compared(published, shown, isic_tree, tmp_path / "compared.png")
+    assert plot_comparison(published, shown, isic_tree, tmp_path / "compared.png")
     assert (tmp_path / "compared.png").read_bytes().startswith(b"\x89PNG")
-    assert not draw_compared(published, shown, tmp_path / "nowhere", tmp_path / "nothing.png")
+    assert not plot_comparison(published, shown, tmp_path / "nowhere", tmp_path / "nothing.png")
 
     (folder / "records" / "damaged.json").write_text("{", encoding="utf-8")
     rebuilt = loupe(tmp_path, "leaderboard")
@@ -182,7 +182,7 @@ def test_a_dry_run_shows_the_cells_and_does_nothing(tmp_path, isic_tree):
         (("run", "--regime", "robust-stem-9"), "unknown regime 'robust-stem-9'; nearest: robust-stem"),
         (("run", "--autoattack"), "--autoattack: autoattack is not installed"),
         (("run", "--seed", "first"), "Invalid value for '--seed'"),
-        (("run", "--colour", "red"), "No such option"),
+        (("run", "--color", "red"), "No such option"),
     ],
 )
 def test_a_mistake_is_one_line_and_exit_code_2(tmp_path, words, expected):
@@ -216,7 +216,7 @@ def test_debug_shows_the_traceback(tmp_path):
 def test_lists_are_json_with_what_programs_need(tmp_path):
     rows = json.loads(loupe(tmp_path, "list", "architectures", "--json").stdout)
     assert [row["name"] for row in rows] == list(entries(Architecture))
-    assert {"name", "parameters", "saliency_layer", "native_size", "source"} <= rows[0].keys()
+    assert {"name", "parameters", "target_layer", "input_size", "source"} <= rows[0].keys()
     resnet = next(row for row in rows if row["name"] == "resnet50")
     assert abs(resnet["parameters"] / 25_636_712 - 1) < 0.01
 
@@ -232,7 +232,7 @@ def test_every_kind_can_be_listed(tmp_path, kind):
 
 @pytest.mark.parametrize(
     "verb",
-    ["run", "list", "data check", "data synthesize", "yardsticks", "leaderboard", "status", "new", "check", "submit"],
+    ["run", "list", "data check", "data synthesize", "baselines", "leaderboard", "status", "new", "check", "submit"],
 )
 def test_every_verb_has_help_with_an_example(tmp_path, verb):
     assert "Example: python -m benchmark" in " ".join(loupe(tmp_path, *verb.split(), "--help").stdout.split())
@@ -269,7 +269,7 @@ def test_dear_metrics_and_those_of_quantus_are_scored_and_recorded(tmp_path, isi
         "quantus:RelevanceRankAccuracy": "image",
         "quantus:IROF": "map",
     }
-    own = ("max-sensitivity", "local-lipschitz", "parameter-randomisation", "random-logit")
+    own = ("max-sensitivity", "local-lipschitz", "parameter-randomization", "random-logit")
     asked = [word for name in (*own, *of_quantus) for word in ("--metric", name)]
     run = (*RUN, "--regime", "standard", "--method", "gradient", "--data", isic_tree, *asked)
     done = loupe(tmp_path, *run)

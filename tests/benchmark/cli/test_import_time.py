@@ -13,7 +13,7 @@ SECONDS = 0.5
 
 def test_the_command_line_loads_in_half_a_second_of_the_processor():
     code = "import time; begun = time.process_time(); import benchmark.__main__; print(time.process_time() - begun)"
-    # The best of a few: a busy neighbour makes even the processor's own time longer.
+    # The best of a few: a busy neighbor makes even the processor's own time longer.
     taken = []
     for _ in range(5):
         done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)

@@ -15,7 +15,7 @@ from benchmark.config.presets import QUICK
 from benchmark.data.dataset import leaks, prepare
 from benchmark.data.load import Source, open_data
 from benchmark.errors import UserError
-from datasets import Case, DataSet, Mask, Problem
+from datasets import DatasetIndex, Mask, Problem, Sample
 
 SMALL = replace(QUICK, side=16, images=None)
 
@@ -36,7 +36,7 @@ def drawn(tmp_path, own_folders):  # noqa: ARG001 - its folders are used through
         for number, (square, (rater, what)) in enumerate(zip(squares, names, strict=True))
     )
     cases = [
-        Case(
+        Sample(
             id=f"c{number}",
             image=picture(tmp_path / f"c{number}.png", np.full((4, 4, 3), 40 * number)),
             diagnosis="ab"[number % 2],
@@ -46,7 +46,7 @@ def drawn(tmp_path, own_folders):  # noqa: ARG001 - its folders are used through
         )
         for number in range(6)
     ]
-    return DataSet(name="drawn", layout="folder", root=tmp_path, cases=tuple(cases))
+    return DatasetIndex(name="drawn", layout="folder", root=tmp_path, cases=tuple(cases))
 
 
 def plane(data, **wanted):
@@ -205,8 +205,8 @@ def test_images_without_a_place_in_the_official_split_are_left_out_by_name(drawn
 
 
 def test_problems_and_missing_labels_stop_a_run_or_are_left_out(drawn):
-    unlabelled = (*drawn.cases[:5], replace(drawn.cases[5], diagnosis=""))
-    assert prepare(replace(drawn, cases=unlabelled), SMALL).left_out == ("c5: no diagnosis",)
+    unlabeled = (*drawn.cases[:5], replace(drawn.cases[5], diagnosis=""))
+    assert prepare(replace(drawn, cases=unlabeled), SMALL).left_out == ("c5: no diagnosis",)
     bad = Problem(file=drawn.root / "x.png", what="is bad", remedy="mend it")
     with pytest.raises(UserError, match=r"x\.png is bad; mend it \(1 more: .*data check.* lists them\), or leave out"):
         prepare(replace(drawn, problems=(bad, bad)), SMALL)

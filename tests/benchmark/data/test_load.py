@@ -34,11 +34,11 @@ def masks_only(tmp_path, own_folders) -> Path:  # noqa: ARG001 - its folders are
 
 
 def test_images_are_found_where_the_user_says_and_matched_by_name(masks_only, tmp_path):
-    elsewhere = tmp_path / "photos"
-    elsewhere.mkdir()
+    load_published_table = tmp_path / "photos"
+    load_published_table.mkdir()
     for number in (0, 1, 3):
-        Image.fromarray(np.zeros((6, 8, 3), dtype=np.uint8)).save(elsewhere / f"{number}.png")
-    data = usable(open_data(Source(folder=masks_only, images=elsewhere)))
+        Image.fromarray(np.zeros((6, 8, 3), dtype=np.uint8)).save(load_published_table / f"{number}.png")
+    data = usable(open_data(Source(folder=masks_only, images=load_published_table)))
     assert [case.image.name for case in data.cases] == ["0.png", "1.png", "3.png"]
     assert data.left_out == ("2: no image",)
 

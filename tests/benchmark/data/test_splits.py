@@ -9,16 +9,16 @@ import pytest
 
 from benchmark.data.splits import officially_split, split, take
 from benchmark.errors import UserError
-from datasets import Case, Mask
+from datasets import Mask, Sample
 
 SIDES = ("train", "validation", "test")
 GOLDEN = [1, 2, 3, 9, 13, 17]
 
 
-def cases(number: int, classes: int = 3, per_group: int = 2) -> list[Case]:
+def cases(number: int, classes: int = 3, per_group: int = 2) -> list[Sample]:
     mask = Mask(path=Path("m.png"), rater="r", characteristic="lesion")
     return [
-        Case(
+        Sample(
             id=f"{index:04d}",
             image=Path(f"{index}.png"),
             diagnosis="abcdef"[(index // per_group) % classes],

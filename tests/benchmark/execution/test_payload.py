@@ -11,13 +11,13 @@ import torch
 
 from architectures import Architecture
 from benchmark.baselines import CONSTANT
-from benchmark.baselines.score import part_file, parts_of, score_part
+from benchmark.baselines.score import list_parts, part_file, score_part
 from benchmark.config.presets import QUICK
 from benchmark.data.dataset import prepare
 from benchmark.data.load import Source, open_data
 from benchmark.errors import UserError
-from benchmark.execution.artifacts import Parcel, pack, unpack
-from benchmark.execution.payload import Orders, job_of, part_of
+from benchmark.execution.artifacts import ArtifactBundle, collect_artifacts, restore_artifacts
+from benchmark.execution.payload import PayloadBuilder, deserialize_job, part_of
 from benchmark.experiments.grid import plan
 from benchmark.experiments.job import Job
 from benchmark.registry import entries, select
@@ -40,7 +40,7 @@ def job(own_folders, isic_tree) -> Job:
 def sent(job: Job):
     """The order as a worker gets it, and what it was given to keep."""
     laid_down = []
-    orders = Orders(lambda thing: laid_down.append(pickle.dumps(thing)) or len(laid_down) - 1)
+    orders = PayloadBuilder(lambda thing: laid_down.append(pickle.dumps(thing)) or len(laid_down) - 1)
     order = pickle.loads(pickle.dumps(orders.of(job)))
     return order, laid_down
 
@@ -51,7 +51,7 @@ def test_a_job_has_the_same_keys_where_nothing_of_the_driver_is_at_hand(job, own
     told = job.key, job.model_key, job.start.model_key, job.protocol
     shutil.rmtree(own_folders / "weights")
     monkeypatch.setenv("LOUPE_RUNS", str(own_folders / "worker"))
-    there = job_of(order, lambda reference: pickle.loads(laid_down[reference]))
+    there = deserialize_job(order, lambda reference: pickle.loads(laid_down[reference]))
     assert (there.key, there.model_key, there.start.model_key, there.protocol) == told
     assert there.settings.bfloat16
     assert there.folder.is_relative_to(own_folders / "worker")
@@ -63,22 +63,22 @@ def test_a_job_has_the_same_keys_where_nothing_of_the_driver_is_at_hand(job, own
 def test_a_worker_with_other_code_refuses(job):
     order, laid_down = sent(job)
     with pytest.raises(UserError, match="code or packages differ"):
-        job_of(replace(order, key="0" * 16), lambda reference: pickle.loads(laid_down[reference]))
+        deserialize_job(replace(order, key="0" * 16), lambda reference: pickle.loads(laid_down[reference]))
 
 
 def test_the_yardsticks_of_a_table_travel_and_come_back_under_the_same_keys(job, own_folders, monkeypatch):
-    parts = parts_of([job.cell.architecture], select(Method, job.preset.methods), job.preset.side, "none")
+    parts = list_parts([job.cell.architecture], select(Method, job.preset.methods), job.preset.side, "none")
     laid_down = []
-    orders = Orders(lambda thing: laid_down.append(thing) or len(laid_down) - 1)
+    orders = PayloadBuilder(lambda thing: laid_down.append(thing) or len(laid_down) - 1)
     sent_out = pickle.loads(pickle.dumps([orders.of_part(part, job) for part in parts]))
     assert len(laid_down) == 1  # the data
     assert [part_of(order) for order in sent_out] == parts
-    constant = next(order for order in sent_out if order.yardstick == CONSTANT)
+    constant = next(order for order in sent_out if order.baseline == CONSTANT)
     monkeypatch.setenv("LOUPE_RUNS", str(own_folders / "worker"))
     there = score_part(part_of(constant), job.data, torch.device("cpu"), constant.protocol)
-    parcel = pack([there], 1.0)
+    parcel = collect_artifacts([there], 1.0)
     monkeypatch.setenv("LOUPE_RUNS", str(own_folders / "runs"))
-    unpack(parcel)
+    restore_artifacts(parcel)
     assert part_file(part_of(constant), job.protocol).read_bytes() == there.read_bytes()
     with pytest.raises(UserError, match="code differs"):
         part_of(replace(constant, key="0" * 16))
@@ -96,7 +96,7 @@ def test_what_arrives_appears_whole_and_what_is_there_stays(own_folders):
     (own_folders / "runs" / "maps").mkdir(parents=True)
     (own_folders / "runs" / "maps" / "a.npy").write_bytes(b"old")
     content = {"cells/k": {"record.json": b"r", "scores.parquet": b"s"}, "maps/a.npy": b"new", "models/m": {"w": b"w"}}
-    unpack(Parcel(seconds=1.0, content=content))
+    restore_artifacts(ArtifactBundle(seconds=1.0, content=content))
     found = {
         path.relative_to(own_folders / "runs"): path for path in (own_folders / "runs").rglob("*") if path.is_file()
     }
@@ -114,7 +114,7 @@ def test_the_cell_is_the_last_to_arrive(own_folders, monkeypatch):
     written = []
     monkeypatch.setattr("benchmark.execution.artifacts.new_file", lambda path: written.append(path) or _stopped())
     with pytest.raises(KeyboardInterrupt):
-        unpack(Parcel(seconds=1.0, content={"cells/k": {"record.json": b"r"}, "maps/a.npy": b"m"}))
+        restore_artifacts(ArtifactBundle(seconds=1.0, content={"cells/k": {"record.json": b"r"}, "maps/a.npy": b"m"}))
     assert written == [own_folders / "runs" / "maps" / "a.npy"]
     assert not (own_folders / "runs" / "cells").exists()
 

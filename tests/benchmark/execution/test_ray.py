@@ -69,8 +69,8 @@ def test_two_nodes_of_which_one_loses_its_worker_make_the_same_bytes(tmp_path, i
         for name in ("turn", "spread")
     ]
     assert kept[0] == kept[1]
-    # The yardsticks are scored where the cells are.
-    assert list(tmp_path.glob("node?/runs/yardsticks/*.parquet"))
+    # The baselines are scored where the cells are.
+    assert list(tmp_path.glob("node?/runs/baselines/*.parquet"))
     # The second node was at work, as its lost worker shows; whether it ends a cell after that is chance.
     assert any((tmp_path / "node0" / "runs" / "cells").iterdir())
 

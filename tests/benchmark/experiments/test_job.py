@@ -10,7 +10,7 @@ import torch
 from benchmark.config.presets import COMPILE_MODES, QUICK
 from benchmark.experiments.grid import plan
 from benchmark.experiments.job import Job
-from benchmark.experiments.trained_model import lesson_of
+from benchmark.experiments.trained_model import load_split
 
 
 def test_compiling_decides_the_weights_and_is_part_of_their_key_only_where_it_is_asked_for(monkeypatch):
@@ -52,5 +52,5 @@ def test_images_to_learn_from_stay_here_where_the_device_has_no_room_and_those_o
             "benchmark.experiments.trained_model.has_room",
             lambda _device, size, room=room: room and size == 2 * 8 * 8 * 3,
         )
-        assert lesson_of(job, "train").images.device.type == place
-        assert lesson_of(job, "train").device.type == lesson_of(job, "test").images.device.type == "meta"
+        assert load_split(job, "train").images.device.type == place
+        assert load_split(job, "train").device.type == load_split(job, "test").images.device.type == "meta"

@@ -24,7 +24,7 @@ def make_results(
     classes: int = 6,
     distinct: int | None = None,
 ) -> Path:
-    """Writes records, scores, predictions and yardsticks; the architectures differ, the regimes and seeds a little.
+    """Writes records, scores, predictions and baselines; the architectures differ, the regimes and seeds a little.
 
     Args:
         folder: Where; becomes a results folder of its own.
@@ -66,9 +66,9 @@ def make_results(
                 scores.assign(value=np.clip(value, 0, 1)).to_parquet(f"{stem}.scores.parquet")
                 _predictions(images, patients, classes, rng).to_parquet(f"{stem}.predictions.parquet")
     (folder / "protocol.json").write_text(json.dumps({"protocol": told["protocol"]}), encoding="utf-8")
-    yardstick = scores[scores["method"] == "grad-cam"].assign(method="", value=0.4, protocol=told["protocol"])
-    pd.concat([yardstick.assign(yardstick=name) for name in ("constant 0.5", "uniform noise")]).to_parquet(
-        folder / "yardsticks.parquet"
+    baseline = scores[scores["method"] == "grad-cam"].assign(method="", value=0.4, protocol=told["protocol"])
+    pd.concat([baseline.assign(baseline=name) for name in ("constant 0.5", "uniform noise")]).to_parquet(
+        folder / "baselines.parquet"
     )
     return folder
 

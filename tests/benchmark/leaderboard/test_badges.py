@@ -8,11 +8,11 @@ import pytest
 
 from benchmark.leaderboard.export.latex import to_latex
 from benchmark.leaderboard.export.markdown import HEADLINES, to_markdown
-from benchmark.leaderboard.html.card import card_of
-from benchmark.leaderboard.html.page_input import Shown
+from benchmark.leaderboard.html.card import build_card
+from benchmark.leaderboard.html.page_input import PageInput
 from benchmark.leaderboard.html.render import page
 from benchmark.leaderboard.load.badges import BADGES, OWN
-from benchmark.leaderboard.table import boards_of, read_published
+from benchmark.leaderboard.table import build_tables, read_results
 from tests.benchmark.leaderboard.made_results import make_results
 
 SUBMITTED = {"entry": "x.py", "sha256": "0" * 64}
@@ -27,7 +27,7 @@ def published(tmp_path_factory):
     for name in ("densenet121-standard-0", "densenet121-standard-1", "efficientnet_b0-standard-1"):
         told(folder, name, submission=SUBMITTED, badge="recomputed", recomputed=AGAIN)
     told(folder, "efficientnet_b0-standard-0", submission=SUBMITTED)
-    return read_published(folder)
+    return read_results(folder)
 
 
 def told(folder: Path, name: str, **changes) -> None:
@@ -53,39 +53,39 @@ class Badges(HTMLParser):
 
 
 def test_a_submission_has_the_weaker_badge_of_its_seeds_and_others_have_none(published):
-    board = boards_of(published)[0]
-    assert {row.name: row.badge for row in board.models} == EXPECTED
-    assert {row.badge for row in board.rows if not row.is_model} == {""}
+    leaderboard = build_tables(published)[0]
+    assert {row.name: row.badge for row in leaderboard.models} == EXPECTED
+    assert {row.badge for row in leaderboard.rows if not row.is_model} == {""}
 
 
 def test_the_markdown_says_it_beside_the_regime_and_explains_what_occurs(published):
-    boards = boards_of(published)
-    text = to_markdown(boards, [], [])
+    leaderboards = build_tables(published)
+    text = to_markdown(leaderboards, [], [])
     lines = [line.split(" | ") for line in text.splitlines() if line.startswith("| ")]
     regimes = {cells[2].removesuffix(" †"): cells[3] for cells in lines if cells[2].removesuffix(" †") in EXPECTED}
     assert regimes == {name: f"standard, {badge}" if badge else "standard" for name, badge in EXPECTED.items()}
     assert all(f"*{badge}*: {meaning}" in text for badge, meaning in BADGES.items())
-    assert "standard, claimed &" in to_latex(boards[0], HEADLINES)
+    assert "standard, claimed &" in to_latex(leaderboards[0], HEADLINES)
 
 
 def test_the_page_explains_each_badge_where_it_stands(published):
-    boards = boards_of(published)
+    leaderboards = build_tables(published)
     parsed = Badges()
-    parsed.feed(page([Shown(published=published, boards=boards)]))
-    assert sorted(parsed.found) == sorted([*BADGES.items()] * len(boards))
+    parsed.feed(page([PageInput(published=published, leaderboards=leaderboards)]))
+    assert sorted(parsed.found) == sorted([*BADGES.items()] * len(leaderboards))
 
 
 def test_a_table_without_submissions_is_as_plain_as_before(tmp_path):
-    published = read_published(make_results(tmp_path / "quick", images=8, architectures=2, regimes=1))
-    boards = boards_of(published)
-    text = to_markdown(boards, [], [])
+    published = read_results(make_results(tmp_path / "quick", images=8, architectures=2, regimes=1))
+    leaderboards = build_tables(published)
+    text = to_markdown(leaderboards, [], [])
     assert not [word for word in (*BADGES, "badge") if word in text]
-    assert 'class="badge' not in page([Shown(published=published, boards=boards)])
+    assert 'class="badge' not in page([PageInput(published=published, leaderboards=leaderboards)])
 
 
 def test_the_card_says_how_a_row_stands(published):
-    rows = {row.name: row for row in boards_of(published)[0].models}
-    standings = {name: dict(card_of(row, published).provenance)["standing"] for name, row in rows.items()}
+    rows = {row.name: row for row in build_tables(published)[0].models}
+    standings = {name: dict(build_card(row, published).provenance)["standing"] for name, row in rows.items()}
     assert standings["densenet121"] == f"recomputed (2 images): {BADGES['recomputed']}"
     assert standings["efficientnet_b0"].split(": ")[0] == "claimed"  # of its first seed; the other follows
     assert "; recomputed (2 images): " in standings["efficientnet_b0"]

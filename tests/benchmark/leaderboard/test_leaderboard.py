@@ -14,14 +14,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from benchmark.errors import UserError
-from benchmark.leaderboard.analysis.contrasts import contrasts_of
+from benchmark.leaderboard.analysis.contrasts import compute_contrasts
 from benchmark.leaderboard.analysis.summary import headline
 from benchmark.leaderboard.build import rebuild
 from benchmark.leaderboard.columns import COLUMNS
 from benchmark.leaderboard.export.latex import to_latex
 from benchmark.leaderboard.export.markdown import HEADLINES, contrasts_csv, pairs_csv, to_csv
 from benchmark.leaderboard.statistics.tests import holm
-from benchmark.leaderboard.table import boards_of, read_published
+from benchmark.leaderboard.table import build_tables, read_results
 from benchmark.storage.paths import ROOT
 from tests.benchmark.leaderboard.made_results import make_results
 
@@ -47,8 +47,8 @@ def copied(made, tmp_path):
 
 
 @pytest.fixture(scope="module")
-def boards(made):
-    return boards_of(read_published(made))
+def leaderboards(made):
+    return build_tables(read_results(made))
 
 
 def rows_of(path: Path) -> list[dict[str, str]]:
@@ -113,11 +113,11 @@ def harm_absence(folder: Path) -> str:
 )
 def test_what_is_damaged_is_named_and_the_rest_stands(copied, harm):
     told = harm(copied)
-    board = boards_of(read_published(copied))[0]
-    assert len(board.problems) == 1
-    assert board.problems[0].startswith(told)
-    assert len(board.models) == 6
-    assert all(np.isfinite(row.estimates["fuzzy_f1"].value) for row in board.models)
+    leaderboard = build_tables(read_results(copied))[0]
+    assert len(leaderboard.problems) == 1
+    assert leaderboard.problems[0].startswith(told)
+    assert len(leaderboard.models) == 6
+    assert all(np.isfinite(row.estimates["fuzzy_f1"].value) for row in leaderboard.models)
 
 
 def test_the_verb_needs_no_torch_names_what_it_left_out_and_writes_the_same_bytes_each_time(copied):
@@ -147,7 +147,7 @@ def test_nothing_usable_is_said_in_one_line(copied):
     for path in (copied / "records").glob("*.predictions.parquet"):
         path.write_bytes(b"")
     with pytest.raises(UserError, match="no record that can be used"):
-        read_published(copied)
+        read_results(copied)
 
 
 def test_every_file_is_read_once(copied, monkeypatch):
@@ -159,51 +159,51 @@ def test_every_file_is_read_once(copied, monkeypatch):
         return whole(file, *args, columns=columns, **options)
 
     monkeypatch.setattr(pq.ParquetFile, "iter_batches", counted)
-    (copied / "yardsticks.parquet").unlink()
-    boards_of(read_published(copied))
+    (copied / "baselines.parquet").unlink()
+    build_tables(read_results(copied))
     assert read.count(("value",)) == 12
     assert len(read) == 13
 
 
-def test_what_is_equal_is_drawn_once(boards):
+def test_what_is_equal_is_drawn_once(leaderboards):
     """The diagnosis in the tables of all methods; of many classes the sensitivity is the balanced accuracy."""
-    first, second = ({row.label: row.estimates for row in board.models} for board in boards)
+    first, second = ({row.label: row.estimates for row in leaderboard.models} for leaderboard in leaderboards)
     for label, known in first.items():
         assert known["sensitivity"].draws is known["balanced_accuracy"].draws
         assert known["balanced_accuracy"].draws is second[label]["balanced_accuracy"].draws
         assert known["macro_f1"].draws is not known["balanced_accuracy"].draws
 
 
-def test_the_order_of_images_in_a_file_does_not_matter(copied, boards):
+def test_the_order_of_images_in_a_file_does_not_matter(copied, leaderboards):
     for path in (copied / "records").glob("*-adversarial-*.parquet"):
         pd.read_parquet(path).sample(frac=1, random_state=0).to_parquet(path)
-    again = boards_of(read_published(copied))[0]
-    for one, other in zip(boards[0].rows, again.rows, strict=True):
+    again = build_tables(read_results(copied))[0]
+    for one, other in zip(leaderboards[0].rows, again.rows, strict=True):
         assert one.label == other.label
         for name, known in one.estimates.items():
             assert known.value == pytest.approx(other.estimates[name].value, nan_ok=True)
             assert known.low == pytest.approx(other.estimates[name].low, nan_ok=True)
 
 
-def test_the_tables_say_the_same(boards, tmp_path):
-    board = boards[0]
-    (tmp_path / "table.csv").write_text(to_csv(board), encoding="utf-8")
+def test_the_tables_say_the_same(leaderboards, tmp_path):
+    leaderboard = leaderboards[0]
+    (tmp_path / "table.csv").write_text(to_csv(leaderboard), encoding="utf-8")
     rows = rows_of(tmp_path / "table.csv")
-    assert [row["name"] for row in rows] == [row.name for row in board.rows]
-    for line, row in zip(rows, board.rows, strict=True):
+    assert [row["name"] for row in rows] == [row.name for row in leaderboard.rows]
+    for line, row in zip(rows, leaderboard.rows, strict=True):
         for column in COLUMNS:
             if column.name in row.estimates:
                 assert float(line[column.name]) == pytest.approx(row.estimates[column.name].value, abs=1e-6)
                 assert int(line[f"{column.name}_n"]) == row.estimates[column.name].images
-    assert [row["fuzzy_f1_group"] for row in rows[:6]] == [row.letters["fuzzy_f1"] for row in board.models]
+    assert [row["fuzzy_f1_group"] for row in rows[:6]] == [row.letters["fuzzy_f1"] for row in leaderboard.models]
     best = [float(row["p_best"]) for row in rows[:6]]
     assert sum(best) == pytest.approx(1, abs=1e-3)
     assert {row["p_best"] for row in rows[6:]} == {""}
 
 
-def test_contrasts_are_paired_and_corrected_in_their_family(boards, tmp_path):
+def test_contrasts_are_paired_and_corrected_in_their_family(leaderboards, tmp_path):
     (tmp_path / "contrasts.csv").write_text(
-        contrasts_csv(boards, [contrasts_of(board) for board in boards]), encoding="utf-8"
+        contrasts_csv(leaderboards, [compute_contrasts(leaderboard) for leaderboard in leaderboards]), encoding="utf-8"
     )
     lines = rows_of(tmp_path / "contrasts.csv")
     assert {line["method"] for line in lines} == {"grad-cam", "gradient"}
@@ -212,29 +212,29 @@ def test_contrasts_are_paired_and_corrected_in_their_family(boards, tmp_path):
     assert [float(line["p_holm"]) for line in family] == pytest.approx(
         holm(np.array([float(line["p"]) for line in family])), rel=0.02
     )
-    rows = {(row.name, row.regime): row for row in boards[0].models}
-    for each in contrasts_of(boards[0]):
+    rows = {(row.name, row.regime): row for row in leaderboards[0].models}
+    for each in compute_contrasts(leaderboards[0]):
         pair = [rows[each.name, regime].estimates[each.column.name].value for regime in (each.regime, "standard")]
         assert each.difference.value == pytest.approx(pair[0] - pair[1])
         assert each.difference.low <= each.difference.value <= each.difference.high
 
 
-def test_pairs_and_letters_tell_the_same_story(boards, tmp_path):
-    (tmp_path / "pairs.csv").write_text(pairs_csv(boards[0]), encoding="utf-8")
+def test_pairs_and_letters_tell_the_same_story(leaderboards, tmp_path):
+    (tmp_path / "pairs.csv").write_text(pairs_csv(leaderboards[0]), encoding="utf-8")
     lines = rows_of(tmp_path / "pairs.csv")
-    letters = {row.label: set(row.letters["fuzzy_f1"]) for row in boards[0].models}
+    letters = {row.label: set(row.letters["fuzzy_f1"]) for row in leaderboards[0].models}
     assert len(lines) == 15
     for line in lines:
         assert bool(letters[line["first"]] & letters[line["second"]]) == (line["verdict"] == "not told apart")
         assert (float(line["win"]) > 0.5) == (float(line["difference"]) > 0)
 
 
-def test_the_first_sentence_counts_what_the_table_holds(boards):
-    board = boards[0]
-    first = headline(board, contrasts_of(board))[0]
+def test_the_first_sentence_counts_what_the_table_holds(leaderboards):
+    leaderboard = leaderboards[0]
+    first = headline(leaderboard, compute_contrasts(leaderboard))[0]
     apart, pairs = map(int, re.search(r"(\d+) of (\d+) pairs", first).groups())
-    assert (apart, pairs) == (board.pairs.told_apart, 15)
-    assert board.models[0].label in first
+    assert (apart, pairs) == (leaderboard.pairs.told_apart, 15)
+    assert leaderboard.models[0].label in first
 
 
 def test_degenerate_maps_and_missing_cells_are_counted(copied):
@@ -244,21 +244,21 @@ def test_degenerate_maps_and_missing_cells_are_counted(copied):
     frame.assign(value=frame["value"].mask(constant)).to_parquet(path)
     for gone in (copied / "records").glob("efficientnet_b0-adversarial-1.*"):
         gone.unlink()
-    board = boards_of(read_published(copied))[0]
-    assert {row.label: row.degenerate for row in board.models if row.degenerate} == {"densenet121/standard": 1}
-    assert board.missing == ("efficientnet_b0/adversarial (seed 1)",)
+    leaderboard = build_tables(read_results(copied))[0]
+    assert {row.label: row.degenerate for row in leaderboard.models if row.degenerate} == {"densenet121/standard": 1}
+    assert leaderboard.missing == ("efficientnet_b0/adversarial (seed 1)",)
 
 
 def test_latex_is_complete_and_has_no_bare_special(copied):
     record = next((copied / "records").glob("*-standard-0.json"))
     told = json.loads(record.read_text(encoding="utf-8"))
     record.write_text(json.dumps(told | {"dataset": "a_b & 50 % #1 \\input{x}"}), encoding="utf-8")
-    board = boards_of(read_published(copied))[0]
-    text = to_latex(board, HEADLINES)
+    leaderboard = build_tables(read_results(copied))[0]
+    text = to_latex(leaderboard, HEADLINES)
     body = "\n".join(line for line in text.splitlines() if not line.startswith("%"))
     assert text.count(r"\begin{") == text.count(r"\end{")
     assert not re.search(r"(?<!\\)[%#_]", body)
     assert r"\input" not in body
     lines = [line for line in body.splitlines() if line.endswith(r"\\")]
     assert len({len(re.findall(r"(?<!\\)&", line)) for line in lines}) == 1
-    assert len(lines) == 2 + len(board.rows)
+    assert len(lines) == 2 + len(leaderboard.rows)

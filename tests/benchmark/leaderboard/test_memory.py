@@ -18,7 +18,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from benchmark.leaderboard.load import scores
-from benchmark.leaderboard.table import boards_of, ground_of, read_published
+from benchmark.leaderboard.table import build_tables, build_bootstrap_context, read_results
 from tests.benchmark.leaderboard.made_results import make_results
 
 scores.BATCH = 50_000
@@ -35,19 +35,19 @@ def watch(most, over):
 
 
 folder = Path(sys.argv[1])
-boards_of(read_published(make_results(folder / "first" / "quick", images=50, architectures=1)))  # what is loaded once
-published = read_published(
+build_tables(read_results(make_results(folder / "first" / "quick", images=50, architectures=1)))  # what is loaded once
+published = read_results(
     make_results(folder / "large" / "quick", images=8000, architectures=3, regimes=1, distinct=1)
 )
 before, most, over = anonymous(), [], threading.Event()
 watcher = threading.Thread(target=watch, args=(most, over))
 watcher.start()
-boards = boards_of(published)
+boards = build_tables(published)
 over.set()
 watcher.join()
 assert len(boards[0].models) == 3
 rows = pq.read_metadata(next((folder / "large" / "quick" / "records").glob("*.scores.parquet"))).num_rows
-print(before, max(most), ground_of(published).draws.weights.nbytes, rows)
+print(before, max(most), build_bootstrap_context(published).draws.weights.nbytes, rows)
 """
 
 

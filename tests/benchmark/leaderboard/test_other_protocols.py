@@ -14,9 +14,9 @@ from benchmark.__main__ import app
 from benchmark.leaderboard.analysis.diff import parse
 from benchmark.leaderboard.build import rebuild
 from benchmark.leaderboard.export.markdown import APART, to_csv, to_markdown
-from benchmark.leaderboard.html.page_input import Shown
+from benchmark.leaderboard.html.page_input import PageInput
 from benchmark.leaderboard.html.render import page
-from benchmark.leaderboard.table import boards_of, read_published
+from benchmark.leaderboard.table import build_tables, read_results
 from tests.benchmark.leaderboard.made_results import make_results
 
 OLD = "0123456789abcdef"
@@ -44,13 +44,13 @@ def alone(made: Path, target: Path) -> Path:
 
 
 def test_the_rows_of_the_table_are_the_same_with_and_without_others(made, tmp_path):
-    for board, bare in zip(
-        *(boards_of(read_published(each)) for each in (made, alone(made, tmp_path / "alone"))), strict=True
+    for leaderboard, bare in zip(
+        *(build_tables(read_results(each)) for each in (made, alone(made, tmp_path / "alone"))), strict=True
     ):
-        assert [row.label for row in board.models] == [f"{NEW}/standard"]
-        assert board.models[0].rank == (1, 1)
-        assert not board.problems
-        for one, other in zip(board.rows, bare.rows, strict=True):
+        assert [row.label for row in leaderboard.models] == [f"{NEW}/standard"]
+        assert leaderboard.models[0].rank == (1, 1)
+        assert not leaderboard.problems
+        for one, other in zip(leaderboard.rows, bare.rows, strict=True):
             assert one.letters == other.letters
             for name, known in one.estimates.items():
                 assert np.array_equal(
@@ -59,36 +59,36 @@ def test_the_rows_of_the_table_are_the_same_with_and_without_others(made, tmp_pa
 
 
 def test_the_others_are_a_board_of_their_own_for_each_method(made):
-    for board in boards_of(read_published(made)):
-        (other,) = board.apart
-        assert (other.method, other.record.protocol) == (board.method, OLD)
+    for leaderboard in build_tables(read_results(made)):
+        (other,) = leaderboard.apart
+        assert (other.method, other.record.protocol) == (leaderboard.method, OLD)
         assert {row.name for row in other.rows} == {"efficientnet_b0", "inception_resnet_v2"}
         assert {end for row in other.models for end in row.rank} <= {1, 2}
 
 
 def test_all_tables_show_them_marked(made):
-    published = read_published(made)
-    boards = boards_of(published)
-    rows = list(csv.DictReader(to_csv(boards[0]).splitlines()))
+    published = read_results(made)
+    leaderboards = build_tables(published)
+    rows = list(csv.DictReader(to_csv(leaderboards[0]).splitlines()))
     assert [row["name"] for row in rows if row["kind"] == "model"] == [NEW]
     others = [row for row in rows if row["kind"] == APART]
-    assert [row["name"] for row in others] == [row.name for row in boards[0].apart[0].models]
+    assert [row["name"] for row in others] == [row.name for row in leaderboards[0].apart[0].models]
     assert {row["rank_best"] + row["p_best"] + row["fuzzy_f1_group"] for row in others} == {""}
     assert all(float(row["fuzzy_f1"]) > 0 for row in others)
-    text = to_markdown(boards, [], [])
+    text = to_markdown(leaderboards, [], [])
     above, below = text.split("## Made under another protocol")
     assert f"2 models of protocol {OLD}" in below
     for name in ("efficientnet_b0", "inception_resnet_v2"):
         assert f"| {name} " not in above
         assert f"| {name} " in below
     assert "2 models of another protocol below." in above
-    whole = page([Shown(published=published, boards=boards)])
+    whole = page([PageInput(published=published, leaderboards=leaderboards)])
     table = re.search(r"<h3>Made under another protocol</h3>.*?</table>", whole, re.DOTALL)[0]
-    assert re.findall(r'<th scope="row">(\w+)', table) == [row.name for row in boards[0].apart[0].models]
+    assert re.findall(r'<th scope="row">(\w+)', table) == [row.name for row in leaderboards[0].apart[0].models]
 
 
 def test_what_moved_is_asked_of_the_table_alone(made):
-    table = parse(to_csv(boards_of(read_published(made))[0]), "now")
+    table = parse(to_csv(build_tables(read_results(made))[0]), "now")
     assert (NEW, "standard") in table
     assert ("efficientnet_b0", "standard") not in table
 
@@ -99,15 +99,15 @@ def test_one_that_cannot_be_read_is_left_out_by_name_and_stops_nothing(made, tmp
         whole = bytearray(path.read_bytes())
         whole[4 : len(whole) // 2] = bytes(len(whole) // 2 - 4)
         path.write_bytes(whole)
-    board = boards_of(read_published(folder))[0]
-    assert [row.name for row in board.apart[0].models] == ["inception_resnet_v2"]
-    assert [line.split(":")[0] for line in board.problems] == ["efficientnet_b0-standard-0.json"]
+    leaderboard = build_tables(read_results(folder))[0]
+    assert [row.name for row in leaderboard.apart[0].models] == ["inception_resnet_v2"]
+    assert [line.split(":")[0] for line in leaderboard.problems] == ["efficientnet_b0-standard-0.json"]
     for path in (folder / "records").glob("inception*.predictions.parquet"):
         path.write_bytes(path.read_bytes()[:-40] + bytes(40))
-    board = boards_of(read_published(folder))[0]
-    assert board.apart == ()
-    assert len(board.problems) == 2
-    assert [row.name for row in board.models] == [NEW]
+    leaderboard = build_tables(read_results(folder))[0]
+    assert leaderboard.apart == ()
+    assert len(leaderboard.problems) == 2
+    assert [row.name for row in leaderboard.models] == [NEW]
 
 
 def test_the_verb_says_so_in_its_line_and_finds_no_fault(made, tmp_path):

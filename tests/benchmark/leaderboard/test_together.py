@@ -8,27 +8,29 @@ from scipy.stats import wilcoxon
 
 from benchmark.leaderboard.analysis import agreement
 from benchmark.leaderboard.analysis.agreement import agreements, taus
-from benchmark.leaderboard.analysis.contrasts import contrasts_of
+from benchmark.leaderboard.analysis.contrasts import compute_contrasts
 from benchmark.leaderboard.columns import COLUMNS
 from benchmark.leaderboard.export import markdown as tables
 from benchmark.leaderboard.export.latex import to_latex
 from benchmark.leaderboard.export.markdown import HEADLINES, to_csv, to_markdown
 from benchmark.leaderboard.html import page_input as view
-from benchmark.leaderboard.html.page_input import Shown
+from benchmark.leaderboard.html.page_input import PageInput
 from benchmark.leaderboard.html.render import page
 from benchmark.leaderboard.statistics import bootstrap as statistics
 from benchmark.leaderboard.statistics import tests as pairs
-from benchmark.leaderboard.statistics.bootstrap import KEPT_COUNTS, Ratios, estimate, estimates, resampling
+from benchmark.leaderboard.statistics.bootstrap import KEPT_COUNTS, RatioStatistic, estimate, estimates, resampling
 from benchmark.leaderboard.statistics.tests import Difference, difference, differences
-from benchmark.leaderboard.table import boards_of, read_published
+from benchmark.leaderboard.table import build_tables, read_results
 from tests.benchmark.leaderboard.made_results import make_results
 
 IMAGES = 150
 
 
-def ratios(rng: np.random.Generator, columns: int = 1, *, missing: float = 0.0) -> Ratios:
+def ratios(rng: np.random.Generator, columns: int = 1, *, missing: float = 0.0) -> RatioStatistic:
     counts = (rng.random((IMAGES, columns)) >= missing).astype(float)
-    return Ratios(amounts=rng.random((IMAGES, columns)) * counts, counts=counts, undefined=int((counts == 0).sum()))
+    return RatioStatistic(
+        amounts=rng.random((IMAGES, columns)) * counts, counts=counts, undefined=int((counts == 0).sum())
+    )
 
 
 def drawn_of(groups: int):
@@ -106,8 +108,8 @@ def test_pairs_tested_together_are_what_they_are_alone(groups, monkeypatch):
     known = [estimate([ratios(rng)], draws) for _ in range(4)]
     known += [estimate([ratios(rng, missing=0.4), ratios(rng, missing=0.4)], draws, row="net") for _ in range(2)]
     same = replace(known[0])
-    partly = Ratios(amounts=np.r_[np.full(50, 0.5), rng.random(100)][:, None], counts=np.ones((IMAGES, 1)))
-    level = Ratios(amounts=np.r_[np.full(50, 0.5), rng.random(100)][:, None], counts=np.ones((IMAGES, 1)))
+    partly = RatioStatistic(amounts=np.r_[np.full(50, 0.5), rng.random(100)][:, None], counts=np.ones((IMAGES, 1)))
+    level = RatioStatistic(amounts=np.r_[np.full(50, 0.5), rng.random(100)][:, None], counts=np.ones((IMAGES, 1)))
     known += [estimate([partly], draws), estimate([level], draws)]
     every = [(one, other) for one in known for other in [*known, same]]
     monkeypatch.setattr(pairs, "NUMBERS", 7 * groups)
@@ -127,22 +129,22 @@ def made(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def boards(made):
-    return boards_of(read_published(made))
+def leaderboards(made):
+    return build_tables(read_results(made))
 
 
-def test_correlations_of_all_columns_together_are_what_they_are_alone(boards):
-    rows = list(boards[0].models)
+def test_correlations_of_all_columns_together_are_what_they_are_alone(leaderboards):
+    rows = list(leaderboards[0].models)
     spoiled = rows[0].estimates["sharpness"].draws.copy()
     spoiled[::7] = np.nan
     rows[0] = replace(
         rows[0], estimates=rows[0].estimates | {"sharpness": replace(rows[0].estimates["sharpness"], draws=spoiled)}
     )
     rows[1] = replace(rows[1], estimates={name: e for name, e in rows[1].estimates.items() if name != "sparsity"})
-    board = replace(boards[0], rows=tuple(rows))
+    leaderboard = replace(leaderboards[0], rows=tuple(rows))
     columns = [column for column in COLUMNS if column.name in agreement.AGREEING]
-    found = agreement._drawn_taus(board.models, columns)
-    assert len(agreements(board)) > 50
+    found = agreement._drawn_taus(leaderboard.models, columns)
+    assert len(agreements(leaderboard)) > 50
     for place, one in enumerate(columns):
         for there, other in enumerate(columns[:place]):
             both = [row for row in rows if one.name in row.estimates and other.name in row.estimates]
@@ -150,18 +152,18 @@ def test_correlations_of_all_columns_together_are_what_they_are_alone(boards):
             np.testing.assert_allclose(found[:, place, there], taus(*draws), atol=1e-12)
 
 
-def test_of_very_many_models_the_best_are_shown_and_it_is_said(made, boards, monkeypatch):
+def test_of_very_many_models_the_best_are_shown_and_it_is_said(made, leaderboards, monkeypatch):
     monkeypatch.setattr(tables, "LISTED_MODELS", 4)
     monkeypatch.setattr("benchmark.leaderboard.export.latex.LISTED_MODELS", 4)
     monkeypatch.setattr(view, "SHOWN_MODELS", 4)
-    board = boards[0]
-    assert len(board.models) == 6
-    text = to_markdown(boards, contrasts_of(board), [])
-    assert text.count("4 of 6 models listed, all in the CSV files") == len(boards)
-    assert to_csv(board).count(",model,") == 6
-    assert to_latex(board, HEADLINES).count(r"\midrule") == 2
-    whole = page([Shown(published=read_published(made), boards=boards)])
+    leaderboard = leaderboards[0]
+    assert len(leaderboard.models) == 6
+    text = to_markdown(leaderboards, compute_contrasts(leaderboard), [])
+    assert text.count("4 of 6 models listed, all in the CSV files") == len(leaderboards)
+    assert to_csv(leaderboard).count(",model,") == 6
+    assert to_latex(leaderboard, HEADLINES).count(r"\midrule") == 2
+    whole = page([PageInput(published=read_results(made), leaderboards=leaderboards)])
     assert whole.count("<dialog ") == 4
-    assert whole.count("Of 6 models the 4 best by F1") == len(boards)
+    assert whole.count("Of 6 models the 4 best by F1") == len(leaderboards)
     opened = {part.partition('"')[0] for part in whole.split('data-card="')[1:]}
-    assert opened == {f"0-{row.name}-{row.regime}" for row in board.models[:4]}
+    assert opened == {f"0-{row.name}-{row.regime}" for row in leaderboard.models[:4]}

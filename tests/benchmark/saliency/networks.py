@@ -8,7 +8,7 @@ MEAN = 0.75
 
 
 def images(number: int = 2, height: int = 64, width: int = 64) -> torch.Tensor:
-    """Bright ones, so that grey and black both take something away."""
+    """Bright ones, so that gray and black both take something away."""
     return 0.5 + 0.5 * torch.rand(number, 3, height, width, generator=torch.Generator().manual_seed(3))
 
 

@@ -10,7 +10,7 @@ from torch.nn import functional
 from architectures import Architecture
 from benchmark.registry import entries
 from benchmark.saliency import score_cam as score_cam_module
-from benchmark.saliency.activations import activations_and_gradient, activations_of
+from benchmark.saliency.activations import activations_and_gradient, get_activations
 from benchmark.saliency.eigen_cam import eigen_cam
 from benchmark.saliency.grad_cam import grad_cam
 from benchmark.saliency.grad_cam_plus_plus import grad_cam_plus_plus
@@ -53,10 +53,10 @@ def test_grad_cam_equals_captum(name):
     torch.manual_seed(0)
     model = architecture.build(6).eval()
     inputs, classes = images(2, 96, 96), torch.tensor([1, 4])
-    layer = model.get_submodule(architecture.saliency_layer)
+    layer = model.get_submodule(architecture.target_layer)
     oracle = LayerGradCam(model, layer).attribute(inputs.clone().requires_grad_(), target=classes)
     oracle = functional.interpolate(functional.relu(oracle), size=96, mode="bilinear", align_corners=False)[:, 0]
-    ours = grad_cam(model, architecture.saliency_layer, inputs, classes)
+    ours = grad_cam(model, architecture.target_layer, inputs, classes)
     scale = oracle.abs().amax().clamp(min=1e-30)
     torch.testing.assert_close(ours / scale, oracle.detach() / scale, atol=1e-5, rtol=0)
 
@@ -79,7 +79,7 @@ def test_the_gradient_of_the_head_alone_is_that_of_the_whole_network(model):
     expected = whole_graph(model, inputs, CLASSES)
     torch.testing.assert_close(activations.double(), expected[0])
     torch.testing.assert_close(gradient.double(), expected[1])
-    assert torch.equal(activations_of(model, model.layer, inputs), activations)
+    assert torch.equal(get_activations(model, model.layer, inputs), activations)
     assert not activations.requires_grad
 
 
@@ -141,7 +141,7 @@ def test_grad_cam_plus_plus_does_not_fade_with_the_gradient():
     with torch.no_grad():
         model.linear.weight.mul_(1e-25)
     weights = model.linear.weight[CLASSES].clamp(min=0).double()
-    expected = torch.einsum("nk,nkhw->nhw", weights, activations_of(model, model.layer, inputs).double())
+    expected = torch.einsum("nk,nkhw->nhw", weights, get_activations(model, model.layer, inputs).double())
     same_up_to_scale(grad_cam_plus_plus(model, model.layer, inputs, CLASSES), enlarged(list(expected.detach())))
 
 
@@ -149,7 +149,7 @@ def test_grad_cam_plus_plus_does_not_fade_with_the_gradient():
 def test_eigen_cam_projects_on_the_first_singular_vector(layer):
     model, inputs = Small(), images()
     expected = []
-    for activation in activations_of(model, layer, inputs).double():
+    for activation in get_activations(model, layer, inputs).double():
         rows = activation.flatten(1).T
         direction = torch.linalg.svd(rows)[2][0]
         projection = (rows @ direction).view(activation.shape[1:])
@@ -160,7 +160,7 @@ def test_eigen_cam_projects_on_the_first_singular_vector(layer):
 
 def test_eigen_cam_of_activations_that_are_not_negative_is_nowhere_turned_over():
     model, inputs = Small(), images()
-    activations = activations_of(model, model.layer, inputs)
+    activations = get_activations(model, model.layer, inputs)
     assert activations.sum(dim=1).min() > 0
     assert eigen_cam(model, model.layer, inputs, CLASSES).min() > 0
 
@@ -188,7 +188,7 @@ def test_score_cam_is_that_of_the_paper(chunk, monkeypatch):
     monkeypatch.setattr(score_cam_module, "FORWARDS", chunk)
     model, inputs = Spotted(), images()
     expected = []
-    for image, label, channels in zip(inputs, CLASSES, activations_of(model, "relu", inputs), strict=True):
+    for image, label, channels in zip(inputs, CLASSES, get_activations(model, "relu", inputs), strict=True):
         moving = [channel for channel in channels if channel.max() > channel.min()]
         assert len(moving) == 4
         scores = []

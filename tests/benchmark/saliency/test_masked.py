@@ -7,7 +7,7 @@ from torch import nn
 from benchmark.saliency import occlusion as occlusion_module
 from benchmark.saliency import rise as module
 from benchmark.saliency.masked import FORWARDS
-from benchmark.saliency.occlusion import GREY, occlusion
+from benchmark.saliency.occlusion import GRAY, occlusion
 from benchmark.saliency.rise import GRID, KEPT, MASKS, rise
 from tests.benchmark.saliency.networks import Small, images
 
@@ -81,7 +81,7 @@ def test_occlusion_is_the_mean_fall_over_the_windows_that_cover_a_pixel(monkeypa
             for left in range(0, 64 - side + 1, side // 2):
                 covered = image.clone()
                 window = (slice(top, top + side), slice(left, left + side))
-                covered[:, window[0], window[1]] = GREY
+                covered[:, window[0], window[1]] = GRAY
                 falls[window] += probability(model, image, label) - probability(model, covered, label)
                 covers[window] += 1
         expected[place] = (falls / covers).clamp(min=0)

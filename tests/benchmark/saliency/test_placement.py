@@ -18,7 +18,7 @@ from benchmark.registry import entries
 from benchmark.saliency import Method
 from benchmark.saliency.activations import enlarged
 from benchmark.saliency.alignment import described, grid_of, known_geometry, placement_of
-from benchmark.saliency.compute import draw_maps
+from benchmark.saliency.compute import compute_maps
 from benchmark.saliency.grad_cam import grad_cam
 from benchmark.saliency.placement import Placement, shares
 from tests.benchmark.saliency.networks import Small, images
@@ -167,11 +167,11 @@ def test_maps_of_a_run_are_placed_and_those_of_others_are_had_by_none(job):
     torch.manual_seed(0)
     model = entry.build(2).eval()
     pixels = (images(2, 96, 96) * 255).to(torch.uint8)
-    cells = grad_cam(model, entry.saliency_layer, pixels.float() / 255, torch.tensor([0, 1]), lambda maps, _: maps)
+    cells = grad_cam(model, entry.target_layer, pixels.float() / 255, torch.tensor([0, 1]), lambda maps, _: maps)
 
     def drawn(how):
         enlarge = placement_of(entry, job.size, how)
-        return draw_maps(model, entry.saliency_layer, pixels, torch.tensor([0, 1]), METHODS["grad-cam"], enlarge)
+        return compute_maps(model, entry.target_layer, pixels, torch.tensor([0, 1]), METHODS["grad-cam"], enlarge)
 
     placed = torch.tensor(drawn("receptive-field")).float()
     at_centers = placed[:, 0:65:32, 0:65:32]

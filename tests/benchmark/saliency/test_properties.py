@@ -139,14 +139,14 @@ def test_every_method_draws_every_architecture(name, monkeypatch):
     monkeypatch.setattr(occlusion, "WINDOWS", 1)
     monkeypatch.setattr(smooth_grad, "SAMPLES", 1)
     monkeypatch.setattr(integrated_gradients, "STEPS", 1)
-    activations_of = score_cam.activations_of
-    monkeypatch.setattr(score_cam, "activations_of", lambda *arguments: activations_of(*arguments)[:, :2])
+    get_activations = score_cam.get_activations
+    monkeypatch.setattr(score_cam, "get_activations", lambda *arguments: get_activations(*arguments)[:, :2])
     architecture = entries(Architecture)[name]
     torch.manual_seed(0)
     model = architecture.build(6).eval()
     before, inputs = state(model), images(2, 96, 96)
     for method in METHODS.values():
-        maps = method.draw(model, architecture.saliency_layer, inputs, torch.tensor([1, 4]))
+        maps = method.draw(model, architecture.target_layer, inputs, torch.tensor([1, 4]))
         assert maps.shape == (2, 96, 96), method.name
         assert maps.isfinite().all(), method.name
         assert maps.min() >= 0, method.name

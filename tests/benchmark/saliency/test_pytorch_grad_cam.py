@@ -1,7 +1,7 @@
 """The CAM family equals the package grad-cam where that follows the papers; it is no dependency.
 
 Two of its maps differ for known reasons and are left out. Its Grad-CAM++ adds 1e-6 to a denominator of squared
-gradients, which outweighs them in any but a small network; its EigenCAM centres the activations, which the paper does
+gradients, which outweighs them in any but a small network; its EigenCAM centers the activations, which the paper does
 not, and leaves the sign to chance.
 """
 

@@ -12,10 +12,10 @@ from torch import nn
 from benchmark.attacks.apgd import APGD
 from benchmark.runtime.tensors import in_batches, predict
 from benchmark.scoring.classification import measures
-from benchmark.scoring.map_robustness import map_attacks_of, map_kept
-from benchmark.scoring.predictions import attacks_of, diagnose
+from benchmark.scoring.map_robustness import build_map_attacks, map_kept
+from benchmark.scoring.predictions import build_attacks, predict_and_attack
 from benchmark.scoring.segmentation import mask_dice
-from benchmark.training.tensor_data import Lesson
+from benchmark.training.tensor_data import TensorData
 
 
 def predictions(images: int, classes: int, seed: int = 0) -> pd.DataFrame:
@@ -98,7 +98,7 @@ def test_a_class_that_does_not_occur_has_no_auroc():
 
 
 def test_autoattack_is_named_by_what_it_runs_for_so_many_classes():
-    assert list(attacks_of("l2", (0.5,), 20, 0, "apgd-ce, fab-t")) == ["pgd-20-l2-0.5", "apgd-ce, fab-t-l2-0.5"]
+    assert list(build_attacks("l2", (0.5,), 20, 0, "apgd-ce, fab-t")) == ["pgd-20-l2-0.5", "apgd-ce, fab-t-l2-0.5"]
 
 
 def network() -> nn.Module:
@@ -110,10 +110,10 @@ def network() -> nn.Module:
 
 
 def test_attacks_are_named_by_what_they_do():
-    found = attacks_of("l2", (0.5, 1.0, 2.0), 20, 10)
+    found = build_attacks("l2", (0.5, 1.0, 2.0), 20, 10)
     assert list(found)[:2] == ["pgd-20-l2-0.5", "apgd-10-l2-0.5"]
     assert found["apgd-10-l2-2"] == APGD(norm="l2", eps=2.0, steps=10, loss="ce")
-    assert list(attacks_of("linf", (0.1,), 5, 0)) == ["pgd-5-linf-0.1"]
+    assert list(build_attacks("linf", (0.1,), 5, 0)) == ["pgd-5-linf-0.1"]
 
 
 def test_stronger_attacks_leave_fewer_right_and_only_the_chosen_are_attacked():
@@ -122,8 +122,8 @@ def test_stronger_attacks_leave_fewer_right_and_only_the_chosen_are_attacked():
     with torch.no_grad():
         labels = model(images.float() / 255).argmax(dim=1)
     labels[:5] = (labels[:5] + 1) % 3
-    frame = diagnose(
-        model, images, labels, attacks=attacks_of("linf", (0.0, 0.02, 0.3), 5, 5), attacked=np.arange(0, 30, 2)
+    frame = predict_and_attack(
+        model, images, labels, attacks=build_attacks("linf", (0.0, 0.02, 0.3), 5, 5), attacked=np.arange(0, 30, 2)
     )
     columns = [name for name in frame if name.startswith("withstood:")]
     assert len(columns) == 6
@@ -146,7 +146,7 @@ def test_dice_by_hand():
 
     masks = torch.zeros(4, 4, 4, dtype=torch.float16)
     masks[0, :2], masks[1, 1:3], masks[3] = 1, 1, torch.nan
-    lesson = Lesson(images=torch.zeros(4, 3, 4, 4, dtype=torch.uint8), labels=torch.zeros(4).long(), masks=masks)
+    lesson = TensorData(images=torch.zeros(4, 3, 4, 4, dtype=torch.uint8), labels=torch.zeros(4).long(), masks=masks)
     found = mask_dice(Drawn(), lesson)
     assert found[:2].tolist() == [1.0, 0.5]
     assert np.isnan(found[2:]).all()
@@ -157,7 +157,7 @@ def test_each_attack_on_the_map_is_named_and_moves_it_and_none_moves_it_without_
     model = nn.Sequential(nn.Conv2d(3, 8, 5), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 3)).eval()
     images = torch.randint(0, 255, (6, 3, 24, 24), dtype=torch.uint8)
     classes = predict(model, images).argmax(dim=1)
-    attacks = map_attacks_of(10)
+    attacks = build_map_attacks(10)
     assert list(attacks) == [
         "top-k-10-linf-2/255",
         "top-k-10-linf-4/255",

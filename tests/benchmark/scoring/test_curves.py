@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from benchmark.experiments.publish import FILES, publish_record
-from benchmark.leaderboard.html.page_input import Shown
-from benchmark.leaderboard.html.perturbation_curves import perturbed_of, read_courses
+from benchmark.leaderboard.html.page_input import PageInput
+from benchmark.leaderboard.html.perturbation_curves import build_perturbation_panels, read_courses
 from benchmark.leaderboard.html.render import page
-from benchmark.leaderboard.table import boards_of, read_published
+from benchmark.leaderboard.table import build_tables, read_results
 from benchmark.scoring.curves import KINDS, curves_frame
 from metrics.faithfulness import Curves, deletion, insertion
 from tests.benchmark.leaderboard.made_results import make_results
@@ -95,9 +95,9 @@ def test_what_is_no_curve_is_not_drawn(made, harm):
 
 
 def test_the_card_draws_a_model_beside_the_mean_of_all(made):
-    published = read_published(made)
-    boards = boards_of(published)
-    panels = perturbed_of(boards[0].models, published)
+    published = read_results(made)
+    boards = build_tables(published)
+    panels = build_perturbation_panels(boards[0].models, published)
     assert len(panels) == 3
     assert all([panel.method for panel in each] == list(METHODS) for each in panels.values())
     heights = np.array(
@@ -106,12 +106,12 @@ def test_the_card_draws_a_model_beside_the_mean_of_all(made):
     mean = [float(point.split(",")[1]) for point in next(iter(panels.values()))[0].others[0].split()]
     assert mean == pytest.approx(heights.mean(axis=0), abs=0.11)
     assert len({each[0].others for each in panels.values()}) == 1
-    text = page([Shown(published=published, boards=boards)])
+    text = page([PageInput(published=published, boards=boards)])
     drawn = re.findall(r'<svg class="curve"[^>]*aria-label="Mean probability.*?</svg>', text, flags=re.DOTALL)
     assert len(drawn) == 3 * len(METHODS)
     assert max(map(len, drawn)) < 2000
     assert text.count("The record keeps no perturbation curves") == 1
-    assert text == page([Shown(published=read_published(made), boards=boards_of(published))])
+    assert text == page([PageInput(published=read_results(made), boards=build_tables(published))])
 
 
 def test_a_cell_without_curves_takes_the_old_ones_away(tmp_path):

@@ -18,9 +18,9 @@ from benchmark.experiments.job import Job
 from benchmark.registry import entries
 from benchmark.saliency.grad_cam import GRAD_CAM
 from benchmark.saliency.gradient import GRADIENT
-from benchmark.scoring.perturbation import probe_of
-from benchmark.scoring.quantus_adapter import UndefinedScoresWarning, quantus_metric, reasons_collected
-from benchmark.scoring.selection import code_of, metrics_asked
+from benchmark.scoring.perturbation import build_perturbation_context
+from benchmark.scoring.quantus_adapter import UndefinedScoresWarning, collect_reasons, quantus_metric
+from benchmark.scoring.selection import code_of, select_metrics
 from benchmark.storage.record import MetricDefinition
 from metrics import Metric
 from metrics.localization import top_mask_f1
@@ -51,9 +51,9 @@ def probe_with(network, method=GRADIENT, images=(0, 1, 2, 3)):
     classes = torch.tensor([0, 1, 2, 0])[list(images)]
     blank = np.zeros((len(images), SIDE, SIDE), dtype=np.float16)
     given = SETTINGS | {"ids": [f"case {i}" for i in images], "method": method}
-    undrawn = probe_of(network, pixels, blank, classes, **given)
+    undrawn = build_perturbation_context(network, pixels, blank, classes, **given)
     maps = undrawn.redraw(network, undrawn.images, classes).numpy().astype(np.float16)
-    return probe_of(network, pixels, maps, classes, **given)
+    return build_perturbation_context(network, pixels, maps, classes, **given)
 
 
 def test_what_is_drawn_again_has_the_scale_of_what_was_kept(network):
@@ -136,7 +136,7 @@ def test_nothing_is_printed_and_random_numbers_go_on_as_they_were(network, capfd
 def test_an_error_of_quantus_is_told_once_and_leaves_the_image_without_a_score(network):
     probe = probe_with(network)
     irof = quantus_metric("quantus:IROF")  # 0.6.0 cannot do images of three channels
-    with reasons_collected() as reasons:
+    with collect_reasons() as reasons:
         assert irof.compute(probe=probe).isnan().all()
         irof.compute(probe=probe)
     assert reasons == {"quantus:IROF": {"AssertionError: The shape of arr must be the same as the mask shape": 8}}
@@ -174,7 +174,7 @@ def test_a_model_is_not_kept():
 )
 def test_a_name_that_quantus_does_not_know_is_one_line(name, expected):
     with pytest.raises(UserError) as raised:
-        metrics_asked([name])
+        select_metrics([name])
     assert expected in str(raised.value)
     assert "\n" not in str(raised.value)
 
@@ -192,11 +192,11 @@ def test_direction_and_definition_are_those_of_quantus_but_where_it_is_wrong():
 
 
 def test_all_are_ours_and_those_of_quantus_come_after_them():
-    own = [metric.name for metric in metrics_asked(["all"])]
+    own = [metric.name for metric in select_metrics(["all"])]
     assert own == list(entries(Metric))
-    cheap = [metric.name for metric in metrics_asked([])]
+    cheap = [metric.name for metric in select_metrics([])]
     assert "max-sensitivity" not in cheap
-    both = [metric.name for metric in metrics_asked(["quantus:Sparseness", "max-sensitivity", "quantus:Sparseness"])]
+    both = [metric.name for metric in select_metrics(["quantus:Sparseness", "max-sensitivity", "quantus:Sparseness"])]
     assert both == [name for name in own if name in [*cheap, "max-sensitivity"]] + ["quantus:Sparseness"]
 
 

@@ -9,15 +9,15 @@ import pytest
 import torch
 
 from benchmark.baselines import RATER
-from benchmark.baselines.score import yardsticks
-from benchmark.data.dataset import Prepared
+from benchmark.baselines.score import baselines
+from benchmark.data.dataset import ImageDataset
 from benchmark.registry import entries
 from benchmark.saliency.gradient import GRADIENT
 from benchmark.scoring import score
-from benchmark.scoring.perturbation import probe_of
+from benchmark.scoring.perturbation import build_perturbation_context
 from benchmark.scoring.score import score_maps
 from metrics import Metric
-from metrics.color import COLOUR_VARIATION, COLOUR_VARIATION_NULL
+from metrics.color import COLOR_VARIATION, COLOR_VARIATION_NULL
 from metrics.localization import top_mask_f1
 from metrics.overlap import fuzzy_f1
 from metrics.threshold import roc_auc
@@ -27,7 +27,7 @@ CPU = torch.device("cpu")
 
 
 @pytest.fixture
-def data() -> Prepared:
+def data() -> ImageDataset:
     """Six images of two classes, four of them for testing; the third has no masks, the fourth a shortcut."""
     rng = np.random.default_rng(0)
     rows = []
@@ -42,7 +42,7 @@ def data() -> Prepared:
     rows.append((5, "image", "", ""))  # a training image, which must not be scored
     planes = rng.integers(0, 2, (len(rows), SIDE, SIDE), dtype=np.uint8) * 255
     cases = {"id": [f"c{n}" for n in range(6)], "label": [0, 1] * 3, "group": [f"g{n}" for n in range(6)]}
-    return Prepared(
+    return ImageDataset(
         name="drawn",
         key=hashlib.sha256(planes.tobytes()).hexdigest(),
         synthetic=False,
@@ -114,7 +114,7 @@ def test_how_many_maps_are_scored_at_once_does_not_count(data, monkeypatch):
 def test_a_metric_that_looks_at_images_gets_those_of_its_maps_and_the_lesion_but_no_shortcut(data):
     frame = score_maps(drawn := maps(), data, metric_list(), device=CPU)
     images = torch.tensor(data.images).permute(0, 3, 1, 2) / 255
-    for metric in (COLOUR_VARIATION, COLOUR_VARIATION_NULL):
+    for metric in (COLOR_VARIATION, COLOR_VARIATION_NULL):
         found = select(frame, metric=metric.name)
         assert set(found["level"]) == {"image"}
         assert list(found["image"]) == ["c0", "c1", "c3"]
@@ -169,9 +169,9 @@ def test_curves_do_not_depend_on_the_company(data):
     model.eval()
     ids, drawn, classes = list(data.cases["id"]), maps(6), torch.tensor([0, 1] * 3)
     drawn[:, :6] = 0  # many ties
-    settings = {"mean": torch.tensor(data.mean_colour()), "steps": 5, "layer": "0", "method": GRADIENT}
-    whole = probe_of(model, images, drawn, classes, ids=ids, **settings)
-    part = probe_of(model, images[4:5], drawn[4:5], classes[4:5], ids=ids[4:5], **settings)
+    settings = {"mean": torch.tensor(data.mean_color()), "steps": 5, "layer": "0", "method": GRADIENT}
+    whole = build_perturbation_context(model, images, drawn, classes, ids=ids, **settings)
+    part = build_perturbation_context(model, images[4:5], drawn[4:5], classes[4:5], ids=ids[4:5], **settings)
     assert whole.seeds[4] == part.seeds[0]
     together, alone = whole.curves("mean"), part.curves("mean")
     asked: list[int] = []
@@ -183,15 +183,15 @@ def test_curves_do_not_depend_on_the_company(data):
 
 
 def test_yardsticks_need_no_model_and_raters_are_scored_against_the_others(data, own_folders):
-    frame = yardsticks(data, [], [], CPU, "protocol", alignment="none")
-    assert set(frame["yardstick"]) == {
-        "centred Gaussian, 0.2 of the side",
+    frame = baselines(data, [], [], CPU, "protocol", alignment="none")
+    assert set(frame["baseline"]) == {
+        "centered Gaussian, 0.2 of the side",
         "constant 0.5",
         "uniform noise",
         "edges of the image",
         RATER,
     }
-    raters = select(frame, yardstick=RATER, metric="fuzzy-f1")
+    raters = select(frame, baseline=RATER, metric="fuzzy-f1")
     assert list(zip(raters["image"], raters["rater"], strict=True)) == [
         (image, rater) for image in ("c0", "c1", "c3") for rater in ("ann", "bob")
     ]
@@ -199,5 +199,5 @@ def test_yardsticks_need_no_model_and_raters_are_scored_against_the_others(data,
     own, others = (torch.tensor(data.planes[[rows[1, level, "bob"]]]).float() / 255 for level in ("rater", "others"))
     expected = fuzzy_f1(own, others).item()
     assert select(raters, image="c1", rater="bob")["value"].item() == pytest.approx(expected, abs=1e-6)
-    assert len(list((own_folders / "runs" / "yardsticks").iterdir())) == 5
-    pd.testing.assert_frame_equal(yardsticks(data, [], [], CPU, "protocol", alignment="none"), frame)
+    assert len(list((own_folders / "runs" / "baselines").iterdir())) == 5
+    pd.testing.assert_frame_equal(baselines(data, [], [], CPU, "protocol", alignment="none"), frame)

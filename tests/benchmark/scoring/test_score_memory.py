@@ -21,7 +21,7 @@ import pandas as pd
 import torch
 
 from benchmark.scoring import score as scoring
-from benchmark.data.dataset import Prepared
+from benchmark.data.dataset import ImageDataset
 from benchmark.registry import entries
 from metrics import Metric
 
@@ -46,7 +46,7 @@ def written(folder, number):
     folder.mkdir()
     names = [f"c{case}" for case in range(number)]
     rows = [(case, level, "", "") for case in range(number) for level in ("image", "union")]
-    data = Prepared(
+    data = ImageDataset(
         name="drawn", key="", synthetic=False, classes=("a", "b"), available=number, left_out=(), manifest=folder,
         images=mapped(folder, "images", (number, SIDE, SIDE, 3), "uint8"),
         cases=pd.DataFrame({"id": names, "label": 0, "group": names, "split": "test"}),

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmark.leaderboard.table import board_of, read_published
+from benchmark.leaderboard.table import build_table, read_results
 from benchmark.storage.paths import ROOT
 from benchmark.storage.record import SCHEMA, load_record
 
@@ -15,10 +15,10 @@ RECORDS = sorted(RESULTS.glob("*/*/records/*.json"))
 
 @pytest.mark.parametrize("folder", sorted({path.parent.parent for path in RECORDS}), ids=lambda path: path.parent.name)
 def test_every_committed_record_is_read_and_makes_a_board(folder):
-    published = read_published(folder)
+    published = read_results(folder)
     assert not published.problems
     assert len(published.records) == len(list((folder / "records").glob("*.json")))
-    board = board_of(published, "grad-cam")
+    board = build_table(published, "grad-cam")
     assert all("accuracy_under_attack" in row.estimates for row in board.models)
 
 

@@ -205,13 +205,13 @@ def with_checkpoint(path: Path, **changes: str) -> str:
         "file": path.name,
         "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
         "regime": "standard",
-        "trained_on": "coloured squares",
+        "trained_on": "colored squares",
         "source": "a test",
     } | changes
     fields = ", ".join(f"{name}={value!r}" for name, value in told.items())
     return changed(
         ("import Architecture\n", "import Architecture, Checkpoint\n"),
-        ('licence="Apache-2.0",', f'licence="MIT", checkpoint=Checkpoint({fields}, classes=("a", "b")),'),
+        ('license="Apache-2.0",', f'license="MIT", checkpoint=Checkpoint({fields}, classes=("a", "b")),'),
     )
 
 
@@ -266,7 +266,7 @@ def test_a_checkpoint_of_another_hash_place_or_regime_is_refused(running, entry,
     assert not check_entry(entry(with_checkpoint(path)), running, LIMITS).problems
 
 
-TOML = 'name = "small"\ntimm = "TIMM"\nsource = "a test"\nauthors = "we"\nlicence = "MIT"\n'
+TOML = 'name = "small"\ntimm = "TIMM"\nsource = "a test"\nauthors = "we"\nlicense = "MIT"\n'
 
 
 @pytest.mark.parametrize(
@@ -275,7 +275,7 @@ TOML = 'name = "small"\ntimm = "TIMM"\nsource = "a test"\nauthors = "we"\nlicenc
         (TOML.replace("TIMM", "regnety_003"), "has no network 'regnety_003'; nearest: regnety"),
         (TOML.replace("TIMM", "hf_hub:evil/repo"), "timm: String should match pattern"),
         (TOML.replace("TIMM", "vit_tiny_patch16_224"), "raises AssertionError: Input height (96)"),
-        (TOML.replace("TIMM", "resnet18") + 'colour = "red"\n', "colour: Extra inputs are not permitted"),
+        (TOML.replace("TIMM", "resnet18") + 'color = "red"\n', "color: Extra inputs are not permitted"),
         ("name = [", "is no TOML file"),
         (TOML.replace('source = "a test"\n', "").replace("TIMM", "resnet18"), "source: Field required"),
     ],
@@ -289,4 +289,4 @@ def test_a_broken_name_of_timms_is_refused(running, entry, text, line):
 def test_a_name_of_timms_is_an_entry(running, entry):
     found = check_entry(entry(TOML.replace("TIMM", "regnety_002"), "small.toml"), running, LIMITS)
     assert not found.problems
-    assert found.facts["metadata"]["saliency_layer"] == "body.s4"
+    assert found.facts["metadata"]["target_layer"] == "body.s4"

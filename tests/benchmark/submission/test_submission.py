@@ -28,10 +28,10 @@ from benchmark.storage.paths import ROOT
 from benchmark.storage.record import load_record
 from benchmark.submission.checks import parallel as lanes
 from benchmark.submission.checks.report import check_record, targets
-from benchmark.submission.checks.score import Evidence, check_claim
+from benchmark.submission.checks.score import RescoreOptions, check_claim
 from benchmark.submission.sandbox.client import worker
 from benchmark.submission.sandbox.limits import GIGABYTE, Limits
-from benchmark.submission.submit import Order, Refused, said_of_others, submit
+from benchmark.submission.submit import SubmissionRejected, SubmissionRequest, describe_other_protocols, submit
 from benchmark.submission.template import TEMPLATE, write_template
 from tests.metrics.quantus_oracle import RANK_ACCURACY, SPARSENESS, each
 
@@ -51,7 +51,7 @@ def body() -> nn.Sequential:
 
 
 def write_data(root: Path) -> Path:
-    """Twenty-four images of two classes with a square of their colour, and masks of the square."""
+    """Twenty-four images of two classes with a square of their color, and masks of the square."""
     rng = np.random.default_rng(0)
     for number in range(24):
         name, kind = f"image{number:02d}.png", ("benign", "melanoma")[number % 2]
@@ -67,18 +67,18 @@ def write_data(root: Path) -> Path:
 
 
 def train_elsewhere(data: Path, file: Path) -> None:
-    """A plain PyTorch script: its own loader, its own loop, its own normalisation."""
+    """A plain PyTorch script: its own loader, its own loop, its own normalization."""
     torch.manual_seed(0)
     pictures = sorted((data / "images").rglob("*.png"))[:16]
     pixels = [np.asarray(Image.open(path).resize((96, 96), Image.Resampling.BOX)) for path in pictures]
     images = torch.tensor(np.stack(pixels)).permute(0, 3, 1, 2).float() / 255
     labels = torch.tensor([THEIRS.index(path.parent.name) for path in pictures])
     network = body().train()
-    optimiser = torch.optim.SGD(network.parameters(), lr=0.05, momentum=0.9)
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.05, momentum=0.9)
     for _ in range(12):
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         nn.functional.cross_entropy(network((images - 0.5) / 0.5), labels).backward()
-        optimiser.step()
+        optimizer.step()
     safetensors.torch.save_file(network.state_dict(), file)
 
 
@@ -88,7 +88,7 @@ def entry_text(name: str, file: Path) -> str:
     told += 'trained_on="sixteen of the images", source="this test"'
     text = TEMPLATE.replace("NAME", name).replace("CONSTANT", name.upper())
     text = text.replace("import Architecture\n", "import Architecture, Checkpoint\n")
-    return text.replace('licence="Apache-2.0",', f'licence="MIT",\n    checkpoint=Checkpoint({told}),')
+    return text.replace('license="Apache-2.0",', f'license="MIT",\n    checkpoint=Checkpoint({told}),')
 
 
 class Place:
@@ -99,7 +99,9 @@ class Place:
         self.data, self.entries, self.results = root / "squares", root / "entries", root / "results"
 
     def submit(self, entry: Path):
-        order = Order(data=self.data, device="cpu", regimes=("standard",), changes={"epochs": 1, "perturbed": 4})
+        order = SubmissionRequest(
+            data=self.data, device="cpu", regimes=("standard",), changes={"epochs": 1, "perturbed": 4}
+        )
         return submit(entry, order, self.running, lambda _: None, limits=LIMITS)
 
 
@@ -115,19 +117,21 @@ def place(tmp_path_factory):
             write_data(there.data)
             there.entries.mkdir()
             train_elsewhere(there.data, there.entries / "theirs.safetensors")
-            elsewhere = there.entries / "elsewhere.py"
-            elsewhere.write_text(entry_text("elsewhere", there.entries / "theirs.safetensors"), encoding="utf-8")
+            load_published_table = there.entries / "elsewhere.py"
+            load_published_table.write_text(
+                entry_text("elsewhere", there.entries / "theirs.safetensors"), encoding="utf-8"
+            )
             there.submit(write_template("by_hand", there.entries))
-            there.admitted = there.submit(elsewhere)
+            there.submitted = there.submit(load_published_table)
             yield there
 
 
 def test_both_appear_in_the_leaderboard_and_the_external_one_is_marked(place):
-    with (place.admitted.folder / "leaderboard.csv").open(encoding="utf-8") as file:
+    with (place.submitted.folder / "leaderboard.csv").open(encoding="utf-8") as file:
         rows = {row["name"]: row["regime_title"] for row in csv.DictReader(file) if row["kind"] == "model"}
     assert rows == {"by_hand": "standard", "elsewhere": "standard (external)"}
-    assert "standard (external)" in (place.admitted.folder / "leaderboard.md").read_text(encoding="utf-8")
-    record = load_record(place.admitted.records[0])
+    assert "standard (external)" in (place.submitted.folder / "leaderboard.md").read_text(encoding="utf-8")
+    record = load_record(place.submitted.records[0])
     assert record.submission.checkpoint["trained_on"] == "sixteen of the images"
     assert record.training.losses == []
     assert record.training.sha256 == file_digest(place.entries / "theirs.safetensors")
@@ -146,7 +150,7 @@ def test_the_scores_of_a_checkpoint_are_those_of_captum_and_quantus(place):
     maps = nn.functional.interpolate(maps.detach(), size=89, mode="bilinear", align_corners=True)
     maps = nn.functional.pad(maps, (0, 7, 0, 7), mode="replicate")[:, 0]
 
-    told = place.admitted.records[0]
+    told = place.submitted.records[0]
     predictions = pd.read_parquet(told.with_name(f"{told.stem}.predictions.parquet"))
     names = list(data.cases["id"].to_numpy()[data.test])
     assert list(predictions["image"]) == names
@@ -170,8 +174,8 @@ def test_the_scores_of_a_checkpoint_are_those_of_captum_and_quantus(place):
 
 def test_a_record_that_holds_is_marked_as_recomputed(place, tmp_path):
     shutil.copytree(place.results, tmp_path / "results")
-    record = tmp_path / "results" / place.admitted.records[0].relative_to(place.results)
-    evidence = Evidence(data=place.data, entries=place.entries, images=4, stamp=True)
+    record = tmp_path / "results" / place.submitted.records[0].relative_to(place.results)
+    evidence = RescoreOptions(data=place.data, entries=place.entries, images=4, stamp=True)
     found = check_claim(check_record(record), place.running, LIMITS, evidence)
     assert not found.problems
     assert not [line for line in found.warnings if "recomputed" in line]
@@ -232,12 +236,12 @@ LIES = {
 def test_a_record_that_lies_is_refused(place, tmp_path, what):
     lie, line = LIES[what]
     shutil.copytree(place.results, tmp_path / "results")
-    record = tmp_path / "results" / place.admitted.records[0].relative_to(place.results)
+    record = tmp_path / "results" / place.submitted.records[0].relative_to(place.results)
     lie(record)
     found = check_record(record)
     if what == "better scores":
         assert not found.problems
-        evidence = Evidence(data=place.data, entries=place.entries, images=4, stamp=True)
+        evidence = RescoreOptions(data=place.data, entries=place.entries, images=4, stamp=True)
         found = check_claim(found, place.running, LIMITS, evidence)
         assert load_record(record).badge == found.facts["badge"] == "claimed"
     assert any(line in problem for problem in found.problems), found.problems
@@ -248,7 +252,7 @@ def test_a_withdrawn_entry_keeps_its_row_with_a_note(place, tmp_path, monkeypatc
     monkeypatch.setenv("LOUPE_RESULTS", str(tmp_path / "results"))
     entry = place.entries / "by_hand.py"
     whole = entry.read_text(encoding="utf-8")
-    old = 'licence="Apache-2.0",'
+    old = 'license="Apache-2.0",'
     try:
         for field, title in (
             ('withdrawn="its data was wrong"', "standard (withdrawn: its data was wrong)"),
@@ -261,7 +265,7 @@ def test_a_withdrawn_entry_keeps_its_row_with_a_note(place, tmp_path, monkeypatc
             assert rows["by_hand"] == title
             assert rows["elsewhere"] == "standard (external)"
         entry.write_text(whole.replace(old, f'{old} superseded_by="nobody",'), encoding="utf-8")
-        with pytest.raises(Refused, match="superseded_by: there is no entry nobody"):
+        with pytest.raises(SubmissionRejected, match="superseded_by: there is no entry nobody"):
             place.submit(entry)
     finally:
         entry.write_text(whole, encoding="utf-8")
@@ -270,18 +274,20 @@ def test_a_withdrawn_entry_keeps_its_row_with_a_note(place, tmp_path, monkeypatc
 def test_rows_of_another_protocol_stay_below_the_new_one_and_the_command_says_so(place, tmp_path, monkeypatch):
     shutil.copytree(place.results, tmp_path / "results")
     monkeypatch.setenv("LOUPE_RESULTS", str(tmp_path / "results"))
-    folder = tmp_path / "results" / place.admitted.folder.relative_to(place.results)
+    folder = tmp_path / "results" / place.submitted.folder.relative_to(place.results)
     for path in (*folder.glob("records/*.json"), folder / "protocol.json"):
         path.write_text(json.dumps(json.loads(path.read_text(encoding="utf-8")) | {"protocol": "older"}), "utf-8")
     (folder / "maps-adversarial.png").write_bytes(b"maps of the older protocol")
-    admitted = place.submit(write_template("newcomer", tmp_path))
+    submitted = place.submit(write_template("newcomer", tmp_path))
     with (folder / "leaderboard.csv").open(encoding="utf-8") as file:
         rows = {row["name"]: row["kind"] for row in csv.DictReader(file) if row["regime"]}
     assert rows == {"newcomer": "model", "by_hand": APART, "elsewhere": APART}
     assert "## Made under another protocol" in (folder / "leaderboard.md").read_text(encoding="utf-8")
     assert not (folder / "maps-adversarial.png").exists()
-    assert said_of_others(admitted, "quick").startswith("2 models of this table were made under another protocol")
-    assert said_of_others(place.admitted, "quick") == ""
+    assert describe_other_protocols(submitted, "quick").startswith(
+        "2 models of this table were made under another protocol"
+    )
+    assert describe_other_protocols(place.submitted, "quick") == ""
 
 
 def test_what_is_refused_changes_nothing(place):
@@ -293,7 +299,7 @@ def test_what_is_refused_changes_nothing(place):
     whole = TEMPLATE.replace("NAME", "bad").replace("CONSTANT", "BAD")
     bad.write_text(whole.replace("body.8", "body.80"), encoding="utf-8")
     before = tree()
-    with pytest.raises(Refused, match=r"has no module 'body\.80'"):
+    with pytest.raises(SubmissionRejected, match=r"has no module 'body\.80'"):
         place.submit(bad)
     # Fit for the check, and broken on real work.
     broken = "import Network\n\n\nclass Network(Network):\n    def forward(self, images):\n"
@@ -319,7 +325,9 @@ def test_many_are_checked_in_the_order_given_side_by_side_where_there_are_cores(
     entries = [place.entries / "by_hand.py", write_template("second", tmp_path), tmp_path / "broken.py"]
     entries[2].write_text("raise RuntimeError", encoding="utf-8")
     records = sorted(place.results.glob("*/*/records/*.json"))
-    found = lanes.check_all(entries, records, LIMITS, Evidence(data=place.data, entries=place.entries), told.append)
+    found = lanes.check_all(
+        entries, records, LIMITS, RescoreOptions(data=place.data, entries=place.entries), told.append
+    )
     assert [each.path for each in found] == [*entries, *records]
     assert [each.kind for each in found] == ["entry"] * 3 + ["record"] * 2
     assert [bool(each.problems) for each in found] == [False, False, True, False, False]
@@ -339,14 +347,16 @@ def test_a_worker_that_is_lost_ends_all_lanes(monkeypatch):
     monkeypatch.setattr(lanes.os, "cpu_count", lambda: 2)
     paths = [Path(f"entry{number}.py") for number in range(100)]
     with pytest.raises(UserError, match="is there enough memory"):
-        lanes.check_all(paths, [], LIMITS, Evidence(), lambda _: None)
+        lanes.check_all(paths, [], LIMITS, RescoreOptions(), lambda _: None)
     assert 1 <= len(looked) <= 2
 
 
 def test_words_on_the_command_line_mean_entries_records_or_all(place, tmp_path):
     assert targets(["resnet50"], None) == ([ROOT / "architectures" / "resnet50.py"], [])
     assert targets(["by_hand"], place.entries)[0] == [place.entries / "by_hand.py"]
-    assert targets([str(place.admitted.folder)], None)[1] == sorted((place.admitted.folder / "records").glob("*.json"))
+    assert targets([str(place.submitted.folder)], None)[1] == sorted(
+        (place.submitted.folder / "records").glob("*.json")
+    )
     entries, records = targets([], None)
     assert len(entries) >= 12
     assert records == sorted(place.results.glob("*/*/records/*.json"))

@@ -341,18 +341,18 @@ def test_fgsm_rs_is_one_step_from_a_random_start_put_back_into_the_ball():
 
 def free_by_hand(model: nn.Module, batches: list[Batch]) -> tuple[list[torch.Tensor], list[float]]:
     """Perturbations and losses, with the perturbation as one more weight."""
-    optimiser = torch.optim.SGD(model.parameters(), lr=0.05)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.05)
     delta = torch.zeros_like(batches[0].images)
     deltas, losses = [], []
     for now in batches:
         delta = (now.images + delta).clamp(0, 1) - now.images
         delta.requires_grad_()
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss = functional.cross_entropy(model(now.images + delta), now.labels, weight=now.class_weights)
         loss.backward()
         delta = (delta.detach() + EPS * delta.grad.sign()).clamp(-EPS, EPS)
         delta = (now.images + delta).clamp(0, 1) - now.images
-        optimiser.step()
+        optimizer.step()
         deltas.append(delta)
         losses.append(float(loss.detach()))
     return deltas, losses
@@ -366,13 +366,13 @@ def test_free_is_its_algorithm_for_two_replays_and_another_batch():
     batches = [first, first, second]
     deltas, losses = free_by_hand(network(), batches)
     model = network()
-    optimiser = torch.optim.SGD(model.parameters(), lr=0.05)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.05)
     for now, delta, loss_by_hand in zip(batches, deltas, losses, strict=True):
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss = free.free(model, now)
         assert float(loss.detach()) == pytest.approx(loss_by_hand, rel=1e-4)
         loss.backward()
-        optimiser.step()
+        optimizer.step()
         found = memory[free.PERTURBATION]
         assert ((found - delta).abs() < 1e-6).float().mean() > 0.99
         assert found.abs().max() <= EPS + 1e-7
@@ -385,11 +385,11 @@ def test_free_begins_on_the_images_themselves_and_moves_with_the_backward_pass_o
     assert torch.equal(watch.inputs(training=True)[0], now.images)
     assert not now.memory
     loss.backward()
-    kept = now.memory[free.PERTURBATION]
-    assert kept.abs().max() == pytest.approx(EPS, rel=1e-4)
+    best_weights = now.memory[free.PERTURBATION]
+    assert best_weights.abs().max() == pytest.approx(EPS, rel=1e-4)
     _, watch = watched("free", now)
-    torch.testing.assert_close(watch.inputs(training=True)[0], now.images + kept)
-    assert now.memory[free.PERTURBATION] is kept
+    torch.testing.assert_close(watch.inputs(training=True)[0], now.images + best_weights)
+    assert now.memory[free.PERTURBATION] is best_weights
     _, watch = watched("free", batch(5, memory=now.memory))
     assert torch.equal(watch.inputs(training=True)[0], batch(5).images)
 

@@ -16,15 +16,15 @@ from benchmark.training.loop import Settings, TrainingFailedError, train
 from benchmark.training.losses.adversarial import adversarial_cost, adversarial_objective
 from benchmark.training.regimes import Batch, Regime
 from benchmark.training.regimes.standard import STANDARD, cross_entropy
-from benchmark.training.state import History, StateFile
-from benchmark.training.tensor_data import Lesson, class_weights
+from benchmark.training.state import CheckpointFile, History
+from benchmark.training.tensor_data import TensorData, class_weights
 
 SETTINGS = Settings(epochs=8, batch=8, learning_rate=0.01, bfloat16=False)
 SILENT: Any = lambda *_: None  # noqa: E731
 
 
-def data(images: int = 36) -> Lesson:
-    """Two classes told apart by their colour, with a mask each."""
+def data(images: int = 36) -> TensorData:
+    """Two classes told apart by their color, with a mask each."""
     generator = torch.Generator().manual_seed(0)
     labels = torch.arange(images) % 2
     pixels = torch.randint(60, 120, (images, 3, 16, 16), generator=generator)
@@ -32,7 +32,7 @@ def data(images: int = 36) -> Lesson:
     masks = torch.zeros(images, 16, 16, dtype=torch.float16)
     masks[:, 4:12, 4:12] = 1
     masks[0] = torch.nan
-    return Lesson(images=pixels.to(torch.uint8), labels=labels, masks=masks)
+    return TensorData(images=pixels.to(torch.uint8), labels=labels, masks=masks)
 
 
 class WithMask(nn.Sequential):
@@ -151,7 +151,7 @@ def test_a_killed_training_resumes_to_the_same_bytes(tmp_path, name, at):
     regime, settings = entries(Regime)[name], replace(SETTINGS, epochs=4 * entries(Regime)[name].replays, patience=3)
     validation = replace(data(10), masks=None)
     whole, expected = trained(regime, settings, validation=validation)
-    file = StateFile(tmp_path / "state.pt", seconds=0)
+    file = CheckpointFile(tmp_path / "state.pt", seconds=0)
 
     def kill(done, _):
         if done == at:
@@ -177,7 +177,7 @@ def test_a_killed_training_resumes_to_the_same_bytes(tmp_path, name, at):
         settings=settings,
         report=SILENT,
         validation=validation,
-        file=StateFile(tmp_path / "state.pt"),
+        file=CheckpointFile(tmp_path / "state.pt"),
     )
     assert same(model, whole)
     assert history == expected
@@ -186,18 +186,18 @@ def test_a_killed_training_resumes_to_the_same_bytes(tmp_path, name, at):
 def test_a_damaged_state_says_which_file_to_remove(tmp_path):
     (tmp_path / "state.pt").write_bytes(b"no state")
     with pytest.raises(UserError, match=r"state\.pt is damaged; remove it and run again"):
-        trained(STANDARD, file=StateFile(tmp_path / "state.pt"))
+        trained(STANDARD, file=CheckpointFile(tmp_path / "state.pt"))
 
 
 def test_states_are_not_written_more_often_than_asked_for(tmp_path):
-    trained(STANDARD, file=StateFile(tmp_path / "state.pt", seconds=1000))
+    trained(STANDARD, file=CheckpointFile(tmp_path / "state.pt", seconds=1000))
     assert not (tmp_path / "state.pt").exists()
 
 
 def test_the_best_epoch_is_kept_and_a_training_that_gains_no_more_ends():
     lesson = data()
-    # Validation by the wrong labels: the more is learnt, the worse.
-    wrong = Lesson(images=lesson.images, labels=1 - lesson.labels)
+    # Validation by the wrong labels: the more is learned, the worse.
+    wrong = TensorData(images=lesson.images, labels=1 - lesson.labels)
     model, history = trained(STANDARD, replace(SETTINGS, patience=2), validation=wrong)
     assert history.stopped
     assert len(history.losses) == history.best + 2

@@ -37,7 +37,7 @@ function tableOf(view) {
   });
   table.search.fixed("kind", (_text, _data, index) => {
     const row = table.row(index).node();
-    // A yardstick without any of the scores that are shown has nothing to say.
+    // A baseline without any of the scores that are shown has nothing to say.
     return shownKinds().has(row.dataset.kind) && (row.matches(".model") || one('td[class^="c"]', row) !== null);
   });
   const byRank = () => {

@@ -10,40 +10,40 @@ import scikit_posthocs
 from scipy.stats import friedmanchisquare, kendalltau
 
 from benchmark.leaderboard.analysis.agreement import agreement_csv, agreements, stabilities, taus
-from benchmark.leaderboard.figures.ranks import agreement_figure, critical_difference_figure, ranks_of
-from benchmark.leaderboard.table import boards_of, read_published
+from benchmark.leaderboard.figures.ranks import agreement_figure, compute_ranks, critical_difference_figure
+from benchmark.leaderboard.table import build_tables, read_results
 from benchmark.storage.paths import ROOT
 
 ISIC = ROOT / "results" / "isic2018-128" / "quick"
 
 
 @pytest.fixture(scope="module")
-def boards():
+def leaderboards():
     """One hundred images, each a group of its own."""
-    return boards_of(read_published(ISIC))
+    return build_tables(read_results(ISIC))
 
 
 @pytest.fixture(scope="module")
-def scores(boards):
+def scores(leaderboards):
     """F1 (100 images, 22 models), by pandas from the files, in the order of the table."""
     found = {}
-    for row in boards[0].models:
+    for row in leaderboards[0].models:
         frame = pd.read_parquet(ISIC / "records" / f"{row.name}-{row.regime}-0.scores.parquet")
         kept = (frame["method"] == "grad-cam") & (frame["metric"] == "fuzzy-f1") & (frame["level"] == "image")
         found[row.label] = frame[kept].set_index("image")["value"]
     return pd.DataFrame(found)
 
 
-def test_ranks_are_those_of_pandas_and_friedmans_p_is_scipys(boards, scores):
-    ranks = ranks_of(boards[0])
+def test_ranks_are_those_of_pandas_and_friedmans_p_is_scipys(leaderboards, scores):
+    ranks = compute_ranks(leaderboards[0])
     mean = scores.rank(axis=1, ascending=False).mean().sort_values()
     assert ranks.names[:3] == list(mean.index[:3])
     assert ranks.mean == pytest.approx(mean.to_numpy(), abs=0.02)
     assert ranks.friedman == pytest.approx(friedmanchisquare(*scores.to_numpy().T).pvalue, rel=1e-3)
 
 
-def test_cliques_are_those_of_scikit_posthocs(boards, scores):
-    ranks = ranks_of(boards[0])
+def test_cliques_are_those_of_scikit_posthocs(leaderboards, scores):
+    ranks = compute_ranks(leaderboards[0])
     theirs = scikit_posthocs.posthoc_wilcoxon(scores[ranks.names].to_numpy().T, p_adjust="holm").to_numpy()
     upper = np.triu_indices(len(ranks.names), 1)
     assert ranks.adjusted[upper] == pytest.approx(theirs[upper], rel=0.02, abs=1e-6)
@@ -56,55 +56,57 @@ def test_tau_is_scipys_in_every_draw_ties_included():
     assert np.isnan(taus(np.ones((3, 2)), np.arange(6.0).reshape(3, 2))).all()
 
 
-def test_scores_that_say_the_same_agree_and_the_direction_is_minded(boards):
-    found = {(each.one.name, each.other.name): each for each in agreements(boards[0])}
+def test_scores_that_say_the_same_agree_and_the_direction_is_minded(leaderboards):
+    found = {(each.one.name, each.other.name): each for each in agreements(leaderboards[0])}
     assert found["fuzzy_f1", "fuzzy_iou"].tau > 0.9
     assert found["fuzzy_f1", "fuzzy_iou"].within > 0.9
     for each in found.values():
         assert -1 <= each.low <= each.high <= 1
     pair = found["sparsity", "tv_ratio"]
-    values = np.array([[row.estimates[n].value for n in ("sparsity", "tv_ratio")] for row in boards[0].models])
+    values = np.array([[row.estimates[n].value for n in ("sparsity", "tv_ratio")] for row in leaderboards[0].models])
     assert pair.tau == pytest.approx(kendalltau(values[:, 0], -values[:, 1]).statistic)
 
 
-def test_halves_of_clear_scores_agree_and_of_noise_do_not(boards):
-    board = boards[0]
-    halves, *_ = stabilities(boards)
+def test_halves_of_clear_scores_agree_and_of_noise_do_not(leaderboards):
+    leaderboard = leaderboards[0]
+    halves, *_ = stabilities(leaderboards)
     assert 0.5 < halves.tau <= 1
     rng = np.random.default_rng(0)
     noise = []
-    for row in board.models:
+    for row in leaderboard.models:
         known = row.estimates["fuzzy_f1"]
         share = rng.normal(0.005, 0.001, known.spread.share.shape).astype(np.float32)
         spread = replace(known.spread, share=share, counts=np.ones((1, len(share))), rates=np.array([0.005]))
         noise.append(replace(row, estimates={"fuzzy_f1": replace(known, value=0.5, spread=spread)}))
-    nothing, *_ = stabilities([replace(board, rows=tuple(noise))])
+    nothing, *_ = stabilities([replace(leaderboard, rows=tuple(noise))])
     assert abs(nothing.tau) < 0.4
 
 
-def test_a_choice_that_changes_nothing_keeps_the_order_and_one_that_turns_scores_about_turns_it(boards):
-    board = boards[0]
-    metrics = board.record.metrics | dict.fromkeys(("f1-at-half", "best-f1"), board.record.metrics["top-mask-f1"])
+def test_a_choice_that_changes_nothing_keeps_the_order_and_one_that_turns_scores_about_turns_it(leaderboards):
+    leaderboard = leaderboards[0]
+    metrics = leaderboard.record.metrics | dict.fromkeys(
+        ("f1-at-half", "best-f1"), leaderboard.record.metrics["top-mask-f1"]
+    )
     rows = []
-    for row in board.models:
+    for row in leaderboard.models:
         known = row.estimates["top_mask_f1"]
         turned = replace(known, value=1 - known.value, draws=1 - known.draws)
         rows.append(replace(row, estimates={"top_mask_f1": known, "f1_at_half": known, "best_f1": turned}))
-    told = replace(board, record=board.record.model_copy(update={"metrics": metrics}), rows=tuple(rows))
+    told = replace(leaderboard, record=leaderboard.record.model_copy(update={"metrics": metrics}), rows=tuple(rows))
     half, best = stabilities([told])
     assert half.what.startswith("top_mask_f1: thresholded at half")
     assert (half.tau, half.low, half.high) == pytest.approx((1, 1, 1))
     assert (best.tau, best.low, best.high) == pytest.approx((-1, -1, -1))
 
 
-def test_figures_are_drawn_and_the_table_is_whole(boards, tmp_path):
-    board = boards[0]
-    found = [agreements(each) for each in boards]
-    critical_difference_figure(board, ranks_of(board), tmp_path / "ranks.png")
-    agreement_figure(board, found[0], tmp_path / "agreement.png")
+def test_figures_are_drawn_and_the_table_is_whole(leaderboards, tmp_path):
+    leaderboard = leaderboards[0]
+    found = [agreements(each) for each in leaderboards]
+    critical_difference_figure(leaderboard, compute_ranks(leaderboard), tmp_path / "ranks.png")
+    agreement_figure(leaderboard, found[0], tmp_path / "agreement.png")
     for name in ("ranks.png", "agreement.png"):
         assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")
-    stable = stabilities(boards)
-    lines = list(csv.DictReader(agreement_csv(boards, found, stable).splitlines()))
+    stable = stabilities(leaderboards)
+    lines = list(csv.DictReader(agreement_csv(leaderboards, found, stable).splitlines()))
     assert len(lines) == len(found[0]) + len(found[1]) + len(stable)
     assert {line["method"] for line in lines} == {"grad-cam", "gradient"}

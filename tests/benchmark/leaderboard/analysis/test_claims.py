@@ -8,10 +8,10 @@ import pytest
 
 from benchmark.leaderboard.analysis import claims
 from benchmark.leaderboard.columns import COLUMNS, columns_of
-from benchmark.leaderboard.load.predictions import Evidence
-from benchmark.leaderboard.load.scores import Section
-from benchmark.leaderboard.statistics.bootstrap import Ratios, estimates, resampling
-from benchmark.leaderboard.table import Board, Row
+from benchmark.leaderboard.load.predictions import RowData
+from benchmark.leaderboard.load.scores import ScoreSection
+from benchmark.leaderboard.statistics.bootstrap import RatioStatistic, estimates, resampling
+from benchmark.leaderboard.table import LeaderboardTable, Row
 from benchmark.registry import entries
 from benchmark.storage.record import MetricDefinition
 from benchmark.training.regimes import Regime
@@ -20,17 +20,17 @@ IMAGES = 60
 CLAIM = claims.Claim(text="b has more", source="nobody", regime="b", than="a", column="sharpness", method="gradient")
 
 
-def board(difference: float, method: str = "gradient") -> Board:
+def leaderboard(difference: float, method: str = "gradient") -> LeaderboardTable:
     """Two regimes of one network whose scores differ by so much, with noise of a tenth."""
     rng = np.random.default_rng(0)
     draws = resampling([f"g{number}" for number in range(IMAGES)])
     rows = []
     for regime, shift in (("a", 0.0), ("b", difference)):
         scores = rng.normal(0.5 + shift, 0.1, (IMAGES, 1))
-        ratios = Ratios(amounts=scores, counts=np.ones((IMAGES, 1)))
+        ratios = RatioStatistic(amounts=scores, counts=np.ones((IMAGES, 1)))
         found = estimates({"sharpness": [ratios]}, draws, row=regime, bounds={"sharpness": (0.0, 1.0)})
         rows.append(Row(name="net", regime=regime, title=regime, adversarial=False, seeds=(0,), estimates=found))
-    return Board(record=None, method=method, positive="", rows=tuple(rows), problems=())
+    return LeaderboardTable(record=None, method=method, positive="", rows=tuple(rows), problems=())
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ def board(difference: float, method: str = "gradient") -> Board:
 )
 def test_the_sign_decides_where_the_test_tells_apart(monkeypatch, difference, more, verdict):
     monkeypatch.setattr(claims, "CLAIMS", (replace(CLAIM, more=more),))
-    (found,) = claims.judge([board(difference)])
+    (found,) = claims.evaluate_claims([leaderboard(difference)])
     assert found.verdict == verdict
     assert found.difference.value == pytest.approx(found.value - found.base)
 
@@ -53,7 +53,7 @@ def test_the_sign_decides_where_the_test_tells_apart(monkeypatch, difference, mo
 def test_without_the_regimes_the_column_or_the_method_nothing_is_said(monkeypatch):
     for change in ({"regime": "c"}, {"column": "sparsity"}, {"method": "rise"}):
         monkeypatch.setattr(claims, "CLAIMS", (replace(CLAIM, **change),))
-        assert claims.judge([board(0.2)]) == []
+        assert claims.evaluate_claims([leaderboard(0.2)]) == []
 
 
 def test_claims_speak_of_what_there_is():
@@ -70,8 +70,8 @@ def test_a_metric_that_no_column_reads_has_a_column_of_its_own():
     assert tuple(usual) == COLUMNS  # the Gini index is the sparsity
     assert (first.name, first.title, first.bounds) == ("quantus:MaxSensitivity", "quantus:MaxSensitivity", (0.0, 2.0))
     assert (second.name, second.title, second.higher_is_better) == ("roc_auc", "roc-auc", False)
-    section = Section(places=np.array([0, 1]), characteristics=np.zeros(2, int), values=np.array([0.25, 0.75]))
-    evidence = Evidence(images=["a", "b"], classes=("x", "y"), scores={("roc-auc", "image"): section}, predictions=None)
+    section = ScoreSection(places=np.array([0, 1]), characteristics=np.zeros(2, int), values=np.array([0.25, 0.75]))
+    evidence = RowData(images=["a", "b"], classes=("x", "y"), scores={("roc-auc", "image"): section}, predictions=None)
     assert second.of(evidence).under(np.ones((1, 2))).tolist() == [0.5]
     assert first.of(evidence) is None
 

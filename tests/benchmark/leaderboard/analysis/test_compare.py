@@ -12,7 +12,7 @@ from statsmodels.stats.multitest import multipletests
 
 from benchmark.errors import UserError
 from benchmark.leaderboard.analysis.compare import compare_models
-from benchmark.leaderboard.table import read_published
+from benchmark.leaderboard.table import read_results
 from benchmark.storage.paths import ROOT
 
 PAIRS = [
@@ -32,7 +32,7 @@ OF_IMAGES = {
 
 @pytest.fixture(scope="module", params=["dermsynth", "isic2018-128"])
 def published(request):
-    return read_published(ROOT / "results" / request.param / "quick")
+    return read_results(ROOT / "results" / request.param / "quick")
 
 
 def differences(published, names: tuple[str, str], metric: str, level: str) -> pd.Series:
@@ -102,7 +102,7 @@ def test_the_images_shown_are_those_that_differ_most(published):
     assert found.images[0].one - found.images[0].other == pytest.approx(gap.max())
 
 
-def test_unknown_models_are_named_with_their_neighbours(published):
+def test_unknown_models_are_named_with_their_neighbors(published):
     with pytest.raises(UserError, match="unknown model 'xception/standrd'; nearest: xception/standard"):
         compare_models(published, ("xception/standrd", "vgg16/standard"))
     with pytest.raises(UserError, match="compared with itself"):

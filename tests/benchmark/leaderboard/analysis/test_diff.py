@@ -7,10 +7,16 @@ import pytest
 from scipy.stats import kendalltau
 
 from benchmark.errors import UserError
-from benchmark.leaderboard.analysis.diff import earlier_table, in_words, movement, parse
-from benchmark.leaderboard.analysis.published import FOLDER, against_csv, against_markdown, agreements, elsewhere
+from benchmark.leaderboard.analysis.diff import diff_tables, earlier_table, in_words, parse
+from benchmark.leaderboard.analysis.published import (
+    FOLDER,
+    against_csv,
+    against_markdown,
+    agreements,
+    load_published_table,
+)
 from benchmark.leaderboard.columns import COLUMNS
-from benchmark.leaderboard.table import board_of, read_published
+from benchmark.leaderboard.table import build_table, read_results
 from benchmark.storage.paths import ROOT
 
 QUICK = ROOT / "results" / "dermsynth" / "quick"
@@ -18,13 +24,13 @@ HEADING = "kind,name,regime,fuzzy_f1,fuzzy_f1_low,fuzzy_f1_high\n"
 
 
 @pytest.fixture(scope="module")
-def board():
-    return board_of(read_published(QUICK), "grad-cam")
+def leaderboard():
+    return build_table(read_results(QUICK), "grad-cam")
 
 
 @pytest.mark.parametrize("path", sorted(FOLDER.glob("*.csv")), ids=lambda path: path.stem)
 def test_every_published_table_has_a_source_and_known_columns(path):
-    told = elsewhere(path.stem)
+    told = load_published_table(path.stem)
     assert told.sources
     assert told.differences
     assert {column for _, column in told.values} <= {column.name for column in COLUMNS}
@@ -32,17 +38,17 @@ def test_every_published_table_has_a_source_and_known_columns(path):
 
 
 def test_published_values_are_those_of_the_paper():
-    told = elsewhere("dermxdb-2023").values
+    told = load_published_table("dermxdb-2023").values
     assert told["A", "fuzzy_f1"]["xception"] == (0.415, 0.002)
     assert told["A", "characteristic_sensitivity"]["nasnet_mobile"] == (0.49, 0.0)
     assert told["B", "fuzzy_f1"]["xception"] == (0.443, 0.007)
     assert len(told["A", "fuzzy_f1"]) == len(told["B", "fuzzy_f1"]) == 10
 
 
-def test_rank_correlations_are_scipys_and_lie_in_their_intervals(board):
-    published = elsewhere("dermxdb-2023")
-    found = agreements(board, published)
-    standard = {row.name: row for row in board.models if row.regime == "standard"}
+def test_rank_correlations_are_scipys_and_lie_in_their_intervals(leaderboard):
+    published = load_published_table("dermxdb-2023")
+    found = agreements(leaderboard, published)
+    standard = {row.name: row for row in leaderboard.models if row.regime == "standard"}
     for each in found:
         ours = [standard[name].estimates[each.column.name].value for name, *_ in each.rows]
         theirs = [published.values[each.of, each.column.name][name][0] for name, *_ in each.rows]
@@ -50,22 +56,22 @@ def test_rank_correlations_are_scipys_and_lie_in_their_intervals(board):
         assert each.low <= each.high
         assert -1 <= each.low <= each.tau + 0.15
         assert each.tau - 0.15 <= each.high <= 1
-    page = against_markdown(board, published, found)
+    page = against_markdown(leaderboard, published, found)
     assert "SYNTHETIC" in page
     assert all(text in page for text in (*published.differences, *published.sources))
-    lines = list(csv.DictReader(against_csv(board, found).splitlines()))
+    lines = list(csv.DictReader(against_csv(leaderboard, found).splitlines()))
     assert {line["set"] for line in lines} == {"A", "B"}
 
 
 def test_an_unknown_published_table_is_named():
     with pytest.raises(UserError, match="unknown published table 'dermxdb'; nearest: dermxdb-2023"):
-        elsewhere("dermxdb")
+        load_published_table("dermxdb")
 
 
 def test_what_moved_beyond_the_intervals_is_told_from_what_moved_within():
     before = parse(HEADING + "model,a,x,0.50,0.45,0.55\nmodel,b,x,0.40,0.35,0.45\nmodel,gone,x,0.1,0.1,0.1\n", "then")
     after = parse(HEADING + "model,b,x,0.60,0.55,0.65\nmodel,a,x,0.52,0.47,0.57\nyardstick,new,,0.2,,\n", "now")
-    found = movement(before, after)
+    found = diff_tables(before, after)
     assert [(move.label, move.beyond) for move in found.moves] == [("b/x", True), ("a/x", False)]
     assert (found.new, found.gone, found.scores) == (("new",), ("gone/x",), 2)
     assert found.ranks == (("b/x", 2, 1), ("a/x", 1, 2))
@@ -76,7 +82,7 @@ def test_what_moved_beyond_the_intervals_is_told_from_what_moved_within():
 
 def test_a_table_that_is_the_same_has_not_moved():
     table = earlier_table(str(QUICK / "leaderboard.csv"), QUICK)
-    found = movement(table, table)
+    found = diff_tables(table, table)
     assert not found.moves
     assert not found.ranks
     assert found.scores > 400

@@ -15,15 +15,15 @@ from PIL import Image
 
 from benchmark.leaderboard.gallery.load import FOLDER, read_gallery
 from benchmark.leaderboard.gallery.write import OUTLINE, Explained, Picture, write_images, write_model
-from benchmark.leaderboard.html.card import card_of
-from benchmark.leaderboard.html.charts import LINE, Label, curve_of, spread, ticks
-from benchmark.leaderboard.html.page_input import Scale, Shown, models_shown, table_of
+from benchmark.leaderboard.html.card import build_card
+from benchmark.leaderboard.html.charts import LINE, Label, build_loss_curve, spread, ticks
+from benchmark.leaderboard.html.page_input import PageInput, Scale, build_page_table, models_shown
 from benchmark.leaderboard.html.render import page
-from benchmark.leaderboard.html.scatter import planes_of
-from benchmark.leaderboard.html.slope_chart import slopes_of
+from benchmark.leaderboard.html.scatter import build_scatter_plots
+from benchmark.leaderboard.html.slope_chart import build_slope_charts
 from benchmark.leaderboard.html.summary_cards import facts_of
 from benchmark.leaderboard.statistics.tests import ALPHA, difference, holm
-from benchmark.leaderboard.table import RANKED_BY, board_of, read_published
+from benchmark.leaderboard.table import RANKED_BY, build_table, read_results
 from benchmark.storage.paths import ROOT
 
 COMMITTED = ROOT / "results" / "dermsynth" / "quick"
@@ -33,10 +33,10 @@ HOSTILE = "<script>document.title='taken'</script>\"'&"
 SIDE = 40
 
 
-def shown_of(folder: Path) -> Shown:
-    published = read_published(folder)
+def shown_of(folder: Path) -> PageInput:
+    published = read_results(folder)
     methods = next(iter(published.records.values())).methods
-    return Shown(published=published, boards=[board_of(published, method) for method in methods])
+    return PageInput(published=published, leaderboards=[build_table(published, method) for method in methods])
 
 
 def picture(number: int) -> Picture:
@@ -69,7 +69,7 @@ def folder(tmp_path_factory) -> Path:
     """Four of the committed records, one of them of a submission with a hostile name, and a gallery."""
     target = tmp_path_factory.mktemp("results") / "dermsynth" / "quick"
     (target / "records").mkdir(parents=True)
-    for name in ("protocol.json", "yardsticks.parquet"):
+    for name in ("protocol.json", "baselines.parquet"):
         shutil.copy(COMMITTED / name, target)
     for model in MODELS:
         for path in (COMMITTED / "records").glob(f"{model}-0.*"):
@@ -83,7 +83,7 @@ def folder(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def shown(folder) -> Shown:
+def shown(folder) -> PageInput:
     return shown_of(folder)
 
 
@@ -164,14 +164,14 @@ def test_the_page_of_all_committed_records_is_small():
 
 
 def test_a_page_of_records_without_gallery_says_so():
-    """Pictures of real images are not committed, for their licences."""
+    """Pictures of real images are not committed, for their licenses."""
     assert WITHOUT_GALLERY in page([shown_of(COMMITTED.parents[1] / "isic2018-128" / "quick")])
 
 
 def test_every_row_stands_in_the_table_with_its_interval(shown, elements):
     said = "".join(elements.text)
-    for board in shown.boards:
-        for row in board.rows:
+    for leaderboard in shown.leaderboards:
+        for row in leaderboard.rows:
             known = row.estimates[RANKED_BY]
             assert row.name in said
             assert f"{known.low:.3f} to {known.high:.3f}" in said
@@ -182,8 +182,8 @@ def test_real_data_is_not_called_synthetic(shown, text):
         return record.model_copy(update={"synthetic": False})
 
     records = {path: real(record) for path, record in shown.published.records.items()}
-    boards = [replace(board, record=real(board.record)) for board in shown.boards]
-    other = page([Shown(published=replace(shown.published, records=records), boards=boards)])
+    leaderboards = [replace(leaderboard, record=real(leaderboard.record)) for leaderboard in shown.leaderboards]
+    other = page([PageInput(published=replace(shown.published, records=records), leaderboards=leaderboards)])
     assert [("synthetic" in said.partition("<body>")[2].partition("<script")[0].lower()) for said in (text, other)] == [
         True,
         False,
@@ -191,15 +191,15 @@ def test_real_data_is_not_called_synthetic(shown, text):
 
 
 def test_the_first_glance_counts_what_is_not_told_apart(shown):
-    board = shown.boards[0]
-    known = [row.estimates[RANKED_BY] for row in board.models]
+    leaderboard = shown.leaderboards[0]
+    known = [row.estimates[RANKED_BY] for row in leaderboard.models]
     apart = holm(np.array([difference(one, other).p for one, other in combinations(known, 2)])) < ALPHA
-    facts = facts_of(board)
-    assert facts[0].number == board.models[0].name
+    facts = facts_of(leaderboard)
+    assert facts[0].number == leaderboard.models[0].name
     assert f"told apart from {apart[:3].sum()} of 3 others" in facts[0].text
     assert facts[1].number == f"{apart.sum()} of 6"
     best = max(
-        (row for row in board.rows if not row.is_model and "rater" not in row.name),
+        (row for row in leaderboard.rows if not row.is_model and "rater" not in row.name),
         key=lambda row: row.estimates[RANKED_BY].value,
     )
     assert best.name in facts[2].text
@@ -209,14 +209,14 @@ def test_the_first_glance_counts_what_is_not_told_apart(shown):
 
 
 def test_lines_say_what_is_a_model_a_yardstick_and_a_ceiling(shown):
-    table = table_of(shown.boards[0], models_shown(shown.boards[0]))
+    table = build_page_table(shown.leaderboards[0], models_shown(shown.leaderboards[0]))
     kinds = [line.kind for line in table.lines]
     assert kinds.count("model") == 4
     assert kinds.count("ceiling") == 1
-    apart = shown.boards[0].pairs.apart
+    apart = shown.leaderboards[0].pairs.apart
     gaps = [all(apart[above, below] for above in range(cut) for below in range(cut, 4)) for cut in range(1, 4)]
     assert [line.gap for line in table.lines if line.kind == "model"] == [False, *gaps]
-    assert [line.group for line in table.lines[:4]] == [row.letters[RANKED_BY] for row in shown.boards[0].models]
+    assert [line.group for line in table.lines[:4]] == [row.letters[RANKED_BY] for row in shown.leaderboards[0].models]
     heading = table.headings[0]
     for line in table.lines:
         if cell := line.cells.get(RANKED_BY):
@@ -226,9 +226,11 @@ def test_lines_say_what_is_a_model_a_yardstick_and_a_ceiling(shown):
 
 
 def test_a_slope_is_bold_where_the_contrast_is_told_apart(shown):
-    board = shown.boards[0]
-    rows = {(row.name, row.regime): row for row in board.models}
-    panels = {panel.column.name: panel for panel in slopes_of(board, models_shown(board))["adversarial"]}
+    leaderboard = shown.leaderboards[0]
+    rows = {(row.name, row.regime): row for row in leaderboard.models}
+    panels = {
+        panel.column.name: panel for panel in build_slope_charts(leaderboard, models_shown(leaderboard))["adversarial"]
+    }
     assert {"fuzzy_f1", "sparsity", "balanced_accuracy"} <= set(panels)
     for name, panel in panels.items():
         one, other = (rows["densenet121", regime].estimates[name] for regime in ("standard", "adversarial"))
@@ -239,12 +241,16 @@ def test_a_slope_is_bold_where_the_contrast_is_told_apart(shown):
 
 
 def test_points_stand_where_their_numbers_are(shown):
-    board = shown.boards[0]
-    plane = next(planes_of(board, models_shown(board), {row.title: 0 for row in board.models}))
-    values = np.array([row.estimates["balanced_accuracy"].value for row in board.models])
+    leaderboard = shown.leaderboards[0]
+    plane = next(
+        build_scatter_plots(leaderboard, models_shown(leaderboard), {row.title: 0 for row in leaderboard.models})
+    )
+    values = np.array([row.estimates["balanced_accuracy"].value for row in leaderboard.models])
     assert np.corrcoef(values, [point.x for point in plane.points])[0, 1] > 0.9999
     assert (
-        np.corrcoef([row.estimates[RANKED_BY].value for row in board.models], [point.y for point in plane.points])[0, 1]
+        np.corrcoef(
+            [row.estimates[RANKED_BY].value for row in leaderboard.models], [point.y for point in plane.points]
+        )[0, 1]
         < -0.9999
     )
     for point in plane.points:
@@ -272,8 +278,8 @@ def test_ticks_are_round_few_and_within(low, high):
 
 
 def test_the_confusion_counts_every_test_image(shown):
-    row = shown.boards[0].models[0]
-    card = card_of(row, shown.published)
+    row = shown.leaderboards[0].models[0]
+    card = build_card(row, shown.published)
     path = COMMITTED / "records" / f"{row.name}-{row.regime}-0.predictions.parquet"
     frame = pd.read_parquet(path)
     counts = np.array([[count for count, _ in line] for line in card.confusion.rows])
@@ -289,16 +295,16 @@ def test_a_card_without_a_readable_diagnosis_says_so(shown, tmp_path):
     shutil.copytree(folder, tmp_path / "damaged")
     for number, path in enumerate(sorted((tmp_path / "damaged" / "records").glob("*.diagnosis.csv"))):
         path.write_text("measure,of,value,low,high,n\naccuracy,,much,0,1,8\n" if number else "\0", encoding="utf-8")
-    damaged = replace(shown, published=read_published(tmp_path / "damaged"))
+    damaged = replace(shown, published=read_results(tmp_path / "damaged"))
     assert page([damaged]).count("No readable diagnosis.csv") == len(MODELS)
 
 
 def test_a_curve_has_a_point_per_epoch():
-    curve = curve_of([[2.0, 1.0, 0.5], [2.0, float("nan"), 0.6]], [[1.9, 1.2, 1.1]])
+    curve = build_loss_curve([[2.0, 1.0, 0.5], [2.0, float("nan"), 0.6]], [[1.9, 1.2, 1.1]])
     assert [len(points.split()) for points in (*curve.losses, *curve.validation)] == [3, 2, 3]
     heights = [float(point.split(",")[1]) for point in curve.losses[0].split()]
     assert heights == sorted(heights)  # SVG counts downwards
-    assert curve_of([[1.0]], [[]]) is None
+    assert build_loss_curve([[1.0]], [[]]) is None
 
 
 def test_the_gallery_keeps_pictures_of_its_protocol_alone(folder, tmp_path):
@@ -409,18 +415,18 @@ def test_it_sorts_and_says_so(tab):
 
 def test_it_searches_and_filters(tab, shown):
     everything = names(tab)
-    assert len(everything) == len(shown.boards[0].rows)
+    assert len(everything) == len(shown.leaderboards[0].rows)
     tab.fill("#find", "densenet")
     assert names(tab) == ["densenet121", "densenet121"]
     tab.fill("#find", "no such thing")
     assert names(tab) == []
     tab.fill("#find", "")
-    tab.locator(".chip", has_text="yardsticks").click()
+    tab.locator(".chip", has_text="baselines").click()
     assert len(names(tab)) == len(MODELS)
     tab.locator(".chip", has_text="standard").click()
     assert sorted(names(tab)) == sorted(["densenet121", HOSTILE])
     tab.locator(".chip", has_text="standard").click()
-    tab.locator(".chip", has_text="yardsticks").click()
+    tab.locator(".chip", has_text="baselines").click()
     assert names(tab) == everything
 
 
@@ -429,11 +435,11 @@ def test_it_shows_another_method_and_other_scores(tab, shown):
     tab.select_option(".method:not([hidden]) select", "1")
     after = column(tab, RANKED_BY)
     assert after != before
-    assert max(after) == pytest.approx(max(r.estimates[RANKED_BY].value for r in shown.boards[1].rows), abs=6e-4)
+    assert max(after) == pytest.approx(max(r.estimates[RANKED_BY].value for r in shown.leaderboards[1].rows), abs=6e-4)
     tab.select_option("#part", "diagnosis")
     assert heading(tab, "macro_f1").is_visible()
     assert heading(tab, RANKED_BY).count() == 0
-    assert len(names(tab)) == len(MODELS)  # no yardstick diagnoses
+    assert len(names(tab)) == len(MODELS)  # no baseline diagnoses
 
 
 def test_a_card_opens_by_keyboard_and_closes(tab):
@@ -484,8 +490,8 @@ def test_a_hostile_name_stays_text_in_the_browser(tab):
 
 def test_light_and_dark(tab):
     def ground() -> int:
-        colour = tab.evaluate("getComputedStyle(document.body).backgroundColor")
-        return sum(map(int, colour.strip("rgb()").split(",")))
+        color = tab.evaluate("getComputedStyle(document.body).backgroundColor")
+        return sum(map(int, color.strip("rgb()").split(",")))
 
     tab.emulate_media(color_scheme="dark")
     assert ground() < 150

@@ -6,7 +6,7 @@ import pytest
 
 from benchmark.leaderboard.load import scores as reading
 from benchmark.leaderboard.load.predictions import read_predictions
-from benchmark.leaderboard.load.scores import ScoreReader, read_yardsticks
+from benchmark.leaderboard.load.scores import ScoreReader, read_baselines
 
 IMAGES = [f"i{number}" for number in range(12)]
 METHODS = ["grad-cam", "gradient"]
@@ -122,12 +122,12 @@ def test_yardsticks_are_apart_by_method_and_name_in_the_order_of_the_file(tmp_pa
     monkeypatch.setattr(reading, "BATCH", 130)
     named = {"zero": "", "noise": "gradient", "edges": "", "raters": "grad-cam"}
     parts = [
-        frame(seed).assign(yardstick=name, method=method, protocol="ours")
+        frame(seed).assign(baseline=name, method=method, protocol="ours")
         for seed, (name, method) in enumerate(named.items())
     ]
     old = [part.assign(protocol="theirs", value=7.0) for part in parts]
-    pd.concat([old[2], *parts[:2], old[1], *parts[2:]], ignore_index=True).to_parquet(tmp_path / "yardsticks.parquet")
-    found = read_yardsticks(tmp_path / "yardsticks.parquet", "ours", IMAGES, METHODS, KINDS)
+    pd.concat([old[2], *parts[:2], old[1], *parts[2:]], ignore_index=True).to_parquet(tmp_path / "baselines.parquet")
+    found = read_baselines(tmp_path / "baselines.parquet", "ours", IMAGES, METHODS, KINDS)
     assert {method: list(known) for method, known in found.items()} == {
         "grad-cam": ["zero", "edges", "raters"],
         "gradient": ["zero", "noise", "edges"],

@@ -10,16 +10,16 @@ import scipy.stats
 from sklearn.metrics import balanced_accuracy_score, confusion_matrix, f1_score
 
 from benchmark.leaderboard.columns import COLUMNS
-from benchmark.leaderboard.load.predictions import Evidence
+from benchmark.leaderboard.load.predictions import RowData
 from benchmark.leaderboard.load.scores import ScoreReader
-from benchmark.leaderboard.statistics.bootstrap import Ratios, estimate, resampling
+from benchmark.leaderboard.statistics.bootstrap import RatioStatistic, estimate, resampling
 from benchmark.leaderboard.statistics.ranks import best_share, rank_intervals, win_shares
 
 BY_NAME = {column.name: column for column in COLUMNS}
 
 
-def plain(values: np.ndarray) -> Ratios:
-    return Ratios(amounts=values[:, None], counts=np.ones((len(values), 1)))
+def plain(values: np.ndarray) -> RatioStatistic:
+    return RatioStatistic(amounts=values[:, None], counts=np.ones((len(values), 1)))
 
 
 def predictions(classes: int, images: int = 60) -> pd.DataFrame:
@@ -31,17 +31,17 @@ def predictions(classes: int, images: int = 60) -> pd.DataFrame:
     return pd.DataFrame({"image": names, "label": label, "predicted": predicted, "withstood:pgd-5-l2-0.25": withstood})
 
 
-def evidence(frame: pd.DataFrame, classes: int, scores: pd.DataFrame | None = None) -> Evidence:
+def evidence(frame: pd.DataFrame, classes: int, scores: pd.DataFrame | None = None) -> RowData:
     images, found = list(frame["image"]), {}
     if scores is not None:
         with NamedTemporaryFile() as file:
             scores.assign(method="").to_parquet(file.name)
             kinds = set(zip(scores["metric"], scores["level"], strict=True))
             found = ScoreReader(images, ["gradient"]).read(Path(file.name), kinds)["gradient"]
-    return Evidence(images=images, classes=tuple("abcdefg"[:classes]), scores=found, predictions=frame)
+    return RowData(images=images, classes=tuple("abcdefg"[:classes]), scores=found, predictions=frame)
 
 
-def value(name: str, known: Evidence) -> float:
+def value(name: str, known: RowData) -> float:
     return BY_NAME[name].of(known).under(np.ones((1, len(known.images))))[0]
 
 
@@ -94,7 +94,7 @@ def test_a_ratio_agrees_with_scipys_paired_bootstrap():
     rng = np.random.default_rng(4)
     sizes, sums = rng.integers(1, 5, 60) * 1.0, rng.gamma(2.0, size=60)
     groups = [str(number) for number in range(60)]
-    ours = estimate([Ratios(amounts=sums[:, None], counts=sizes[:, None])], resampling(groups))
+    ours = estimate([RatioStatistic(amounts=sums[:, None], counts=sizes[:, None])], resampling(groups))
 
     def ratio(amounts, counts, axis=-1):
         return amounts.sum(axis=axis) / counts.sum(axis=axis)
@@ -199,7 +199,7 @@ def test_ranks_of_rows_that_are_far_apart_are_sure_and_equal_rows_share():
 
 
 def test_an_empty_statistic_is_no_number():
-    nothing = Ratios(amounts=np.zeros((3, 2)), counts=np.zeros((3, 2)))
+    nothing = RatioStatistic(amounts=np.zeros((3, 2)), counts=np.zeros((3, 2)))
     assert np.isnan(nothing.under(np.ones((2, 3)))).all()
     assert nothing.images == 0
     known = estimate([nothing], resampling(["a", "b", "c"]))

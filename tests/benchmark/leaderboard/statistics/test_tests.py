@@ -7,13 +7,13 @@ import pytest
 import scipy.stats
 from statsmodels.stats.multitest import multipletests
 
-from benchmark.leaderboard.statistics.bootstrap import Ratios, estimate, resampling
+from benchmark.leaderboard.statistics.bootstrap import RatioStatistic, estimate, resampling
 from benchmark.leaderboard.statistics.letters import cliques, letters
 from benchmark.leaderboard.statistics.tests import all_pairs, difference, holm, rank_biserial
 
 
-def plain(values: np.ndarray) -> Ratios:
-    return Ratios(amounts=values[:, None], counts=np.ones((len(values), 1)))
+def plain(values: np.ndarray) -> RatioStatistic:
+    return RatioStatistic(amounts=values[:, None], counts=np.ones((len(values), 1)))
 
 
 def patients(number: int, rng: np.random.Generator) -> np.ndarray:
@@ -93,7 +93,9 @@ def test_rows_on_different_images_are_compared_by_their_means():
     rng = np.random.default_rng(0)
     scores = rng.normal(0.5, 0.1, 40)
     some = [(rng.random(40) < 0.7) * 1.0 for _ in range(2)]
-    one, other = (estimate([Ratios(amounts=(scores * each)[:, None], counts=each[:, None])], draws) for each in some)
+    one, other = (
+        estimate([RatioStatistic(amounts=(scores * each)[:, None], counts=each[:, None])], draws) for each in some
+    )
     known = difference(one, other)
     means = [scores[each > 0].mean() for each in some]
     assert known.value == pytest.approx(means[0] - means[1])
