@@ -94,7 +94,7 @@ def relevance_mass(saliency: Tensor, mask: Tensor) -> Tensor:
     """Share of the positive saliency that falls inside the mask.
 
     A map without positive values has no mass to place and scores 0. An empty mask, or a map that is not finite, scores
-    NaN. Of the absolute map it is Quantus' AttributionLocalisation, so that is no metric of its own: no method here
+    NaN. Of the absolute map it is Quantus' AttributionLocalization, so that is no metric of its own: no method here
     draws negative values.
 
     Args:

@@ -134,7 +134,7 @@ def _kinds() -> dict[str, type[Any]]:
     named = vars(_quantus())
     base = import_module("quantus.metrics.base").Metric
     found = {name: kind for name, kind in named.items() if isinstance(kind, type) and issubclass(kind, base)}
-    return {name: kind for name, kind in found.items() if kind is not base and name != "ModelParameterRandomisation"}
+    return {name: kind for name, kind in found.items() if kind is not base and name != "ModelParameterRandomization"}
 
 
 def _parsed(name: str) -> tuple[type[Any], dict[str, Any]]:
@@ -175,7 +175,7 @@ def _value(text: str) -> Any:
 def _asks(call: Call) -> Callable[..., Tensor]:
     """A function of those inputs that the metric needs, by parameter name."""
     category = call.kind.evaluation_category.value
-    if category == "Localisation":
+    if category == "Localization":
 
         def against_mask(saliency: Tensor, mask: Tensor) -> Tensor:
             drawn = mask.flatten(1).any(1)

@@ -14,13 +14,13 @@ with warnings.catch_warnings():
     import quantus
 
 SILENT = {"disable_warnings": True, "display_progressbar": False}
-SETTINGS = {"normalise": True, **SILENT}
+SETTINGS = {"normalize": True, **SILENT}
 SPARSENESS = quantus.Sparseness(abs=True, **SETTINGS)
 COMPLEXITY = quantus.Complexity(abs=True, **SETTINGS)
 EFFECTIVE_COMPLEXITY = quantus.EffectiveComplexity(abs=True, eps=1e-5, **SETTINGS)
 RANK_ACCURACY = quantus.RelevanceRankAccuracy(abs=False, **SETTINGS)
 MASS_ACCURACY = quantus.RelevanceMassAccuracy(abs=False, **SETTINGS)
-ATTRIBUTION_LOCALISATION = quantus.AttributionLocalisation(abs=True, **SETTINGS)
+ATTRIBUTION_LOCALISATION = quantus.AttributionLocalization(abs=True, **SETTINGS)
 AUC = quantus.AUC(abs=False, **SETTINGS)
 top_k_intersection = partial(quantus.TopKIntersection, abs=False, **SETTINGS)
 """Takes k, a number of pixels."""
@@ -65,8 +65,8 @@ def _under_noise(kind, probe, changed):
         draws = iter(changed[:, i].flatten(1).numpy())
         metric = kind(
             nr_samples=len(changed),
-            normalise=True,
-            normalise_func=lambda a: a / np.linalg.norm(a),
+            normalize=True,
+            normalize_func=lambda a: a / np.linalg.norm(a),
             perturb_func=lambda draws=draws, **_: next(draws)[None],
             **SILENT,
         )
