@@ -16,6 +16,8 @@ from benchmark.attacks.ball import Ball
 from benchmark.attacks.losses import margin
 from benchmark.attacks.mode import evaluating
 from benchmark.runtime.precision import precise
+from benchmark.saliency import Enlarge
+from benchmark.saliency.activations import enlarged
 from benchmark.saliency.grad_cam import grad_cam
 
 # A lead, as a share of the largest logit, below which rounding in another batch might turn the prediction.
@@ -61,7 +63,7 @@ class MapAttack(Ball):
             raise ValueError(f"{self} makes no sense: step must be positive, steps and penalty not negative")
 
 
-def attack_maps(
+def attack_maps(  # noqa: PLR0913 - what maps are made of, and the attack
     model: nn.Module,
     layer: str,
     images: Tensor,
@@ -69,6 +71,7 @@ def attack_maps(
     attack: MapAttack,
     *,
     target: Tensor | None = None,
+    enlarge: Enlarge = enlarged,
 ) -> Tensor:
     """Images moved, within the budget and within [0, 1], to where the map is most unlike what it was.
 
@@ -85,6 +88,7 @@ def attack_maps(
         classes: The class whose map is attacked, (N,); mostly the predicted one.
         attack: Norm, budget, steps and aim.
         target: Maps (N, H, W), not negative, at any scale; for the aim "target" only.
+        enlarge: Places maps of the grid on the image; by itself it stretches them.
 
     Returns:
         Attacked images (N, 3, H, W), detached: of all iterates that count, the one whose map is furthest on. The image
@@ -97,10 +101,11 @@ def attack_maps(
     _check_target(attack, images, target)
     images = images.detach()
     with evaluating(model):
-        gain_of = _gain_of(attack, grad_cam(model, layer, images, classes), target)
+        gain_of = _gain_of(attack, grad_cam(model, layer, images, classes, enlarge), target)
         with torch.no_grad():
             kept = model(images).argmax(dim=1)
-        look = partial(_look, partial(_draw, model, layer, classes), attack=attack, gain_of=gain_of, kept=kept)
+        draw = partial(_draw, model, layer, classes, enlarge=enlarge)
+        look = partial(_look, draw, attack=attack, gain_of=gain_of, kept=kept)
         moved = best = images
         highest, _, gradient = look(images)
         for _ in range(attack.steps):
@@ -174,7 +179,9 @@ def _look(
     return gains.detach(), counts, gradient
 
 
-def _draw(model: nn.Module, layer: str, classes: Tensor, inputs: Tensor) -> tuple[Tensor, Tensor]:
+def _draw(
+    model: nn.Module, layer: str, classes: Tensor, inputs: Tensor, enlarge: Enlarge = enlarged
+) -> tuple[Tensor, Tensor]:
     """Grad-CAM maps (N, H, W) and logits, both with their whole graph."""
     caught: list[Tensor] = []
 
@@ -192,8 +199,7 @@ def _draw(model: nn.Module, layer: str, classes: Tensor, inputs: Tensor) -> tupl
     target = logits.gather(1, classes[:, None]).sum()
     (gradient,) = torch.autograd.grad(target, activations, create_graph=True)
     weights = gradient.mean(dim=(2, 3), keepdim=True)
-    maps = functional.relu((weights * activations).sum(dim=1, keepdim=True))
-    return functional.interpolate(maps, size=inputs.shape[-2:], mode="bilinear", align_corners=False)[:, 0], logits
+    return enlarge(functional.relu((weights * activations).sum(dim=1)), inputs.shape[-2:]), logits
 
 
 def _gain_of(attack: MapAttack, original: Tensor, target: Tensor | None) -> Callable[[Tensor], Tensor]:

@@ -12,12 +12,15 @@ from skimage.color import rgb2gray
 from skimage.filters import sobel
 
 from architectures import Architecture
-from benchmark.baselines import CONSTANT, EDGES, NOISE, RATER, UNTRAINED
+from architectures.geometry import Geometry
+from benchmark.baselines import CEILING, CONSTANT, EDGES, NOISE, RATER, UNTRAINED, ceiling_name
+from benchmark.baselines.ceiling import best_of_grid
 from benchmark.baselines.trivial import gaussian, gaussian_name, noise
 from benchmark.data.dataset import ImageDataset
 from benchmark.registry import entries
 from benchmark.runtime.tensors import on_device, predict
 from benchmark.saliency import Method
+from benchmark.saliency.alignment import grid_of, placement_of
 from benchmark.saliency.compute import compute_maps
 from benchmark.scoring.score import score_maps, score_mask_arrays
 from benchmark.storage.files import new_file
@@ -25,6 +28,7 @@ from benchmark.storage.hashing import content_key
 from benchmark.storage.identity import identity
 from benchmark.storage.runs import baseline_file
 from metrics import Metric
+from metrics.overlap import FUZZY_F1
 
 GAUSSIAN_WIDTH = 0.2
 
@@ -35,28 +39,44 @@ class BaselinePart:
 
     Attributes:
         baseline: The baseline that it belongs to.
-        architecture: Whose untrained network it is; None for those that ask no network.
-        method: How that network's maps are drawn; None likewise.
+        architecture: Whose untrained network it is, or whose grid; None for those that need neither.
+        method: How that network's maps are drawn; None for all else.
+        alignment: How maps of a grid are placed.
     """
 
     baseline: str
     architecture: Architecture | None = None
     method: Method | None = None
+    alignment: str = "none"
 
     def key(self, protocol: str) -> str:
         """Stands for everything that decides its scores under a protocol, which also says on what data and device."""
         architecture = self.architecture and [self.architecture.name, identity(self.architecture)]
-        return content_key(protocol, self.baseline, architecture, self.method and self.method.name)
+        return content_key(protocol, self.baseline, architecture, self.method and self.method.name, self.alignment)
 
 
-def list_parts(architectures: Sequence[Architecture], methods: Sequence[Method]) -> list[BaselinePart]:
-    """All parts of the baselines of a table of these architectures and saliency methods."""
+def list_parts(
+    architectures: Sequence[Architecture], methods: Sequence[Method], side: int, alignment: str
+) -> list[BaselinePart]:
+    """All parts of the baselines of a table of these architectures and saliency methods, at this side in pixels."""
     untrained = [
-        BaselinePart(baseline=UNTRAINED, architecture=architecture, method=method)
+        BaselinePart(baseline=UNTRAINED, architecture=architecture, method=method, alignment=alignment)
         for method in methods
         for architecture in architectures
     ]
-    return [*(BaselinePart(baseline=name) for name in TRIVIAL), *untrained, BaselinePart(baseline=RATER)]
+    ceilings = _ceilings(architectures, side, alignment) if any(method.on_grid for method in methods) else []
+    return [*(BaselinePart(baseline=name) for name in TRIVIAL), *untrained, *ceilings, BaselinePart(baseline=RATER)]
+
+
+def _ceilings(architectures: Sequence[Architecture], side: int, alignment: str) -> list[BaselinePart]:
+    """A part for each grid that lies differently on the image; those of one shape make one baseline."""
+    grids: dict[Geometry, BaselinePart] = {}
+    for architecture in architectures:
+        grid = grid_of(architecture, (side, side), alignment)
+        if grid is not None:
+            name = ceiling_name(grid.rows.cells, grid.columns.cells)
+            grids.setdefault(grid, BaselinePart(baseline=name, architecture=architecture, alignment=alignment))
+    return list(grids.values())
 
 
 def baselines(
@@ -65,20 +85,25 @@ def baselines(
     methods: Sequence[Method],
     device: torch.device,
     protocol: str,
+    *,
+    alignment: str,
 ) -> pd.DataFrame:
     """Scores of all baselines on the test images; a part that is not kept yet is scored here.
 
     Returns:
         Columns of :func:`benchmark.scoring.score.score_maps` with baseline and method; a method of "" belongs into the
-        tables of all methods.
+        tables of all methods. The ceiling of a grid is the mean over the ways in which such grids lie on the image.
     """
+    on_grid = [method.name for method in methods if method.on_grid]
     found: dict[tuple[str, str], list[pd.DataFrame]] = {}
-    for part in list_parts(architectures, methods):
+    for part in list_parts(architectures, methods, data.images.shape[1], alignment):
         frame = pd.read_parquet(score_part(part, data, device, protocol))
-        found.setdefault((part.baseline, part.method.name if part.method else ""), []).append(frame)
+        names = on_grid if _is_ceiling(part) else [part.method.name if part.method else ""]
+        for name in names:
+            found.setdefault((part.baseline, name), []).append(frame)
     return pd.concat(
         [
-            (_mean(frames) if baseline == UNTRAINED else frames[0]).assign(baseline=baseline, method=method)
+            (_mean(frames) if len(frames) > 1 else frames[0]).assign(baseline=baseline, method=method)
             for (baseline, method), frames in found.items()
         ],
         ignore_index=True,
@@ -101,13 +126,31 @@ def score_part(part: BaselinePart, data: ImageDataset, device: torch.device, pro
 
 def _scored(part: BaselinePart, data: ImageDataset, device: torch.device) -> pd.DataFrame:
     metrics = list(entries(Metric).values())
+    if part.architecture and _is_ceiling(part):
+        return _ceiling(data, part.architecture, part.alignment, device)
     if part.architecture and part.method:
-        maps = _untrained(data, part.architecture, part.method, device)
+        maps = _untrained(data, part, device)
     elif part.baseline == RATER:
         return _raters(data, metrics, device)
     else:
         maps = TRIVIAL[part.baseline](data).astype(np.float16)
     return score_maps(maps, data, metrics, device=device)
+
+
+def _is_ceiling(part: BaselinePart) -> bool:
+    return part.baseline.startswith(f"{CEILING} ")
+
+
+def _ceiling(data: ImageDataset, architecture: Architecture, alignment: str, device: torch.device) -> pd.DataFrame:
+    """F1 of the best maps of an architecture's grid against the merged masks; of other scores they are not the best."""
+    side = data.images.shape[1]
+    grid = grid_of(architecture, (side, side), alignment)
+    if grid is None:
+        raise ValueError(f"{architecture.name}: its grid is not known")
+    masks = torch.as_tensor(np.nan_to_num(data.masks(data.test)), device=device)
+    maps = best_of_grid(masks, grid).half().cpu().numpy()
+    scores = score_maps(maps, data, [FUZZY_F1], device=device)
+    return scores[scores["level"] == "image"].reset_index(drop=True)
 
 
 def _mean(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
@@ -144,15 +187,17 @@ TRIVIAL: dict[str, Callable[[ImageDataset], NDArray[np.floating]]] = {
 """Maps (T, S, S) of the test images that look at no model."""
 
 
-def _untrained(
-    data: ImageDataset, architecture: Architecture, method: Method, device: torch.device
-) -> NDArray[np.float16]:
+def _untrained(data: ImageDataset, part: BaselinePart, device: torch.device) -> NDArray[np.float16]:
     """Maps (T, S, S) of a network with random weights for the class that it predicts."""
+    architecture, method = part.architecture, part.method
+    if architecture is None or method is None:
+        raise ValueError(f"{part.baseline}: no network, or no method")
     images = on_device(data.images[data.test], device)
     torch.manual_seed(0)
     model = architecture.build(len(data.classes)).to(memory_format=torch.channels_last).to(device).eval()
     classes = predict(model, images).argmax(dim=1).to(device)
-    return compute_maps(model, architecture.target_layer, images, classes, method)
+    enlarge = placement_of(architecture, images.shape[-2:], part.alignment)
+    return compute_maps(model, architecture.target_layer, images, classes, method, enlarge)
 
 
 def _raters(data: ImageDataset, metrics: Sequence[Metric], device: torch.device) -> pd.DataFrame:

@@ -85,6 +85,13 @@ def run(  # noqa: PLR0913 - the options of a command line
         list[str] | None,
         typer.Option(help="Saliency methods. The first one makes the main table. Repeatable.", rich_help_panel=SCORING),
     ] = None,
+    alignment: Annotated[
+        str | None,
+        typer.Option(
+            help="receptive-field: place cells of a grid where they look. none: stretch the grid, as others do.",
+            rich_help_panel=SCORING,
+        ),
+    ] = None,
     metric: Annotated[
         list[str] | None,
         typer.Option(
@@ -137,7 +144,7 @@ def run(  # noqa: PLR0913 - the options of a command line
     changes: dict[str, Any] = {"limit": limit, "epochs": epochs, "weights": weights, "aggregation": aggregation}
     changes |= {"methods": tuple(method or ()) or None, "metrics": tuple(metric or ()) or None}
     changes |= {"image_size": image_size, "batch_size": batch_size, "attack_eps": tuple(eps or ()) or None}
-    changes |= {"compile": compiled, "autoattack": autoattack or None}
+    changes |= {"compile": compiled, "autoattack": autoattack or None, "alignment": alignment}
     settings = _preset(preset, {name: value for name, value in changes.items() if value is not None})
     cells = plan(settings, architecture or [], regime or [], seed or [])
     with open_engine(engine, EngineOptions(address=address, cells_per_gpu=cells_per_gpu)) as workers:

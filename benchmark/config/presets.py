@@ -14,6 +14,9 @@ The code of an entry is part of every key by itself (:mod:`benchmark.storage.ide
 share does, and golden numbers guard it.
 """
 
+ALIGNMENTS = ("receptive-field", "none")
+"""How maps of a grid are placed: at the centers of the receptive fields of its cells, or stretched over the image."""
+
 COMPILE_MODES = ("default", "reduce-overhead")
 """Modes of torch.compile, by torch's names; the second replays CUDA graphs, which are meant for small networks."""
 
@@ -50,6 +53,7 @@ class Preset:
         autoattack: Whether AutoAttack, or what there is of it for few classes, is run on the same budgets; needs the
             authors' package.
         num_map_attacked: Most test images whose Grad-CAM map is attacked, in as many steps.
+        alignment: How maps of a grid are placed, of :data:`ALIGNMENTS`.
     """
 
     name: str
@@ -76,6 +80,7 @@ class Preset:
     num_map_attacked: int = 0
     patience: int = 0
     compile: str | None = None
+    alignment: str = "receptive-field"
 
     def __post_init__(self) -> None:
         """Refuse settings that make no sense.
@@ -91,6 +96,8 @@ class Preset:
             raise ValueError("limit, epochs, num_perturbed and num_attacked must be 1 or more, steps not negative")
         if self.compile not in {None, *COMPILE_MODES}:
             raise ValueError(f"compile {self.compile}: must be {' or '.join(COMPILE_MODES)}")
+        if self.alignment not in ALIGNMENTS:
+            raise ValueError(f"alignment {self.alignment}: must be {' or '.join(ALIGNMENTS)}")
 
 
 QUICK = Preset(

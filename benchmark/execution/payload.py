@@ -65,6 +65,7 @@ class BaselinePayload:
         baseline: The baseline that it belongs to.
         architecture: Name; None where no network is asked.
         method: Name; None likewise.
+        alignment: How maps of a grid are placed.
         device: Kind of device.
         data: Reference to the :class:`ImageDataset` data.
         protocol: Of the table.
@@ -74,6 +75,7 @@ class BaselinePayload:
     baseline: str
     architecture: str | None
     method: str | None
+    alignment: str
     device: str
     data: Any
     protocol: str
@@ -110,6 +112,7 @@ class PayloadBuilder:
             baseline=part.baseline,
             architecture=part.architecture.name if part.architecture else None,
             method=part.method.name if part.method else None,
+            alignment=part.alignment,
             device=job.device.type,
             data=self._of_data(job.data),
             protocol=job.protocol,
@@ -164,6 +167,7 @@ def part_of(order: BaselinePayload) -> BaselinePart:
         baseline=order.baseline,
         architecture=select(Architecture, [order.architecture])[0] if order.architecture else None,
         method=select(Method, [order.method])[0] if order.method else None,
+        alignment=order.alignment,
     )
     if part.key(order.protocol) != order.key:
         raise UserError(f"{part.baseline}: the worker's code differs from the driver's; make them the same")

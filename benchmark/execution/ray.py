@@ -142,9 +142,8 @@ class Cluster:
             return []
         first = jobs[0]
         architectures = {job.cell.architecture.name: job.cell.architecture for job in jobs}
-        parts = list_parts(
-            [architectures[name] for name in sorted(architectures)], select(Method, first.preset.methods)
-        )
+        chosen, methods = [architectures[name] for name in sorted(architectures)], select(Method, first.preset.methods)
+        parts = list_parts(chosen, methods, first.preset.image_size, first.preset.alignment)
         missing = [part for part in parts if not part_file(part, first.protocol).is_file()]
         task = self._task(_baseline, first.device)
         return [task.remote(orders.of_part(part, first)) for part in missing]

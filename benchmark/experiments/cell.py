@@ -16,7 +16,9 @@ from benchmark.experiments.job import Job
 from benchmark.experiments.trained_model import job_log_dir, job_model_dir, load_split, train_or_load
 from benchmark.registry import select
 from benchmark.saliency import Method
+from benchmark.saliency.alignment import placement_of
 from benchmark.saliency.compute import compute_maps
+from benchmark.saliency.placement import Placement
 from benchmark.scoring.classification import MAP_KEPT, MASK_DICE, measures
 from benchmark.scoring.curves import curves_frame
 from benchmark.scoring.map_robustness import build_map_attacks, map_kept
@@ -110,7 +112,8 @@ def _diagnosed(job: Job, model: nn.Module, lesson: TensorData) -> pd.DataFrame:
         predicted = torch.tensor(found["predicted"].to_numpy(), device=job.device)[chosen]
         for name, attack in build_map_attacks(preset.attack_steps).items():
             found[MAP_KEPT + name] = np.nan
-            found.loc[places, MAP_KEPT + name] = map_kept(model, layer, lesson.images[chosen], predicted, attack)
+            kept = map_kept(model, layer, lesson.images[chosen], predicted, attack, _placement(job))
+            found.loc[places, MAP_KEPT + name] = kept
     if job.cell.architecture.predicts_masks:
         found[MASK_DICE] = mask_dice(model, lesson)
     names = job.data.cases[["id", "group"]].iloc[job.data.test].reset_index(drop=True)
@@ -134,8 +137,8 @@ def _methods(job: Job) -> list[Method]:
 
 
 def _maps_file(job: Job, method: Method) -> Path:
-    key = content_key(job.model_key, method.name, identity(method))
-    return maps_file(key)
+    placed = [job.preset.alignment] if method.on_grid else []
+    return maps_file(content_key(job.model_key, method.name, identity(method), *placed))
 
 
 def _maps(job: Job, model: nn.Module, images: Tensor, predicted: Tensor, method: Method) -> NDArray[np.float16]:
@@ -143,8 +146,12 @@ def _maps(job: Job, model: nn.Module, images: Tensor, predicted: Tensor, method:
     if not path.is_file():
         layer = job.cell.architecture.target_layer
         with new_file(path) as temporary:
-            np.save(temporary, compute_maps(model, layer, images, predicted, method=method))
+            np.save(temporary, compute_maps(model, layer, images, predicted, method, _placement(job)))
     return load_maps(job, method)
+
+
+def _placement(job: Job) -> Placement | None:
+    return placement_of(job.cell.architecture, job.size, job.preset.alignment)
 
 
 def _scored(
@@ -198,6 +205,7 @@ def scored_maps(
             steps=job.preset.perturbation_steps,
             layer=job.cell.architecture.target_layer,
             method=method,
+            enlarge=_placement(job),
         )
         # The probe keeps them for the scores, so they are found once.
         curves.append(curves_frame(ids, method.name, made.curves()))

@@ -98,17 +98,22 @@ class Job:
         return select_metrics(self.preset.metrics)
 
     @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of the images."""
+        return self.preset.image_size, self.preset.image_size
+
+    @property
     def attacks(self) -> list[object]:
         """The settings that decide how predictions and maps are attacked."""
         preset = self.preset
         steps = [preset.attack_steps, preset.apgd_steps, preset.autoattack]
-        return [preset.num_attacked, steps, preset.attack_eps, preset.num_map_attacked]
+        return [preset.num_attacked, steps, preset.attack_eps, preset.num_map_attacked, preset.alignment]
 
     @property
     def protocol(self) -> str:
         """Stands for how models are trained and scored, and on what: equal for the rows of one table."""
         preset = self.preset
-        sizes = [preset.image_size, preset.num_perturbed, preset.perturbation_steps]
+        sizes = [preset.image_size, preset.num_perturbed, preset.perturbation_steps, preset.alignment]
         methods = [identity(method) for method in select(Method, preset.methods)]
         scores = [code_of(metric) for metric in self.metrics]
         training = [preset.weights, preset.epochs, preset.batch_size, preset.patience, self.device.type]

@@ -74,6 +74,7 @@ def publish_baselines(job: Job, folder: Path) -> None:
     listed = {record.architecture for record in read_results(folder).records.values()}
     architectures = [known[name] for name in sorted(listed & known.keys())]
     device = nearest_device(job.device)
-    frame = baselines(job.data, architectures, select(Method, job.preset.methods), device, job.protocol)
+    methods, alignment = select(Method, job.preset.methods), job.preset.alignment
+    frame = baselines(job.data, architectures, methods, device, job.protocol, alignment=alignment)
     with new_file(folder / BASELINES_FILE) as temporary:
         frame.assign(protocol=job.protocol).to_parquet(temporary)

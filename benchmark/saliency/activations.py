@@ -40,7 +40,7 @@ def get_activations(model: nn.Module, layer: str, images: Tensor) -> Tensor:
 
 
 def enlarged(maps: Tensor, size: Sequence[int]) -> Tensor:
-    """Maps (N, h, w) brought to the size (H, W) of the images, bilinearly."""
+    """Maps (N, h, w) stretched over the size (H, W) of the images, bilinearly, as if cells lay side by side."""
     return functional.interpolate(maps[:, None], size=tuple(size), mode="bilinear", align_corners=False)[:, 0]
 
 

@@ -4,11 +4,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from benchmark.saliency import Method
+from benchmark.saliency import Enlarge, Method
 from benchmark.saliency.activations import enlarged, get_activations
 
 
-def eigen_cam(model: nn.Module, layer: str, images: Tensor, _classes: Tensor) -> Tensor:
+def eigen_cam(model: nn.Module, layer: str, images: Tensor, _classes: Tensor, enlarge: Enlarge = enlarged) -> Tensor:
     """Activations of the layer, projected on their first principal direction, rectified, up-sampled.
 
     The direction is the first right singular vector of the activations, written as a matrix of positions by channels;
@@ -22,6 +22,7 @@ def eigen_cam(model: nn.Module, layer: str, images: Tensor, _classes: Tensor) ->
         model: In evaluation mode; takes (N, 3, H, W).
         layer: Dotted name of a module inside the model with output (N, K, h, w).
         images: (N, 3, H, W), float, in [0, 1].
+        enlarge: Brings maps of the grid to the size of the images; by itself it stretches them.
 
     Returns:
         Maps (N, H, W), not negative, the same for every class; zero where the layer is silent.
@@ -35,11 +36,12 @@ def eigen_cam(model: nn.Module, layer: str, images: Tensor, _classes: Tensor) ->
     projection = vectors[:, :, -1] * squares[:, -1:].clamp(min=0).sqrt()
     projection = projection * projection.sum(dim=1, keepdim=True).sign()
     maps = functional.relu(projection).view(len(images), *activations.shape[-2:])
-    return enlarged(maps.to(activations.dtype), images.shape[-2:])
+    return enlarge(maps.to(activations.dtype), images.shape[-2:])
 
 
 EIGEN_CAM = Method(
     name="eigen-cam",
     draw=eigen_cam,
     source="Muhammad and Yeasin, Eigen-CAM, 2020, arXiv 2008.00299, section III",
+    on_grid=True,
 )

@@ -4,12 +4,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from benchmark.saliency import Method
+from benchmark.saliency import Enlarge, Method
 from benchmark.saliency.activations import activations_and_gradient, enlarged
 from metrics.rounding import evident
 
 
-def grad_cam_plus_plus(model: nn.Module, layer: str, images: Tensor, classes: Tensor) -> Tensor:
+def grad_cam_plus_plus(
+    model: nn.Module, layer: str, images: Tensor, classes: Tensor, enlarge: Enlarge = enlarged
+) -> Tensor:
     """Activations of the layer, weighted by a weighted mean of the positive gradients, rectified, up-sampled.
 
     With g the gradient of the class's logit S and A a channel, a position weighs g^2 / (2 g^2 + sum(A) g^3), which is
@@ -22,6 +24,7 @@ def grad_cam_plus_plus(model: nn.Module, layer: str, images: Tensor, classes: Te
             negative; behind SiLU, say, the denominator can come near zero and a channel outweigh all others.
         images: (N, 3, H, W), float, in [0, 1].
         classes: The class to explain for each image, (N,).
+        enlarge: Brings maps of the grid to the size of the images; by itself it stretches them.
 
     Returns:
         Maps (N, H, W), not negative; zero where nothing speaks for the class.
@@ -35,11 +38,12 @@ def grad_cam_plus_plus(model: nn.Module, layer: str, images: Tensor, classes: Te
     shares = torch.where(denominator == 0, 0, functional.relu(gradient) / denominator)
     weights = shares.sum(dim=(2, 3), keepdim=True)
     products = weights * activations
-    return enlarged(evident(functional.relu(products.sum(dim=1)), products.abs().sum(dim=1)), images.shape[-2:])
+    return enlarge(evident(functional.relu(products.sum(dim=1)), products.abs().sum(dim=1)), images.shape[-2:])
 
 
 GRAD_CAM_PLUS_PLUS = Method(
     name="grad-cam-plus-plus",
     draw=grad_cam_plus_plus,
     source="Chattopadhay et al., Grad-CAM++, 2018, equations 10 and 19",
+    on_grid=True,
 )

@@ -4,12 +4,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from benchmark.saliency import Method
+from benchmark.saliency import Enlarge, Method
 from benchmark.saliency.activations import enlarged, get_activations
 from benchmark.saliency.masked import FORWARDS, masked_logits, rounding_at
 
 
-def score_cam(model: nn.Module, layer: str, images: Tensor, classes: Tensor) -> Tensor:
+def score_cam(model: nn.Module, layer: str, images: Tensor, classes: Tensor, enlarge: Enlarge = enlarged) -> Tensor:
     """Activations of the layer, weighted by the softmax over channels of their scores, rectified, up-sampled.
 
     The score of a channel is the class's logit for the image multiplied with the channel, up-sampled and stretched to
@@ -23,6 +23,7 @@ def score_cam(model: nn.Module, layer: str, images: Tensor, classes: Tensor) -> 
         layer: Dotted name of a module inside the model with output (N, K, h, w).
         images: (N, 3, H, W), float, in [0, 1].
         classes: The class to explain for each image, (N,).
+        enlarge: Brings maps of the grid to the size of the images; by itself it stretches them.
 
     Returns:
         Maps (N, H, W), not negative; zero where the layer is silent or the class's logit never changes.
@@ -32,20 +33,20 @@ def score_cam(model: nn.Module, layer: str, images: Tensor, classes: Tensor) -> 
     """
     activations = get_activations(model, layer, images)
     maps = [
-        _map(model, image, channels, int(label))
+        _map(model, image, channels, int(label), enlarge)
         for image, channels, label in zip(images, activations, classes, strict=True)
     ]
-    return enlarged(torch.stack(maps), images.shape[-2:])
+    return enlarge(torch.stack(maps), images.shape[-2:])
 
 
-def _map(model: nn.Module, image: Tensor, channels: Tensor, label: int) -> Tensor:
+def _map(model: nn.Module, image: Tensor, channels: Tensor, label: int, enlarge: Enlarge) -> Tensor:
     """The map (h, w) of one image from its channels (K, h, w)."""
     low, high = channels.flatten(1).aminmax(dim=1)
     channels = channels[high > low]
     if not len(channels):
         return torch.zeros(channels.shape[-2:], dtype=channels.dtype, device=channels.device)
     black = masked_logits(model, image, torch.zeros_like(image[:1]))
-    answers = [masked_logits(model, image, _masks(part, image)) for part in channels.split(FORWARDS)]
+    answers = [masked_logits(model, image, _masks(part, image, enlarge)) for part in channels.split(FORWARDS)]
     logits = torch.cat([black, *answers])
     scores = logits[:, label]
     if scores.max() - scores.min() <= rounding_at(model, image, logits):
@@ -54,9 +55,9 @@ def _map(model: nn.Module, image: Tensor, channels: Tensor, label: int) -> Tenso
     return functional.relu(torch.einsum("k,khw->hw", weights, channels))
 
 
-def _masks(channels: Tensor, image: Tensor) -> Tensor:
+def _masks(channels: Tensor, image: Tensor, enlarge: Enlarge) -> Tensor:
     """Channels (K, h, w) as masks (K, H, W), each stretched to [0, 1] after it is up-sampled."""
-    masks = enlarged(channels, image.shape[-2:])
+    masks = enlarge(channels, image.shape[-2:])
     low, high = (extreme[:, None, None] for extreme in masks.flatten(1).aminmax(dim=1))
     return (masks - low) / (high - low).clamp(min=torch.finfo(masks.dtype).tiny)
 
@@ -65,4 +66,5 @@ SCORE_CAM = Method(
     name="score-cam",
     draw=score_cam,
     source="Wang et al., Score-CAM, 2020, arXiv 1910.01279, algorithm 1",
+    on_grid=True,
 )

@@ -9,6 +9,8 @@ from torch import Tensor, nn
 from benchmark.attacks.maps import MapAttack, attack_maps, top_k_intersection
 from benchmark.attacks.pgd import PGD, pgd
 from benchmark.runtime.tensors import in_batches, to_float
+from benchmark.saliency import Enlarge
+from benchmark.saliency.activations import enlarged
 from benchmark.saliency.grad_cam import grad_cam
 
 BUDGETS = (2 / 255, 4 / 255)
@@ -40,8 +42,13 @@ def _keeping(aim: Literal["away", "target", "top-k"], eps: float, steps: int) ->
     return MapAttack(norm="linf", eps=eps, steps=steps, step=0.25, aim=aim, keep_class=True)
 
 
-def map_kept(
-    model: nn.Module, layer: str, images: Tensor, classes: Tensor, attack: MapAttack | PGD
+def map_kept(  # noqa: PLR0917 - what maps are made of, and the attack
+    model: nn.Module,
+    layer: str,
+    images: Tensor,
+    classes: Tensor,
+    attack: MapAttack | PGD,
+    enlarge: Enlarge | None = None,
 ) -> NDArray[np.float64]:
     """Share of the highest tenth of a map's pixels that are still among the highest under attack.
 
@@ -51,19 +58,21 @@ def map_kept(
         images: (N, 3, H, W), uint8.
         classes: The class whose map is drawn, (N,); after an attack on the prediction, too.
         attack: What to do.
+        enlarge: Places maps of a grid on the image; None stretches them.
 
     Returns:
         (N,), in [0, 1]; 1 where the attack got nowhere.
     """
+    place = enlarge or enlarged
 
     def keep(part: slice) -> Tensor:
         plain, chosen = to_float(images[part]), classes[part]
-        before = grad_cam(model, layer, plain, chosen)
+        before = grad_cam(model, layer, plain, chosen, place)
         if isinstance(attack, PGD):
             moved = pgd(model, plain, chosen, attack)
         else:
             target = before.flip(1, 2) if attack.aim == "target" else None
-            moved = attack_maps(model, layer, plain, chosen, attack, target=target)
-        return top_k_intersection(before, grad_cam(model, layer, moved, chosen)).double()
+            moved = attack_maps(model, layer, plain, chosen, attack, target=target, enlarge=place)
+        return top_k_intersection(before, grad_cam(model, layer, moved, chosen, place)).double()
 
     return in_batches(keep, images).numpy()

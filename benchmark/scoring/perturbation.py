@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from benchmark.runtime.device import images_at_once
 from benchmark.runtime.randomness import seeded_generator
 from benchmark.runtime.tensors import to_float
-from benchmark.saliency import Method
+from benchmark.saliency import Enlarge, Method
 from benchmark.saliency.compute import scale_to_max
 from metrics.faithfulness import blurred
 from metrics.perturbation import Probe
@@ -30,6 +30,7 @@ def build_perturbation_context(  # noqa: PLR0913 - what a probe is made of
     steps: int,
     layer: str,
     method: Method,
+    enlarge: Enlarge | None = None,
 ) -> Probe:
     """A probe whose every random draw depends on the names of the images alone.
 
@@ -43,6 +44,7 @@ def build_perturbation_context(  # noqa: PLR0913 - what a probe is made of
         steps: Steps of a curve.
         layer: Name of the saliency layer.
         method: How the maps were drawn.
+        enlarge: How maps of a grid were placed on the image; None stretches them.
     """
     inputs = to_float(images)
     generators = [seeded_generator(name) for name in ids]
@@ -52,7 +54,7 @@ def build_perturbation_context(  # noqa: PLR0913 - what a probe is made of
     def redraw(changed: Callable[[Tensor], Tensor], inputs: Tensor, classes: Tensor) -> Tensor:
         if not isinstance(changed, nn.Module):
             raise TypeError("maps are drawn of a torch module")
-        return scale_to_max(method.draw(changed, layer, inputs, classes))
+        return scale_to_max(method.placed(enlarge)(changed, layer, inputs, classes))
 
     return Probe(
         model=model,

@@ -69,6 +69,24 @@ class Recomputed(BaseModel):
     environment: dict[str, Any]
 
 
+class Alignment(BaseModel):
+    """How maps of the saliency layer's grid were placed on the image; pairs are of rows and columns, in pixels.
+
+    `method` is "receptive-field" where cells lie at their true centers, which begin at `first` and lie `spacing` apart,
+    and "none" where the grid was stretched over the image. `displacement` is how far too far down and right stretching
+    shows the cells, on average: what was corrected or, with "none", was not. `reason` says why nothing is known.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    method: str
+    grid: tuple[int, int] | None = None
+    first: tuple[float, float] | None = None
+    spacing: tuple[float, float] | None = None
+    displacement: tuple[float, float] | None = None
+    reason: str = ""
+
+
 class Record(BaseModel):
     """One cell: what was asked, on what, with what, and a summary of what came out.
 
@@ -93,6 +111,7 @@ class Record(BaseModel):
     settings: dict[str, Any]
     metrics: dict[str, MetricDefinition]
     methods: tuple[str, ...]
+    alignment: Alignment | None = Field(default=None, description="absent from records of before there was any")
     training: Training
     parameters: int
     seconds: dict[str, float]

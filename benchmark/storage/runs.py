@@ -105,3 +105,8 @@ def digest_file(key: str) -> Path:
 def quarantine_file(key: str) -> Path:
     """The files of a data set that are left out."""
     return runs_dir() / "quarantine" / f"{key}.json"
+
+
+def geometry_file(key: str) -> Path:
+    """Where the cells of a network's grid lie on the image."""
+    return runs_dir() / "geometry" / f"{key}.json"

@@ -4,14 +4,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from benchmark.baselines import AGAIN, RATER
+from benchmark.baselines import RATER, sees_masks
 from benchmark.leaderboard.column import Column
 from benchmark.leaderboard.columns import RANKED_BY
 from benchmark.leaderboard.table import LeaderboardTable, Row
 from benchmark.statistics.tests import ALPHA, differences, holm
-
-CEILINGS = (RATER, AGAIN)
-"""Rows of what humans drew: no baseline to be beaten."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,12 +31,12 @@ class AgainstBaseline:
 
 
 def row_kind(row: Row) -> str:
-    """Says "model", "baseline" or, for what humans drew, "ceiling"."""
-    return "model" if row.is_model else "ceiling" if row.name in CEILINGS else "baseline"
+    """Says "model", "baseline" or, for what was made from masks, "ceiling"."""
+    return "model" if row.is_model else "ceiling" if sees_masks(row.name) else "baseline"
 
 
 def best_baseline(leaderboard: LeaderboardTable, column: Column) -> Row | None:
-    """The best of the rows that no trained model and no human made; None where neither end of the column is better."""
+    """The best of the rows that no trained model and no mask made; None where neither end of the column is better."""
     rows = [row for row in leaderboard.rows if row_kind(row) == "baseline" and row.known(column)]
     if not rows or column.higher_is_better is None:
         return None

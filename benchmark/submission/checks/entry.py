@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from architectures import Architecture
+from architectures.geometry import grid_geometry
 from architectures.network import Network, parameter_count
 from architectures.target_layer import last_grid
 from benchmark.errors import UserError
@@ -213,11 +214,22 @@ def _explains(found: Findings, entry: Architecture, network: nn.Module) -> None:
         found.problems.append(line + _last_grid(network))
         return
     found.facts["grid"] = list(shape[-2:])
+    _lies(found, network, layer)
     with _attempt(found, f"Grad-CAM at {layer!r}"):
         # Class after class until one map of it says something: mostly the first does.
         if not any(_speaks(grad_cam(network, layer, images, torch.tensor([c, c]))) for c in range(CLASSES)):
             line = f"Grad-CAM at {layer!r} is constant: what is behind it does not look at places"
             found.problems.append(line + _last_grid(network))
+
+
+def _lies(found: Findings, network: nn.Module, layer: str) -> None:
+    """Where the cells of the grid lie on the image; if that is not known, maps are stretched."""
+    try:
+        grid = grid_geometry(network, layer, (SMALLEST, SMALLEST))
+    except ValueError as error:
+        found.warnings.append(f"where its cells look is not known, so its maps are shown unaligned: {error}")
+        return
+    found.facts["displacement"] = [grid.rows.displacement, grid.columns.displacement]
 
 
 def _speaks(maps: Tensor) -> bool:

@@ -67,7 +67,7 @@ def test_a_worker_with_other_code_refuses(job):
 
 
 def test_the_yardsticks_of_a_table_travel_and_come_back_under_the_same_keys(job, own_folders, monkeypatch):
-    parts = list_parts([job.cell.architecture], select(Method, job.preset.methods))
+    parts = list_parts([job.cell.architecture], select(Method, job.preset.methods), job.preset.image_size, "none")
     laid_down = []
     orders = PayloadBuilder(lambda thing: laid_down.append(thing) or len(laid_down) - 1)
     sent_out = pickle.loads(pickle.dumps([orders.of_part(part, job) for part in parts]))
