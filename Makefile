@@ -14,7 +14,7 @@ PYTEST = $(PY) -m pytest -n $(WORKERS) --dist loadfile
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
-	@echo "  DATA=folder      your own images instead of the embedded synthetic ones"
+	@echo "  DATA=directory      your own images instead of the embedded synthetic ones"
 	@echo "  PRESET=standard  another preset than quick"
 	@echo "  ARGS='...'       more options of python -m benchmark run, see --help"
 

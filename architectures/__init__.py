@@ -1,7 +1,7 @@
 """The networks that Loupe compares, one entry per file.
 
 An entry is a constant of type :class:`Architecture`. Dropping a file with such a constant into this
-folder registers it; nothing else changes.
+directory registers it; nothing else changes.
 """
 
 from collections.abc import Callable
@@ -53,7 +53,7 @@ class Architecture:
             classes (N, classes) and of the mask (N, H, W). Such networks are trained by regimes that need masks,
             and by no others.
         checkpoint: Weights from elsewhere; such an entry is evaluated as it is and never trained.
-        authors: Who submits it; empty for the entries of this folder.
+        authors: Who submits it; empty for the entries of this directory.
         license: License of the entry and its weights, as an SPDX name.
         superseded_by: Name of the entry that takes its place; its rows stay.
         withdrawn: Why it was withdrawn; its rows stay, with this note.

@@ -1,4 +1,4 @@
-"""Finding what is registered: every constant of a kind in the folder that defines the kind, and what was added."""
+"""Finding what is registered: every constant of a kind in the directory that defines the kind, and what was added."""
 
 import difflib
 import pkgutil
@@ -56,7 +56,7 @@ def register(kind: type[NamedEntry], module: ModuleType) -> None:
 
 
 def is_added(entry: NamedEntry) -> bool:
-    """Whether an entry comes from a file outside the folder that defines its kind."""
+    """Whether an entry comes from a file outside the directory that defines its kind."""
     return any(value is entry for module in _added.get(type(entry), ()) for value in vars(module).values())
 
 

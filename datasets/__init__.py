@@ -1,6 +1,6 @@
 """The data sets, one layout per file.
 
-An entry is a constant of type :class:`DatasetReader` that recognizes a folder by its look and reads the index of
+An entry is a constant of type :class:`DatasetReader` that recognizes a directory by its look and reads the index of
 it. Reading an index opens no picture: it matches files, labels, raters and groups, and says what does not fit.
 """
 
@@ -103,8 +103,8 @@ class DatasetIndex:
     Attributes:
         name: Name of the data set, as it appears in paths and tables.
         layout: Name of the layout that read it.
-        root: The folder.
-        cases: The images, sorted by id.
+        root: The directory.
+        samples: The images, sorted by id.
         problems: What has to be mended, or left out on purpose, before the data can be used.
         left_out: One line for each thing that was left out, with the file's name and the reason.
         synthetic: Whether the images were rendered rather than photographed.
@@ -113,7 +113,7 @@ class DatasetIndex:
     name: str
     layout: str
     root: Path
-    cases: tuple[Sample, ...]
+    samples: tuple[Sample, ...]
     problems: tuple[Problem, ...] = ()
     left_out: tuple[str, ...] = ()
     synthetic: bool = False
@@ -121,19 +121,19 @@ class DatasetIndex:
     @property
     def classes(self) -> tuple[str, ...]:
         """The diagnoses that occur, sorted by name."""
-        return tuple(sorted({case.diagnosis for case in self.cases if case.diagnosis}))
+        return tuple(sorted({sample.diagnosis for sample in self.samples if sample.diagnosis}))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DatasetReader:
-    """A way to lay out a data set in a folder.
+    """A way to lay out a data set in a directory.
 
     Attributes:
         name: Unique name: lower case letters, digits and hyphens.
-        detect: Whether a folder looks like this layout. Looks at names only, is cheap.
+        detect: Whether a directory looks like this layout. Looks at names only, is cheap.
         read: Reads the index. Raises :class:`ValueError`, naming file and remedy, for what no index can be made of.
         source: Where the layout comes from.
-        obtain: Where to ask for the data, under which terms, and which folder to point Loupe at; one line.
+        obtain: Where to ask for the data, under which terms, and which directory to point Loupe at; one line.
     """
 
     name: str

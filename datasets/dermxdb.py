@@ -13,17 +13,17 @@ SECOND = re.compile(r"(labeler\d)2")
 """In v2, labeler12 is labeler1 at a second reading."""
 
 
-def has_layout(folder: Path) -> bool:
-    """Whether the folder holds the metadata and the masks where DermXDB has them."""
-    return (folder / "metadata.csv").is_file() and (folder / "masks" / "masks").is_dir()
+def has_layout(directory: Path) -> bool:
+    """Whether the directory holds the metadata and the masks where DermXDB has them."""
+    return (directory / "metadata.csv").is_file() and (directory / "masks" / "masks").is_dir()
 
 
-def detect(folder: Path) -> bool:
-    """Whether the folder is DermXDB, not rendered data in its layout."""
-    return has_layout(folder) and not (folder / "SYNTHETIC.txt").exists()
+def detect(directory: Path) -> bool:
+    """Whether the directory is DermXDB, not rendered data in its layout."""
+    return has_layout(directory) and not (directory / "SYNTHETIC.txt").exists()
 
 
-def read(folder: Path) -> DatasetIndex:
+def read(directory: Path) -> DatasetIndex:
     """Reads v1 and v2. Images are those in `images/`; without them the masks alone can be measured.
 
     Images are matched to `metadata.csv` by stem, raters' names and stems part at the first underscore. Where `folds/`
@@ -32,8 +32,8 @@ def read(folder: Path) -> DatasetIndex:
     Raises:
         ValueError: A table is missing or cannot be read.
     """
-    survey = DatasetIndexer(folder)
-    table = folder / "metadata.csv"
+    survey = DatasetIndexer(directory)
+    table = directory / "metadata.csv"
     rows = [(Path(row["current_filename"]).stem, row["diagnosis"]) for row in read_table(table, COLUMNS)]
     listed = dict(rows)
     images, masks = survey.pictures("images"), _masks(survey)
@@ -42,7 +42,7 @@ def read(folder: Path) -> DatasetIndex:
     pictures: dict[str, Path | None] = dict.fromkeys(listed)
     if images:
         pictures = {stem: path for stem, path in images.items() if stem in listed}
-    folds = _first_fold(folder)
+    folds = _first_fold(directory)
     return survey.data_set(
         "dermxdb",
         pictures,
@@ -57,7 +57,7 @@ def _masks(survey: DatasetIndexer) -> dict[str, list[Mask]]:
     """Masks by stem of their image."""
     found: dict[str, dict[Path, Mask]] = defaultdict(dict)
     files = survey.pictures("masks/masks")
-    table = survey.folder / "masks" / "instance_mask_annotations.csv"
+    table = survey.directory / "masks" / "instance_mask_annotations.csv"
     for row in read_table(table, ["image_id", "mask_id", "class_name"]):
         rater, _, stem = row["image_id"].partition("_")
         # Most files of v2 are named by the characteristic and hold all its instances, whatever the table says.
@@ -75,12 +75,12 @@ def _masks(survey: DatasetIndexer) -> dict[str, list[Mask]]:
     return {stem: list(masks.values()) for stem, masks in found.items()}
 
 
-def _first_fold(folder: Path) -> dict[str, tuple[Split, str]]:
+def _first_fold(directory: Path) -> dict[str, tuple[Split, str]]:
     """Split and patient by stem."""
     found: dict[str, tuple[Split, str]] = {}
     splits: tuple[Split, ...] = ("train", "test")
     for split in splits:
-        table = folder / "folds" / f"metadata_fold_0_{split}.csv"
+        table = directory / "folds" / f"metadata_fold_0_{split}.csv"
         if table.is_file():
             for row in read_table(table, ["current_filename", "patient_id"]):
                 found[Path(row["current_filename"]).stem] = (split, row["patient_id"])

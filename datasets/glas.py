@@ -11,20 +11,20 @@ GLANDS = frozenset(range(1, 256))
 """A mask numbers the glands of its image; 0 is what lies between them."""
 
 
-def detect(folder: Path) -> bool:
-    """Whether the folder, or the one in it, has the grades and annotated images."""
-    root = inner(folder, FOLDER)
+def detect(directory: Path) -> bool:
+    """Whether the directory, or the one in it, has the grades and annotated images."""
+    root = inner(directory, FOLDER)
     return (root / "Grade.csv").is_file() and any(root.glob("*_anno.bmp"))
 
 
-def read(folder: Path) -> DatasetIndex:
+def read(directory: Path) -> DatasetIndex:
     """Reads the training part and both test parts. A patient is a group, though the official split may part it.
 
     Raises:
         ValueError: There are no images, or the grades cannot be read.
     """
-    survey = DatasetIndexer(inner(folder, FOLDER))
-    table = survey.folder / "Grade.csv"
+    survey = DatasetIndexer(inner(directory, FOLDER))
+    table = survey.directory / "Grade.csv"
     rows = read_table(table, ["name", "patient ID", "grade (GlaS)"])
     grades = ((row["name"], row["grade (GlaS)"]) for row in rows)
     return survey.data_set(
@@ -43,5 +43,5 @@ GLAS = DatasetReader(
     read=read,
     source="Sirinukunwattana et al., Gland segmentation in colon histology images: the GlaS challenge contest, "
     "Medical Image Analysis 35, 2017",
-    obtain=f"the challenge's page at Warwick, research only; the folder '{FOLDER}', or the one it was unpacked in",
+    obtain=f"the challenge's page at Warwick, research only; the directory '{FOLDER}', or the one it was unpacked in",
 )

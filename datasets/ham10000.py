@@ -8,25 +8,25 @@ from datasets.table import read_table
 
 DIAGNOSES = ("akiec", "bcc", "bkl", "df", "mel", "nv", "vasc")
 IMAGES = "[Hh][Aa][Mm]10000_images*"
-"""One folder or two parts; copies write the name in either case."""
+"""One directory or two parts; copies write the name in either case."""
 METADATA = "HAM10000_metadata"
 
 
-def detect(folder: Path) -> bool:
-    """Whether the folder holds the images or the metadata."""
-    return any(folder.glob(IMAGES)) or any(folder.glob(f"{METADATA}*"))
+def detect(directory: Path) -> bool:
+    """Whether the directory holds the images or the metadata."""
+    return any(directory.glob(IMAGES)) or any(directory.glob(f"{METADATA}*"))
 
 
-def read(folder: Path) -> DatasetIndex:
+def read(directory: Path) -> DatasetIndex:
     """Reads images, metadata and, if they are there, outlines. Images of one lesion are a group.
 
     Raises:
         ValueError: There are no images, or the metadata are missing or cannot be read.
     """
-    survey = DatasetIndexer(folder)
+    survey = DatasetIndexer(directory)
     pictures = survey.pictures(IMAGES)
     # The publisher names the table without an ending or, made over by the archive, with .tab; copies name it .csv.
-    tables = [folder / f"{METADATA}{ending}" for ending in (".csv", "", ".tab")]
+    tables = [directory / f"{METADATA}{ending}" for ending in (".csv", "", ".tab")]
     table = next((path for path in tables if path.is_file()), tables[0])
     rows = read_table(table, ["image_id", "lesion_id", "dx"])
     return survey.data_set(
@@ -44,5 +44,5 @@ HAM10000 = DatasetReader(
     read=read,
     source="Tschandl et al., The HAM10000 dataset, Scientific Data 5, 2018; outlines: Tschandl et al., Human-computer "
     "collaboration for skin cancer recognition, Nature Medicine 26, 2020",
-    obtain="Harvard Dataverse, CC BY-NC 4.0; the folder with the unpacked images, the metadata and the outlines",
+    obtain="Harvard Dataverse, CC BY-NC 4.0; the directory with the unpacked images, the metadata and the outlines",
 )

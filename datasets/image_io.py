@@ -36,11 +36,11 @@ warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 warnings.filterwarnings("ignore", message="Palette images with Transparency", category=UserWarning)
 
 
-def read_image(case: Sample, side: int) -> NDArray[np.uint8]:
+def read_image(sample: Sample, side: int) -> NDArray[np.uint8]:
     """The image of a case, resized to a square.
 
     Args:
-        case: A case that has an image.
+        sample: A case that has an image.
         side: Side in pixels. The aspect ratio is not kept, as in Jalaboi (2023).
 
     Returns:
@@ -49,7 +49,7 @@ def read_image(case: Sample, side: int) -> NDArray[np.uint8]:
     Raises:
         ValueError: The file is no image, is damaged or is too large.
     """
-    picture = _image(case)
+    picture = _image(sample)
     if picture.size != (side, side):
         picture = picture.resize((side, side), Image.Resampling.BILINEAR)
     return np.asarray(picture, dtype=np.uint8)
@@ -85,25 +85,25 @@ def read_mask(mask: Mask, size: tuple[int, int] | None = None) -> NDArray[np.boo
     return values > 127
 
 
-def image_size(case: Sample) -> tuple[int, int]:
+def image_size(sample: Sample) -> tuple[int, int]:
     """Width and height of the image of a case, from the file's header, without decoding it.
 
     Raises:
         ValueError: The file is no image or is too large.
     """
-    if case.image is None:
-        raise ValueError(f"{case.id} has no image; name their directory with --image-dir")
-    if case.frame is not None:
-        height, width = _frames(case.image).shape[1:3]
+    if sample.image is None:
+        raise ValueError(f"{sample.id} has no image; name their directory with --image-dir")
+    if sample.frame is not None:
+        height, width = _frames(sample.image).shape[1:3]
         return int(width), int(height)
     try:
-        with Image.open(case.image, formats=FORMATS) as picture:
-            _refuse_bomb(case.image, picture)
+        with Image.open(sample.image, formats=FORMATS) as picture:
+            _refuse_bomb(sample.image, picture)
             return picture.size
     except BadFileError:
         raise
     except FAULTS as error:
-        raise _unreadable(case.image, error) from None
+        raise _unreadable(sample.image, error) from None
 
 
 def frames_in(path: Path) -> int:
@@ -115,15 +115,15 @@ def frames_in(path: Path) -> int:
     return len(_frames(path))
 
 
-def _image(case: Sample) -> Image.Image:
-    if case.image is None:
-        raise ValueError(f"{case.id} has no image; name their directory with --image-dir")
-    if case.frame is None:
-        return _decode(case.image, "RGB")
+def _image(sample: Sample) -> Image.Image:
+    if sample.image is None:
+        raise ValueError(f"{sample.id} has no image; name their directory with --image-dir")
+    if sample.frame is None:
+        return _decode(sample.image, "RGB")
     try:
-        return Image.fromarray(_frames(case.image)[case.frame])
+        return Image.fromarray(_frames(sample.image)[sample.frame])
     except OSError as error:
-        raise BadFileError(case.image, f"is damaged at image {case.frame} ({error})", "fetch it again") from None
+        raise BadFileError(sample.image, f"is damaged at image {sample.frame} ({error})", "fetch it again") from None
 
 
 def _decode(path: Path, mode: str | None) -> Image.Image:

@@ -1,4 +1,4 @@
-"""What a reader finds in a folder: pictures, masks and labels, matched by name, and whatever does not match."""
+"""What a reader finds in a directory: pictures, masks and labels, matched by name, and whatever does not match."""
 
 import re
 from collections import defaultdict
@@ -13,9 +13,9 @@ EXPERT = "expert"
 CHALLENGE_SPLITS: dict[str, Split] = {"Training": "train", "Validation": "validation", "Test": "test"}
 
 
-def inner(folder: Path, name: str) -> Path:
-    """The folder of a data set, where the folder itself or the one it was unpacked in may have been given."""
-    return folder / name if (folder / name).is_dir() else folder
+def inner(directory: Path, name: str) -> Path:
+    """The directory of a data set, where the directory itself or the one it was unpacked in may have been given."""
+    return directory / name if (directory / name).is_dir() else directory
 
 
 def unpacked(path: Path) -> Path:
@@ -33,51 +33,51 @@ def unpacked(path: Path) -> Path:
 
 
 def split_from_directory(picture: Path) -> Split | None:
-    """The split that the name of a picture's folder tells in ISIC's challenges; None where it tells none."""
+    """The split that the name of a picture's directory tells in ISIC's challenges; None where it tells none."""
     return next((split for word, split in CHALLENGE_SPLITS.items() if f"_{word}_" in picture.parent.name), None)
 
 
 class DatasetIndexer:
-    """Finds files in a folder by their names and gathers what is wrong with them.
+    """Finds files in a directory by their names and gathers what is wrong with them.
 
     A reader asks for pictures, masks and labels, and has :meth:`data_set` join them. Names from tables are only ever
-    looked up among the files found, so no name can lead out of the folder.
+    looked up among the files found, so no name can lead out of the directory.
 
     Attributes:
-        folder: The data set's folder.
+        directory: The data set's directory.
         problems: What has to be mended or left out on purpose.
         left_out: One line for each thing left out.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
         self.problems: list[Problem] = []
         self.left_out: list[str] = []
 
-    def folders(self, pattern: str) -> list[Path]:
-        """The folders that match a pattern, sorted by name; "." is the data set's folder itself."""
+    def directories(self, pattern: str) -> list[Path]:
+        """The directories that match a pattern, sorted by name; "." is the data set's directory itself."""
         if pattern == ".":
-            return [self.folder]
-        return sorted(path for path in self.folder.glob(pattern) if path.is_dir())
+            return [self.directory]
+        return sorted(path for path in self.directory.glob(pattern) if path.is_dir())
 
     def files(self, *patterns: str) -> list[Path]:
         """The files that match one of the patterns, sorted by name."""
-        return sorted({path for pattern in patterns for path in self.folder.glob(pattern) if path.is_file()})
+        return sorted({path for pattern in patterns for path in self.directory.glob(pattern) if path.is_file()})
 
     def pictures(self, *patterns: str, but: str = "_superpixels") -> dict[str, Path]:
-        """Picture files by stem, of the folders that match the patterns; the first of several folders is taken.
+        """Picture files by stem, of the directories that match the patterns; the first of several directories is taken.
 
         Hidden files are passed over.
 
         Args:
-            patterns: Of the folders to look in.
+            patterns: Of the directories to look in.
             but: Regular expression for the ends of stems, in any case, that are passed over: what lies beside the
                 images, such as their masks or the superpixels of ISIC 2017.
         """
         found: dict[str, Path] = {}
         passed = re.compile(f".*(?:{but})", re.IGNORECASE)
-        for folder in dict.fromkeys(path for pattern in patterns for path in self.folders(pattern)):
-            here = self.by_stem(path for path in self._files(folder) if not passed.fullmatch(path.stem))
+        for directory in dict.fromkeys(path for pattern in patterns for path in self.directories(pattern)):
+            here = self.by_stem(path for path in self._files(directory) if not passed.fullmatch(path.stem))
             found = here | found
         return found
 
@@ -92,12 +92,12 @@ class DatasetIndexer:
         return found
 
     def below(self, name: str) -> list[Path]:
-        """Picture files of a folder and of all folders in it, sorted; none if it is not there.
+        """Picture files of a directory and of all directories in it, sorted; none if it is not there.
 
-        Links to folders are left out by name, for they may lead in circles.
+        Links to directories are left out by name, for they may lead in circles.
         """
         found: list[Path] = []
-        waiting = self.folders(name)
+        waiting = self.directories(name)
         while waiting:
             here = waiting.pop()
             found += self._files(here)
@@ -105,7 +105,7 @@ class DatasetIndexer:
                 if not path.is_dir() or path.name.startswith("."):
                     continue
                 if path.is_symlink():
-                    self.left_out.append(f"{path}: a link to a folder, which is not followed")
+                    self.left_out.append(f"{path}: a link to a directory, which is not followed")
                 else:
                     waiting.append(path)
         return sorted(found)
@@ -116,15 +116,15 @@ class DatasetIndexer:
         """Masks by the stem of their image.
 
         Args:
-            pattern: Of the folders to look in.
+            pattern: Of the directories to look in.
             suffix: Regular expression for what follows the stem of the image, in any case.
             characteristic: What the masks show; None for the outline of the lesion.
             marks: As in :class:`datasets.Mask`.
         """
         found: dict[str, list[Mask]] = defaultdict(list)
         ending = re.compile(f"(?P<stem>.+?)(?:{suffix})", re.IGNORECASE)
-        for folder in self.folders(pattern):
-            for path in self._files(folder):
+        for directory in self.directories(pattern):
+            for path in self._files(directory):
                 if match := ending.fullmatch(path.stem):
                     mask = Mask(path=path, rater=EXPERT, characteristic=characteristic, marks=marks)
                     found[match["stem"]].append(mask)
@@ -186,7 +186,7 @@ class DatasetIndexer:
             ValueError: There are no images.
         """
         if not pictures:
-            raise ValueError(f"{self.folder} holds no images where {layout} has them; unpack the data set there")
+            raise ValueError(f"{self.directory} holds no images where {layout} has them; unpack the data set there")
         drawn: dict[str, list[Mask]] = defaultdict(list)
         for mapping in masks:
             for stem, found in mapping.items():
@@ -196,7 +196,7 @@ class DatasetIndexer:
                 self.problem(mask.path, "is a mask without an image", f"add the image {stem} or remove the mask")
         absent = sorted(labels.keys() - pictures.keys())
         self.left_out += [f"{stem}: listed with a label, but there is no image" for stem in absent]
-        cases = tuple(
+        samples = tuple(
             Sample(
                 id=stem,
                 image=path,
@@ -209,18 +209,18 @@ class DatasetIndexer:
             for stem, path in sorted(pictures.items())
         )
         return DatasetIndex(
-            name=self.folder.name,
+            name=self.directory.name,
             layout=layout,
-            root=self.folder,
-            cases=cases,
+            root=self.directory,
+            samples=samples,
             problems=tuple(self.problems),
             left_out=tuple(self.left_out),
         )
 
-    def _files(self, folder: Path) -> list[Path]:
-        """The picture files of a folder, sorted; a link that leads nowhere is a problem."""
+    def _files(self, directory: Path) -> list[Path]:
+        """The picture files of a directory, sorted; a link that leads nowhere is a problem."""
         found = []
-        for path in sorted(folder.iterdir()):
+        for path in sorted(directory.iterdir()):
             if path.suffix.lower() not in SUFFIXES or path.name.startswith("."):
                 continue
             if path.is_symlink() and not path.exists():

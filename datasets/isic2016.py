@@ -13,12 +13,12 @@ NUMBERS = {"0": "benign", "0.0": "benign", "1": "malignant", "1.0": "malignant"}
 IMAGES = "ISBI2016_ISIC_Part[123]_*_Data"
 
 
-def detect(folder: Path) -> bool:
-    """Whether the folder holds images of one of the parts."""
-    return any(folder.glob(IMAGES))
+def detect(directory: Path) -> bool:
+    """Whether the directory holds images of one of the parts."""
+    return any(directory.glob(IMAGES))
 
 
-def read(folder: Path) -> DatasetIndex:
+def read(directory: Path) -> DatasetIndex:
     """Reads the parts that are there, which share their images.
 
     Parts 2B and 3B are left aside: they repeat the features as pictures, and the images with the outlines among them.
@@ -26,7 +26,7 @@ def read(folder: Path) -> DatasetIndex:
     Raises:
         ValueError: There are no images, or a table cannot be read.
     """
-    survey = DatasetIndexer(folder)
+    survey = DatasetIndexer(directory)
     pictures = survey.pictures(IMAGES)
     labels: dict[str, str] = {}
     for table in survey.files("ISBI2016_ISIC_Part3_*_GroundTruth.csv"):
@@ -50,5 +50,5 @@ ISIC2016 = DatasetReader(
     detect=detect,
     read=read,
     source="Gutman et al., Skin lesion analysis toward melanoma detection: a challenge at ISBI 2016, arXiv 1605.01397",
-    obtain="the ISIC challenge's page for 2016, CC0; the folder with the unpacked parts",
+    obtain="the ISIC challenge's page for 2016, CC0; the directory with the unpacked parts",
 )

@@ -16,18 +16,18 @@ IMAGES = "ISIC-2017_*_Data"
 """The superpixels lie among the images."""
 
 
-def detect(folder: Path) -> bool:
-    """Whether the folder holds images of one of the splits."""
-    return any(folder.glob(IMAGES))
+def detect(directory: Path) -> bool:
+    """Whether the directory holds images of one of the splits."""
+    return any(directory.glob(IMAGES))
 
 
-def read(folder: Path) -> DatasetIndex:
+def read(directory: Path) -> DatasetIndex:
     """Reads the splits and parts that are there. What is neither of the two diagnoses is a nevus.
 
     Raises:
         ValueError: There are no images, or a table cannot be read.
     """
-    survey = DatasetIndexer(folder)
+    survey = DatasetIndexer(directory)
     pictures = survey.pictures(IMAGES)
     labels: dict[str, str] = {}
     for table in survey.files("ISIC-2017_*_Part3_GroundTruth.csv"):
@@ -47,5 +47,5 @@ ISIC2017 = DatasetReader(
     detect=detect,
     read=read,
     source="Codella et al., Skin lesion analysis toward melanoma detection: a challenge at ISBI 2017, arXiv 1710.05006",
-    obtain="the ISIC challenge's page for 2017, CC0; the folder with the unpacked parts",
+    obtain="the ISIC challenge's page for 2017, CC0; the directory with the unpacked parts",
 )

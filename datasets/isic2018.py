@@ -11,21 +11,21 @@ DIAGNOSES = ("AKIEC", "BCC", "BKL", "DF", "MEL", "NV", "VASC")
 IMAGES = "ISIC2018_Task*_Input"
 
 
-def detect(folder: Path) -> bool:
-    """Whether the folder holds images of one of the tasks."""
-    return any(folder.glob(IMAGES))
+def detect(directory: Path) -> bool:
+    """Whether the directory holds images of one of the tasks."""
+    return any(directory.glob(IMAGES))
 
 
-def read(folder: Path) -> DatasetIndex:
+def read(directory: Path) -> DatasetIndex:
     """Reads tasks 1 and 2, task 3, or both.
 
     The challenge gives no diagnosis of the images of tasks 1 and 2: a table `diagnosis.csv` (columns image and
-    diagnosis, optionally group) beside the folders, from the archive or the user, does. It overrules task 3.
+    diagnosis, optionally group) beside the directories, from the archive or the user, does. It overrules task 3.
 
     Raises:
         ValueError: There are no images, or a table cannot be read.
     """
-    survey = DatasetIndexer(folder)
+    survey = DatasetIndexer(directory)
     pictures = survey.pictures(IMAGES)
     labels: dict[str, str] = {}
     groups: dict[str, str] = {}
@@ -33,7 +33,7 @@ def read(folder: Path) -> DatasetIndex:
         labels |= survey.labels(read_one_hot(table, "image", DIAGNOSES), table, known=DIAGNOSES)
     for table in survey.files("ISIC2018_Task3_*_LesionGroupings.csv", "*/ISIC2018_Task3_*_LesionGroupings.csv"):
         groups |= {row["image"]: row["lesion_id"] for row in read_table(table, ["image", "lesion_id"])}
-    own = folder / "diagnosis.csv"
+    own = directory / "diagnosis.csv"
     if own.is_file():
         rows = read_table(own, ["image", "diagnosis"])
         labels |= survey.labels(((row["image"], row["diagnosis"]) for row in rows), own)
@@ -51,5 +51,5 @@ ISIC2018 = DatasetReader(
     detect=detect,
     read=read,
     source="Codella et al., Skin lesion analysis toward melanoma detection 2018, arXiv 1902.03368",
-    obtain="the ISIC challenge's page for 2018; tasks 1-2 CC0, task 3 CC BY-NC 4.0; the folder with the unpacked parts",
+    obtain="the ISIC challenge's page for 2018; tasks 1-2 CC0, task 3 CC BY-NC 4.0; a directory of the unpacked parts",
 )

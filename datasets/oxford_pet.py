@@ -11,12 +11,12 @@ PET = frozenset({1})
 SPLITS: dict[str, Split] = {"trainval": "train", "test": "test"}
 
 
-def detect(folder: Path) -> bool:
-    """Whether the folder has images and trimaps."""
-    return (folder / "images").is_dir() and (folder / "annotations" / "trimaps").is_dir()
+def detect(directory: Path) -> bool:
+    """Whether the directory has images and trimaps."""
+    return (directory / "images").is_dir() and (directory / "annotations" / "trimaps").is_dir()
 
 
-def read(folder: Path) -> DatasetIndex:
+def read(directory: Path) -> DatasetIndex:
     """Reads images, pets and the official split; a few published images are in neither list of it.
 
     The breed is what an image's name has before the last underscore.
@@ -24,15 +24,15 @@ def read(folder: Path) -> DatasetIndex:
     Raises:
         ValueError: There are no images, or a list is missing.
     """
-    survey = DatasetIndexer(folder)
+    survey = DatasetIndexer(directory)
     pictures = survey.pictures("images")
     listed = [
         (row["line"].split()[0], name)
         for name in SPLITS
-        for row in read_table(folder / "annotations" / f"{name}.txt", ["line"], header=False)
+        for row in read_table(directory / "annotations" / f"{name}.txt", ["line"], header=False)
         if not row["line"].startswith("#")
     ]
-    lists = survey.labels(listed, folder / "annotations", what="list")
+    lists = survey.labels(listed, directory / "annotations", what="list")
     return survey.data_set(
         "oxford-pet",
         pictures,
@@ -47,5 +47,5 @@ OXFORD_PET = DatasetReader(
     detect=detect,
     read=read,
     source="Parkhi et al., Cats and dogs, CVPR 2012",
-    obtain="the authors' page at Oxford, CC BY-SA 4.0; the folder with images/ and annotations/ unpacked side by side",
+    obtain="the authors' page at Oxford, CC BY-SA 4.0; images/ and annotations/ unpacked into one directory",
 )

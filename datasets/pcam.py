@@ -13,12 +13,12 @@ CENTER = (32, 32, 64, 64)
 """A patch of 96 x 96 is positive if and only if tumor lies in its center of 32 x 32."""
 
 
-def detect(folder: Path) -> bool:
-    """Whether the folder holds one of the files, unpacked or not."""
-    return any(folder.glob(f"{NAME}*_[xy].h5*"))
+def detect(directory: Path) -> bool:
+    """Whether the directory holds one of the files, unpacked or not."""
+    return any(directory.glob(f"{NAME}*_[xy].h5*"))
 
 
-def read(folder: Path) -> DatasetIndex:
+def read(directory: Path) -> DatasetIndex:
     """Reads the splits that are there. Slides, where the table beside a split names them, are the groups.
 
     The mask of a tumor patch is its center, by the rule that labels it, and weak: tumor may fill but a corner of it.
@@ -26,23 +26,23 @@ def read(folder: Path) -> DatasetIndex:
     Raises:
         ValueError: A file is packed, missing, damaged or does not fit the others of its split.
     """
-    survey = DatasetIndexer(folder)
+    survey = DatasetIndexer(directory)
     pictures: dict[str, Path] = {}
     frames: dict[str, int] = {}
     groups: dict[str, str] = {}
     masks: dict[str, tuple[Mask, ...]] = {}
     for part in SPLITS:
-        if not any(folder.glob(f"{NAME}{part}_[xy].h5*")):
-            survey.left_out.append(f"{NAME}{part}_x.h5: the folder has no such file")
+        if not any(directory.glob(f"{NAME}{part}_[xy].h5*")):
+            survey.left_out.append(f"{NAME}{part}_x.h5: the directory has no such file")
             continue
-        images, labels = (unpacked(folder / f"{NAME}{part}_{end}.h5") for end in "xy")
+        images, labels = (unpacked(directory / f"{NAME}{part}_{end}.h5") for end in "xy")
         names = [f"{part}-{number:07d}" for number in range(frames_in(images))]
         pictures |= dict.fromkeys(names, images)
         frames |= {name: number for number, name in enumerate(names)}
         weak = (Mask(path=images, rater="rule", box=CENTER),)
         tumor = read_values(labels, "y", len(names)).tolist()
         masks |= {name: weak for name, positive in zip(names, tumor, strict=True) if positive}
-        table = folder / f"{NAME}{part}_meta.csv"
+        table = directory / f"{NAME}{part}_meta.csv"
         if table.is_file():
             groups |= zip(names, (row["wsi"] for row in read_table(table, ["wsi"], count=len(names))), strict=True)
     classes = {name: "tumor" if name in masks else "normal" for name in pictures}
@@ -55,5 +55,5 @@ PCAM = DatasetReader(
     detect=detect,
     read=read,
     source="Veeling et al., Rotation equivariant CNNs for digital pathology, MICCAI 2018",
-    obtain="the authors' repository basveeling/pcam, CC0; the folder with the files, unpacked with gunzip",
+    obtain="the authors' repository basveeling/pcam, CC0; the directory with the files, unpacked with gunzip",
 )

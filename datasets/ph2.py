@@ -14,19 +14,19 @@ ROW = "|| IMD003 || histology, often empty || 0 || ..."
 IMAGE = re.compile(r"IMD\d+")
 
 
-def detect(folder: Path) -> bool:
-    """Whether the folder, or the one in it, has the table."""
-    return (inner(folder, FOLDER) / TABLE).is_file()
+def detect(directory: Path) -> bool:
+    """Whether the directory, or the one in it, has the table."""
+    return (inner(directory, FOLDER) / TABLE).is_file()
 
 
-def read(folder: Path) -> DatasetIndex:
+def read(directory: Path) -> DatasetIndex:
     """Reads images, outlines and clinical diagnoses. The pictures of color regions (`roi`) are left aside.
 
     Raises:
         ValueError: There are no images, or the table cannot be read or names none.
     """
-    survey = DatasetIndexer(inner(folder, FOLDER))
-    table = survey.folder / TABLE
+    survey = DatasetIndexer(inner(directory, FOLDER))
+    table = survey.directory / TABLE
     found = survey.labels(_codes(table), table, known=tuple(CODES), what="diagnosis")
     return survey.data_set(
         "ph2",
@@ -50,5 +50,5 @@ PH2 = DatasetReader(
     detect=detect,
     read=read,
     source="Mendonca et al., PH2: a dermoscopic image database for research and benchmarking, EMBC 2013",
-    obtain=f"on request from the ADDI project at Porto, research only; {FOLDER}, or the folder it was unpacked in",
+    obtain=f"on request from the ADDI project at Porto, research only; {FOLDER}, or the directory it was unpacked in",
 )

@@ -17,13 +17,13 @@ def superpixel_masks(survey: DatasetIndexer, images: str, features: str, names: 
 
     Args:
         survey: Of the data set.
-        images: Pattern of the folders with `<stem>_superpixels.png`.
-        features: Pattern of the folders with `<stem>.json` or `<stem>_features.json`.
+        images: Pattern of the directories with `<stem>_superpixels.png`.
+        features: Pattern of the directories with `<stem>.json` or `<stem>_features.json`.
         names: The features, each a list in a file.
     """
     pictures = survey.masks(images, "_superpixels")
     found: dict[str, list[Mask]] = {}
-    for path in (path for folder in survey.folders(features) for path in sorted(folder.glob("[!.]*.json"))):
+    for path in (path for directory in survey.directories(features) for path in sorted(directory.glob("[!.]*.json"))):
         stem = path.stem.removesuffix("_features")
         if stem not in pictures:
             survey.left_out.append(f"{path}: there is no {stem}_superpixels.png that shows where its features are")

@@ -9,21 +9,21 @@ NOTE = "SYNTHETIC.txt"
 SHORTCUTS = "shortcut"
 
 
-def detect(folder: Path) -> bool:
-    """Whether the folder says that its images were rendered."""
-    return (folder / NOTE).is_file() and dermxdb.has_layout(folder)
+def detect(directory: Path) -> bool:
+    """Whether the directory says that its images were rendered."""
+    return (directory / NOTE).is_file() and dermxdb.has_layout(directory)
 
 
-def read(folder: Path) -> DatasetIndex:
+def read(directory: Path) -> DatasetIndex:
     """Reads DermXDB's layout, marks the data as synthetic and finds the planted shortcuts.
 
     Raises:
         ValueError: As the reader of DermXDB.
     """
-    data = dermxdb.read(folder)
-    marks = {path.stem: Mask(path=path, rater="dermsynth") for path in (folder / SHORTCUTS).glob("*.png")}
-    cases = tuple(replace(case, marked=marks.get(case.id)) for case in data.cases)
-    return replace(data, layout="dermsynth", cases=cases, synthetic=True)
+    data = dermxdb.read(directory)
+    marks = {path.stem: Mask(path=path, rater="dermsynth") for path in (directory / SHORTCUTS).glob("*.png")}
+    samples = tuple(replace(sample, marked=marks.get(sample.id)) for sample in data.samples)
+    return replace(data, layout="dermsynth", samples=samples, synthetic=True)
 
 
 DERMSYNTH = DatasetReader(

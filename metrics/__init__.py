@@ -10,14 +10,14 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-INPUTS = frozenset({"saliency", "reference", "mask", "images", "curves", "probe"})
+INPUTS = frozenset({"saliency", "reference", "mask", "images", "curves", "context"})
 """What a metric may ask for, by parameter name.
 
 saliency: maps (N, H, W), float. reference: soft expert masks (N, H, W), float in [0, 1]. mask: hard expert
 masks (N, H, W), bool. images: (N, 3, H, W), RGB (sRGB), float in [0, 1]. curves: a
-:class:`metrics.faithfulness.Curves` of the same N images, against the blurred image. probe: a
-:class:`metrics.perturbation.Probe`, the model itself with the same N images; such metrics are expensive and computed
-on request.
+:class:`metrics.faithfulness.Curves` of the same N images, against the blurred image. context:
+a :class:`metrics.perturbation.PerturbationContext`, the model with the same N images. Such metrics are expensive and
+computed only where they are named.
 """
 
 
@@ -56,9 +56,9 @@ class Metric:
         return frozenset(inspect.signature(self.compute).parameters)
 
     @property
-    def on_request(self) -> bool:
+    def expensive(self) -> bool:
         """Whether the metric is computed only where a preset or `--metric` asks for it, because it is dear."""
-        return "probe" in self.inputs
+        return "context" in self.inputs
 
     @property
     def definition(self) -> str:

@@ -1,7 +1,7 @@
 """Does the model rely on what the map marks? Curves of the class probability while marked pixels come and go.
 
-The probe draws the curves (:meth:`metrics.perturbation.Probe.curves`). A constant map is ordered by the image's
-random numbers alone, as a random map would be; a map that is not finite has curves of NaN.
+The context computes the curves (:meth:`metrics.perturbation.PerturbationContext.curves`). A constant map is ordered by
+the image's random numbers alone, as a random map would be; a map that is not finite has curves of NaN.
 """
 
 from dataclasses import dataclass
@@ -18,8 +18,8 @@ class Curves:
     """Class probabilities of N images after 0, 1, ..., K steps of perturbation.
 
     Attributes:
-        deletion: (N, K+1), in [0, 1]: the first k steps of the map's order show the baseline.
-        insertion: (N, K+1), in [0, 1]: the first k steps show the image, the rest the baseline.
+        deletion: (N, K+1), in [0, 1]: the first k steps of the map's order show the fill.
+        insertion: (N, K+1), in [0, 1]: the first k steps show the image, the rest the fill.
         fractions: (K+1,), from 0 to 1: share of the pixels in the first k steps.
     """
 
@@ -29,7 +29,7 @@ class Curves:
 
 
 def blurred(images: Tensor) -> Tensor:
-    """A baseline without detail: the images under a Gaussian blur of a twentieth of their shorter side.
+    """A fill without detail: the images under a Gaussian blur of a twentieth of their shorter side.
 
     Colors and lighting stay, lesions dissolve; 11 pixels at 224, near the 10 of Fong and Vedaldi.
 
@@ -50,12 +50,12 @@ def blurred(images: Tensor) -> Tensor:
 
 
 def insertion(curves: Curves) -> Tensor:
-    """Area under the class probability while the image appears on the baseline, most salient pixels first.
+    """Area under the class probability while the image appears on the fill, most salient pixels first.
 
     A map that is not finite scores NaN; a constant map scores as a random order does.
 
     Args:
-        curves: Of N images; see :meth:`metrics.perturbation.Probe.curves`.
+        curves: Of N images; see :meth:`metrics.perturbation.PerturbationContext.curves`.
 
     Returns:
         Scores, (N,), in [0, 1]; higher is better.
@@ -72,12 +72,12 @@ def insertion(curves: Curves) -> Tensor:
 
 
 def deletion(curves: Curves) -> Tensor:
-    """Area under the class probability while the image turns into the baseline, most salient pixels first.
+    """Area under the class probability while the image turns into the fill, most salient pixels first.
 
     A map that is not finite scores NaN; a constant map scores as a random order does.
 
     Args:
-        curves: Of N images; see :meth:`metrics.perturbation.Probe.curves`.
+        curves: Of N images; see :meth:`metrics.perturbation.PerturbationContext.curves`.
 
     Returns:
         Scores, (N,), in [0, 1]; lower is better.
@@ -101,7 +101,7 @@ def insertion_deletion(curves: Curves) -> Tensor:
     whatever the model; so does a constant map. A map that is not finite scores NaN.
 
     Args:
-        curves: Of N images; see :meth:`metrics.perturbation.Probe.curves`.
+        curves: Of N images; see :meth:`metrics.perturbation.PerturbationContext.curves`.
 
     Returns:
         Scores, (N,), in [-1, 1]; higher is better.
@@ -122,7 +122,7 @@ _RISE = "Petsiuk et al. 2018, RISE, BMVC, arXiv 1806.07421, causal metrics"
 INSERTION = Metric(name="insertion", compute=insertion, bounds=(0.0, 1.0), higher_is_better=True, source=_RISE)
 DELETION = Metric(name="deletion", compute=deletion, bounds=(0.0, 1.0), higher_is_better=False, source=_RISE)
 INSERTION_DELETION = Metric(
-    name="insertion-deletion",
+    name="faithfulness",
     compute=insertion_deletion,
     bounds=(-1.0, 1.0),
     higher_is_better=True,

@@ -4,10 +4,10 @@ import torch
 from torch import Tensor
 
 from metrics import Metric
-from metrics.perturbation import Probe
+from metrics.perturbation import PerturbationContext
 
 
-def pixel_flipping(probe: Probe) -> Tensor:
+def pixel_flipping(context: PerturbationContext) -> Tensor:
     """Mean height of the class probability while pixels, the most salient first, turn to the image's darkest value.
 
     The pixels go in K equal steps; the curve begins after the first step and ends at the dark image. (Quantus gives
@@ -16,7 +16,7 @@ def pixel_flipping(probe: Probe) -> Tensor:
     that is not finite scores NaN.
 
     Args:
-        probe: Model, N images and maps; its baseline "minimum" and its steps.
+        context: Model, N images and maps; its fill "minimum" and its steps.
 
     Returns:
         Scores, (N,), in [0, 1]; lower is better.
@@ -30,7 +30,7 @@ def pixel_flipping(probe: Probe) -> Tensor:
         >>> pixel_flipping(example([[0.9, 0.1], [0.1, 0.9]])).round(decimals=3).tolist()
         [0.5, 0.69]
     """
-    return mean_height(probe.removed("minimum"))
+    return mean_height(context.deletion_steps("minimum"))
 
 
 def mean_height(curve: Tensor) -> Tensor:

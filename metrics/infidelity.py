@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from metrics import Metric
-from metrics.perturbation import Probe
+from metrics.perturbation import PerturbationContext
 from metrics.pixel_ordering import part_sums
 from metrics.regions import patch_labels, patch_side
 
@@ -14,7 +14,7 @@ ACROSS = 10
 """Squares along the shorter side."""
 
 
-def infidelity(probe: Probe) -> Tensor:
+def infidelity(context: PerturbationContext) -> Tensor:
     """Share of the logit lost with each square of the image that the map, at its best scale, does not foretell.
 
     The image is cut into squares, ten along its shorter side; each alone shows the image's darkest value. With I what
@@ -26,7 +26,7 @@ def infidelity(probe: Probe) -> Tensor:
     takes, or a map that is not finite, scores NaN.
 
     Args:
-        probe: Model, N images and maps; its baseline "minimum".
+        context: Model, N images and maps; its fill "minimum".
 
     Returns:
         Scores, (N,), in [0, 1]; lower is better.
@@ -40,12 +40,12 @@ def infidelity(probe: Probe) -> Tensor:
         >>> infidelity(example([[0.9, 0.1], [0.0, 0.9]])).round(decimals=3).tolist()
         [0.0, 1.0]
     """
-    height, width = probe.saliency.shape[1:]
-    found = squares(probe, patch_side(height, width, ACROSS))
+    height, width = context.saliency.shape[1:]
+    found = squares(context, patch_side(height, width, ACROSS))
     along = (found.foretold * found.lost).sum(1).clamp(min=0) ** 2
     foretold, lost = ((values**2).sum(1) for values in (found.foretold, found.lost))
     explained = torch.where(foretold > 0, along / foretold, foretold)
-    unmoved = found.lost.abs().amax(1) <= probe.rounding()
+    unmoved = found.lost.abs().amax(1) <= context.rounding()
     return (1 - explained / lost).clamp(0, 1).masked_fill(unmoved, torch.nan)
 
 
@@ -57,15 +57,15 @@ class Squares:
     lost: Tensor
 
 
-def squares(probe: Probe, side: int) -> Squares:
-    """Each square of a grid alone shows the baseline."""
-    height, width = probe.saliency.shape[1:]
-    labels = patch_labels(height, width, side).to(probe.images.device)
+def squares(context: PerturbationContext, side: int) -> Squares:
+    """Each square of a grid alone shows the fill."""
+    height, width = context.saliency.shape[1:]
+    labels = patch_labels(height, width, side).to(context.images.device)
     number = int(labels.max()) + 1
-    answers = probe.hidden(lambda _, square: labels == square[:, None, None], number)
-    change = (probe.images - probe.baselines["minimum"]).double().sum(1)
-    foretold = part_sums(probe.saliency.double() * change, labels.expand_as(probe.saliency), number)
-    return Squares(foretold=foretold, lost=probe.whole().logit - answers.logit)
+    outputs = context.hidden(lambda _, square: labels == square[:, None, None], number)
+    change = (context.images - context.fills["minimum"]).double().sum(1)
+    foretold = part_sums(context.saliency.double() * change, labels.expand_as(context.saliency), number)
+    return Squares(foretold=foretold, lost=context.whole().logit - outputs.logit)
 
 
 INFIDELITY = Metric(

@@ -8,12 +8,12 @@ from skimage.segmentation import slic
 from torch import Tensor
 
 from metrics import Metric
-from metrics.perturbation import Probe
+from metrics.perturbation import PerturbationContext
 from metrics.pixel_ordering import part_ranks, part_sums
 from metrics.regions import PartCurve, part_curve
 
 
-def irof(probe: Probe) -> Tensor:
+def irof(context: PerturbationContext) -> Tensor:
     """Area over the curve of the class probability, as a share of its start, while segments go, most salient first.
 
     The segments are about 100 superpixels (SLIC) of the image, ordered by their mean saliency; removed ones show the
@@ -24,7 +24,7 @@ def irof(probe: Probe) -> Tensor:
     whose class has no probability, scores NaN.
 
     Args:
-        probe: Model, N images and maps; its baseline "mean" and its steps.
+        context: Model, N images and maps; its fill "mean" and its steps.
 
     Returns:
         Scores, (N,), at most 1; higher is better.
@@ -37,32 +37,32 @@ def irof(probe: Probe) -> Tensor:
         >>> irof(example([[0.9, 0.1], [0.1, 0.9]])).round(decimals=3).tolist()
         [0.22, 0.073]
     """
-    curve = segment_curve(probe)
+    curve = segment_curve(context)
     share = curve.probability / curve.probability[:, :1]
     scores = 1 - torch.trapezoid(share, curve.shares, dim=1)
     return scores.masked_fill(curve.probability[:, 0] == 0, torch.nan)
 
 
-def segment_curve(probe: Probe) -> PartCurve:
+def segment_curve(context: PerturbationContext) -> PartCurve:
     """Class probability while segments are removed, by their mean saliency."""
-    labels = segments(probe)
+    labels = segments(context)
     numbers = labels.flatten(1).amax(1) + 1
     parts = int(numbers.max())
-    sizes = part_sums(torch.ones_like(probe.saliency), labels, parts)
-    means, ties = (part_sums(values, labels, parts) / sizes for values in (probe.saliency, probe.ties))
+    sizes = part_sums(torch.ones_like(context.saliency), labels, parts)
+    means, ties = (part_sums(values, labels, parts) / sizes for values in (context.saliency, context.ties))
     ranks = part_ranks(means, sizes, ties).gather(1, labels.flatten(1)).view_as(labels)
-    return part_curve(probe, ranks, numbers, "mean")
+    return part_curve(context, ranks, numbers, "mean")
 
 
-def segments(probe: Probe) -> Tensor:
+def segments(context: PerturbationContext) -> Tensor:
     """The number of the segment that each pixel lies in, (N, H, W), from 0; cut once, on the CPU, and kept."""
 
     def cut() -> Tensor:
-        pictures = probe.images.permute(0, 2, 3, 1).double().cpu().numpy()
+        pictures = context.images.permute(0, 2, 3, 1).double().cpu().numpy()
         labels = np.stack([slic(picture, start_label=0) for picture in pictures])
-        return torch.as_tensor(labels, device=probe.images.device)
+        return torch.as_tensor(labels, device=context.images.device)
 
-    return probe.once("segments", cut)
+    return context.once("segments", cut)
 
 
 IROF = Metric(

@@ -29,7 +29,7 @@ def _unless_empty(scores: Tensor, reference: Tensor) -> Tensor:
     return scores.masked_fill(_size(reference) == 0, torch.nan)
 
 
-def fuzzy_f1(saliency: Tensor, reference: Tensor) -> Tensor:
+def map_f1(saliency: Tensor, reference: Tensor) -> Tensor:
     """Twice the fuzzy intersection of map and reference, divided by the sum of their sizes (Dice).
 
     An all-zero map scores 0. An empty reference, or a map outside [0, 1], scores NaN.
@@ -45,14 +45,14 @@ def fuzzy_f1(saliency: Tensor, reference: Tensor) -> Tensor:
         Jalaboi et al., arXiv 2302.12084, `pixel_metrics_fuzzy` of the published code.
 
     Example:
-        >>> fuzzy_f1(torch.tensor([[[0.5, 0.5]]]), torch.tensor([[[1.0, 0.0]]])).tolist()
+        >>> map_f1(torch.tensor([[[0.5, 0.5]]]), torch.tensor([[[1.0, 0.0]]])).tolist()
         [0.5]
     """
     scores = 2 * _both(saliency, reference) / (_size(saliency) + _size(reference))
     return _unless_empty(scores, reference)
 
 
-def fuzzy_sensitivity(saliency: Tensor, reference: Tensor) -> Tensor:
+def map_sensitivity(saliency: Tensor, reference: Tensor) -> Tensor:
     """Share of the reference that the map covers.
 
     An all-zero map scores 0, an all-one map 1. An empty reference, or a map outside [0, 1], scores NaN.
@@ -68,13 +68,13 @@ def fuzzy_sensitivity(saliency: Tensor, reference: Tensor) -> Tensor:
         Jalaboi et al., arXiv 2302.12084, `pixel_metrics_fuzzy` of the published code.
 
     Example:
-        >>> fuzzy_sensitivity(torch.tensor([[[0.25, 1.0]]]), torch.tensor([[[1.0, 0.0]]])).tolist()
+        >>> map_sensitivity(torch.tensor([[[0.25, 1.0]]]), torch.tensor([[[1.0, 0.0]]])).tolist()
         [0.25]
     """
     return _unless_empty(_both(saliency, reference) / _size(reference), reference)
 
 
-def fuzzy_specificity(saliency: Tensor, reference: Tensor) -> Tensor:
+def map_specificity(saliency: Tensor, reference: Tensor) -> Tensor:
     """Share of the reference's background that the map leaves out.
 
     An all-zero map scores 1, an all-one map 0. A reference that fills the image, or a map outside [0, 1], scores NaN.
@@ -90,7 +90,7 @@ def fuzzy_specificity(saliency: Tensor, reference: Tensor) -> Tensor:
         Jalaboi et al., arXiv 2302.12084, `pixel_metrics_fuzzy` of the published code.
 
     Example:
-        >>> fuzzy_specificity(torch.tensor([[[0.5, 0.25]]]), torch.tensor([[[1.0, 0.0]]])).tolist()
+        >>> map_specificity(torch.tensor([[[0.5, 0.25]]]), torch.tensor([[[1.0, 0.0]]])).tolist()
         [0.75]
     """
     # The complement of a float32 is exact in float64 only.
@@ -98,7 +98,7 @@ def fuzzy_specificity(saliency: Tensor, reference: Tensor) -> Tensor:
     return _both(left_out, background) / _size(background)
 
 
-def fuzzy_iou(saliency: Tensor, reference: Tensor) -> Tensor:
+def map_iou(saliency: Tensor, reference: Tensor) -> Tensor:
     """Fuzzy intersection of map and reference, divided by their fuzzy union.
 
     An all-zero map scores 0. An empty reference, or a map outside [0, 1], scores NaN.
@@ -114,7 +114,7 @@ def fuzzy_iou(saliency: Tensor, reference: Tensor) -> Tensor:
         Jalaboi et al., arXiv 2302.12084, `pixel_metrics_fuzzy` of the published code.
 
     Example:
-        >>> fuzzy_iou(torch.tensor([[[0.5, 0.5]]]), torch.tensor([[[1.0, 0.0]]])).item()  # 0.5 of 1.5
+        >>> map_iou(torch.tensor([[[0.5, 0.5]]]), torch.tensor([[[1.0, 0.0]]])).item()  # 0.5 of 1.5
         0.3333333333333333
     """
     either = torch.maximum(saliency.double(), reference.double())
@@ -123,11 +123,11 @@ def fuzzy_iou(saliency: Tensor, reference: Tensor) -> Tensor:
 
 _SOURCE = "Jalaboi et al. 2023, arXiv 2302.12084, pixel_metrics_fuzzy of the published code"
 
-FUZZY_F1 = Metric(name="fuzzy-f1", compute=fuzzy_f1, bounds=(0.0, 1.0), higher_is_better=True, source=_SOURCE)
-FUZZY_SENSITIVITY = Metric(
-    name="fuzzy-sensitivity", compute=fuzzy_sensitivity, bounds=(0.0, 1.0), higher_is_better=True, source=_SOURCE
+MAP_F1 = Metric(name="map-f1", compute=map_f1, bounds=(0.0, 1.0), higher_is_better=True, source=_SOURCE)
+MAP_SENSITIVITY = Metric(
+    name="map-sensitivity", compute=map_sensitivity, bounds=(0.0, 1.0), higher_is_better=True, source=_SOURCE
 )
-FUZZY_SPECIFICITY = Metric(
-    name="fuzzy-specificity", compute=fuzzy_specificity, bounds=(0.0, 1.0), higher_is_better=True, source=_SOURCE
+MAP_SPECIFICITY = Metric(
+    name="map-specificity", compute=map_specificity, bounds=(0.0, 1.0), higher_is_better=True, source=_SOURCE
 )
-FUZZY_IOU = Metric(name="fuzzy-iou", compute=fuzzy_iou, bounds=(0.0, 1.0), higher_is_better=True, source=_SOURCE)
+MAP_IOU = Metric(name="map-iou", compute=map_iou, bounds=(0.0, 1.0), higher_is_better=True, source=_SOURCE)

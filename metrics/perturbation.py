@@ -10,12 +10,12 @@ from torch import Tensor
 from metrics.batching import Chunks
 from metrics.faithfulness import Curves
 from metrics.normalize import finite
-from metrics.pixel_ordering import pixel_shares, pixel_turns
+from metrics.pixel_ordering import pixel_shares, pixel_steps_of
 from metrics.rounding import nudges, rounding_of
 
 T = TypeVar("T")
 
-Redraw = Callable[[Callable[[Tensor], Tensor], Tensor, Tensor], Tensor]
+ExplainFn = Callable[[Callable[[Tensor], Tensor], Tensor, Tensor], Tensor]
 """How maps are drawn: takes a model, images (M, 3, H, W) and classes (M,); returns maps (M, H, W)."""
 
 Change = Callable[[Tensor, Tensor], Tensor]
@@ -26,7 +26,7 @@ Hide = Callable[[Tensor, Tensor], Tensor]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Answers:
+class ModelOutputs:
     """What the model says of the class that each map explains; NaN where the map is not finite.
 
     Attributes:
@@ -41,7 +41,7 @@ class Answers:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Probe:
+class PerturbationContext:
     """N images with their maps, and the model to ask about them; answers that several scores share are kept.
 
     No answer depends on the chunk, nor on the other images, beyond rounding.
@@ -53,10 +53,10 @@ class Probe:
         classes: The class that the maps explain, (N,), integer.
         ties: Random numbers in [0, 1), (N, H, W), that depend on each image's name alone: order among equal pixels.
         seeds: Whole numbers from 0, (N,), int64, that depend on each image's name alone, for other random draws.
-        baselines: What removed pixels show, by name ("blur", "mean", "minimum"), each broadcastable to the images.
+        fills: What removed pixels show, by name ("blur", "mean", "minimum"), each broadcastable to the images.
         steps: Steps of a perturbation curve, from 1 to the number of pixels.
         chunk: Most images per forward pass; where memory runs out, it is halved.
-        redraw: How the maps were drawn, for scores that need maps of changed images or of a changed model.
+        explain_fn: How the maps were drawn, for scores that need maps of changed images or of a changed model.
     """
 
     model: Callable[[Tensor], Tensor]
@@ -65,10 +65,10 @@ class Probe:
     classes: Tensor
     ties: Tensor
     seeds: Tensor
-    baselines: Mapping[str, Tensor]
+    fills: Mapping[str, Tensor]
     steps: int
     chunk: int
-    redraw: Redraw
+    explain_fn: ExplainFn
     _chunks: Chunks = field(init=False, repr=False)
     _kept: dict[str, Any] = field(default_factory=dict, init=False, repr=False)
 
@@ -99,97 +99,99 @@ class Probe:
             Logits, (number, classes), float64.
         """
 
-        def answers(jobs: Tensor) -> Tensor:
+        def outputs(jobs: Tensor) -> Tensor:
             return self.model(make(jobs).contiguous(memory_format=torch.channels_last)).double()
 
         with torch.inference_mode():
-            return self._chunks.of(answers, number, self.images.device)
+            return self._chunks.of(outputs, number, self.images.device)
 
-    def ask(self, change: Change, questions: int) -> Answers:
+    def query(self, change: Change, num_queries: int) -> ModelOutputs:
         """What the model says of every image, changed in as many ways as there are questions; the mass is 0."""
-        logits = self.logits(lambda jobs: change(jobs // questions, jobs % questions), len(self.images) * questions)
-        wanted = self.classes[:, None, None].expand(-1, questions, 1)
-        logits = logits.view(len(self.images), questions, -1)
+        logits = self.logits(
+            lambda jobs: change(jobs // num_queries, jobs % num_queries), len(self.images) * num_queries
+        )
+        wanted = self.classes[:, None, None].expand(-1, num_queries, 1)
+        logits = logits.view(len(self.images), num_queries, -1)
         undefined = ~finite(self.saliency)[:, None]
         logit, probability = (
             values.gather(2, wanted)[:, :, 0].masked_fill(undefined, torch.nan)
             for values in (logits, logits.softmax(2))
         )
-        return Answers(logit=logit, probability=probability, mass=torch.zeros_like(logit))
+        return ModelOutputs(logit=logit, probability=probability, mass=torch.zeros_like(logit))
 
-    def hidden(self, hide: Hide, questions: int, baseline: str = "minimum") -> Answers:
-        """What the model says of every image while some of its pixels show a baseline, in all their channels."""
-        fill = self.baselines[baseline].to(self.images).expand_as(self.images)
+    def hidden(self, hide: Hide, num_queries: int, fill: str = "minimum") -> ModelOutputs:
+        """What the model says of every image while some of its pixels show a fill, in all their channels."""
+        replacement = self.fills[fill].to(self.images).expand_as(self.images)
         saliency = self.saliency.double()
-        mass = torch.zeros(len(self.images), questions, dtype=torch.float64, device=self.images.device)
+        mass = torch.zeros(len(self.images), num_queries, dtype=torch.float64, device=self.images.device)
 
-        def change(image: Tensor, question: Tensor) -> Tensor:
-            hides = hide(image, question)
-            mass[image, question] = (saliency[image] * hides).flatten(1).sum(1)
-            return torch.where(hides[:, None], fill[image], self.images[image])
+        def change(image: Tensor, query_index: Tensor) -> Tensor:
+            hides = hide(image, query_index)
+            mass[image, query_index] = (saliency[image] * hides).flatten(1).sum(1)
+            return torch.where(hides[:, None], replacement[image], self.images[image])
 
-        answers = self.ask(change, questions)
-        return Answers(logit=answers.logit, probability=answers.probability, mass=mass)
+        outputs = self.query(change, num_queries)
+        return ModelOutputs(logit=outputs.logit, probability=outputs.probability, mass=mass)
 
-    def whole(self) -> Answers:
+    def whole(self) -> ModelOutputs:
         """What the model says of the untouched images: one answer each, asked once."""
-        return self.once("whole", lambda: self.ask(lambda image, _: self.images[image], 1))
+        return self.once("whole", lambda: self.query(lambda image, _: self.images[image], 1))
 
     def rounding(self) -> Tensor:
         """Most that two answers about an image may differ by through rounding alone, in logits, (N,), asked once."""
 
-        def ask() -> Tensor:
+        def query() -> Tensor:
             added, number = nudges(self.images[0]), len(self.images)
             each = len(added)
             logits = self.logits(lambda jobs: self.images[jobs // each] + added[jobs % each], number * each)
             return rounding_of(logits.view(number, each, -1), self.images.dtype)
 
-        return self.once("rounding", ask)
+        return self.once("rounding", query)
 
-    def turns(self) -> Tensor:
+    def pixel_steps(self) -> Tensor:
         """The step of a perturbation curve in which each pixel's turn comes, (N, H, W), computed once."""
-        return self.once("turns", lambda: pixel_turns(self.saliency, self.ties, self.steps))
+        return self.once("turns", lambda: pixel_steps_of(self.saliency, self.ties, self.steps))
 
-    def removed(self, baseline: str) -> Tensor:
+    def deletion_steps(self, fill: str) -> Tensor:
         """Class probability after 1, 2, ..., K steps of removal, the most salient first, (N, K), asked once."""
 
-        def answers() -> Tensor:
-            turns = self.turns()
-            after = self.hidden(lambda image, step: turns[image] <= step[:, None, None], self.steps, baseline)
+        def outputs() -> Tensor:
+            pixel_steps = self.pixel_steps()
+            after = self.hidden(lambda image, step: pixel_steps[image] <= step[:, None, None], self.steps, fill)
             return after.probability
 
-        return self.once(f"removed, {baseline}", answers)
+        return self.once(f"removed, {fill}", outputs)
 
-    def removal(self, baseline: str) -> Tensor:
+    def deletion_curve(self, fill: str) -> Tensor:
         """The same with the untouched image at its head: after 0, 1, ..., K steps, (N, K+1)."""
-        return torch.cat([self.whole().probability, self.removed(baseline)], dim=1)
+        return torch.cat([self.whole().probability, self.deletion_steps(fill)], dim=1)
 
-    def arrival(self, baseline: str) -> Tensor:
-        """The same while the most salient pixels of the image appear on the baseline, first to last, (N, K+1).
+    def insertion_curve(self, fill: str) -> Tensor:
+        """The same while the most salient pixels of the image appear on the fill, first to last, (N, K+1).
 
         Read backwards, it is the removal of the least salient pixels first; its ends are those of the removal.
         """
 
         def curve() -> Tensor:
-            removal, turns = self.removal(baseline), self.turns()
+            deletion_curve, pixel_steps = self.deletion_curve(fill), self.pixel_steps()
             if self.steps == 1:
-                return removal.flip(1)
-            between = self.hidden(lambda image, step: turns[image] > step[:, None, None], self.steps - 1, baseline)
-            return torch.cat([removal[:, -1:], between.probability, removal[:, :1]], dim=1)
+                return deletion_curve.flip(1)
+            between = self.hidden(lambda image, step: pixel_steps[image] > step[:, None, None], self.steps - 1, fill)
+            return torch.cat([deletion_curve[:, -1:], between.probability, deletion_curve[:, :1]], dim=1)
 
-        return self.once(f"arrival, {baseline}", curve)
+        return self.once(f"arrival, {fill}", curve)
 
-    def curves(self, baseline: str = "blur") -> Curves:
-        """Insertion and deletion curves against a baseline: 2K forward passes per image, once."""
+    def curves(self, fill: str = "blur") -> Curves:
+        """Insertion and deletion curves against a fill: 2K forward passes per image, once."""
         return Curves(
-            deletion=self.removal(baseline),
-            insertion=self.arrival(baseline),
+            deletion=self.deletion_curve(fill),
+            insertion=self.insertion_curve(fill),
             fractions=pixel_shares(self.steps, self.saliency[0].numel(), self.images.device),
         )
 
 
-def example(maps: list[list[float]]) -> Probe:
-    """A probe for examples: images of one row whose left pixel is white and all else black, two steps.
+def example(maps: list[list[float]]) -> PerturbationContext:
+    """A context for examples: images of one row whose left pixel is white and all else black, two steps.
 
     The model says 2 for the explained class where the left pixel is white, 0 where it is black, and 0 for the other.
     The training mean is 0.25.
@@ -209,15 +211,15 @@ def example(maps: list[list[float]]) -> Probe:
         left = 2 * inputs.mean(1)[:, 0, 0]
         return torch.stack([left, torch.zeros_like(left)], dim=1)
 
-    return Probe(
+    return PerturbationContext(
         model=model,
         images=images,
         saliency=saliency,
         classes=torch.zeros(len(maps), dtype=torch.int64),
         ties=torch.arange(saliency[0].numel()).expand_as(saliency).double(),
         seeds=torch.arange(len(maps)),
-        baselines={"mean": torch.tensor(0.25), "minimum": torch.tensor(0.0)},
+        fills={"mean": torch.tensor(0.25), "minimum": torch.tensor(0.0)},
         steps=2,
         chunk=8,
-        redraw=lambda _, changed, __: changed.mean(1),
+        explain_fn=lambda _, changed, __: changed.mean(1),
     )

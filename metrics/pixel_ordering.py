@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 
-def pixel_turns(saliency: Tensor, ties: Tensor, steps: int) -> Tensor:
+def pixel_steps_of(saliency: Tensor, ties: Tensor, steps: int) -> Tensor:
     """The step in which each pixel's turn comes, the most salient pixels in step 0.
 
     Args:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from metrics import Metric
-from metrics.perturbation import Probe
+from metrics.perturbation import PerturbationContext
 from metrics.pixel_ordering import part_ranks, part_sums
 
 ACROSS = 28
@@ -52,19 +52,19 @@ def patch_labels(height: int, width: int, side: int) -> Tensor:
     return rows[:, None] * (int(columns[-1]) + 1) + columns
 
 
-def patches(probe: Probe, side: int) -> Patches:
+def patches(context: PerturbationContext, side: int) -> Patches:
     """Patches by the sum of the saliency within them; equals go by the sum of the image's random numbers."""
-    height, width = probe.saliency.shape[1:]
-    labels = patch_labels(height, width, side).to(probe.images.device)
+    height, width = context.saliency.shape[1:]
+    labels = patch_labels(height, width, side).to(context.images.device)
     number = int(labels.max()) + 1
-    places = labels.expand_as(probe.saliency)
-    sizes = part_sums(torch.ones_like(probe.saliency), places, number)
-    sums, ties = (part_sums(values, places, number) for values in (probe.saliency, probe.ties))
+    places = labels.expand_as(context.saliency)
+    sizes = part_sums(torch.ones_like(context.saliency), places, number)
+    sums, ties = (part_sums(values, places, number) for values in (context.saliency, context.ties))
     ranks = part_ranks(sums, sizes, ties)
     return Patches(ranks=ranks.gather(1, places.flatten(1)).view_as(places), number=number)
 
 
-def region_perturbation(probe: Probe) -> Tensor:
+def region_perturbation(context: PerturbationContext) -> Tensor:
     """Mean loss of class probability while the most salient square patches turn to the image's darkest value.
 
     Patches are a twenty-eighth of the shorter side, rounded up to whole pixels (8 at 224), ordered by the sum of their
@@ -73,7 +73,7 @@ def region_perturbation(probe: Probe) -> Tensor:
     as a random one; a map that is not finite scores NaN.
 
     Args:
-        probe: Model, N images and maps; its baseline "minimum".
+        context: Model, N images and maps; its fill "minimum".
 
     Returns:
         Scores, (N,), in [-1, 1]; higher is better.
@@ -87,18 +87,18 @@ def region_perturbation(probe: Probe) -> Tensor:
         >>> region_perturbation(example([[0.9, 0.1], [0.1, 0.9]])).round(decimals=3).tolist()
         [0.381, 0.0]
     """
-    height, width = probe.saliency.shape[1:]
-    found = patches(probe, patch_side(height, width, ACROSS))
-    return losses(probe, found, ceil(found.number * MEASURED)).mean(1)
+    height, width = context.saliency.shape[1:]
+    found = patches(context, patch_side(height, width, ACROSS))
+    return losses(context, found, ceil(found.number * MEASURED)).mean(1)
 
 
-def losses(probe: Probe, found: Patches, regions: int) -> Tensor:
+def losses(context: PerturbationContext, found: Patches, regions: int) -> Tensor:
     """Loss of probability after 1, 2, ... of the first `regions` patches, (N, regions)."""
-    after = probe.hidden(lambda image, region: found.ranks[image] <= region[:, None, None], regions)
-    return probe.whole().probability - after.probability
+    after = context.hidden(lambda image, region: found.ranks[image] <= region[:, None, None], regions)
+    return context.whole().probability - after.probability
 
 
-def selectivity(probe: Probe) -> Tensor:
+def selectivity(context: PerturbationContext) -> Tensor:
     """Area under the class probability while all square patches, the most salient first, turn dark.
 
     As `deletion`, but by the patches of `region-perturbation`: the K steps of the curve take nearly equal numbers of
@@ -106,7 +106,7 @@ def selectivity(probe: Probe) -> Tensor:
     order of patches does; a map that is not finite scores NaN.
 
     Args:
-        probe: Model, N images and maps; its baseline "minimum" and its steps.
+        context: Model, N images and maps; its fill "minimum" and its steps.
 
     Returns:
         Scores, (N,), in [0, 1]; lower is better.
@@ -120,9 +120,9 @@ def selectivity(probe: Probe) -> Tensor:
         >>> selectivity(example([[0.9, 0.1], [0.1, 0.9]])).round(decimals=3).tolist()
         [0.595, 0.786]
     """
-    height, width = probe.saliency.shape[1:]
-    found = patches(probe, patch_side(height, width, ACROSS))
-    curve = part_curve(probe, found.ranks, torch.full_like(probe.classes, found.number), "minimum")
+    height, width = context.saliency.shape[1:]
+    found = patches(context, patch_side(height, width, ACROSS))
+    curve = part_curve(context, found.ranks, torch.full_like(context.classes, found.number), "minimum")
     return torch.trapezoid(curve.probability, curve.shares, dim=1)
 
 
@@ -139,20 +139,20 @@ class PartCurve:
     shares: Tensor
 
 
-def part_curve(probe: Probe, ranks: Tensor, numbers: Tensor, baseline: str) -> PartCurve:
-    """Removal of parts in the order of their ranks, in the probe's steps.
+def part_curve(context: PerturbationContext, ranks: Tensor, numbers: Tensor, fill: str) -> PartCurve:
+    """Removal of parts in the order of their ranks, in the steps of the context.
 
     Args:
-        probe: Model, N images and maps.
+        context: Model, N images and maps.
         ranks: Rank of the part that each pixel lies in, (N, H, W), from 0.
         numbers: How many parts each image has, (N,). Where these are fewer than the steps, some steps remove nothing
             and have no width.
-        baseline: What removed parts show.
+        fill: What removed parts show.
     """
-    steps = torch.arange(probe.steps + 1, device=ranks.device)
-    gone = -(-steps * numbers[:, None] // probe.steps)  # after k steps, the parts of rank r with r * K < k * number
-    after = probe.hidden(lambda image, step: ranks[image] < gone[image, step + 1][:, None, None], probe.steps, baseline)
-    probability = torch.cat([probe.whole().probability, after.probability], dim=1)
+    steps = torch.arange(context.steps + 1, device=ranks.device)
+    gone = -(-steps * numbers[:, None] // context.steps)  # after k steps, the parts of rank r with r * K < k * number
+    after = context.hidden(lambda image, step: ranks[image] < gone[image, step + 1][:, None, None], context.steps, fill)
+    probability = torch.cat([context.whole().probability, after.probability], dim=1)
     return PartCurve(probability=probability, shares=gone.double() / numbers[:, None])
 
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from metrics import Metric
 from metrics.normalize import as_kept, finite
-from metrics.perturbation import Probe
+from metrics.perturbation import PerturbationContext
 from metrics.rank_correlation import rank_correlation
 
 STAGES = 5
@@ -18,7 +18,7 @@ SEED = 20181208
 """Seed of the random weights: one and the same random model for all images."""
 
 
-def parameter_randomization(probe: Probe) -> Tensor:
+def parameter_randomization(context: PerturbationContext) -> Tensor:
     """One minus the mean rank correlation of the map with the maps of the model as it is randomized from the top down.
 
     The layers that have parameters of their own are parted, in the order in which the model registers them, into at
@@ -31,7 +31,7 @@ def parameter_randomization(probe: Probe) -> Tensor:
     map is not finite.
 
     Args:
-        probe: The model, a torch module with parameters, N images and their maps, real. The model is copied.
+        context: The model, a torch module with parameters, N images and their maps, real. The model is copied.
 
     Returns:
         Scores, (N,), in [0, 2]; higher is better.
@@ -45,24 +45,24 @@ def parameter_randomization(probe: Probe) -> Tensor:
     Example:
         >>> from metrics.perturbation import Probe
         >>> images = torch.rand(1, 3, 4, 4)
-        >>> probe = Probe(
+        >>> context = PerturbationContext(
         ...     model=nn.Conv2d(3, 2, 1), images=images, saliency=images[:, 0], classes=torch.tensor([0]),
-        ...     ties=torch.rand(1, 4, 4), seeds=torch.tensor([7]), baselines={}, steps=1, chunk=8,
-        ...     redraw=lambda model, images, classes: images[:, 0],
+        ...     ties=torch.rand(1, 4, 4), seeds=torch.tensor([7]), fills={}, steps=1, chunk=8,
+        ...     explain_fn=lambda model, images, classes: images[:, 0],
         ... )
-        >>> parameter_randomization(probe).item()  # the maps show the image, whatever the model
+        >>> parameter_randomization(context).item()  # the maps show the image, whatever the model
         0.0
     """
-    if not isinstance(probe.model, nn.Module) or not _layers(probe.model):
+    if not isinstance(context.model, nn.Module) or not _layers(context.model):
         raise TypeError("parameter-randomization needs a torch module with parameters")
     alike = [
-        _similarity(probe, _redrawn(probe, randomized, probe.classes))
-        for randomized in randomizations(probe.model, probe.images.device)
+        _similarity(context, _redrawn(context, randomized, context.classes))
+        for randomized in randomizations(context.model, context.images.device)
     ]
     return 1 - torch.stack(alike).mean(dim=0)
 
 
-def random_logit(probe: Probe) -> Tensor:
+def random_logit(context: PerturbationContext) -> Tensor:
     """Rank correlation of the map with that of another class, which is drawn by the image's name.
 
     With two classes it is the other one. A map that ignores the class scores 1, one that tells classes apart about 0
@@ -71,7 +71,7 @@ def random_logit(probe: Probe) -> Tensor:
     model of one class score NaN.
 
     Args:
-        probe: The model, N images and their maps, real.
+        context: The model, N images and their maps, real.
 
     Returns:
         Scores, (N,), in [-1, 1]; lower is better.
@@ -82,24 +82,24 @@ def random_logit(probe: Probe) -> Tensor:
     Example:
         >>> from metrics.perturbation import Probe
         >>> images = torch.rand(1, 3, 4, 4)
-        >>> probe = Probe(
+        >>> context = PerturbationContext(
         ...     model=lambda x: x.mean((2, 3)), images=images, saliency=images[:, 0], classes=torch.tensor([0]),
-        ...     ties=torch.rand(1, 4, 4), seeds=torch.tensor([7]), baselines={}, steps=1, chunk=8,
-        ...     redraw=lambda model, images, classes: images[:, 0],
+        ...     ties=torch.rand(1, 4, 4), seeds=torch.tensor([7]), fills={}, steps=1, chunk=8,
+        ...     explain_fn=lambda model, images, classes: images[:, 0],
         ... )
-        >>> random_logit(probe).item()  # the maps show the image, whatever the class
+        >>> random_logit(context).item()  # the maps show the image, whatever the class
         1.0
     """
-    number = probe.logits(lambda jobs: probe.images[jobs], 1).shape[1]
+    number = context.logits(lambda jobs: context.images[jobs], 1).shape[1]
     if number < 2:
-        return torch.full((len(probe.images),), torch.nan, dtype=torch.float64, device=probe.images.device)
-    return _similarity(probe, _redrawn(probe, probe.model, other_classes(probe, number)))
+        return torch.full((len(context.images),), torch.nan, dtype=torch.float64, device=context.images.device)
+    return _similarity(context, _redrawn(context, context.model, other_classes(context, number)))
 
 
-def other_classes(probe: Probe, number: int) -> Tensor:
+def other_classes(context: PerturbationContext, number: int) -> Tensor:
     """For each image one of the classes that its map does not explain, (N,), all equally likely."""
-    steps = [np.random.default_rng(int(seed)).integers(1, number) for seed in probe.seeds]
-    return (probe.classes + torch.as_tensor(np.array(steps)).to(probe.classes)) % number
+    steps = [np.random.default_rng(int(seed)).integers(1, number) for seed in context.seeds]
+    return (context.classes + torch.as_tensor(np.array(steps)).to(context.classes)) % number
 
 
 def randomizations(model: nn.Module, device: torch.device) -> Iterator[nn.Module]:
@@ -131,19 +131,19 @@ def _initialize(layer: nn.Module) -> None:
             weights.normal_(weights.mean().item(), weights.std(correction=0).item())
 
 
-def _redrawn(probe: Probe, model: Callable[[Tensor], Tensor], classes: Tensor) -> Tensor:
+def _redrawn(context: PerturbationContext, model: Callable[[Tensor], Tensor], classes: Tensor) -> Tensor:
     """Maps (N, H, W) of the same images, of another model or for other classes."""
-    parts = torch.arange(len(classes), device=classes.device).split(probe.chunk)
-    return torch.cat([probe.redraw(model, probe.images[part], classes[part]) for part in parts])
+    parts = torch.arange(len(classes), device=classes.device).split(context.chunk)
+    return torch.cat([context.explain_fn(model, context.images[part], classes[part]) for part in parts])
 
 
-def _similarity(probe: Probe, redrawn: Tensor) -> Tensor:
+def _similarity(context: PerturbationContext, redrawn: Tensor) -> Tensor:
     """Rank correlation, (N,), of maps as they are kept; 0 where only the redrawn map is constant."""
-    own, redrawn = as_kept(probe.saliency), as_kept(redrawn)
+    own, redrawn = as_kept(context.saliency), as_kept(redrawn)
     scores = rank_correlation(own, redrawn)
     constant, redrawn_constant = (_constant(maps) for maps in (own, redrawn))
     scores = scores.masked_fill(redrawn_constant & ~constant, 0.0)
-    return scores.masked_fill(~finite(probe.saliency), torch.nan)
+    return scores.masked_fill(~finite(context.saliency), torch.nan)
 
 
 def _constant(maps: Tensor) -> Tensor:

@@ -107,7 +107,7 @@ def _of_maximum(saliency: Tensor) -> Tensor:
 
 
 GINI = Metric(
-    name="gini",
+    name="sparsity",
     compute=gini,
     bounds=(0.0, 1.0),
     higher_is_better=True,

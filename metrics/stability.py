@@ -9,7 +9,7 @@ from torch import Tensor
 
 from metrics import Metric
 from metrics.normalize import finite
-from metrics.perturbation import Probe
+from metrics.perturbation import PerturbationContext
 
 RADIUS = 0.02
 """Most that a channel of a pixel changes, in [0, 1]: five of 255 gray levels, as in Captum's `sensitivity_max`."""
@@ -17,7 +17,7 @@ DRAWS = 10
 """Changed images per image, as in Captum's `sensitivity_max`."""
 
 
-def max_sensitivity(probe: Probe) -> Tensor:
+def max_sensitivity(context: PerturbationContext) -> Tensor:
     """Largest change of the map, as a share of its norm, among ten images with noise of at most 2 % on every channel.
 
     The noise is uniform in [-0.02, 0.02]; what leaves [0, 1] is clipped. Maps are divided by their Frobenius norm, so
@@ -27,7 +27,7 @@ def max_sensitivity(probe: Probe) -> Tensor:
     that is not finite, scores NaN.
 
     Args:
-        probe: The model, N images in [0, 1] and their maps, real.
+        context: The model, N images in [0, 1] and their maps, real.
 
     Returns:
         Scores, (N,), in [0, 2], and below 1.42 where maps are not negative; lower is better.
@@ -37,19 +37,19 @@ def max_sensitivity(probe: Probe) -> Tensor:
 
     Example:
         >>> from metrics.perturbation import Probe
-        >>> probe = Probe(
+        >>> context = PerturbationContext(
         ...     model=lambda x: x.mean((2, 3)), images=torch.rand(1, 3, 4, 4), saliency=torch.ones(1, 4, 4),
-        ...     classes=torch.tensor([0]), ties=torch.rand(1, 4, 4), seeds=torch.tensor([7]), baselines={}, steps=1,
-        ...     chunk=8, redraw=lambda model, images, classes: torch.ones(len(images), 4, 4),
+        ...     classes=torch.tensor([0]), ties=torch.rand(1, 4, 4), seeds=torch.tensor([7]), fills={}, steps=1,
+        ...     chunk=8, explain_fn=lambda model, images, classes: torch.ones(len(images), 4, 4),
         ... )
-        >>> max_sensitivity(probe).item()  # the maps do not depend on the image
+        >>> max_sensitivity(context).item()  # the maps do not depend on the image
         0.0
     """
-    change, _ = changes(probe, [RADIUS] * DRAWS)
-    return _largest(change, probe)
+    change, _ = changes(context, [RADIUS] * DRAWS)
+    return _largest(change, context)
 
 
-def local_lipschitz(probe: Probe) -> Tensor:
+def local_lipschitz(context: PerturbationContext) -> Tensor:
     """Largest change of the map per change of the image, among ten images in a ball of 2 % around it, near and far.
 
     Neighbor k of ten has uniform noise of at most k tenths of 0.02 on every channel, clipped to [0, 1]: a map that
@@ -60,7 +60,7 @@ def local_lipschitz(probe: Probe) -> Tensor:
     precision alone makes up to 0.005 at 96 px.
 
     Args:
-        probe: The model, N images in [0, 1] and their maps, real.
+        context: The model, N images in [0, 1] and their maps, real.
 
     Returns:
         Scores, (N,), 0 or more; lower is better.
@@ -71,44 +71,46 @@ def local_lipschitz(probe: Probe) -> Tensor:
 
     Example:
         >>> from metrics.perturbation import Probe
-        >>> probe = Probe(
+        >>> context = PerturbationContext(
         ...     model=lambda x: x.mean((2, 3)), images=torch.rand(1, 3, 4, 4), saliency=torch.ones(1, 4, 4),
-        ...     classes=torch.tensor([0]), ties=torch.rand(1, 4, 4), seeds=torch.tensor([7]), baselines={}, steps=1,
-        ...     chunk=8, redraw=lambda model, images, classes: torch.ones(len(images), 4, 4),
+        ...     classes=torch.tensor([0]), ties=torch.rand(1, 4, 4), seeds=torch.tensor([7]), fills={}, steps=1,
+        ...     chunk=8, explain_fn=lambda model, images, classes: torch.ones(len(images), 4, 4),
         ... )
-        >>> local_lipschitz(probe).item()  # the maps do not depend on the image
+        >>> local_lipschitz(context).item()  # the maps do not depend on the image
         0.0
     """
-    change, moved = changes(probe, [RADIUS * (draw + 1) / DRAWS for draw in range(DRAWS)])
-    return _largest(change / moved, probe)
+    change, moved = changes(context, [RADIUS * (draw + 1) / DRAWS for draw in range(DRAWS)])
+    return _largest(change / moved, context)
 
 
-def changes(probe: Probe, radii: Sequence[float]) -> tuple[Tensor, Tensor]:
+def changes(context: PerturbationContext, radii: Sequence[float]) -> tuple[Tensor, Tensor]:
     """How far the maps and the images moved, one draw per radius: two tensors (N, draws), float64.
 
     Both are Frobenius norms; maps are divided by their own beforehand.
     """
-    own = _unit(probe.saliency)
+    own = _unit(context.saliency)
     jobs = torch.arange(len(own) * len(radii), device=own.device)
     found = []
-    for part in jobs.split(probe.chunk):
+    for part in jobs.split(context.chunk):
         image, draw = part // len(radii), part % len(radii)
-        changed = neighbors(probe, image.tolist(), draw.tolist(), radii)
-        redrawn = _unit(probe.redraw(probe.model, changed, probe.classes[image]))
-        found.append(torch.stack([_norm(redrawn - own[image]), _norm((changed - probe.images[image]).double())]))
+        changed = neighbors(context, image.tolist(), draw.tolist(), radii)
+        redrawn = _unit(context.explain_fn(context.model, changed, context.classes[image]))
+        found.append(torch.stack([_norm(redrawn - own[image]), _norm((changed - context.images[image]).double())]))
     change, moved = torch.cat(found, dim=1).view(2, len(own), len(radii))
     return change, moved
 
 
-def neighbors(probe: Probe, images: Sequence[int], draws: Sequence[int], radii: Sequence[float]) -> Tensor:
+def neighbors(
+    context: PerturbationContext, images: Sequence[int], draws: Sequence[int], radii: Sequence[float]
+) -> Tensor:
     """Changed images (M, 3, H, W): each with the noise of one of its draws, which its seed alone decides."""
-    shape = probe.images.shape[1:]
+    shape = context.images.shape[1:]
     # Drawn on the CPU, so that a GPU sees the same noise.
     noise = [
-        radii[draw] * _direction(int(probe.seeds[image]), draw, shape)
+        radii[draw] * _direction(int(context.seeds[image]), draw, shape)
         for image, draw in zip(images, draws, strict=True)
     ]
-    return (probe.images[list(images)] + torch.as_tensor(np.stack(noise)).to(probe.images)).clamp(0, 1)
+    return (context.images[list(images)] + torch.as_tensor(np.stack(noise)).to(context.images)).clamp(0, 1)
 
 
 def _direction(seed: int, draw: int, shape: Sequence[int]) -> NDArray[np.float64]:
@@ -130,9 +132,9 @@ def _norm(fields: Tensor) -> Tensor:
     return fields.flatten(1).norm(dim=1)
 
 
-def _largest(values: Tensor, probe: Probe) -> Tensor:
+def _largest(values: Tensor, context: PerturbationContext) -> Tensor:
     """The largest value of each row (N, draws); NaN where the map is zero or not finite."""
-    usable = finite(probe.saliency) & probe.saliency.flatten(1).any(dim=1)
+    usable = finite(context.saliency) & context.saliency.flatten(1).any(dim=1)
     return values.amax(dim=1).masked_fill(~usable, torch.nan)
 
 

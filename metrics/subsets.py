@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from metrics import Metric
-from metrics.perturbation import Answers, Hide, Probe
+from metrics.perturbation import Hide, ModelOutputs, PerturbationContext
 
 DRAWS = 100
 """Random sets of faithfulness correlation, as Quantus has it."""
@@ -21,7 +21,7 @@ Draw = Callable[[int, int], NDArray[np.intp]]
 """Places of the pixels of a random set, given the numbers of the image and of the set."""
 
 
-def faithfulness_correlation(probe: Probe) -> Tensor:
+def faithfulness_correlation(context: PerturbationContext) -> Tensor:
     """Pearson correlation, over 100 random sets of pixels, of their saliency and the logit that is lost with them.
 
     Each set has as many pixels as a side of the image (the square root of their number: 224 at 224 x 224), drawn for
@@ -30,7 +30,7 @@ def faithfulness_correlation(probe: Probe) -> Tensor:
     rounding, it is NaN.
 
     Args:
-        probe: Model, N images and maps; its baseline "minimum" and its seeds.
+        context: Model, N images and maps; its fill "minimum" and its seeds.
 
     Returns:
         Scores, (N,), in [-1, 1]; higher is better.
@@ -43,12 +43,12 @@ def faithfulness_correlation(probe: Probe) -> Tensor:
         >>> faithfulness_correlation(example([[0.9, 0.1], [0.1, 0.9]])).round(decimals=3).tolist()
         [1.0, -1.0]
     """
-    pixels = probe.saliency[0].numel()
-    draw = draws(probe, [round(pixels**0.5)] * DRAWS, "faithfulness-correlation")
-    return over(probe, probe.hidden(sets(probe, draw), DRAWS))
+    pixels = context.saliency[0].numel()
+    draw = draws(context, [round(pixels**0.5)] * DRAWS, "faithfulness-correlation")
+    return over(context, context.hidden(sets(context, draw), DRAWS))
 
 
-def sensitivity_n(probe: Probe) -> Tensor:
+def sensitivity_n(context: PerturbationContext) -> Tensor:
     """Mean, over sets of 1, 5, 20 and 80 % of the pixels, of the correlation of their saliency and the logit lost.
 
     For each size, 25 sets are drawn for the image without replacement. As in the source, a score is that of one image;
@@ -57,7 +57,7 @@ def sensitivity_n(probe: Probe) -> Tensor:
     but by rounding, it is NaN.
 
     Args:
-        probe: Model, N images and maps; its baseline "minimum" and its seeds.
+        context: Model, N images and maps; its fill "minimum" and its seeds.
 
     Returns:
         Scores, (N,), in [-1, 1]; higher is better.
@@ -71,14 +71,14 @@ def sensitivity_n(probe: Probe) -> Tensor:
         >>> sensitivity_n(example([[0.9, 0.1], [0.1, 0.9]])).round(decimals=3).tolist()
         [1.0, -1.0]
     """
-    pixels = probe.saliency[0].numel()
+    pixels = context.saliency[0].numel()
     sizes = [min(max(round(share * pixels), 1), pixels - 1) for share in SHARES for _ in range(DRAWS_PER_SHARE)]
-    answers = probe.hidden(sets(probe, draws(probe, sizes, "sensitivity-n")), len(sizes))
-    parts = torch.arange(len(sizes), device=probe.images.device).split(DRAWS_PER_SHARE)
-    return torch.stack([over(probe, answers, part) for part in parts]).nanmean(0)
+    outputs = context.hidden(sets(context, draws(context, sizes, "sensitivity-n")), len(sizes))
+    parts = torch.arange(len(sizes), device=context.images.device).split(DRAWS_PER_SHARE)
+    return torch.stack([over(context, outputs, part) for part in parts]).nanmean(0)
 
 
-def faithfulness_estimate(probe: Probe) -> Tensor:
+def faithfulness_estimate(context: PerturbationContext) -> Tensor:
     """Pearson correlation, over equal blocks of pixels of like saliency, of their saliency and the logit lost.
 
     The pixels, ordered by saliency, are cut into as many blocks as a perturbation curve has steps; each block alone
@@ -86,7 +86,7 @@ def faithfulness_estimate(probe: Probe) -> Tensor:
     but by rounding, or there are fewer than two blocks, it is NaN.
 
     Args:
-        probe: Model, N images and maps; its baseline "minimum" and its steps.
+        context: Model, N images and maps; its fill "minimum" and its steps.
 
     Returns:
         Scores, (N,), in [-1, 1]; higher is better.
@@ -100,14 +100,14 @@ def faithfulness_estimate(probe: Probe) -> Tensor:
         >>> faithfulness_estimate(example([[0.9, 0.1], [0.1, 0.9]])).round(decimals=3).tolist()
         [1.0, -1.0]
     """
-    turns = probe.turns()
-    alone = probe.hidden(lambda image, block: turns[image] == block[:, None, None], probe.steps)
-    return over(probe, alone)
+    pixel_steps = context.pixel_steps()
+    alone = context.hidden(lambda image, block: pixel_steps[image] == block[:, None, None], context.steps)
+    return over(context, alone)
 
 
-def draws(probe: Probe, sizes: list[int], purpose: str) -> Draw:
+def draws(context: PerturbationContext, sizes: list[int], purpose: str) -> Draw:
     """Random sets of pixels, which depend on the image's seed, the set's number and size and the purpose alone."""
-    seeds, pixels = probe.seeds.tolist(), probe.saliency[0].numel()
+    seeds, pixels = context.seeds.tolist(), context.saliency[0].numel()
     salt = crc32(purpose.encode())
 
     def draw(image: int, number: int) -> NDArray[np.intp]:
@@ -117,9 +117,9 @@ def draws(probe: Probe, sizes: list[int], purpose: str) -> Draw:
     return draw
 
 
-def sets(probe: Probe, draw: Draw) -> Hide:
+def sets(context: PerturbationContext, draw: Draw) -> Hide:
     """Hides the pixels that are drawn."""
-    shape, device = probe.saliency.shape[1:], probe.images.device
+    shape, device = context.saliency.shape[1:], context.images.device
 
     def hide(image: Tensor, number: Tensor) -> Tensor:
         hidden = np.zeros((len(image), shape.numel()), dtype=np.bool_)
@@ -130,13 +130,13 @@ def sets(probe: Probe, draw: Draw) -> Hide:
     return hide
 
 
-def over(probe: Probe, answers: Answers, part: Tensor | slice = slice(None)) -> Tensor:
+def over(context: PerturbationContext, outputs: ModelOutputs, part: Tensor | slice = slice(None)) -> Tensor:
     """Correlation of hidden saliency and lost logit over some questions, (N,); NaN for a constant map or answer."""
-    lost = probe.whole().logit - answers.logit
-    lowest, highest = probe.saliency.flatten(1).aminmax(dim=1)
+    lost = context.whole().logit - outputs.logit
+    lowest, highest = context.saliency.flatten(1).aminmax(dim=1)
     least, most = lost[:, part].aminmax(dim=1)
-    undefined = (lowest == highest) | (most - least <= probe.rounding())
-    return pearson(answers.mass[:, part], lost[:, part]).masked_fill(undefined, torch.nan)
+    undefined = (lowest == highest) | (most - least <= context.rounding())
+    return pearson(outputs.mass[:, part], lost[:, part]).masked_fill(undefined, torch.nan)
 
 
 def pearson(a: Tensor, b: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""What tests of several folders share."""
+"""What tests of several directories share."""
 
 import os
 import random
@@ -32,7 +32,7 @@ def same_draws_in_any_order():
 
 
 NUMERIC = {"architectures", "attacks", "metrics", "regimes", "saliency", "training"}
-"""Names of folders, and of files after `test_`, whose tests compare numbers that kernels compute."""
+"""Names of directories, and of files after `test_`, whose tests compare numbers that kernels compute."""
 
 
 def pytest_collection_modifyitems(items):
@@ -45,22 +45,22 @@ def pytest_collection_modifyitems(items):
 @pytest.fixture
 def real_data() -> Path:
     """Folder of real data sets; tests that need it are skipped without it."""
-    folder = os.environ.get("LOUPE_REAL_DATA")
-    if not folder:
-        pytest.skip("LOUPE_REAL_DATA names no folder of real data")
-    return Path(folder)
+    directory = os.environ.get("LOUPE_REAL_DATA")
+    if not directory:
+        pytest.skip("LOUPE_REAL_DATA names no directory of real data")
+    return Path(directory)
 
 
 @pytest.fixture
 def own_folders(tmp_path, monkeypatch) -> Path:
-    """Runs and results of a test lie in its own folder."""
+    """Runs and results of a test lie in its own directory."""
     monkeypatch.setenv("LOUPE_RUNS", str(tmp_path / "runs"))
     monkeypatch.setenv("LOUPE_RESULTS", str(tmp_path / "results"))
     return tmp_path
 
 
 def write_picture(path: Path, pixels: np.ndarray) -> Path:
-    """Writes pixels as an image file, folders included."""
+    """Writes pixels as an image file, directories included."""
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(pixels).save(path)
     return path

@@ -67,18 +67,20 @@ def apgd(model: nn.Module, images: Tensor, labels: Tensor, attack: APGD) -> Tens
     spans = _spans(attack.steps)
     with evaluating(model):
         point = before = highest = found = look(images)
-        pace = _Pace(2 * attack.radius(images.shape[-1]), point.losses)
+        lr_scale = _Pace(2 * attack.radius(images.shape[-1]), point.losses)
         for number in range(1, attack.steps + 1):
-            aim = _within(attack, images, point.images + pace.size.to(images.dtype) * attack.direction(point.gradient))
+            aim = _within(
+                attack, images, point.images + lr_scale.size.to(images.dtype) * attack.direction(point.gradient)
+            )
             # The first step has none before it to lean on.
             inertia = INERTIA if number > 1 else 0.0
             step = (1 - inertia) * (aim - point.images) + inertia * (point.images - before.images)
             before, point = point, look(_within(attack, images, point.images + step))
-            pace.count(point.losses > before.losses)
+            lr_scale.count(point.losses > before.losses)
             highest = _choose(point.losses > highest.losses, point, highest)
             found = _choose(_is_better(point, found), point, found)
             if number in spans:
-                point = _choose(pace.check(highest.losses, spans[number]), highest, point)
+                point = _choose(lr_scale.check(highest.losses, spans[number]), highest, point)
     return found.images
 
 

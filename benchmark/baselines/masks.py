@@ -24,7 +24,7 @@ KEYS = ["baseline", "level", "characteristic"]
 class Overlap:
     """Fuzzy overlap of a map with a reference, from three sums: what lies outside the masks is never looked at.
 
-    Equal to `fuzzy_f1`, `fuzzy_sensitivity` and `fuzzy_specificity` of :mod:`metrics.overlap`.
+    Equal to `map_f1`, `map_sensitivity` and `map_specificity` of :mod:`metrics.overlap`.
 
     Attributes:
         shared: Sum of the smaller of map and reference.
@@ -69,14 +69,14 @@ def mask_baselines(data: DatasetIndex, merge: Aggregation, report: Callable[[int
     Raises:
         UserError: There are no masks, or one is damaged.
     """
-    cases = [case for case in data.cases if any(mask.reading == 1 for mask in case.masks)]
-    if not cases:
+    samples = [sample for sample in data.samples if any(mask.reading == 1 for mask in sample.masks)]
+    if not samples:
         raise UserError(f"{data.root} has no masks; baselines are measured against masks: unpack them too")
     rows: list[tuple[Any, ...]] = []
     try:
-        for number, found in enumerate(in_order(lambda case: list(_scores(case, merge)), cases)):
+        for number, found in enumerate(in_order(lambda sample: list(_scores(sample, merge)), samples)):
             rows += found
-            report(number + 1, len(cases))
+            report(number + 1, len(samples))
     except ValueError as error:
         raise UserError(f"{error}, or leave it out with `data check --quarantine`") from None
     return _means(pd.DataFrame(rows, columns=[*KEYS, *SCORES]))
@@ -91,10 +91,10 @@ class Trivial:
     total: float
 
 
-def _scores(case: Sample, merge: Aggregation) -> Iterator[tuple[Any, ...]]:
+def _scores(sample: Sample, merge: Aggregation) -> Iterator[tuple[Any, ...]]:
     """Baseline, level, characteristic and scores."""
-    drawing = Drawing([mask for mask in case.masks if mask.reading == 1], None)
-    trivial = list(_trivial(drawing, case.id))
+    drawing = Drawing([mask for mask in sample.masks if mask.reading == 1], None)
+    trivial = list(_trivial(drawing, sample.id))
     targets: list[tuple[str, str | None]] = [("image", None)]
     targets += [("characteristic", name) for name in drawing.characteristics]
     for level, name in targets:
@@ -107,7 +107,7 @@ def _scores(case: Sample, merge: Aggregation) -> Iterator[tuple[Any, ...]]:
                 against = _Marked(drawing.merged(merge, others, name), drawing.shape)
                 own = drawing.merged(merge, [rater], name)
                 yield RATER, level, name or "", *against.overlap_with(own).scores
-    yield from _second_readings(case, drawing, merge)
+    yield from _second_readings(sample, drawing, merge)
 
 
 class _Marked:
@@ -141,8 +141,8 @@ def _trivial(drawing: Drawing, name: str) -> Iterator[Trivial]:
         yield Trivial(name=gaussian_name(sigma), window=part, total=float(down.sum() * along.sum()))
 
 
-def _second_readings(case: Sample, first: Drawing, merge: Aggregation) -> Iterator[tuple[Any, ...]]:
-    masks = [mask for mask in case.masks if mask.reading == 2 and first.drew(mask.rater, None)]
+def _second_readings(sample: Sample, first: Drawing, merge: Aggregation) -> Iterator[tuple[Any, ...]]:
+    masks = [mask for mask in sample.masks if mask.reading == 2 and first.drew(mask.rater, None)]
     if not masks:
         return
     again = Drawing(masks, (first.shape[1], first.shape[0]))

@@ -28,7 +28,7 @@ from benchmark.storage.hashing import content_key
 from benchmark.storage.identity import identity
 from benchmark.storage.runs import baseline_file
 from metrics import Metric
-from metrics.overlap import FUZZY_F1
+from metrics.overlap import MAP_F1
 
 GAUSSIAN_WIDTH = 0.2
 
@@ -149,7 +149,7 @@ def _ceiling(data: ImageDataset, architecture: Architecture, alignment: str, dev
         raise ValueError(f"{architecture.name}: its grid is not known")
     masks = torch.as_tensor(np.nan_to_num(data.masks(data.test)), device=device)
     maps = best_of_grid(masks, grid).half().cpu().numpy()
-    scores = score_maps(maps, data, [FUZZY_F1], device=device)
+    scores = score_maps(maps, data, [MAP_F1], device=device)
     return scores[scores["level"] == "image"].reset_index(drop=True)
 
 
@@ -170,7 +170,7 @@ def _constants(data: ImageDataset) -> NDArray[np.floating]:
 
 def _noises(data: ImageDataset) -> NDArray[np.floating]:
     side = data.images.shape[1]
-    return np.stack([noise((side, side), name) for name in data.cases["id"].to_numpy()[data.test]])
+    return np.stack([noise((side, side), name) for name in data.samples["id"].to_numpy()[data.test]])
 
 
 def _edges(data: ImageDataset) -> NDArray[np.floating]:
@@ -202,10 +202,10 @@ def _untrained(data: ImageDataset, part: BaselinePart, device: torch.device) -> 
 
 def _raters(data: ImageDataset, metrics: Sequence[Metric], device: torch.device) -> pd.DataFrame:
     """Each rater's own merge taken for a map, against the merge of the image's other raters."""
-    tested = data.references[data.references["case"].isin(data.test)]
+    tested = data.references[data.references["sample"].isin(data.test)]
     own = tested[tested["level"] == "rater"]
-    others = tested[tested["level"] == "others"].set_index(["case", "rater"])
-    pairs = others.index.get_indexer(pd.MultiIndex.from_frame(own[["case", "rater"]]))
+    others = tested[tested["level"] == "others"].set_index(["sample", "rater"])
+    pairs = others.index.get_indexer(pd.MultiIndex.from_frame(own[["sample", "rater"]]))
     planes = np.asarray(data.planes)
     rows = tested.index[tested["level"] == "others"].to_numpy()[pairs]
     maps = planes[own.index.to_numpy()].astype(np.float32) / 255
@@ -213,7 +213,9 @@ def _raters(data: ImageDataset, metrics: Sequence[Metric], device: torch.device)
     for metric in metrics:
         # Hard masks are the union of all raters, in which the rater himself has a say: soft references only.
         if "reference" in metric.inputs:
-            frame = pd.DataFrame({"image": data.cases["id"].to_numpy()[own["case"]], "rater": own["rater"].to_numpy()})
+            frame = pd.DataFrame(
+                {"image": data.samples["id"].to_numpy()[own["sample"]], "rater": own["rater"].to_numpy()}
+            )
             frame = frame.assign(
                 metric=metric.name,
                 level="image",

@@ -31,7 +31,7 @@ def baselines(
     from datasets import Aggregation  # noqa: PLC0415
 
     chosen = select(Aggregation, [aggregation])[0]
-    data = open_data(Source(folder=directory, layout=layout))
+    data = open_data(Source(directory=directory, layout=layout))
     with progress(Console(stderr=True), "scoring") as report:
         rows = mask_baselines(data, chosen, report)
     if as_json:

@@ -59,7 +59,7 @@ def compare(  # noqa: PLR0913 - the options of a command line
 def _with_both(
     names: tuple[str, str], results: Path | None, data: str | None, preset: str | None
 ) -> "list[ResultsDirectory]":
-    """The results folders that hold both models; the error names the nearest models of one that was asked for."""
+    """The results directories that hold both models; the error names the nearest models of one that was asked for."""
     from benchmark.leaderboard.analysis.compare import list_models  # noqa: PLC0415
     from benchmark.leaderboard.load.results import read_results  # noqa: PLC0415
     from benchmark.registry import resolve_name  # noqa: PLC0415
@@ -76,7 +76,7 @@ def _with_both(
         known = {name for published in found for name in list_models(published)}
         for name in names:
             resolve_name(name, known, "model")
-        raise UserError(f"no results folder holds both {names[0]} and {names[1]}; run the missing one")
+        raise UserError(f"no results directory holds both {names[0]} and {names[1]}; run the missing one")
     return both
 
 
@@ -92,13 +92,13 @@ def _picture(
     from benchmark.experiments.comparison_figure import plot_comparison  # noqa: PLC0415
 
     slug = "-against-".join(name.replace("/", "-") for name in comparison.names)
-    path = out or published.folder / f"compare-{slug}.png"
+    path = out or published.directory / f"compare-{slug}.png"
     return path if plot_comparison(published, comparison, images, path) else None
 
 
 def _show(comparison: "Comparison", picture: Path | None) -> None:
     stamp = f"  [bold]{MARK}[/]" if comparison.synthetic else ""
-    console.print(f"{comparison.folder}, maps by {comparison.method}{stamp}")
+    console.print(f"{comparison.directory}, maps by {comparison.method}{stamp}")
     console.print(f"A = {comparison.names[0]}, B = {comparison.names[1]}", highlight=False)
     table = Table("score", "A", "B", "A - B", "95 % interval", "p", "p (Holm)", "effect", "n", "verdict", box=None)
     for each in comparison.columns:

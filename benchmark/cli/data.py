@@ -39,7 +39,7 @@ def check(
     from benchmark.data.load import Source, open_data  # noqa: PLC0415
     from benchmark.runtime.progress import progress  # noqa: PLC0415
 
-    data = open_data(Source(folder=directory, layout=layout, images=image_dir))
+    data = open_data(Source(directory=directory, layout=layout, images=image_dir))
     with progress(Console(stderr=True), "decoding") as report:
         found = look(data, report)
     place = set_aside(data, found.problems) if quarantine and found.problems else None

@@ -31,13 +31,13 @@ def leaderboard(
     from benchmark.leaderboard.build import PAGE, rebuild, together  # noqa: PLC0415
     from benchmark.storage.results import results_dir, table_dirs  # noqa: PLC0415
 
-    folders = [directory] if directory else table_dirs()
-    if not folders:
+    directories = [directory] if directory else table_dirs()
+    if not directories:
         raise UserError(f"{results_dir()} holds no results; make some with `python -m benchmark run`")
     problems: list[str] = []
     rebuilt = {}
-    for each in folders:
-        before = _before(each, diff, alone=len(folders) == 1) if diff else None
+    for each in directories:
+        before = _before(each, diff, alone=len(directories) == 1) if diff else None
         with console.status(f"writing {each}"):
             leaderboards = rebuilt[each] = rebuild(each)
         apart = len(leaderboards[0].models_apart)
@@ -46,7 +46,7 @@ def leaderboard(
         if diff and before is not None:
             _say_what_moved(leaderboards[0], before, diff)
         if published:
-            _compare_with_published(each, leaderboards[0], published, alone=len(folders) == 1)
+            _compare_with_published(each, leaderboards[0], published, alone=len(directories) == 1)
         problems += leaderboards[0].problems
     if len(rebuilt) > 1:
         together(rebuilt, results_dir() / PAGE)
@@ -57,16 +57,16 @@ def leaderboard(
         raise typer.Exit(1)
 
 
-def _before(folder: Path, diff: str, *, alone: bool) -> "Table | None":
-    """The earlier table, read before the new one is written; of several folders, not all need have been there."""
+def _before(directory: Path, diff: str, *, alone: bool) -> "Table | None":
+    """The earlier table, read before the new one is written; of several directories, not all need have been there."""
     from benchmark.leaderboard.analysis.diff import earlier_table  # noqa: PLC0415
 
     try:
-        return earlier_table(diff, folder)
+        return earlier_table(diff, directory)
     except UserError as error:
         if alone:
             raise
-        console.print(f"{folder}: {error}", highlight=False)
+        console.print(f"{directory}: {error}", highlight=False)
         return None
 
 
@@ -78,7 +78,7 @@ def _say_what_moved(leaderboard: "LeaderboardTable", before: "Table", diff: str)
         console.print(line, highlight=False, markup=False)
 
 
-def _compare_with_published(folder: Path, leaderboard: "LeaderboardTable", name: str, *, alone: bool) -> None:
+def _compare_with_published(directory: Path, leaderboard: "LeaderboardTable", name: str, *, alone: bool) -> None:
     from benchmark.leaderboard.analysis.published import (  # noqa: PLC0415
         against_csv,
         against_markdown,
@@ -93,8 +93,8 @@ def _compare_with_published(folder: Path, leaderboard: "LeaderboardTable", name:
     except UserError as error:
         if alone:
             raise
-        console.print(f"{folder}: {error}", highlight=False)
+        console.print(f"{directory}: {error}", highlight=False)
         return
-    write_text(folder / f"published-{name}.csv", against_csv(leaderboard, found))
-    write_text(folder / f"published-{name}.md", against_markdown(leaderboard, published, found))
-    console.print(f"{folder / f'published-{name}.md'}: {len(found)} scores beside published ones")
+    write_text(directory / f"published-{name}.csv", against_csv(leaderboard, found))
+    write_text(directory / f"published-{name}.md", against_markdown(leaderboard, published, found))
+    console.print(f"{directory / f'published-{name}.md'}: {len(found)} scores beside published ones")

@@ -151,12 +151,12 @@ def run(  # noqa: PLR0913 - the options of a command line
         where = workers.choose_device(device)
         request = RunRequest(
             preset=settings,
-            source=Source(folder=data, layout=layout, images=image_dir),
+            source=Source(directory=data, layout=layout, images=image_dir),
             cells=cells,
             device=where,
             bfloat16=workers.bfloat16_pays(where),
             manifest=split,
-            pretraining=Source(folder=pretrain) if pretrain else None,
+            pretraining=Source(directory=pretrain) if pretrain else None,
             class_map=class_map,
             log=log,
         )
@@ -175,7 +175,7 @@ def _carry_out(jobs: Any, engine: Any, *, embedded: bool) -> None:
     """Runs the jobs and says what came of it, where it is and what to do next."""
     from benchmark.experiments.run import carry_out  # noqa: PLC0415
 
-    folder, failures = carry_out(jobs, console, engine)
+    directory, failures = carry_out(jobs, console, engine)
     done = sum(job.done for job in jobs)
     if not done and all(failure.is_user_error for failure in failures):
         raise UserError(failures[0].reason)
@@ -183,8 +183,8 @@ def _carry_out(jobs: Any, engine: Any, *, embedded: bool) -> None:
     if done:
         if jobs[0].data.synthetic:
             console.print(f"[bold]{STAMP}[/]")
-        console.print(f"Leaderboard  {folder / 'leaderboard.md'}\nTable        {folder / 'leaderboard.csv'}")
-        console.print(f"Records      {folder / 'records'}\nSplit        {folder / 'split.csv'}")
+        console.print(f"Leaderboard  {directory / 'leaderboard.md'}\nTable        {directory / 'leaderboard.csv'}")
+        console.print(f"Records      {directory / 'records'}\nSplit        {directory / 'split.csv'}")
         if embedded:
             console.print("Next: the same on your own images, `make benchmark DATA=folder`.")
     for failure in failures:

@@ -15,8 +15,10 @@ def status(*, as_json: Json = False) -> None:
         sys.stdout.write(json.dumps(found, indent=1) + "\n")
         return
     for result in found["results"]:
-        console.print(f"{result['folder']}: {result['records']} records, {', '.join(result['regimes'])}")
+        console.print(f"{result['directory']}: {result['records']} records, {', '.join(result['regimes'])}")
     if not found["results"]:
         console.print("no results yet: `make benchmark` makes some")
     runs = found["runs"]
-    console.print(f"{runs['folder']}: {runs['cells']} cells done, {runs['failed']} failed, {runs['gigabytes']:.1f} GB")
+    console.print(
+        f"{runs['directory']}: {runs['cells']} cells done, {runs['failed']} failed, {runs['gigabytes']:.1f} GB"
+    )

@@ -92,10 +92,10 @@ def submit(  # noqa: PLR0913 - the options of a command line
         network=network,
         hours=max_hours,
     )
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as directory:
         if timm is not None:
             own, text = timm_entry(timm, name, authors)
-            path, kept = Path(folder).resolve() / f"{own}.toml", (entries or HOME) / f"{own}.toml"
+            path, kept = Path(directory).resolve() / f"{own}.toml", (entries or HOME) / f"{own}.toml"
             path.write_text(text, encoding="utf-8")
             path = kept.resolve() if kept.is_file() else path
         else:
@@ -114,7 +114,7 @@ def submit(  # noqa: PLR0913 - the options of a command line
             write_text(kept, path.read_text(encoding="utf-8"))
     lines, others = pull_request_files(submitted, kept), describe_other_protocols(submitted, preset)
     if as_json:
-        told = {"folder": str(submitted.folder), "records": list(map(str, submitted.records)), "send": lines}
+        told = {"folder": str(submitted.directory), "records": list(map(str, submitted.records)), "send": lines}
         warnings = [*submitted.checked.warnings, *([others] if others else [])]
         sys.stdout.write(json.dumps(told | {"warnings": warnings}, indent=1) + "\n")
         return
@@ -122,7 +122,7 @@ def submit(  # noqa: PLR0913 - the options of a command line
         console.print(f"warning: {escape(line)}", highlight=False)
     if others:
         console.print(f"note: {escape(others)}", highlight=False)
-    console.print(f"Leaderboard  {submitted.folder / 'leaderboard.md'}", highlight=False)
+    console.print(f"Leaderboard  {submitted.directory / 'leaderboard.md'}", highlight=False)
     console.print("Put into the pull request:")
     for line in lines:
         console.print(f"  {escape(line)}", highlight=False)

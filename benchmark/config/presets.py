@@ -38,7 +38,7 @@ class Preset:
         methods: Names of the saliency methods; the first one makes the main table.
         metrics: Names of dear metrics to compute beside the cheap ones, which are always computed; "all" for all of
             ours; "quantus:MaxSensitivity" and the like for those of Quantus.
-        weights: "random", "pretrained", or a safetensors file or a folder of them.
+        weights: "random", "pretrained", or a safetensors file or a directory of them.
         epochs: Passes over the training images; None takes each architecture's own for short runs.
         batch_size: Images per training step.
         num_perturbed: Most test images scored by perturbation (insertion and deletion); None takes all.

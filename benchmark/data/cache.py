@@ -23,7 +23,7 @@ Report = Callable[[int], None]
 IMAGES, PLANES = "images.u8", "planes.u8"
 KEPT = 2
 """Raised when other references are kept of an image, so that older caches are made anew and models are not."""
-COLUMNS = ["case", "level", "rater", "characteristic"]
+COLUMNS = ["sample", "level", "rater", "characteristic"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,15 +42,15 @@ class Decoded:
     references: pd.DataFrame
 
 
-def decoded(key: str, cases: Sequence[Sample], side: int, merge: Aggregation, report: Report) -> Decoded:
+def decoded(key: str, samples: Sequence[Sample], side: int, merge: Aggregation, report: Report) -> Decoded:
     """Opens the cache under a key, or makes it.
 
-    Two processes may make it at once: each writes a folder of its own, the first one done stays. Memory holds a few
+    Two processes may make it at once: each writes a directory of its own, the first one done stays. Memory holds a few
     images at a time.
 
     Args:
         key: Stands for the bytes of all files, the size and the merging.
-        cases: What to decode.
+        samples: What to decode.
         side: Side in pixels.
         merge: How raters become one.
         report: Told of progress.
@@ -58,42 +58,42 @@ def decoded(key: str, cases: Sequence[Sample], side: int, merge: Aggregation, re
     Raises:
         UserError: A file is damaged, a mask does not fit its image, or the disk is full.
     """
-    folder = decoded_dir(content_key(key, KEPT))
-    if not folder.is_dir():
-        with new_directory(folder) as temporary:
+    directory = decoded_dir(content_key(key, KEPT))
+    if not directory.is_dir():
+        with new_directory(directory) as temporary:
             try:
-                _write(temporary, cases, side, merge, report)
+                _write(temporary, samples, side, merge, report)
             except ValueError as error:
                 raise UserError(f"{error}, or leave it out with `data check --quarantine`") from None
             except OSError as error:
-                reason = f"{folder.parent} cannot be written ({error.strerror})"
+                reason = f"{directory.parent} cannot be written ({error.strerror})"
                 raise UserError(f"{reason}; free it or choose another place with LOUPE_RUNS") from None
     # Without masks the table is empty, and an empty column has no type of its own.
-    table = pd.read_parquet(folder / "references.parquet").astype({"case": np.int64})
+    table = pd.read_parquet(directory / "references.parquet").astype({"sample": np.int64})
     return Decoded(
-        images=_mapped(folder / IMAGES, (len(cases), side, side, 3)),
-        planes=_mapped(folder / PLANES, (len(table), side, side)),
+        images=_mapped(directory / IMAGES, (len(samples), side, side, 3)),
+        planes=_mapped(directory / PLANES, (len(table), side, side)),
         references=table,
     )
 
 
-def _write(folder: Path, cases: Sequence[Sample], side: int, merge: Aggregation, report: Report) -> None:
+def _write(directory: Path, samples: Sequence[Sample], side: int, merge: Aggregation, report: Report) -> None:
     """Writes in order what the threads decode: a plain write, unlike a mapped one, can say that the disk is full."""
 
-    def decode(case: Sample) -> tuple[NDArray[np.uint8], list[tuple[str, str, str]], list[NDArray[np.uint8]]]:
-        found = list(references(case, merge, image_size(case))) if case.masks or case.marked else []
+    def decode(sample: Sample) -> tuple[NDArray[np.uint8], list[tuple[str, str, str]], list[NDArray[np.uint8]]]:
+        found = list(references(sample, merge, image_size(sample))) if sample.masks or sample.marked else []
         names = [(reference.level, reference.rater, reference.characteristic) for reference in found]
-        return read_image(case, side), names, [shrink(reference.plane, side) for reference in found]
+        return read_image(sample, side), names, [shrink(reference.plane, side) for reference in found]
 
     rows: list[tuple[int, str, str, str]] = []
-    with (folder / IMAGES).open("wb") as images, (folder / PLANES).open("wb") as planes:
-        for place, (image, names, drawn) in enumerate(in_order(decode, cases)):
+    with (directory / IMAGES).open("wb") as images, (directory / PLANES).open("wb") as planes:
+        for place, (image, names, drawn) in enumerate(in_order(decode, samples)):
             images.write(image.data)
             rows += [(place, *name) for name in names]
             for plane in drawn:
                 planes.write(plane.data)
             report(place + 1)
-    pd.DataFrame(rows, columns=COLUMNS).to_parquet(folder / "references.parquet")
+    pd.DataFrame(rows, columns=COLUMNS).to_parquet(directory / "references.parquet")
 
 
 def _mapped(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:

@@ -61,25 +61,25 @@ def check(data: DatasetIndex, report: Callable[[int, int], None]) -> Check:
         UserError: A file cannot even be opened.
     """
     looks: list[Look] = []
-    for look in in_order(_look, data.cases):
+    for look in in_order(_look, data.samples):
         looks.append(look)
-        report(len(looks), len(data.cases))
+        report(len(looks), len(data.samples))
     problems = (*data.problems, *(problem for look in looks for problem in look.problems), *_leaking_groups(data))
-    seen = [case for case, look in zip(data.cases, looks, strict=True) if look.hash is not None]
+    seen = [sample for sample, look in zip(data.samples, looks, strict=True) if look.hash is not None]
     alike = _alike(seen, np.array([look.hash for look in looks if look.hash is not None], dtype=np.uint64))
     facts = _facts(data, looks) | _likeness(data, seen, alike) | {"left_out": list(data.left_out)}
     return Check(facts=facts, problems=problems, alike=[(one.id, other.id) for one, other in alike])
 
 
-def _look(case: Sample) -> Look:
+def _look(sample: Sample) -> Look:
     size, hashed, empty, problems = None, None, 0, []
-    if case.image is not None:
+    if sample.image is not None:
         try:
-            size = image_size(case)
-            hashed = perceptual_hash(read_image(case, HASHED_SIDE))
+            size = image_size(sample)
+            hashed = perceptual_hash(read_image(sample, HASHED_SIDE))
         except BadFileError as error:
             problems.append(error.problem)
-    for mask in case.masks:
+    for mask in sample.masks:
         try:
             drawn = read_mask(mask, size)
         except BadFileError as error:
@@ -91,24 +91,24 @@ def _look(case: Sample) -> Look:
 
 
 def _facts(data: DatasetIndex, looks: list[Look]) -> dict[str, Any]:
-    masks = [mask for case in data.cases for mask in case.masks]
-    masked = [case for case in data.cases if case.masks]
+    masks = [mask for sample in data.samples for mask in sample.masks]
+    masked = [sample for sample in data.samples if sample.masks]
     return {
         "name": data.name,
         "layout": data.layout,
         "synthetic": data.synthetic,
-        "cases": len(data.cases),
-        "images": sum(case.image is not None for case in data.cases),
+        "cases": len(data.samples),
+        "images": sum(sample.image is not None for sample in data.samples),
         "images_with_masks": len(masked),
-        "images_without_masks": len(data.cases) - len(masked),
-        "masks": len({(mask.path, mask.box, case.frame) for case in masked for mask in case.masks}),
+        "images_without_masks": len(data.samples) - len(masked),
+        "masks": len({(mask.path, mask.box, sample.frame) for sample in masked for mask in sample.masks}),
         "empty_masks": sum(look.empty for look in looks),
-        "classes": _counted(case.diagnosis or "(unknown)" for case in data.cases),
-        "classes_with_masks": _counted(case.diagnosis or "(unknown)" for case in masked),
-        "raters": _counted(rater for case in masked for rater in {_reader(mask) for mask in case.masks}),
+        "classes": _counted(sample.diagnosis or "(unknown)" for sample in data.samples),
+        "classes_with_masks": _counted(sample.diagnosis or "(unknown)" for sample in masked),
+        "raters": _counted(rater for sample in masked for rater in {_reader(mask) for mask in sample.masks}),
         "characteristics": _counted(mask.characteristic or "(outline)" for mask in masks),
-        "groups": len({case.group for case in data.cases}),
-        "splits": _counted(case.split for case in data.cases if case.split),
+        "groups": len({sample.group for sample in data.samples}),
+        "splits": _counted(sample.split for sample in data.samples if sample.split),
         "sizes": _counted(f"{look.size[0]}x{look.size[1]}" for look in looks if look.size),
     }
 
@@ -124,25 +124,25 @@ def _counted(names: Iterable[str]) -> dict[str, int]:
 
 def _leaking_groups(data: DatasetIndex) -> list[Problem]:
     """Groups that an official split tears apart."""
-    if not officially_split(data.cases):
+    if not officially_split(data.samples):
         return []
     sides: dict[str, set[str]] = {}
-    for case in data.cases:
-        if case.split:
-            sides.setdefault(case.group, set()).add(case.split)
+    for sample in data.samples:
+        if sample.split:
+            sides.setdefault(sample.group, set()).add(sample.split)
     torn = sorted(group for group, found in sides.items() if len(found) > 1)
     what = "has the group {} on several sides of its official split"
     remedy = "remove the images of it from one side, or quarantine this to accept it"
     return [Problem(file=data.root, what=what.format(group), remedy=remedy) for group in torn]
 
 
-def _alike(cases: list[Sample], hashes: Any) -> list[tuple[Sample, Sample]]:
-    return [(cases[one], cases[other]) for one, other in near_duplicates(hashes, hashes) if one < other]
+def _alike(samples: list[Sample], hashes: Any) -> list[tuple[Sample, Sample]]:
+    return [(samples[one], samples[other]) for one, other in near_duplicates(hashes, hashes) if one < other]
 
 
-def _likeness(data: DatasetIndex, cases: list[Sample], alike: list[tuple[Sample, Sample]]) -> dict[str, int]:
+def _likeness(data: DatasetIndex, samples: list[Sample], alike: list[tuple[Sample, Sample]]) -> dict[str, int]:
     """How many pairs look alike, and how many of them should not: of two classes, of two groups, on two sides."""
-    prints = digests(data.root, [case.image for case in cases if case.image and case.frame is None])
+    prints = digests(data.root, [sample.image for sample in samples if sample.image and sample.frame is None])
     copies = Counter(prints.values())
     return {
         "identical_images": sum(number - 1 for number in copies.values()),

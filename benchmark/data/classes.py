@@ -42,8 +42,8 @@ def with_classes_of(data: DatasetIndex, classes: Sequence[str], table: Path | No
             f"class {missing[0]!r} has no match in {data.root}, which has {', '.join(data.classes)}; name it in a "
             "table with the columns from,to (from empty if there is none) and give it with --class-map"
         )
-    cases = tuple(replace(case, diagnosis=match.get(case.diagnosis, "")) for case in data.cases)
-    return replace(data, cases=tuple(case for case in cases if case.diagnosis))
+    samples = tuple(replace(sample, diagnosis=match.get(sample.diagnosis, "")) for sample in data.samples)
+    return replace(data, samples=tuple(sample for sample in samples if sample.diagnosis))
 
 
 def _plain(name: str) -> str:

@@ -35,9 +35,9 @@ class ImageDataset:
         left_out: One line for each thing that was left out.
         manifest: CSV file with the split and the SHA-256 of every file.
         images: Pixels (N, S, S, 3), uint8.
-        cases: One row per image: id, label, group, split.
+        samples: One row per image: id, label, group, split.
         planes: Reference masks (M, S, S), uint8; 255 is full marks.
-        references: One row per plane: case (row of `cases`), level, rater, characteristic, as in
+        references: One row per plane: case (row of `samples`), level, rater, characteristic, as in
             :class:`benchmark.data.references.Reference`.
     """
 
@@ -49,13 +49,13 @@ class ImageDataset:
     left_out: tuple[str, ...]
     manifest: Path
     images: NDArray[np.uint8]
-    cases: pd.DataFrame
+    samples: pd.DataFrame
     planes: NDArray[np.uint8]
     references: pd.DataFrame
 
     def rows(self, split: str) -> NDArray[np.intp]:
         """Row numbers of the images for "train", "validation" or "test"."""
-        return np.flatnonzero(self.cases["split"].to_numpy() == split)
+        return np.flatnonzero(self.samples["split"].to_numpy() == split)
 
     @property
     def test(self) -> NDArray[np.intp]:
@@ -75,18 +75,18 @@ class ImageDataset:
     def masks(self, rows: NDArray[np.intp]) -> NDArray[np.float16]:
         """Merged masks of some images, (N, S, S), in [0, 1]; NaN where an image has none."""
         merged = self.references[self.references["level"] == "image"]
-        plane = pd.Series(merged.index, index=merged["case"]).reindex(rows)
+        plane = pd.Series(merged.index, index=merged["sample"]).reindex(rows)
         found = np.full((len(rows), *self.planes.shape[1:]), np.nan, dtype=np.float16)
         known = plane.notna().to_numpy()
         found[known] = self.planes[plane[known].to_numpy(dtype=np.intp)] / np.float16(255)
         return found
 
-    def sample(self, most: int | None) -> NDArray[np.intp]:
+    def subset(self, most: int | None) -> NDArray[np.intp]:
         """Places among the test images of at most so many of them; None takes all.
 
-        By a hash of their names: neighbors in a folder are often of one class.
+        By a hash of their names: neighbors in a directory are often of one class.
         """
-        names = self.cases["id"].to_numpy()[self.test]
+        names = self.samples["id"].to_numpy()[self.test]
         order = sorted(range(len(names)), key=lambda place: hashlib.sha256(str(names[place]).encode()).digest())
         return np.sort(np.array(order[:most], dtype=np.intp))
 
@@ -112,28 +112,32 @@ def prepare(
         UserError: The data cannot be used as it is, or the disk is full; the message says what to do.
     """
     data = usable(data)
-    official = preset.test_folds > 0 and officially_split(data.cases)
-    cases = tuple(case for case in data.cases if case.split) if official else data.cases
-    if len(cases) < len(data.cases):
-        outside = (f"{case.id}: no place in the official split" for case in data.cases if not case.split)
+    official = preset.test_folds > 0 and officially_split(data.samples)
+    samples = tuple(sample for sample in data.samples if sample.split) if official else data.samples
+    if len(samples) < len(data.samples):
+        outside = (f"{sample.id}: no place in the official split" for sample in data.samples if not sample.split)
         data = replace(data, left_out=(*data.left_out, *outside))
     if manifest is None:
-        cases = take(cases, preset.limit, least=max(2, preset.test_folds))
-        prints = digests(data.root, [path for case in cases for path in sample_files(case)])
-        splits, manifest = _kept_split(data.root, cases, preset, prints)
+        samples = take(samples, preset.limit, least=max(2, preset.test_folds))
+        prints = digests(data.root, [path for sample in samples for path in sample_files(sample)])
+        splits, manifest = _kept_split(data.root, samples, preset, prints)
     else:
-        prints = digests(data.root, [path for case in cases for path in sample_files(case)])
-        cases, splits = read_manifest(manifest, cases, prints)
-        every_class_has_images(cases, splits, tested=preset.test_folds > 0)
+        prints = digests(data.root, [path for sample in samples for path in sample_files(sample)])
+        samples, splits = read_manifest(manifest, samples, prints)
+        every_class_has_images(samples, splits, tested=preset.test_folds > 0)
     merge = select(Aggregation, [preset.aggregation])[0]
-    key = content_key(ENGINE_VERSION, preset.image_size, preset.aggregation, [_files(case, prints) for case in cases])
-    arrays = decoded(key, cases, preset.image_size, merge, lambda done: report(done, len(cases)))
-    told = [[case.id, case.diagnosis, case.group, str(side)] for case, side in zip(cases, splits, strict=True)]
+    key = content_key(
+        ENGINE_VERSION, preset.image_size, preset.aggregation, [_files(sample, prints) for sample in samples]
+    )
+    arrays = decoded(key, samples, preset.image_size, merge, lambda done: report(done, len(samples)))
+    told = [
+        [sample.id, sample.diagnosis, sample.group, str(side)] for sample, side in zip(samples, splits, strict=True)
+    ]
     label = {name: number for number, name in enumerate(classes or data.classes)}
     table = {
-        "id": [case.id for case in cases],
-        "label": [label[case.diagnosis] for case in cases],
-        "group": [case.group for case in cases],
+        "id": [sample.id for sample in samples],
+        "label": [label[sample.diagnosis] for sample in samples],
+        "group": [sample.group for sample in samples],
         "split": [str(side) for side in splits],
     }
     return ImageDataset(
@@ -141,11 +145,11 @@ def prepare(
         key=content_key(key, told, list(label)),
         synthetic=data.synthetic,
         classes=tuple(label),
-        available=len(data.cases),
+        available=len(data.samples),
         left_out=data.left_out,
         manifest=manifest,
         images=arrays.images,
-        cases=pd.DataFrame(table),
+        samples=pd.DataFrame(table),
         planes=arrays.planes,
         references=arrays.references,
     )
@@ -155,29 +159,31 @@ def leaks(data: ImageDataset, pretraining: ImageDataset | None = None) -> list[t
     """Names of images that are learned from, or chosen by, and of test images that look like them."""
     hashes = perceptual_hashes(data.images)
     learned = np.setdiff1d(np.arange(len(data.images)), data.test)
-    names = data.cases["id"].to_numpy()
+    names = data.samples["id"].to_numpy()
     others, other_names = hashes[learned], names[learned]
     if pretraining is not None:
         others = np.concatenate([others, perceptual_hashes(pretraining.images)])
-        other_names = np.concatenate([other_names, pretraining.cases["id"].to_numpy()])
+        other_names = np.concatenate([other_names, pretraining.samples["id"].to_numpy()])
     pairs = near_duplicates(others, hashes[data.test])
     return [(str(other_names[one]), str(names[data.test[other]])) for one, other in pairs]
 
 
-def _kept_split(root: Path, cases: tuple[Sample, ...], preset: Preset, prints: dict[Path, str]) -> tuple[Splits, Path]:
+def _kept_split(
+    root: Path, samples: tuple[Sample, ...], preset: Preset, prints: dict[Path, str]
+) -> tuple[Splits, Path]:
     """The split of these files, made once and read ever after, whatever becomes of the library that drew it."""
     settings = [preset.test_folds, preset.val_folds]
-    told = [[case.id, case.diagnosis, case.group, case.split, *_files(case, prints)] for case in cases]
+    told = [[sample.id, sample.diagnosis, sample.group, sample.split, *_files(sample, prints)] for sample in samples]
     path = split_file(content_key(ENGINE_VERSION, settings, told))
     if not path.is_file():
-        write_manifest(path, root, cases, split(cases, preset.test_folds, preset.val_folds), prints)
-    return read_manifest(path, cases, prints)[1], path
+        write_manifest(path, root, samples, split(samples, preset.test_folds, preset.val_folds), prints)
+    return read_manifest(path, samples, prints)[1], path
 
 
-def _files(case: Sample, prints: dict[Path, str]) -> list[str]:
+def _files(sample: Sample, prints: dict[Path, str]) -> list[str]:
     """What decides the pixels and references of a case."""
     masks = [
         f"{mask.rater}|{mask.characteristic}|{mask.reading}|{sorted(mask.marks or ())}|{mask.box}|{prints[mask.path]}"
-        for mask in (*case.masks, *((case.marked,) if case.marked else ()))
+        for mask in (*sample.masks, *((sample.marked,) if sample.marked else ()))
     ]
-    return [prints[case.image] if case.image else "", str(case.frame), *masks]
+    return [prints[sample.image] if sample.image else "", str(sample.frame), *masks]

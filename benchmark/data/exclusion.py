@@ -1,4 +1,4 @@
-"""Files that a user has decided to leave out, and why: kept under runs/, never in the user's own folder."""
+"""Files that a user has decided to leave out, and why: kept under runs/, never in the user's own directory."""
 
 import json
 from collections.abc import Sequence
@@ -50,15 +50,15 @@ def without_quarantined(data: DatasetIndex) -> DatasetIndex:
     gone = tuple(f"{entry.file}: quarantined, {entry.what}" for entry in active)
     return replace(
         data,
-        cases=tuple(_less_masks(case, bad) for case in data.cases if str(case.image) not in bad),
+        samples=tuple(_less_masks(sample, bad) for sample in data.samples if str(sample.image) not in bad),
         problems=tuple(problem for problem in data.problems if (str(problem.file), problem.what) not in settled),
         left_out=(*data.left_out, *gone),
     )
 
 
-def _less_masks(case: Sample, bad: set[str]) -> Sample:
-    masks = tuple(mask for mask in case.masks if str(mask.path) not in bad)
-    return case if len(masks) == len(case.masks) else replace(case, masks=masks)
+def _less_masks(sample: Sample, bad: set[str]) -> Sample:
+    masks = tuple(mask for mask in sample.masks if str(mask.path) not in bad)
+    return sample if len(masks) == len(sample.masks) else replace(sample, masks=masks)
 
 
 def _list_of(root: Path) -> Path:

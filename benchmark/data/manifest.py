@@ -17,20 +17,20 @@ SIDES = ("train", "validation", "test")
 
 
 def write_manifest(
-    path: Path, root: Path, cases: Sequence[Sample], splits: Splits, digests: Mapping[Path, str]
+    path: Path, root: Path, samples: Sequence[Sample], splits: Splits, digests: Mapping[Path, str]
 ) -> None:
     """Writes a row for every file of every image: the image first, then its masks."""
     with new_file(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         table = csv.writer(file, lineterminator="\n")
         table.writerow(COLUMNS)
-        for case, side in zip(cases, splits, strict=True):
-            for found in sample_files(case):
-                row = (case.id, side, case.diagnosis, case.group, _relative(found, root), digests[found])
+        for sample, side in zip(samples, splits, strict=True):
+            for found in sample_files(sample):
+                row = (sample.id, side, sample.diagnosis, sample.group, _relative(found, root), digests[found])
                 table.writerow(row)
 
 
 def read_manifest(
-    path: Path, cases: Sequence[Sample], digests: Mapping[Path, str]
+    path: Path, samples: Sequence[Sample], digests: Mapping[Path, str]
 ) -> tuple[tuple[Sample, ...], Splits]:
     """The images that a manifest lists, in the order of the data set, and their split.
 
@@ -45,7 +45,7 @@ def read_manifest(
     listed: dict[str, tuple[str, str]] = {}
     for row in rows:
         listed.setdefault(row["image"], (row["split"], row["sha256"]))
-    known = {case.id: case for case in cases}
+    known = {sample.id: sample for sample in samples}
     for name, (side, digest) in listed.items():
         if side not in SIDES:
             raise UserError(f"{path}: {name} is in the split {side!r}; use one of {', '.join(SIDES)}")
@@ -54,15 +54,15 @@ def read_manifest(
         image = known[name].image
         if image is None or digests[image] != digest:
             raise UserError(f"{path}: {name} has other bytes than when the split was made; restore the file")
-    chosen = tuple(case for case in cases if case.id in listed)
-    return chosen, np.array([listed[case.id][0] for case in chosen], dtype="<U10")
+    chosen = tuple(sample for sample in samples if sample.id in listed)
+    return chosen, np.array([listed[sample.id][0] for sample in chosen], dtype="<U10")
 
 
-def sample_files(case: Sample) -> list[Path]:
+def sample_files(sample: Sample) -> list[Path]:
     """The files of an image, each once, the image first."""
-    marked = [case.marked.path] if case.marked else []
-    image = [case.image] if case.image else []
-    return list(dict.fromkeys([*image, *(mask.path for mask in case.masks), *marked]))
+    marked = [sample.marked.path] if sample.marked else []
+    image = [sample.image] if sample.image else []
+    return list(dict.fromkeys([*image, *(mask.path for mask in sample.masks), *marked]))
 
 
 def _relative(path: Path, root: Path) -> str:

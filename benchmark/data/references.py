@@ -119,20 +119,20 @@ class Drawing:
         return total
 
 
-def references(case: Sample, merge: Aggregation, size: tuple[int, int]) -> Iterator[Reference]:
+def references(sample: Sample, merge: Aggregation, size: tuple[int, int]) -> Iterator[Reference]:
     """Every reference of an image, level by level.
 
     Args:
-        case: The image with its masks.
+        sample: The image with its masks.
         merge: How raters become one.
         size: Width and height of the image.
 
     Raises:
         ValueError: A mask is damaged or does not fit.
     """
-    if case.marked:
-        yield Reference(level="shortcut", plane=read_mask(case.marked, size).astype(np.uint8) * np.uint8(255))
-    masks = [mask for mask in case.masks if mask.reading == 1]
+    if sample.marked:
+        yield Reference(level="shortcut", plane=read_mask(sample.marked, size).astype(np.uint8) * np.uint8(255))
+    masks = [mask for mask in sample.masks if mask.reading == 1]
     if not masks:
         return
     drawing = Drawing(masks, size)

@@ -1,4 +1,4 @@
-"""Where cells are carried out: one engine per file of this folder, named like it and loaded when it is asked for."""
+"""Where cells are carried out: one engine per file of this directory, named like it and loaded when it is asked for."""
 
 import pkgutil
 from contextlib import AbstractContextManager

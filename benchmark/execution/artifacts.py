@@ -1,4 +1,4 @@
-"""What a cell or a baseline leaves behind, on its way from one runs folder to another."""
+"""What a cell or a baseline leaves behind, on its way from one runs directory to another."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from benchmark.storage.files import new_directory, new_file
 from benchmark.storage.runs import runs_dir
 
 Content = bytes | dict[str, bytes]
-"""Of a file, or of the files of a folder by name."""
+"""Of a file, or of the files of a directory by name."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -17,7 +17,7 @@ class ArtifactBundle:
 
     Attributes:
         seconds: How long it took.
-        content: Files and folders by their path under the runs folder.
+        content: Files and directories by their path under the runs directory.
     """
 
     seconds: float
@@ -25,7 +25,7 @@ class ArtifactBundle:
 
 
 def collect_artifacts(paths: Iterable[Path], seconds: float) -> ArtifactBundle:
-    """Reads what was left behind here, files and folders."""
+    """Reads what was left behind here, files and directories."""
     root = runs_dir()
     return ArtifactBundle(seconds=seconds, content={str(path.relative_to(root)): _read(path) for path in paths})
 
@@ -33,7 +33,7 @@ def collect_artifacts(paths: Iterable[Path], seconds: float) -> ArtifactBundle:
 def restore_artifacts(parcel: ArtifactBundle) -> None:
     """Writes the files under the same keys here; each appears whole or not at all, and what is there stays.
 
-    The folder of the cell comes last, since it says that the rest is there.
+    The directory of the cell comes last, since it says that the rest is there.
     """
     for name, content in sorted(parcel.content.items(), key=lambda item: item[0].startswith("cells/")):
         path = runs_dir() / name
@@ -43,9 +43,9 @@ def restore_artifacts(parcel: ArtifactBundle) -> None:
             with new_file(path) as temporary:
                 temporary.write_bytes(content)
         else:
-            with new_directory(path) as folder:
+            with new_directory(path) as directory:
                 for file, inside in content.items():
-                    (folder / file).write_bytes(inside)
+                    (directory / file).write_bytes(inside)
 
 
 def _read(path: Path) -> Content:

@@ -40,7 +40,7 @@ class JobPayload:
         bfloat16: Whether to train in bfloat16.
         data: Reference to the :class:`ImageDataset` data.
         weights: Reference to the bytes of the file of initial weights; None where there is none.
-        start: The job whose model the training begins with.
+        init_job: The job whose model the training begins with.
         log: Where else the training is written down.
         key: What the driver takes for the key of the job.
     """
@@ -52,7 +52,7 @@ class JobPayload:
     bfloat16: bool
     data: Any
     weights: Any
-    start: "JobPayload | None"
+    init_job: "JobPayload | None"
     log: str | None
     key: str
 
@@ -100,8 +100,8 @@ class PayloadBuilder:
             device=job.device.type,
             bfloat16=job.settings.bfloat16,
             data=self._of_data(job.data),
-            weights=None if job.start or job.weights_path is None else self._of_weights(job.weights_path),
-            start=self.of(job.start) if job.start else None,
+            weights=None if job.init_job or job.weights_path is None else self._of_weights(job.weights_path),
+            init_job=self.of(job.init_job) if job.init_job else None,
             log=job.log,
             key=job.key,
         )
@@ -147,7 +147,7 @@ def deserialize_job(order: JobPayload, get: Get) -> Job:
         data=get(order.data),
         preset=order.preset,
         device=torch.device(order.device),
-        start=deserialize_job(order.start, get) if order.start else None,
+        init_job=deserialize_job(order.init_job, get) if order.init_job else None,
         log=order.log,
         bfloat16=order.bfloat16,
         weights_copy=None if order.weights is None else _kept_weights(get(order.weights)),

@@ -1,7 +1,7 @@
 """Cells on all cores or GPUs of this machine, or of a cluster, by Ray (Moritz et al., 2018, arXiv 1712.05889).
 
 One cell is one task. Nothing is shared but what Ray carries: the data goes out once, what a cell leaves behind comes
-back as bytes, and each node works in a folder of its own.
+back as bytes, and each node works in a directory of its own.
 """
 
 import json
@@ -215,10 +215,10 @@ def _working_folder() -> Path:
     """Where a node keeps its runs if LOUPE_RUNS was not set when it was started; nobody else may write there.
 
     Raises:
-        UserError: The folder is somebody else's.
+        UserError: The directory is somebody else's.
     """
-    folder = Path(tempfile.gettempdir()) / f"loupe-{os.getuid()}"
-    folder.mkdir(mode=0o700, exist_ok=True)
-    if folder.stat().st_uid != os.getuid():
-        raise UserError(f"{folder} is another user's; set LOUPE_RUNS where the node is started")
-    return folder
+    directory = Path(tempfile.gettempdir()) / f"loupe-{os.getuid()}"
+    directory.mkdir(mode=0o700, exist_ok=True)
+    if directory.stat().st_uid != os.getuid():
+        raise UserError(f"{directory} is another user's; set LOUPE_RUNS where the node is started")
+    return directory

@@ -103,9 +103,9 @@ def format_regime_title(regime: str, submission: Submission) -> str:
 
 
 def _settings(job: Job) -> dict[str, Any]:
-    training = asdict(job.settings) | {"weights": job.start.model_key if job.start else job.weights}
-    if job.start is not None:
-        begun = job.start
+    training = asdict(job.settings) | {"weights": job.init_job.model_key if job.init_job else job.weights}
+    if job.init_job is not None:
+        begun = job.init_job
         training["start"] = {"data": begun.data.name, "regime": begun.cell.regime.name, "train": len(begun.data.train)}
     return {"training": training, "preset": asdict(job.preset)}
 

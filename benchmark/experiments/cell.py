@@ -32,7 +32,7 @@ from benchmark.storage.hashing import content_key, file_digest
 from benchmark.storage.identity import identity
 from benchmark.storage.runs import maps_file, predictions_file
 from benchmark.training.tensor_data import TensorData
-from metrics.perturbation import Probe
+from metrics.perturbation import PerturbationContext
 
 Report = Callable[[str, float], None]
 """Called with the name of the stage and the share of the cell that is done."""
@@ -46,11 +46,11 @@ def run_cell(job: Job, report: Report) -> Path:
         report: Told of progress.
 
     Returns:
-        The folder with record.json, scores.parquet, predictions.parquet, diagnosis.csv and, where images are
+        The directory with record.json, scores.parquet, predictions.parquet, diagnosis.csv and, where images are
         perturbed, curves.parquet.
     """
     if job.done:
-        return job.folder
+        return job.directory
     clock = {"start": time.perf_counter()}
     model, training = train_or_load(job, lambda stage, share: report(stage, 0.7 * share))
     clock["train"] = time.perf_counter()
@@ -75,15 +75,15 @@ def run_cell(job: Job, report: Report) -> Path:
         clock=clock,
         reasons=reasons,
     )
-    with new_directory(job.folder) as folder:
-        predictions.to_parquet(folder / "predictions.parquet")
-        scores.to_parquet(folder / "scores.parquet")
+    with new_directory(job.directory) as directory:
+        predictions.to_parquet(directory / "predictions.parquet")
+        scores.to_parquet(directory / "scores.parquet")
         if curves:
-            pd.concat(curves, ignore_index=True).to_parquet(folder / "curves.parquet", compression="zstd")
-        write_text(folder / "diagnosis.csv", measured.to_csv(index=False, lineterminator="\n"))
-        files = {path.name: file_digest(path) for path in sorted(folder.iterdir())}
-        write_text(folder / "record.json", build_record(job, outcome, files).model_dump_json(indent=1) + "\n")
-    return job.folder
+            pd.concat(curves, ignore_index=True).to_parquet(directory / "curves.parquet", compression="zstd")
+        write_text(directory / "diagnosis.csv", measured.to_csv(index=False, lineterminator="\n"))
+        files = {path.name: file_digest(path) for path in sorted(directory.iterdir())}
+        write_text(directory / "record.json", build_record(job, outcome, files).model_dump_json(indent=1) + "\n")
+    return job.directory
 
 
 def _predictions(job: Job, model: nn.Module, lesson: TensorData) -> pd.DataFrame:
@@ -104,10 +104,10 @@ def _diagnosed(job: Job, model: nn.Module, lesson: TensorData) -> pd.DataFrame:
     preset, layer = job.preset, job.cell.architecture.target_layer
     known = recipe(len(job.data.classes)) if preset.autoattack else ""
     attacks = build_attacks("l2", preset.attack_eps, preset.attack_steps, preset.apgd_steps, known)
-    attacked = job.data.sample(preset.num_attacked)
+    attacked = job.data.subset(preset.num_attacked)
     found = predict_and_attack(model, lesson.images, lesson.labels, attacks=attacks, attacked=attacked)
     if preset.num_map_attacked:
-        places = job.data.sample(preset.num_map_attacked)
+        places = job.data.subset(preset.num_map_attacked)
         chosen = torch.tensor(places, device=job.device)
         predicted = torch.tensor(found["predicted"].to_numpy(), device=job.device)[chosen]
         for name, attack in build_map_attacks(preset.attack_steps).items():
@@ -116,7 +116,7 @@ def _diagnosed(job: Job, model: nn.Module, lesson: TensorData) -> pd.DataFrame:
             found.loc[places, MAP_KEPT + name] = kept
     if job.cell.architecture.predicts_masks:
         found[MASK_DICE] = mask_dice(model, lesson)
-    names = job.data.cases[["id", "group"]].iloc[job.data.test].reset_index(drop=True)
+    names = job.data.samples[["id", "group"]].iloc[job.data.test].reset_index(drop=True)
     return pd.concat([names.rename(columns={"id": "image"}), found], axis=1)
 
 
@@ -126,10 +126,10 @@ def load_maps(job: Job, method: Method) -> NDArray[np.float16]:
 
 
 def cell_artifacts(job: Job) -> list[Path]:
-    """The files and folders that a cell which was carried out left behind."""
+    """The files and directories that a cell which was carried out left behind."""
     paths = [job_model_dir(job), _predictions_file(job), *(_maps_file(job, method) for method in _methods(job))]
     log = job_log_dir(job)
-    return [*paths, *([log] if log.is_dir() else []), job.folder]
+    return [*paths, *([log] if log.is_dir() else []), job.directory]
 
 
 def _methods(job: Job) -> list[Method]:
@@ -192,7 +192,7 @@ def scored_maps(
     mean = torch.as_tensor(job.data.mean_color(), device=job.device)
     curves: list[pd.DataFrame] = []
 
-    def probe(places: NDArray[np.intp]) -> Probe:
+    def context(places: NDArray[np.intp]) -> PerturbationContext:
         chosen = torch.tensor(places, device=job.device)
         ids = list(predictions["image"].iloc[places])
         made = build_perturbation_context(
@@ -211,7 +211,7 @@ def scored_maps(
         curves.append(curves_frame(ids, method.name, made.curves()))
         return made
 
-    sample = job.data.sample(job.preset.num_perturbed)
-    frame = score_maps(maps, job.data, job.metrics, device=job.device, probes=(sample, probe))
+    sample = job.data.subset(job.preset.num_perturbed)
+    frame = score_maps(maps, job.data, job.metrics, device=job.device, contexts=(sample, context))
     frame.insert(1, "method", method.name)
     return frame, curves

@@ -19,7 +19,7 @@ def plot_comparison(published: ResultsDirectory, comparison: Comparison, images:
     Args:
         published: The records.
         comparison: What to draw.
-        images: Folder of the data set; None is the embedded one.
+        images: Directory of the data set; None is the embedded one.
         path: The PNG.
     """
     maps = {}
@@ -29,17 +29,17 @@ def plot_comparison(published: ResultsDirectory, comparison: Comparison, images:
             (each for each in published.records.values() if f"{each.architecture}/{each.regime}" == name),
             key=lambda each: each.seed,
         )
-        found = load_cached_maps(record, comparison.method, Source(folder=images), published.folder / SPLIT_FILE)
+        found = load_cached_maps(record, comparison.method, Source(directory=images), published.directory / SPLIT_FILE)
         if found is None:
             return False
         data, maps[f"{letter}: {name}"] = found
     if data is None:
         return False
-    place = {str(name): number for number, name in enumerate(data.cases["id"].to_numpy()[data.test])}
+    place = {str(name): number for number, name in enumerate(data.samples["id"].to_numpy()[data.test])}
     chosen = [place[pair.image] for pair in comparison.images]
     rows = data.test[chosen]
     merged = data.references[data.references["level"] == "image"]
-    plane = dict(zip(merged["case"], merged.index, strict=True))
+    plane = dict(zip(merged["sample"], merged.index, strict=True))
     blank = np.zeros(data.images.shape[1:3], dtype=np.uint8)
     map_sheet(
         np.asarray(data.images[rows]),

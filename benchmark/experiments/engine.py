@@ -42,7 +42,7 @@ class RunObserver(Protocol):
         """A cell has come to a stage; the share of it that is done is in [0, 1]."""
 
     def done(self, job: "Job", seconds: float) -> None:
-        """The outcome of a cell lies in its folder; it took so long."""
+        """The outcome of a cell lies in its directory; it took so long."""
 
     def failed(self, job: "Job", mishap: RunFailure) -> None:
         """A cell did not come to an end."""

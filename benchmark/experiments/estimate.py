@@ -78,7 +78,7 @@ def _untrained_stages(job: Job) -> dict[str, Job]:
     stage: Job | None = job
     while stage is not None and not model_dir(stage.model_key).is_dir():
         stages[stage.model_key] = stage
-        stage = stage.start
+        stage = stage.init_job
     return stages
 
 
@@ -100,4 +100,4 @@ def _side(record: Record) -> int:
 def _cost(record: Record) -> float:
     """Forward-equivalents of the record's regime as it is now; a regime that is gone counts as a standard one."""
     regime = entries(Regime).get(record.regime)
-    return (regime.cost * regime.replays) if regime else 3.0
+    return (regime.cost * regime.batch_replays) if regime else 3.0

@@ -17,20 +17,20 @@ from benchmark.saliency import Method
 JUDGED_BY = "top-mask-f1"
 
 
-def write_gallery(jobs: Sequence[Job], chosen: Sequence[int], folder: Path) -> None:
+def write_gallery(jobs: Sequence[Job], chosen: Sequence[int], directory: Path) -> None:
     """Writes images and maps of every model's first seed, by the first saliency method.
 
     Args:
         jobs: Cells that are done, on the same data.
         chosen: Places among the test images that every model shows.
-        folder: Where to write; models of earlier runs stay.
+        directory: Where to write; models of earlier runs stay.
     """
     jobs = [job for job in jobs if not job.cell.architecture.predicts_masks]
     if not jobs or not len(chosen):
         return
     method = select(Method, jobs[0].preset.methods)[0]
     told = {"protocol": jobs[0].protocol, "method": method.name}
-    write_images(folder, told, [_picture(jobs[0].data, place) for place in chosen])
+    write_images(directory, told, [_picture(jobs[0].data, place) for place in chosen])
     first: dict[tuple[str, str], Job] = {}
     for job in sorted(jobs, key=lambda job: job.cell.seed):
         first.setdefault((job.cell.architecture.name, job.cell.regime.name), job)
@@ -40,14 +40,14 @@ def write_gallery(jobs: Sequence[Job], chosen: Sequence[int], folder: Path) -> N
         fixed, extremes = (
             [_explained(job, method, place, scores) for place in places] for places in (chosen, _extremes(scores))
         )
-        write_model(folder, {**told, **known}, fixed, extremes)
+        write_model(directory, {**told, **known}, fixed, extremes)
 
 
 def _scores(job: Job, method: Method) -> NDArray[np.float64]:
     """How well each test image's map meets its masks, (T,); NaN without masks."""
-    frame = pd.read_parquet(job.folder / "scores.parquet")
+    frame = pd.read_parquet(job.directory / "scores.parquet")
     wanted = (frame["method"] == method.name) & (frame["metric"] == JUDGED_BY) & (frame["level"] == "image")
-    names = job.data.cases["id"].to_numpy()[job.data.test]
+    names = job.data.samples["id"].to_numpy()[job.data.test]
     return frame[wanted].set_index("image")["value"].reindex(names).to_numpy(dtype=np.float64)
 
 
@@ -57,7 +57,7 @@ def _extremes(scores: NDArray[np.float64]) -> list[int]:
 
 
 def _explained(job: Job, method: Method, place: int, scores: NDArray[np.float64]) -> Explained:
-    predicted = pd.read_parquet(job.folder / "predictions.parquet", columns=["predicted"])["predicted"]
+    predicted = pd.read_parquet(job.directory / "predictions.parquet", columns=["predicted"])["predicted"]
     return Explained(
         picture=_picture(job.data, place),
         saliency=load_maps(job, method)[place],
@@ -68,20 +68,20 @@ def _explained(job: Job, method: Method, place: int, scores: NDArray[np.float64]
 
 def _picture(data: ImageDataset, place: int) -> Picture:
     row = data.test[place]
-    drawn = data.references[data.references["case"] == row]
+    drawn = data.references[data.references["sample"] == row]
     masks = {
         (str(each.level), str(each.rater)): np.asarray(data.planes[number])
         for number, each in zip(drawn.index, drawn.itertuples(), strict=True)
         if each.level in {"image", "rater"}
     }
-    case = data.cases.iloc[row]
+    sample = data.samples.iloc[row]
     mask = masks.get(("image", ""))
     raters = {rater: plane for (level, rater), plane in masks.items() if level == "rater"}
     if not raters and mask is not None:
         raters = {"masks": mask}
     return Picture(
-        name=str(case["id"]),
-        label=data.classes[int(case["label"])],
+        name=str(sample["id"]),
+        label=data.classes[int(sample["label"])],
         image=np.asarray(data.images[row]),
         mask=mask,
         raters=raters,

@@ -72,7 +72,7 @@ def _fit(architecture: Architecture, regime: Regime) -> bool:
 
 def _stages(regime: Regime) -> int:
     """How many trainings come before the regime's own."""
-    return 0 if regime.start is None else 1 + _stages(*select(Regime, [regime.start]))
+    return 0 if regime.init_from is None else 1 + _stages(*select(Regime, [regime.init_from]))
 
 
 def _misfit(

@@ -30,7 +30,7 @@ class Job:
         data: What to train on and to score on.
         preset: How.
         device: Where.
-        start: The job whose model the training begins with, such as that of the pre-training; None begins with the
+        init_job: The job whose model the training begins with, such as that of the pre-training; None begins with the
             preset's weights.
         log: Where else the training is written down; decides nothing.
         bfloat16: Whether to train in bfloat16; None asks this machine, which need not be the one that trains.
@@ -41,7 +41,7 @@ class Job:
     data: ImageDataset
     preset: Preset
     device: torch.device
-    start: "Job | None" = None
+    init_job: "Job | None" = None
     log: str | None = None
     bfloat16: bool | None = None
     weights_copy: Path | None = None
@@ -62,8 +62,8 @@ class Job:
     def pretraining(self) -> ImageDataset | None:
         """Other data that the first stage learns from; a stage on the same data is none."""
         first = self
-        while first.start is not None:
-            first = first.start
+        while first.init_job is not None:
+            first = first.init_job
         return None if first.data.key == self.data.key else first.data
 
     @property
@@ -85,8 +85,8 @@ class Job:
     def model_key(self) -> str:
         """Stands for everything that decides the weights."""
         architecture, regime = self.cell.architecture, self.cell.regime
-        weights = self.start.model_key if self.start else self.weights
-        if not self.start and self.weights_path is not None:
+        weights = self.init_job.model_key if self.init_job else self.weights
+        if not self.init_job and self.weights_path is not None:
             weights = file_digest(self.weights_path)
         names = [architecture.name, identity(architecture), regime.name, identity(regime), self.cell.seed]
         sizes = [self.preset.image_size, self.device.type]
@@ -129,14 +129,14 @@ class Job:
         return content_key(self.model_key, self.protocol)
 
     @property
-    def folder(self) -> Path:
+    def directory(self) -> Path:
         """Where the outcome is kept: scores, predictions and record."""
         return cell_dir(self.key)
 
     @property
     def done(self) -> bool:
         """Whether the outcome is there."""
-        return self.folder.is_dir()
+        return self.directory.is_dir()
 
 
 def _words_of(settings: Settings) -> dict[str, Any]:

@@ -77,9 +77,9 @@ def build_jobs(request: RunRequest, console: Console) -> list[Job]:
             jobs.append(job)
             continue
         if first is not None:
-            job = replace(job, start=replace(job, cell=_in_regime(cell, "standard"), data=first))
-        if cell.regime.start is not None:
-            job = replace(job, start=replace(job, cell=_in_regime(cell, cell.regime.start)))
+            job = replace(job, init_job=replace(job, cell=_in_regime(cell, "standard"), data=first))
+        if cell.regime.init_from is not None:
+            job = replace(job, init_job=replace(job, cell=_in_regime(cell, cell.regime.init_from)))
         jobs.append(job)
     if any(cell.regime.needs_masks for cell in request.cells) and not (prepared.references["level"] == "image").any():
         raise UserError(f"{prepared.name} has no masks to learn from; leave out the regimes that need them")

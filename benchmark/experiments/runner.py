@@ -77,7 +77,7 @@ class _ProgressDisplay:
         """Prints the line of a cell."""
         self._end(job)
         _traceback(job).unlink(missing_ok=True)
-        record = load_record(job.folder / "record.json")
+        record = load_record(job.directory / "record.json")
         line = _line(self._ended, self._total, record, seconds, self._left())
         self._progress.console.print(line, highlight=False)
         _say_what_has_no_score(record, self._progress.console)
@@ -113,7 +113,7 @@ class _ProgressDisplay:
 
 
 def _line(number: int, total: int, record: Record, seconds: float, left: str) -> str:
-    f1 = record.summary.get(f"{record.methods[0]}: fuzzy-f1 (image)")
+    f1 = record.summary.get(f"{record.methods[0]}: map-f1 (image)")
     scores = f"accuracy {record.summary['accuracy']:.2f}" + ("" if f1 is None else f", F1 {f1:.2f}")
     model = f"{record.architecture}/{record.regime}/{record.seed}"
     return f"{number:3d}/{total}  {model:36s} {seconds:4.0f} s  {scores}  {left}".rstrip()

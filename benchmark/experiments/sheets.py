@@ -51,7 +51,7 @@ def _write_map_sheet(jobs: Sequence[Job], path: Path) -> None:
         return
     rows = data.test[chosen]
     merged = data.references[data.references["level"] == "image"]
-    plane = dict(zip(merged["case"], merged.index, strict=True))
+    plane = dict(zip(merged["sample"], merged.index, strict=True))
     regimes = ", ".join(sorted({job.cell.regime.name for job in jobs}))
     map_sheet(
         np.asarray(data.images[rows]),
@@ -65,7 +65,7 @@ def _write_map_sheet(jobs: Sequence[Job], path: Path) -> None:
 def write_data_sheet(data: ImageDataset, path: Path) -> None:
     """Test images of every class, a column each."""
     columns = min(len(data.classes), 8)
-    labels = data.cases["label"].to_numpy()
+    labels = data.samples["label"].to_numpy()
     of_class = [[row for row in data.test if labels[row] == label] for label in range(columns)]
     rows = [row for rows in zip(*of_class, strict=False) for row in rows][: EXAMPLES // columns * columns]
     titles = [data.classes[labels[row]] for row in rows]
@@ -74,8 +74,8 @@ def write_data_sheet(data: ImageDataset, path: Path) -> None:
 
 def select_examples(data: ImageDataset, most: int = SHEET_ROWS) -> list[int]:
     """Indices of a few test images: the first ones with masks of each class."""
-    masked = set(data.references.loc[data.references["level"] == "image", "case"])
-    labels = data.cases["label"].to_numpy()
+    masked = set(data.references.loc[data.references["level"] == "image", "sample"])
+    labels = data.samples["label"].to_numpy()
     found: dict[int, list[int]] = {}
     for place, row in enumerate(data.test):
         if row in masked:

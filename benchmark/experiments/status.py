@@ -9,7 +9,7 @@ from benchmark.storage.runs import cells_dir, failures_dir, runs_dir
 
 
 def status() -> dict[str, Any]:
-    """Results with their records and regimes, and what the runs folder holds."""
+    """Results with their records and regimes, and what the runs directory holds."""
     results = []
     for directory in table_dirs():
         paths = record_files(directory)
@@ -37,5 +37,5 @@ def _record(path: Path) -> Record | None:
         return None
 
 
-def _count(folder: Path) -> int:
-    return sum(not path.name.startswith(".") for path in folder.iterdir()) if folder.is_dir() else 0
+def _count(directory: Path) -> int:
+    return sum(not path.name.startswith(".") for path in directory.iterdir()) if directory.is_dir() else 0

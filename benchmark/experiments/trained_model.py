@@ -40,7 +40,7 @@ def load_split(job: Job, split: str) -> TensorData:
     """
     rows = job.data.rows(split)
     masks = torch.as_tensor(job.data.masks(rows), device=job.device) if job.cell.regime.needs_masks else None
-    labels = torch.tensor(job.data.cases["label"].to_numpy()[rows], device=job.device)
+    labels = torch.tensor(job.data.samples["label"].to_numpy()[rows], device=job.device)
     images = job.data.images[rows]
     place = job.device if split == "test" or has_room(job.device, images.nbytes) else torch.device("cpu")
     return TensorData(images=on_device(images, place), labels=labels, masks=masks)
@@ -48,19 +48,19 @@ def load_split(job: Job, split: str) -> TensorData:
 
 def train_or_load(job: Job, report: Report) -> tuple[nn.Module, Training]:
     """The model of a job in evaluation mode, and how it was trained; an earlier stage is trained first."""
-    folder = job_model_dir(job)
-    if not folder.is_dir() and job.cell.architecture.checkpoint is not None:
-        _admit(job, folder)
-    elif not folder.is_dir():
+    directory = job_model_dir(job)
+    if not directory.is_dir() and job.cell.architecture.checkpoint is not None:
+        _admit(job, directory)
+    elif not directory.is_dir():
         model = _initial(job, report)
         file = CheckpointFile(training_state_file(job.model_key))
         history = _train(job, model, file, report)
-        with new_directory(folder) as temporary:
+        with new_directory(directory) as temporary:
             sha256 = save_model(model, temporary / "model.safetensors")
             told = Training(sha256=sha256, **asdict(history))
             write_text(temporary / "training.json", told.model_dump_json(indent=1) + "\n")
         file.remove()
-    return load_model(job), Training.model_validate_json((folder / "training.json").read_bytes())
+    return load_model(job), Training.model_validate_json((directory / "training.json").read_bytes())
 
 
 def job_model_dir(job: Job) -> Path:
@@ -83,8 +83,8 @@ def load_model(job: Job) -> nn.Module:
     return model.to(memory_format=torch.channels_last).to(job.device).eval()
 
 
-def _admit(job: Job, folder: Path) -> None:
-    """Takes a checkpoint from elsewhere into the runs folder as it is, where it fits network and data."""
+def _admit(job: Job, directory: Path) -> None:
+    """Takes a checkpoint from elsewhere into the runs directory as it is, where it fits network and data."""
     architecture, checkpoint = job.cell.architecture, job.cell.architecture.checkpoint
     if checkpoint is None:
         raise ValueError(f"{architecture.name} has no checkpoint")
@@ -92,15 +92,15 @@ def _admit(job: Job, folder: Path) -> None:
     file = checkpoint_file(architecture, checkpoint)
     load_weights(architecture.build(len(checkpoint.classes)), file, whole=True)
     told = Training(sha256=checkpoint.sha256, losses=[], validation=[], best=0, micro_batch=0, stopped=False)
-    with new_directory(folder) as temporary:
+    with new_directory(directory) as temporary:
         shutil.copyfile(file, temporary / "model.safetensors")
         write_text(temporary / "training.json", told.model_dump_json(indent=1) + "\n")
 
 
 def _initial(job: Job, report: Report) -> nn.Module:
     """The network that the training begins with."""
-    if job.start is not None:
-        model, _ = train_or_load(job.start, lambda stage, share: report(f"first stage, {stage}", share / 2))
+    if job.init_job is not None:
+        model, _ = train_or_load(job.init_job, lambda stage, share: report(f"first stage, {stage}", share / 2))
         torch.manual_seed(job.cell.seed)
         return model
     torch.manual_seed(job.cell.seed)
@@ -109,7 +109,7 @@ def _initial(job: Job, report: Report) -> nn.Module:
 
 
 def _train(job: Job, model: nn.Module, file: CheckpointFile, report: Report) -> History:
-    epochs = math.ceil(job.settings.epochs / job.cell.regime.replays)
+    epochs = math.ceil(job.settings.epochs / job.cell.regime.batch_replays)
 
     log = epoch_log(job.log, job_log_dir(job))
 

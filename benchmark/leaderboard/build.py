@@ -34,10 +34,10 @@ SHEETS = {
 
 
 def together(leaderboards: Mapping[Path, Sequence[LeaderboardTable]], path: Path) -> None:
-    """Writes one page of several results folders, with a choice of the data set.
+    """Writes one page of several results directories, with a choice of the data set.
 
     Args:
-        leaderboards: From :func:`rebuild`, by folder.
+        leaderboards: From :func:`rebuild`, by directory.
         path: Where to write the page.
     """
     write_text(
@@ -46,8 +46,8 @@ def together(leaderboards: Mapping[Path, Sequence[LeaderboardTable]], path: Path
     )
 
 
-def rebuild(folder: Path) -> list[LeaderboardTable]:
-    """Writes leaderboard.csv, .md, .html and .tex, the tables of details and the figures of a results folder.
+def rebuild(directory: Path) -> list[LeaderboardTable]:
+    """Writes leaderboard.csv, .md, .html and .tex, the tables of details and the figures of a results directory.
 
     The marker says last that the tables are whole.
 
@@ -57,45 +57,45 @@ def rebuild(folder: Path) -> list[LeaderboardTable]:
         One board per saliency method, the main one first.
 
     Raises:
-        UserError: The folder holds no records that can be used.
+        UserError: The directory holds no records that can be used.
     """
-    published = read_results(folder)
+    published = read_results(directory)
     leaderboards = list(build_tables(published))
     main = leaderboards[0]
     contrasts = [compute_contrasts(leaderboard) for leaderboard in leaderboards]
     for number, leaderboard in enumerate(leaderboards):
         suffix = f"-{leaderboard.method}" if number else ""
-        write_text(folder / f"leaderboard{suffix}.csv", to_csv(leaderboard))
+        write_text(directory / f"leaderboard{suffix}.csv", to_csv(leaderboard))
         write_text(
-            folder / f"leaderboard{suffix}.tex",
+            directory / f"leaderboard{suffix}.tex",
             to_latex(leaderboard, [column for column in leaderboard.columns if column.contrasted]),
         )
-    write_text(folder / "contrasts.csv", contrasts_csv(leaderboards, contrasts))
-    write_text(folder / "pairs.csv", pairs_csv(main))
-    figures = _drawn(leaderboards, folder)
-    figures += [(file, caption) for file, caption in SHEETS.items() if (folder / file).is_file()]
-    if (folder / DATA_FIGURE).is_file():
+    write_text(directory / "contrasts.csv", contrasts_csv(leaderboards, contrasts))
+    write_text(directory / "pairs.csv", pairs_csv(main))
+    figures = _drawn(leaderboards, directory)
+    figures += [(file, caption) for file, caption in SHEETS.items() if (directory / file).is_file()]
+    if (directory / DATA_FIGURE).is_file():
         figures.append((DATA_FIGURE, "Test images"))
     if judged := evaluate_claims(leaderboards):
-        write_text(folder / CLAIMS, to_claims(judged, leaderboards))
-    write_text(folder / "leaderboard.md", to_markdown(leaderboards, contrasts[0], figures))
-    write_text(folder / PAGE, page([PageInput(published=published, leaderboards=leaderboards, contrasts=contrasts)]))
-    write_protocol(folder, published.protocol, [record.key for record in published.records.values()])
+        write_text(directory / CLAIMS, to_claims(judged, leaderboards))
+    write_text(directory / "leaderboard.md", to_markdown(leaderboards, contrasts[0], figures))
+    write_text(directory / PAGE, page([PageInput(published=published, leaderboards=leaderboards, contrasts=contrasts)]))
+    write_protocol(directory, published.protocol, [record.key for record in published.records.values()])
     return leaderboards
 
 
-def _drawn(leaderboards: list[LeaderboardTable], folder: Path) -> list[tuple[str, str]]:
+def _drawn(leaderboards: list[LeaderboardTable], directory: Path) -> list[tuple[str, str]]:
     """Draws what the records allow for; file names and captions."""
     main = leaderboards[0]
-    regimes_figure(main, folder / REGIMES_FIGURE)
+    regimes_figure(main, directory / REGIMES_FIGURE)
     figures = [(REGIMES_FIGURE, "Standard against adversarial training, score by score")]
     ranks = compute_ranks(main)
     if ranks is not None:
-        critical_difference_figure(main, ranks, folder / RANKS_FIGURE)
+        critical_difference_figure(main, ranks, directory / RANKS_FIGURE)
         figures.append((RANKS_FIGURE, "Mean ranks by F1; bars join models that are not told apart"))
     found = [agreements(leaderboard) for leaderboard in leaderboards]
-    write_text(folder / "agreement.csv", agreement_csv(leaderboards, found, stabilities(leaderboards)))
+    write_text(directory / "agreement.csv", agreement_csv(leaderboards, found, stabilities(leaderboards)))
     if found[0]:
-        agreement_figure(main, found[0], folder / AGREEMENT_FIGURE)
+        agreement_figure(main, found[0], directory / AGREEMENT_FIGURE)
         figures.append((AGREEMENT_FIGURE, "How far the scores agree on models and on images"))
     return figures

@@ -7,7 +7,7 @@ from benchmark.leaderboard.column import Alternative, Column
 from benchmark.leaderboard.load.statistics import map_kept, mean_score, of_diagnosis, withstood
 from benchmark.scoring.classification import class_f1, recall, specificity
 
-RANKED_BY = "fuzzy_f1"
+RANKED_BY = "map_f1"
 """The column that orders the rows."""
 DEGENERATE = "tv_ratio"
 """The column that is undefined exactly where a map is constant or not finite."""
@@ -16,11 +16,11 @@ ACCURACY = "balanced_accuracy"
 
 COLUMNS = (
     Column(
-        name="fuzzy_f1",
+        name="map_f1",
         title="F1",
         higher_is_better=True,
         definition="Fuzzy F1 of the map, min-max normalized, against the merged masks of all raters.",
-        of=mean_score("fuzzy-f1", "image"),
+        of=mean_score("map-f1", "image"),
         headline=True,
         contrasted=True,
         by_regime=True,
@@ -31,7 +31,7 @@ COLUMNS = (
         title="sparsity",
         higher_is_better=True,
         definition="Gini index of the map: 0 is spread evenly, 1 is a single pixel.",
-        of=mean_score("gini", "map"),
+        of=mean_score("sparsity", "map"),
         headline=True,
         contrasted=True,
         by_regime=True,
@@ -42,17 +42,15 @@ COLUMNS = (
         title="faithfulness",
         higher_is_better=True,
         definition="Insertion minus deletion: area between the two curves of the class's probability; chance order: 0.",
-        of=mean_score("insertion-deletion", "map"),
+        of=mean_score("faithfulness", "map"),
         bounds=(-1.0, 1.0),
         headline=True,
         contrasted=True,
         by_regime=True,
         agreement=True,
         alternatives=(
-            Alternative(column="insertion_deletion_mean", change="pixels removed to the mean color, not blurred"),
-            Alternative(
-                column="insertion_deletion_minimum", change="pixels removed to the image's minimum, not blurred"
-            ),
+            Alternative(column="faithfulness_mean", change="pixels removed to the mean color, not blurred"),
+            Alternative(column="faithfulness_minimum", change="pixels removed to the image's minimum, not blurred"),
         ),
     ),
     Column(
@@ -125,32 +123,32 @@ COLUMNS = (
         ),
     ),
     Column(
-        name="fuzzy_f1_right",
+        name="map_f1_right",
         title="F1 where right",
         higher_is_better=True,
         definition="F1 of the map over the images that are diagnosed rightly alone: other images for every model.",
-        of=mean_score("fuzzy-f1", "image", right_only=True),
+        of=mean_score("map-f1", "image", right_only=True),
     ),
     Column(
-        name="fuzzy_sensitivity",
+        name="map_sensitivity",
         title="map sensitivity",
         higher_is_better=True,
         definition="Share of the merged masks that the map covers.",
-        of=mean_score("fuzzy-sensitivity", "image"),
+        of=mean_score("map-sensitivity", "image"),
     ),
     Column(
-        name="fuzzy_specificity",
+        name="map_specificity",
         title="map specificity",
         higher_is_better=True,
         definition="Share of the unmarked image that the map leaves out.",
-        of=mean_score("fuzzy-specificity", "image"),
+        of=mean_score("map-specificity", "image"),
     ),
     Column(
-        name="fuzzy_iou",
+        name="map_iou",
         title="IoU",
         higher_is_better=True,
         definition="Fuzzy intersection over union with the merged masks.",
-        of=mean_score("fuzzy-iou", "image"),
+        of=mean_score("map-iou", "image"),
         agreement=True,
     ),
     Column(
@@ -158,7 +156,7 @@ COLUMNS = (
         title="characteristic F1",
         higher_is_better=True,
         definition="Fuzzy F1 against each characteristic's masks, mean per characteristic, then over them.",
-        of=mean_score("fuzzy-f1", "characteristic", macro=True),
+        of=mean_score("map-f1", "characteristic", macro=True),
         agreement=True,
     ),
     Column(
@@ -166,14 +164,14 @@ COLUMNS = (
         title="characteristic sensitivity",
         higher_is_better=True,
         definition="Fuzzy sensitivity against each characteristic's masks, averaged likewise.",
-        of=mean_score("fuzzy-sensitivity", "characteristic", macro=True),
+        of=mean_score("map-sensitivity", "characteristic", macro=True),
     ),
     Column(
         name="rater_f1",
         title="F1 per rater",
         higher_is_better=True,
         definition="Fuzzy F1 against each rater's own masks, mean over raters and images, where several drew.",
-        of=mean_score("fuzzy-f1", "rater"),
+        of=mean_score("map-f1", "rater"),
     ),
     Column(
         name="insertion",

@@ -1,4 +1,4 @@
-"""Making the tables of a results folder: every row with its estimates, a table for each saliency method."""
+"""Making the tables of a results directory: every row with its estimates, a table for each saliency method."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -83,9 +83,9 @@ def _boards(published: ResultsDirectory, methods: Sequence[str]) -> tuple[Leader
         for method, row in _rows(list(records.values()), found, methods, ground.draws).items() if records else ():
             models[method].append(row)
     if not used:
-        raise UserError(f"{published.folder} holds no record that can be used; run `python -m benchmark run` again")
+        raise UserError(f"{published.directory} holds no record that can be used; run `python -m benchmark run` again")
     record = next(iter(used.values()))
-    baselines = _baselines(published.folder, methods, record, ground)
+    baselines = _baselines(published.directory, methods, record, ground)
     return tuple(
         LeaderboardTable(
             record=record,
@@ -145,9 +145,11 @@ def _missing(used: dict[Path, Record]) -> tuple[str, ...]:
     )
 
 
-def _baselines(folder: Path, methods: Sequence[str], record: Record, ground: BootstrapContext) -> dict[str, list[Row]]:
+def _baselines(
+    directory: Path, methods: Sequence[str], record: Record, ground: BootstrapContext
+) -> dict[str, list[Row]]:
     """The rows of the baselines by saliency method; those that need none stand in every table."""
-    path = folder / "baselines.parquet"
+    path = directory / "baselines.parquet"
     rows: dict[str, list[Row]] = {method: [] for method in methods}
     if not path.is_file():
         return rows

@@ -13,9 +13,9 @@ from benchmark.runtime.tensors import to_float
 from benchmark.saliency import Enlarge, Method
 from benchmark.saliency.compute import scale_to_max
 from metrics.faithfulness import blurred
-from metrics.perturbation import Probe
+from metrics.perturbation import PerturbationContext
 
-MakeProbe = Callable[[NDArray[np.intp]], Probe]
+ContextFactory = Callable[[NDArray[np.intp]], PerturbationContext]
 """Makes a probe of the test images at some places."""
 
 
@@ -31,7 +31,7 @@ def build_perturbation_context(  # noqa: PLR0913 - what a probe is made of
     layer: str,
     method: Method,
     enlarge: Enlarge | None = None,
-) -> Probe:
+) -> PerturbationContext:
     """A probe whose every random draw depends on the names of the images alone.
 
     Args:
@@ -51,24 +51,24 @@ def build_perturbation_context(  # noqa: PLR0913 - what a probe is made of
     ties = np.stack([generator.random(maps.shape[1:], dtype=np.float32) for generator in generators])
     seeds = np.array([generator.integers(2**62) for generator in generators])
 
-    def redraw(changed: Callable[[Tensor], Tensor], inputs: Tensor, classes: Tensor) -> Tensor:
+    def explain_fn(changed: Callable[[Tensor], Tensor], inputs: Tensor, classes: Tensor) -> Tensor:
         if not isinstance(changed, nn.Module):
             raise TypeError("maps are drawn of a torch module")
         return scale_to_max(method.placed(enlarge)(changed, layer, inputs, classes))
 
-    return Probe(
+    return PerturbationContext(
         model=model,
         images=inputs,
         saliency=torch.as_tensor(maps.astype(np.float32), device=images.device),
         classes=classes,
         ties=torch.as_tensor(ties, device=images.device),
         seeds=torch.as_tensor(seeds, device=images.device),
-        baselines={
+        fills={
             "blur": blurred(inputs),
             "mean": mean.to(inputs)[:, None, None],
             "minimum": inputs.amin(dim=(1, 2, 3), keepdim=True),
         },
         steps=steps,
         chunk=images_at_once(inputs),
-        redraw=redraw,
+        explain_fn=explain_fn,
     )

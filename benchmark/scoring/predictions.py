@@ -119,11 +119,11 @@ def _withstands_one(model: nn.Module, images: Tensor, labels: Tensor, attack: At
 def _vanished(model: nn.Module, images: Tensor, labels: Tensor, attacks: Sequence[PGD | APGD]) -> Tensor:
     """Whether the gradients of all attacks vanish at the image, (N,), on the CPU."""
 
-    def ask(part: slice) -> Tensor:
+    def query(part: slice) -> Tensor:
         plain = to_float(images[part])
         return torch.stack([vanishes(model, plain, labels[part], attack, attack.loss) for attack in attacks]).all(dim=0)
 
-    return in_batches(ask, images)
+    return in_batches(query, images)
 
 
 def _moved(model: nn.Module, images: Tensor, labels: Tensor, attack: Attack) -> Tensor:

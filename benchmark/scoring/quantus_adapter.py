@@ -33,7 +33,7 @@ from benchmark.storage.hashing import content_key
 from benchmark.storage.identity import file_code
 from metrics import Metric
 from metrics.normalize import finite
-from metrics.perturbation import Probe
+from metrics.perturbation import PerturbationContext
 
 PREFIX = "quantus:"
 OWN_DIRECTION = {"RegionPerturbation": True}
@@ -190,33 +190,33 @@ def _asks(call: Call) -> Callable[..., Tensor]:
 
         return of_map
 
-    def of_model(probe: Probe) -> Tensor:
-        return _of_model(call, probe)
+    def of_model(context: PerturbationContext) -> Tensor:
+        return _of_model(call, context)
 
     return of_model
 
 
-def _of_model(call: Call, probe: Probe) -> Tensor:
-    if not isinstance(probe.model, nn.Module):
+def _of_model(call: Call, context: PerturbationContext) -> Tensor:
+    if not isinstance(context.model, nn.Module):
         raise TypeError(f"{call.name} needs a torch module")
-    device = probe.images.device
+    device = context.images.device
     parameters = dict(call.parameters)
     if "num_classes" in inspect.signature(call.kind.__init__).parameters:
-        parameters.setdefault("num_classes", probe.logits(lambda jobs: probe.images[jobs], 1).shape[1])
+        parameters.setdefault("num_classes", context.logits(lambda jobs: context.images[jobs], 1).shape[1])
 
     def explain(model: nn.Module, inputs: NDArray[Any], targets: NDArray[Any], **_: Any) -> NDArray[np.float32]:
-        images = torch.as_tensor(np.asarray(inputs), dtype=probe.images.dtype, device=device)
+        images = torch.as_tensor(np.asarray(inputs), dtype=context.images.dtype, device=device)
         classes = torch.as_tensor(np.asarray(targets), dtype=torch.long, device=device)
-        return _array(probe.redraw(model, images, classes))[:, None]
+        return _array(context.explain_fn(model, images, classes))[:, None]
 
     def given(i: int) -> dict[str, Any]:
-        asked = {"model": probe.model, "y_batch": _array(probe.classes[i : i + 1]), "explain_func": explain}
-        shown = {"x_batch": _array(probe.images[i : i + 1]), "device": str(device)}
-        return _shown(probe.saliency[i]) | asked | shown
+        asked = {"model": context.model, "y_batch": _array(context.classes[i : i + 1]), "explain_func": explain}
+        shown = {"x_batch": _array(context.images[i : i + 1]), "device": str(device)}
+        return _shown(context.saliency[i]) | asked | shown
 
     full = Call(name=call.name, kind=call.kind, parameters=parameters)
     try:
-        return _scores(full, probe.saliency, given, seeds=probe.seeds)
+        return _scores(full, context.saliency, given, seeds=context.seeds)
     finally:
         _forget_models()
 

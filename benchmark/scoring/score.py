@@ -10,7 +10,7 @@ from torch import Tensor
 
 from benchmark.data.dataset import ImageDataset
 from benchmark.runtime.tensors import to_float
-from benchmark.scoring.perturbation import MakeProbe
+from benchmark.scoring.perturbation import ContextFactory
 from metrics import Metric
 from metrics.normalize import normalize
 
@@ -35,7 +35,7 @@ LESION_LEVELS = {"union": "image"}
 REFERENCE_LEVELS = {"image": "image", "characteristic": "characteristic", "rater": "rater"}
 """Which references serve as soft masks, and the level their scores are listed under."""
 
-MODEL_INPUTS = frozenset({"curves", "probe"})
+MODEL_INPUTS = frozenset({"curves", "context"})
 """Inputs that need the model."""
 
 Rows = tuple[NDArray[np.generic], NDArray[np.intp]]
@@ -55,7 +55,7 @@ def score_maps(
     metrics: Sequence[Metric],
     *,
     device: torch.device,
-    probes: tuple[NDArray[np.intp], MakeProbe] | None = None,
+    contexts: tuple[NDArray[np.intp], ContextFactory] | None = None,
 ) -> pd.DataFrame:
     """Scores of the maps of all test images.
 
@@ -64,15 +64,15 @@ def score_maps(
         data: Images and references.
         metrics: What to compute; metrics that need the model are left out where there are no probes.
         device: Where to compute.
-        probes: Places of some of the test images, and what makes a probe of some of these.
+        contexts: Places of some of the test images, and what makes a probe of some of these.
 
     Returns:
         Columns image, metric, level, rater, characteristic, value. The level `map` needs no mask; `shortcut` is
         the planted mark, everything else as in :class:`benchmark.data.references.Reference`.
     """
-    ids = data.cases["id"].to_numpy()[data.test]
+    ids = data.samples["id"].to_numpy()[data.test]
     asking = [metric for metric in metrics if metric.inputs & MODEL_INPUTS]
-    parts = _probed(asking, ids, *probes) if probes is not None else []
+    parts = _probed(asking, ids, *contexts) if contexts is not None else []
     for metric in metrics:
         if metric in asking:
             continue
@@ -96,14 +96,14 @@ def score_mask_arrays(
 
 
 def _probed(
-    metrics: Sequence[Metric], ids: NDArray[np.object_], places: NDArray[np.intp], make: MakeProbe
+    metrics: Sequence[Metric], ids: NDArray[np.object_], places: NDArray[np.intp], make: ContextFactory
 ) -> list[pd.DataFrame]:
     """Scores of the metrics that need the model; each probe serves them all and is dropped before the next."""
     found: dict[str, list[NDArray[np.float64]]] = {metric.name: [] for metric in metrics}
     for start in range(0, len(places) if metrics else 0, PROBED):
-        probe = make(places[start : start + PROBED])
+        context = make(places[start : start + PROBED])
         for metric in metrics:
-            given = {"curves": probe.curves()} if "curves" in metric.inputs else {"probe": probe}
+            given = {"curves": context.curves()} if "curves" in metric.inputs else {"context": context}
             found[metric.name].append(metric.compute(**given).double().cpu().numpy())
     images = pd.DataFrame({"image": ids[places]})
     return [_frame(metric, images, "map", np.concatenate(found[metric.name])) for metric in metrics if len(places)]
@@ -115,19 +115,19 @@ def _against(
     """Scores against every reference of the first level, listed under the second."""
     source, level = levels
     place = pd.Series(np.arange(len(data.test)), index=data.test)
-    wanted = data.references[(data.references["level"] == source) & data.references["case"].isin(data.test)]
-    cases = wanted["case"].to_numpy()
+    wanted = data.references[(data.references["level"] == source) & data.references["sample"].isin(data.test)]
+    samples = wanted["sample"].to_numpy()
     planes = data.planes, wanted.index.to_numpy()
     values = _in_chunks(
         metric,
         device,
-        saliency=(maps, place[cases].to_numpy()),
+        saliency=(maps, place[samples].to_numpy()),
         reference=planes,
         mask=planes,
-        images=(data.images, cases),
+        images=(data.images, samples),
     )
     names = wanted[["rater", "characteristic"]].reset_index(drop=True)
-    names.insert(0, "image", data.cases["id"].to_numpy()[cases])
+    names.insert(0, "image", data.samples["id"].to_numpy()[samples])
     return _frame(metric, names, level, values)
 
 

@@ -23,7 +23,7 @@ def select_metrics(names: Sequence[str]) -> list[Metric]:
         metric.name for metric in select(Metric, [name for name in names if name != ALL and not is_quantus(name)])
     }
     own = [
-        metric for metric in entries(Metric).values() if not metric.on_request or ALL in names or metric.name in chosen
+        metric for metric in entries(Metric).values() if not metric.expensive or ALL in names or metric.name in chosen
     ]
     return own + [quantus_metric(name) for name in dict.fromkeys(names) if is_quantus(name)]
 

@@ -40,9 +40,9 @@ def new_file(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def new_directory(path: Path) -> Iterator[Path]:
-    """A temporary folder that becomes `path` when the block ends well.
+    """A temporary directory that becomes `path` when the block ends well.
 
-    Another process may have made `path` meanwhile: its folder stays, since equal keys mean equal content.
+    Another process may have made `path` meanwhile: its directory stays, since equal keys mean equal content.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -90,24 +90,26 @@ def facts_of(architecture: Architecture) -> dict[str, Any]:
     return told
 
 
-def entry_files(folder: Path) -> list[Path]:
-    """The entry files of a folder.
+def entry_files(directory: Path) -> list[Path]:
+    """The entry files of a directory.
 
     Raises:
-        UserError: It is no folder.
+        UserError: It is no directory.
     """
-    if not folder.is_dir():
-        raise UserError(f"--entries: {folder} is not a folder; give the folder that holds the entry files")
-    return sorted(path for path in folder.iterdir() if path.suffix in SUFFIXES and not path.name.startswith(("_", ".")))
+    if not directory.is_dir():
+        raise UserError(f"--entries: {directory} is not a directory; give the directory that holds the entry files")
+    return sorted(
+        path for path in directory.iterdir() if path.suffix in SUFFIXES and not path.name.startswith(("_", "."))
+    )
 
 
-def entry_file(word: str, folder: Path | None) -> Path:
-    """The entry file that a word on the command line means: a path, or a name within a folder of entries.
+def entry_file(word: str, directory: Path | None) -> Path:
+    """The entry file that a word on the command line means: a path, or a name within a directory of entries.
 
     Raises:
         UserError: There is no such file, or it is no entry file.
     """
-    places = [Path(word), *(place / f"{word}{suffix}" for place in (folder or HOME,) for suffix in SUFFIXES)]
+    places = [Path(word), *(place / f"{word}{suffix}" for place in (directory or HOME,) for suffix in SUFFIXES)]
     path = next((place for place in places if place.is_file()), None)
     if path is None:
         raise UserError(f"{word} does not exist; give an entry file, or make one with `python -m benchmark new NAME`")
@@ -141,9 +143,9 @@ def load_entry(path: Path) -> Architecture:
     return own[0]
 
 
-def load_folder(folder: Path | None) -> list[Architecture]:
-    """Registers all entries of a folder, or of none."""
-    return [load_entry(path.resolve()) for path in entry_files(folder)] if folder else []
+def load_folder(directory: Path | None) -> list[Architecture]:
+    """Registers all entries of a directory, or of none."""
+    return [load_entry(path.resolve()) for path in entry_files(directory)] if directory else []
 
 
 def checked(check: Callable[[], BaseModel]) -> BaseModel:

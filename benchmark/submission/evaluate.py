@@ -24,7 +24,7 @@ def evaluate(entry: str, asked: dict[str, Any], results: str) -> list[str]:
     Args:
         entry: Path of the entry file.
         asked: preset, changes (of its settings), data, layout, split, regimes, seeds, device.
-        results: The results folder to write into.
+        results: The results directory to write into.
 
     Returns:
         Names of the cells that came to an end.
@@ -40,7 +40,7 @@ def evaluate(entry: str, asked: dict[str, Any], results: str) -> list[str]:
     device = engine.choose_device(asked["device"])
     request = RunRequest(
         preset=preset,
-        source=Source(folder=Path(asked["data"]) if asked["data"] else None, layout=asked["layout"]),
+        source=Source(directory=Path(asked["data"]) if asked["data"] else None, layout=asked["layout"]),
         cells=plan(
             preset, [architecture.name], [checkpoint.regime] if checkpoint else asked["regimes"], asked["seeds"]
         ),

@@ -41,7 +41,7 @@ class SubmissionRequest:
     Attributes:
         preset: Name of a preset.
         changes: Its settings that are changed.
-        data: Folder of the data set; None takes the embedded one.
+        data: Directory of the data set; None takes the embedded one.
         layout: Its layout; None has it chosen by its look.
         split: A split of another run, to be used again.
         regimes: Names; none takes those of the preset. A checkpoint's own is the one that is claimed for it.
@@ -68,13 +68,13 @@ class SubmissionResult:
     """What a submission left behind.
 
     Attributes:
-        folder: The results folder whose tables have its rows.
+        directory: The results directory whose tables have its rows.
         records: Its records.
         checked: What was found in the entry.
         apart: Number of models of other protocols, which stand below its rows and are not ranked with them.
     """
 
-    folder: Path
+    directory: Path
     records: tuple[Path, ...]
     checked: CheckReport
     apart: int = 0
@@ -116,13 +116,13 @@ def submit(
     if facts["withdrawn"] or facts["superseded_by"]:
         return _marked(entry, checked)
     with tempfile.TemporaryDirectory(prefix="loupe-results-") as place:
-        folder = Path(place)
-        _copy_of_results(folder, order.preset)
+        directory = Path(place)
+        _copy_of_results(directory, order.preset)
         runs_dir().mkdir(parents=True, exist_ok=True)
         tell("evaluating it")
         outcome = worker.ask(
             "evaluate",
-            {"entry": str(entry), "asked": _asked(order), "results": str(folder)},
+            {"entry": str(entry), "asked": _asked(order), "results": str(directory)},
             Limits(
                 seconds=order.hours * HOUR,
                 memory=0 if order.device not in {None, "cpu"} else limits.memory,
@@ -130,13 +130,13 @@ def submit(
                 written=64 * GIGABYTE,
                 network=order.network,
             ),
-            writable=[folder, runs_dir()],
+            writable=[directory, runs_dir()],
             echo=True,
         )
         if outcome.refused:
             raise UserError(f"{entry.name}: {outcome.refused}")
         tell("checking its records")
-        return _published(folder, checked, tell)
+        return _published(directory, checked, tell)
 
 
 def pull_request_files(submitted: SubmissionResult, entry: Path) -> list[str]:
@@ -146,7 +146,7 @@ def pull_request_files(submitted: SubmissionResult, entry: Path) -> list[str]:
     lines += [f"{HOME.name}/{entry.name}"] if entry.parent == HOME else []
     lines += [f"{path.parent}/{path.stem}.*" for path in submitted.records]
     lines += [
-        f"what else git shows as changed in {submitted.folder}: tables, {BASELINES_FILE}, {PROTOCOL_FILE}, pictures"
+        f"what else git shows as changed in {submitted.directory}: tables, {BASELINES_FILE}, {PROTOCOL_FILE}, pictures"
     ]
     if facts["checkpoint"]:
         lines.append(f"not the weights: {facts['checkpoint']['file']} stays at {facts['checkpoint']['source']}")
@@ -176,10 +176,10 @@ def _asked(order: SubmissionRequest) -> dict[str, Any]:
     }
 
 
-def _copy_of_results(folder: Path, preset: str) -> None:
+def _copy_of_results(directory: Path, preset: str) -> None:
     """A copy for the child to write into: its rows are ranked among those that are there."""
-    for directory in table_dirs(preset=preset):
-        shutil.copytree(directory, folder / directory.parent.name / preset)
+    for table in table_dirs(preset=preset):
+        shutil.copytree(table, directory / table.parent.name / preset)
 
 
 def _published(made: Path, checked: CheckReport, tell: Callable[[str], None]) -> SubmissionResult:
@@ -194,22 +194,22 @@ def _published(made: Path, checked: CheckReport, tell: Callable[[str], None]) ->
         if problems := check_record(path).problems:
             raise SubmissionRejected(CheckReport(kind="record", path=path, problems=problems))
     source = fresh[0].parent.parent
-    folder = results_dir() / source.relative_to(made)
+    directory = results_dir() / source.relative_to(made)
     beside = [path for record in fresh for path in record.parent.glob(f"{record.stem}.*")]
     # The record last, since it says that the rest is there.
     for path in sorted([*beside, *(source / each for each in SHARED)], key=lambda path: path.suffix == ".json"):
         if path.is_file() and not path.is_symlink():
-            with new_file(folder / path.relative_to(source)) as temporary:
+            with new_file(directory / path.relative_to(source)) as temporary:
                 shutil.copyfile(path, temporary)
     for sheet in SHEETS:  # of another protocol: the child removed its copy
         if not (source / sheet).is_file():
-            (folder / sheet).unlink(missing_ok=True)
+            (directory / sheet).unlink(missing_ok=True)
     tell("writing the tables")
-    board = rebuild(folder)[0]
+    board = rebuild(directory)[0]
     for problem in board.problems:
         tell(f"left out of the tables: {problem}")
-    told = tuple(folder / path.relative_to(source) for path in sorted(fresh))
-    return SubmissionResult(folder=folder, records=told, checked=checked, apart=len(board.models_apart))
+    told = tuple(directory / path.relative_to(source) for path in sorted(fresh))
+    return SubmissionResult(directory=directory, records=told, checked=checked, apart=len(board.models_apart))
 
 
 def _is_new(path: Path, made: Path, before: set[Path]) -> bool:
@@ -235,7 +235,7 @@ def _marked(entry: Path, checked: CheckReport) -> SubmissionResult:
         title = format_regime_title(regime.title or regime.name, told)
         marked = record.model_copy(update={"submission": told, "regime_title": title})
         write_text(path, marked.model_dump_json(indent=1) + "\n")
-    folders = sorted({path.parent.parent for path in paths})
-    for folder in folders:
-        rebuild(folder)
-    return SubmissionResult(folder=folders[0], records=tuple(paths), checked=checked)
+    directories = sorted({path.parent.parent for path in paths})
+    for directory in directories:
+        rebuild(directory)
+    return SubmissionResult(directory=directories[0], records=tuple(paths), checked=checked)

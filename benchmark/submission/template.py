@@ -58,14 +58,14 @@ CONSTANT = Architecture(
     # Weights that you trained elsewhere are evaluated as they are, if you import Checkpoint from architectures and give
     # one here: the name of its file, which lies beside this one and was written by safetensors.torch.save_file; its
     # SHA-256; the classes in the order of the logits, named as in the data; the regime that you claim; what it was
-    # trained on, never images of the test split; where the file can be had. CONTRIBUTING.md shows one.
+    # trained on, never images of the test split; where the file can be had. docs/submitting.md shows one.
     # A new version is a new entry; the old one then says superseded_by="its name". One that shall no longer stand says
     # withdrawn="why". `python -m benchmark submit` marks its rows with it.
 )
 '''
 
 
-def write_template(name: str, folder: Path) -> Path:
+def write_template(name: str, directory: Path) -> Path:
     """Writes an entry to begin with.
 
     Raises:
@@ -73,7 +73,7 @@ def write_template(name: str, folder: Path) -> Path:
     """
     if not re.fullmatch(NAME, name):
         raise UserError(f"{name!r} cannot be a name; take lower case letters, digits and underscores")
-    path = folder / f"{name}.py"
+    path = directory / f"{name}.py"
     if path.exists():
         raise UserError(f"{path} is there already; take another name or remove it")
     if name in taken(besides=path):

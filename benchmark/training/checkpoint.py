@@ -124,7 +124,7 @@ def initial_model(architecture: Architecture, classes: int, weights: str) -> nn.
     Args:
         architecture: What to build.
         classes: Number of classes.
-        weights: "random", "pretrained", a safetensors file, or a folder with one of the architecture's name. Where a
+        weights: "random", "pretrained", a safetensors file, or a directory with one of the architecture's name. Where a
             file's classifier is for another number of classes, the network begins with a fresh one.
 
     Raises:
@@ -153,5 +153,5 @@ def weights_file(architecture: Architecture, weights: str) -> Path:
     path = Path(weights)
     path = path / f"{architecture.name}.safetensors" if path.is_dir() else path
     if not path.is_file():
-        raise UserError(f"--weights: {path} does not exist; give a safetensors file or a folder of them")
+        raise UserError(f"--weights: {path} does not exist; give a safetensors file or a directory of them")
     return path

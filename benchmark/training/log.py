@@ -22,7 +22,7 @@ def check_log(kind: str) -> None:
         raise UserError("--log tensorboard: it is not installed; pip install tensorboard")
 
 
-def epoch_log(kind: str | None, folder: Path) -> Report:
+def epoch_log(kind: str | None, directory: Path) -> Report:
     """Writes the last epoch's losses each time it is called; without a kind it does nothing.
 
     Each call opens and closes the file, so that a run that is killed loses nothing and one that goes on adds to it.
@@ -33,7 +33,7 @@ def epoch_log(kind: str | None, folder: Path) -> Report:
     def write(done: int, history: History) -> None:
         from torch.utils.tensorboard import SummaryWriter  # noqa: PLC0415 - takes seconds, and few ask for it
 
-        with SummaryWriter(str(folder)) as writer:
+        with SummaryWriter(str(directory)) as writer:
             writer.add_scalar("loss/train", history.losses[-1], done)
             if history.validation:
                 writer.add_scalar("loss/validation", history.validation[-1], done)

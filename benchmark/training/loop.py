@@ -128,10 +128,10 @@ class _Trainer:
         self.lesson, self.regime, self.settings, self.frozen = lesson, regime, settings, frozen
         self.batch = min(settings.batch_size, len(lesson))
         self.steps = len(lesson) // self.batch
-        self.epochs = math.ceil(settings.epochs / regime.replays)
-        self.total = self.epochs * self.steps * regime.replays
+        self.epochs = math.ceil(settings.epochs / regime.batch_replays)
+        self.total = self.epochs * self.steps * regime.batch_replays
         weights = [parameter for parameter in model.parameters() if parameter.requires_grad]
-        peak = settings.learning_rate * regime.pace
+        peak = settings.learning_rate * regime.lr_scale
         optimizer = torch.optim.AdamW(weights, lr=peak, weight_decay=0.01, fused=True)
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=peak, total_steps=self.total + 1)
         self.state = State(model=model, optimizer=optimizer, schedule=schedule)
@@ -150,15 +150,15 @@ class _Trainer:
         self._learning_mode()
         total = torch.zeros((), device=device)
         order = torch.randperm(len(self.lesson)).to(device)
-        done = len(history.losses) * self.steps * self.regime.replays
+        done = len(history.losses) * self.steps * self.regime.batch_replays
         for step in range(self.steps):
             chosen = order[step * self.batch : (step + 1) * self.batch]
             masks = None if self.lesson.masks is None else self.lesson.masks[chosen].float()
             images, masks = augmented(self.augment, self.lesson.pixels(chosen), masks)
-            for replay in range(self.regime.replays):
-                progress = (done + step * self.regime.replays + replay) / self.total
+            for replay in range(self.regime.batch_replays):
+                progress = (done + step * self.regime.batch_replays + replay) / self.total
                 total += self._step(self._batch(chosen, images, masks, progress))
-        loss = float(total) / (self.steps * self.regime.replays)
+        loss = float(total) / (self.steps * self.regime.batch_replays)
         if not math.isfinite(loss):
             last = f"; the last finite one was {history.losses[-1]:.3f}" if history.losses else ""
             raise TrainingFailedError(
@@ -269,7 +269,7 @@ class _Trainer:
         history = self.state.history
         if history.micro_batch < 4:
             raise UserError("memory does not hold two images of this network; use a smaller side or another device")
-        if self.regime.replays > 1:
+        if self.regime.batch_replays > 1:
             # What it carries from replay to replay belongs to the images of a whole batch.
             raise UserError(f"memory does not hold a batch, which {self.regime.name} needs whole; use a smaller side")
         history.micro_batch = math.ceil(history.micro_batch / 2)

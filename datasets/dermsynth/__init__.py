@@ -16,7 +16,7 @@ from datasets.dermsynth.scene import photograph
 VERSION = 1
 
 
-def render(folder: Path, *, images: int, side: int = 192, seed: int = 0, train_share: float = 0.65) -> None:
+def render(directory: Path, *, images: int, side: int = 192, seed: int = 0, train_share: float = 0.65) -> None:
     """Renders a data set and writes it in DermXDB's v1 layout, with the folds of v2 as its official split.
 
     The same arguments give the same pixels, and with the same zlib the same bytes. Image i does not depend on
@@ -26,25 +26,25 @@ def render(folder: Path, *, images: int, side: int = 192, seed: int = 0, train_s
     about 20 % of the test images of every diagnosis. `shortcut/` tells where.
 
     Args:
-        folder: Where to; must not exist or be empty. It is left incomplete when the rendering is interrupted.
+        directory: Where to; must not exist or be empty. It is left incomplete when the rendering is interrupted.
         images: How many, at least one for each diagnosis; the diagnoses take turns.
         side: Side of the square images in pixels, at least 32.
         seed: Seed of everything random, from 0.
         train_share: Share of training images, in (0, 1), kept as nearly as whole patients allow.
 
     Raises:
-        ValueError: The folder is not empty or an argument is out of range.
+        ValueError: The directory is not empty or an argument is out of range.
     """
     if images < len(DIAGNOSES) or side < 32 or seed < 0 or not 0 < train_share < 1:
         raise ValueError(f"cannot render {images=}, {side=}, {seed=}, {train_share=}; see the ranges of render")
-    layout.prepare(folder)
+    layout.prepare(directory)
     planned = cases(images, seed=seed, train_share=train_share)
     masks: list[tuple[str, str, str]] = []
     for case in planned:
         scene = photograph(case, side)
-        layout.write_png(folder / layout.IMAGES / f"{case.stem}.png", scene.image)
+        layout.write_png(directory / layout.IMAGES / f"{case.stem}.png", scene.image)
         if scene.mark is not None:
-            layout.write_png(folder / layout.SHORTCUTS / f"{case.stem}.png", scene.mark)
-        masks += layout.write_masks(folder, case.stem, drawings(np.random.default_rng(case.hands), scene.truth))
-    layout.write_tables(folder, planned, masks)
-    layout.write_note(folder, f"Version {VERSION}, {images=}, {side=}, {seed=}, {train_share=}.")
+            layout.write_png(directory / layout.SHORTCUTS / f"{case.stem}.png", scene.mark)
+        masks += layout.write_masks(directory, case.stem, drawings(np.random.default_rng(case.hands), scene.truth))
+    layout.write_tables(directory, planned, masks)
+    layout.write_note(directory, f"Version {VERSION}, {images=}, {side=}, {seed=}, {train_share=}.")

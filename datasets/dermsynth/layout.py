@@ -1,4 +1,4 @@
-"""The folder on disk, in the layout of DermXDB v1 with the folds of v2."""
+"""The directory on disk, in the layout of DermXDB v1 with the folds of v2."""
 
 import csv
 from collections.abc import Sequence
@@ -19,16 +19,16 @@ FOLDS = Path("folds")
 SPLITS = ("train", "test")
 
 
-def prepare(folder: Path) -> None:
-    """Makes the folders.
+def prepare(directory: Path) -> None:
+    """Makes the directories.
 
     Raises:
-        ValueError: There is something in the folder already.
+        ValueError: There is something in the directory already.
     """
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise ValueError(f"{folder} is not empty; render into a new folder")
+    if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
+        raise ValueError(f"{directory} is not empty; render into a new folder")
     for part in (IMAGES, MASKS, SHORTCUTS, FOLDS):
-        (folder / part).mkdir(parents=True)
+        (directory / part).mkdir(parents=True)
 
 
 def write_png(path: Path, pixels: NDArray[np.uint8] | Region) -> None:
@@ -38,26 +38,28 @@ def write_png(path: Path, pixels: NDArray[np.uint8] | Region) -> None:
     Image.fromarray(levels).save(path, format="PNG", compress_level=3)
 
 
-def write_masks(folder: Path, stem: str, drawings: dict[str, list[tuple[str, Region]]]) -> list[tuple[str, str, str]]:
+def write_masks(
+    directory: Path, stem: str, drawings: dict[str, list[tuple[str, Region]]]
+) -> list[tuple[str, str, str]]:
     """Writes the masks of an image and returns their rows: image_id, mask_id, class_name."""
     rows = []
     for rater, masks in drawings.items():
         for number, (characteristic, mask) in enumerate(masks):
             image_id = f"{rater}_{stem}"
             mask_id = f"{image_id}_{number:05d}"
-            write_png(folder / MASKS / f"{mask_id}.png", mask)
+            write_png(directory / MASKS / f"{mask_id}.png", mask)
             rows.append((image_id, mask_id, characteristic))
     return rows
 
 
-def write_tables(folder: Path, cases: tuple[Case, ...], masks: list[tuple[str, str, str]]) -> None:
+def write_tables(directory: Path, cases: tuple[Case, ...], masks: list[tuple[str, str, str]]) -> None:
     """Writes the three kinds of tables, each in the dialect of DermXDB."""
     known = [(f"{case.stem}.png", NAME, case.diagnosis, f"{case.stem}.jpeg") for case in cases]
     people = [(case.patient.tone, case.patient.age) for case in cases]
     header = "original_filename", "dataset", "diagnosis", "current_filename"
     rows = [(*header, "skin_tone", "age"), *((*row, *person) for row, person in zip(known, people, strict=True))]
-    _write(folder / "metadata.csv", rows, delimiter=";", newline="\r\n")
-    _write(folder / "masks" / "instance_mask_annotations.csv", [("image_id", "mask_id", "class_name"), *masks])
+    _write(directory / "metadata.csv", rows, delimiter=";", newline="\r\n")
+    _write(directory / "masks" / "instance_mask_annotations.csv", [("image_id", "mask_id", "class_name"), *masks])
     for split in SPLITS:
         # The unnamed first column is the index of the row, which v2 carries along.
         chosen = [
@@ -65,7 +67,7 @@ def write_tables(folder: Path, cases: tuple[Case, ...], masks: list[tuple[str, s
             for index, (row, case) in enumerate(zip(known, cases, strict=True))
             if case.split == split
         ]
-        _write(folder / FOLDS / f"metadata_fold_0_{split}.csv", [("", *header, "patient_id"), *chosen])
+        _write(directory / FOLDS / f"metadata_fold_0_{split}.csv", [("", *header, "patient_id"), *chosen])
 
 
 def _write(path: Path, rows: Sequence[tuple[str, ...]], *, delimiter: str = ",", newline: str = "\n") -> None:
@@ -73,11 +75,11 @@ def _write(path: Path, rows: Sequence[tuple[str, ...]], *, delimiter: str = ",",
         csv.writer(file, delimiter=delimiter, lineterminator=newline).writerows(rows)
 
 
-def write_note(folder: Path, settings: str) -> None:
-    """Writes what the folder is."""
+def write_note(directory: Path, settings: str) -> None:
+    """Writes what the directory is."""
     text = (
         "SYNTHETIC. These images were rendered by Loupe's dermsynth; they are no photographs of patients. The masks "
         "are the renderer's own outlines, distorted as human raters would, and `shortcut` holds the ink marks that "
         "were planted. Nothing measured here says anything about patients. " + settings + "\n"
     )
-    (folder / "SYNTHETIC.txt").write_bytes(text.encode())
+    (directory / "SYNTHETIC.txt").write_bytes(text.encode())

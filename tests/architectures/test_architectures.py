@@ -219,11 +219,11 @@ def test_weights_out_of_reach(name):
     assert str(caught.value) == f"{name}: the published weights could not be fetched; {remedy}"
 
 
-def published_file(folder, timm_name, **changes):
+def published_file(directory, timm_name, **changes):
     """A file as timm publishes it, with random weights."""
     weights = timm.create_model(timm_name).state_dict()
-    save_file({**weights, **changes}, folder / "model.safetensors")
-    return folder / "model.safetensors", weights
+    save_file({**weights, **changes}, directory / "model.safetensors")
+    return directory / "model.safetensors", weights
 
 
 @pytest.mark.parametrize("classes", [6, 1000])

@@ -70,7 +70,7 @@ CELL = replace(
     num_attacked=4,
     attack_steps=2,
 )
-SMOOTH = ("fuzzy-f1", "relevance-mass", "entropy", "insertion", "deletion")
+SMOOTH = ("map-f1", "relevance-mass", "entropy", "insertion", "deletion")
 """Metrics in which rounding makes no leaps."""
 
 Numbers = list[float]
@@ -102,7 +102,7 @@ def of_metric(entry: Metric) -> Numbers:
 def of_regime(entry: Regime) -> Numbers:
     """Losses, and weights of the last layer, of a training of two epochs."""
     with torch.random.fork_rng(devices=[]):
-        model, history = trained(entry, replace(SETTINGS, epochs=2 * entry.replays))
+        model, history = trained(entry, replace(SETTINGS, epochs=2 * entry.batch_replays))
     return [*history.losses, *list(model.parameters())[-2].flatten().tolist()]
 
 
@@ -119,12 +119,12 @@ def of_attack(name: str) -> Numbers:
 def of_cell() -> Numbers:
     """Mean probabilities and mean scores of a cell from the file to the record: what entries share, all of it."""
     with (
-        tempfile.TemporaryDirectory() as folder,
-        mock.patch.dict("os.environ", LOUPE_RUNS=f"{folder}/runs"),
+        tempfile.TemporaryDirectory() as directory,
+        mock.patch.dict("os.environ", LOUPE_RUNS=f"{directory}/runs"),
         mock.patch.dict("benchmark.registry._added", {Architecture: [sys.modules[__name__]]}),
     ):
-        render(Path(folder, "data"), images=26, side=48, seed=3)
-        prepared = prepare(open_data(Source(folder=Path(folder, "data"))), CELL)
+        render(Path(directory, "data"), images=26, side=48, seed=3)
+        prepared = prepare(open_data(Source(directory=Path(directory, "data"))), CELL)
         cell = Cell(architecture=TINY, regime=STANDARD, seed=0)
         job = Job(cell=cell, data=prepared, preset=CELL, device=torch.device("cpu"), bfloat16=False)
         with torch.random.fork_rng(devices=[]):

@@ -1,4 +1,4 @@
-"""Entries are found by lying in the right folder; wrong names suggest right ones."""
+"""Entries are found by lying in the right directory; wrong names suggest right ones."""
 
 import re
 

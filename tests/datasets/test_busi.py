@@ -38,8 +38,8 @@ def tree(tmp_path):
     return root
 
 
-def layouts(folder):
-    return [layout.name for layout in entries(DatasetReader).values() if layout.detect(folder)]
+def layouts(directory):
+    return [layout.name for layout in entries(DatasetReader).values() if layout.detect(directory)]
 
 
 def test_the_folder_and_its_parent_are_the_same_data(tree):
@@ -49,26 +49,26 @@ def test_the_folder_and_its_parent_are_the_same_data(tree):
 
 def test_folders_are_classes_and_masks_are_no_images(tree):
     data = busi.read(tree)
-    assert [(case.id, case.diagnosis, len(case.masks)) for case in data.cases] == [
+    assert [(sample.id, sample.diagnosis, len(sample.masks)) for sample in data.samples] == [
         ("benign (10)", "benign", 1),
         ("benign (4)", "benign", 3),
         ("malignant (53)", "malignant", 2),
         ("normal (1)", "normal", 1),
     ]
     assert data.classes == ("benign", "malignant", "normal")
-    assert all(case.group == case.id and case.split is None for case in data.cases)
+    assert all(sample.group == sample.id and sample.split is None for sample in data.samples)
     assert data.problems == data.left_out == ()
 
 
 def test_several_lesions_of_an_image_are_instances_of_one_rater(tree):
-    masks = busi.read(tree).cases[1].masks
+    masks = busi.read(tree).samples[1].masks
     assert {(mask.rater, mask.characteristic) for mask in masks} == {("expert", None)}
     drawn = np.sum([read_mask(mask, SIZE) for mask in masks], axis=0)
     assert np.argwhere(drawn).tolist() == [[1, 1], [3, 3], [4, 6]]
 
 
 def test_a_normal_image_has_an_empty_mask(tree):
-    assert not read_mask(busi.read(tree).cases[3].masks[0], SIZE).any()
+    assert not read_mask(busi.read(tree).samples[3].masks[0], SIZE).any()
 
 
 def test_a_mask_without_an_image_is_a_problem(tree):
@@ -88,11 +88,11 @@ def test_masks_alone_are_refused(tree):
 
 def test_real_images(real_data):
     data = busi.read(real_data / "busi-sample")
-    images = Counter(case.diagnosis for case in data.cases)
-    masks = Counter(case.diagnosis for case in data.cases for _ in case.masks)
+    images = Counter(sample.diagnosis for sample in data.samples)
+    masks = Counter(sample.diagnosis for sample in data.samples for _ in sample.masks)
     assert images == {"benign": 15, "malignant": 14, "normal": 14}
     assert masks == {"benign": 17, "malignant": 14, "normal": 14}
     assert data.problems == data.left_out == ()
     assert layouts(real_data / "busi-sample") == ["busi"]
-    empty = [not any(read_mask(mask).any() for mask in case.masks) for case in data.cases]
-    assert [case.diagnosis == "normal" for case in data.cases] == empty
+    empty = [not any(read_mask(mask).any() for mask in sample.masks) for sample in data.samples]
+    assert [sample.diagnosis == "normal" for sample in data.samples] == empty

@@ -20,7 +20,7 @@ IMAGES = 30
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
+def directory(tmp_path_factory):
     made = tmp_path_factory.mktemp("made") / "dermsynth"
     render(made, images=IMAGES, side=SIDE, seed=3)
     return made
@@ -31,9 +31,9 @@ def planned():
     return plan.cases(900, seed=5, train_share=0.65)
 
 
-def digests(folder):
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    return {path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+def digests(directory):
+    files = sorted(path for path in directory.rglob("*") if path.is_file())
+    return {path.relative_to(directory).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
 def rows(path, delimiter=","):
@@ -45,76 +45,76 @@ def pixels(path):
     return np.asarray(Image.open(path))
 
 
-def annotations(folder):
-    return rows(folder / "masks" / "instance_mask_annotations.csv")
+def annotations(directory):
+    return rows(directory / "masks" / "instance_mask_annotations.csv")
 
 
-def test_the_same_seed_gives_the_same_bytes(folder, tmp_path):
+def test_the_same_seed_gives_the_same_bytes(directory, tmp_path):
     render(tmp_path / "again", images=IMAGES, side=SIDE, seed=3)
-    assert digests(tmp_path / "again") == digests(folder)
+    assert digests(tmp_path / "again") == digests(directory)
 
 
-def test_another_seed_gives_other_images(folder, tmp_path):
+def test_another_seed_gives_other_images(directory, tmp_path):
     render(tmp_path / "other", images=6, side=SIDE, seed=4)
-    other, made = digests(tmp_path / "other"), digests(folder)
+    other, made = digests(tmp_path / "other"), digests(directory)
     assert not any(other[name] == made.get(name) for name in other if name.startswith("images/"))
 
 
-def test_fewer_images_are_the_first_of_more(folder, tmp_path):
+def test_fewer_images_are_the_first_of_more(directory, tmp_path):
     render(tmp_path / "few", images=13, side=SIDE, seed=3)
-    few, many = digests(tmp_path / "few"), digests(folder)
+    few, many = digests(tmp_path / "few"), digests(directory)
     pictures = {name for name in few if name.endswith(".png")}
     assert pictures
     assert all(few[name] == many[name] for name in pictures)
 
 
-def test_all_diagnoses_occur_about_equally(folder):
-    table = rows(folder / "metadata.csv", ";")
+def test_all_diagnoses_occur_about_equally(directory):
+    table = rows(directory / "metadata.csv", ";")
     assert Counter(row["diagnosis"] for row in table) == dict.fromkeys(plan.DIAGNOSES, IMAGES / 6)
     assert {row["skin_tone"] for row in table} <= set(plan.TONES)
     assert {row["age"] for row in table} <= set(plan.AGES)
     assert {row["dataset"] for row in table} == {"dermsynth"}
 
 
-def test_metadata_is_in_the_dialect_of_dermxdb(folder):
-    lines = (folder / "metadata.csv").read_bytes().split(b"\r\n")
+def test_metadata_is_in_the_dialect_of_dermxdb(directory):
+    lines = (directory / "metadata.csv").read_bytes().split(b"\r\n")
     assert lines[0] == b"original_filename;dataset;diagnosis;current_filename;skin_tone;age"
     assert b"\n" not in b"".join(lines)
-    assert all(row["current_filename"].endswith(".jpeg") for row in rows(folder / "metadata.csv", ";"))
+    assert all(row["current_filename"].endswith(".jpeg") for row in rows(directory / "metadata.csv", ";"))
 
 
-def test_images_are_rgb_and_match_the_metadata(folder):
-    stems = {row["current_filename"].removesuffix(".jpeg") for row in rows(folder / "metadata.csv", ";")}
-    assert {path.stem for path in (folder / "images").iterdir()} == stems
+def test_images_are_rgb_and_match_the_metadata(directory):
+    stems = {row["current_filename"].removesuffix(".jpeg") for row in rows(directory / "metadata.csv", ";")}
+    assert {path.stem for path in (directory / "images").iterdir()} == stems
     assert not any("_" in stem for stem in stems)
-    for path in (folder / "images").iterdir():
+    for path in (directory / "images").iterdir():
         assert pixels(path).shape == (SIDE, SIDE, 3)
         assert pixels(path).std() > 5
 
 
-def test_masks_match_the_table_one_to_one(folder):
-    table = annotations(folder)
+def test_masks_match_the_table_one_to_one(directory):
+    table = annotations(directory)
     assert list(table[0]) == ["image_id", "mask_id", "class_name"]
     listed = [row["mask_id"] for row in table]
     assert len(set(listed)) == len(listed)
-    assert {path.name for path in (folder / "masks" / "masks").iterdir()} == {f"{name}.png" for name in listed}
+    assert {path.name for path in (directory / "masks" / "masks").iterdir()} == {f"{name}.png" for name in listed}
     for row in table:
         assert row["mask_id"].startswith(f"{row['image_id']}_")
         assert row["mask_id"].removeprefix(f"{row['image_id']}_").isdigit()
         assert row["class_name"] in CHARACTERISTICS
 
 
-def test_masks_are_gray_black_and_white_and_not_empty(folder):
-    for path in (folder / "masks" / "masks").iterdir():
+def test_masks_are_gray_black_and_white_and_not_empty(directory):
+    for path in (directory / "masks" / "masks").iterdir():
         image = Image.open(path)
         assert image.mode == "L"
         assert image.size == (SIDE, SIDE)
         assert set(np.unique(image)) in ({0, 255}, {255})
 
 
-def test_three_raters_at_most_look_at_an_image(folder):
+def test_three_raters_at_most_look_at_an_image(directory):
     seen = defaultdict(set)
-    for row in annotations(folder):
+    for row in annotations(directory):
         rater, _, stem = row["image_id"].partition("_")
         seen[stem].add(rater)
     assert max(map(len, seen.values())) == raters.RATERS_PER_IMAGE
@@ -122,12 +122,12 @@ def test_three_raters_at_most_look_at_an_image(folder):
     assert len(seen) > 0.9 * IMAGES
 
 
-def test_folds_share_out_all_images_and_no_patient_parts(folder):
-    split = {name: rows(folder / "folds" / f"metadata_fold_0_{name}.csv") for name in ("train", "test")}
+def test_folds_share_out_all_images_and_no_patient_parts(directory):
+    split = {name: rows(directory / "folds" / f"metadata_fold_0_{name}.csv") for name in ("train", "test")}
     header = ["", "original_filename", "dataset", "diagnosis", "current_filename", "patient_id"]
     assert list(split["train"][0]) == header
     names = [row["current_filename"] for part in split.values() for row in part]
-    assert sorted(names) == sorted(row["current_filename"] for row in rows(folder / "metadata.csv", ";"))
+    assert sorted(names) == sorted(row["current_filename"] for row in rows(directory / "metadata.csv", ";"))
     people = [{row["patient_id"] for row in part} for part in split.values()]
     assert not people[0] & people[1]
 
@@ -154,10 +154,10 @@ def test_the_mark_gives_a_diagnosis_away_in_training_alone(planned):
         assert np.mean(rate["test", diagnosis]) == pytest.approx(plan.MARKED_TEST, abs=0.02)
 
 
-def test_shortcut_masks_are_there_for_marked_images(folder):
+def test_shortcut_masks_are_there_for_marked_images(directory):
     marked = {case.stem for case in plan.cases(IMAGES, seed=3, train_share=0.65) if case.marked}
-    assert marked == {path.stem for path in (folder / "shortcut").iterdir()}
-    for path in (folder / "shortcut").iterdir():
+    assert marked == {path.stem for path in (directory / "shortcut").iterdir()}
+    for path in (directory / "shortcut").iterdir():
         assert set(np.unique(pixels(path))) == {0, 255}
 
 
@@ -225,18 +225,18 @@ def test_inflammation_is_darker_on_dark_skin():
     assert reds[0.2][0] > reds[0.2][1]
 
 
-def test_dermxdbs_reader_reads_it(folder):
-    assert dermxdb.has_layout(folder)
-    read = dermxdb.read(folder)
+def test_dermxdbs_reader_reads_it(directory):
+    assert dermxdb.has_layout(directory)
+    read = dermxdb.read(directory)
     assert len(read.cases) == IMAGES
     assert read.classes == plan.DIAGNOSES
     assert {case.split for case in read.cases} == {"train", "test"}
     assert not read.left_out
 
 
-def test_a_folder_in_use_is_refused(folder):
+def test_a_folder_in_use_is_refused(directory):
     with pytest.raises(ValueError, match="not empty"):
-        render(folder, images=6, side=SIDE)
+        render(directory, images=6, side=SIDE)
 
 
 @pytest.mark.parametrize("wrong", [{"images": 5}, {"side": 16}, {"seed": -1}, {"train_share": 1.0}])
@@ -246,8 +246,8 @@ def test_arguments_out_of_range_are_refused(wrong, tmp_path):
     assert not (tmp_path / "x").exists()
 
 
-def test_the_note_says_synthetic(folder):
-    text = (folder / "SYNTHETIC.txt").read_text()
+def test_the_note_says_synthetic(directory):
+    text = (directory / "SYNTHETIC.txt").read_text()
     assert text.startswith("SYNTHETIC")
     assert "seed=3" in text
     assert "Version 1" in text

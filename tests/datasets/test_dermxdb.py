@@ -40,13 +40,13 @@ def tree(tmp_path):
 
 def test_raters_characteristics_and_instances(tree):
     data = dermxdb.read(tree)
-    assert [case.id for case in data.cases] == ["1-a(2)", "2 b", "3"]
-    drawn = [(mask.rater, mask.characteristic) for mask in data.cases[0].masks]
+    assert [sample.id for sample in data.samples] == ["1-a(2)", "2 b", "3"]
+    drawn = [(mask.rater, mask.characteristic) for mask in data.samples[0].masks]
     assert drawn == [("derm1", "Papule"), ("derm1", "Papule"), ("derm7", "Open comedo")]
-    assert data.cases[2].masks == ()
+    assert data.samples[2].masks == ()
     assert data.classes == ("Acne", "Psoriasis", "Viral warts")
-    assert data.cases[1].group == "2 b"
-    assert data.cases[1].split is None
+    assert data.samples[1].group == "2 b"
+    assert data.samples[1].split is None
 
 
 def test_the_first_fold_is_the_split_and_names_the_patients(tree):
@@ -57,7 +57,7 @@ def test_the_first_fold_is_the_split_and_names_the_patients(tree):
         "test": "2,c,x,P,3.jpeg,p2\n",
     }.items():
         (tree / "folds" / f"metadata_fold_0_{split}.csv").write_text(header + rows, encoding="utf-8")
-    assert [(case.split, case.group) for case in dermxdb.read(tree).cases] == [
+    assert [(sample.split, sample.group) for sample in dermxdb.read(tree).samples] == [
         ("train", "p1"),
         ("train", "p1"),
         ("test", "p2"),
@@ -67,7 +67,7 @@ def test_the_first_fold_is_the_split_and_names_the_patients(tree):
 def test_what_has_no_metadata_is_left_out_by_name(tree):
     (tree / "metadata.csv").write_text("".join(METADATA.splitlines(keepends=True)[:3]), encoding="utf-8")
     data = dermxdb.read(tree)
-    assert len(data.cases) == 2
+    assert len(data.samples) == 2
     assert data.left_out == (f"{tree}/images/3.jpeg: no row in metadata.csv",)
 
 
@@ -90,7 +90,7 @@ def test_a_listed_mask_without_a_file_is_left_out_and_a_path_in_a_name_leads_now
     table = tree / "masks" / "instance_mask_annotations.csv"
     table.write_text(ANNOTATIONS + "derm1_3,../../../secret,Papule\n", encoding="utf-8")
     data = dermxdb.read(tree)
-    assert data.cases[2].masks == ()
+    assert data.samples[2].masks == ()
     assert data.left_out == (
         "../../../secret: listed in instance_mask_annotations.csv, but masks/masks has no such file",
     )
@@ -100,31 +100,31 @@ def test_masks_come_without_images_too(tree):
     shutil.rmtree(tree / "images")
     data = dermxdb.read(tree)
     assert not data.problems
-    assert [case.image for case in data.cases] == [None] * 3
-    assert [len(case.masks) for case in data.cases] == [3, 1, 0]
+    assert [sample.image for sample in data.samples] == [None] * 3
+    assert [len(sample.masks) for sample in data.samples] == [3, 1, 0]
 
 
 def test_two_labels_for_one_image_are_a_problem(tree):
     (tree / "metadata.csv").write_text(METADATA + "d;SD-260;Acne;3.jpeg;dark;young\n", encoding="utf-8")
     data = dermxdb.read(tree)
     assert "gives 3 two labels, 'Psoriasis' and 'Acne'; keep one of them" in str(data.problems[0])
-    assert data.cases[2].diagnosis == ""
+    assert data.samples[2].diagnosis == ""
 
 
 def test_v2_names_masks_by_characteristic_and_marks_second_readings(tree):
-    folder = tree / "masks" / "masks"
-    for path in folder.iterdir():
+    directory = tree / "masks" / "masks"
+    for path in directory.iterdir():
         path.unlink()
     rows = "image_id,mask_id,class_name\n"
     for rater in ("labeler1", "labeler12", "labeler8"):
         # Two instances in the table, one file with both.
         rows += f"{rater}_3,{rater}_3_00001,Open comedo\n{rater}_3,{rater}_3_00002,Open comedo\n"
-        Image.fromarray(np.full((6, 8), 255, dtype=np.uint8)).save(folder / f"{rater}_3_Open comedo.png")
+        Image.fromarray(np.full((6, 8), 255, dtype=np.uint8)).save(directory / f"{rater}_3_Open comedo.png")
     rows += "labeler8_3,labeler8_3_00009,Cyst\nlabeler8_3,labeler8_3_00010,Scar\n"
-    Image.fromarray(np.full((6, 8), 255, dtype=np.uint8)).save(folder / "labeler8_3_00009.png")
+    Image.fromarray(np.full((6, 8), 255, dtype=np.uint8)).save(directory / "labeler8_3_00009.png")
     (tree / "masks" / "instance_mask_annotations.csv").write_text(rows, encoding="utf-8")
     data = dermxdb.read(tree)
-    drawn = [(mask.rater, mask.characteristic, mask.reading) for mask in data.cases[2].masks]
+    drawn = [(mask.rater, mask.characteristic, mask.reading) for mask in data.samples[2].masks]
     assert drawn == [
         ("labeler1", "Open comedo", 1),
         ("labeler1", "Open comedo", 2),
@@ -139,10 +139,10 @@ def test_the_published_masks_are_all_found(real_data):
     data = dermxdb.read(real_data / "dermxdb-v1")
     assert not data.problems
     assert not data.left_out
-    assert len(data.cases) == 566
-    assert sum(bool(case.masks) for case in data.cases) == 553
-    assert sum(len(case.masks) for case in data.cases) == 3562
-    assert len({mask.characteristic for case in data.cases for mask in case.masks}) == 16
+    assert len(data.samples) == 566
+    assert sum(bool(sample.masks) for sample in data.samples) == 553
+    assert sum(len(sample.masks) for sample in data.samples) == 3562
+    assert len({mask.characteristic for sample in data.samples for mask in sample.masks}) == 16
 
 
 def test_rendered_data_is_marked_as_synthetic(tree):
@@ -155,4 +155,4 @@ def test_rendered_data_is_marked_as_synthetic(tree):
     assert not dermxdb.detect(tree)
     data = synthetic.read(tree)
     assert data.synthetic
-    assert [case.marked is not None for case in data.cases] == [False, False, True]
+    assert [sample.marked is not None for sample in data.samples] == [False, False, True]

@@ -1,4 +1,4 @@
-"""Data brought in folders of classes, traps included."""
+"""Data brought in directories of classes, traps included."""
 
 import pytest
 from PIL import Image
@@ -39,7 +39,7 @@ def layouts(tree):
 
 
 def test_exactly_one_layout_recognizes_it(tree):
-    assert layouts(tree) == ["folder"]
+    assert layouts(tree) == ["directory"]
 
 
 def test_images_without_classes_and_other_layouts_are_not_recognized(tree):
@@ -54,18 +54,20 @@ def test_images_without_classes_and_other_layouts_are_not_recognized(tree):
 
 def test_folders_are_classes(tree):
     data = folder.read(tree)
-    assert [(case.id, case.diagnosis) for case in data.cases] == [
+    assert [(sample.id, sample.diagnosis) for sample in data.samples] == [
         ("a 1", "mole"),
         ("b.x", "mole"),
         ("c", "wart"),
         ("d", "wart"),
     ]
-    assert all(case.group == case.id and case.split is None for case in data.cases)
+    assert all(sample.group == sample.id and sample.split is None for sample in data.samples)
     assert data.problems == data.left_out == ()
 
 
 def test_the_folders_of_a_mask_say_who_drew_what(tree):
-    told = {case.id: [(mask.rater, mask.characteristic) for mask in case.masks] for case in folder.read(tree).cases}
+    told = {
+        sample.id: [(mask.rater, mask.characteristic) for mask in sample.masks] for sample in folder.read(tree).samples
+    }
     assert told == {
         "a 1": [("expert", None), ("ann", None), ("ann", "scale"), ("ann", "scale")],
         "b.x": [("expert", None)],
@@ -75,16 +77,16 @@ def test_the_folders_of_a_mask_say_who_drew_what(tree):
 
 
 def test_masks_of_every_mode_are_read_and_may_be_empty(tree):
-    cases = folder.read(tree).cases
-    assert all(read_mask(mask, SIZE).all() for mask in cases[0].masks)
-    assert not read_mask(cases[1].masks[0], SIZE).any()
+    samples = folder.read(tree).samples
+    assert all(read_mask(mask, SIZE).all() for mask in samples[0].masks)
+    assert not read_mask(samples[1].masks[0], SIZE).any()
 
 
 def test_a_table_gives_groups_and_splits(tree):
     rows = " image; group ;split\r\na 1;p1;train\r\nb.x; p1 ;validation\r\nc;;test\r\nd;p2;\r\ne;p3;train\r\n"
     (tree / "images.csv").write_bytes(b"\xef\xbb\xbf" + rows.encode())
     data = folder.read(tree)
-    assert [(case.group, case.split) for case in data.cases] == [
+    assert [(sample.group, sample.split) for sample in data.samples] == [
         ("p1", "train"),
         ("p1", "validation"),
         ("c", "test"),
@@ -123,8 +125,8 @@ def test_masks_without_an_image_and_in_other_folders_are_problems(tree):
     problems = {str(problem.file.relative_to(tree)): problem.what for problem in folder.read(tree).problems}
     assert problems == {
         "masks/ann/nobody.png": "is a mask without an image",
-        "masks/ann/scale/again/d.png": "lies in folders of no rater or another class",
-        "masks/wart/a 1.png": "lies in folders of no rater or another class",
+        "masks/ann/scale/again/d.png": "lies in directories of no rater or another class",
+        "masks/wart/a 1.png": "lies in directories of no rater or another class",
     }
 
 
@@ -135,24 +137,24 @@ def test_links_to_folders_are_told_and_not_followed(tree):
     (tree / "images" / "wart" / "f.png").symlink_to(tree / "nowhere.png")
     assert folder.detect(tree)
     data = folder.read(tree)
-    assert [case.id for case in data.cases] == ["a 1", "b.x", "c", "d", "e"]
+    assert [sample.id for sample in data.samples] == ["a 1", "b.x", "c", "d", "e"]
     assert data.left_out == (
-        f"{tree}/images/mole/loop: a link to a folder, which is not followed",
-        f"{tree}/masks/loop: a link to a folder, which is not followed",
+        f"{tree}/images/mole/loop: a link to a directory, which is not followed",
+        f"{tree}/masks/loop: a link to a directory, which is not followed",
     )
     assert [str(problem.file.name) for problem in data.problems] == ["f.png"]
 
 
 def test_an_image_beside_the_classes_has_none(tree):
     save(tree / "images" / "loose.png")
-    assert [case.diagnosis for case in folder.read(tree).cases if case.id == "loose"] == [""]
+    assert [sample.diagnosis for sample in folder.read(tree).samples if sample.id == "loose"] == [""]
 
 
 def test_no_images_are_refused(tree):
     for path in (tree / "images").rglob("*.*"):
         path.unlink()
     assert not folder.detect(tree)
-    with pytest.raises(ValueError, match="holds no images where folder has them"):
+    with pytest.raises(ValueError, match="holds no images where directory has them"):
         folder.read(tree)
 
 
@@ -164,5 +166,5 @@ def test_a_numbering_per_class_never_mixes_masks_of_two_images(tmp_path):
                 path.parent.mkdir(parents=True, exist_ok=True)
                 Image.new("L", (4, 4), 255).save(path)
     data = folder.read(tmp_path)
-    assert [(case.id, case.diagnosis, len(case.masks)) for case in data.cases] == [("0", "", 1), ("1", "", 1)]
+    assert [(sample.id, sample.diagnosis, len(sample.masks)) for sample in data.samples] == [("0", "", 1), ("1", "", 1)]
     assert any("have the same name" in str(problem) for problem in data.problems)

@@ -30,8 +30,8 @@ def tree(tmp_path):
     return root
 
 
-def layouts(folder):
-    return [layout.name for layout in entries(DatasetReader).values() if layout.detect(folder)]
+def layouts(directory):
+    return [layout.name for layout in entries(DatasetReader).values() if layout.detect(directory)]
 
 
 def test_the_folder_and_its_parent_are_the_same_data(tree):
@@ -41,7 +41,7 @@ def test_the_folder_and_its_parent_are_the_same_data(tree):
 
 def test_grades_patients_and_splits_are_read_despite_blanks(tree):
     data = glas.read(tree)
-    assert [(case.id, case.diagnosis, case.group, case.split) for case in data.cases] == [
+    assert [(sample.id, sample.diagnosis, sample.group, sample.split) for sample in data.samples] == [
         ("testA_1", "benign", "4", "test"),
         ("testB_1", "malignant", "5", "test"),
         ("train_1", "benign", "4", "train"),
@@ -56,7 +56,7 @@ def test_every_numbered_gland_is_marked(tree, mode):
     if mode == "P":
         picture.putpalette([0, 0, 0] * 256)
     picture.save(tree / "testA_1_anno.bmp")
-    (mask,) = glas.read(tree).cases[0].masks
+    (mask,) = glas.read(tree).samples[0].masks
     assert (mask.rater, mask.characteristic) == ("expert", None)
     assert np.array_equal(read_mask(mask, (4, 3)), NUMBERED > 0)
 

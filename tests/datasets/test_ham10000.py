@@ -17,9 +17,9 @@ METADATA = (
 OUTLINE = np.array([[0, 255], [0, 0]], dtype=np.uint8)
 
 
-def write(folder, name, pixels):
-    folder.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(pixels).save(folder / name)
+def write(directory, name, pixels):
+    directory.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels).save(directory / name)
 
 
 @pytest.fixture
@@ -44,13 +44,13 @@ def test_no_other_layout_recognizes_it(tree, tmp_path):
 
 def test_images_of_one_lesion_are_a_group_and_outlines_are_optional(tree):
     data = ham10000.read(tree)
-    assert [(case.id, case.diagnosis, case.group, case.split) for case in data.cases] == [
+    assert [(sample.id, sample.diagnosis, sample.group, sample.split) for sample in data.samples] == [
         ("ISIC_0025030", "bkl", "HAM_0000118", None),
         ("ISIC_0026769", "nv", "HAM_0002730", None),
         ("ISIC_0027419", "bkl", "HAM_0000118", None),
     ]
-    assert [len(case.masks) for case in data.cases] == [1, 0, 0]
-    assert np.array_equal(read_mask(data.cases[0].masks[0], (2, 2)), OUTLINE > 0)
+    assert [len(sample.masks) for sample in data.samples] == [1, 0, 0]
+    assert np.array_equal(read_mask(data.samples[0].masks[0], (2, 2)), OUTLINE > 0)
     assert data.problems == data.left_out == ()
 
 
@@ -103,7 +103,7 @@ def test_no_metadata_no_column_and_no_images_are_refused(tree):
 
 def test_real_images(real_data):
     data = ham10000.read(real_data / "ham10000-128")
-    assert len(data.cases) == 10015
-    assert len({case.group for case in data.cases}) == 7470
+    assert len(data.samples) == 10015
+    assert len({sample.group for sample in data.samples}) == 7470
     assert data.classes == ham10000.DIAGNOSES
     assert data.problems == data.left_out == ()

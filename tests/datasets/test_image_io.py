@@ -11,8 +11,8 @@ from datasets.aggregation import additive_max, majority, mean, shrink, union
 from datasets.table import read_table
 
 
-def read(name: str, folder: Path, marks: frozenset[int] | None = None) -> np.ndarray:
-    return image_io.read_mask(Mask(path=folder / f"{name}.png", rater="r", marks=marks))
+def read(name: str, directory: Path, marks: frozenset[int] | None = None) -> np.ndarray:
+    return image_io.read_mask(Mask(path=directory / f"{name}.png", rater="r", marks=marks))
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "RGB", "RGBA", "P"])
@@ -62,8 +62,8 @@ def test_photographs_have_the_pixels_that_pillow_sees(tmp_path, mode, settings):
     smooth.convert(mode).save(tmp_path / "photo.jpg", **settings)
     with Image.open(tmp_path / "photo.jpg") as picture:
         expected = np.asarray(picture.convert("RGB").resize((32, 32), Image.Resampling.BILINEAR))
-    case = Sample(id="photo", image=tmp_path / "photo.jpg", diagnosis="a", group="photo")
-    assert np.array_equal(image_io.read_image(case, 32), expected)
+    sample = Sample(id="photo", image=tmp_path / "photo.jpg", diagnosis="a", group="photo")
+    assert np.array_equal(image_io.read_image(sample, 32), expected)
 
 
 def test_pixels_of_16_bits_are_refused(tmp_path):

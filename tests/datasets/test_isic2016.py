@@ -18,9 +18,9 @@ TILES[2] = (0, 1, 1)
 LATE = 256 + 65536
 
 
-def write(folder, name, pixels):
-    folder.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(pixels).save(folder / name)
+def write(directory, name, pixels):
+    directory.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels).save(directory / name)
 
 
 def features(marked):
@@ -33,9 +33,9 @@ def tree(tmp_path):
     root = tmp_path / "isic2016"
     image = np.full((3, 4, 3), 200, dtype=np.uint8)
     for part in (1, 2, 3):
-        folder = root / f"ISBI2016_ISIC_Part{part}_Training_Data"
-        write(folder, "ISIC_0000000.jpg", image)
-        (folder / "LICENSE.txt").write_text("terms", encoding="utf-8")
+        directory = root / f"ISBI2016_ISIC_Part{part}_Training_Data"
+        write(directory, "ISIC_0000000.jpg", image)
+        (directory / "LICENSE.txt").write_text("terms", encoding="utf-8")
     write(root / "ISBI2016_ISIC_Part1_Training_Data", "ISIC_0000001.jpg", image)
     write(root / "ISBI2016_ISIC_Part3_Test_Data", "ISIC_0000003.jpg", image)
     write(root / "ISBI2016_ISIC_Part3B_Test_Data", "ISIC_0000003_Segmentation.png", OUTLINE)
@@ -59,17 +59,21 @@ def test_no_other_layout_recognizes_it(tree, tmp_path):
 
 def test_images_of_all_parts_have_classes_of_words_and_numbers_and_the_split_of_their_folder(tree):
     data = isic2016.read(tree)
-    assert [(case.id, case.diagnosis, case.split, case.group) for case in data.cases] == [
+    assert [(sample.id, sample.diagnosis, sample.split, sample.group) for sample in data.samples] == [
         ("ISIC_0000000", "benign", "train", "ISIC_0000000"),
         ("ISIC_0000001", "malignant", "train", "ISIC_0000001"),
         ("ISIC_0000003", "malignant", "test", "ISIC_0000003"),
     ]
-    assert [case.image.name for case in data.cases] == ["ISIC_0000000.jpg", "ISIC_0000001.jpg", "ISIC_0000003.jpg"]
+    assert [sample.image.name for sample in data.samples] == [
+        "ISIC_0000000.jpg",
+        "ISIC_0000001.jpg",
+        "ISIC_0000003.jpg",
+    ]
     assert data.problems == data.left_out == ()
 
 
 def test_outlines_have_either_case_and_features_are_those_of_their_superpixels(tree):
-    first, second, third = isic2016.read(tree).cases
+    first, second, third = isic2016.read(tree).samples
     assert [(mask.rater, mask.characteristic) for mask in first.masks] == [
         ("expert", None),
         ("expert", "globules"),
@@ -89,7 +93,7 @@ def test_features_without_superpixels_are_left_out(tree):
     lists = tree / "ISBI2016_ISIC_Part2_Training_GroundTruth" / "ISIC_0000000.json"
     assert data.left_out == (f"{lists}: there is no ISIC_0000000_superpixels.png that shows where its features are",)
     assert data.problems == ()
-    assert len(data.cases[0].masks) == 1
+    assert len(data.samples[0].masks) == 1
 
 
 @pytest.mark.parametrize(
@@ -106,7 +110,7 @@ def test_damaged_features_are_a_problem(tree, text, what):
     lists.write_text(text, encoding="utf-8")
     data = isic2016.read(tree)
     assert [str(problem) for problem in data.problems] == [f"{lists} {what}; fetch it again or remove it"]
-    assert len(data.cases[0].masks) == 1
+    assert len(data.samples[0].masks) == 1
 
 
 def test_unknown_classes_two_labels_and_masks_without_an_image_are_problems(tree):
@@ -124,7 +128,7 @@ def test_unknown_classes_two_labels_and_masks_without_an_image_are_problems(tree
         f"{outline} is a mask without an image; add the image ISIC_0000000 or remove the mask",
         f"{tiles} is a mask without an image; add the image ISIC_0000000 or remove the mask",
     ]
-    assert [case.diagnosis for case in data.cases] == ["", "malignant"]
+    assert [sample.diagnosis for sample in data.samples] == ["", "malignant"]
 
 
 def test_no_images_and_a_table_of_one_column_are_refused(tree, tmp_path):

@@ -23,9 +23,9 @@ LISTS = {
 }
 
 
-def write(folder, name, pixels):
-    folder.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(pixels).save(folder / name)
+def write(directory, name, pixels):
+    directory.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels).save(directory / name)
 
 
 def table(root, split, text):
@@ -60,7 +60,7 @@ def test_no_other_layout_recognizes_it(tree, tmp_path):
 
 def test_what_is_neither_diagnosis_is_a_nevus_and_superpixels_are_no_images(tree):
     data = isic2017.read(tree)
-    assert [(case.id, case.diagnosis, case.split) for case in data.cases] == [
+    assert [(sample.id, sample.diagnosis, sample.split) for sample in data.samples] == [
         ("ISIC_0000001", "melanoma", "train"),
         ("ISIC_0000002", "seborrheic_keratosis", "train"),
         ("ISIC_0000003", "nevus", "validation"),
@@ -71,7 +71,7 @@ def test_what_is_neither_diagnosis_is_a_nevus_and_superpixels_are_no_images(tree
 
 
 def test_an_outline_and_four_features_are_read(tree):
-    outline, *features = isic2017.read(tree).cases[3].masks
+    outline, *features = isic2017.read(tree).samples[3].masks
     assert outline.characteristic is None
     assert read_mask(outline, (3, 2)).tolist() == [[False, True, True], [False, True, False]]
     assert {mask.characteristic: read_mask(mask, (3, 2)).astype(int).tolist() for mask in features} == {

@@ -14,9 +14,9 @@ HEADER = "image,MEL,NV,BCC,AKIEC,BKL,DF,VASC\n"
 DIAGNOSES = "image,diagnosis,group\nISIC_0000001,benign,p1\nISIC_0000002,melanoma,\n"
 
 
-def write(folder, name, pixels):
-    folder.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(pixels).save(folder / name)
+def write(directory, name, pixels):
+    directory.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels).save(directory / name)
 
 
 def truth(root, split, text):
@@ -30,16 +30,16 @@ def truth(root, split, text):
 def tree(tmp_path):
     """Images 1 and 2 are of tasks 1 and 2, 3 to 5 of task 3."""
     root = tmp_path / "isic2018"
-    for folder, number in {
+    for directory, number in {
         "ISIC2018_Task1-2_Training_Input": 1,
         "ISIC2018_Task1-2_Validation_Input": 2,
         "ISIC2018_Task3_Training_Input": 3,
         "ISIC2018_Task3_Validation_Input": 4,
         "ISIC2018_Task3_Test_Input": 5,
     }.items():
-        write(root / folder, f"ISIC_{number:07d}.jpg", np.full((2, 3, 3), 200, dtype=np.uint8))
+        write(root / directory, f"ISIC_{number:07d}.jpg", np.full((2, 3, 3), 200, dtype=np.uint8))
         for name in ("ATTRIBUTION.txt", "LICENSE.txt"):
-            (root / folder / name).write_text("terms", encoding="utf-8")
+            (root / directory / name).write_text("terms", encoding="utf-8")
     write(root / "ISIC2018_Task1-2_Training_Input", "ISIC_0000001_superpixels.png", OUTLINE)
     write(root / "ISIC2018_Task1_Training_GroundTruth", "ISIC_0000001_segmentation.png", OUTLINE)
     write(root / "ISIC2018_Task1_Validation_GroundTruth", "ISIC_0000002_Segmentation.png", OUTLINE)
@@ -63,7 +63,7 @@ def test_no_other_layout_recognizes_it(tree, tmp_path):
 
 def test_all_tasks_are_read_with_classes_groups_and_splits(tree):
     data = isic2018.read(tree)
-    assert [(case.id, case.diagnosis, case.group, case.split) for case in data.cases] == [
+    assert [(sample.id, sample.diagnosis, sample.group, sample.split) for sample in data.samples] == [
         ("ISIC_0000001", "benign", "p1", "train"),
         ("ISIC_0000002", "melanoma", "ISIC_0000002", "validation"),
         ("ISIC_0000003", "NV", "HAM_1", "train"),
@@ -75,14 +75,14 @@ def test_all_tasks_are_read_with_classes_groups_and_splits(tree):
 
 
 def test_outlines_and_attributes_are_read(tree):
-    first, second, *others = isic2018.read(tree).cases
+    first, second, *others = isic2018.read(tree).samples
     outline, *attributes = first.masks
     assert outline.characteristic is None
     assert read_mask(outline, (3, 2)).tolist() == [[False, True, True], [False, True, False]]
     assert [mask.characteristic for mask in attributes] == list(isic2018.ATTRIBUTES)
     assert [bool(read_mask(mask, (3, 2)).any()) for mask in attributes] == [False, False, False, False, True]
     assert [mask.path.name for mask in second.masks] == ["ISIC_0000002_Segmentation.png"]
-    assert not any(case.masks for case in others)
+    assert not any(sample.masks for sample in others)
 
 
 def test_tables_beside_the_folders_are_found_too(tree):
@@ -98,10 +98,10 @@ def test_the_users_own_diagnoses_overrule_task_3_and_may_be_missing(tree):
     own = tree / "diagnosis.csv"
     own.write_text(DIAGNOSES + "ISIC_0000004,melanoma,\n", encoding="utf-8")
     data = isic2018.read(tree)
-    assert [case.diagnosis for case in data.cases] == ["benign", "melanoma", "NV", "melanoma", "VASC"]
+    assert [sample.diagnosis for sample in data.samples] == ["benign", "melanoma", "NV", "melanoma", "VASC"]
     assert data.problems == ()
     own.unlink()
-    assert [case.diagnosis for case in isic2018.read(tree).cases] == ["", "", "NV", "MEL", "VASC"]
+    assert [sample.diagnosis for sample in isic2018.read(tree).samples] == ["", "", "NV", "MEL", "VASC"]
 
 
 def test_rows_without_a_diagnosis_or_with_two_are_problems(tree):
@@ -157,7 +157,7 @@ def test_no_images_are_refused(tree):
 
 def test_real_images(real_data):
     data = isic2018.read(real_data / "isic2018-128")
-    assert len(data.cases) == 2594
-    assert sum(case.diagnosis == "melanoma" for case in data.cases) == 519
-    assert all(len(case.masks) == 1 for case in data.cases)
+    assert len(data.samples) == 2594
+    assert sum(sample.diagnosis == "melanoma" for sample in data.samples) == 519
+    assert all(len(sample.masks) == 1 for sample in data.samples)
     assert data.problems == data.left_out == ()

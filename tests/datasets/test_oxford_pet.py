@@ -38,19 +38,19 @@ def test_exactly_one_layout_recognizes_it(tree):
 
 def test_breeds_and_official_split_are_read(tree):
     data = oxford_pet.read(tree)
-    assert [(case.id, case.diagnosis, case.split) for case in data.cases] == [
+    assert [(sample.id, sample.diagnosis, sample.split) for sample in data.samples] == [
         ("Abyssinian_1", "Abyssinian", "train"),
         ("Abyssinian_34", "Abyssinian", None),
         ("american_pit_bull_terrier_7", "american_pit_bull_terrier", "test"),
         ("yorkshire_terrier_2", "yorkshire_terrier", "train"),
     ]
-    assert all(case.group == case.id for case in data.cases)
+    assert all(sample.group == sample.id for sample in data.samples)
     assert data.problems == data.left_out == ()
 
 
 def test_the_border_is_not_counted_as_pet(tree):
-    for case in oxford_pet.read(tree).cases:
-        (mask,) = case.masks
+    for sample in oxford_pet.read(tree).samples:
+        (mask,) = sample.masks
         assert np.array_equal(read_mask(mask, (4, 3)), TRIMAP == 1)
 
 

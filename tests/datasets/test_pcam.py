@@ -38,8 +38,13 @@ def test_exactly_one_layout_recognizes_it(tree):
 
 def test_frames_have_labels_and_official_splits(tree):
     data = pcam.read(tree)
-    assert [case.id for case in data.cases][:4] == ["test-0000000", "test-0000001", "test-0000002", "train-0000000"]
-    told = {case.id: (case.frame, case.diagnosis, case.split) for case in data.cases}
+    assert [sample.id for sample in data.samples][:4] == [
+        "test-0000000",
+        "test-0000001",
+        "test-0000002",
+        "train-0000000",
+    ]
+    told = {sample.id: (sample.frame, sample.diagnosis, sample.split) for sample in data.samples}
     assert told["train-0000002"] == (2, "tumor", "train")
     assert told["train-0000003"] == (3, "normal", "train")
     assert told["valid-0000000"] == (0, "tumor", "validation")
@@ -49,21 +54,21 @@ def test_frames_have_labels_and_official_splits(tree):
 
 
 def test_slides_are_groups_where_they_are_known(tree):
-    groups = {case.id: case.group for case in pcam.read(tree).cases}
+    groups = {sample.id: sample.group for sample in pcam.read(tree).samples}
     assert [groups[f"train-000000{number}"] for number in range(4)] == ["slide_0", "slide_0", "slide_1", "slide_1"]
     assert groups["test-0000001"] == "test-0000001"
 
 
 def test_an_image_is_its_frame(tree):
-    case = next(case for case in pcam.read(tree).cases if case.id == "train-0000002")
-    assert image_size(case) == (96, 96)
-    assert np.unique(read_image(case, 96)).tolist() == [20]
+    sample = next(sample for sample in pcam.read(tree).samples if sample.id == "train-0000002")
+    assert image_size(sample) == (96, 96)
+    assert np.unique(read_image(sample, 96)).tolist() == [20]
 
 
 def test_a_tumour_patch_is_marked_in_its_centre_and_others_nowhere(tree):
-    for case in pcam.read(tree).cases:
-        assert len(case.masks) == (case.diagnosis == "tumor")
-        for mask in case.masks:
+    for sample in pcam.read(tree).samples:
+        assert len(sample.masks) == (sample.diagnosis == "tumor")
+        for mask in sample.masks:
             assert mask.rater == "rule"
             drawn = read_mask(mask, (96, 96))
             assert drawn.sum() == 32 * 32
@@ -74,8 +79,8 @@ def test_a_split_that_is_not_there_is_told(tree):
     for path in tree.glob("*_valid_*"):
         path.unlink()
     data = pcam.read(tree)
-    assert {case.split for case in data.cases} == {"train", "test"}
-    assert data.left_out == (f"{pcam.NAME}valid_x.h5: the folder has no such file",)
+    assert {sample.split for sample in data.samples} == {"train", "test"}
+    assert data.left_out == (f"{pcam.NAME}valid_x.h5: the directory has no such file",)
 
 
 @pytest.mark.parametrize("end", ["x", "y"])
@@ -83,7 +88,7 @@ def test_packed_files_are_to_be_unpacked(tree, end):
     path = tree / f"{pcam.NAME}test_{end}.h5"
     with path.open("rb") as file, gzip.open(f"{path}.gz", "wb") as packed:
         shutil.copyfileobj(file, packed)
-    assert len(pcam.read(tree).cases) == 9
+    assert len(pcam.read(tree).samples) == 9
     path.unlink()
     assert pcam.detect(tree)
     with pytest.raises(ValueError, match=rf"test_{end}\.h5\.gz is packed; unpack it with `gunzip camelyon.*\.h5\.gz`"):

@@ -30,25 +30,25 @@ def save(picture, path):
 def tree(tmp_path):
     root = tmp_path / "ph2" / "PH2Dataset"
     for stem in ("IMD002", "IMD003", "IMD058"):
-        folder = root / "PH2 Dataset images" / stem
+        directory = root / "PH2 Dataset images" / stem
         mask = Image.fromarray(OUTLINE)
-        save(Image.new("RGB", (3, 2), "tan"), folder / f"{stem}_Dermoscopic_Image" / f"{stem}.bmp")
-        save(mask.convert("RGB") if stem == "IMD002" else mask, folder / f"{stem}_lesion" / f"{stem}_lesion.bmp")
-        save(mask, folder / f"{stem}_roi" / f"{stem}_R1_Label4.bmp")
+        save(Image.new("RGB", (3, 2), "tan"), directory / f"{stem}_Dermoscopic_Image" / f"{stem}.bmp")
+        save(mask.convert("RGB") if stem == "IMD002" else mask, directory / f"{stem}_lesion" / f"{stem}_lesion.bmp")
+        save(mask, directory / f"{stem}_roi" / f"{stem}_R1_Label4.bmp")
     (root / "PH2_dataset.txt").write_bytes((ROWS + LEGEND).encode())
     return root
 
 
 def test_the_folder_and_its_parent_are_the_same_data(tree):
-    for folder in (tree, tree.parent):
-        assert [layout.name for layout in entries(DatasetReader).values() if layout.detect(folder)] == ["ph2"]
+    for directory in (tree, tree.parent):
+        assert [layout.name for layout in entries(DatasetReader).values() if layout.detect(directory)] == ["ph2"]
     assert ph2.read(tree) == ph2.read(tree.parent)
     assert not ph2.detect(tree.parent.parent)
 
 
 def test_codes_become_classes_and_header_and_legend_are_no_rows(tree):
     data = ph2.read(tree)
-    assert [(case.id, case.diagnosis, case.group, case.split) for case in data.cases] == [
+    assert [(sample.id, sample.diagnosis, sample.group, sample.split) for sample in data.samples] == [
         ("IMD002", "common nevus", "IMD002", None),
         ("IMD003", "atypical nevus", "IMD003", None),
         ("IMD058", "melanoma", "IMD058", None),
@@ -57,7 +57,7 @@ def test_codes_become_classes_and_header_and_legend_are_no_rows(tree):
 
 
 def test_outlines_of_one_bit_and_of_color_are_read_and_color_regions_are_not(tree):
-    masks = [mask for case in ph2.read(tree).cases for mask in case.masks]
+    masks = [mask for sample in ph2.read(tree).samples for mask in sample.masks]
     assert [mask.path.name for mask in masks] == ["IMD002_lesion.bmp", "IMD003_lesion.bmp", "IMD058_lesion.bmp"]
     for mask in masks:
         assert np.array_equal(read_mask(mask, (3, 2)), OUTLINE)
@@ -76,7 +76,7 @@ def test_unknown_codes_two_labels_and_masks_without_an_image_are_problems(tree):
         f"{table} gives IMD058 the unknown diagnosis ''; use one of 0, 1, 2",
         f"{lonely} is a mask without an image; add the image IMD003 or remove the mask",
     ]
-    assert [case.diagnosis for case in data.cases] == ["", ""]
+    assert [sample.diagnosis for sample in data.samples] == ["", ""]
 
 
 def test_no_rows_and_no_images_are_refused(tree):

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from metrics.perturbation import Probe
+from metrics.perturbation import PerturbationContext
 from tests.metrics import maps
 from tests.metrics.quantus_oracle import SILENT, quantus
 
@@ -27,35 +27,35 @@ class Classifier(nn.Module):
         return torch.tanh(images.double().flatten(1) @ self.hidden) @ self.out
 
 
-def gray_probe(number: int = 4, steps: int = 16, baseline: float | None = None) -> Probe:
-    """One-channel float32 images of 16 x 20 with signed maps of unique values; `baseline` replaces all baselines."""
+def gray_probe(number: int = 4, steps: int = 16, fill: float | None = None) -> PerturbationContext:
+    """One-channel float32 images of 16 x 20 with signed maps of unique values; `fill` replaces all baselines."""
     inputs = maps.seeded(number, HEIGHT, WIDTH)
     random = np.random.default_rng(1)
     inputs = inputs.replace(
         images=inputs.images[:, :1].float(),
         saliency=torch.tensor(random.normal(size=(number, HEIGHT, WIDTH))),
     )
-    given = maps.probe(inputs)
+    given = maps.context(inputs)
     minimum = inputs.images.amin(dim=(1, 2, 3), keepdim=True)
-    baselines = {name: minimum if baseline is None else torch.tensor(baseline) for name in given.baselines}
-    return replace(given, model=Classifier().eval(), steps=steps, baselines=baselines)
+    fills = {name: minimum if fill is None else torch.tensor(fill) for name in given.fills}
+    return replace(given, model=Classifier().eval(), steps=steps, fills=fills)
 
 
-def ask_quantus(kind: str, probe: Probe, *, softmax: bool, seed: int | None = None, **settings) -> list:
+def ask_quantus(kind: str, context: PerturbationContext, *, softmax: bool, seed: int | None = None, **settings) -> list:
     """What a Quantus metric returns for each image, in a call of its own; numpy's draws begin anew for each."""
     metric = getattr(quantus, kind)(**settings, **SILENT, return_aggregate=False)
     found = []
-    for i in range(len(probe.images)):
+    for i in range(len(context.images)):
         if seed is not None:
             np.random.seed(seed)  # noqa: NPY002 - it draws from numpy's global generator
         one = slice(i, i + 1)
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "`trapz` is deprecated")
             found += metric(
-                model=probe.model,
-                x_batch=probe.images[one].numpy().copy(),
-                y_batch=probe.classes[one].numpy(),
-                a_batch=probe.saliency[one, None].numpy().copy(),
+                model=context.model,
+                x_batch=context.images[one].numpy().copy(),
+                y_batch=context.classes[one].numpy(),
+                a_batch=context.saliency[one, None].numpy().copy(),
                 softmax=softmax,
                 device="cpu",
             )

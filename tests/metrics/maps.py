@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from metrics import Metric
-from metrics.perturbation import Probe
+from metrics.perturbation import PerturbationContext
 
 
 @dataclass(frozen=True)
@@ -73,27 +73,27 @@ def noisy(images: Tensor) -> Tensor:
     return logits + ulp * (torch.arange(logits.numel()).reshape(logits.shape) * 7 % 5 - 2)
 
 
-def probe(inputs: Inputs, chunk: int = 64) -> Probe:
+def context(inputs: Inputs, chunk: int = 64) -> PerturbationContext:
     """The fixed classifier, ready to be asked about the inputs."""
-    return Probe(
+    return PerturbationContext(
         model=model,
         images=inputs.images,
         saliency=inputs.saliency,
         classes=inputs.classes,
         ties=inputs.ties,
         seeds=(inputs.ties[:, 0, 0] * 2**53).long(),  # go with the image, whatever its place
-        baselines={
+        fills={
             "blur": torch.full((), 0.5, dtype=torch.float64),
             "mean": inputs.images.new_tensor([0.4, 0.5, 0.6])[:, None, None],
             "minimum": inputs.images.amin(dim=(1, 2, 3), keepdim=True),
         },
         steps=7,
         chunk=chunk,
-        redraw=redraw,
+        explain_fn=explain_fn,
     )
 
 
-def redraw(changed, images: Tensor, classes: Tensor) -> Tensor:
+def explain_fn(changed, images: Tensor, classes: Tensor) -> Tensor:
     """The gradient of the class's logit, as a method would draw it."""
     with torch.enable_grad():
         inputs = images.detach().clone().requires_grad_()
@@ -104,9 +104,9 @@ def redraw(changed, images: Tensor, classes: Tensor) -> Tensor:
 
 def score(metric: Metric, inputs: Inputs, chunk: int = 64) -> Tensor:
     """The metric's scores, (N,), with the fixed classifier for those that need a model."""
-    given = {name: getattr(inputs, name) for name in metric.inputs - {"curves", "probe"}}
+    given = {name: getattr(inputs, name) for name in metric.inputs - {"curves", "context"}}
     if "curves" in metric.inputs:
-        given["curves"] = probe(inputs, chunk).curves()
-    if "probe" in metric.inputs:
-        given["probe"] = probe(inputs, chunk)
+        given["curves"] = context(inputs, chunk).curves()
+    if "context" in metric.inputs:
+        given["context"] = context(inputs, chunk)
     return metric.compute(**given)

@@ -49,19 +49,19 @@ def unchecked(metric, saliency, mask=None):
     return metric.evaluate_batch(x_batch=np.zeros((len(maps), 3, 1, 1)), a_batch=maps, **given)
 
 
-def max_sensitivity(probe, changed):
+def max_sensitivity(context, changed):
     """With maps divided by their norm, and the changed images (draws, N, 3, H, W) in place of its own."""
-    return _under_noise(quantus.MaxSensitivity, probe, changed)
+    return _under_noise(quantus.MaxSensitivity, context, changed)
 
 
-def local_lipschitz(probe, changed):
+def local_lipschitz(context, changed):
     """The same; it adds 1e-10 to the distance of the images."""
-    return _under_noise(quantus.LocalLipschitzEstimate, probe, changed)
+    return _under_noise(quantus.LocalLipschitzEstimate, context, changed)
 
 
-def _under_noise(kind, probe, changed):
+def _under_noise(kind, context, changed):
     scores = []
-    for i in range(len(probe.images)):
+    for i in range(len(context.images)):
         draws = iter(changed[:, i].flatten(1).numpy())
         metric = kind(
             nr_samples=len(changed),
@@ -70,40 +70,40 @@ def _under_noise(kind, probe, changed):
             perturb_func=lambda draws=draws, **_: next(draws)[None],
             **SILENT,
         )
-        scores += metric(**_one(probe, i))
+        scores += metric(**_one(context, i))
     return [float(score) for score in scores]
 
 
-def random_logit(probe, classes):
+def random_logit(context, classes):
     """With Spearman's correlation (its SSIM is that of a line of pixels); its seed is chosen to draw our class."""
-    number = probe.logits(lambda jobs: probe.images[jobs], 1).shape[1]
+    number = context.logits(lambda jobs: context.images[jobs], 1).shape[1]
     scores = []
     for i, other in enumerate(classes.tolist()):
-        others = [label for label in range(number) if label != probe.classes[i]]
+        others = [label for label in range(number) if label != context.classes[i]]
         seed = next(seed for seed in range(99) if others[_first_draw(seed, number - 1)] == other)
         metric = quantus.RandomLogit(similarity_func=_spearman, num_classes=number, seed=seed, **SILENT)
-        scores += metric(**_one(probe, i))
+        scores += metric(**_one(context, i))
     return [float(score) for score in scores]
 
 
-def parameter_randomization(probe, stages):
+def parameter_randomization(context, stages):
     """One minus the mean correlation; it counts the unchanged model as a stage, with a correlation of 1."""
     metric = quantus.MPRT(return_average_correlation=True, **SILENT)
-    means = [metric(**_one(probe, i))[0] for i in range(len(probe.images))]
+    means = [metric(**_one(context, i))[0] for i in range(len(context.images))]
     return [1 - (mean * (stages + 1) - 1) / stages for mean in means]
 
 
-def _one(probe, i):
+def _one(context, i):
     """A call for one image, in float64."""
 
     def explain(model, inputs, targets, **_):
-        return probe.redraw(model, torch.as_tensor(inputs), torch.as_tensor(targets)).numpy()[:, None]
+        return context.explain_fn(model, torch.as_tensor(inputs), torch.as_tensor(targets)).numpy()[:, None]
 
     return {
-        "model": probe.model,
-        "x_batch": probe.images[i : i + 1].numpy(),
-        "y_batch": probe.classes[i : i + 1].numpy(),
-        "a_batch": probe.saliency[i : i + 1, None].numpy(),
+        "model": context.model,
+        "x_batch": context.images[i : i + 1].numpy(),
+        "y_batch": context.classes[i : i + 1].numpy(),
+        "a_batch": context.saliency[i : i + 1, None].numpy(),
         "explain_func": explain,
     }
 

@@ -303,10 +303,10 @@ class Network(nn.Module):
         return self.body((images - self.mean) / self.deviation)
 
 
-def pictures(folder):
+def pictures(directory):
     """ISIC images of 128 pixels: 300 melanomas and 300 benign ones to learn from, 50 and 50 to look at."""
-    table = pd.read_csv(next(folder.rglob("diagnosis.csv")))
-    paths = {path.stem: path for path in folder.rglob("*.jpg")}
+    table = pd.read_csv(next(directory.rglob("diagnosis.csv")))
+    paths = {path.stem: path for path in directory.rglob("*.jpg")}
     random = np.random.default_rng(0)
     names = [
         random.permutation(table[table.diagnosis.str.lower() == kind].image.to_numpy())
@@ -384,9 +384,9 @@ def drawn(model, images, draws=12, spread=0.1):
     return {"gradient": gradient(model, "", images, classes).double().numpy(), "SmoothGrad": smooth.double().numpy()}
 
 
-def real_maps(folder, each=8):
+def real_maps(directory, each=8):
     """Maps (2 each, 128, 128) by state and method, and the share of 100 images that each network gets right."""
-    learned, held_out = pictures(folder)
+    learned, held_out = pictures(directory)
     seen = torch.cat([held_out[:each], held_out[50 : 50 + each]])
     maps, right = {}, {}
     for state, model in trained(learned):
@@ -443,7 +443,7 @@ mean score.
 UNREAL = """
 ## Real maps
 
-Not measured: LOUPE_REAL_DATA named no folder.
+Not measured: LOUPE_REAL_DATA named no directory.
 """
 
 
@@ -451,17 +451,17 @@ def row(cells):
     return "| " + " | ".join(cells) + " |\n"
 
 
-def write_page(folder):
-    """The tables; `folder` holds isic2018-128, or is None."""
+def write_page(directory):
+    """The tables; `directory` holds isic2018-128, or is None."""
     text = INTRODUCTION + row(["score", *DEMANDS]) + "|---" * 7 + "|\n"
     text += "".join(row([name, *synthetic_verdict(metric)]) for name, metric in CANDIDATES.items())
     others = {side: synthetic_verdict(sharpness, side) for side in (128, 96)}
     text += "\nThe chosen score at other resolutions, the shapes scaled, the steps of blur the same in pixels:\n\n"
     text += row(["side", *DEMANDS]) + "|---" * 7 + "|\n"
     text += "".join(row([str(side), *cells]) for side, cells in others.items()) + READING
-    if folder is None:
+    if directory is None:
         return text + UNREAL
-    maps, right = real_maps(Path(folder) / "isic2018-128")
+    maps, right = real_maps(Path(directory) / "isic2018-128")
     told = ", ".join(f"{state} {share:.2f}" for state, share in right.items())
     text += REAL.format(count=len(next(iter(maps.values()))), right=told)
     text += row(["score", *(" ".join(key) for key in maps)]) + "|---" * (len(maps) + 1) + "|\n"

@@ -5,19 +5,19 @@ import pytest
 import torch
 
 from metrics.faithfulness import Curves, blurred, deletion, insertion, insertion_deletion
-from tests.metrics.maps import Inputs, model, probe, seeded
+from tests.metrics.maps import Inputs, context, model, seeded
 
 BLACK = torch.zeros((), dtype=torch.float64)
 
 
-def curves_of(inputs, *, classifier=model, steps=7, baseline=BLACK, chunk=64):
-    given = replace(probe(inputs, chunk), model=classifier, steps=steps, baselines={"given": baseline})
+def curves_of(inputs, *, classifier=model, steps=7, fill=BLACK, chunk=64):
+    given = replace(context(inputs, chunk), model=classifier, steps=steps, fills={"given": fill})
     return given.curves("given")
 
 
-def literal(inputs, i, steps, baseline):
+def literal(inputs, i, steps, fill):
     """Both curves of one image, a pixel at a time, in numpy's order."""
-    image, base = inputs.images[i].numpy(), np.broadcast_to(baseline.numpy(), inputs.images.shape)[i]
+    image, base = inputs.images[i].numpy(), np.broadcast_to(fill.numpy(), inputs.images.shape)[i]
     height, width = image.shape[1:]
     # lexsort's last key is the first to count; a smaller random number goes first among equals
     order = np.lexsort([inputs.ties[i].numpy().ravel(), -inputs.saliency[i].numpy().ravel()])
@@ -39,10 +39,10 @@ def literal(inputs, i, steps, baseline):
 @pytest.mark.parametrize("steps", [1, 2, 7, 42])
 def test_equals_the_literal_loop(steps):
     inputs = seeded(5, 6, 7)
-    baseline = torch.rand(5, 3, 6, 7, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    curves = curves_of(inputs, steps=steps, baseline=baseline)
+    fill = torch.rand(5, 3, 6, 7, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    curves = curves_of(inputs, steps=steps, fill=fill)
     for i in range(5):
-        down, up, fractions = literal(inputs, i, steps, baseline)
+        down, up, fractions = literal(inputs, i, steps, fill)
         assert curves.deletion[i].tolist() == pytest.approx(down, abs=1e-12)
         assert curves.insertion[i].tolist() == pytest.approx(up, abs=1e-12)
         assert curves.fractions.tolist() == pytest.approx(fractions, abs=1e-12)
@@ -63,7 +63,7 @@ def test_two_by_two_by_hand():
         classes=torch.tensor([0]),
         ties=torch.zeros(1, 2, 2),
     )
-    curves = curves_of(inputs, classifier=summing, steps=4, baseline=torch.zeros(3, 1, 1), chunk=3)
+    curves = curves_of(inputs, classifier=summing, steps=4, fill=torch.zeros(3, 1, 1), chunk=3)
     up = torch.tensor([0.0, 4.0, 7.0, 9.0, 10.0]).sigmoid()
     down = torch.tensor([10.0, 6.0, 3.0, 1.0, 0.0]).sigmoid()
     torch.testing.assert_close(curves.insertion[0].float(), up)
@@ -122,9 +122,9 @@ def test_companions_do_not_count_for_a_convolutional_network_in_single_precision
     ).eval()
     inputs = seeded(6)
     inputs = inputs.replace(images=inputs.images.float())
-    together = curves_of(inputs, classifier=network, baseline=torch.zeros(()), chunk=64)
+    together = curves_of(inputs, classifier=network, fill=torch.zeros(()), chunk=64)
     for i in range(6):
-        alone = curves_of(inputs.take([i]), classifier=network, baseline=torch.zeros(()), chunk=3)
+        alone = curves_of(inputs.take([i]), classifier=network, fill=torch.zeros(()), chunk=3)
         torch.testing.assert_close(alone.insertion[0], together.insertion[i], rtol=0, atol=1e-6)
 
 
@@ -138,8 +138,8 @@ def test_ties_are_broken_by_the_given_numbers_and_not_by_the_raster():
 
     curves_of(inputs.replace(images=torch.ones(1, 3, 4, 4, dtype=torch.float64)), classifier=watching, steps=4)
     after_one_step = shown[1][0, 0]  # the untouched image is asked first
-    removed = inputs.ties[0] <= inputs.ties[0].flatten().sort().values[3]
-    assert torch.equal(after_one_step == 0, removed)
+    deletion_steps = inputs.ties[0] <= inputs.ties[0].flatten().sort().values[3]
+    assert torch.equal(after_one_step == 0, deletion_steps)
 
 
 def test_a_constant_map_scores_near_zero_on_average_and_a_good_map_above():

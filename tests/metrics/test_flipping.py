@@ -6,7 +6,7 @@ import torch
 
 from metrics.flipping import mean_height, pixel_flipping
 from tests.metrics.gray import ask_quantus, gray_probe
-from tests.metrics.maps import probe, seeded
+from tests.metrics.maps import context, seeded
 
 
 @pytest.mark.parametrize("steps", [8, 40])
@@ -26,16 +26,16 @@ def test_a_pixel_is_all_its_channels():
         shown.append(images)
         return torch.zeros(len(images), 3)
 
-    asked = replace(probe(seeded(1).replace(images=torch.ones(1, 3, 12, 15))), model=watching, steps=180)
+    asked = replace(context(seeded(1).replace(images=torch.ones(1, 3, 12, 15))), model=watching, steps=180)
     dark = {"minimum": torch.tensor(0.0)}
-    pixel_flipping(replace(asked, baselines=dark))
+    pixel_flipping(replace(asked, fills=dark))
     black = torch.cat(shown) == 0
     assert torch.equal(black.all(1), black.any(1))
     assert sorted(black.all(1).sum((1, 2)).tolist()) == list(range(1, 181))
 
 
 def test_it_is_the_deletion_curve_without_its_first_point():
-    asked = probe(seeded(3))
+    asked = context(seeded(3))
     np.testing.assert_allclose(pixel_flipping(asked), np.trapezoid(asked.curves("minimum").deletion[:, 1:], axis=1) / 6)
 
 

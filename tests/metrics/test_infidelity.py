@@ -9,7 +9,7 @@ import torch
 from metrics.infidelity import infidelity, squares
 from metrics.regions import patch_labels
 from tests.metrics.gray import HEIGHT, WIDTH, gray_probe
-from tests.metrics.maps import noisy, probe, seeded
+from tests.metrics.maps import context, noisy, seeded
 
 
 def of_captum(asked, side, *, normalize):
@@ -55,7 +55,7 @@ def test_equals_captum():
 def test_the_scale_does_not_count_and_the_exact_map_has_none():
     inputs = seeded(3)
     inputs = inputs.replace(images=inputs.images[:, :1].expand(-1, 3, -1, -1).clone())
-    asked = probe(inputs)
+    asked = context(inputs)
     before = infidelity(asked)
     asked.saliency.mul_(1e-6)
     torch.testing.assert_close(infidelity(asked), before)
@@ -70,14 +70,14 @@ def test_a_zero_map_foretells_nothing_and_a_model_that_never_changes_is_undefine
     inputs = seeded(2)
     inputs.saliency[0] = 0
     inputs.images[1] = 0.3
-    assert infidelity(probe(inputs)).nan_to_num(-1).tolist() == [1.0, -1.0]
+    assert infidelity(context(inputs)).nan_to_num(-1).tolist() == [1.0, -1.0]
 
 
 def test_what_rounding_takes_is_no_loss():
     """Of a black image no square can be hidden; what is left is the rounding of a batch of another size."""
     inputs = seeded(2)
     inputs.images[1] = 0.0
-    asked = replace(probe(inputs), images=inputs.images.float(), model=noisy)
+    asked = replace(context(inputs), images=inputs.images.float(), model=noisy)
     found = infidelity(asked).tolist()
     assert 0 <= found[0] <= 1
     assert math.isnan(found[1])

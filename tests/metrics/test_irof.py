@@ -7,7 +7,7 @@ from skimage.segmentation import slic
 
 from metrics.irof import irof, segment_curve, segments
 from tests.metrics.gray import HEIGHT, WIDTH, ask_quantus, gray_probe
-from tests.metrics.maps import probe, seeded
+from tests.metrics.maps import context, seeded
 
 
 def test_equals_quantus_on_one_channel_and_a_given_fill():
@@ -15,7 +15,7 @@ def test_equals_quantus_on_one_channel_and_a_given_fill():
 
     Named faults of Quantus 0.6.0: color images crash, and the mean is taken over all images of the call.
     """
-    asked = gray_probe(steps=HEIGHT * WIDTH, baseline=0.4)
+    asked = gray_probe(steps=HEIGHT * WIDTH, fill=0.4)
     areas = ask_quantus("IROF", asked, softmax=True, perturb_baseline=0.4, abs=False)
     curve = segment_curve(asked)
     numbers = segments(asked).flatten(1).amax(1) + 1
@@ -29,8 +29,8 @@ def test_equals_quantus_on_one_channel_and_a_given_fill():
 
 def test_equals_the_literal_loop_on_color_images():
     inputs = seeded(2, 24, 20)
-    asked = replace(probe(inputs), steps=480)
-    fill = asked.baselines["mean"]
+    asked = replace(context(inputs), steps=480)
+    fill = asked.fills["mean"]
     for i in range(2):
         labels = torch.tensor(slic(inputs.images[i].permute(1, 2, 0).numpy(), start_label=0))
         within = [labels == segment for segment in range(int(labels.max()) + 1)]
@@ -45,11 +45,11 @@ def test_equals_the_literal_loop_on_color_images():
 
 
 def test_segments_are_cut_once():
-    asked = probe(seeded(2))
+    asked = context(seeded(2))
     assert segments(asked) is segments(asked)
 
 
 def test_a_class_without_probability_is_undefined():
-    asked = replace(probe(seeded(1)), model=lambda images: torch.tensor([[-1e4, 0.0, -1e4]]).expand(len(images), 3))
+    asked = replace(context(seeded(1)), model=lambda images: torch.tensor([[-1e4, 0.0, -1e4]]).expand(len(images), 3))
     assert irof(replace(asked, classes=torch.tensor([0]))).isnan().all()
     assert irof(replace(asked, classes=torch.tensor([1]))).tolist() == pytest.approx([0.0])

@@ -7,10 +7,10 @@ import pytest
 import torch
 from PIL import Image
 
-from metrics.overlap import fuzzy_f1, fuzzy_iou, fuzzy_sensitivity, fuzzy_specificity
+from metrics.overlap import map_f1, map_iou, map_sensitivity, map_specificity
 from tests.metrics.maps import seeded
 
-FAMILY = [fuzzy_f1, fuzzy_sensitivity, fuzzy_specificity, fuzzy_iou]
+FAMILY = [map_f1, map_sensitivity, map_specificity, map_iou]
 
 
 def literal(saliency, reference):
@@ -24,10 +24,10 @@ def literal(saliency, reference):
         size += p
         truth += r
     return {
-        fuzzy_f1: 2 * both / (size + truth),
-        fuzzy_sensitivity: both / truth,
-        fuzzy_specificity: neither / (len(pixels) - truth),
-        fuzzy_iou: both / either,
+        map_f1: 2 * both / (size + truth),
+        map_sensitivity: both / truth,
+        map_specificity: neither / (len(pixels) - truth),
+        map_iou: both / either,
     }
 
 
@@ -40,7 +40,7 @@ def test_equals_the_literal_loop(metric):
 
 @pytest.mark.parametrize(
     ("metric", "by_hand"),
-    [(fuzzy_f1, 2 * 0.9 / 2.6), (fuzzy_sensitivity, 0.9 / 1.5), (fuzzy_specificity, 2.3 / 2.5), (fuzzy_iou, 0.9 / 1.7)],
+    [(map_f1, 2 * 0.9 / 2.6), (map_sensitivity, 0.9 / 1.5), (map_specificity, 2.3 / 2.5), (map_iou, 0.9 / 1.7)],
 )
 def test_two_by_two_by_hand(metric, by_hand):
     saliency = torch.tensor([[[0.4, 0.5], [0.2, 0.0]]])
@@ -54,15 +54,13 @@ def test_perfect_agreement_of_crisp_masks_is_one(metric):
     assert metric(mask, mask).tolist() == [1.0, 1.0, 1.0]
 
 
-@pytest.mark.parametrize(
-    ("metric", "value"), [(fuzzy_f1, 0), (fuzzy_sensitivity, 0), (fuzzy_specificity, 1), (fuzzy_iou, 0)]
-)
+@pytest.mark.parametrize(("metric", "value"), [(map_f1, 0), (map_sensitivity, 0), (map_specificity, 1), (map_iou, 0)])
 def test_an_empty_map_covers_nothing(metric, value):
     reference = seeded(2).reference
     assert metric(torch.zeros_like(reference), reference).tolist() == [value, value]
 
 
-@pytest.mark.parametrize("metric", [fuzzy_f1, fuzzy_sensitivity, fuzzy_iou])
+@pytest.mark.parametrize("metric", [map_f1, map_sensitivity, map_iou])
 def test_an_empty_reference_is_undefined(metric):
     inputs = seeded(2)
     inputs.reference[0] = 0
@@ -73,7 +71,7 @@ def test_an_empty_reference_is_undefined(metric):
 def test_specificity_of_a_full_reference_is_undefined():
     inputs = seeded(2)
     inputs.reference[0] = 1
-    assert fuzzy_specificity(inputs.saliency, inputs.reference).isnan().tolist() == [True, False]
+    assert map_specificity(inputs.saliency, inputs.reference).isnan().tolist() == [True, False]
 
 
 @pytest.mark.parametrize("metric", FAMILY)
@@ -114,6 +112,6 @@ def test_yardsticks_of_the_real_masks(dermxdb, blob, f1, sensitivity, specificit
     line = (torch.arange(128, dtype=torch.float64) - 63.5) / 128
     saliency = blob(line[:, None] ** 2 + line**2).expand_as(dermxdb)
     assert len(dermxdb) == 553
-    assert fuzzy_f1(saliency, dermxdb).mean().item() == pytest.approx(f1, abs=1e-3)
-    assert fuzzy_sensitivity(saliency, dermxdb).mean().item() == pytest.approx(sensitivity, abs=1e-3)
-    assert fuzzy_specificity(saliency, dermxdb).mean().item() == pytest.approx(specificity, abs=1e-3)
+    assert map_f1(saliency, dermxdb).mean().item() == pytest.approx(f1, abs=1e-3)
+    assert map_sensitivity(saliency, dermxdb).mean().item() == pytest.approx(sensitivity, abs=1e-3)
+    assert map_specificity(saliency, dermxdb).mean().item() == pytest.approx(specificity, abs=1e-3)

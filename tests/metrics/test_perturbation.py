@@ -6,9 +6,9 @@ import torch
 from benchmark.registry import entries
 from metrics import Metric
 from metrics.batching import Chunks
-from tests.metrics.maps import model, probe, score, seeded
+from tests.metrics.maps import context, model, score, seeded
 
-PROBED = [name for name, metric in entries(Metric).items() if metric.inputs & {"probe", "curves"}]
+PROBED = [name for name, metric in entries(Metric).items() if metric.inputs & {"context", "curves"}]
 
 
 class Small:
@@ -26,10 +26,10 @@ class Small:
 
 @pytest.mark.parametrize("room", [1, 5])
 def test_where_memory_runs_out_the_chunk_is_halved_and_stays_so(room):
-    asked = probe(seeded(3), chunk=32)
+    asked = context(seeded(3), chunk=32)
     small = Small(room)
     squeezed = replace(asked, model=small)
-    torch.testing.assert_close(squeezed.removal("minimum"), asked.removal("minimum"), rtol=0, atol=1e-12)
+    torch.testing.assert_close(squeezed.deletion_curve("minimum"), asked.deletion_curve("minimum"), rtol=0, atol=1e-12)
     assert max(small.seen) == room
     small.seen.clear()
     squeezed.logits(lambda jobs: asked.images[jobs % 3], 10)  # no attempt above what fitted
@@ -38,7 +38,7 @@ def test_where_memory_runs_out_the_chunk_is_halved_and_stays_so(room):
 
 def test_a_single_image_that_does_not_fit_is_an_error():
     with pytest.raises(torch.OutOfMemoryError):
-        replace(probe(seeded(2)), model=Small(0)).whole()
+        replace(context(seeded(2)), model=Small(0)).whole()
 
 
 def test_other_errors_are_not_swallowed():
@@ -69,23 +69,28 @@ def test_a_score_does_not_change_where_memory_runs_out(monkeypatch):
 
 
 def test_answers_are_kept():
-    asked = probe(seeded(2))
-    for ask in (asked.whole, asked.turns, lambda: asked.removed("mean"), lambda: asked.arrival("mean")):
-        assert ask() is ask()
+    asked = context(seeded(2))
+    for query in (
+        asked.whole,
+        asked.pixel_steps,
+        lambda: asked.deletion_steps("mean"),
+        lambda: asked.insertion_curve("mean"),
+    ):
+        assert query() is query()
 
 
 def test_arrival_read_backwards_is_the_removal_of_the_least_salient_first():
     """So insertion less deletion is the area between the LeRF and the MoRF curve."""
     inputs = seeded(3)
     backwards = inputs.replace(saliency=-inputs.saliency, ties=1 - inputs.ties)
-    asked = replace(probe(inputs), steps=6)  # equal steps, which also end where they begin backwards
-    least_first = replace(probe(backwards), steps=6).removal("mean")
-    torch.testing.assert_close(asked.arrival("mean").flip(1), least_first, rtol=0, atol=1e-12)
+    asked = replace(context(inputs), steps=6)  # equal steps, which also end where they begin backwards
+    least_first = replace(context(backwards), steps=6).deletion_curve("mean")
+    torch.testing.assert_close(asked.insertion_curve("mean").flip(1), least_first, rtol=0, atol=1e-12)
 
 
 def test_mass_is_the_saliency_of_what_is_hidden():
     inputs = seeded(2)
-    found = probe(inputs).hidden(lambda image, _: inputs.mask[image], 1)
+    found = context(inputs).hidden(lambda image, _: inputs.mask[image], 1)
     torch.testing.assert_close(found.mass[:, 0], (inputs.saliency * inputs.mask).sum((1, 2)))
 
 
@@ -96,5 +101,5 @@ def test_the_model_runs_in_inference_mode_on_channels_last():
         seen.append((torch.is_inference_mode_enabled(), images.is_contiguous(memory_format=torch.channels_last)))
         return model(images)
 
-    replace(probe(seeded(3)), model=watching).curves("mean")
+    replace(context(seeded(3)), model=watching).curves("mean")
     assert set(seen) == {(True, True)}

@@ -6,14 +6,14 @@ import torch
 
 from metrics.regions import losses, part_curve, patch_labels, patches, region_perturbation, selectivity
 from tests.metrics.gray import HEIGHT, WIDTH, ask_quantus, gray_probe
-from tests.metrics.maps import probe, seeded
+from tests.metrics.maps import context, seeded
 
 
 @pytest.mark.parametrize("side", [4, 3, 7])  # 3 and 7 leave cut patches at the border
 def test_region_perturbation_equals_quantus(side):
     asked = gray_probe()
     settings = {"patch_size": side, "regions_evaluation": 6, "perturb_baseline": 0.25}
-    found = losses(gray_probe(baseline=0.25), patches(asked, side), 6)
+    found = losses(gray_probe(fill=0.25), patches(asked, side), 6)
     np.testing.assert_allclose(found, ask_quantus("RegionPerturbation", asked, softmax=True, **settings), rtol=1e-5)
 
 
@@ -42,7 +42,7 @@ def literal_patches(saliency, ties, side):
 def test_equals_the_literal_loop_on_color_images_with_ties():
     inputs = seeded(3, 60, 30)  # patches of 2
     inputs.saliency[:, :40] = 0  # many equal patches
-    asked = probe(inputs)
+    asked = context(inputs)
     for i in range(3):
         image, minimum = inputs.images[i], inputs.images[i].min()
         masks = literal_patches(inputs.saliency[i].numpy(), inputs.ties[i].numpy(), 2)
@@ -66,9 +66,9 @@ def test_at_224_there_are_784_patches_of_8_pixels_of_which_100_go():
 
     inputs = seeded(1, 224, 224).replace(images=torch.ones(1, 3, 224, 224), classes=torch.tensor([0]))
     dark = {"minimum": torch.tensor(0.0)}
-    region_perturbation(replace(probe(inputs), model=watching, baselines=dark))
-    removed = torch.cat(seen)
-    assert sorted(removed.tolist()) == [64 * k for k in range(101)]
+    region_perturbation(replace(context(inputs), model=watching, fills=dark))
+    deletion_steps = torch.cat(seen)
+    assert sorted(deletion_steps.tolist()) == [64 * k for k in range(101)]
 
 
 def test_more_steps_than_patches_change_nothing():

@@ -10,7 +10,7 @@ from metrics import imputation
 from metrics.imputation import impute
 from metrics.road import NOISE, PERCENTAGES, imputed, road, road_combined
 from metrics.smoothing import gaussian_blur
-from tests.metrics.maps import probe, seeded
+from tests.metrics.maps import context, seeded
 from tests.metrics.quantus_oracle import quantus
 
 WEIGHTS = {(a, b): (1 / 6 if 0 in {a, b} else 1 / 12) for a in (-1, 0, 1) for b in (-1, 0, 1) if (a, b) != (0, 0)}
@@ -95,7 +95,7 @@ def test_what_missing_pixels_show_does_not_count():
 def test_curves_equal_the_literal_loop(least_first):
     """Named faults of Quantus 0.6.0: ROAD crashes on color images, and of several batches it keeps the first."""
     inputs = seeded(2)
-    asked = probe(inputs)
+    asked = context(inputs)
     for i in range(2):
         keys = inputs.ties[i].flatten().numpy(), -inputs.saliency[i].flatten().numpy()
         order = np.lexsort(keys)[:: -1 if least_first else 1]
@@ -110,11 +110,11 @@ def test_curves_equal_the_literal_loop(least_first):
 
 
 def test_both_scores_are_means_of_curves_that_are_asked_once():
-    asked, calls = probe(seeded(2)), []
+    asked, calls = context(seeded(2)), []
 
     def counting(images):
         calls.append(len(images))
-        return probe(seeded(2)).model(images)
+        return context(seeded(2)).model(images)
 
     asked = replace(asked, model=counting)
     low, both = road(asked), road_combined(asked)

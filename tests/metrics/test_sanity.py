@@ -11,14 +11,14 @@ from metrics.rank_correlation import rank_correlation
 from metrics.sanity import other_classes, parameter_randomization, random_logit, randomizations
 from tests.metrics import maps as drawn
 from tests.metrics import quantus_oracle
-from tests.metrics.maps import model, probe, seeded
+from tests.metrics.maps import context, model, seeded
 
 CPU = torch.device("cpu")
 
 
-def redraw(changed, images, classes):
+def explain_fn(changed, images, classes):
     """Maps in the precision that maps are kept in, so that oracles rank the same values."""
-    return as_kept(drawn.redraw(changed, images, classes)).double()
+    return as_kept(drawn.explain_fn(changed, images, classes)).double()
 
 
 class Scripted(nn.Conv2d):
@@ -52,13 +52,13 @@ def network(*, layer=nn.Conv2d, seed=0):
 
 def gradients_of(classifier, inputs):
     """A probe of a classifier with its own gradient maps."""
-    maps = redraw(classifier, inputs.images, inputs.classes)
-    return replace(probe(inputs), model=classifier, saliency=maps, redraw=redraw)
+    maps = explain_fn(classifier, inputs.images, inputs.classes)
+    return replace(context(inputs), model=classifier, saliency=maps, explain_fn=explain_fn)
 
 
 def drawn_by(method, inputs):
     given = gradients_of(network(), inputs)
-    return replace(given, redraw=method, saliency=method(given.model, given.images, given.classes))
+    return replace(given, explain_fn=method, saliency=method(given.model, given.images, given.classes))
 
 
 def edges(_model, images, _classes):
@@ -78,7 +78,7 @@ def test_parameter_randomization_equals_a_literal_loop():
     states = [deepcopy(one) for one in randomizations(given.model, CPU)]
     for i, found in enumerate(parameter_randomization(given).tolist()):
         own = given.saliency[i].flatten()
-        maps = [redraw(one, given.images[[i]], given.classes[[i]]).flatten() for one in states]
+        maps = [explain_fn(one, given.images[[i]], given.classes[[i]]).flatten() for one in states]
         assert found == pytest.approx(1 - sum(spearmanr(own, one).statistic for one in maps) / 3, abs=1e-9)
 
 
@@ -108,7 +108,7 @@ def test_randomization_destroys_the_map_that_follows_the_model_and_no_edge_map()
     inputs = seeded(8, 24, 24)
     inputs = inputs.replace(classes=inputs.classes % 2)
     following = gradients_of(reader_of_a_patch(), inputs)
-    looking = replace(following, redraw=edges, saliency=edges(None, inputs.images, inputs.classes))
+    looking = replace(following, explain_fn=edges, saliency=edges(None, inputs.images, inputs.classes))
     assert parameter_randomization(following).tolist() == pytest.approx([1] * 8, abs=0.15)
     assert random_logit(following).max() < 0.5
     assert parameter_randomization(looking).tolist() == pytest.approx([0] * 8, abs=1e-12)
@@ -168,12 +168,12 @@ def test_neither_the_model_nor_the_random_numbers_of_others_are_touched():
 def test_a_model_that_is_no_module_cannot_be_randomized():
     for plain in (model.forward, nn.Flatten()):
         with pytest.raises(TypeError, match="needs a torch module with parameters"):
-            parameter_randomization(replace(probe(seeded(2)), model=plain))
+            parameter_randomization(replace(context(seeded(2)), model=plain))
 
 
 def test_the_other_class_is_never_the_own_and_any_other_comes_up():
     inputs = seeded(64)
-    given = probe(inputs)
+    given = context(inputs)
     found = other_classes(given, 3)
     assert (found != given.classes).all()
     steps = (found - given.classes) % 3
@@ -198,7 +198,7 @@ def test_degenerate_maps_score_as_documented():
     assert parameter_randomization(vanishing).tolist() == [1, 1, 1]
     assert random_logit(vanishing).tolist() == [0, 0, 0]
     one_class = nn.Sequential(nn.Conv2d(3, 1, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten()).double().eval()
-    assert random_logit(replace(probe(inputs), model=one_class)).isnan().all()
+    assert random_logit(replace(context(inputs), model=one_class)).isnan().all()
 
 
 @pytest.mark.parametrize("metric", [random_logit, parameter_randomization])
@@ -212,7 +212,7 @@ def test_the_order_of_pixels_that_are_equal_but_for_rounding_does_not_count(metr
             noise = torch.randn(12, 15, generator=torch.Generator().manual_seed(seed))
             return torch.stack([plain.roll(int(label), 1) * (1 + ulp * noise) for label in classes])
 
-        return replace(probe(inputs), redraw=drawn_with_noise, model=network(), saliency=plain.expand(6, -1, -1))
+        return replace(context(inputs), explain_fn=drawn_with_noise, model=network(), saliency=plain.expand(6, -1, -1))
 
     exact = metric(levels(0, 0))
     for seed in range(3):

@@ -5,7 +5,7 @@ import torch
 
 from metrics.stability import DRAWS, RADIUS, changes, local_lipschitz, max_sensitivity, neighbors
 from tests.metrics import quantus_oracle
-from tests.metrics.maps import probe, seeded
+from tests.metrics.maps import context, seeded
 
 BOTH = [max_sensitivity, local_lipschitz]
 RIM = [RADIUS] * DRAWS
@@ -20,7 +20,7 @@ def curved(_model, images, classes):
 
 def drawn_by(method, inputs):
     """A probe whose maps are those of the method."""
-    return replace(probe(inputs), saliency=method(None, inputs.images, inputs.classes), redraw=method)
+    return replace(context(inputs), saliency=method(None, inputs.images, inputs.classes), explain_fn=method)
 
 
 @pytest.fixture
@@ -85,7 +85,7 @@ def test_half_precision_costs_less_than_documented():
 def test_the_scale_of_a_map_does_not_count(metric, scale, curious):
     scaled = replace(curious, saliency=curious.saliency * scale)
     torch.testing.assert_close(metric(scaled), metric(curious))
-    redrawn = replace(curious, redraw=lambda *given: curved(*given) * scale)
+    redrawn = replace(curious, explain_fn=lambda *given: curved(*given) * scale)
     torch.testing.assert_close(metric(redrawn), metric(curious))
 
 
@@ -105,10 +105,10 @@ def test_near_neighbors_show_a_jump(curious):
     def swapped(_model, images, _classes):
         return torch.eye(12, 15, dtype=torch.float64).expand(len(images), -1, -1)
 
-    change, moved = changes(replace(curious, redraw=swapped), NEAR_AND_FAR)
+    change, moved = changes(replace(curious, explain_fn=swapped), NEAR_AND_FAR)
     assert change.std(dim=1).max() < 1e-12
     assert (moved[:, -1] / moved[:, 0]).tolist() == pytest.approx([10] * 4, rel=0.1)
-    found = local_lipschitz(replace(curious, redraw=swapped))
+    found = local_lipschitz(replace(curious, explain_fn=swapped))
     torch.testing.assert_close(found, change[:, 0] / moved.amin(dim=1))
 
 
@@ -116,11 +116,11 @@ def test_near_neighbors_show_a_jump(curious):
 def test_a_zero_map_is_undefined_and_one_that_vanishes_has_changed_by_its_whole(metric, curious):
     curious.saliency[0] = 0
     assert metric(curious).isnan().tolist() == [True, False, False, False]
-    gone = replace(curious, redraw=lambda _model, images, _classes: torch.zeros(len(images), 12, 15))
+    gone = replace(curious, explain_fn=lambda _model, images, _classes: torch.zeros(len(images), 12, 15))
     assert max_sensitivity(gone)[1:].tolist() == pytest.approx([1, 1, 1])
 
 
 @pytest.mark.parametrize("metric", BOTH)
 def test_a_redrawn_map_that_is_not_finite_makes_the_score_undefined(metric, curious):
-    broken = replace(curious, redraw=lambda _model, images, _classes: torch.full((len(images), 12, 15), torch.nan))
+    broken = replace(curious, explain_fn=lambda _model, images, _classes: torch.full((len(images), 12, 15), torch.nan))
     assert metric(broken).isnan().all()

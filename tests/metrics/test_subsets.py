@@ -17,7 +17,7 @@ from metrics.subsets import (
     sets,
 )
 from tests.metrics.gray import HEIGHT, WIDTH, ask_quantus, gray_probe
-from tests.metrics.maps import noisy, probe, seeded
+from tests.metrics.maps import context, noisy, seeded
 
 
 def test_faithfulness_correlation_equals_quantus_with_its_draws_replayed():
@@ -57,7 +57,7 @@ def lost_logits(asked, i, places):
 
 def test_sensitivity_n_equals_the_literal_loop():
     """Named faults of Quantus: it correlates over the batch, and its sum of saliency is of the last block only."""
-    asked = probe(seeded(2))
+    asked = context(seeded(2))
     sizes = [round(share * 180) for share in SHARES for _ in range(DRAWS_PER_SHARE)]
     draw = draws(asked, sizes, "sensitivity-n")
     for i in range(2):
@@ -70,7 +70,7 @@ def test_sensitivity_n_equals_the_literal_loop():
 
 
 def test_faithfulness_correlation_equals_the_literal_loop_on_color_images():
-    asked = probe(seeded(2))
+    asked = context(seeded(2))
     draw = draws(asked, [13] * 100, "faithfulness-correlation")
     for i in range(2):
         places = [draw(i, number) for number in range(100)]
@@ -80,7 +80,7 @@ def test_faithfulness_correlation_equals_the_literal_loop_on_color_images():
 
 
 def test_sets_have_their_size_and_are_each_drawn_anew():
-    asked = probe(seeded(2))
+    asked = context(seeded(2))
     hide = sets(asked, draws(asked, [5, 5, 90], "purpose"))
     found = hide(torch.tensor([0, 0, 0, 1]), torch.tensor([0, 1, 2, 0]))
     assert found.flatten(1).sum(1).tolist() == [5, 5, 90, 5]
@@ -94,9 +94,9 @@ def test_sets_have_their_size_and_are_each_drawn_anew():
 def test_a_constant_map_and_a_model_that_never_changes_are_undefined(metric):
     inputs = seeded(2)
     inputs.saliency[0] = 0.1
-    assert metric(probe(inputs)).isnan().tolist() == [True, False]
+    assert metric(context(inputs)).isnan().tolist() == [True, False]
     inputs.images[1] = 0.1
-    assert metric(probe(inputs)).isnan().tolist() == [True, True]
+    assert metric(context(inputs)).isnan().tolist() == [True, True]
 
 
 def test_pearson_equals_scipy():
@@ -111,5 +111,5 @@ def test_pearson_equals_scipy():
 def test_an_answer_that_never_changes_but_by_rounding_is_undefined(metric):
     inputs = seeded(2)
     inputs.images[1] = 0.0  # hidden pixels of a black image stay black
-    asked = replace(probe(inputs), images=inputs.images.float(), model=noisy)
+    asked = replace(context(inputs), images=inputs.images.float(), model=noisy)
     assert metric(asked).isnan().tolist() == [False, True]

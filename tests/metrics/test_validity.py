@@ -11,7 +11,7 @@ from torch import Tensor
 from benchmark.registry import entries
 from metrics import Metric
 from metrics.faithfulness import blurred
-from metrics.perturbation import Probe
+from metrics.perturbation import PerturbationContext
 
 NUMBER, SIDE = 4, 32
 PATCH = slice(4, 12), slice(18, 26)
@@ -42,8 +42,8 @@ class Scene:
     def score(self, metric: Metric, saliency: Tensor) -> float:
         """Mean score of some maps."""
         given = {"saliency": saliency, "mask": self.mask, "reference": self.mask.double()}
-        if "probe" in metric.inputs:
-            given["probe"] = build_perturbation_context(self.images, saliency)
+        if "context" in metric.inputs:
+            given["context"] = build_perturbation_context(self.images, saliency)
         if "curves" in metric.inputs:
             given["curves"] = build_perturbation_context(self.images, saliency).curves()
         return metric.compute(**{name: given[name] for name in metric.inputs}).mean().item()
@@ -55,23 +55,23 @@ def reads_the_patch(images: Tensor) -> Tensor:
     return torch.stack([evidence, -evidence], dim=1)
 
 
-def build_perturbation_context(images: Tensor, saliency: Tensor) -> Probe:
+def build_perturbation_context(images: Tensor, saliency: Tensor) -> PerturbationContext:
     random = np.random.default_rng(1)
-    return Probe(
+    return PerturbationContext(
         model=reads_the_patch,
         images=images,
         saliency=saliency,
         classes=torch.zeros(NUMBER, dtype=torch.int64),
         ties=torch.tensor(random.random(saliency.shape)),
         seeds=torch.tensor(random.integers(2**62, size=NUMBER)),
-        baselines={
+        fills={
             "blur": blurred(images),
             "mean": images.mean((0, 2, 3))[:, None, None],
             "minimum": images.amin(dim=(1, 2, 3), keepdim=True),
         },
         steps=16,
         chunk=64,
-        redraw=lambda *_: saliency,
+        explain_fn=lambda *_: saliency,
     )
 
 

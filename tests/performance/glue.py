@@ -40,7 +40,7 @@ class Task:
     """What is to be done; everything that decides the amount of work.
 
     Attributes:
-        folder: Images in `train/CLASS/` and `test/CLASS/`, as ImageFolder wants them.
+        directory: Images in `train/CLASS/` and `test/CLASS/`, as ImageFolder wants them.
         masks: Of the test images in the order of ImageFolder, (T, S, S), bool.
         build: Makes the network.
         layer: Name of the layer for Grad-CAM.
@@ -51,7 +51,7 @@ class Task:
         flipped: Places of the test images whose pixels are flipped, in `steps` steps.
     """
 
-    folder: Path
+    directory: Path
     masks: np.ndarray
     build: Callable[[], nn.Module]
     layer: str
@@ -90,7 +90,7 @@ def augmentation() -> list[nn.Module]:
 def read(task: Task, part: str, changes: Sequence[nn.Module] = ()) -> ImageFolder:
     """The images of a part, decoded when they are asked for."""
     small = [v2.PILToTensor(), v2.Resize((task.side, task.side)), *changes, v2.ToDtype(torch.float32, scale=True)]
-    return ImageFolder(task.folder / part, v2.Compose(small))
+    return ImageFolder(task.directory / part, v2.Compose(small))
 
 
 class FromFiles:
@@ -232,7 +232,7 @@ def by_quantus(
         features_in_step=3 * task.side**2 // (task.steps + 1), return_auc_per_sample=True, abs=False, **QUIET
     )
     return {
-        "gini": quantus.Sparseness(**QUIET)(
+        "sparsity": quantus.Sparseness(**QUIET)(
             model=model, x_batch=pixels, y_batch=classes, a_batch=maps.copy(), device="cpu"
         ),
         "f1": quantus.RelevanceRankAccuracy(**QUIET)(

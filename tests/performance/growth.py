@@ -82,27 +82,27 @@ class Series:
     fixed: dict[str, Any]
 
 
-def tables(folder: Path, *, images: int, cells: int, classes: int = 6) -> Callable[[], object]:
+def tables(directory: Path, *, images: int, cells: int, classes: int = 6) -> Callable[[], object]:
     """All tables, figures and the page from the records; a few distinct files of scores serve them all."""
     regimes = min(10, max(1, cells // SEEDS // 10))
     made = {"architectures": max(1, cells // SEEDS // regimes), "regimes": regimes, "seeds": SEEDS}
-    results = make_results(folder / "made" / "quick", images=images, classes=classes, distinct=DISTINCT, **made)
+    results = make_results(directory / "made" / "quick", images=images, classes=classes, distinct=DISTINCT, **made)
     return lambda: rebuild(results)
 
 
-def tables_stepwise(folder: Path, *, images: int, cells: int) -> Callable[[], object]:
+def tables_stepwise(directory: Path, *, images: int, cells: int) -> Callable[[], object]:
     """The same, with the time of each step."""
-    tables(folder, images=images, cells=cells)
-    return lambda: stepwise(folder / "made" / "quick")
+    tables(directory, images=images, cells=cells)
+    return lambda: stepwise(directory / "made" / "quick")
 
 
 def splitting(_folder: Path, *, images: int) -> Callable[[], object]:
     """A split by patients, three images each, stratified by six classes."""
-    cases = [
+    samples = [
         Sample(id=f"i{number}", image=None, diagnosis=f"class{number // 3 % 6}", group=f"p{number // 3}")
         for number in range(images)
     ]
-    return lambda: split(cases, 3, 8)
+    return lambda: split(samples, 3, 8)
 
 
 def duplicates(_folder: Path, *, images: int) -> Callable[[], object]:
@@ -142,9 +142,9 @@ def made_data(images: int, side: int, learned: int = 0) -> ImageDataset:
     random = np.random.default_rng(0)
     planes = np.zeros((2 * images, side, side), dtype=np.uint8)
     planes[:, side // 4 : side // 2, side // 4 : side // 2] = 255
-    levels = {"case": np.repeat(np.arange(images), 2), "level": ["image", "union"] * images}
+    levels = {"sample": np.repeat(np.arange(images), 2), "level": ["image", "union"] * images}
     split = ["train"] * learned + ["test"] * (images - learned)
-    cases = {"id": [f"i{n}" for n in range(images)], "label": 0, "group": "", "split": split}
+    samples = {"id": [f"i{n}" for n in range(images)], "label": 0, "group": "", "split": split}
     return ImageDataset(
         name="made",
         key="",
@@ -154,7 +154,7 @@ def made_data(images: int, side: int, learned: int = 0) -> ImageDataset:
         left_out=(),
         manifest=Path(),
         images=random.integers(0, 256, (images, side, side, 3), dtype=np.uint8),
-        cases=pd.DataFrame(cases),
+        samples=pd.DataFrame(samples),
         planes=planes,
         references=pd.DataFrame(levels).assign(rater="", characteristic=""),
     )
@@ -261,8 +261,8 @@ def measured(work: str, arguments: dict[str, Any]) -> dict[str, Any]:
     """Seconds and highest memory of one point, in this process, with what the work itself tells of them."""
     torch.set_num_threads(1)
     keep_freed_memory()
-    with tempfile.TemporaryDirectory() as folder:
-        ready = WORK[work](Path(folder), **arguments)
+    with tempfile.TemporaryDirectory() as directory:
+        ready = WORK[work](Path(directory), **arguments)
         memory, begun = PeakMemory(CPU), time.perf_counter()
         told = ready()
         seconds = time.perf_counter() - begun

@@ -69,17 +69,17 @@ def made(name: str) -> nn.Module:
     return model.eval()
 
 
-def measured(name: str, folder: Path, given: np.ndarray | None) -> dict[str, Any]:
+def measured(name: str, directory: Path, given: np.ndarray | None) -> dict[str, Any]:
     """What one set of kernels says of one network.
 
     Args:
         name: Of the architecture.
-        folder: Where its weights lie.
+        directory: Where its weights lie.
         given: Maps of other kernels (N, S, S) to be scored too.
     """
     layer = entries(Architecture)[name].target_layer
     model = entries(Architecture)[name].build(CLASSES)
-    model.load_state_dict(torch.load(folder / f"{name}.pt"))
+    model.load_state_dict(torch.load(directory / f"{name}.pt"))
     model.eval()
     pixels, classes = images(IMAGES, seed=0), torch.arange(IMAGES) % CLASSES
     inputs = to_float(pixels)
@@ -95,7 +95,7 @@ def measured(name: str, folder: Path, given: np.ndarray | None) -> dict[str, Any
         "maps": maps,
     }
     for kind, drawn in (("own", maps), ("given", maps if given is None else given)):
-        chosen = [metric for metric in METRICS if name in DEAR or not METRICS[metric].on_request]
+        chosen = [metric for metric in METRICS if name in DEAR or not METRICS[metric].expensive]
         found |= {f"{kind} {metric}": values for metric, values in scores(model, layer, pixels, classes, drawn, chosen)}
     return found
 
@@ -104,7 +104,7 @@ def scores(
     model: nn.Module, layer: str, pixels: Tensor, classes: Tensor, maps: np.ndarray, chosen: list[str]
 ) -> Iterable[tuple[str, np.ndarray]]:
     """Scores of the maps, (N,), by the name of the metric."""
-    probe = build_perturbation_context(
+    context = build_perturbation_context(
         model,
         pixels,
         maps,
@@ -117,30 +117,38 @@ def scores(
     )
     reference = disc().expand(len(maps), -1, -1)
     known = {"saliency": torch.from_numpy(maps).float(), "reference": reference, "mask": reference > 0.5}
-    known |= {"images": to_float(pixels), "probe": probe}
+    known |= {"images": to_float(pixels), "probe": context}
     for metric in map(METRICS.__getitem__, chosen):
-        wanted = {each: probe.curves() if each == "curves" else known[each] for each in metric.inputs}
+        wanted = {each: context.curves() if each == "curves" else known[each] for each in metric.inputs}
         yield metric.name, metric.compute(**wanted).double().cpu().numpy()
 
 
-def child(folder: Path, kernels: Kernels, names: list[str]) -> None:
+def child(directory: Path, kernels: Kernels, names: list[str]) -> None:
     """Measures in this process and writes what was found."""
     torch.set_num_threads(kernels.threads)
     for name in names:
         if kernels == NATIVE:
-            torch.save(made(name).state_dict(), folder / f"{name}.pt")
-        given = None if kernels == NATIVE else np.load(found_at(folder, NATIVE, name))["maps"]
-        np.savez(found_at(folder, kernels, name), **measured(name, folder, given))
+            torch.save(made(name).state_dict(), directory / f"{name}.pt")
+        given = None if kernels == NATIVE else np.load(found_at(directory, NATIVE, name))["maps"]
+        np.savez(found_at(directory, kernels, name), **measured(name, directory, given))
 
 
-def found_at(folder: Path, kernels: Kernels, name: str) -> Path:
-    return folder / f"{kernels.name}-{name}.npz"
+def found_at(directory: Path, kernels: Kernels, name: str) -> Path:
+    return directory / f"{kernels.name}-{name}.npz"
 
 
-def run(folder: Path, names: list[str]) -> None:
+def run(directory: Path, names: list[str]) -> None:
     """One process for each set of kernels, the machine's own first."""
     for kernels in MEASURED:
-        command = [sys.executable, "-m", "tests.performance.kernels", "--child", kernels.name, "--folder", str(folder)]
+        command = [
+            sys.executable,
+            "-m",
+            "tests.performance.kernels",
+            "--child",
+            kernels.name,
+            "--folder",
+            str(directory),
+        ]
         words = [word for name in names for word in ("--architecture", name)]
         sys.stderr.write(f"{kernels.name} ...\n")
         subprocess.run([*command, *words], cwd=ROOT, env=os.environ | kernels.environment, check=True)
@@ -156,9 +164,9 @@ class Difference:
     amplified: float
 
 
-def difference(folder: Path, name: str) -> Difference:
+def difference(directory: Path, name: str) -> Difference:
     """Logits against the largest, maps before they are divided against their evidence, maps after it."""
-    ours, *others = [np.load(found_at(folder, each, name)) for each in MEASURED]
+    ours, *others = [np.load(found_at(directory, each, name)) for each in MEASURED]
     scale = ours["raw"].max(axis=(1, 2))
     full = [scale_to_max(torch.from_numpy(each["raw"])).numpy() for each in (ours, *others)]
     return Difference(
@@ -169,35 +177,35 @@ def difference(folder: Path, name: str) -> Difference:
     )
 
 
-def largest(folder: Path, names: list[str], key: str) -> tuple[float, float, str]:
+def largest(directory: Path, names: list[str], key: str) -> tuple[float, float, str]:
     """Largest and median difference of a score over networks and images, and the network of the largest."""
     found = []
     for name in names:
-        ours = np.load(found_at(folder, NATIVE, name))[key]
+        ours = np.load(found_at(directory, NATIVE, name))[key]
         for kernels in MEASURED[1:]:
-            theirs = np.load(found_at(folder, kernels, name))[key]
+            theirs = np.load(found_at(directory, kernels, name))[key]
             apart = np.where(np.isnan(ours) & np.isnan(theirs), 0, np.abs(theirs - ours))
             found += [(value, name) for value in np.nan_to_num(apart, nan=np.inf)]
     most, where = max(found)
     return most, float(np.median([value for value, _ in found])), where
 
 
-def tables(folder: Path, names: list[str]) -> str:
+def tables(directory: Path, names: list[str]) -> str:
     """Both tables, as Markdown."""
     lines = [
         "| architecture | logits | map, of its evidence | map at full scale | evidence / map |",
         "|---|---|---|---|---|",
     ]
     for name in names:
-        told = difference(folder, name)
+        told = difference(directory, name)
         lines.append(
             f"| {name} | {told.logits:.1e} | {told.evidence:.1e} | {told.full_scale:.1e} | {told.amplified:.0f} |"
         )
     lines += ["", "| metric | maps given | maps drawn anew | median | where |", "|---|---|---|---|---|"]
     for metric in METRICS:
-        asked = [name for name in names if name in DEAR or not METRICS[metric].on_request]
+        asked = [name for name in names if name in DEAR or not METRICS[metric].expensive]
         if asked:
-            given, (own, middle, where) = (largest(folder, asked, f"{kind} {metric}") for kind in ("given", "own"))
+            given, (own, middle, where) = (largest(directory, asked, f"{kind} {metric}") for kind in ("given", "own"))
             lines.append(f"| {metric} | {given[0]:.1e} | {own:.1e} | {middle:.1e} | {where if own else ''} |")
     return "\n".join(lines)
 
@@ -217,7 +225,7 @@ def main() -> None:
     asked = reads.parse_args()
     names = asked.architecture or NAMES
     if asked.child:
-        child(asked.folder, next(each for each in MEASURED if each.name == asked.child), names)
+        child(asked.directory, next(each for each in MEASURED if each.name == asked.child), names)
         return
     with tempfile.TemporaryDirectory() as scratch:
         run(Path(scratch), names)

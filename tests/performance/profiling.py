@@ -326,12 +326,12 @@ def _shares(shares: dict[str, float]) -> str:
     return ", ".join(f"{name} {share:.1%}" for name, share in shares.items()) or "none"
 
 
-def write(folder: Path, stem: str, machine: str, measured: dict[str, dict[str, Any]]) -> Path:
+def write(directory: Path, stem: str, machine: str, measured: dict[str, dict[str, Any]]) -> Path:
     """Puts points into the JSON file and the page of a machine, in the place of earlier ones of their names."""
-    kept = folder / f"profile-{stem}.json"
+    kept = directory / f"profile-{stem}.json"
     points = json.loads(kept.read_text(encoding="utf-8")) if kept.is_file() else {}
     write_text(kept, json.dumps(points | measured, indent=1) + "\n")
-    findings = folder / f"profile-{stem}-findings.md"
+    findings = directory / f"profile-{stem}-findings.md"
     told = findings.read_text(encoding="utf-8") if findings.is_file() else ""
     write_text(kept.with_suffix(".md"), page(machine, points | measured, told))
     return kept.with_suffix(".md")

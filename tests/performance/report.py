@@ -174,10 +174,10 @@ def file_stem(machine: dict[str, Any]) -> str:
     return re.sub(r"[^a-z0-9]+", "-", name.lower().replace("(r)", "").replace("(tm)", "")).strip("-")
 
 
-def write(measured: dict[str, Any], made_with: dict[str, Any], folder: Path, *, selected: bool) -> Path:
+def write(measured: dict[str, Any], made_with: dict[str, Any], directory: Path, *, selected: bool) -> Path:
     """Merges what was measured into the page of this machine, and returns the page's path."""
     machine = {name: made_with[name] for name in ("processor", "cores", "accelerator")}
-    kept = folder / f"{file_stem(machine)}.json"
+    kept = directory / f"{file_stem(machine)}.json"
     old = json.loads(kept.read_text(encoding="utf-8"))["groups"] if kept.exists() else {}
     groups = merged(old, groups_of(measured, made_with), selected=selected)
     with new_file(kept) as path:
@@ -190,8 +190,8 @@ def write(measured: dict[str, Any], made_with: dict[str, Any], folder: Path, *, 
 def main(arguments: list[str]) -> int:
     """Runs the suites, more options of pytest given, and writes what did not fail; returns pytest's exit status."""
     made_with = environment(chosen_device())
-    with tempfile.TemporaryDirectory() as folder:
-        told = Path(folder) / "measured.json"
+    with tempfile.TemporaryDirectory() as directory:
+        told = Path(directory) / "measured.json"
         words = ["tests/performance", *OPTIONS, f"--benchmark-json={told}", *arguments]
         done = subprocess.run([sys.executable, "-m", "pytest", *words], cwd=ROOT, check=False)
         if told.exists():

@@ -31,7 +31,7 @@ def resident_training(
     masks = torch.rand(number, side, side).to(device, torch.float16) if way.needs_masks else None
     lesson = TensorData(images=pixels, labels=torch.arange(number, device=device) % CLASSES, masks=masks)
     settings = Settings(
-        epochs=2 * EPOCHS * way.replays, batch_size=batch, learning_rate=1e-4, bfloat16=bfloat16_pays(device)
+        epochs=2 * EPOCHS * way.batch_replays, batch_size=batch, learning_rate=1e-4, bfloat16=bfloat16_pays(device)
     )
     frozen = freeze(model, layer_groups(model, entry.input_size), way.frozen) if way.frozen else ()
     trainer = _Trainer(model, lesson, way, settings, frozen=frozen)
@@ -41,7 +41,7 @@ def resident_training(
 
 def images_per_epoch(trainer: _Trainer) -> int:
     """Images that an epoch learns from; one that is used again counts again."""
-    return trainer.steps * trainer.batch * trainer.regime.replays
+    return trainer.steps * trainer.batch * trainer.regime.batch_replays
 
 
 def resident_batch(trainer: _Trainer) -> Batch:

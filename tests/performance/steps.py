@@ -27,14 +27,14 @@ STEPS = {
 """Functions of benchmark/leaderboard, none of which calls another one of them."""
 
 
-def stepwise(folder: Path) -> dict[str, Any]:
-    """Makes the tables of a results folder under the profiler, which adds a few per cent, most to what is short.
+def stepwise(directory: Path) -> dict[str, Any]:
+    """Makes the tables of a results directory under the profiler, which adds a few per cent, most to what is short.
 
     Returns:
         Seconds by step, and bytes by what is held at the end.
     """
     profile = cProfile.Profile()
-    leaderboards = profile.runcall(rebuild, folder)
+    leaderboards = profile.runcall(rebuild, directory)
     told = pstats.Stats(profile)
     spent: dict[str, float] = {}
     for (file, _, function), (_, _, _, cumulative, _) in told.stats.items():

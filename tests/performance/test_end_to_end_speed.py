@@ -69,7 +69,7 @@ def work(benchmark, request, tmp_path, monkeypatch):
         data = open_data(Source())
     else:
         monkeypatch.setenv("LOUPE_RUNS", str(tmp_path / "runs"))
-        data = open_data(Source(folder=request.getfixturevalue("isic_tree")))
+        data = open_data(Source(directory=request.getfixturevalue("isic_tree")))
         preset = replace(preset, epochs=1, perturbation_steps=2, attack_steps=1)
     prepared = prepare(data, preset)
     # All masks of an image as one, since the gluer scores against no other.
@@ -79,8 +79,8 @@ def work(benchmark, request, tmp_path, monkeypatch):
     job = Job(cell=cell, data=prepared, preset=preset, device=torch.device("cpu"))
     warm_up(job)
     benchmark.group = f"cell {NAME}/{request.param} of the preset quick, end to end on all cores"
-    folder = linked(tmp_path / "folder", {case.id: case.image for case in data.cases}, job)
-    return Work(job=job, task=task_of(job, folder))
+    directory = linked(tmp_path / "folder", {sample.id: sample.image for sample in data.samples}, job)
+    return Work(job=job, task=task_of(job, directory))
 
 
 def warm_up(job: Job) -> None:
@@ -90,28 +90,28 @@ def warm_up(job: Job) -> None:
     model(images.contiguous(memory_format=torch.channels_last)).sum().backward()
 
 
-def linked(folder: Path, files: dict[str, Path], job: Job) -> Path:
-    """The images in a folder per split and class."""
-    for row in job.data.cases.itertuples():
-        path = folder / row.split / job.data.classes[row.label] / files[row.id].name
+def linked(directory: Path, files: dict[str, Path], job: Job) -> Path:
+    """The images in a directory per split and class."""
+    for row in job.data.samples.itertuples():
+        path = directory / row.split / job.data.classes[row.label] / files[row.id].name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.symlink_to(files[row.id].resolve())
-    return folder
+    return directory
 
 
-def task_of(job: Job, folder: Path) -> glue.Task:
+def task_of(job: Job, directory: Path) -> glue.Task:
     """The work of a job; the test images stand in the order of their classes and files, as ImageFolder lists them."""
     preset, side, data = job.preset, job.preset.image_size, job.data
-    listed = [Path(path).stem for path, _ in glue.ImageFolder(folder / "test").samples]
+    listed = [Path(path).stem for path, _ in glue.ImageFolder(directory / "test").samples]
     place = {name: number for number, name in enumerate(listed)}
-    names = data.cases["id"].to_numpy()
+    names = data.samples["id"].to_numpy()
     masks = np.zeros((len(listed), side, side), dtype=bool)
-    for plane, row in data.references["case"].items():
+    for plane, row in data.references["sample"].items():
         if names[row] in place:
             masks[place[names[row]]] = data.planes[plane] > 127
     adversarial = job.cell.regime.adversarial
     return glue.Task(
-        folder=folder,
+        directory=directory,
         masks=masks,
         build=lambda: job.cell.architecture.build(len(data.classes)),
         layer=job.cell.architecture.target_layer,
@@ -122,11 +122,11 @@ def task_of(job: Job, folder: Path) -> glue.Task:
         clip=job.settings.clip,
         attack=(ATTACK.radius(side), ATTACK.step * ATTACK.radius(side), ATTACK.steps) if adversarial else None,
         delay=DELAY,
-        judged=[place[names[data.test[number]]] for number in data.sample(preset.num_attacked)],
+        judged=[place[names[data.test[number]]] for number in data.subset(preset.num_attacked)],
         evaluate_claims=next(
             (pgd.radius(side), pgd.step * pgd.radius(side), pgd.steps) for pgd in attacks(job).values()
         ),
-        flipped=[place[names[data.test[number]]] for number in data.sample(preset.num_perturbed)],
+        flipped=[place[names[data.test[number]]] for number in data.subset(preset.num_perturbed)],
         steps=preset.perturbation_steps,
     )
 
@@ -138,12 +138,15 @@ def attacks(job: Job):
 def scored_by_loupe(job: Job, model: torch.nn.Module):
     """What the pipeline does between training and record, with three metrics."""
     lesson, layer = load_split(job, "test"), job.cell.architecture.target_layer
-    judged = job.data.sample(job.preset.num_attacked)
+    judged = job.data.subset(job.preset.num_attacked)
     predictions = predict_and_attack(model, lesson.images, lesson.labels, attacks=attacks(job), attacked=judged)
-    predicted, names = torch.tensor(predictions["predicted"].to_numpy()), job.data.cases["id"].to_numpy()[job.data.test]
+    predicted, names = (
+        torch.tensor(predictions["predicted"].to_numpy()),
+        job.data.samples["id"].to_numpy()[job.data.test],
+    )
     maps = compute_maps(model, layer, lesson.images, predicted, GRAD_CAM)
 
-    def probe(places):
+    def context(places):
         return build_perturbation_context(
             model,
             lesson.images[places],
@@ -156,9 +159,9 @@ def scored_by_loupe(job: Job, model: torch.nn.Module):
             method=GRAD_CAM,
         )
 
-    flipped = job.data.sample(job.preset.num_perturbed)
+    flipped = job.data.subset(job.preset.num_perturbed)
     metrics = [GINI, TOP_MASK_F1, PIXEL_FLIPPING]
-    return score_maps(maps, job.data, metrics, device=job.device, probes=(flipped, probe))
+    return score_maps(maps, job.data, metrics, device=job.device, contexts=(flipped, context))
 
 
 def measured(benchmark, train, score, setting=""):
@@ -187,7 +190,7 @@ def test_loupe(benchmark, work):
     counts = scores.groupby("metric")["value"].size()
     masked = int(work.task.masks.any(axis=(1, 2)).sum())
     assert counts.to_dict() == {
-        "gini": len(job.data.test),
+        "sparsity": len(job.data.test),
         "top-mask-f1": masked,
         "pixel-flipping": len(work.task.flipped),
     }
@@ -208,7 +211,12 @@ def test_peer(benchmark, work, peer):
     )
     masked = int(task.masks.any(axis=(1, 2)).sum())
     counts = {name: len(found) for name, found in scores.items() if name != "withstood"}
-    assert counts == {"right": len(task.masks), "gini": len(task.masks), "f1": masked, "flipping": len(task.flipped)}
+    assert counts == {
+        "right": len(task.masks),
+        "sparsity": len(task.masks),
+        "f1": masked,
+        "flipping": len(task.flipped),
+    }
 
 
 def test_floor(benchmark, work):
@@ -216,7 +224,7 @@ def test_floor(benchmark, work):
     task, data = work.task, work.job.data
     model = task.build().to(memory_format=torch.channels_last).train()
     images = to_float(torch.as_tensor(data.images[data.train][: task.batch]).permute(0, 3, 1, 2))
-    labels = torch.as_tensor(data.cases["label"].to_numpy()[data.train][: task.batch])
+    labels = torch.as_tensor(data.samples["label"].to_numpy()[data.train][: task.batch])
     weights, total = tuple(model.parameters()), task.epochs * (len(data.train) // task.batch)
 
     def passes():

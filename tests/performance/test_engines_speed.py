@@ -1,9 +1,8 @@
 """Equal cells of the quick preset on one Ray node of one core and on two; and in turn and side by side on one machine.
 
-Each node has a core, a folder and workers of its own; the driver goes where there is room, as it has no machine of its
-own here. What is timed is the command from its first word to its last, with imports, the workers' start and the tables;
-the nodes are there already. On one machine, cells in turn have all its cores or its GPU, and cells side by side a core
-each, and of a GPU a quarter.
+Each node has a core, a directory and workers of its own. The driver has no machine of its own and runs where there is
+room. What is timed is the whole command, with imports, the start of the workers and the tables. The nodes run already.
+On one machine, cells in turn have all its cores or its GPU. Cells side by side have a core each, and a quarter of a GPU.
 """
 
 import os
@@ -42,11 +41,11 @@ def words(benchmark):
     return ("run", *PLAN, *seeds, "--data", str(open_data(Source()).root))
 
 
-def carried_out(folder, *words, threads):
+def carried_out(directory, *words, threads):
     """Seconds until the last cell has come back, and from then on until the tables are written."""
     started = time.perf_counter()
     last, lines = started, []
-    with begun(folder, *words, threads=threads) as run:
+    with begun(directory, *words, threads=threads) as run:
         for line in run.stdout:
             lines.append(line)
             if " s  accuracy " in line:
@@ -55,11 +54,11 @@ def carried_out(folder, *words, threads):
     return {"until the last cell": last - started, "tables": time.perf_counter() - last}
 
 
-def measured(benchmark, folder, words, threads=1):
+def measured(benchmark, directory, words, threads=1):
     """The data is decoded before; the cells are not found from an earlier run."""
-    begun(folder, *words, "--dry-run").communicate()
+    begun(directory, *words, "--dry-run").communicate()
     parts = {}
-    benchmark.pedantic(lambda: parts.update(carried_out(folder, *words, threads=threads)), rounds=1)
+    benchmark.pedantic(lambda: parts.update(carried_out(directory, *words, threads=threads)), rounds=1)
     benchmark.extra_info["told"] = told(parts)
 
 

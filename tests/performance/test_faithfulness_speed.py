@@ -16,7 +16,7 @@ from metrics.imputation import impute
 from metrics.regions import losses, patches
 from metrics.smoothing import gaussian_blur
 from metrics.subsets import draws, over, sets
-from tests.metrics.maps import probe, seeded
+from tests.metrics.maps import context, seeded
 from tests.metrics.quantus_oracle import SILENT, quantus
 
 IMAGES, SIDE, QUESTIONS = 8, 128, 12
@@ -29,7 +29,7 @@ def asked():
     inputs = seeded(IMAGES, SIDE, SIDE)
     inputs = inputs.replace(images=inputs.images.float(), saliency=gaussian_blur(inputs.saliency, SIDE / 10).float())
     network = timm.create_model("resnet50", num_classes=3).eval().to(memory_format=torch.channels_last)
-    return replace(probe(inputs, images_at_once(inputs.images)), model=network, steps=QUESTIONS)
+    return replace(context(inputs, images_at_once(inputs.images)), model=network, steps=QUESTIONS)
 
 
 def few_rounds(benchmark, work):

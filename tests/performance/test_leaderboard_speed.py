@@ -11,8 +11,8 @@ from tests.benchmark.leaderboard.made_results import make_results
 @pytest.mark.benchmark(group="leaderboard of 66 cells of 500 images, two methods")
 def test_loupe(benchmark, tmp_path):
     sizes = {"images": 500, "seeds": 3} if benchmark.enabled else {"images": 20, "architectures": 3}
-    folder = make_results(tmp_path / "made" / "quick", **sizes)
-    leaderboards = benchmark.pedantic(rebuild, args=(folder,), rounds=3)
+    directory = make_results(tmp_path / "made" / "quick", **sizes)
+    leaderboards = benchmark.pedantic(rebuild, args=(directory,), rounds=3)
     assert len(leaderboards[0].models) == (22 if benchmark.enabled else 6)
     if benchmark.enabled:
         assert benchmark.stats.stats.min < 20
@@ -24,8 +24,8 @@ def test_rebuild_at_scale(benchmark, tmp_path):
     sizes = {"images": 20, "architectures": 2, "regimes": 3, "seeds": 2}
     if benchmark.enabled:
         sizes = {"images": 2000, "architectures": 20, "regimes": 10, "seeds": 5}
-    folder = make_results(tmp_path / "made" / "quick", **sizes)
-    leaderboards = benchmark.pedantic(rebuild, args=(folder,), rounds=1)
+    directory = make_results(tmp_path / "made" / "quick", **sizes)
+    leaderboards = benchmark.pedantic(rebuild, args=(directory,), rounds=1)
     assert len(leaderboards[0].models) == (200 if benchmark.enabled else 6)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     benchmark.extra_info["peak memory, GiB"] = peak / 2**30

@@ -13,7 +13,7 @@ from metrics.localization import relevance_mass, top_k, top_mask_f1
 from metrics.sparsity import effective_complexity, entropy, gini
 from metrics.threshold import roc_auc
 from tests.metrics import quantus_oracle
-from tests.metrics.maps import probe, seeded
+from tests.metrics.maps import context, seeded
 
 STEPS = 16
 
@@ -32,7 +32,7 @@ def maps(benchmark):
 
 
 PAIRS = {
-    "gini": (gini, quantus_oracle.SPARSENESS),
+    "sparsity": (gini, quantus_oracle.SPARSENESS),
     "entropy": (entropy, quantus_oracle.COMPLEXITY),
     "effective-complexity": (effective_complexity, quantus_oracle.EFFECTIVE_COMPLEXITY),
     "top-mask-f1": (top_mask_f1, quantus_oracle.RANK_ACCURACY),
@@ -66,7 +66,7 @@ def network():
 def test_loupe_curves(benchmark, inputs, network):
     few = inputs.take(slice(8))
     few = few.replace(images=few.images.float())
-    asked = probe(few, images_at_once(few.images))
+    asked = context(few, images_at_once(few.images))
     given = replace(asked, model=network, steps=STEPS, baselines={"blur": blurred(few.images)})
     benchmark(lambda: replace(given).curves())  # a new probe each time: one keeps its answers
 

@@ -208,9 +208,9 @@ def test_what_is_profiled_again_takes_its_place_on_the_page_and_findings_stand_o
     monkeypatch.setattr(profiling, "TESTED", 2)
     monkeypatch.setattr(profiling, "file_stem", lambda _: "imagined")
     monkeypatch.setattr(profiling, "keep_freed_memory", lambda: None)  # no process could undo it
-    folder = tmp_path / "performance"
-    folder.mkdir()
-    (folder / "profile-imagined-findings.md").write_text("## Findings\n\nNothing waits.\n")
+    directory = tmp_path / "performance"
+    directory.mkdir()
+    (directory / "profile-imagined-findings.md").write_text("## Findings\n\nNothing waits.\n")
     words = [
         "--architecture",
         "mobilenet",
@@ -223,16 +223,16 @@ def test_what_is_profiled_again_takes_its_place_on_the_page_and_findings_stand_o
         "--steps",
         "1",
     ]
-    profiling.write(folder, "imagined", "a machine", {"scoring mobilenet, 2 images of 32 px": POINT})
+    profiling.write(directory, "imagined", "a machine", {"scoring mobilenet, 2 images of 32 px": POINT})
     profiling.main([*words, "--device", "cpu"])
     profiling.main(["--device", "cpu", "--page"])
-    points = json.loads((folder / "profile-imagined.json").read_text())
+    points = json.loads((directory / "profile-imagined.json").read_text())
     assert set(points) == {
         "training mobilenet/standard, 2 images of 32 px at a time, float32",
         "scoring mobilenet, 2 images of 32 px",
     }
     assert set(points["scoring mobilenet, 2 images of 32 px"]["parts"]) == set(profiling.SCORING_PARTS)
-    text = (folder / "profile-imagined.md").read_text()
+    text = (directory / "profile-imagined.md").read_text()
     assert "Nothing waits." in text
     assert text.count("## scoring mobilenet") == 1
 

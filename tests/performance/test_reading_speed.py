@@ -20,14 +20,14 @@ GROUP = "10,015 JPEGs of 128 x 128 into one array"
 
 @pytest.fixture
 def by_class(real_data, tmp_path):
-    """The images in a folder per class, as torchvision wants them."""
-    folder = real_data / "ham10000-128"
+    """The images in a directory per class, as torchvision wants them."""
+    directory = real_data / "ham10000-128"
     root = tmp_path / "ham10000"
     root.mkdir()
-    with (folder / "HAM10000_metadata.csv").open(encoding="utf-8") as file:
+    with (directory / "HAM10000_metadata.csv").open(encoding="utf-8") as file:
         for row in csv.DictReader(file):
             (root / row["dx"]).mkdir(exist_ok=True)
-            shutil.copy(folder / "HAM10000_images" / f"{row['image_id']}.jpg", root / row["dx"])
+            shutil.copy(directory / "HAM10000_images" / f"{row['image_id']}.jpg", root / row["dx"])
     return root
 
 
@@ -45,7 +45,7 @@ def test_torchvision(benchmark, by_class):
 @pytest.mark.benchmark(group=GROUP)
 def test_loupe(benchmark, real_data, own_folders):
     """With hashing and writing, but by a split that is there: torchvision draws none (ours takes a second, once)."""
-    source = Source(folder=real_data / "ham10000-128")
+    source = Source(directory=real_data / "ham10000-128")
     split = shutil.copy(prepare(open_data(source), ALL).manifest, own_folders / "split.csv")
 
     def forget():
@@ -58,9 +58,9 @@ def test_loupe(benchmark, real_data, own_folders):
 
 
 @pytest.mark.benchmark(group="opening 10,015 images again")
-def test_loupe_again(benchmark, real_data, own_folders):  # noqa: ARG001 - its folders are used through the environment
+def test_loupe_again(benchmark, real_data, own_folders):  # noqa: ARG001 - its directories are used through the environment
     def read():
-        return prepare(open_data(Source(folder=real_data / "ham10000-128")), ALL).images
+        return prepare(open_data(Source(directory=real_data / "ham10000-128")), ALL).images
 
     read()
     assert benchmark(read).shape == (10015, 128, 128, 3)

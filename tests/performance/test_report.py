@@ -32,7 +32,7 @@ def measured(group, times, load=0.5, nice=0, memory=3 * 2**20):
     return {"performance": tests}
 
 
-GINI = measured("gini", {"metric[loupe-gini]": 0.002, "metric[quantus-gini]": 0.05, "floor": 0.001})
+GINI = measured("sparsity", {"metric[loupe-gini]": 0.002, "metric[quantus-gini]": 0.05, "floor": 0.001})
 GRAD_CAM = measured("grad-cam", {"loupe": 0.4, "captum": 1.0})
 
 
@@ -154,8 +154,8 @@ def test_the_run_hands_over_what_was_asked_and_writes_what_was_measured(tmp_path
     monkeypatch.setenv("LOUPE_RESULTS", str(tmp_path))
     assert report.main([]) == 5
     assert not (tmp_path / "performance").exists()
-    report.main(["-k", "gini"])
-    assert calls[1][-2:] == ["-k", "gini"]
+    report.main(["-k", "sparsity"])
+    assert calls[1][-2:] == ["-k", "sparsity"]
     assert {"tests/performance", "--benchmark-enable", "--benchmark-only"} <= set(calls[1])
     assert len(table(tmp_path / "performance" / "imagined-processor-2-cores.md")) == 3
 

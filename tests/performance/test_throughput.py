@@ -28,7 +28,7 @@ from tests.performance.resident import EPOCHS, exact_arithmetic, images_per_epoc
 ASKED_FOR = 0.8
 """Least share of the bare loop's images per second."""
 ELEVEN = [name for name, entry in entries(Architecture).items() if not entry.predicts_masks]
-REGIMES = [name for name, regime in entries(Regime).items() if not regime.needs_masks and regime.start is None]
+REGIMES = [name for name, regime in entries(Regime).items() if not regime.needs_masks and regime.init_from is None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,7 +136,7 @@ def test_loupe(benchmark, device, architecture, regime):
         step, best = bare_passes(trainer, resident_batch(trainer)), []
 
         def passes() -> None:
-            for _ in range(size.steps * trainer.regime.replays):
+            for _ in range(size.steps * trainer.regime.batch_replays):
                 step()
 
         def time_the_floor() -> None:

@@ -20,7 +20,7 @@ from benchmark.training.regimes.pgd_l2 import ATTACK
 from benchmark.training.tensor_data import TensorData
 
 SIDE, BATCH, CLASSES = 96, 16, 2
-REGIMES = [name for name, regime in entries(Regime).items() if not regime.needs_masks and regime.start is None]
+REGIMES = [name for name, regime in entries(Regime).items() if not regime.needs_masks and regime.init_from is None]
 GROUP = f"training step, MobileNet, {BATCH} images of {SIDE} px"
 PGD_GROUP = f"adversarial {GROUP}, PGD-{ATTACK.steps} in L2"
 

@@ -67,10 +67,10 @@ class ImagePair:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Comparison:
-    """Two models of one results folder.
+    """Two models of one results directory.
 
     Attributes:
-        folder: The folder.
+        directory: The directory.
         synthetic: Whether its images were rendered by a program.
         method: The saliency method.
         names: Of the first and the second model, as `architecture/regime`.
@@ -79,7 +79,7 @@ class Comparison:
         images: Where the first model is ahead most, then where the second one is.
     """
 
-    folder: Path
+    directory: Path
     synthetic: bool
     method: str
     names: tuple[str, str]
@@ -90,7 +90,7 @@ class Comparison:
     def as_json(self) -> dict[str, Any]:
         """For programs; numbers that are none are null."""
         return {
-            "folder": str(self.folder),
+            "folder": str(self.directory),
             "synthetic": self.synthetic,
             "method": self.method,
             "a": self.names[0],
@@ -102,7 +102,7 @@ class Comparison:
 
 
 def list_models(published: ResultsDirectory) -> list[str]:
-    """Names of the models of a results folder, as `architecture/regime`."""
+    """Names of the models of a results directory, as `architecture/regime`."""
     return sorted({f"{record.architecture}/{record.regime}" for record in published.records.values()})
 
 
@@ -128,10 +128,10 @@ def compare_models(published: ResultsDirectory, names: tuple[str, str], method: 
     try:
         one, other = (load_ratio_statistics(published, method, name, ground) for name in names)
     except ValueError as error:
-        raise UserError(f"{published.folder}: {error}; make the record again") from None
+        raise UserError(f"{published.directory}: {error}; make the record again") from None
     images_by = next((column.name for column in HEADLINES if column.name in one and column.name in other), "")
     return Comparison(
-        folder=published.folder,
+        directory=published.directory,
         synthetic=record.synthetic,
         method=method,
         names=names,

@@ -59,7 +59,7 @@ class TableDiff:
         return tuple(move for move in self.moves if move.beyond)
 
 
-def earlier_table(told: str, folder: Path) -> Table:
+def earlier_table(told: str, directory: Path) -> Table:
     """The table of an earlier day: a CSV file, or a git revision of the folder's leaderboard.csv.
 
     Raises:
@@ -70,13 +70,13 @@ def earlier_table(told: str, folder: Path) -> Table:
     elif told.startswith("-"):
         raise UserError(f"--diff {told}: neither a file nor a git revision")
     else:
-        command = ["git", "-C", str(folder.resolve()), "show", f"{told}:./leaderboard.csv"]
+        command = ["git", "-C", str(directory.resolve()), "show", f"{told}:./leaderboard.csv"]
         try:
             done = subprocess.run(command, capture_output=True, check=False, timeout=60)  # noqa: S603 - no shell
         except (OSError, subprocess.TimeoutExpired):
             raise UserError(f"--diff {told}: no such file, and git cannot be asked") from None
         if done.returncode:
-            raise UserError(f"--diff {told}: no such file, and git knows no {folder.name}/leaderboard.csv of it")
+            raise UserError(f"--diff {told}: no such file, and git knows no {directory.name}/leaderboard.csv of it")
         text = done.stdout.decode("utf-8", errors="replace")
     return parse(text, told)
 

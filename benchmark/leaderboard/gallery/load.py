@@ -82,7 +82,7 @@ class Sheet:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Gallery:
-    """The pictures of a results folder.
+    """The pictures of a results directory.
 
     Attributes:
         told: What the images are.
@@ -95,17 +95,17 @@ class Gallery:
     models: Mapping[tuple[str, str], Sheet]
 
 
-def read_gallery(folder: Path, protocol: str) -> Gallery | None:
-    """The gallery of a results folder; None where no run left one, or only one of another protocol.
+def read_gallery(directory: Path, protocol: str) -> Gallery | None:
+    """The gallery of a results directory; None where no run left one, or only one of another protocol.
 
     A sheet that is damaged or of another protocol is left out: the page says so where its pictures would stand.
     """
-    found = _read(folder / FOLDER / "images.json", Images, protocol)
+    found = _read(directory / FOLDER / "images.json", Images, protocol)
     if found is None:
         return None
     images, uri = found
     models = {}
-    for path in sorted((folder / FOLDER).glob("[!.]*.json")):
+    for path in sorted((directory / FOLDER).glob("[!.]*.json")):
         known = _read(path, Maps, protocol)
         if known and [each.name for each in known[0].fixed] == [each.name for each in images.images]:
             models[known[0].architecture, known[0].regime] = Sheet(told=known[0], uri=known[1])

@@ -64,11 +64,11 @@ class Explained:
     score: float | None
 
 
-def write_images(folder: Path, told: Mapping[str, Any], pictures: Sequence[Picture]) -> None:
+def write_images(directory: Path, told: Mapping[str, Any], pictures: Sequence[Picture]) -> None:
     """Writes the images that are the same for all models, a row each: the image, then each rater's mask.
 
     Args:
-        folder: Where the gallery lies.
+        directory: Where the gallery lies.
         told: What else to say of them, such as the protocol.
         pictures: The images.
     """
@@ -79,16 +79,16 @@ def write_images(folder: Path, told: Mapping[str, Any], pictures: Sequence[Pictu
     widest = max(map(len, rows))
     rows = [row + [np.zeros_like(row[0])] * (widest - len(row)) for row in rows]
     images = [{"name": picture.name, "label": picture.label, "raters": sorted(picture.raters)} for picture in pictures]
-    _write(folder / "images", {**told, "images": images}, rows)
+    _write(directory / "images", {**told, "images": images}, rows)
 
 
 def write_model(
-    folder: Path, told: Mapping[str, Any], fixed: Sequence[Explained], extremes: Sequence[Explained]
+    directory: Path, told: Mapping[str, Any], fixed: Sequence[Explained], extremes: Sequence[Explained]
 ) -> None:
     """Writes a model's maps in one row: of the images of all models, then its best and its worst with their images.
 
     Args:
-        folder: Where the gallery lies.
+        directory: Where the gallery lies.
         told: What else to say of them: protocol, architecture, regime, seed.
         fixed: The images of all models.
         extremes: Its best and its worst; empty without masks.
@@ -97,7 +97,7 @@ def write_model(
     for each in extremes:
         row += [_drawn(each.picture, each.picture.mask), _overlaid(each)]
     told = {**told, "fixed": [_told(each) for each in fixed], "extremes": [_told(each) for each in extremes]}
-    _write(folder / f"{told['architecture']}-{told['regime']}", told, [row])
+    _write(directory / f"{told['architecture']}-{told['regime']}", told, [row])
 
 
 def _told(each: Explained) -> dict[str, Any]:

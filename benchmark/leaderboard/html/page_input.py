@@ -1,4 +1,4 @@
-"""What the page says of a results folder, as text and places, before it is drawn."""
+"""What the page says of a results directory, as text and places, before it is drawn."""
 
 import math
 from collections.abc import Container, Sequence
@@ -20,7 +20,7 @@ SHOWN_MODELS = 250
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PageInput:
-    """A results folder that stands in the page.
+    """A results directory that stands in the page.
 
     Attributes:
         published: Its records.

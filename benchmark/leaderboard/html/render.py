@@ -49,7 +49,7 @@ class View:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PageSection:
-    """All that the page shows of one results folder.
+    """All that the page shows of one results directory.
 
     Attributes:
         name: Data set and preset.
@@ -72,7 +72,7 @@ def page(shown: Sequence[PageInput]) -> str:
     """The whole page, the same text for the same records.
 
     Args:
-        shown: Results folders; the first one is seen first.
+        shown: Results directories; the first one is seen first.
     """
     sections = [_section(each) for each in shown]
     scripts = [_bundle(), (TEMPLATES / "page.js").read_text(encoding="utf-8")]
@@ -117,7 +117,7 @@ def _section(shown: PageInput) -> PageSection:
             for leaderboard, contrasts in zip_longest(shown.leaderboards, shown.contrasts)
         ),
         cards=tuple(build_card(row, shown.published, perturbed.get((row.name, row.regime), ())) for row in rows),
-        gallery=read_gallery(shown.published.folder, main.record.protocol),
+        gallery=read_gallery(shown.published.directory, main.record.protocol),
         series=series,
     )
 

@@ -1,4 +1,4 @@
-"""What lies in a results folder: its records, and the test images that all rows stand on."""
+"""What lies in a results directory: its records, and the test images that all rows stand on."""
 
 from collections import defaultdict
 from dataclasses import dataclass, field
@@ -22,17 +22,17 @@ from benchmark.storage.upgrade import SCHEMA
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ResultsDirectory:
-    """What lies in a results folder.
+    """What lies in a results directory.
 
     Attributes:
-        folder: The folder.
+        directory: The directory.
         protocol: Of the latest run; only records of it stand in one table.
         records: By path of the record, sorted.
         problems: One line for each record that cannot be used.
         others: Records of other protocols, likewise.
     """
 
-    folder: Path
+    directory: Path
     protocol: str
     records: dict[Path, Record]
     problems: tuple[str, ...]
@@ -41,7 +41,7 @@ class ResultsDirectory:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BootstrapContext:
-    """What all rows of a results folder stand on.
+    """What all rows of a results directory stand on.
 
     Attributes:
         images: Names of the test images.
@@ -54,21 +54,21 @@ class BootstrapContext:
     positive: str
 
 
-def read_results(folder: Path) -> ResultsDirectory:
-    """The records of a results folder that belong together.
+def read_results(directory: Path) -> ResultsDirectory:
+    """The records of a results directory that belong together.
 
     Raises:
         UserError: There are none.
     """
-    if not (folder / PROTOCOL_FILE).is_file():
-        raise UserError(f"{folder} holds no results; make some with `python -m benchmark run`")
-    if "protocol" not in (marker := read_protocol(folder)):
-        raise UserError(f"{folder / PROTOCOL_FILE} is damaged; run `python -m benchmark run` again")
+    if not (directory / PROTOCOL_FILE).is_file():
+        raise UserError(f"{directory} holds no results; make some with `python -m benchmark run`")
+    if "protocol" not in (marker := read_protocol(directory)):
+        raise UserError(f"{directory / PROTOCOL_FILE} is damaged; run `python -m benchmark run` again")
     protocol = marker["protocol"]
     records: dict[Path, Record] = {}
     others: dict[Path, Record] = {}
     problems: list[str] = []
-    for path in record_files(folder):
+    for path in record_files(directory):
         try:
             record = _usable(path)
         except ValueError as error:
@@ -76,8 +76,10 @@ def read_results(folder: Path) -> ResultsDirectory:
             continue
         (records if record.protocol == protocol else others)[path] = record
     if not records:
-        raise UserError(f"{folder} holds no record that can be used; run `python -m benchmark run` again")
-    return ResultsDirectory(folder=folder, protocol=protocol, records=records, problems=tuple(problems), others=others)
+        raise UserError(f"{directory} holds no record that can be used; run `python -m benchmark run` again")
+    return ResultsDirectory(
+        directory=directory, protocol=protocol, records=records, problems=tuple(problems), others=others
+    )
 
 
 def _usable(path: Path) -> Record:
@@ -115,7 +117,7 @@ def build_bootstrap_context(published: ResultsDirectory) -> BootstrapContext:
             continue
         positive = record.classes[positive_class(first["label"].to_numpy())] if len(record.classes) == 2 else ""
         return BootstrapContext(images=list(first["image"]), draws=resampling(list(first["group"])), positive=positive)
-    raise UserError(f"{published.folder} holds no record that can be used; run `python -m benchmark run` again")
+    raise UserError(f"{published.directory} holds no record that can be used; run `python -m benchmark run` again")
 
 
 def load_ratio_statistics(

@@ -52,7 +52,7 @@ def examine(entry: str, *, ours: bool = False, with_checkpoint: bool = False) ->
 
     Args:
         entry: Path of the file.
-        ours: Whether it lies in the folder of the registered architectures, whose names are taken by themselves.
+        ours: Whether it lies in the directory of the registered architectures, whose names are taken by themselves.
         with_checkpoint: Whether a checkpoint that the entry names must be at hand.
 
     Returns:

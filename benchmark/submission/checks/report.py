@@ -44,20 +44,20 @@ class CheckReport:
         }
 
 
-def targets(words: Sequence[str], folder: Path | None) -> tuple[list[Path], list[Path]]:
+def targets(words: Sequence[str], directory: Path | None) -> tuple[list[Path], list[Path]]:
     """The entry files and the records that words on the command line mean.
 
     Args:
-        words: Paths of entries, records or folders of results, and names of entries; none means all that there is.
-        folder: A folder of entries.
+        words: Paths of entries, records or directories of results, and names of entries; none means all that there is.
+        directory: A directory of entries.
 
     Raises:
         UserError: A word means nothing.
     """
     if not words:
-        ours = [] if folder else [source_file(entry) for entry in entries(Architecture).values()]
-        theirs = entry_files(folder) if folder else entry_files(HOME) if HOME.is_dir() else []
-        return [*ours, *theirs], [] if folder else all_record_files()
+        ours = [] if directory else [source_file(entry) for entry in entries(Architecture).values()]
+        theirs = entry_files(directory) if directory else entry_files(HOME) if HOME.is_dir() else []
+        return [*ours, *theirs], [] if directory else all_record_files()
     found: tuple[list[Path], list[Path]] = [], []
     for word in words:
         path = Path(word)
@@ -72,7 +72,7 @@ def targets(words: Sequence[str], folder: Path | None) -> tuple[list[Path], list
         elif (ROOT / "architectures" / f"{word}.py").is_file():
             found[0].append(ROOT / "architectures" / f"{word}.py")
         else:
-            found[0].append(entry_file(word, folder))
+            found[0].append(entry_file(word, directory))
     return found
 
 

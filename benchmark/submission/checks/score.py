@@ -49,10 +49,10 @@ class RescoreOptions:
 
     Attributes:
         checkpoint: The weights; None has them looked for.
-        data: Folder of the data set; None is the embedded one.
+        data: Directory of the data set; None is the embedded one.
         layout: Its layout; None has it chosen by its look.
         images: So many test images are scored again; 0 takes all.
-        entries: Folder of entries, beside that of the repository.
+        entries: Directory of entries, beside that of the repository.
         stamp: Whether a record that holds is marked as recomputed.
     """
 
@@ -116,16 +116,16 @@ def find_checkpoint(record: Record, entry: Path | None) -> Path | None:
         if f'"{record.training.sha256}"' in told.read_text(encoding="utf-8") and file.is_file():
             return file
     name = str(record.submission.checkpoint.get("file", "")) if record.submission else ""
-    folders = [HOME, *([entry.parent] if entry else [])]
-    places = [folder / Path(name).name for folder in folders if name]
+    directories = [HOME, *([entry.parent] if entry else [])]
+    places = [directory / Path(name).name for directory in directories if name]
     return next((place for place in places if place.is_file()), None)
 
 
-def find_entry(record: Record, folder: Path | None) -> Path | None:
-    """The entry file of a record from outside, where it lies in a folder of entries."""
+def find_entry(record: Record, directory: Path | None) -> Path | None:
+    """The entry file of a record from outside, where it lies in a directory of entries."""
     if record.submission is None:
         return None
-    places = [place / Path(record.submission.entry).name for place in (HOME, folder) if place]
+    places = [place / Path(record.submission.entry).name for place in (HOME, directory) if place]
     return next((place.resolve() for place in places if place.is_file()), None)
 
 
@@ -149,7 +149,7 @@ def rescore(
         entry: Path of the entry from outside; None where the architecture is registered.
         checkpoint: Path of the weights.
         images: Names of the test images to take.
-        source: folder and layout of the data.
+        source: directory and layout of the data.
 
     Returns:
         "scores", rows of the columns of :data:`NAMES` and the value, "predictions", rows of image and probabilities,
@@ -170,7 +170,7 @@ def rescore(
     model = model.to(memory_format=torch.channels_last).eval()
     pixels = on_device(part.data.images[part.data.test], part.device)
     chances = predict(model, pixels)
-    names = part.data.cases["id"].to_numpy()[part.data.test]
+    names = part.data.samples["id"].to_numpy()[part.data.test]
     predictions = pd.DataFrame({"image": names, "predicted": chances.argmax(dim=1).numpy()})
     found, place = [], placement_of(architecture, job.size, job.preset.alignment)
     for method in select(Method, told.methods):
@@ -225,14 +225,14 @@ def compare(path: Path, record: Record, told: dict[str, Any], images: list[str])
     return Recomputed(images=tuple(images), scores=scores, environment=told["environment"]), problems
 
 
-def _job(record: Record, architecture: Architecture, folder: Path, source: dict[str, str | None]) -> Job:
+def _job(record: Record, architecture: Architecture, directory: Path, source: dict[str, str | None]) -> Job:
     """The cell of a record on the data at hand, with the split that lies beside the tables."""
     preset = preset_of(record.settings["preset"])
-    split = folder / SPLIT_FILE
-    if not split.is_file() or record.protocol not in (folder / PROTOCOL_FILE).read_text(encoding="utf-8"):
-        raise UserError(f"{folder} has no split of protocol {record.protocol}; run it again")
+    split = directory / SPLIT_FILE
+    if not split.is_file() or record.protocol not in (directory / PROTOCOL_FILE).read_text(encoding="utf-8"):
+        raise UserError(f"{directory} has no split of protocol {record.protocol}; run it again")
     where = source["folder"]
-    data = open_data(Source(folder=Path(where) if where else None, layout=source["layout"]))
+    data = open_data(Source(directory=Path(where) if where else None, layout=source["layout"]))
     prepared = prepare(data, preset, classes=record.classes, manifest=split)
     cell = Cell(architecture=architecture, regime=select(Regime, [record.regime])[0], seed=record.seed)
     made_on = torch.device(str(record.environment["device"]))
@@ -245,10 +245,12 @@ def _job(record: Record, architecture: Architecture, folder: Path, source: dict[
 
 def _part(data: ImageDataset, images: list[str]) -> ImageDataset:
     """The same data with these test images alone."""
-    split = data.cases["split"].where((data.cases["split"] != "test") | data.cases["id"].isin(images), "not scored")
+    split = data.samples["split"].where(
+        (data.samples["split"] != "test") | data.samples["id"].isin(images), "not scored"
+    )
     if int((split == "test").sum()) != len(images):
         raise UserError("the data at hand lacks test images of the record")
-    return replace(data, cases=data.cases.assign(split=split))
+    return replace(data, samples=data.samples.assign(split=split))
 
 
 def _predicted_otherwise(path: Path, told: list[list[Any]]) -> list[str]:

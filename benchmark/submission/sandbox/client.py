@@ -59,10 +59,10 @@ class TaskResult:
 class Worker:
     """A process that runs the code of entries, started by the first task. Each task gets a child of its own in it."""
 
-    def __init__(self, start: "Callable[[], subprocess.Popen[bytes]]", folder: Path) -> None:
+    def __init__(self, start: "Callable[[], subprocess.Popen[bytes]]", directory: Path) -> None:
         self._start = start
         self._process: subprocess.Popen[bytes] | None = None
-        self._folder = folder
+        self._folder = directory
 
     def ask(
         self,
@@ -79,7 +79,7 @@ class Worker:
             task: One of :data:`benchmark.submission.sandbox.worker.TASKS`.
             given: Its arguments, as JSON can say them.
             limits: What it may take.
-            writable: Folders it may write into, besides its scratch folder.
+            writable: Directories it may write into, besides its scratch directory.
             echo: Whether what it prints is shown at once.
 
         Raises:
@@ -129,23 +129,28 @@ def worker(threads: int | None = None) -> Iterator[Worker]:
     Args:
         threads: So many threads of torch each task has; None leaves that to torch and the environment.
     """
-    folder = Path(tempfile.mkdtemp(prefix="loupe-submission-"))
+    directory = Path(tempfile.mkdtemp(prefix="loupe-submission-"))
     try:
         with ExitStack() as stack:
-            yield Worker(lambda: stack.enter_context(_process(folder, threads)), folder)
+            yield Worker(lambda: stack.enter_context(_process(directory, threads)), directory)
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(directory, ignore_errors=True)
 
 
 @contextmanager
-def _process(folder: Path, threads: int | None) -> "Iterator[subprocess.Popen[bytes]]":
+def _process(directory: Path, threads: int | None) -> "Iterator[subprocess.Popen[bytes]]":
     environment = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
     hub = os.environ.get("HF_HUB_CACHE", str(Path.home() / ".cache" / "huggingface" / "hub"))
-    environment |= {"PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1", "HOME": str(folder), "HF_HUB_CACHE": hub}
+    environment |= {
+        "PYTHONPATH": str(ROOT),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "HOME": str(directory),
+        "HF_HUB_CACHE": hub,
+    }
     environment |= {"OMP_NUM_THREADS": str(threads)} if threads else {}
     command = [sys.executable, "-m", "benchmark.submission.sandbox.worker"]
     with subprocess.Popen(  # noqa: S603 - our own module, by our own interpreter
-        command, cwd=folder, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        command, cwd=directory, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as process:
         try:
             yield process

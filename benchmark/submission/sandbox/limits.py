@@ -1,4 +1,4 @@
-"""What a child process may do on Linux: so much memory and time, no network, a disk that is read-only but for a folder.
+"""Limits of a child process on Linux: memory, time, no network, and a disk that is read-only but for one directory.
 
 Against accidents, not against an attacker: whoever runs a stranger's Python runs a stranger's Python.
 """
@@ -47,7 +47,7 @@ def confine(limits: Limits, writable: Iterable[Path]) -> dict[str, str]:
 
     Args:
         limits: What it may take.
-        writable: Folders that it may write into.
+        writable: Directories that it may write into.
 
     Returns:
         "network" and "disk" with "off", "read-only", or the reason why not.
@@ -99,14 +99,14 @@ def _leave_namespaces(libc: ctypes.CDLL, flags: int) -> None:
 
 
 def _read_only(libc: ctypes.CDLL, writable: Iterable[Path]) -> None:
-    """The whole disk read-only, but for some folders."""
+    """The whole disk read-only, but for some directories."""
     _done(libc.mount(b"none", b"/", None, MS_REC | MS_PRIVATE, None))
-    folders = [os.fsencode(path.resolve()) for path in writable]
-    for folder in folders:
-        _done(libc.mount(folder, folder, None, MS_BIND, None))
+    directories = [os.fsencode(path.resolve()) for path in writable]
+    for directory in directories:
+        _done(libc.mount(directory, directory, None, MS_BIND, None))
     _set_attributes(libc, b"/", AT_RECURSIVE, added=MOUNT_ATTR_RDONLY)
-    for folder in folders:
-        _set_attributes(libc, folder, 0, removed=MOUNT_ATTR_RDONLY)
+    for directory in directories:
+        _set_attributes(libc, directory, 0, removed=MOUNT_ATTR_RDONLY)
 
 
 def _set_attributes(libc: ctypes.CDLL, path: bytes, flags: int, *, added: int = 0, removed: int = 0) -> None:

@@ -157,7 +157,7 @@ def _live(request: dict[str, Any], result: int, output: int) -> None:
     os.environ |= {"HOME": str(scratch), "TMPDIR": str(scratch)}
     task: Callable[..., Any] = getattr(import_module(TASKS[request["task"]]), request["task"])
     confined = confine(Limits(**request["limits"]), [scratch, *map(Path, request["writable"])])
-    os.chdir(scratch)  # again: the folder as it was before is read-only now
+    os.chdir(scratch)  # again: the directory as it was before is read-only now
     told = json.dumps(_told(task, request["given"]) | {"confined": confined}).encode()
     while told:
         told = told[os.write(channel, told) :]

@@ -44,10 +44,10 @@ class Regime:
         description: What it does, in one sentence.
         source: Where it is described: author, year, section.
         title: How tables call it where its name alone would claim too much; "" for the name.
-        start: Name of the regime whose model, of the same architecture, data and seed, the training begins with.
+        init_from: Name of the regime whose model, of the same architecture, data and seed, the training begins with.
         frozen: How many of the first groups of layers stay as they are, in [0, 4]; their BatchNorm too.
-        pace: Factor of the learning rate.
-        replays: How often each batch is used in turn; the training has as many fewer epochs.
+        lr_scale: Factor of the learning rate.
+        batch_replays: How often each batch is used in turn; the training has as many fewer epochs.
         needs_masks: Whether it learns from masks, and a network that predicts them.
     """
 
@@ -58,13 +58,13 @@ class Regime:
     description: str
     source: str
     title: str = ""
-    start: str | None = None
+    init_from: str | None = None
     frozen: int = 0
-    pace: float = 1.0
-    replays: int = 1
+    lr_scale: float = 1.0
+    batch_replays: int = 1
     needs_masks: bool = False
 
     def __post_init__(self) -> None:
         """Refuse settings that make no sense."""
-        if not 0 <= self.frozen <= 4 or not self.pace > 0 or self.replays < 1:
+        if not 0 <= self.frozen <= 4 or not self.lr_scale > 0 or self.batch_replays < 1:
             raise ValueError(f"{self.name}: frozen must lie in 0 ... 4, pace be positive and replays at least 1")

@@ -44,5 +44,5 @@ FREE = Regime(
     adversarial=True,
     description=f"Each batch {REPLAYS} times in turn, perturbation carried over, step of eps, Linf 2/255.",
     source="Shafahi et al., Adversarial training for free!, 2019, algorithm 1",
-    replays=REPLAYS,
+    batch_replays=REPLAYS,
 )

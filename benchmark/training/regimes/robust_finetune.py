@@ -10,6 +10,6 @@ ROBUST_FINETUNE = Regime(
     adversarial=False,
     description="Standard training at 1/30 of the learning rate, from the model of pgd-l2.",
     source="Margeloiu et al., Improving interpretability in medical imaging diagnosis, 2020, arXiv 2012.01166",
-    start="pgd-l2",
-    pace=1 / 30,  # the authors' code: 1e-5 after 3e-4
+    init_from="pgd-l2",
+    lr_scale=1 / 30,  # the authors' code: 1e-5 after 3e-4
 )

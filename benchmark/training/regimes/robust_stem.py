@@ -25,9 +25,9 @@ def _level(level: int) -> Regime:
             f"with the first {frozen} of {GROUPS} groups of layers frozen."
         ),
         source="Margeloiu et al., Improving interpretability in medical imaging diagnosis, 2020, arXiv 2012.01166",
-        start="pgd-l2",
+        init_from="pgd-l2",
         frozen=frozen,
-        pace=1 / 30,  # the authors' code: 1e-5 after 3e-4
+        lr_scale=1 / 30,  # the authors' code: 1e-5 after 3e-4
     )
 
 

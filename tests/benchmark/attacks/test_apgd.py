@@ -115,19 +115,19 @@ def test_checkpoints_are_those_of_the_paper():
 
 
 def test_steps_are_halved_where_the_loss_rises_too_rarely_or_its_best_stands_still():
-    pace = _Pace(8.0, torch.zeros(4))
+    lr_scale = _Pace(8.0, torch.zeros(4))
     for rose in [[0, 1, 1, 1], [1, 1, 1, 1], [1, 1, 1, 1], [0, 0, 1, 1]]:
-        pace.count(torch.tensor(rose, dtype=torch.bool))
+        lr_scale.count(torch.tensor(rose, dtype=torch.bool))
     # Two rises of four are too few, three are enough, unless the highest loss is that of the start.
-    assert pace.check(torch.tensor([1.0, 1.0, 1.0, 0.0]), 4).tolist() == [True, False, False, True]
-    assert pace.size.flatten().tolist() == [4, 8, 8, 4]
+    assert lr_scale.check(torch.tensor([1.0, 1.0, 1.0, 0.0]), 4).tolist() == [True, False, False, True]
+    assert lr_scale.size.flatten().tolist() == [4, 8, 8, 4]
     for _ in range(2):
-        pace.count(torch.ones(4, dtype=torch.bool))
+        lr_scale.count(torch.ones(4, dtype=torch.bool))
     # A best that stands still is forgiven once after a halving.
-    assert pace.check(torch.tensor([1.0, 1.0, 2.0, 0.0]), 2).tolist() == [False, True, False, False]
-    assert pace.check(torch.full((4,), 3.0), 0).tolist() == [False, False, False, False]
-    assert pace.check(torch.full((4,), 4.0), 1).tolist() == [True, True, True, True]
-    assert pace.size.flatten().tolist() == [2, 2, 4, 2]
+    assert lr_scale.check(torch.tensor([1.0, 1.0, 2.0, 0.0]), 2).tolist() == [False, True, False, False]
+    assert lr_scale.check(torch.full((4,), 3.0), 0).tolist() == [False, False, False, False]
+    assert lr_scale.check(torch.full((4,), 4.0), 1).tolist() == [True, True, True, True]
+    assert lr_scale.size.flatten().tolist() == [2, 2, 4, 2]
 
 
 def test_the_cross_entropy_is_that_of_torch_and_exact_where_that_is_zero():

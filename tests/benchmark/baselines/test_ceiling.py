@@ -16,7 +16,7 @@ from benchmark.saliency.grad_cam import GRAD_CAM
 from benchmark.saliency.gradient import GRADIENT
 from benchmark.saliency.placement import Placement, shares
 from metrics.normalize import normalize
-from metrics.overlap import fuzzy_f1
+from metrics.overlap import map_f1
 
 
 def square(cells, side, first=None, spacing=None):
@@ -39,7 +39,7 @@ def disks(side, number=6):
 
 
 def scores(masks, geometry):
-    return fuzzy_f1(normalize(best_of_grid(masks, geometry)), masks)
+    return map_f1(normalize(best_of_grid(masks, geometry)), masks)
 
 
 def by_adam(masks, geometry, steps=300):
@@ -81,7 +81,7 @@ def test_a_finer_grid_can_do_more_and_a_displaced_one_less():
     assert (fine > coarse + 0.05).all()
     best = best_of_grid(masks, square(3, 48))
     moved = torch.roll(best, (7, 7), (1, 2))
-    assert fuzzy_f1(normalize(moved), masks).mean() < coarse.mean() - 0.05
+    assert map_f1(normalize(moved), masks).mean() < coarse.mean() - 0.05
 
 
 def test_every_mask_counts_by_itself_and_an_empty_one_has_an_empty_map():
@@ -128,10 +128,10 @@ def test_the_ceiling_is_scored_as_maps_are_and_stands_with_the_methods_of_a_grid
         left_out=(),
         manifest=tmp_path / "split.csv",
         images=np.zeros((4, side, side, 3), dtype=np.uint8),
-        cases=pd.DataFrame({"id": list("wxyz"), "label": [0, 1] * 2, "group": list("wxyz"), "split": "test"}),
+        samples=pd.DataFrame({"id": list("wxyz"), "label": [0, 1] * 2, "group": list("wxyz"), "split": "test"}),
         planes=(masks * 255).to(torch.uint8).numpy(),
         references=pd.DataFrame(
-            [(case, "image", "", "") for case in range(3)], columns=["case", "level", "rater", "characteristic"]
+            [(sample, "image", "", "") for sample in range(3)], columns=["sample", "level", "rater", "characteristic"]
         ),
     )
     monkeypatch.setattr(score, "TRIVIAL", {})
@@ -141,7 +141,7 @@ def test_the_ceiling_is_scored_as_maps_are_and_stands_with_the_methods_of_a_grid
     frame = score.baselines(data, chosen, [GRAD_CAM, GRADIENT], torch.device("cpu"), "p", alignment="receptive-field")
     rows = frame[frame["baseline"] == ceiling_name(3, 3)]
     assert set(rows["method"]) == {"grad-cam"}
-    assert set(rows["metric"]) == {"fuzzy-f1"}
+    assert set(rows["metric"]) == {"map-f1"}
     assert list(rows["image"]) == ["w", "x", "y"]
     expected = scores(masks, square(3, side, first=0.0, spacing=32.0))
     assert list(rows["value"]) == pytest.approx(expected.tolist(), abs=1e-3)

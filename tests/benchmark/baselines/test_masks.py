@@ -16,16 +16,16 @@ from benchmark.errors import UserError
 from benchmark.storage.paths import ROOT
 from datasets import DatasetIndex, Mask, Sample
 from datasets.aggregation import ADDITIVE_MAX, MAJORITY
-from metrics.overlap import fuzzy_f1, fuzzy_sensitivity, fuzzy_specificity
+from metrics.overlap import map_f1, map_sensitivity, map_specificity
 
-METRICS = {"f1": fuzzy_f1, "sensitivity": fuzzy_sensitivity, "specificity": fuzzy_specificity}
+METRICS = {"f1": map_f1, "sensitivity": map_sensitivity, "specificity": map_specificity}
 
 
 @pytest.fixture
 def drawn(tmp_path) -> DatasetIndex:
     """Three images of different sizes, two raters, two characteristics; one rater draws the first image twice."""
     rng = np.random.default_rng(0)
-    cases = []
+    samples = []
     for number, shape in enumerate([(20, 30), (31, 17), (24, 24)]):
         masks = []
         for rater, what, reading in [("ann", "Scale", 1), ("ann", "Cyst", 1), ("bob", "Scale", 1), ("ann", "Scale", 2)]:
@@ -36,8 +36,8 @@ def drawn(tmp_path) -> DatasetIndex:
             Image.fromarray(plane).save(path)
             if reading == 1 or number == 0:
                 masks.append(Mask(path=path, rater=rater, characteristic=what, reading=reading))
-        cases.append(Sample(id=f"c{number}", image=None, diagnosis="a", group=f"c{number}", masks=tuple(masks)))
-    return DatasetIndex(name="drawn", layout="folder", root=tmp_path, cases=tuple(cases))
+        samples.append(Sample(id=f"c{number}", image=None, diagnosis="a", group=f"c{number}", masks=tuple(masks)))
+    return DatasetIndex(name="drawn", layout="folder", root=tmp_path, samples=tuple(samples))
 
 
 def rows(data: DatasetIndex, merge=ADDITIVE_MAX) -> dict[tuple[str, str], dict[str, float]]:
@@ -58,7 +58,7 @@ def by_the_engine(pairs) -> dict[str, float]:
 @pytest.mark.parametrize("merge", [ADDITIVE_MAX, MAJORITY])
 def test_scores_are_those_of_the_engine_on_whole_planes(drawn, merge):
     found = rows(drawn, merge)
-    drawings = {case.id: Drawing([m for m in case.masks if m.reading == 1], None) for case in drawn.cases}
+    drawings = {sample.id: Drawing([m for m in sample.masks if m.reading == 1], None) for sample in drawn.samples}
     whole = {name: d.whole(d.merged(merge)) / 255 for name, d in drawings.items()}
     trivial = {
         "constant 0.5": lambda name: np.full(whole[name].shape, 0.5),
@@ -84,17 +84,17 @@ def test_characteristics_count_alike_however_often_they_were_drawn(drawn):
         name="d",
         layout="folder",
         root=drawn.root,
-        cases=(
-            drawn.cases[0],
+        samples=(
+            drawn.samples[0],
             *[
-                Sample(id=case.id, image=None, diagnosis="a", group="g", masks=case.masks[:1])
-                for case in drawn.cases[1:]
+                Sample(id=sample.id, image=None, diagnosis="a", group="g", masks=sample.masks[:1])
+                for sample in drawn.samples[1:]
             ],
         ),
     )
     planes = {"Scale": [], "Cyst": []}
-    for case in few.cases:
-        drawing = Drawing([mask for mask in case.masks if mask.reading == 1], None)
+    for sample in few.samples:
+        drawing = Drawing([mask for mask in sample.masks if mask.reading == 1], None)
         for name in drawing.characteristics:
             planes[name].append(drawing.whole(drawing.merged(ADDITIVE_MAX, characteristic=name)) / 255)
     means = [by_the_engine((np.full(plane.shape, 0.5), plane) for plane in found)["f1"] for found in planes.values()]
@@ -112,7 +112,7 @@ def test_second_readings_are_held_against_the_first(drawn):
 def test_an_empty_mask_is_counted_and_not_averaged(drawn, tmp_path):
     Image.fromarray(np.zeros((20, 30), dtype=np.uint8)).save(tmp_path / "empty.png")
     empty = Sample(id="e", image=None, diagnosis="a", group="e", masks=(Mask(path=tmp_path / "empty.png", rater="x"),))
-    data = DatasetIndex(name="d", layout="folder", root=tmp_path, cases=(*drawn.cases, empty))
+    data = DatasetIndex(name="d", layout="folder", root=tmp_path, samples=(*drawn.samples, empty))
     row = rows(data)["constant 0.5", "image"]
     assert (row["n"], row["undefined"]) == (3, 1)
     assert row["f1"] == pytest.approx(rows(drawn)["constant 0.5", "image"]["f1"])
@@ -121,8 +121,8 @@ def test_an_empty_mask_is_counted_and_not_averaged(drawn, tmp_path):
 def test_no_masks_and_a_mask_of_another_size_are_one_line(drawn, tmp_path):
     bare = Sample(id="e", image=None, diagnosis="a", group="e")
     with pytest.raises(UserError, match="has no masks; baselines are measured against masks"):
-        rows(DatasetIndex(name="d", layout="folder", root=tmp_path, cases=(bare,)))
-    Image.fromarray(np.full((20, 31), 255, dtype=np.uint8)).save(drawn.cases[0].masks[1].path)
+        rows(DatasetIndex(name="d", layout="folder", root=tmp_path, samples=(bare,)))
+    Image.fromarray(np.full((20, 31), 255, dtype=np.uint8)).save(drawn.samples[0].masks[1].path)
     with pytest.raises(UserError, match=r"ann-Cyst-1\.png is 31 x 20, its image 30 x 20"):
         rows(drawn)
 

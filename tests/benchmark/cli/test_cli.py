@@ -29,13 +29,13 @@ from benchmark.storage.record import load_record
 RUN = ("run", "--architecture", "mobilenet", "--epochs", "1", "--device", "cpu")
 
 
-def environment(folder: Path) -> dict[str, str]:
-    return os.environ | {"LOUPE_RUNS": str(folder / "runs"), "LOUPE_RESULTS": str(folder / "results")}
+def environment(directory: Path) -> dict[str, str]:
+    return os.environ | {"LOUPE_RUNS": str(directory / "runs"), "LOUPE_RESULTS": str(directory / "results")}
 
 
-def loupe(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+def loupe(directory: Path, *words: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "benchmark", *map(str, words)]
-    return subprocess.run(command, cwd=ROOT, env=environment(folder), capture_output=True, text=True, check=False)
+    return subprocess.run(command, cwd=ROOT, env=environment(directory), capture_output=True, text=True, check=False)
 
 
 def refused(done: subprocess.CompletedProcess[str]) -> str:
@@ -47,18 +47,18 @@ def refused(done: subprocess.CompletedProcess[str]) -> str:
     return lines[0]
 
 
-def the_gallery_shows_best_and_worst(folder: Path) -> None:
-    assert len(list((folder / "gallery").glob("*.webp"))) == 3  # the images, and the maps of two models
-    told = json.loads((folder / "gallery" / "mobilenet-standard.json").read_text(encoding="utf-8"))
-    scores = pd.read_parquet(folder / "records" / "mobilenet-standard-0.scores.parquet")
+def the_gallery_shows_best_and_worst(directory: Path) -> None:
+    assert len(list((directory / "gallery").glob("*.webp"))) == 3  # the images, and the maps of two models
+    told = json.loads((directory / "gallery" / "mobilenet-standard.json").read_text(encoding="utf-8"))
+    scores = pd.read_parquet(directory / "records" / "mobilenet-standard-0.scores.parquet")
     scores = scores[(scores["metric"] == "top-mask-f1") & (scores["level"] == "image")]
     scores = scores[scores["method"] == told["method"]].set_index("image")["value"]
     assert [each["score"] for each in told["extremes"]] == [scores.max(), scores.min()]
     assert [each["score"] for each in told["fixed"]] == [scores[each["name"]] for each in told["fixed"]]
 
 
-def the_curves_have_the_areas_of_the_scores(folder: Path) -> None:
-    stem = folder / "records" / "mobilenet-standard-0"
+def the_curves_have_the_areas_of_the_scores(directory: Path) -> None:
+    stem = directory / "records" / "mobilenet-standard-0"
     scores = pd.read_parquet(f"{stem}.scores.parquet").set_index(["method", "metric", "image"])["value"]
     curves = pd.read_parquet(f"{stem}.curves.parquet").groupby(["method", "kind", "image"], observed=True)
     assert len(curves) == len(scores[scores.index.get_level_values("metric").isin(["insertion", "deletion"])])
@@ -66,59 +66,59 @@ def the_curves_have_the_areas_of_the_scores(folder: Path) -> None:
         assert np.trapezoid(course["probability"], course["share"]) == pytest.approx(scores[name], abs=1e-6)
 
 
-def gallery_and_curves_agree_with_the_scores(folder: Path) -> None:
-    the_gallery_shows_best_and_worst(folder)
-    the_curves_have_the_areas_of_the_scores(folder)
+def gallery_and_curves_agree_with_the_scores(directory: Path) -> None:
+    the_gallery_shows_best_and_worst(directory)
+    the_curves_have_the_areas_of_the_scores(directory)
 
 
 def test_a_run_makes_a_leaderboard_and_a_second_one_does_nothing(tmp_path, isic_tree, monkeypatch):
     first = loupe(tmp_path, *RUN, "--data", isic_tree)
     assert first.returncode == 0, first.stderr
-    folder = tmp_path / "results" / "tiny-isic" / "quick"
-    assert str(folder / "leaderboard.md") in first.stdout.replace("\n", "")
-    with (folder / "leaderboard.csv").open(encoding="utf-8") as file:
+    directory = tmp_path / "results" / "tiny-isic" / "quick"
+    assert str(directory / "leaderboard.md") in first.stdout.replace("\n", "")
+    with (directory / "leaderboard.csv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     models = {(row["name"], row["regime"]) for row in rows if row["kind"] == "model"}
     assert models == {("mobilenet", "standard"), ("mobilenet", "adversarial")}
     assert {row["data"] for row in rows} == {"tiny-isic"}
     for row in rows:
-        assert float(row["fuzzy_f1_low"]) <= float(row["fuzzy_f1"]) <= float(row["fuzzy_f1_high"])
-        assert int(row["fuzzy_f1_n"]) == 8
-    assert (folder / "leaderboard.html").is_file()
-    gallery_and_curves_agree_with_the_scores(folder)
-    page = (folder / "leaderboard.md").read_text(encoding="utf-8")
+        assert float(row["map_f1_low"]) <= float(row["map_f1"]) <= float(row["map_f1_high"])
+        assert int(row["map_f1_n"]) == 8
+    assert (directory / "leaderboard.html").is_file()
+    gallery_and_curves_agree_with_the_scores(directory)
+    page = (directory / "leaderboard.md").read_text(encoding="utf-8")
     assert "SYNTHETIC" not in page
     assert "centered Gaussian" in page
     for picture in ("regimes.png", "maps-standard.png", "maps-adversarial.png"):
-        assert (folder / picture).read_bytes().startswith(b"\x89PNG")
+        assert (directory / picture).read_bytes().startswith(b"\x89PNG")
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()}
     second = loupe(tmp_path, *RUN, "--data", isic_tree)
     assert "Nothing to do: all 2 cells are done" in second.stdout
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()} == before
 
     # As a run leaves it that is killed between the records and the tables.
-    (folder / "protocol.json").write_text(json.dumps({"protocol": "another", "in_tables": []}), encoding="utf-8")
-    table = (folder / "leaderboard.csv").read_bytes()
-    (folder / "leaderboard.csv").write_text("old", encoding="utf-8")
+    (directory / "protocol.json").write_text(json.dumps({"protocol": "another", "in_tables": []}), encoding="utf-8")
+    table = (directory / "leaderboard.csv").read_bytes()
+    (directory / "leaderboard.csv").write_text("old", encoding="utf-8")
     assert "2 of 2 cells are done" in loupe(tmp_path, *RUN, "--data", isic_tree).stdout
-    assert (folder / "leaderboard.csv").read_bytes() == table
+    assert (directory / "leaderboard.csv").read_bytes() == table
 
-    (folder / "leaderboard.csv").unlink()
+    (directory / "leaderboard.csv").unlink()
     assert loupe(tmp_path, "leaderboard").returncode == 0
-    assert (folder / "leaderboard.csv").read_bytes() == table
+    assert (directory / "leaderboard.csv").read_bytes() == table
 
-    record = json.loads((folder / "records" / "mobilenet-standard-0.json").read_text(encoding="utf-8"))
+    record = json.loads((directory / "records" / "mobilenet-standard-0.json").read_text(encoding="utf-8"))
     counts = {"available": 24, "left_out": 0, "train": 16, "validation": 0, "test": 8, "perturbed": 8, "attacked": 8}
     assert record["images"] == counts
-    split = (folder / "split.csv").read_text(encoding="utf-8").splitlines()
+    split = (directory / "split.csv").read_text(encoding="utf-8").splitlines()
     assert len(split) == 1 + 2 * 24
-    again = loupe(tmp_path, *RUN, "--data", isic_tree, "--split", folder / "split.csv")
+    again = loupe(tmp_path, *RUN, "--data", isic_tree, "--split", directory / "split.csv")
     assert "Nothing to do: all 2 cells are done" in again.stdout
     assert json.loads(loupe(tmp_path, "status", "--json").stdout)["runs"]["cells"] == 2
 
     # After one epoch the two models are the same to the bit, so the image to show is named here.
     monkeypatch.setenv("LOUPE_RUNS", str(tmp_path / "runs"))
-    published = read_results(folder)
+    published = read_results(directory)
     compared = compare_models(published, ("mobilenet/standard", "mobilenet/adversarial"))
     image = ImagePair(image=build_bootstrap_context(published).images[0], place=0, one=0.0, other=0.0)
     shown = replace(compared, images=(image,))
@@ -126,11 +126,11 @@ def test_a_run_makes_a_leaderboard_and_a_second_one_does_nothing(tmp_path, isic_
     assert (tmp_path / "compared.png").read_bytes().startswith(b"\x89PNG")
     assert not plot_comparison(published, shown, tmp_path / "nowhere", tmp_path / "nothing.png")
 
-    (folder / "records" / "damaged.json").write_text("{", encoding="utf-8")
+    (directory / "records" / "damaged.json").write_text("{", encoding="utf-8")
     rebuilt = loupe(tmp_path, "leaderboard")
     assert rebuilt.returncode == 1
     assert "damaged.json: no record of this schema" in rebuilt.stdout
-    assert (folder / "leaderboard.csv").read_bytes() == table
+    assert (directory / "leaderboard.csv").read_bytes() == table
 
 
 @pytest.mark.slow
@@ -245,16 +245,16 @@ def test_training_begins_on_another_set_with_classes_matched_by_name(tmp_path, i
         # In the order of names the classes are the other way round here.
         pixels = rng.integers(0, 255, (40, 48, 3), dtype=np.uint8)
         pixels[..., number % 2] //= 2
-        folder = clinic / "images" / ("z_benign", "Melanoma")[number % 2]
-        folder.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(pixels).save(folder / f"{number}.png")
+        directory = clinic / "images" / ("z_benign", "Melanoma")[number % 2]
+        directory.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(directory / f"{number}.png")
     run = (*RUN, "--regime", "standard", "--data", isic_tree, "--pretrain", clinic)
     assert "class 'z_benign' of" in refused(loupe(tmp_path, *run))
     (tmp_path / "map.csv").write_text("from,to\nz_benign,benign\n", encoding="utf-8")
     done = loupe(tmp_path, *run, "--class-map", tmp_path / "map.csv")
     assert done.returncode == 0, done.stderr
-    folder = tmp_path / "results" / "tiny-isic" / "quick"
-    record = json.loads((folder / "records" / "mobilenet-standard-0.json").read_text(encoding="utf-8"))
+    directory = tmp_path / "results" / "tiny-isic" / "quick"
+    record = json.loads((directory / "records" / "mobilenet-standard-0.json").read_text(encoding="utf-8"))
     assert record["settings"]["training"]["start"] == {"data": "clinic", "regime": "standard", "train": 16}
     assert len(list((tmp_path / "runs" / "models").iterdir())) == 2
 
@@ -277,9 +277,9 @@ def test_dear_metrics_and_those_of_quantus_are_scored_and_recorded(tmp_path, isi
     told = " ".join(done.stdout.split())
     assert "quantus:IROF has no score for 8 maps: AssertionError: The shape of arr must be the same" in told
     assert done.stderr == ""
-    folder = tmp_path / "results" / "tiny-isic" / "quick" / "records"
-    scores = pd.read_parquet(folder / "mobilenet-standard-0.scores.parquet")
-    record = load_record(folder / "mobilenet-standard-0.json")
+    directory = tmp_path / "results" / "tiny-isic" / "quick" / "records"
+    scores = pd.read_parquet(directory / "mobilenet-standard-0.scores.parquet")
+    record = load_record(directory / "mobilenet-standard-0.json")
     for name, level in {**of_quantus, **dict.fromkeys(own, "map")}.items():
         found = scores[(scores["metric"] == name) & (scores["level"] == level)]
         assert len(found) == 8
@@ -288,5 +288,5 @@ def test_dear_metrics_and_those_of_quantus_are_scored_and_recorded(tmp_path, isi
         assert f"gradient: {name} ({level})" in record.summary
     assert record.metrics["quantus:RandomLogit"].bounds == (float("-inf"), float("inf"))
     wide = scores[scores["level"] == "map"].pivot_table(index="image", columns="metric", values="value")
-    assert (wide["gini"] - wide["quantus:Sparseness"]).abs().max() < 1e-4
+    assert (wide["sparsity"] - wide["quantus:Sparseness"]).abs().max() < 1e-4
     assert "Nothing to do" in loupe(tmp_path, *run).stdout

@@ -26,7 +26,7 @@ def picture(path, pixels):
 
 
 @pytest.fixture
-def drawn(tmp_path, own_folders):  # noqa: ARG001 - its folders are used through the environment
+def drawn(tmp_path, own_folders):  # noqa: ARG001 - its directories are used through the environment
     """Two classes of three images of 4 x 4; the first one has two raters and two characteristics."""
     squares = np.zeros((3, 4, 4), dtype=np.uint8)
     squares[0, :2], squares[1, :1], squares[2, :, 3] = 255, 255, 255
@@ -35,7 +35,7 @@ def drawn(tmp_path, own_folders):  # noqa: ARG001 - its folders are used through
         Mask(path=picture(tmp_path / f"m{number}.png", square), rater=rater, characteristic=what)
         for number, (square, (rater, what)) in enumerate(zip(squares, names, strict=True))
     )
-    cases = [
+    samples = [
         Sample(
             id=f"c{number}",
             image=picture(tmp_path / f"c{number}.png", np.full((4, 4, 3), 40 * number)),
@@ -46,7 +46,7 @@ def drawn(tmp_path, own_folders):  # noqa: ARG001 - its folders are used through
         )
         for number in range(6)
     ]
-    return DatasetIndex(name="drawn", layout="folder", root=tmp_path, cases=tuple(cases))
+    return DatasetIndex(name="drawn", layout="folder", root=tmp_path, samples=tuple(samples))
 
 
 def plane(data, **wanted):
@@ -77,39 +77,42 @@ def test_references_of_every_level(drawn):
 
 def test_a_hard_mask_is_all_that_was_drawn_however_much_of_it_overlaps(drawn):
     """Bob marks the corner thrice, so the rest of his marks is a third of full marks: less than half."""
-    first, (_, scale, plaque) = drawn.cases[0], drawn.cases[0].masks
+    first, (_, scale, plaque) = drawn.samples[0], drawn.samples[0].masks
     masks = (*first.masks, replace(plaque, characteristic="Crust"), replace(scale, characteristic="Pustule"))
-    data = prepare(replace(drawn, cases=(replace(first, masks=masks), *drawn.cases[1:])), SMALL)
+    data = prepare(replace(drawn, samples=(replace(first, masks=masks), *drawn.samples[1:])), SMALL)
     assert plane(data, level="rater", rater="bob")[1].tolist() == [0, 0, 0, 128]
     masks = (*masks, replace(plaque, characteristic="Papule"))
-    data = prepare(replace(drawn, cases=(replace(first, masks=masks), *drawn.cases[1:])), SMALL)
+    data = prepare(replace(drawn, samples=(replace(first, masks=masks), *drawn.samples[1:])), SMALL)
     assert plane(data, level="rater", rater="bob")[0].tolist() == [102, 102, 102, 255]
     assert plane(data, level="rater-union", rater="bob")[0].tolist() == [255] * 4
 
 
 def test_data_without_masks_has_references_of_the_same_types(drawn):
-    bare = replace(drawn, cases=tuple(replace(case, masks=()) for case in drawn.cases))
+    bare = replace(drawn, samples=tuple(replace(sample, masks=()) for sample in drawn.samples))
     with_masks, without = prepare(drawn, SMALL), prepare(bare, SMALL)
     assert len(without.references) == len(without.planes) == 0
-    assert without.references["case"].dtype == with_masks.references["case"].dtype == np.int64
+    assert without.references["sample"].dtype == with_masks.references["sample"].dtype == np.int64
 
 
 def test_images_labels_and_split(drawn):
     data = prepare(drawn, SMALL)
     assert data.images.shape == (6, 16, 16, 3)
     assert data.images[3].tolist() == np.full((16, 16, 3), 120).tolist()
-    assert data.cases["label"].tolist() == [0, 1, 0, 1, 0, 1]
+    assert data.samples["label"].tolist() == [0, 1, 0, 1, 0, 1]
     assert data.test.tolist() == [0, 1]
     assert data.train.tolist() == [2, 3, 4, 5]
 
 
 def test_a_sample_of_the_test_images_depends_on_their_names_alone(drawn):
     data = prepare(
-        replace(drawn, cases=tuple(replace(case, split="test") for case in drawn.cases[:4]) + drawn.cases[4:]), SMALL
+        replace(
+            drawn, samples=tuple(replace(sample, split="test") for sample in drawn.samples[:4]) + drawn.samples[4:]
+        ),
+        SMALL,
     )
-    assert data.sample(None).tolist() == [0, 1, 2, 3]
-    assert len(data.sample(2)) == 2
-    assert set(data.sample(2)) <= set(data.sample(3))
+    assert data.subset(None).tolist() == [0, 1, 2, 3]
+    assert len(data.subset(2)) == 2
+    assert set(data.subset(2)) <= set(data.subset(3))
 
 
 def test_raters_are_merged_as_asked_for(drawn):
@@ -126,18 +129,18 @@ def test_raters_are_merged_as_asked_for(drawn):
 
 
 def test_outlines_alone_make_the_reference_of_the_image(drawn):
-    first = drawn.cases[0]
+    first = drawn.samples[0]
     outline = replace(first.masks[0], characteristic=None)
-    data = prepare(replace(drawn, cases=(replace(first, masks=(outline, first.masks[2])), *drawn.cases[1:])), SMALL)
+    data = prepare(replace(drawn, samples=(replace(first, masks=(outline, first.masks[2])), *drawn.samples[1:])), SMALL)
     assert plane(data, level="image")[:, 0].tolist() == [255, 255, 0, 0]
     assert plane(data, level="union")[:, 3].tolist() == [255, 255, 0, 0]
     assert plane(data, level="characteristic", characteristic="Plaque")[0].tolist() == [0, 0, 0, 255]
 
 
 def test_second_readings_are_no_part_of_the_reference(drawn):
-    first = drawn.cases[0]
+    first = drawn.samples[0]
     again = tuple(replace(mask, reading=2 if mask.rater == "ann" else 1) for mask in first.masks)
-    data = prepare(replace(drawn, cases=(replace(first, masks=again), *drawn.cases[1:])), SMALL)
+    data = prepare(replace(drawn, samples=(replace(first, masks=again), *drawn.samples[1:])), SMALL)
     assert plane(data, level="image")[1].tolist() == [0, 0, 0, 128]
     assert not (data.references["level"] == "rater").any()
 
@@ -161,7 +164,7 @@ def test_the_manifest_names_every_file_and_makes_the_same_split_elsewhere(drawn,
         encoding="utf-8",
     )
     again = prepare(drawn, SMALL, manifest=swapped)
-    assert again.cases["id"].tolist() == ["c0", "c1", "c2", "c3", "c4"]
+    assert again.samples["id"].tolist() == ["c0", "c1", "c2", "c3", "c4"]
     assert again.test.tolist() == [2, 3, 4]
     assert again.key != first.key
 
@@ -181,48 +184,49 @@ def test_a_manifest_that_does_not_fit_is_refused(drawn, tmp_path, row, message):
 
 
 def test_a_split_is_read_rather_than_drawn_again(drawn, monkeypatch):
-    drawn = replace(drawn, cases=tuple(replace(case, split=None) for case in drawn.cases))
+    drawn = replace(drawn, samples=tuple(replace(sample, split=None) for sample in drawn.samples))
     first = prepare(drawn, SMALL)
     monkeypatch.setattr("benchmark.data.dataset.split", None)
     assert prepare(drawn, SMALL).key == first.key
 
 
 def test_validation_images_are_neither_trained_on_nor_tested(drawn):
-    cases = tuple(
-        replace(case, split=side)
-        for case, side in zip(drawn.cases, ["test", "test", "train", "train", "validation", "train"], strict=True)
+    samples = tuple(
+        replace(sample, split=side)
+        for sample, side in zip(drawn.samples, ["test", "test", "train", "train", "validation", "train"], strict=True)
     )
-    data = prepare(replace(drawn, cases=cases), SMALL)
+    data = prepare(replace(drawn, samples=samples), SMALL)
     assert data.rows("validation").tolist() == [4]
     assert data.train.tolist() == [2, 3, 5]
 
 
 def test_images_without_a_place_in_the_official_split_are_left_out_by_name(drawn):
-    cases = (*drawn.cases[:5], replace(drawn.cases[5], split=None))
-    data = prepare(replace(drawn, cases=cases), SMALL)
+    samples = (*drawn.samples[:5], replace(drawn.samples[5], split=None))
+    data = prepare(replace(drawn, samples=samples), SMALL)
     assert len(data.images) == 5
     assert data.left_out == ("c5: no place in the official split",)
 
 
 def test_problems_and_missing_labels_stop_a_run_or_are_left_out(drawn):
-    unlabeled = (*drawn.cases[:5], replace(drawn.cases[5], diagnosis=""))
-    assert prepare(replace(drawn, cases=unlabeled), SMALL).left_out == ("c5: no diagnosis",)
+    unlabeled = (*drawn.samples[:5], replace(drawn.samples[5], diagnosis=""))
+    assert prepare(replace(drawn, samples=unlabeled), SMALL).left_out == ("c5: no diagnosis",)
     bad = Problem(file=drawn.root / "x.png", what="is bad", remedy="mend it")
     with pytest.raises(UserError, match=r"x\.png is bad; mend it \(1 more: .*data check.* lists them\), or leave out"):
         prepare(replace(drawn, problems=(bad, bad)), SMALL)
     with pytest.raises(UserError, match="has masks but no images"):
-        prepare(replace(drawn, cases=tuple(replace(case, image=None) for case in drawn.cases)), SMALL)
+        prepare(replace(drawn, samples=tuple(replace(sample, image=None) for sample in drawn.samples)), SMALL)
     with pytest.raises(UserError, match="has images of 1 classes and 5 without a diagnosis; a classifier needs two"):
         prepare(
-            replace(drawn, cases=tuple(replace(c, diagnosis="a" if c.id == "c0" else "") for c in drawn.cases)), SMALL
+            replace(drawn, samples=tuple(replace(c, diagnosis="a" if c.id == "c0" else "") for c in drawn.samples)),
+            SMALL,
         )
 
 
 def test_copies_across_the_split_and_in_data_to_pre_train_on_are_found(drawn, tmp_path):
     rng = np.random.default_rng(0)
-    for case in drawn.cases:
-        picture(case.image, np.kron(rng.integers(0, 255, (4, 4, 3)), np.ones((8, 8, 1))))
-    plain = replace(drawn, cases=tuple(replace(case, masks=()) for case in drawn.cases))
+    for sample in drawn.samples:
+        picture(sample.image, np.kron(rng.integers(0, 255, (4, 4, 3)), np.ones((8, 8, 1))))
+    plain = replace(drawn, samples=tuple(replace(sample, masks=()) for sample in drawn.samples))
     assert leaks(prepare(plain, SMALL)) == []
     shutil.copy(tmp_path / "c3.png", tmp_path / "c1.png")
     data = prepare(plain, SMALL)
@@ -234,7 +238,7 @@ def test_copies_across_the_split_and_in_data_to_pre_train_on_are_found(drawn, tm
 def test_data_to_pre_train_on_trains_with_all_and_numbers_classes_as_asked(drawn):
     data = prepare(drawn, replace(SMALL, test_folds=0), classes=("z", "b", "a"))
     assert data.train.tolist() == list(range(6))
-    assert data.cases["label"].tolist() == [2, 1] * 3
+    assert data.samples["label"].tolist() == [2, 1] * 3
     assert data.classes == ("z", "b", "a")
 
 
@@ -268,7 +272,7 @@ def test_the_cache_is_found_again_and_a_changed_file_is_noticed(drawn, own_folde
     first = prepare(drawn, SMALL)
     assert prepare(drawn, SMALL).key == first.key
     assert len(list((own_folders / "runs" / "data").iterdir())) == 1
-    picture(drawn.cases[5].image, np.full((4, 4, 3), 7))
+    picture(drawn.samples[5].image, np.full((4, 4, 3), 7))
     assert prepare(drawn, SMALL).key != first.key
     assert prepare(drawn, replace(SMALL, image_size=8)).key != first.key
 
@@ -280,7 +284,7 @@ def test_a_mask_of_another_size_is_named(drawn, tmp_path):
 
 
 def test_a_damaged_image_is_named_and_nothing_is_kept(drawn, own_folders):
-    drawn.cases[2].image.write_bytes(drawn.cases[2].image.read_bytes()[:40])
+    drawn.samples[2].image.write_bytes(drawn.samples[2].image.read_bytes()[:40])
     with pytest.raises(UserError, match=r"c2\.png cannot be read as an image"):
         prepare(drawn, SMALL)
     assert not list((own_folders / "runs" / "data").iterdir())
@@ -289,14 +293,14 @@ def test_a_damaged_image_is_named_and_nothing_is_kept(drawn, own_folders):
 @pytest.mark.usefixtures("own_folders")
 def test_a_folder_that_is_none_and_one_that_nobody_knows(tmp_path):
     with pytest.raises(UserError, match="is not a folder"):
-        open_data(Source(folder=tmp_path / "absent"))
+        open_data(Source(directory=tmp_path / "absent"))
     (tmp_path / "empty").mkdir()
     with pytest.raises(UserError, match="is empty; `python -m benchmark list datasets`"):
-        open_data(Source(folder=tmp_path / "empty"))
+        open_data(Source(directory=tmp_path / "empty"))
     with pytest.raises(UserError, match="has none of the layouts busi, dermsynth, dermxdb"):
-        open_data(Source(folder=tmp_path))
+        open_data(Source(directory=tmp_path))
     with pytest.raises(UserError, match="unknown layout 'isic2019'; nearest: isic201"):
-        open_data(Source(folder=tmp_path, layout="isic2019"))
+        open_data(Source(directory=tmp_path, layout="isic2019"))
 
 
 @pytest.mark.parametrize(
@@ -311,10 +315,10 @@ def test_a_manifest_that_leaves_nothing_to_learn_is_refused(drawn, tmp_path, row
 
 
 def test_who_drew_characteristics_only_has_no_say_on_outlines(drawn):
-    first = drawn.cases[0]
+    first = drawn.samples[0]
     masks = (replace(first.masks[0], characteristic=None), first.masks[2])
     data = prepare(
-        replace(drawn, cases=(replace(first, masks=masks), *drawn.cases[1:])), replace(SMALL, aggregation="mean")
+        replace(drawn, samples=(replace(first, masks=masks), *drawn.samples[1:])), replace(SMALL, aggregation="mean")
     )
     assert plane(data, level="image")[0].tolist() == [255] * 4
     assert not (data.references["level"] == "rater").any()

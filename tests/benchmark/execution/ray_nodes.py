@@ -1,4 +1,4 @@
-"""Ray nodes on this machine, each with a working folder of its own, and runs that use them."""
+"""Ray nodes on this machine, each with a working directory of its own, and runs that use them."""
 
 import os
 import secrets
@@ -20,9 +20,9 @@ TOKEN = secrets.token_hex(32)
 """By which the nodes know each other."""
 
 
-def environment(folder: Path, threads: int = 1) -> dict[str, str]:
+def environment(directory: Path, threads: int = 1) -> dict[str, str]:
     """One thread each, since sums of floating-point numbers depend on how they are shared out."""
-    own = {"LOUPE_RUNS": str(folder / "runs"), "LOUPE_RESULTS": str(folder / "results")}
+    own = {"LOUPE_RUNS": str(directory / "runs"), "LOUPE_RESULTS": str(directory / "results")}
     own |= {"OMP_NUM_THREADS": str(threads)}
     # Ray would let workers give way to everything else that runs here.
     rays = {"RAY_worker_niceness": "0", "RAY_USAGE_STATS_ENABLED": "0"}
@@ -34,7 +34,7 @@ def node(runs: Path, *words: str, core: int | None = None) -> Iterator[None]:
     """A Ray node of one core, started as on a machine of its own; it ends with the block.
 
     Args:
-        runs: Folder of its runs; its log lies beside it.
+        runs: Directory of its runs; its log lies beside it.
         words: More options of `ray start`.
         core: The only one that it and its workers may use; None lets the system choose.
     """
@@ -65,25 +65,25 @@ def free_port() -> int:
 
 
 @contextmanager
-def cluster(folder: Path, cores: Sequence[int | None]) -> Iterator[str]:
-    """The address of as many nodes as there are cores, in the folders `node0`, `node1` ...; they end with the block.
+def cluster(directory: Path, cores: Sequence[int | None]) -> Iterator[str]:
+    """The address of as many nodes as there are cores, in the directories `node0`, `node1` ..., until the block ends.
 
     It waits for other tests' clusters to end: `ray symmetric-run` refuses to start where any Ray runs already.
     """
     with alone("ray"):
-        yield from _cluster(folder, cores)
+        yield from _cluster(directory, cores)
 
 
-def _cluster(folder: Path, cores: Sequence[int | None]) -> Iterator[str]:
+def _cluster(directory: Path, cores: Sequence[int | None]) -> Iterator[str]:
     address = f"127.0.0.1:{free_port()}"
-    # The names of sockets must be short, and those of pytest's folders are not.
+    # The names of sockets must be short, and those of pytest's directories are not.
     sockets = tempfile.mkdtemp(prefix="ray-", dir="/tmp")
     head = ("--head", "--node-ip-address=127.0.0.1", f"--port={address.split(':')[1]}", f"--temp-dir={sockets}")
     words = (*head, "--include-dashboard=false", f"--ray-client-server-port={free_port()}")
     with ExitStack() as stack:
         stack.callback(shutil.rmtree, sockets, ignore_errors=True)
         for number, core in enumerate(cores):
-            stack.enter_context(node(folder / f"node{number}", *words, core=core))
+            stack.enter_context(node(directory / f"node{number}", *words, core=core))
             if number == 0:
                 _wait_for(address)
             words = (f"--address={address}", "--node-ip-address=127.0.0.1")
@@ -100,8 +100,8 @@ def _wait_for(address: str, seconds: float = 60) -> None:
         time.sleep(0.2)
 
 
-def begun(folder: Path, *words: str, threads: int = 1) -> subprocess.Popen[str]:
-    """A run of the command line, with runs and results in a folder."""
+def begun(directory: Path, *words: str, threads: int = 1) -> subprocess.Popen[str]:
+    """A run of the command line, with runs and results in a directory."""
     command = [sys.executable, "-m", "benchmark", *map(str, words)]
     pipe = subprocess.PIPE
-    return subprocess.Popen(command, cwd=ROOT, env=environment(folder, threads), stdout=pipe, stderr=pipe, text=True)
+    return subprocess.Popen(command, cwd=ROOT, env=environment(directory, threads), stdout=pipe, stderr=pipe, text=True)

@@ -32,7 +32,7 @@ def job(own_folders, isic_tree) -> Job:
     save_model(entries(Architecture)["mobilenet_v2"].build(2), own_folders / "weights" / "mobilenet_v2.safetensors")
     preset = replace(QUICK, weights=str(own_folders / "weights"), regimes=("standard", "robust-finetune"))
     first, second = plan(preset, ["mobilenet_v2"], [], [])
-    data = prepare(open_data(Source(folder=isic_tree)), preset)
+    data = prepare(open_data(Source(directory=isic_tree)), preset)
     begun = Job(cell=first, data=data, preset=preset, device=torch.device("cuda"), bfloat16=True)
     return replace(begun, cell=second, start=begun)
 
@@ -48,14 +48,14 @@ def sent(job: Job):
 def test_a_job_has_the_same_keys_where_nothing_of_the_driver_is_at_hand(job, own_folders, monkeypatch):
     order, laid_down = sent(job)
     assert len(laid_down) == 2  # the data and the weights, once each
-    told = job.key, job.model_key, job.start.model_key, job.protocol
+    told = job.key, job.model_key, job.init_job.model_key, job.protocol
     shutil.rmtree(own_folders / "weights")
     monkeypatch.setenv("LOUPE_RUNS", str(own_folders / "worker"))
     there = deserialize_job(order, lambda reference: pickle.loads(laid_down[reference]))
-    assert (there.key, there.model_key, there.start.model_key, there.protocol) == told
+    assert (there.key, there.model_key, there.init_job.model_key, there.protocol) == told
     assert there.settings.bfloat16
-    assert there.folder.is_relative_to(own_folders / "worker")
-    assert there.start.weights_path.is_relative_to(own_folders / "worker")
+    assert there.directory.is_relative_to(own_folders / "worker")
+    assert there.init_job.weights_path.is_relative_to(own_folders / "worker")
     assert np.array_equal(there.data.images, job.data.images)
     assert there.cell.architecture is job.cell.architecture
 

@@ -1,4 +1,4 @@
-"""Cells on many machines: two Ray nodes on this one, each with a working folder of its own."""
+"""Cells on many machines: two Ray nodes on this one, each with a working directory of its own."""
 
 import json
 import os
@@ -23,7 +23,7 @@ def two_nodes(tmp_path):
 
 
 def workers_at_work(runs: Path) -> list[int]:
-    """Processes of a node that carry out a cell at the moment, by their title and the folder they were given."""
+    """Processes of a node that carry out a cell at the moment, by their title and the directory they were given."""
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         try:
@@ -56,10 +56,10 @@ def test_two_nodes_of_which_one_loses_its_worker_make_the_same_bytes(tmp_path, i
     assert killed
 
     results = {name: tmp_path / name / "results" / "tiny-isic" / "quick" for name in ("turn", "spread")}
-    tables = [folder / "leaderboard.csv" for folder in results.values()]
+    tables = [directory / "leaderboard.csv" for directory in results.values()]
     assert tables[0].read_bytes() == tables[1].read_bytes()
     for cell in CELLS:
-        records = [json.loads((folder / "records" / f"{cell}.json").read_bytes()) for folder in results.values()]
+        records = [json.loads((directory / "records" / f"{cell}.json").read_bytes()) for directory in results.values()]
         assert records[0]["key"] == records[1]["key"]
         # What travels is all that a run here would have kept, and the code is known by its commit.
         assert records[0]["environment"]["commit"] == records[1]["environment"]["commit"]
@@ -78,8 +78,8 @@ def test_two_nodes_of_which_one_loses_its_worker_make_the_same_bytes(tmp_path, i
     assert "Nothing to do: all 4 cells are done" in again.communicate()[0]
 
 
-def refused(folder: Path, *words: str) -> str:
-    done = begun(folder, "run", *words)
+def refused(directory: Path, *words: str) -> str:
+    done = begun(directory, "run", *words)
     out, errors = done.communicate()
     assert done.returncode == 2, out + errors
     assert len(errors.strip().splitlines()) == 1

@@ -96,7 +96,7 @@ def test_a_job_of_one_node_carries_out_its_cells_and_ends_its_cluster(tmp_path, 
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert (tmp_path / "results" / "tiny-isic" / "quick" / "leaderboard.csv").is_file()
-    # The node worked on its own disk; what its cell left behind came to the driver's folder.
+    # The node worked on its own disk; what its cell left behind came to the driver's directory.
     assert any((tmp_path / "runs" / "cells").iterdir())
     assert (tmp_path / "local" / f"loupe-{JOB}").is_dir()
     assert not of_its_cluster()

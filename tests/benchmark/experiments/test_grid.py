@@ -132,4 +132,4 @@ def test_every_registered_regime_has_networks_and_comes_after_its_start(monkeypa
         assert names(regimes=[name])
     order = list(dict.fromkeys(cell.regime.name for cell in plan(QUICK, [], list(known), [])))
     for place, name in enumerate(order):
-        assert known[name].start is None or known[name].start in order[:place]
+        assert known[name].init_from is None or known[name].init_from in order[:place]

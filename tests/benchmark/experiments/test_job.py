@@ -48,7 +48,7 @@ def test_images_to_learn_from_stay_here_where_the_device_has_no_room_and_those_o
     data = SimpleNamespace(
         key="d",
         images=np.zeros((4, 8, 8, 3), np.uint8),
-        cases=pd.DataFrame({"label": [0, 1, 0, 1]}),
+        samples=pd.DataFrame({"label": [0, 1, 0, 1]}),
         rows={"train": [0, 1], "test": [2, 3]}.__getitem__,
     )
     cell = plan(QUICK, ["mobilenet"], ["standard"], [])[0]

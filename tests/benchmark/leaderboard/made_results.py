@@ -1,4 +1,4 @@
-"""A results folder of any size, in the shape of a real one: its records and scores are drawn at random."""
+"""A results directory of any size, in the shape of a real one: its records and scores are drawn at random."""
 
 import json
 from pathlib import Path
@@ -15,7 +15,7 @@ NAMES = ["image", "method", "metric", "level", "rater", "characteristic"]
 
 
 def make_results(
-    folder: Path,
+    directory: Path,
     *,
     images: int,
     architectures: int = 11,
@@ -27,7 +27,7 @@ def make_results(
     """Writes records, scores, predictions and baselines; the architectures differ, the regimes and seeds a little.
 
     Args:
-        folder: Where; becomes a results folder of its own.
+        directory: Where; becomes a results directory of its own.
         images: Test images, about two thirds as many patients.
         architectures: How many; more than there are get a number.
         regimes: How many, standard first.
@@ -43,7 +43,7 @@ def make_results(
     scores = _shape(images)
     patients = [f"p{number}" for number in np.sort(rng.integers(0, max(2, 2 * images // 3), images))]
     hard = rng.normal(0, 0.1, images)[scores["image"].cat.codes]
-    (folder / "records").mkdir(parents=True)
+    (directory / "records").mkdir(parents=True)
     stems: list[str] = []
     for number in range(architectures):
         name = ARCHITECTURES[number % 11] + (str(number // 11) if number >= 11 else "")
@@ -55,7 +55,7 @@ def make_results(
                     "seed": seed,
                     "key": f"{number:x}{regime}{seed}",
                 }
-                stem = str(folder / "records" / f"{name}-{regime}-{seed}")
+                stem = str(directory / "records" / f"{name}-{regime}-{seed}")
                 Path(f"{stem}.json").write_text(json.dumps(record), encoding="utf-8")
                 stems.append(stem)
                 if distinct is not None and len(stems) > distinct:
@@ -65,12 +65,12 @@ def make_results(
                 value = 0.5 - 0.01 * number + hard + rng.normal(0, 0.1, len(scores)) + rng.normal(0, 0.005)
                 scores.assign(value=np.clip(value, 0, 1)).to_parquet(f"{stem}.scores.parquet")
                 _predictions(images, patients, classes, rng).to_parquet(f"{stem}.predictions.parquet")
-    (folder / "protocol.json").write_text(json.dumps({"protocol": told["protocol"]}), encoding="utf-8")
+    (directory / "protocol.json").write_text(json.dumps({"protocol": told["protocol"]}), encoding="utf-8")
     baseline = scores[scores["method"] == "grad-cam"].assign(method="", value=0.4, protocol=told["protocol"])
     pd.concat([baseline.assign(baseline=name) for name in ("constant 0.5", "uniform noise")]).to_parquet(
-        folder / "baselines.parquet"
+        directory / "baselines.parquet"
     )
-    return folder
+    return directory
 
 
 def _shape(images: int) -> pd.DataFrame:

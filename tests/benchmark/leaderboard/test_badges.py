@@ -25,15 +25,17 @@ EXPECTED = {"densenet121": "recomputed", "efficientnet_b0": "claimed", "inceptio
 @pytest.fixture(scope="module")
 def published(tmp_path_factory):
     """Of the first network both seeds were scored again, of the second one of two; the third is our own."""
-    folder = make_results(tmp_path_factory.mktemp("badges") / "quick", images=12, architectures=3, regimes=1, seeds=2)
+    directory = make_results(
+        tmp_path_factory.mktemp("badges") / "quick", images=12, architectures=3, regimes=1, seeds=2
+    )
     for name in ("densenet121-standard-0", "densenet121-standard-1", "efficientnet_b0-standard-1"):
-        told(folder, name, submission=SUBMITTED, badge="recomputed", recomputed=AGAIN)
-    told(folder, "efficientnet_b0-standard-0", submission=SUBMITTED)
-    return read_results(folder)
+        told(directory, name, submission=SUBMITTED, badge="recomputed", recomputed=AGAIN)
+    told(directory, "efficientnet_b0-standard-0", submission=SUBMITTED)
+    return read_results(directory)
 
 
-def told(folder: Path, name: str, **changes) -> None:
-    path = folder / "records" / f"{name}.json"
+def told(directory: Path, name: str, **changes) -> None:
+    path = directory / "records" / f"{name}.json"
     path.write_text(json.dumps(json.loads(path.read_text(encoding="utf-8")) | changes), encoding="utf-8")
 
 

@@ -29,11 +29,11 @@ CURVES = {"insertion", "deletion"}
 """Perturbation curves are called so too."""
 
 
-def named_columns(folder: Path) -> set[tuple[str, str]]:
-    """File and name of each string in the code of a folder that is the name of a column."""
+def named_columns(directory: Path) -> set[tuple[str, str]]:
+    """File and name of each string in the code of a directory that is the name of a column."""
     return {
         (path.name, node.value)
-        for path in folder.rglob("*.py")
+        for path in directory.rglob("*.py")
         if path.name not in DECLARED
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.Constant) and node.value in NAMES
@@ -44,7 +44,7 @@ def test_no_other_module_names_a_column():
     assert named_columns(LEADERBOARD) == {("perturbation_curves.py", name) for name in CURVES}
 
 
-@pytest.mark.parametrize("line", ['SHOWN = ("fuzzy_f1", "sparsity")', 'row.estimates["balanced_accuracy"]'])
+@pytest.mark.parametrize("line", ['SHOWN = ("map_f1", "sparsity")', 'row.estimates["balanced_accuracy"]'])
 def test_a_column_that_is_named_elsewhere_is_found(tmp_path, line):
     (tmp_path / "charts.py").write_text(line, encoding="utf-8")
     assert named_columns(tmp_path)
@@ -73,48 +73,48 @@ def new_metric(**told: object) -> Metric:
     return Metric(name="peak-height", compute=compute, bounds=(0.0, 1.0), higher_is_better=True, source="Own.", **told)
 
 
-def results_with(metric: Metric, folder: Path) -> Path:
+def results_with(metric: Metric, directory: Path) -> Path:
     """Made-up results in which every cell was scored by a metric that no column reads."""
-    make_results(folder, images=24, architectures=3)
+    make_results(directory, images=24, architectures=3)
     rng = np.random.default_rng(1)
     definition = _definition(metric).model_dump(mode="json")
-    for path in (folder / "records").glob("*.json"):
+    for path in (directory / "records").glob("*.json"):
         told = json.loads(path.read_text(encoding="utf-8"))
         told["metrics"][metric.name] = definition
         path.write_text(json.dumps(told), encoding="utf-8")
         file = path.with_suffix(".scores.parquet")
         frame = pd.read_parquet(file)
-        more = frame[(frame["metric"] == "gini") & (frame["level"] == "map")]
+        more = frame[(frame["metric"] == "sparsity") & (frame["level"] == "map")]
         more = more.assign(metric=metric.name, value=rng.random(len(more)))
         pd.concat([frame, more], ignore_index=True).astype({"metric": "category"}).to_parquet(file)
-    return folder
+    return directory
 
 
-def moved_since(folder: Path, text: str) -> TableDiff:
+def moved_since(directory: Path, text: str) -> TableDiff:
     """What moved since a table in which the new metric was lower."""
-    leaderboard = build_tables(read_results(folder))[0]
+    leaderboard = build_tables(read_results(directory))[0]
     now = parse(text, "now")
     before = {key: row | {"peak_height": "0.000001"} for key, row in now.items() if row["peak_height"]}
     return diff_tables(before, now, leaderboard.columns)
 
 
 def test_a_new_metric_is_seen_everywhere(tmp_path):
-    folder = results_with(new_metric(heading="peak", agreement=True), tmp_path / "made" / "quick")
-    rebuild(folder)
-    texts = {path.name: path.read_text(encoding="utf-8") for path in folder.iterdir() if path.suffix in TABLES}
+    directory = results_with(new_metric(heading="peak", agreement=True), tmp_path / "made" / "quick")
+    rebuild(directory)
+    texts = {path.name: path.read_text(encoding="utf-8") for path in directory.iterdir() if path.suffix in TABLES}
     rows = list(csv.DictReader(texts["leaderboard.csv"].splitlines()))
     assert all(row["peak_height"] for row in rows if row["kind"] == "model")
     assert "- **peak ↑** (`peak_height`): Says something new of the map." in texts["leaderboard.md"]
     assert "peak_height" in {row["column"] for row in csv.DictReader(texts["contrasts.csv"].splitlines())}
-    assert ("fuzzy_f1", "peak_height") in {
+    assert ("map_f1", "peak_height") in {
         (row["one"], row["other"]) for row in csv.DictReader(texts["agreement.csv"].splitlines())
     }
     assert '<option value="=peak_height">peak</option>' in texts["leaderboard.html"]
-    assert "peak_height" in {move.column.name for move in moved_since(folder, texts["leaderboard.csv"]).moves}
+    assert "peak_height" in {move.column.name for move in moved_since(directory, texts["leaderboard.csv"]).moves}
 
 
 def test_a_variant_of_a_metric_stays_out_of_the_agreement(tmp_path):
-    folder = results_with(new_metric(), tmp_path / "made" / "quick")
-    rebuild(folder)
-    assert "**peak-height ↑** (`peak_height`)" in (folder / "leaderboard.md").read_text(encoding="utf-8")
-    assert "peak_height" not in (folder / "agreement.csv").read_text(encoding="utf-8")
+    directory = results_with(new_metric(), tmp_path / "made" / "quick")
+    rebuild(directory)
+    assert "**peak-height ↑** (`peak_height`)" in (directory / "leaderboard.md").read_text(encoding="utf-8")
+    assert "peak_height" not in (directory / "agreement.csv").read_text(encoding="utf-8")

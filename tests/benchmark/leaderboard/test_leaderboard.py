@@ -57,52 +57,52 @@ def rows_of(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def harm_json(folder: Path) -> str:
-    (folder / "records" / "xception-x-0.json").write_text("{", encoding="utf-8")
+def harm_json(directory: Path) -> str:
+    (directory / "records" / "xception-x-0.json").write_text("{", encoding="utf-8")
     return "xception-x-0.json: no record of this schema"
 
 
-def harm_schema(folder: Path) -> str:
-    path = next((folder / "records").glob("*-standard-0.json"))
+def harm_schema(directory: Path) -> str:
+    path = next((directory / "records").glob("*-standard-0.json"))
     path.write_text(path.read_text(encoding="utf-8").replace('"schema_version": 2', '"schema_version": 9'))
     return f"{path.name}: made by another version of Loupe (schema 9, not 2)"
 
 
-def harm_depth(folder: Path) -> str:
-    (folder / "records" / "deep.json").write_text("[" * 100_000, encoding="utf-8")
+def harm_depth(directory: Path) -> str:
+    (directory / "records" / "deep.json").write_text("[" * 100_000, encoding="utf-8")
     return "deep.json: no record of this schema"
 
 
-def harm_scores(folder: Path) -> str:
-    path = next((folder / "records").glob("*-standard-0.scores.parquet"))
+def harm_scores(directory: Path) -> str:
+    path = next((directory / "records").glob("*-standard-0.scores.parquet"))
     path.write_bytes(path.read_bytes()[:100])
     return f"{path.name.split('.')[0]}.json: its scores are damaged"
 
 
-def harm_pages(folder: Path) -> str:
+def harm_pages(directory: Path) -> str:
     """The ends of the file stay as they are: seen only when the scores are read."""
-    path = next((folder / "records").glob("*-standard-0.scores.parquet"))
+    path = next((directory / "records").glob("*-standard-0.scores.parquet"))
     whole = bytearray(path.read_bytes())
     whole[4 : len(whole) // 2] = bytes(len(whole) // 2 - 4)
     path.write_bytes(whole)
     return f"{path.name.split('.')[0]}.json: "
 
 
-def harm_columns(folder: Path) -> str:
-    path = next((folder / "records").glob("*-standard-0.predictions.parquet"))
+def harm_columns(directory: Path) -> str:
+    path = next((directory / "records").glob("*-standard-0.predictions.parquet"))
     pd.read_parquet(path).drop(columns="group").to_parquet(path)
     return f"{path.name.split('.')[0]}.json: its predictions lack the column group"
 
 
-def harm_images(folder: Path) -> str:
-    path = max((folder / "records").glob("*-standard-1.predictions.parquet"))
+def harm_images(directory: Path) -> str:
+    path = max((directory / "records").glob("*-standard-1.predictions.parquet"))
     frame = pd.read_parquet(path)
     frame.assign(image=["other", *frame["image"][1:]]).to_parquet(path)
     return f"{path.name.split('.')[0]}.json: other test images than those of the other records"
 
 
-def harm_absence(folder: Path) -> str:
-    path = next((folder / "records").glob("*-standard-0.predictions.parquet"))
+def harm_absence(directory: Path) -> str:
+    path = next((directory / "records").glob("*-standard-0.predictions.parquet"))
     path.unlink()
     return f"{path.name.split('.')[0]}.json: its scores or predictions are missing"
 
@@ -118,7 +118,7 @@ def test_what_is_damaged_is_named_and_the_rest_stands(copied, harm):
     assert len(leaderboard.problems) == 1
     assert leaderboard.problems[0].startswith(told)
     assert len(leaderboard.models) == 6
-    assert all(np.isfinite(row.estimates["fuzzy_f1"].value) for row in leaderboard.models)
+    assert all(np.isfinite(row.estimates["map_f1"].value) for row in leaderboard.models)
 
 
 def test_the_verb_needs_no_torch_names_what_it_left_out_and_writes_the_same_bytes_each_time(copied):
@@ -196,7 +196,7 @@ def test_the_tables_say_the_same(leaderboards, tmp_path):
             if column.name in row.estimates:
                 assert float(line[column.name]) == pytest.approx(row.estimates[column.name].value, abs=1e-6)
                 assert int(line[f"{column.name}_n"]) == row.estimates[column.name].images
-    assert [row["fuzzy_f1_group"] for row in rows[:6]] == [row.letters["fuzzy_f1"] for row in leaderboard.models]
+    assert [row["map_f1_group"] for row in rows[:6]] == [row.letters["map_f1"] for row in leaderboard.models]
     best = [float(row["p_best"]) for row in rows[:6]]
     assert sum(best) == pytest.approx(1, abs=1e-3)
     assert {row["p_best"] for row in rows[6:]} == {""}
@@ -208,7 +208,7 @@ def test_contrasts_are_paired_and_corrected_in_their_family(leaderboards, tmp_pa
     )
     lines = rows_of(tmp_path / "contrasts.csv")
     assert {line["method"] for line in lines} == {"grad-cam", "gradient"}
-    family = [line for line in lines if line["method"] == "grad-cam" and line["column"] == "fuzzy_f1"]
+    family = [line for line in lines if line["method"] == "grad-cam" and line["column"] == "map_f1"]
     assert len(family) == 3
     assert [float(line["p_holm"]) for line in family] == pytest.approx(
         holm(np.array([float(line["p"]) for line in family])), rel=0.02
@@ -223,7 +223,7 @@ def test_contrasts_are_paired_and_corrected_in_their_family(leaderboards, tmp_pa
 def test_pairs_and_letters_tell_the_same_story(leaderboards, tmp_path):
     (tmp_path / "pairs.csv").write_text(pairs_csv(leaderboards[0]), encoding="utf-8")
     lines = rows_of(tmp_path / "pairs.csv")
-    letters = {row.label: set(row.letters["fuzzy_f1"]) for row in leaderboards[0].models}
+    letters = {row.label: set(row.letters["map_f1"]) for row in leaderboards[0].models}
     assert len(lines) == 15
     for line in lines:
         assert bool(letters[line["first"]] & letters[line["second"]]) == (line["verdict"] == "not told apart")

@@ -35,7 +35,7 @@ def watch(most, over):
         most.append(anonymous())
 
 
-folder = Path(sys.argv[1])
+directory = Path(sys.argv[1])
 build_tables(read_results(make_results(folder / "first" / "quick", images=50, architectures=1)))  # what is loaded once
 published = read_results(
     make_results(folder / "large" / "quick", images=8000, architectures=3, regimes=1, distinct=1)

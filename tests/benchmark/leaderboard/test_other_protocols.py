@@ -28,21 +28,21 @@ NEW = "densenet121"
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     """Three networks, of which all but the first follow another protocol."""
-    folder = make_results(tmp_path_factory.mktemp("apart") / "quick", images=20, architectures=3, regimes=1)
-    for path in (folder / "records").glob("*.json"):
+    directory = make_results(tmp_path_factory.mktemp("apart") / "quick", images=20, architectures=3, regimes=1)
+    for path in (directory / "records").glob("*.json"):
         if not path.name.startswith(NEW):
             text = path.read_text(encoding="utf-8")
             path.write_text(json.dumps(json.loads(text) | {"protocol": OLD}), encoding="utf-8")
-    return folder
+    return directory
 
 
 def alone(made: Path, target: Path) -> Path:
     """The same without the rows of the other protocol."""
-    folder = Path(shutil.copytree(made, target))
-    for path in (folder / "records").glob("*"):
+    directory = Path(shutil.copytree(made, target))
+    for path in (directory / "records").glob("*"):
         if not path.name.startswith(NEW):
             path.unlink()
-    return folder
+    return directory
 
 
 def test_the_rows_of_the_table_are_the_same_with_and_without_others(made, tmp_path):
@@ -75,8 +75,8 @@ def test_all_tables_show_them_marked(made):
     assert [row["name"] for row in rows if row["kind"] == "model"] == [NEW]
     others = [row for row in rows if row["kind"] == APART]
     assert [row["name"] for row in others] == [row.name for row in leaderboards[0].apart[0].models]
-    assert {row["rank_best"] + row["p_best"] + row["fuzzy_f1_group"] for row in others} == {""}
-    assert all(float(row["fuzzy_f1"]) > 0 for row in others)
+    assert {row["rank_best"] + row["p_best"] + row["map_f1_group"] for row in others} == {""}
+    assert all(float(row["map_f1"]) > 0 for row in others)
     text = to_markdown(leaderboards, [], [])
     above, below = text.split("## Made under another protocol")
     assert f"2 models of protocol {OLD}" in below
@@ -96,26 +96,26 @@ def test_what_moved_is_asked_of_the_table_alone(made):
 
 
 def test_one_that_cannot_be_read_is_left_out_by_name_and_stops_nothing(made, tmp_path):
-    folder = Path(shutil.copytree(made, tmp_path / "quick"))
-    for path in (folder / "records").glob("efficientnet*.scores.parquet"):
+    directory = Path(shutil.copytree(made, tmp_path / "quick"))
+    for path in (directory / "records").glob("efficientnet*.scores.parquet"):
         whole = bytearray(path.read_bytes())
         whole[4 : len(whole) // 2] = bytes(len(whole) // 2 - 4)
         path.write_bytes(whole)
-    leaderboard = build_tables(read_results(folder))[0]
+    leaderboard = build_tables(read_results(directory))[0]
     assert [row.name for row in leaderboard.apart[0].models] == ["inception_resnet_v2"]
     assert [line.split(":")[0] for line in leaderboard.problems] == ["efficientnet_b0-standard-0.json"]
-    for path in (folder / "records").glob("inception*.predictions.parquet"):
+    for path in (directory / "records").glob("inception*.predictions.parquet"):
         path.write_bytes(path.read_bytes()[:-40] + bytes(40))
-    leaderboard = build_tables(read_results(folder))[0]
+    leaderboard = build_tables(read_results(directory))[0]
     assert leaderboard.apart == ()
     assert len(leaderboard.problems) == 2
     assert [row.name for row in leaderboard.models] == [NEW]
 
 
 def test_the_verb_says_so_in_its_line_and_finds_no_fault(made, tmp_path):
-    folder = Path(shutil.copytree(made, tmp_path / "quick"))
-    done = CliRunner().invoke(app, ["leaderboard", str(folder)])
+    directory = Path(shutil.copytree(made, tmp_path / "quick"))
+    done = CliRunner().invoke(app, ["leaderboard", str(directory)])
     assert done.exit_code == 0, done.output
     line = " ".join(done.output.split())
     assert line.endswith("1 models, and 2 of another protocol below; run them again to rank them all")
-    assert rebuild(folder)[0].apart
+    assert rebuild(directory)[0].apart

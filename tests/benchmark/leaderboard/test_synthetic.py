@@ -19,11 +19,11 @@ def test_no_other_module_has_a_label_of_its_own():
 
 
 def test_every_table_says_so(tmp_path):
-    folder = make_results(tmp_path / "made" / "quick", images=24, architectures=3)
-    rebuild(folder)
-    for path in folder.glob("*.csv"):
+    directory = make_results(tmp_path / "made" / "quick", images=24, architectures=3)
+    rebuild(directory)
+    for path in directory.glob("*.csv"):
         first = path.read_text(encoding="utf-8").splitlines()[1]
         assert first.startswith(f"made {SUFFIX},"), path.name
     for name in ("leaderboard.md", "leaderboard.tex", "leaderboard.html"):
-        assert STAMP in (folder / name).read_text(encoding="utf-8")
+        assert STAMP in (directory / name).read_text(encoding="utf-8")
     assert STAMP.startswith(MARK)

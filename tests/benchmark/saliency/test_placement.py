@@ -9,13 +9,13 @@ from torch import nn
 from torch.nn import functional
 
 from architectures.geometry import Axis, Geometry, grid_geometry, stretched
-from benchmark.saliency import alignment, pipeline
 from benchmark.attacks.maps import _draw
 from benchmark.config.presets import QUICK
+from benchmark.experiments import cell as pipeline
 from benchmark.experiments.grid import plan
 from benchmark.experiments.job import Job
 from benchmark.registry import entries
-from benchmark.saliency import Method
+from benchmark.saliency import Method, alignment
 from benchmark.saliency.activations import enlarged
 from benchmark.saliency.alignment import described, grid_of, known_geometry, placement_of
 from benchmark.saliency.compute import compute_maps

@@ -51,11 +51,11 @@ def test_the_areas_of_the_table_are_the_scores():
 @pytest.fixture
 def made(tmp_path):
     """Four models of which the last has no curves."""
-    folder = make_results(tmp_path / "made" / "quick", images=12, architectures=2, regimes=2)
-    for seed, path in enumerate(sorted((folder / "records").glob("*.json"))[:3]):
+    directory = make_results(tmp_path / "made" / "quick", images=12, architectures=2, regimes=2)
+    for seed, path in enumerate(sorted((directory / "records").glob("*.json"))[:3]):
         parts = [curves_frame(names(), method, curves(seed + 10 * place)) for place, method in enumerate(METHODS)]
         pd.concat(parts, ignore_index=True).to_parquet(path.with_name(f"{path.stem}.curves.parquet"))
-    return folder
+    return directory
 
 
 def test_courses_are_means_over_the_images(made):
@@ -119,14 +119,14 @@ def test_a_cell_without_curves_takes_the_old_ones_away(tmp_path):
     cell = SimpleNamespace(
         architecture=SimpleNamespace(name="net"), regime=SimpleNamespace(name="standard"), seed=0, name="net"
     )
-    job = SimpleNamespace(folder=tmp_path / "cell", cell=cell)
-    job.folder.mkdir()
+    job = SimpleNamespace(directory=tmp_path / "cell", cell=cell)
+    job.directory.mkdir()
     for name in FILES:
-        (job.folder / name).write_text(name, encoding="utf-8")
+        (job.directory / name).write_text(name, encoding="utf-8")
     kept = tmp_path / "results" / "records" / "net-standard-0.curves.parquet"
     publish_record(job, tmp_path / "results")
     assert kept.read_text(encoding="utf-8") == "curves.parquet"
-    (job.folder / "curves.parquet").unlink()
+    (job.directory / "curves.parquet").unlink()
     publish_record(job, tmp_path / "results")
     assert not kept.exists()
     assert len(list(kept.parent.iterdir())) == len(FILES) - 1

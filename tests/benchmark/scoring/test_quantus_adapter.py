@@ -52,15 +52,15 @@ def probe_with(network, method=GRADIENT, images=(0, 1, 2, 3)):
     blank = np.zeros((len(images), SIDE, SIDE), dtype=np.float16)
     given = SETTINGS | {"ids": [f"case {i}" for i in images], "method": method}
     undrawn = build_perturbation_context(network, pixels, blank, classes, **given)
-    maps = undrawn.redraw(network, undrawn.images, classes).numpy().astype(np.float16)
+    maps = undrawn.explain_fn(network, undrawn.images, classes).numpy().astype(np.float16)
     return build_perturbation_context(network, pixels, maps, classes, **given)
 
 
 def test_what_is_drawn_again_has_the_scale_of_what_was_kept(network):
     for method in (GRADIENT, GRAD_CAM):
-        probe = probe_with(network, method)
-        again = probe.redraw(network, probe.images, probe.classes)
-        torch.testing.assert_close(again, probe.saliency, rtol=1e-3, atol=1e-6)
+        context = probe_with(network, method)
+        again = context.explain_fn(network, context.images, context.classes)
+        torch.testing.assert_close(again, context.saliency, rtol=1e-3, atol=1e-6)
 
 
 def test_sparseness_is_our_gini():
@@ -82,24 +82,24 @@ def test_rank_accuracy_is_our_top_mask_f1_and_an_empty_mask_is_undefined():
 def test_max_sensitivity_and_faithfulness_correlation_are_what_quantus_says_of_one_image(network):
     import quantus  # noqa: PLC0415 - takes seconds
 
-    probe = probe_with(network)
+    context = probe_with(network)
 
     def explain(model, inputs, targets, **_):
-        return probe.redraw(model, torch.tensor(inputs), torch.tensor(targets)).numpy()[:, None]
+        return context.explain_fn(model, torch.tensor(inputs), torch.tensor(targets)).numpy()[:, None]
 
     kinds = {
         OF_THE_MODEL[0]: quantus.MaxSensitivity(nr_samples=3, disable_warnings=True),
         OF_THE_MODEL[1]: quantus.FaithfulnessCorrelation(nr_runs=6, subset_size=20, disable_warnings=True),
     }
     for name, metric in kinds.items():
-        found = quantus_metric(name).compute(probe=probe)
+        found = quantus_metric(name).compute(context=context)
         for i in range(4):
-            np.random.seed(int(probe.seeds[i]) % 2**32)  # noqa: NPY002 - Quantus draws from it
+            np.random.seed(int(context.seeds[i]) % 2**32)  # noqa: NPY002 - Quantus draws from it
             (expected,) = metric(
                 model=network,
-                x_batch=probe.images[i : i + 1].numpy(),
-                y_batch=probe.classes[i : i + 1].numpy(),
-                a_batch=probe.saliency[i : i + 1, None].numpy(),
+                x_batch=context.images[i : i + 1].numpy(),
+                y_batch=context.classes[i : i + 1].numpy(),
+                a_batch=context.saliency[i : i + 1, None].numpy(),
                 explain_func=explain,
             )
             assert found[i].item() == pytest.approx(expected, rel=1e-6)
@@ -108,10 +108,10 @@ def test_max_sensitivity_and_faithfulness_correlation_are_what_quantus_says_of_o
 @pytest.mark.parametrize("name", OF_THE_MODEL)
 def test_an_image_scores_alike_alone_and_in_company(network, name):
     metric = quantus_metric(name)
-    together = metric.compute(probe=probe_with(network))
+    together = metric.compute(context=probe_with(network))
     assert together.isfinite().all()
     assert len(set(together.tolist())) > 1
-    alone = torch.cat([metric.compute(probe=probe_with(network, images=[i])) for i in (3, 1)])
+    alone = torch.cat([metric.compute(context=probe_with(network, images=[i])) for i in (3, 1)])
     torch.testing.assert_close(alone, together[[3, 1]], rtol=1e-5, atol=1e-6)
 
 
@@ -128,34 +128,34 @@ def test_nothing_is_printed_and_random_numbers_go_on_as_they_were(network, capfd
     expected = drawn()
     seeded_alike()
     for name in OF_THE_MODEL:
-        quantus_metric(name).compute(probe=probe_with(network))
+        quantus_metric(name).compute(context=probe_with(network))
     assert drawn() == expected
     assert capfd.readouterr() == ("", "")
 
 
 def test_an_error_of_quantus_is_told_once_and_leaves_the_image_without_a_score(network):
-    probe = probe_with(network)
+    context = probe_with(network)
     irof = quantus_metric("quantus:IROF")  # 0.6.0 cannot do images of three channels
     with collect_reasons() as reasons:
-        assert irof.compute(probe=probe).isnan().all()
-        irof.compute(probe=probe)
+        assert irof.compute(context=context).isnan().all()
+        irof.compute(context=context)
     assert reasons == {"quantus:IROF": {"AssertionError: The shape of arr must be the same as the mask shape": 8}}
     with pytest.warns(UndefinedScoresWarning, match="quantus:IROF has no score for 4 images: AssertionError"):
-        irof.compute(probe=probe)
+        irof.compute(context=context)
 
 
 def test_a_map_that_quantus_refuses_costs_its_own_score_only(network):
-    probe = probe_with(network)
-    probe.saliency[1] = 0
-    probe.saliency[2, 0, 0] = torch.nan
+    context = probe_with(network)
+    context.saliency[1] = 0
+    context.saliency[2, 0, 0] = torch.nan
     with pytest.warns(UndefinedScoresWarning, match="has no score for 1 images"):
-        found = quantus_metric("quantus:RandomLogit").compute(probe=probe)
+        found = quantus_metric("quantus:RandomLogit").compute(context=context)
     assert found.isnan().tolist() == [False, True, True, False]
 
 
 def test_a_model_is_not_kept():
     network = nn.Sequential(nn.Conv2d(3, 3, SIDE), nn.Flatten()).eval()
-    quantus_metric("quantus:FaithfulnessCorrelation?nr_runs=3&subset_size=20").compute(probe=probe_with(network))
+    quantus_metric("quantus:FaithfulnessCorrelation?nr_runs=3&subset_size=20").compute(context=probe_with(network))
     watched = weakref.ref(network)
     del network
     gc.collect()

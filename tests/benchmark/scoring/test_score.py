@@ -19,7 +19,7 @@ from benchmark.scoring.score import score_maps
 from metrics import Metric
 from metrics.color import COLOR_VARIATION, COLOR_VARIATION_NULL
 from metrics.localization import top_mask_f1
-from metrics.overlap import fuzzy_f1
+from metrics.overlap import map_f1
 from metrics.threshold import roc_auc
 
 SIDE = 12
@@ -31,17 +31,17 @@ def data() -> ImageDataset:
     """Six images of two classes, four of them for testing; the third has no masks, the fourth a shortcut."""
     rng = np.random.default_rng(0)
     rows = []
-    for case in (0, 1, 2, 3):
-        if case == 2:
+    for sample in (0, 1, 2, 3):
+        if sample == 2:
             continue
-        rows += [(case, "image", "", ""), (case, "union", "", ""), (case, "characteristic", "", "Scale")]
-        rows.append((case, "characteristic-union", "", "Scale"))
+        rows += [(sample, "image", "", ""), (sample, "union", "", ""), (sample, "characteristic", "", "Scale")]
+        rows.append((sample, "characteristic-union", "", "Scale"))
         levels = ("rater", "rater-union", "others")
-        rows += [(case, level, rater, "") for rater in ("ann", "bob") for level in levels]
+        rows += [(sample, level, rater, "") for rater in ("ann", "bob") for level in levels]
     rows.append((3, "shortcut", "", ""))
     rows.append((5, "image", "", ""))  # a training image, which must not be scored
     planes = rng.integers(0, 2, (len(rows), SIDE, SIDE), dtype=np.uint8) * 255
-    cases = {"id": [f"c{n}" for n in range(6)], "label": [0, 1] * 3, "group": [f"g{n}" for n in range(6)]}
+    samples = {"id": [f"c{n}" for n in range(6)], "label": [0, 1] * 3, "group": [f"g{n}" for n in range(6)]}
     return ImageDataset(
         name="drawn",
         key=hashlib.sha256(planes.tobytes()).hexdigest(),
@@ -51,9 +51,9 @@ def data() -> ImageDataset:
         left_out=(),
         manifest=Path("split.csv"),
         images=rng.integers(0, 255, (6, SIDE, SIDE, 3), dtype=np.uint8),
-        cases=pd.DataFrame(cases).assign(split=["test"] * 4 + ["train"] * 2),
+        samples=pd.DataFrame(samples).assign(split=["test"] * 4 + ["train"] * 2),
         planes=planes,
-        references=pd.DataFrame(rows, columns=["case", "level", "rater", "characteristic"]),
+        references=pd.DataFrame(rows, columns=["sample", "level", "rater", "characteristic"]),
     )
 
 
@@ -74,13 +74,13 @@ def select(frame, **wanted):
 def test_scores_are_those_of_the_metric_on_the_right_pair(data):
     drawn = maps()
     frame = score_maps(drawn, data, metric_list(), device=CPU)
-    planes = data.references[(data.references["level"] == "image") & (data.references["case"] == 3)].index
+    planes = data.references[(data.references["level"] == "image") & (data.references["sample"] == 3)].index
     reference = torch.tensor(data.planes[planes[0]][None]).float() / 255
     saliency = torch.tensor(drawn[3][None].astype(np.float32))
     saliency = (saliency - saliency.min()) / (saliency.max() - saliency.min())
-    found = select(frame, image="c3", metric="fuzzy-f1", level="image")["value"]
-    assert found.tolist() == pytest.approx(fuzzy_f1(saliency, reference).tolist(), abs=1e-6)
-    union = data.references[(data.references["level"] == "union") & (data.references["case"] == 1)].index
+    found = select(frame, image="c3", metric="map-f1", level="image")["value"]
+    assert found.tolist() == pytest.approx(map_f1(saliency, reference).tolist(), abs=1e-6)
+    union = data.references[(data.references["level"] == "union") & (data.references["sample"] == 1)].index
     mask = torch.tensor(data.planes[union[0]][None]) > 127
     found = select(frame, image="c1", metric="top-mask-f1", level="image")["value"]
     assert found.tolist() == pytest.approx(top_mask_f1(torch.tensor(drawn[1:2]).float(), mask).tolist(), abs=1e-6)
@@ -89,7 +89,7 @@ def test_scores_are_those_of_the_metric_on_the_right_pair(data):
 def test_hard_masks_are_scored_at_every_level_of_the_soft_ones(data):
     frame = score_maps(drawn := maps(), data, metric_list(), device=CPU)
     names = ["image", "level", "rater", "characteristic"]
-    soft = select(frame, metric="fuzzy-f1").set_index(names)
+    soft = select(frame, metric="map-f1").set_index(names)
     for name in ("top-mask-f1", "roc-auc", "best-f1", "relevance-mass"):
         hard = select(frame, metric=name)
         assert set(hard[hard["level"] != "shortcut"].set_index(names).index) == set(soft.index)
@@ -98,7 +98,7 @@ def test_hard_masks_are_scored_at_every_level_of_the_soft_ones(data):
     assert len(found) == 4
     for row in found.itertuples():
         rows = data.references.reset_index()
-        rows = select(rows, case=1, level=unions[row.level], rater=row.rater, characteristic=row.characteristic)
+        rows = select(rows, sample=1, level=unions[row.level], rater=row.rater, characteristic=row.characteristic)
         mask = torch.tensor(data.planes[rows["index"].item()][None]) > 127
         assert row.value == pytest.approx(roc_auc(torch.tensor(drawn[1:2]).float(), mask).item(), abs=1e-9)
 
@@ -118,15 +118,15 @@ def test_a_metric_that_looks_at_images_gets_those_of_its_maps_and_the_lesion_but
         found = select(frame, metric=metric.name)
         assert set(found["level"]) == {"image"}
         assert list(found["image"]) == ["c0", "c1", "c3"]
-        for case in (0, 1, 3):
-            union = data.references[(data.references["level"] == "union") & (data.references["case"] == case)].index
-            mask, saliency = torch.tensor(data.planes[union]) > 127, torch.tensor(drawn[[case]]).float()
-            expected = metric.compute(saliency=saliency, mask=mask, images=images[[case]]).item()
-            assert select(found, image=f"c{case}")["value"].item() == pytest.approx(expected, abs=1e-6)
+        for sample in (0, 1, 3):
+            union = data.references[(data.references["level"] == "union") & (data.references["sample"] == sample)].index
+            mask, saliency = torch.tensor(data.planes[union]) > 127, torch.tensor(drawn[[sample]]).float()
+            expected = metric.compute(saliency=saliency, mask=mask, images=images[[sample]]).item()
+            assert select(found, image=f"c{sample}")["value"].item() == pytest.approx(expected, abs=1e-6)
 
 
 def test_a_metric_of_map_and_image_needs_no_mask(data):
-    data.cases["split"] = ["train", "test", "train", "test", "train", "train"]
+    data.samples["split"] = ["train", "test", "train", "test", "train", "train"]
     brightness = Metric(
         name="brightness",
         compute=lambda saliency, images: (saliency * images.mean(1)).mean((1, 2)),
@@ -143,9 +143,9 @@ def test_a_metric_of_map_and_image_needs_no_mask(data):
 
 def test_levels_and_images_are_as_documented(data):
     frame = score_maps(maps(), data, metric_list(), device=CPU)
-    assert set(select(frame, metric="gini")["image"]) == {"c0", "c1", "c2", "c3"}
-    assert set(select(frame, metric="fuzzy-f1", level="image")["image"]) == {"c0", "c1", "c3"}
-    assert set(select(frame, metric="fuzzy-f1", level="characteristic")["characteristic"]) == {"Scale"}
+    assert set(select(frame, metric="sparsity")["image"]) == {"c0", "c1", "c2", "c3"}
+    assert set(select(frame, metric="map-f1", level="image")["image"]) == {"c0", "c1", "c3"}
+    assert set(select(frame, metric="map-f1", level="characteristic")["characteristic"]) == {"Scale"}
     assert set(select(frame, metric="relevance-mass", level="shortcut")["image"]) == {"c3"}
     assert set(frame["level"]) == {"map", "image", "characteristic", "rater", "shortcut"}
     assert "insertion" not in set(frame["metric"])
@@ -154,7 +154,7 @@ def test_levels_and_images_are_as_documented(data):
 def test_an_image_scores_alike_alone_and_in_company(data):
     drawn = maps()
     together = score_maps(drawn, data, metric_list(), device=CPU)
-    data.cases["split"] = ["train", "test", *["train"] * 4]
+    data.samples["split"] = ["train", "test", *["train"] * 4]
     alone = score_maps(drawn[1:2], data, metric_list(), device=CPU)
     names = ["metric", "level", "rater", "characteristic"]
     expected = select(together, image="c1").set_index(names)["value"]
@@ -168,7 +168,7 @@ def test_curves_do_not_depend_on_the_company(data):
     images = torch.tensor(data.images).permute(0, 3, 1, 2)
     model(images[:1].float())
     model.eval()
-    ids, drawn, classes = list(data.cases["id"]), maps(6), torch.tensor([0, 1] * 3)
+    ids, drawn, classes = list(data.samples["id"]), maps(6), torch.tensor([0, 1] * 3)
     drawn[:, :6] = 0  # many ties
     settings = {"mean": torch.tensor(data.mean_color()), "steps": 5, "layer": "0", "method": GRADIENT}
     whole = build_perturbation_context(model, images, drawn, classes, ids=ids, **settings)
@@ -192,13 +192,13 @@ def test_yardsticks_need_no_model_and_raters_are_scored_against_the_others(data,
         "edges of the image",
         RATER,
     }
-    raters = select(frame, baseline=RATER, metric="fuzzy-f1")
+    raters = select(frame, baseline=RATER, metric="map-f1")
     assert list(zip(raters["image"], raters["rater"], strict=True)) == [
         (image, rater) for image in ("c0", "c1", "c3") for rater in ("ann", "bob")
     ]
-    rows = {(row.case, row.level, row.rater): index for index, row in data.references.iterrows()}
+    rows = {(row.sample, row.level, row.rater): index for index, row in data.references.iterrows()}
     own, others = (torch.tensor(data.planes[[rows[1, level, "bob"]]]).float() / 255 for level in ("rater", "others"))
-    expected = fuzzy_f1(own, others).item()
+    expected = map_f1(own, others).item()
     assert select(raters, image="c1", rater="bob")["value"].item() == pytest.approx(expected, abs=1e-6)
     assert len(list((own_folders / "runs" / "baselines").iterdir())) == 5
     pd.testing.assert_frame_equal(baselines(data, [], [], CPU, "protocol", alignment="none"), frame)

@@ -47,11 +47,11 @@ def written(folder, number):
     names = [f"c{case}" for case in range(number)]
     rows = [(case, level, "", "") for case in range(number) for level in ("image", "union")]
     data = ImageDataset(
-        name="drawn", key="", synthetic=False, classes=("a", "b"), available=number, left_out=(), manifest=folder,
+        name="drawn", key="", synthetic=False, classes=("a", "b"), available=number, left_out=(), manifest=directory,
         images=mapped(folder, "images", (number, SIDE, SIDE, 3), "uint8"),
         cases=pd.DataFrame({"id": names, "label": 0, "group": names, "split": "test"}),
         planes=mapped(folder, "planes", (len(rows), SIDE, SIDE), "uint8"),
-        references=pd.DataFrame(rows, columns=["case", "level", "rater", "characteristic"]),
+        references=pd.DataFrame(rows, columns=["sample", "level", "rater", "characteristic"]),
     )
     return mapped(folder, "maps", (number, SIDE, SIDE), "float16"), data
 
@@ -77,7 +77,7 @@ def peak(maps, data):
     return max(most) - 2 * frame.memory_usage(deep=True).sum() / 2**20
 
 
-folder = Path(sys.argv[1])
+directory = Path(sys.argv[1])
 score(*written(folder / "first", 2))  # what is loaded once
 few, many = (written(folder / str(number), number) for number in (200, 2000))
 before = anonymous()

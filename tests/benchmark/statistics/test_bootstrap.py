@@ -74,7 +74,7 @@ def test_accuracy_under_attack_counts_only_the_attacked():
 def test_a_macro_mean_is_a_mean_of_means_and_undefined_scores_are_counted():
     rows = [("i0", "Scale", 0.2), ("i1", "Scale", 0.4), ("i0", "Plaque", 1.0), ("i2", "Plaque", np.nan)]
     scores = pd.DataFrame(rows, columns=["image", "characteristic", "value"])
-    scores = scores.assign(metric="fuzzy-f1", level="characteristic", rater="")
+    scores = scores.assign(metric="map-f1", level="characteristic", rater="")
     known = evidence(predictions(3), 3, scores)
     ratios = BY_NAME["characteristic_f1"].of(known)
     assert value("characteristic_f1", known) == pytest.approx((0.3 + 1.0) / 2)

@@ -185,7 +185,7 @@ def job(architecture, regime):
     cell = Cell(architecture=select(Architecture, [architecture])[0], regime=select(Regime, [regime])[0], seed=0)
     data = SimpleNamespace(key="d")
     whole = Job(cell=cell, data=data, preset=preset, device=torch.device("cpu"), bfloat16=False)
-    return replace(whole, start=job(architecture, cell.regime.start)) if cell.regime.start else whole
+    return replace(whole, init_job=job(architecture, cell.regime.init_from)) if cell.regime.init_from else whole
 
 
 JOBS = [job(name, "standard") for name in entries(Architecture)] + [job("vgg16", name) for name in entries(Regime)]
@@ -195,7 +195,7 @@ def keys():
     """By what they stand for: every key, and the files of the entries that it depends on."""
     known = {}
     for number, each in enumerate(JOBS):
-        stages = [each, each.start] if each.start else [each]
+        stages = [each, each.init_job] if each.init_job else [each]
         model = {source_file(part) for stage in stages for part in (stage.cell.architecture, stage.cell.regime)}
         methods = select(Method, each.preset.methods)
         protocol = {source_file(entry) for entry in (*methods, *each.metrics)}

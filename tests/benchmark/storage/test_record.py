@@ -21,11 +21,13 @@ MARKERS = sorted(RESULTS.glob("*/*/protocol.json"))
 RECORDS = sorted(RESULTS.glob("*/*/records/*.json"))
 
 
-@pytest.mark.parametrize("folder", sorted({path.parent.parent for path in RECORDS}), ids=lambda path: path.parent.name)
-def test_every_committed_record_is_read_and_makes_a_board(folder):
-    published = read_results(folder)
+@pytest.mark.parametrize(
+    "directory", sorted({path.parent.parent for path in RECORDS}), ids=lambda path: path.parent.name
+)
+def test_every_committed_record_is_read_and_makes_a_board(directory):
+    published = read_results(directory)
     assert not published.problems
-    assert len(published.records) == len(list((folder / "records").glob("*.json")))
+    assert len(published.records) == len(list((directory / "records").glob("*.json")))
     board = build_tables(published, ["grad-cam"])[0]
     assert all("accuracy_under_attack" in row.estimates for row in board.models)
 

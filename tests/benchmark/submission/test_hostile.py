@@ -35,8 +35,8 @@ def entry(tmp_path):
     return write
 
 
-def tree(folder: Path) -> dict[Path, str]:
-    return {path: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.rglob("*") if path.is_file()}
+def tree(directory: Path) -> dict[Path, str]:
+    return {path: hashlib.sha256(path.read_bytes()).hexdigest() for path in directory.rglob("*") if path.is_file()}
 
 
 def changed(*pairs: tuple[str, str]) -> str:
@@ -189,12 +189,12 @@ def test_no_secret_of_the_environment_reaches_an_entry(monkeypatch, entry):
     assert b"secret" not in environ
 
 
-def checkpoint(folder: Path) -> Path:
+def checkpoint(directory: Path) -> Path:
     """Weights of the template for two classes."""
     space: dict[str, object] = {}
     exec(compile(GOOD, "tiny.py", "exec"), space)  # our own text
     torch.manual_seed(0)
-    path = folder / "entries" / "tiny.safetensors"
+    path = directory / "entries" / "tiny.safetensors"
     path.parent.mkdir(exist_ok=True)
     safetensors.torch.save_file(space["build"](2).state_dict(), path)
     return path

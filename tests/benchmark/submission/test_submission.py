@@ -61,9 +61,9 @@ def write_data(root: Path) -> Path:
         top, left = rng.integers(0, 24, 2)
         mask[top : top + 20, left : left + 20] = 255
         pixels[mask > 0, number % 2] += 80
-        for folder, plane in ((root / "images" / kind, pixels), (root / "masks", mask)):
-            folder.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(plane).save(folder / name)
+        for directory, plane in ((root / "images" / kind, pixels), (root / "masks", mask)):
+            directory.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(plane).save(directory / name)
     return root
 
 
@@ -114,9 +114,9 @@ def watch_tables(there: Place, patch) -> None:
         there.made.append({path.name: path.read_bytes() for path in made.glob("*/*/leaderboard*")})
         return publish(made, *others)
 
-    def rebuilding(folder):
-        there.rebuilt.append(folder)
-        return rebuild(folder)
+    def rebuilding(directory):
+        there.rebuilt.append(directory)
+        return rebuild(directory)
 
     patch.setattr(submitting, "_published", published)
     patch.setattr(submitting, "rebuild", rebuilding)
@@ -145,10 +145,10 @@ def place(tmp_path_factory):
 
 
 def test_both_appear_in_the_leaderboard_and_the_external_one_is_marked(place):
-    with (place.submitted.folder / "leaderboard.csv").open(encoding="utf-8") as file:
+    with (place.submitted.directory / "leaderboard.csv").open(encoding="utf-8") as file:
         rows = {row["name"]: row["regime_title"] for row in csv.DictReader(file) if row["kind"] == "model"}
     assert rows == {"by_hand": "standard", "elsewhere": "standard (external)"}
-    assert "standard (external)" in (place.submitted.folder / "leaderboard.md").read_text(encoding="utf-8")
+    assert "standard (external)" in (place.submitted.directory / "leaderboard.md").read_text(encoding="utf-8")
     record = load_record(place.submitted.records[0])
     assert record.submission.checkpoint["trained_on"] == "sixteen of the images"
     assert record.training.losses == []
@@ -157,18 +157,18 @@ def test_both_appear_in_the_leaderboard_and_the_external_one_is_marked(place):
 
 
 def test_the_tables_are_made_once_per_submission_and_the_marker_says_of_what(place):
-    folder = place.submitted.folder
+    directory = place.submitted.directory
     assert place.made[0] == {}  # nothing was there, and the child made none
-    assert place.rebuilt[:2] == [folder, folder]
-    keys = {load_record(path).key for path in (folder / "records").glob("*.json")}
-    marker = json.loads((folder / "protocol.json").read_text(encoding="utf-8"))
+    assert place.rebuilt[:2] == [directory, directory]
+    keys = {load_record(path).key for path in (directory / "records").glob("*.json")}
+    marker = json.loads((directory / "protocol.json").read_text(encoding="utf-8"))
     assert (set(marker["in_tables"]), len(keys)) == (keys, 2)
 
 
 def test_the_scores_of_a_checkpoint_are_those_of_captum_and_quantus(place):
     network = body().eval()
     network.load_state_dict(safetensors.torch.load_file(place.entries / "theirs.safetensors"))
-    data = prepare(open_data(Source(folder=place.data)), QUICK)
+    data = prepare(open_data(Source(directory=place.data)), QUICK)
     images = torch.tensor(data.images[data.test]).permute(0, 3, 1, 2).float() / 255
     inputs = (images - 0.5) / 0.5
     predicted = network(inputs).argmax(dim=1)
@@ -179,19 +179,19 @@ def test_the_scores_of_a_checkpoint_are_those_of_captum_and_quantus(place):
 
     told = place.submitted.records[0]
     predictions = pd.read_parquet(told.with_name(f"{told.stem}.predictions.parquet"))
-    names = list(data.cases["id"].to_numpy()[data.test])
+    names = list(data.samples["id"].to_numpy()[data.test])
     assert list(predictions["image"]) == names
     assert [data.classes[each] for each in predictions["predicted"]] == [THEIRS[each] for each in predicted]
 
     scores = pd.read_parquet(told.with_name(f"{told.stem}.scores.parquet"))
     scores = scores[scores["method"] == "grad-cam"].set_index(["metric", "level", "image"])["value"]
     union = data.references[data.references["level"] == "union"]
-    plane = dict(zip(union["case"], union.index, strict=True))
+    plane = dict(zip(union["sample"], union.index, strict=True))
     compared = 0
     for name, row, one in zip(names, data.test, maps, strict=True):
         mask = torch.tensor(data.planes[plane[row]]) > 127
         if one.any():
-            assert scores["gini", "map", name] == pytest.approx(each(SPARSENESS, one[None])[0], abs=1e-3)
+            assert scores["sparsity", "map", name] == pytest.approx(each(SPARSENESS, one[None])[0], abs=1e-3)
         if (one > 0).sum() > mask.sum():  # among equal zeros Quantus takes any
             expected = each(RANK_ACCURACY, one[None], mask[None])[0]
             assert scores["top-mask-f1", "image", name] == pytest.approx(expected, abs=5e-3)
@@ -220,13 +220,13 @@ def better(record: Path) -> None:
     """Scores, summary and hashes that agree with each other, and not with the checkpoint."""
     path = record.with_name(f"{record.stem}.scores.parquet")
     frame = pd.read_parquet(path)
-    chosen = frame["metric"] == "fuzzy-f1"
+    chosen = frame["metric"] == "map-f1"
     frame.loc[chosen, "value"] = (frame.loc[chosen, "value"] + 0.1).clip(upper=1)
     frame.to_parquet(path)
     told = json.loads(record.read_text(encoding="utf-8"))
     told["files"]["scores.parquet"] = file_digest(path)
     for (method, level), values in frame[chosen].groupby(["method", "level"])["value"]:
-        told["summary"][f"{method}: fuzzy-f1 ({level})"] = float(values.mean())
+        told["summary"][f"{method}: map-f1 ({level})"] = float(values.mean())
     record.write_text(json.dumps(told), encoding="utf-8")
 
 
@@ -286,8 +286,8 @@ def test_a_withdrawn_entry_keeps_its_row_with_a_note(place, tmp_path, monkeypatc
             ('superseded_by="elsewhere"', "standard (superseded by elsewhere)"),
         ):
             entry.write_text(whole.replace(old, f"{old} {field},"), encoding="utf-8")
-            folder = place.submit(entry).folder
-            with (folder / "leaderboard.csv").open(encoding="utf-8") as file:
+            directory = place.submit(entry).directory
+            with (directory / "leaderboard.csv").open(encoding="utf-8") as file:
                 rows = {row["name"]: row["regime_title"] for row in csv.DictReader(file)}
             assert rows["by_hand"] == title
             assert rows["elsewhere"] == "standard (external)"
@@ -301,16 +301,16 @@ def test_a_withdrawn_entry_keeps_its_row_with_a_note(place, tmp_path, monkeypatc
 def test_rows_of_another_protocol_stay_below_the_new_one_and_the_command_says_so(place, tmp_path, monkeypatch):
     shutil.copytree(place.results, tmp_path / "results")
     monkeypatch.setenv("LOUPE_RESULTS", str(tmp_path / "results"))
-    folder = tmp_path / "results" / place.submitted.folder.relative_to(place.results)
-    for path in (*folder.glob("records/*.json"), folder / "protocol.json"):
+    directory = tmp_path / "results" / place.submitted.directory.relative_to(place.results)
+    for path in (*directory.glob("records/*.json"), directory / "protocol.json"):
         path.write_text(json.dumps(json.loads(path.read_text(encoding="utf-8")) | {"protocol": "older"}), "utf-8")
-    (folder / "maps-adversarial.png").write_bytes(b"maps of the older protocol")
+    (directory / "maps-adversarial.png").write_bytes(b"maps of the older protocol")
     submitted = place.submit(write_template("newcomer", tmp_path))
-    with (folder / "leaderboard.csv").open(encoding="utf-8") as file:
+    with (directory / "leaderboard.csv").open(encoding="utf-8") as file:
         rows = {row["name"]: row["kind"] for row in csv.DictReader(file) if row["regime"]}
     assert rows == {"newcomer": "model", "by_hand": APART, "elsewhere": APART}
-    assert "## Made under another protocol" in (folder / "leaderboard.md").read_text(encoding="utf-8")
-    assert not (folder / "maps-adversarial.png").exists()
+    assert "## Made under another protocol" in (directory / "leaderboard.md").read_text(encoding="utf-8")
+    assert not (directory / "maps-adversarial.png").exists()
     assert describe_other_protocols(submitted, "quick").startswith(
         "2 models of this table were made under another protocol"
     )
@@ -381,8 +381,8 @@ def test_a_worker_that_is_lost_ends_all_lanes(monkeypatch):
 def test_words_on_the_command_line_mean_entries_records_or_all(place, tmp_path):
     assert targets(["resnet50"], None) == ([ROOT / "architectures" / "resnet50.py"], [])
     assert targets(["by_hand"], place.entries)[0] == [place.entries / "by_hand.py"]
-    assert targets([str(place.submitted.folder)], None)[1] == sorted(
-        (place.submitted.folder / "records").glob("*.json")
+    assert targets([str(place.submitted.directory)], None)[1] == sorted(
+        (place.submitted.directory / "records").glob("*.json")
     )
     entries, records = targets([], None)
     assert len(entries) >= 12
@@ -398,11 +398,11 @@ def test_new_writes_an_entry_once(tmp_path):
             write_template(name, tmp_path)
 
 
-@pytest.mark.parametrize("folder", ["entries", "architectures"])
-def test_what_new_writes_passes_the_gate_where_it_is_committed(tmp_path, folder):
+@pytest.mark.parametrize("directory", ["entries", "architectures"])
+def test_what_new_writes_passes_the_gate_where_it_is_committed(tmp_path, directory):
     text = write_template("my_net", tmp_path).read_text(encoding="utf-8")
     for command in (["check"], ["format", "--diff"]):
-        words = [sys.executable, "-m", "ruff", *command, "--stdin-filename", str(ROOT / folder / "my_net.py"), "-"]
+        words = [sys.executable, "-m", "ruff", *command, "--stdin-filename", str(ROOT / directory / "my_net.py"), "-"]
         done = subprocess.run(words, cwd=ROOT, input=text, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout
 

@@ -28,12 +28,12 @@ def forgetful():
     torch.compiler.reset()
 
 
-@pytest.mark.parametrize("name", [name for name, regime in entries(Regime).items() if regime.start is None])
+@pytest.mark.parametrize("name", [name for name, regime in entries(Regime).items() if regime.init_from is None])
 def test_every_regime_learns_the_same_from_a_compiled_network(name, monkeypatch):
     """Traced, split into passes and frozen as in earnest, but computed by the same kernels."""
     monkeypatch.setattr(loop, "Compiled", partial(Compiled, backend="aot_eager"))
     regime = entries(Regime)[name]
-    settings = replace(SHORT, epochs=regime.replays)
+    settings = replace(SHORT, epochs=regime.batch_replays)
     plain, told = trained(regime, settings)
     compiled, history = trained(regime, replace(settings, compile="default"))
     assert history.losses == pytest.approx(told.losses, rel=1e-4)

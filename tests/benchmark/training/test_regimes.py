@@ -600,7 +600,7 @@ def test_scaat_refuses_settings_that_make_no_sense(wrong):
 )
 def test_refitting_begins_with_a_robust_model_at_a_small_pace(name, frozen):
     regime, now = entries(Regime)[name], batch()
-    assert (regime.start, regime.frozen, regime.pace) == ("pgd-l2", frozen, 1 / 30)
+    assert (regime.init_from, regime.frozen, regime.lr_scale) == ("pgd-l2", frozen, 1 / 30)
     assert regime.cost == [3, 2.6, 2.1, 1.4, 1][frozen]
     loss, watch = watched(name, now)
     assert torch.equal(watch.inputs(training=True)[0], now.images)

@@ -70,8 +70,8 @@ def same(first: nn.Module, second: nn.Module) -> bool:
 @pytest.mark.parametrize("name", entries(Regime))
 def test_a_regime_lowers_its_loss_and_learns(name):
     # At its own pace: a thirtieth of the learning rate takes thirty times as long.
-    regime = replace(entries(Regime)[name], pace=1.0)
-    model, history = trained(regime, replace(SETTINGS, epochs=8 * regime.replays))
+    regime = replace(entries(Regime)[name], lr_scale=1.0)
+    model, history = trained(regime, replace(SETTINGS, epochs=8 * regime.batch_replays))
     assert history.losses[-1] < 0.85 * history.losses[0]
     lesson = data()
     with torch.no_grad():
@@ -148,7 +148,10 @@ class KilledError(Exception):
 @pytest.mark.parametrize("name", ["standard", "scaat", "free"])
 @pytest.mark.parametrize("at", [1, 2])
 def test_a_killed_training_resumes_to_the_same_bytes(tmp_path, name, at):
-    regime, settings = entries(Regime)[name], replace(SETTINGS, epochs=4 * entries(Regime)[name].replays, patience=3)
+    regime, settings = (
+        entries(Regime)[name],
+        replace(SETTINGS, epochs=4 * entries(Regime)[name].batch_replays, patience=3),
+    )
     validation = replace(data(10), masks=None)
     whole, expected = trained(regime, settings, validation=validation)
     file = CheckpointFile(tmp_path / "state.pt", seconds=0)

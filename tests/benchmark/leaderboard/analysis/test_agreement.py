@@ -32,7 +32,7 @@ def scores(leaderboards):
     found = {}
     for row in leaderboards[0].models:
         frame = pd.read_parquet(ISIC / "records" / f"{row.name}-{row.regime}-0.scores.parquet")
-        kept = (frame["method"] == "grad-cam") & (frame["metric"] == "fuzzy-f1") & (frame["level"] == "image")
+        kept = (frame["method"] == "grad-cam") & (frame["metric"] == "map-f1") & (frame["level"] == "image")
         found[row.label] = frame[kept].set_index("image")["value"]
     return pd.DataFrame(found)
 
@@ -61,8 +61,8 @@ def test_tau_is_scipys_in_every_draw_ties_included():
 
 def test_scores_that_say_the_same_agree_and_the_direction_is_minded(leaderboards):
     found = {(each.one.name, each.other.name): each for each in agreements(leaderboards[0])}
-    assert found["fuzzy_f1", "fuzzy_iou"].tau > 0.9
-    assert found["fuzzy_f1", "fuzzy_iou"].within > 0.9
+    assert found["map_f1", "map_iou"].tau > 0.9
+    assert found["map_f1", "map_iou"].within > 0.9
     for each in found.values():
         assert -1 <= each.low <= each.high <= 1
     pair = found["sparsity", "tv_ratio"]
@@ -77,10 +77,10 @@ def test_halves_of_clear_scores_agree_and_of_noise_do_not(leaderboards):
     rng = np.random.default_rng(0)
     noise = []
     for row in leaderboard.models:
-        known = row.estimates["fuzzy_f1"]
+        known = row.estimates["map_f1"]
         share = rng.normal(0.005, 0.001, known.spread.share.shape).astype(np.float32)
         spread = replace(known.spread, share=share, counts=np.ones((1, len(share))), rates=np.array([0.005]))
-        noise.append(replace(row, estimates={"fuzzy_f1": replace(known, value=0.5, spread=spread)}))
+        noise.append(replace(row, estimates={"map_f1": replace(known, value=0.5, spread=spread)}))
     nothing, *_ = stabilities([replace(leaderboard, rows=tuple(noise))])
     assert abs(nothing.tau) < 0.4
 

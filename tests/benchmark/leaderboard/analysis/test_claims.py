@@ -69,7 +69,7 @@ def test_claims_speak_of_what_there_is():
 
 def test_a_metric_that_no_column_reads_has_a_column_of_its_own():
     metric = MetricDefinition(higher_is_better=False, bounds=(0.0, 2.0), definition="How.", source="Who.")
-    record = SimpleNamespace(metrics={"gini": metric, "quantus:MaxSensitivity": metric, "roc-auc": metric})
+    record = SimpleNamespace(metrics={"sparsity": metric, "quantus:MaxSensitivity": metric, "roc-auc": metric})
     *usual, first, second = columns_of(record)
     assert tuple(usual) == COLUMNS  # the Gini index is the sparsity
     assert (first.name, first.title, first.bounds) == ("quantus:MaxSensitivity", "quantus:MaxSensitivity", (0.0, 2.0))

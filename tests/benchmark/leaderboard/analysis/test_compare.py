@@ -21,11 +21,11 @@ PAIRS = [
     ("densenet121/standard", "densenet121/adversarial"),
 ]
 OF_IMAGES = {
-    "fuzzy_f1": ("fuzzy-f1", "image"),
-    "sparsity": ("gini", "map"),
-    "faithfulness": ("insertion-deletion", "map"),
+    "map_f1": ("map-f1", "image"),
+    "sparsity": ("sparsity", "map"),
+    "faithfulness": ("faithfulness", "map"),
     "sharpness": ("sharpness", "map"),
-    "fuzzy_iou": ("fuzzy-iou", "image"),
+    "map_iou": ("map-iou", "image"),
     "tv_ratio": ("tv-ratio", "map"),
 }
 
@@ -39,7 +39,7 @@ def differences(published, names: tuple[str, str], metric: str, level: str) -> p
     """Image by image, first less second, with the group of each image: by pandas, from the files."""
     sides = []
     for name in names:
-        stem = published.folder / "records" / f"{name.replace('/', '-')}-0"
+        stem = published.directory / "records" / f"{name.replace('/', '-')}-0"
         scores = pd.read_parquet(stem.with_name(f"{stem.name}.scores.parquet"))
         kept = scores[(scores["method"] == "grad-cam") & (scores["metric"] == metric) & (scores["level"] == level)]
         sides.append(kept.set_index("image")["value"])
@@ -96,7 +96,7 @@ def test_the_verdict_agrees_with_scipys_own_tests(published, names):
 def test_the_images_shown_are_those_that_differ_most(published):
     names = PAIRS[0]
     found = compare_models(published, names)
-    gap = differences(published, names, "fuzzy-f1", "image").obj
+    gap = differences(published, names, "map-f1", "image").obj
     assert found.images[0].image == gap.idxmax()
     assert found.images[3].image == gap.idxmin()
     assert found.images[0].one - found.images[0].other == pytest.approx(gap.max())
@@ -128,6 +128,6 @@ def test_the_verb_needs_no_torch_and_answers_in_json(tmp_path):
     )
     (told,) = json.loads(done.stdout)
     assert (told["a"], told["synthetic"], told["picture"]) == ("xception/standard", True, None)
-    f1 = next(each for each in told["columns"] if each["column"] == "fuzzy_f1")
+    f1 = next(each for each in told["columns"] if each["column"] == "map_f1")
     assert f1["low"] <= f1["difference"] <= f1["high"]
     assert f1["verdict"] in {"A better", "B better", "not told apart at this n"}

@@ -21,7 +21,7 @@ from benchmark.leaderboard.tables import build_tables
 from benchmark.storage.paths import ROOT
 
 QUICK = ROOT / "results" / "dermsynth" / "quick"
-HEADING = "kind,name,regime,fuzzy_f1,fuzzy_f1_low,fuzzy_f1_high\n"
+HEADING = "kind,name,regime,map_f1,map_f1_low,map_f1_high\n"
 
 
 @pytest.fixture(scope="module")
@@ -40,10 +40,10 @@ def test_every_published_table_has_a_source_and_known_columns(path):
 
 def test_published_values_are_those_of_the_paper():
     told = load_published_table("dermxdb-2023").values
-    assert told["A", "fuzzy_f1"]["xception"] == (0.415, 0.002)
+    assert told["A", "map_f1"]["xception"] == (0.415, 0.002)
     assert told["A", "characteristic_sensitivity"]["nasnet_mobile"] == (0.49, 0.0)
-    assert told["B", "fuzzy_f1"]["xception"] == (0.443, 0.007)
-    assert len(told["A", "fuzzy_f1"]) == len(told["B", "fuzzy_f1"]) == 10
+    assert told["B", "map_f1"]["xception"] == (0.443, 0.007)
+    assert len(told["A", "map_f1"]) == len(told["B", "map_f1"]) == 10
 
 
 def test_rank_correlations_are_scipys_and_lie_in_their_intervals(leaderboard):
@@ -90,16 +90,16 @@ def test_a_table_that_is_the_same_has_not_moved():
 
 
 def test_an_earlier_table_comes_from_git(tmp_path):
-    folder = tmp_path / "quick"
-    folder.mkdir()
-    (folder / "leaderboard.csv").write_text(HEADING + "model,a,x,0.5,0.4,0.6\n", encoding="utf-8")
+    directory = tmp_path / "quick"
+    directory.mkdir()
+    (directory / "leaderboard.csv").write_text(HEADING + "model,a,x,0.5,0.4,0.6\n", encoding="utf-8")
     git = ["git", "-C", str(tmp_path), "-c", "user.name=n", "-c", "user.email=e@example.org"]
     for words in (["init", "-q"], ["add", "."], ["commit", "-qm", "first"]):
         subprocess.run([*git, *words], check=True, capture_output=True)
-    (folder / "leaderboard.csv").write_text("changed", encoding="utf-8")
-    assert earlier_table("HEAD", folder)["a", "x"]["fuzzy_f1"] == "0.5"
+    (directory / "leaderboard.csv").write_text("changed", encoding="utf-8")
+    assert earlier_table("HEAD", directory)["a", "x"]["map_f1"] == "0.5"
     for wrong in ("v9", "--output=x", "HEAD~7"):
         with pytest.raises(UserError, match="--diff"):
-            earlier_table(wrong, folder)
+            earlier_table(wrong, directory)
     with pytest.raises(UserError, match="no table of a leaderboard"):
-        earlier_table(str(folder / "leaderboard.csv"), folder)
+        earlier_table(str(directory / "leaderboard.csv"), directory)

@@ -38,8 +38,8 @@ SIDE = 40
 TYPES = Path(mpl.get_data_path()) / "fonts" / "ttf"
 
 
-def shown_of(folder: Path) -> PageInput:
-    published = read_results(folder)
+def shown_of(directory: Path) -> PageInput:
+    published = read_results(directory)
     methods = next(iter(published.records.values())).methods
     return PageInput(published=published, leaderboards=[build_tables(published, [method])[0] for method in methods])
 
@@ -57,20 +57,22 @@ def picture(number: int) -> Picture:
     )
 
 
-def write_pictures(folder: Path, protocol: str, models: list[tuple[str, str]]) -> None:
+def write_pictures(directory: Path, protocol: str, models: list[tuple[str, str]]) -> None:
     told = {"protocol": protocol, "method": "grad-cam"}
     pictures = [picture(number) for number in range(2)]
-    write_images(folder, told, pictures)
+    write_images(directory, told, pictures)
     explained = [
         Explained(picture=each, saliency=np.full((SIDE, SIDE), 0.5, np.float16), predicted=name, score=0.25)
         for each, name in zip(pictures, ("Acne", "Vitiligo"), strict=True)
     ]
     for architecture, regime in models:
-        write_model(folder, {**told, "architecture": architecture, "regime": regime, "seed": 0}, explained, explained)
+        write_model(
+            directory, {**told, "architecture": architecture, "regime": regime, "seed": 0}, explained, explained
+        )
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory) -> Path:
+def directory(tmp_path_factory) -> Path:
     """Four of the committed records, one of them of a submission with a hostile name, and a gallery."""
     target = tmp_path_factory.mktemp("results") / "dermsynth" / "quick"
     (target / "records").mkdir(parents=True)
@@ -88,8 +90,8 @@ def folder(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def shown(folder) -> PageInput:
-    return shown_of(folder)
+def shown(directory) -> PageInput:
+    return shown_of(directory)
 
 
 @pytest.fixture(scope="module")
@@ -157,8 +159,8 @@ def test_what_a_submission_says_stays_text(text, elements):
     assert f"0-{HOSTILE}-adversarial" in openers
 
 
-def test_the_page_is_the_same_each_time(folder, text):
-    assert page([shown_of(folder)]) == text
+def test_the_page_is_the_same_each_time(directory, text):
+    assert page([shown_of(directory)]) == text
 
 
 def test_the_page_of_all_committed_records_is_small():
@@ -236,7 +238,7 @@ def test_a_slope_is_bold_where_the_contrast_is_told_apart(shown):
     panels = {
         panel.column.name: panel for panel in build_slope_charts(leaderboard, models_shown(leaderboard))["adversarial"]
     }
-    assert {"fuzzy_f1", "sparsity", "balanced_accuracy"} <= set(panels)
+    assert {"map_f1", "sparsity", "balanced_accuracy"} <= set(panels)
     for name, panel in panels.items():
         one, other = (rows["densenet121", regime].estimates[name] for regime in ("standard", "adversarial"))
         known = difference(other, one)  # the only architecture with both: Holm changes nothing
@@ -296,8 +298,8 @@ def test_the_confusion_counts_every_test_image(shown):
 
 
 def test_a_card_without_a_readable_diagnosis_says_so(shown, tmp_path):
-    folder = shown.published.folder
-    shutil.copytree(folder, tmp_path / "damaged")
+    directory = shown.published.directory
+    shutil.copytree(directory, tmp_path / "damaged")
     for number, path in enumerate(sorted((tmp_path / "damaged" / "records").glob("*.diagnosis.csv"))):
         path.write_text("measure,of,value,low,high,n\naccuracy,,much,0,1,8\n" if number else "\0", encoding="utf-8")
     damaged = replace(shown, published=read_results(tmp_path / "damaged"))
@@ -312,14 +314,14 @@ def test_a_curve_has_a_point_per_epoch():
     assert build_loss_curve([[1.0]], [[]]) is None
 
 
-def test_the_gallery_keeps_pictures_of_its_protocol_alone(folder, tmp_path):
-    protocol = json.loads((folder / "protocol.json").read_text())["protocol"]
-    gallery = read_gallery(folder, protocol)
+def test_the_gallery_keeps_pictures_of_its_protocol_alone(directory, tmp_path):
+    protocol = json.loads((directory / "protocol.json").read_text())["protocol"]
+    gallery = read_gallery(directory, protocol)
     assert gallery.told.columns == 3
     assert [image.raters for image in gallery.told.images] == [["Cem"], ["Ann", "Bob"]]
     assert len(gallery.models) == 3
-    assert read_gallery(folder, "another") is None
-    shutil.copytree(folder, tmp_path / "copy")
+    assert read_gallery(directory, "another") is None
+    shutil.copytree(directory, tmp_path / "copy")
     kept = tmp_path / "copy" / FOLDER
     (kept / "xception-standard.webp").write_bytes(b"<svg onload='alert(1)'>")
     (kept / "densenet121-standard.json").write_text("{", encoding="utf-8")
@@ -327,14 +329,14 @@ def test_the_gallery_keeps_pictures_of_its_protocol_alone(folder, tmp_path):
     assert read_gallery(tmp_path, protocol) is None
 
 
-def test_pictures_show_image_masks_and_map(folder):
-    sheet = np.asarray(Image.open(folder / FOLDER / "images.webp").convert("RGB")).astype(int)
+def test_pictures_show_image_masks_and_map(directory):
+    sheet = np.asarray(Image.open(directory / FOLDER / "images.webp").convert("RGB")).astype(int)
     assert sheet.shape == (2 * SIDE, 3 * SIDE, 3)
     plain, masked = sheet[SIDE:, :SIDE], sheet[SIDE:, SIDE : 2 * SIDE]
     assert masked[:8, :8].mean() < 0.6 * plain[:8, :8].mean()
     assert np.abs(masked[14:26, 14:26] - plain[14:26, 14:26]).mean() < 25
     assert np.abs(masked[10, 12:28] - OUTLINE).mean() < 60  # WebP is not exact
-    row = np.asarray(Image.open(folder / FOLDER / "xception-standard.webp").convert("RGB"))
+    row = np.asarray(Image.open(directory / FOLDER / "xception-standard.webp").convert("RGB"))
     assert row.shape == (SIDE, (2 + 2 * 2) * SIDE, 3)
 
 

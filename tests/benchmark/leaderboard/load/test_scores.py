@@ -10,7 +10,7 @@ from benchmark.leaderboard.load.scores import ScoreReader, read_baselines
 
 IMAGES = [f"i{number}" for number in range(12)]
 METHODS = ["grad-cam", "gradient"]
-KINDS = [("fuzzy-f1", "image"), ("fuzzy-f1", "characteristic"), ("gini", "map")]
+KINDS = [("map-f1", "image"), ("map-f1", "characteristic"), ("sparsity", "map")]
 
 
 def frame(seed: int = 0, rows: int = 400) -> pd.DataFrame:
@@ -19,7 +19,7 @@ def frame(seed: int = 0, rows: int = 400) -> pd.DataFrame:
     named = {
         "image": IMAGES,
         "method": [*METHODS, "rise", ""],
-        "metric": ["gini", "fuzzy-f1", "other"],
+        "metric": ["sparsity", "map-f1", "other"],
         "level": ["map", "image", "characteristic", "rater"],
         "characteristic": ["", "Scale", "Plaque", "Abrasion"],
     }
