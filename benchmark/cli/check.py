@@ -88,7 +88,7 @@ def _show(found: list["CheckReport"], *, whole: bool) -> None:
         for line in each.warnings:
             console.print(f"  warning: {escape(line)}", highlight=False)
         for name, (claimed, again, may) in each.facts.get("scores", {}).items():
-            console.print(f"  {name:42s} claimed {claimed:.4f}  recomputed {again:.4f}  may differ {may:.4f}")
+            console.print(f"  {name:42s} reported {claimed:.4f}  scored again {again:.4f}  tolerance {may:.4f}")
     kinds = {kind: sum(each.kind == kind for each in found) for kind in ("entry", "record")}
     bad = sum(bool(each.problems) for each in found)
     console.print(f"{kinds['entry']} entries, {kinds['record']} records: {len(found) - bad} fine, {bad} with problems")

@@ -30,7 +30,7 @@ class CellOutcome:
         model: The trained network.
         training: How it was trained.
         predictions: A row per test image.
-        diagnosis: Measures of the diagnosis.
+        classification: Measures of the diagnosis.
         scores: A row per image, method, metric and reference.
         clock: When each stage ended, in seconds, in order; the first entry is the start.
         reasons: Why metrics of Quantus have no score, and of how many maps.
@@ -39,7 +39,7 @@ class CellOutcome:
     model: nn.Module
     training: Training
     predictions: pd.DataFrame
-    diagnosis: pd.DataFrame
+    classification: pd.DataFrame
     scores: pd.DataFrame
     clock: dict[str, float]
     reasons: Reasons
@@ -72,7 +72,7 @@ def build_record(job: Job, outcome: CellOutcome, files: Mapping[str, str]) -> Re
         parameters=sum(parameter.numel() for parameter in outcome.model.parameters()),
         seconds={after: clock[after] - clock[before] for before, after in itertools.pairwise(clock)},
         environment=environment(job.device),
-        diagnosis=_diagnosis(outcome.diagnosis),
+        classification=_classification(outcome.classification),
         summary=_summary(outcome),
         files=dict(files),
         submission=submission,
@@ -134,7 +134,7 @@ def _definition(metric: Metric) -> MetricDefinition:
     )
 
 
-def _diagnosis(measured: pd.DataFrame) -> dict[str, float | None]:
+def _classification(measured: pd.DataFrame) -> dict[str, float | None]:
     names = measured["measure"] + [f" ({of})" if of else "" for of in measured["of"]]
     return {name: None if pd.isna(value) else value for name, value in zip(names, measured["value"], strict=True)}
 

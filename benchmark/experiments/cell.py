@@ -46,7 +46,7 @@ def run_cell(job: Job, report: Report) -> Path:
         report: Told of progress.
 
     Returns:
-        The directory with record.json, scores.parquet, predictions.parquet, diagnosis.csv and, where images are
+        The directory with record.json, scores.parquet, predictions.parquet, classification.csv and, where images are
         perturbed, curves.parquet.
     """
     if job.done:
@@ -70,7 +70,7 @@ def run_cell(job: Job, report: Report) -> Path:
         model=model,
         training=training,
         predictions=predictions,
-        diagnosis=measured,
+        classification=measured,
         scores=scores,
         clock=clock,
         reasons=reasons,
@@ -80,7 +80,7 @@ def run_cell(job: Job, report: Report) -> Path:
         scores.to_parquet(directory / "scores.parquet")
         if curves:
             pd.concat(curves, ignore_index=True).to_parquet(directory / "curves.parquet", compression="zstd")
-        write_text(directory / "diagnosis.csv", measured.to_csv(index=False, lineterminator="\n"))
+        write_text(directory / "classification.csv", measured.to_csv(index=False, lineterminator="\n"))
         files = {path.name: file_digest(path) for path in sorted(directory.iterdir())}
         write_text(directory / "record.json", build_record(job, outcome, files).model_dump_json(indent=1) + "\n")
     return job.directory

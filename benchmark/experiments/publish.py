@@ -27,7 +27,7 @@ FILES = {
     "scores.parquet": "scores.parquet",
     "predictions.parquet": "predictions.parquet",
     "curves.parquet": "curves.parquet",
-    "diagnosis.csv": "diagnosis.csv",
+    "classification.csv": "classification.csv",
 }
 OPTIONAL = frozenset({"curves.parquet"})
 """What cells of earlier versions, and those whose images are not perturbed, did not leave."""

@@ -56,10 +56,10 @@ class Submission(BaseModel):
     withdrawn: str = ""
 
 
-class Recomputed(BaseModel):
+class Verification(BaseModel):
     """What came out when some of the test images were scored again, from the checkpoint.
 
-    `scores` has for each metric the mean over these images as claimed, as recomputed, and how far they may differ.
+    `scores` has for each metric the mean over these images as reported, as scored again, and how far they may differ.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -116,12 +116,12 @@ class Record(BaseModel):
     parameters: int
     seconds: dict[str, float]
     environment: dict[str, Any]
-    diagnosis: dict[str, float | None] = Field(description="point estimates; intervals lie beside it, in diagnosis.csv")
+    classification: dict[str, float | None] = Field(description="point estimates; classification.csv has the intervals")
     summary: dict[str, Any]
     files: dict[str, str] = Field(default_factory=dict, description="SHA-256 of what lies beside it, by ending")
     submission: Submission | None = None
-    badge: Literal["claimed", "recomputed"] = "claimed"
-    recomputed: Recomputed | None = None
+    badge: Literal["self-reported", "verified"] = "self-reported"
+    verification: Verification | None = None
 
 
 def load_record(path: Path) -> Record:

@@ -2,7 +2,7 @@
 
 Each node has a core, a directory and workers of its own. The driver has no machine of its own and runs where there is
 room. What is timed is the whole command, with imports, the start of the workers and the tables. The nodes run already.
-On one machine, cells in turn have all its cores or its GPU. Cells side by side have a core each, and a quarter of a GPU.
+On one machine, cells in turn have all its cores or its GPU. Cells side by side have a core or a quarter of a GPU each.
 """
 
 import os

@@ -38,7 +38,7 @@ class Card:
         confusion: Of its diagnosis.
         curve: Its training; None where the records do not have it.
         perturbed: Its mean perturbation curves by saliency method; empty where the records have none.
-        measures: Rows of diagnosis.csv of its first seed: measure, class, value, interval; empty where there is none.
+        measures: Rows of classification.csv of its first seed: measure, class, value and interval. Empty without any.
     """
 
     row: Row
@@ -143,9 +143,9 @@ def _confusion(paths: Sequence[Path], classes: tuple[str, ...]) -> Confusion:
 
 
 def _measures(record: Path) -> list[tuple[str, str, str, str]]:
-    """Rows of diagnosis.csv; none where it is absent or damaged, which the card says."""
+    """Rows of classification.csv; none where it is absent or damaged, which the card says."""
     try:
-        with record.with_name(f"{record.stem}.diagnosis.csv").open(encoding="utf-8", newline="") as file:
+        with record.with_name(f"{record.stem}.classification.csv").open(encoding="utf-8", newline="") as file:
             return [_measure(row) for row in csv.DictReader(file)]
     except (OSError, ValueError, KeyError, TypeError, csv.Error):
         return []

@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from benchmark.storage.record import Record
 
 BADGES = {
-    "claimed": "Submitted with these scores; none of them was computed again from the weights yet.",
-    "recomputed": "Submitted; a part of the test images was scored again from the weights, and agrees.",
+    "self-reported": "Submitted with these scores. None of them was computed again from the weights yet.",
+    "verified": "Submitted. A part of the test images was scored again from the weights, and agrees.",
 }
 """By badge what it means."""
 OWN = "an entry of this repository, no submission"
@@ -21,7 +21,7 @@ def find_badge(records: Iterable[Record]) -> str:
 def standing(record: Record) -> str:
     """Whose word the scores of a record are, in a line."""
     badge = find_badge([record])
-    images = f" ({len(record.recomputed.images)} images)" if record.recomputed else ""
+    images = f" ({len(record.verification.images)} images)" if record.verification else ""
     return f"{badge}{images}: {BADGES[badge]}" if badge else OWN
 
 

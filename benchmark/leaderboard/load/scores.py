@@ -13,6 +13,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from benchmark.storage.upgrade import METRICS
+
 NAMES = ("image", "metric", "level", "characteristic")
 """Columns of a file of scores that hold names; `method` too where maps were drawn by several."""
 METHOD, VALUE = "method", "value"
@@ -268,7 +270,10 @@ def _coded(batch: pa.RecordBatch, column: str) -> tuple[list[str], NDArray[np.in
     """Names and, for each row, which it is."""
     array = _dictionary(batch, column)
     # A file may tell of its names by numbers of 8 bits, which the number of a metric and level need not fit.
-    return [str(name) for name in array.dictionary.to_pylist()], array.indices.to_numpy().astype(np.int32, copy=False)
+    names = [str(name) for name in array.dictionary.to_pylist()]
+    if column == "metric":
+        names = [METRICS.get(name, name) for name in names]
+    return names, array.indices.to_numpy().astype(np.int32, copy=False)
 
 
 def _places(batch: pa.RecordBatch, images: pa.Array) -> NDArray[np.int32]:

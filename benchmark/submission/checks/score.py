@@ -26,9 +26,10 @@ from benchmark.saliency.alignment import placement_of
 from benchmark.saliency.compute import compute_maps
 from benchmark.storage.files import write_text
 from benchmark.storage.hashing import file_digest
-from benchmark.storage.record import Recomputed, Record, load_record
+from benchmark.storage.record import Record, Verification, load_record
 from benchmark.storage.results import PROTOCOL_FILE, SPLIT_FILE
 from benchmark.storage.runs import model_histories, runs_dir
+from benchmark.storage.upgrade import upgraded_scores
 from benchmark.submission.checks.report import CheckReport
 from benchmark.submission.entries import HOME, load_entry
 from benchmark.submission.sandbox.client import Worker
@@ -53,7 +54,7 @@ class RescoreOptions:
         layout: Its layout; None has it chosen by its look.
         images: So many test images are scored again; 0 takes all.
         entries: Directory of entries, beside that of the repository.
-        stamp: Whether a record that holds is marked as recomputed.
+        stamp: Whether a record that holds is marked as verified.
     """
 
     checkpoint: Path | None = None
@@ -74,7 +75,7 @@ def check_claim(found: CheckReport, worker: Worker, limits: Limits, evidence: Re
         evidence: What the claim is held against.
 
     Returns:
-        What was found, with "scores" (claimed, recomputed, tolerance) and the badge among the facts.
+        What was found, with "scores" (reported, scored again, tolerance) and the badge among the facts.
     """
     record = load_record(found.path)
     entry = find_entry(record, evidence.entries)
@@ -99,12 +100,12 @@ def check_claim(found: CheckReport, worker: Worker, limits: Limits, evidence: Re
     runs_dir().mkdir(parents=True, exist_ok=True)
     outcome = worker.ask("rescore", given, limits, writable=[runs_dir()])
     if outcome.refused:
-        line = f"its claim could not be recomputed: {outcome.refused}"
+        line = f"its scores could not be verified: {outcome.refused}"
         return replace(found, warnings=[*found.warnings, line])
     told, problems = compare(found.path, record, outcome.found, images)
-    facts = found.facts | {"scores": told.scores, "badge": "claimed" if problems else "recomputed"}
+    facts = found.facts | {"scores": told.scores, "badge": "self-reported" if problems else "verified"}
     if evidence.stamp and not problems:
-        marked = record.model_copy(update={"badge": "recomputed", "recomputed": told})
+        marked = record.model_copy(update={"badge": "verified", "verification": told})
         write_text(found.path, marked.model_dump_json(indent=1) + "\n")
     return replace(found, problems=[*found.problems, *problems], facts=facts)
 
@@ -184,8 +185,8 @@ def rescore(
     }
 
 
-def compare(path: Path, record: Record, told: dict[str, Any], images: list[str]) -> tuple[Recomputed, list[str]]:
-    """Claimed against recomputed.
+def compare(path: Path, record: Record, told: dict[str, Any], images: list[str]) -> tuple[Verification, list[str]]:
+    """Reported scores against those scored again.
 
     Two means over the same images may differ by a hundredth of the metric's range where the 95 % interval of the
     claimed mean is at least as wide, otherwise by the half of that interval, but always by a thousandth.
@@ -200,7 +201,7 @@ def compare(path: Path, record: Record, told: dict[str, Any], images: list[str])
         What was recomputed, and one line for each thing that does not agree.
     """
     again = pd.DataFrame(told["scores"], columns=[*NAMES, "value"]).astype({"value": np.float64})
-    claimed = pd.read_parquet(path.with_name(f"{path.stem}.scores.parquet"))
+    claimed = upgraded_scores(pd.read_parquet(path.with_name(f"{path.stem}.scores.parquet")))
     both = claimed.merge(again, on=NAMES, suffixes=("", "_again"))
     problems = _predicted_otherwise(path, told["predictions"])
     if set(again["image"]) != set(images):
@@ -221,8 +222,8 @@ def compare(path: Path, record: Record, told: dict[str, Any], images: list[str])
             text = "claims {:.4f}, its checkpoint gives {:.4f} on the same images".format(*scores[name])
             problems.append(f"{name}: {text}")
     if not scores:
-        problems.append("has no score that could be recomputed")
-    return Recomputed(images=tuple(images), scores=scores, environment=told["environment"]), problems
+        problems.append("has no score that could be scored again")
+    return Verification(images=tuple(images), scores=scores, environment=told["environment"]), problems
 
 
 def _job(record: Record, architecture: Architecture, directory: Path, source: dict[str, str | None]) -> Job:
