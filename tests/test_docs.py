@@ -28,7 +28,7 @@ MAKE = re.compile(r"^(?:[A-Z_]+=\S+ )*make ([a-z]+)\b(.*)")
 OUTSIDE = re.compile(r"(?<![\w.$/])(?:~|/(?:work|home|root|tmp|opt|usr|mnt|srv|var|etc|data|farm))/|\bshared/")
 OURS = ("architectures", "benchmark", "datasets", "docs", "metrics", "results", "tests")
 BRITISH = re.compile(
-    r"\b\w*(?:color|center[ds]?|license|neighbor|behavior|gray|label|tumor|analyze|(?:normal|random|optim|recogn|summar|local)is(?:e|ing|ation))\w*",
+    r"\b\w*(?:colour|centre[ds]?|licence|neighbour|behaviour|grey|labell|tumour|analyse|(?:normal|random|optim|recogn|summar|local)is(?:e|ing|ation))\w*",
     re.IGNORECASE,
 )
 

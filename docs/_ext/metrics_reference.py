@@ -30,7 +30,7 @@ def reference_lines(metric: Metric) -> Iterator[str]:
     low, high = metric.bounds
     yield from (metric.name, "-" * len(metric.name), "")
     direction = "Higher" if metric.higher_is_better else "Lower"
-    when = "with ``--metric`` only" if metric.on_request else "in every run"
+    when = "with ``--metric`` only" if metric.expensive else "in every run"
     yield f"{direction} is better, from {low:g} to {high:g}. Computed {when}, from {', '.join(sorted(metric.inputs))}."
     yield from (f"Defined in ``{file}``.", "", f"Source: {metric.source}", "")
     yield from (f".. autofunction:: {module.__name__ if module else ''}.{function.__name__}", "   :no-index-entry:", "")
