@@ -55,7 +55,7 @@ def register(kind: type[NamedEntry], module: ModuleType) -> None:
         raise
 
 
-def is_added(entry: NamedEntry) -> bool:
+def is_external(entry: NamedEntry) -> bool:
     """Whether an entry comes from a file outside the directory that defines its kind."""
     return any(value is entry for module in _added.get(type(entry), ()) for value in vars(module).values())
 

@@ -195,7 +195,7 @@ PAPER = Preset(
 PRESETS = {preset.name: preset for preset in (QUICK, STANDARD, PAPER, STUDY)}
 
 
-def preset_of(settings: Mapping[str, Any]) -> Preset:
+def load_preset(settings: Mapping[str, Any]) -> Preset:
     """A preset from its record, as JSON tells it: lists become tuples, and fields that came later have their defaults.
 
     Raises:

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmark.storage.files import new_directory, new_file
+from benchmark.storage.files import atomic_directory, atomic_file
 from benchmark.storage.runs import runs_dir
 
 Content = bytes | dict[str, bytes]
@@ -40,10 +40,10 @@ def restore_artifacts(parcel: ArtifactBundle) -> None:
         if path.exists():
             continue
         if isinstance(content, bytes):
-            with new_file(path) as temporary:
+            with atomic_file(path) as temporary:
                 temporary.write_bytes(content)
         else:
-            with new_directory(path) as directory:
+            with atomic_directory(path) as directory:
                 for file, inside in content.items():
                     (directory / file).write_bytes(inside)
 

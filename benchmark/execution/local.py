@@ -12,7 +12,7 @@ from benchmark.execution import EngineOptions
 from benchmark.experiments.cell import run_cell
 from benchmark.experiments.engine import Engine, RunObserver, failure_from
 from benchmark.experiments.job import Job
-from benchmark.runtime.device import bfloat16_pays, choose_device
+from benchmark.runtime.device import choose_device, prefers_bfloat16
 
 
 @contextmanager
@@ -34,11 +34,11 @@ class Local:
         """The device of that name here, or the GPU if there is one, else the CPU."""
         return choose_device(name)
 
-    def bfloat16_pays(self, device: torch.device) -> bool:
+    def prefers_bfloat16(self, device: torch.device) -> bool:
         """Whether training in bfloat16 is faster here."""
-        return bfloat16_pays(device)
+        return prefers_bfloat16(device)
 
-    def carry_out(self, jobs: Sequence[Job], watch: RunObserver) -> None:
+    def run(self, jobs: Sequence[Job], watch: RunObserver) -> None:
         """Carries out the cells in their order."""
         for job in jobs:
             watch.report(job, "begin", 0.0)

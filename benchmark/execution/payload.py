@@ -17,7 +17,7 @@ from benchmark.experiments.grid import Cell
 from benchmark.experiments.job import Job
 from benchmark.registry import select
 from benchmark.saliency import Method
-from benchmark.storage.files import new_file
+from benchmark.storage.files import atomic_file
 from benchmark.storage.hashing import file_digest
 from benchmark.storage.runs import sent_weights_file
 from benchmark.training.regimes import Regime
@@ -157,7 +157,7 @@ def deserialize_job(order: JobPayload, get: Get) -> Job:
     return job
 
 
-def part_of(order: BaselinePayload) -> BaselinePart:
+def deserialize_part(order: BaselinePayload) -> BaselinePart:
     """The part of the baselines on the machine that scores it.
 
     Raises:
@@ -176,9 +176,9 @@ def part_of(order: BaselinePayload) -> BaselinePart:
 
 def _kept_weights(content: bytes) -> Path:
     """The file of initial weights here, under a name of its content."""
-    with new_file(sent_weights_file("sent")) as temporary:
+    with atomic_file(sent_weights_file("sent")) as temporary:
         temporary.write_bytes(content)
         path = sent_weights_file(file_digest(temporary))
-        with new_file(path) as kept:
+        with atomic_file(path) as kept:
             kept.write_bytes(content)
     return path

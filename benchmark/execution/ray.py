@@ -24,13 +24,13 @@ from benchmark.baselines.score import list_parts, part_file, score_part
 from benchmark.errors import UserError
 from benchmark.execution import EngineOptions
 from benchmark.execution.artifacts import ArtifactBundle, collect_artifacts, restore_artifacts
-from benchmark.execution.payload import BaselinePayload, JobPayload, PayloadBuilder, deserialize_job, part_of
+from benchmark.execution.payload import BaselinePayload, JobPayload, PayloadBuilder, deserialize_job, deserialize_part
 from benchmark.execution.progress import ProgressBoard
 from benchmark.experiments.cell import cell_artifacts, run_cell
 from benchmark.experiments.engine import Engine, RunFailure, RunObserver, failure_from
 from benchmark.experiments.job import Job
 from benchmark.registry import select
-from benchmark.runtime.device import bfloat16_pays, keep_freed_memory, use_exact_arithmetic
+from benchmark.runtime.device import prefers_bfloat16, retain_freed_memory, use_exact_arithmetic
 from benchmark.runtime.environment import CODE, code_state
 from benchmark.saliency import Method
 from benchmark.storage.paths import ROOT
@@ -112,11 +112,11 @@ class Cluster:
             raise UserError(f"--device {name}: no node of the cluster has one; give cpu or cuda, or start such a node")
         return torch.device(name)
 
-    def bfloat16_pays(self, device: torch.device) -> bool:
+    def prefers_bfloat16(self, device: torch.device) -> bool:
         """What a node of the kind that will do the work says."""
-        return bool(ray.get(self._task(bfloat16_pays, device).remote(device)))
+        return bool(ray.get(self._task(prefers_bfloat16, device).remote(device)))
 
-    def carry_out(self, jobs: Sequence[Job], watch: RunObserver) -> None:
+    def run(self, jobs: Sequence[Job], watch: RunObserver) -> None:
         """Hands out all cells at once; Ray places them, and places those anew whose worker or node is lost."""
         orders = PayloadBuilder(ray.put)
         notices = ray.remote(num_cpus=0, max_restarts=-1)(ProgressBoard).remote()
@@ -196,7 +196,7 @@ def _baseline(order: BaselinePayload) -> ArtifactBundle | RunFailure:
     begun = time.perf_counter()
     try:
         _settle()
-        path = score_part(part_of(order), ray.get(order.data), torch.device(order.device), order.protocol)
+        path = score_part(deserialize_part(order), ray.get(order.data), torch.device(order.device), order.protocol)
         return collect_artifacts([path], time.perf_counter() - begun)
     except Exception as error:  # noqa: BLE001 - whatever an entry raises, the other baselines go on
         return failure_from(error)
@@ -208,7 +208,7 @@ def _settle() -> None:
         os.environ["LOUPE_RUNS"] = str(_working_folder())
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
     use_exact_arithmetic()
-    keep_freed_memory()
+    retain_freed_memory()
 
 
 def _working_folder() -> Path:

@@ -10,7 +10,7 @@ from torch import nn
 
 from architectures import Architecture
 from benchmark.experiments.job import Job
-from benchmark.registry import is_added, source_file
+from benchmark.registry import is_external, source_file
 from benchmark.runtime.environment import environment
 from benchmark.saliency.alignment import described
 from benchmark.scoring.quantus_adapter import Reasons
@@ -48,7 +48,7 @@ class CellOutcome:
 def build_record(job: Job, outcome: CellOutcome, files: Mapping[str, str]) -> Record:
     """The record of a cell; `files` has the SHA-256 of what lies beside it."""
     cell, data, clock = job.cell, job.data, outcome.clock
-    submission = build_submission(cell.architecture) if is_added(cell.architecture) else None
+    submission = build_submission(cell.architecture) if is_external(cell.architecture) else None
     return Record(
         key=job.key,
         protocol=job.protocol,

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from architectures import Architecture
-from benchmark.config.presets import preset_of
+from benchmark.config.presets import load_preset
 from benchmark.data.dataset import ImageDataset
 from benchmark.data.load import Source
 from benchmark.errors import UserError
@@ -40,7 +40,7 @@ def load_cached_maps(
     if not maps_dir().is_dir():
         return None
     try:
-        preset = preset_of(record.settings["preset"])
+        preset = load_preset(record.settings["preset"])
         cell = Cell(
             architecture=select(Architecture, [record.architecture])[0],
             regime=select(Regime, [record.regime])[0],

@@ -27,7 +27,7 @@ from benchmark.scoring.predictions import build_attacks, predict_and_attack
 from benchmark.scoring.quantus_adapter import collect_reasons
 from benchmark.scoring.score import score_maps
 from benchmark.scoring.segmentation import mask_dice
-from benchmark.storage.files import new_directory, new_file, write_text
+from benchmark.storage.files import atomic_directory, atomic_file, write_text
 from benchmark.storage.hashing import content_key, file_digest
 from benchmark.storage.identity import identity
 from benchmark.storage.runs import maps_file, predictions_file
@@ -75,7 +75,7 @@ def run_cell(job: Job, report: Report) -> Path:
         clock=clock,
         reasons=reasons,
     )
-    with new_directory(job.directory) as directory:
+    with atomic_directory(job.directory) as directory:
         predictions.to_parquet(directory / "predictions.parquet")
         scores.to_parquet(directory / "scores.parquet")
         if curves:
@@ -90,7 +90,7 @@ def _predictions(job: Job, model: nn.Module, lesson: TensorData) -> pd.DataFrame
     """A row per test image: what the model says of it, as it is and under attack; kept, for attacks are dear."""
     path = _predictions_file(job)
     if not path.is_file():
-        with new_file(path) as temporary:
+        with atomic_file(path) as temporary:
             _diagnosed(job, model, lesson).to_parquet(temporary)
     return pd.read_parquet(path)
 
@@ -145,7 +145,7 @@ def _maps(job: Job, model: nn.Module, images: Tensor, predicted: Tensor, method:
     path = _maps_file(job, method)
     if not path.is_file():
         layer = job.cell.architecture.target_layer
-        with new_file(path) as temporary:
+        with atomic_file(path) as temporary:
             np.save(temporary, compute_maps(model, layer, images, predicted, method, _placement(job)))
     return load_maps(job, method)
 
@@ -162,10 +162,10 @@ def _scored(
     report(f"explain by {method.name}", 0.8)
     maps = _maps(job, model, images, predicted, method)
     report(f"score {method.name}", 0.85)
-    return scored_maps(job, model, images, predictions, maps=maps, method=method)
+    return score_method_maps(job, model, images, predictions, maps=maps, method=method)
 
 
-def scored_maps(
+def score_method_maps(
     job: Job,
     model: nn.Module,
     images: Tensor,

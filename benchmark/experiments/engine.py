@@ -19,12 +19,12 @@ class RunFailure:
 
     Attributes:
         reason: One line.
-        story: The traceback, as text.
+        traceback: The traceback, as text.
         is_user_error: Whether it is the user's to mend.
     """
 
     reason: str
-    story: str
+    traceback: str
     is_user_error: bool = False
 
 
@@ -32,7 +32,7 @@ def failure_from(error: Exception) -> RunFailure:
     """What there is to say of an error that ended a cell."""
     is_user_error = isinstance(error, UserError)
     reason = str(error) if is_user_error else f"{type(error).__name__}: {error}".split("\n")[0]
-    return RunFailure(reason=reason, story="".join(traceback.format_exception(error)), is_user_error=is_user_error)
+    return RunFailure(reason=reason, traceback="".join(traceback.format_exception(error)), is_user_error=is_user_error)
 
 
 class RunObserver(Protocol):
@@ -58,8 +58,8 @@ class Engine(Protocol):
             UserError: There is no such device.
         """
 
-    def bfloat16_pays(self, device: "torch.device") -> bool:
+    def prefers_bfloat16(self, device: "torch.device") -> bool:
         """Whether training in bfloat16 is faster than in float32 where the cells will run."""
 
-    def carry_out(self, jobs: Sequence["Job"], watch: RunObserver) -> None:
+    def run(self, jobs: Sequence["Job"], watch: RunObserver) -> None:
         """Carries out all cells, and goes on after one that fails."""

@@ -25,7 +25,9 @@ class Cell:
         return f"{self.architecture.name}/{self.regime.name}/{self.seed}"
 
 
-def plan(preset: Preset, architectures: Sequence[str], regimes: Sequence[str], seeds: Sequence[int]) -> list[Cell]:
+def build_grid(
+    preset: Preset, architectures: Sequence[str], regimes: Sequence[str], seeds: Sequence[int]
+) -> list[Cell]:
     """The cells of a preset, or of the parts of it that are named.
 
     Networks that predict masks go with the regimes that need masks, and the others with the others. A checkpoint from

@@ -10,7 +10,7 @@ from benchmark.config.presets import ENGINE_VERSION, Preset
 from benchmark.data.dataset import ImageDataset
 from benchmark.experiments.grid import Cell
 from benchmark.registry import select
-from benchmark.runtime.device import bfloat16_pays
+from benchmark.runtime.device import prefers_bfloat16
 from benchmark.saliency import Method
 from benchmark.scoring.selection import code_of, select_metrics
 from benchmark.storage.hashing import content_key, file_digest
@@ -53,7 +53,7 @@ class Job:
             epochs=self.preset.epochs or self.cell.architecture.quick_epochs,
             batch_size=self.preset.batch_size,
             learning_rate=self.cell.architecture.learning_rate,
-            bfloat16=bfloat16_pays(self.device) if self.bfloat16 is None else self.bfloat16,
+            bfloat16=prefers_bfloat16(self.device) if self.bfloat16 is None else self.bfloat16,
             patience=self.preset.patience,
             compile=self.preset.compile,
         )

@@ -16,7 +16,7 @@ from benchmark.errors import UserError
 from benchmark.experiments.grid import Cell
 from benchmark.experiments.job import Job
 from benchmark.registry import select
-from benchmark.runtime.device import keep_freed_memory, use_exact_arithmetic
+from benchmark.runtime.device import retain_freed_memory, use_exact_arithmetic
 from benchmark.runtime.progress import progress
 from benchmark.storage.files import remove_leftovers
 from benchmark.training.log import check_log
@@ -54,7 +54,7 @@ def build_jobs(request: RunRequest, console: Console) -> list[Job]:
     """The cells with their data, decoded."""
     _check(request)
     use_exact_arithmetic()
-    keep_freed_memory()
+    retain_freed_memory()
     remove_leftovers()
     with progress(console, "reading the data") as report:
         prepared = prepare(open_data(request.source), request.preset, manifest=request.manifest, report=report)

@@ -12,7 +12,7 @@ from benchmark.leaderboard.load.results import read_results
 from benchmark.registry import entries, select
 from benchmark.runtime.device import nearest_device
 from benchmark.saliency import Method
-from benchmark.storage.files import new_file
+from benchmark.storage.files import atomic_file
 from benchmark.storage.protocol import read_protocol
 from benchmark.storage.results import (
     BASELINES_FILE,
@@ -64,7 +64,7 @@ def publish_record(job: Job, directory: Path) -> None:
         if name in OPTIONAL and not (job.directory / name).is_file():
             path.unlink(missing_ok=True)
             continue
-        with new_file(path) as temporary:
+        with atomic_file(path) as temporary:
             shutil.copyfile(job.directory / name, temporary)
 
 
@@ -76,5 +76,5 @@ def publish_baselines(job: Job, directory: Path) -> None:
     device = nearest_device(job.device)
     methods, alignment = select(Method, job.preset.methods), job.preset.alignment
     frame = baselines(job.data, architectures, methods, device, job.protocol, alignment=alignment)
-    with new_file(directory / BASELINES_FILE) as temporary:
+    with atomic_file(directory / BASELINES_FILE) as temporary:
         frame.assign(protocol=job.protocol).to_parquet(temporary)

@@ -23,7 +23,7 @@ from benchmark.storage.results import (
 GALLERY_IMAGES = 6
 
 
-def carry_out(
+def run_benchmark(
     jobs: Sequence[Job], console: Console, engine: Engine, *, tables: bool = True
 ) -> tuple[Path, list[FailedCell]]:
     """Runs what is not done, then publishes the records and rebuilds the tables.

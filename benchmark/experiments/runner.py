@@ -24,7 +24,7 @@ class FailedCell:
     Attributes:
         cell: Name of the cell.
         reason: One line.
-        traceback: File with the whole story.
+        traceback: File with the whole traceback.
         is_user_error: Whether it is the user's to mend.
     """
 
@@ -51,7 +51,7 @@ def run_jobs(jobs: Sequence[Job], console: Console, engine: Engine) -> list[Fail
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[left]}"), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True) as progress:
         watch = _ProgressDisplay(len(todo), progress)
-        engine.carry_out(todo, watch)
+        engine.run(todo, watch)
     return watch.failures
 
 
@@ -86,7 +86,7 @@ class _ProgressDisplay:
         """Writes down what failed."""
         self._end(job)
         path = _traceback(job)
-        write_text(path, mishap.story)
+        write_text(path, mishap.traceback)
         name = job.cell.name
         self.failures.append(
             FailedCell(cell=name, reason=mishap.reason, traceback=path, is_user_error=mishap.is_user_error)

@@ -11,17 +11,17 @@ from torch import nn
 
 from architectures.groups import freeze, layer_groups
 from benchmark.experiments.job import Job
-from benchmark.runtime.device import has_room
+from benchmark.runtime.device import fits_in_memory
 from benchmark.runtime.tensors import on_device
-from benchmark.storage.files import new_directory, write_text
+from benchmark.storage.files import atomic_directory, write_text
 from benchmark.storage.record import Training
 from benchmark.storage.runs import model_dir, training_log_dir, training_state_file
 from benchmark.training.checkpoint import (
     checkpoint_file,
     class_order,
-    in_order,
     initial_model,
     load_weights,
+    reorder_logits,
     save_model,
 )
 from benchmark.training.log import epoch_log
@@ -42,7 +42,7 @@ def load_split(job: Job, split: str) -> TensorData:
     masks = torch.as_tensor(job.data.masks(rows), device=job.device) if job.cell.regime.needs_masks else None
     labels = torch.tensor(job.data.samples["label"].to_numpy()[rows], device=job.device)
     images = job.data.images[rows]
-    place = job.device if split == "test" or has_room(job.device, images.nbytes) else torch.device("cpu")
+    place = job.device if split == "test" or fits_in_memory(job.device, images.nbytes) else torch.device("cpu")
     return TensorData(images=on_device(images, place), labels=labels, masks=masks)
 
 
@@ -55,7 +55,7 @@ def train_or_load(job: Job, report: Report) -> tuple[nn.Module, Training]:
         model = _initial(job, report)
         file = CheckpointFile(training_state_file(job.model_key))
         history = _train(job, model, file, report)
-        with new_directory(directory) as temporary:
+        with atomic_directory(directory) as temporary:
             sha256 = save_model(model, temporary / "model.safetensors")
             told = Training(sha256=sha256, **asdict(history))
             write_text(temporary / "training.json", told.model_dump_json(indent=1) + "\n")
@@ -79,7 +79,7 @@ def load_model(job: Job) -> nn.Module:
     model = initial_model(job.cell.architecture, len(job.data.classes), "random")
     load_weights(model, job_model_dir(job) / "model.safetensors", whole=checkpoint is not None)
     if checkpoint is not None:
-        model = in_order(model, class_order(checkpoint, job.data.classes))
+        model = reorder_logits(model, class_order(checkpoint, job.data.classes))
     return model.to(memory_format=torch.channels_last).to(job.device).eval()
 
 
@@ -92,7 +92,7 @@ def _admit(job: Job, directory: Path) -> None:
     file = checkpoint_file(architecture, checkpoint)
     load_weights(architecture.build(len(checkpoint.classes)), file, whole=True)
     told = Training(sha256=checkpoint.sha256, losses=[], validation=[], best=0, micro_batch=0, stopped=False)
-    with new_directory(directory) as temporary:
+    with atomic_directory(directory) as temporary:
         shutil.copyfile(file, temporary / "model.safetensors")
         write_text(temporary / "training.json", told.model_dump_json(indent=1) + "\n")
 

@@ -28,7 +28,7 @@ def choose_device(name: str | None) -> torch.device:
     return device
 
 
-def images_at_once(images: torch.Tensor) -> int:
+def max_batch_size(images: torch.Tensor) -> int:
     """How many images, of the size and on the device of these (N, C, H, W), a forward pass had best take at once.
 
     On a CPU what a layer puts out should stay in the caches: forwards of 64 images of 96 px took 1.03 to 1.28 times as
@@ -39,12 +39,12 @@ def images_at_once(images: torch.Tensor) -> int:
     return max(pixels // images[0, 0].numel(), 1)
 
 
-def has_room(device: torch.device, size: int) -> bool:
+def fits_in_memory(device: torch.device, size: int) -> bool:
     """Whether data of so many bytes takes at most half of the memory that is free there: training needs the rest."""
     return device.type != "cuda" or 2 * size <= torch.cuda.mem_get_info(device)[0]
 
 
-def bfloat16_pays(device: torch.device) -> bool:
+def prefers_bfloat16(device: torch.device) -> bool:
     """Whether training in bfloat16 is faster than in float32.
 
     On a CPU it is with matrix units (AMX). The vector instructions (AVX-512 BF16) that others have gain less than the
@@ -68,7 +68,7 @@ def use_exact_arithmetic() -> None:
     torch.backends.cudnn.deterministic = True
 
 
-def keep_freed_memory() -> None:
+def retain_freed_memory() -> None:
     """Has the C library keep up to half a GiB of freed memory, and lend it again, instead of giving it back at once.
 
     A step of training frees and takes the same hundred MiB again, and every page that comes from the system anew costs

@@ -14,7 +14,7 @@ TOGETHER = 16
 """So many items make one task: handing over a single small picture costs as much as decoding it."""
 
 
-def in_order(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+def parallel_map(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
     """Results in the order of the items, worked out by as many threads as there are cores.
 
     A few tasks are under way at a time: memory stays the same however many items there are.

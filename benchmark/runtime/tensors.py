@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from benchmark.runtime.device import images_at_once
+from benchmark.runtime.device import max_batch_size
 from metrics.batching import Chunks
 
 
@@ -28,10 +28,10 @@ def predict(model: nn.Module, images: Tensor) -> Tensor:
         with torch.inference_mode():
             return model(to_float(images[part])).softmax(dim=1)
 
-    return in_batches(forward, images)
+    return map_batches(forward, images)
 
 
-def in_batches(compute: Callable[[slice], Tensor], images: Tensor) -> Tensor:
+def map_batches(compute: Callable[[slice], Tensor], images: Tensor) -> Tensor:
     """Results for slices of the images (N, C, H, W), as many at a time as suits the device, gathered on the CPU.
 
     Where the device's memory runs out, so many are halved.
@@ -40,4 +40,4 @@ def in_batches(compute: Callable[[slice], Tensor], images: Tensor) -> Tensor:
     def work(places: Tensor) -> Tensor:
         return compute(slice(int(places[0]), int(places[-1]) + 1)).cpu()
 
-    return Chunks(images_at_once(images)).of(work, len(images), torch.device("cpu"))
+    return Chunks(max_batch_size(images)).of(work, len(images), torch.device("cpu"))

@@ -13,16 +13,16 @@ from benchmark.storage.results import results_dir
 from benchmark.storage.runs import runs_dir
 
 DAY = 24 * 60 * 60
-UNFINISHED = ".loupe-"
+TMP_PREFIX = ".loupe-"
 """What the names of half-written files begin with: nothing else is ever removed."""
 
 
 @contextmanager
-def new_file(path: Path) -> Iterator[Path]:
+def atomic_file(path: Path) -> Iterator[Path]:
     """A temporary path that becomes `path` when the block ends well, and nothing when it does not."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f"{UNFINISHED}{path.name}.", suffix=path.suffix)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f"{TMP_PREFIX}{path.name}.", suffix=path.suffix)
     except OSError as error:
         raise UserError(
             f"{path.parent} cannot be written ({error.strerror}); free it or choose another place"
@@ -39,14 +39,14 @@ def new_file(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def new_directory(path: Path) -> Iterator[Path]:
+def atomic_directory(path: Path) -> Iterator[Path]:
     """A temporary directory that becomes `path` when the block ends well.
 
     Another process may have made `path` meanwhile: its directory stays, since equal keys mean equal content.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f"{UNFINISHED}{path.name}."))
+        temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f"{TMP_PREFIX}{path.name}."))
     except OSError as error:
         raise UserError(
             f"{path.parent} cannot be written ({error.strerror}); free it or choose another place"
@@ -66,7 +66,7 @@ def new_directory(path: Path) -> Iterator[Path]:
 def remove_leftovers() -> None:
     """Removes what killed runs left half written a day ago or earlier; a younger one may have a living owner."""
     yesterday = time.time() - DAY
-    ours = f"{UNFINISHED}*"
+    ours = f"{TMP_PREFIX}*"
     places = [
         *runs_dir().glob(f"*/{ours}"),
         *runs_dir().glob(f"data/*/{ours}"),
@@ -80,7 +80,7 @@ def remove_leftovers() -> None:
 
 def write_text(path: Path, text: str) -> None:
     """Writes a text file atomically."""
-    with new_file(path) as temporary:
+    with atomic_file(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 

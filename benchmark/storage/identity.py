@@ -25,7 +25,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from benchmark.registry import NamedEntry, is_added, source_file
+from benchmark.registry import NamedEntry, is_external, source_file
 from benchmark.storage.hashing import content_key
 
 LIST = Path(__file__).with_name("identities.json")
@@ -59,7 +59,7 @@ def identity(entry: NamedEntry) -> str:
     of an entry from outside, stands for itself.
     """
     code = file_code(source_file(entry))
-    listed = {} if is_added(entry) else listed_identities().get(label(entry), {})
+    listed = {} if is_external(entry) else listed_identities().get(label(entry), {})
     return listed["identity"] if listed.get("code") == code else code
 
 

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from benchmark.storage.upgrade import SCHEMA, upgraded
+from benchmark.storage.upgrade import SCHEMA, upgrade_record
 
 
 class MetricDefinition(BaseModel):
@@ -132,6 +132,6 @@ def load_record(path: Path) -> Record:
     """
     told = json.loads(path.read_bytes())
     try:
-        return Record.model_validate(upgraded(told) if isinstance(told, dict) else told)
+        return Record.model_validate(upgrade_record(told) if isinstance(told, dict) else told)
     except (KeyError, TypeError) as error:
         raise ValueError(f"{path} is no record ({error})") from None

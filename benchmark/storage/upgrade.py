@@ -44,7 +44,7 @@ BADGES = {"claimed": "self-reported", "recomputed": "verified"}
 Payload = dict[str, Any]
 
 
-def upgraded(record: Payload) -> Payload:
+def upgrade_record(record: Payload) -> Payload:
     """A record, as JSON tells it, in the words of the newest schema; one that is of it, or of no known one, as it is.
 
     Raises:
@@ -99,7 +99,7 @@ def _from_3(record: Payload) -> Payload:
     return _renamed(record | changes, RECORD_FIELDS)
 
 
-def upgraded_scores(scores: pd.DataFrame) -> pd.DataFrame:
+def upgrade_scores(scores: pd.DataFrame) -> pd.DataFrame:
     """Scores by the names that metrics have now."""
     return scores.assign(metric=scores["metric"].astype(str).replace(METRICS))
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from architectures import Architecture, Checkpoint
 from benchmark.errors import UserError
 from benchmark.registry import source_file
-from benchmark.storage.files import new_file
+from benchmark.storage.files import atomic_file
 from benchmark.storage.hashing import file_digest
 
 PUBLISHED_CLASSES = 1000
@@ -18,7 +18,7 @@ PUBLISHED_CLASSES = 1000
 
 def save_model(model: nn.Module, path: Path) -> str:
     """Writes the weights and buffers of a model; returns the SHA-256 of the file."""
-    with new_file(path) as temporary:
+    with atomic_file(path) as temporary:
         safetensors.torch.save_model(model, str(temporary))
         return file_digest(temporary)
 
@@ -88,7 +88,7 @@ def class_order(checkpoint: Checkpoint, classes: tuple[str, ...]) -> list[int]:
     return [checkpoint.classes.index(name) for name in classes]
 
 
-def in_order(model: nn.Module, order: list[int]) -> nn.Module:
+def reorder_logits(model: nn.Module, order: list[int]) -> nn.Module:
     """The same module, whose logits come in another order; names of modules and tensors stay."""
     if order != sorted(order):
         place = torch.tensor(order)

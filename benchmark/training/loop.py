@@ -13,7 +13,7 @@ from benchmark.training.augmentation import augmentation, augmented
 from benchmark.training.compilation import Compiled
 from benchmark.training.regimes import Batch, Regime
 from benchmark.training.state import CheckpointFile, History, State
-from benchmark.training.tensor_data import TensorData, class_weights, part_of
+from benchmark.training.tensor_data import TensorData, class_weights, slice_batch
 
 Report = Callable[[int, History], None]
 """Called after each epoch with the number of epochs done and how it went so far."""
@@ -258,7 +258,7 @@ class _Trainer:
         total = torch.zeros((), device=batch.images.device)
         number, size = len(batch.labels), self.state.history.micro_batch
         for start in range(0, number, size):
-            part = batch if size >= number else part_of(batch, slice(start, start + size))
+            part = batch if size >= number else slice_batch(batch, slice(start, start + size))
             loss = self._loss(self.network, part) * (len(part.labels) / number)
             loss.backward()
             total += loss.detach()

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmark.errors import UserError
-from benchmark.storage.files import new_file
+from benchmark.storage.files import atomic_file
 
 SECONDS = 20.0
 """A state is saved after an epoch if the last one is so old: it is three times as large as the model."""
@@ -77,7 +77,7 @@ class CheckpointFile:
             "history": {name: getattr(history, name) for name in History.__slots__},
             "random": _random_state(),
         }
-        with new_file(self.path) as temporary:
+        with atomic_file(self.path) as temporary:
             torch.save(told, temporary)
         self._last = time.monotonic()
 

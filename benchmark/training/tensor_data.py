@@ -45,15 +45,15 @@ def class_weights(labels: Tensor, classes: int) -> Tensor:
     return len(labels) / (present * counts.clamp(min=1))
 
 
-def part_of(batch: Batch, part: slice) -> Batch:
+def slice_batch(batch: Batch, part: slice) -> Batch:
     """Some of the images of a batch, with the same memory."""
     return Batch(
         images=batch.images[part],
         labels=batch.labels[part],
         class_weights=batch.class_weights,
         progress=batch.progress,
-        places=batch.places[part],
-        number=batch.number,
+        indices=batch.indices[part],
+        num_images=batch.num_images,
         masks=None if batch.masks is None else batch.masks[part],
         memory=batch.memory,
     )

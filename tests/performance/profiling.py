@@ -35,7 +35,7 @@ from benchmark.experiments.grid import Cell
 from benchmark.experiments.job import Job
 from benchmark.experiments.trained_model import load_split
 from benchmark.registry import entries
-from benchmark.runtime.device import bfloat16_pays, choose_device, keep_freed_memory
+from benchmark.runtime.device import choose_device, prefers_bfloat16, retain_freed_memory
 from benchmark.runtime.environment import environment
 from benchmark.runtime.tensors import predict
 from benchmark.saliency.compute import compute_maps
@@ -269,7 +269,7 @@ def scoring(architecture: str, *, side: int, images: int, device: torch.device) 
         maps = named(SCORING_PARTS[1], compute_maps)(
             model, cell.architecture.target_layer, lesson.images, predicted, GRAD_CAM
         )
-        named(SCORING_PARTS[2], pipeline.scored_maps)(
+        named(SCORING_PARTS[2], pipeline.score_method_maps)(
             job, model, lesson.images, predictions, maps=maps, method=GRAD_CAM
         )
 
@@ -361,7 +361,7 @@ def asked(words: Sequence[str] | None) -> argparse.Namespace:
 
 def works(wanted: argparse.Namespace) -> Iterator[tuple[str, Callable[[], dict[str, Any]]]]:
     """Names of the points, and what measures each."""
-    precision = "bfloat16" if bfloat16_pays(wanted.device) else "float32"
+    precision = "bfloat16" if prefers_bfloat16(wanted.device) else "float32"
     size = {"batch": wanted.batch, "steps": wanted.steps, "device": wanted.device}
     for side in wanted.side:
         for architecture in wanted.architecture:
@@ -376,7 +376,7 @@ def main(words: Sequence[str] | None = None) -> None:
     """Profiles what is named, writing after each point."""
     wanted = asked(words)
     torch.set_num_threads(chosen_threads())
-    keep_freed_memory()
+    retain_freed_memory()
     made_with = environment(wanted.device)
     machine = made_with["accelerator"] or f"{made_with['processor']}, {made_with['cores']} cores"
     where = results_dir() / "performance", file_stem(made_with), machine

@@ -8,7 +8,7 @@ import torch
 from architectures import Architecture
 from architectures.groups import freeze, layer_groups
 from benchmark.registry import entries
-from benchmark.runtime.device import bfloat16_pays, use_exact_arithmetic
+from benchmark.runtime.device import prefers_bfloat16, use_exact_arithmetic
 from benchmark.training.loop import Settings, _Trainer
 from benchmark.training.regimes import Batch, Regime
 from benchmark.training.tensor_data import TensorData
@@ -31,7 +31,7 @@ def resident_training(
     masks = torch.rand(number, side, side).to(device, torch.float16) if way.needs_masks else None
     lesson = TensorData(images=pixels, labels=torch.arange(number, device=device) % CLASSES, masks=masks)
     settings = Settings(
-        epochs=2 * EPOCHS * way.batch_replays, batch_size=batch, learning_rate=1e-4, bfloat16=bfloat16_pays(device)
+        epochs=2 * EPOCHS * way.batch_replays, batch_size=batch, learning_rate=1e-4, bfloat16=prefers_bfloat16(device)
     )
     frozen = freeze(model, layer_groups(model, entry.input_size), way.frozen) if way.frozen else ()
     trainer = _Trainer(model, lesson, way, settings, frozen=frozen)

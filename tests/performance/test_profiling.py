@@ -207,7 +207,7 @@ def test_what_is_profiled_again_takes_its_place_on_the_page_and_findings_stand_o
     monkeypatch.setenv("LOUPE_RESULTS", str(tmp_path))
     monkeypatch.setattr(profiling, "TESTED", 2)
     monkeypatch.setattr(profiling, "file_stem", lambda _: "imagined")
-    monkeypatch.setattr(profiling, "keep_freed_memory", lambda: None)  # no process could undo it
+    monkeypatch.setattr(profiling, "retain_freed_memory", lambda: None)  # no process could undo it
     directory = tmp_path / "performance"
     directory.mkdir()
     (directory / "profile-imagined-findings.md").write_text("## Findings\n\nNothing waits.\n")

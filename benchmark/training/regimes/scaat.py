@@ -75,12 +75,12 @@ def scaat_objective(settings: SCAAT) -> Callable[[nn.Module, Batch], Tensor]:
     def objective(model: nn.Module, batch: Batch) -> Tensor:
         budgets = batch.memory.get(BUDGETS)
         if budgets is None:
-            budgets = torch.full((batch.number,), settings.eps, device=batch.images.device)
-        eps = budgets.gather(0, batch.places)
+            budgets = torch.full((batch.num_images,), settings.eps, device=batch.images.device)
+        eps = budgets.gather(0, batch.indices)
         loss, logits = consistency_loss(model, batch, attacked(model, batch, eps, settings), settings.lam)
         survived = logits.argmax(dim=1) == batch.labels
         adapted = torch.where(survived, eps * settings.adapt, eps / settings.adapt).clamp(*settings.bounds)
-        batch.memory[BUDGETS] = budgets.scatter(0, batch.places, adapted)
+        batch.memory[BUDGETS] = budgets.scatter(0, batch.indices, adapted)
         return loss
 
     return objective

@@ -41,13 +41,13 @@ def sgt_objective(settings: SGT) -> Callable[[nn.Module, Batch], Tensor]:
     """Cross-entropy, weighted by class, plus the divergence to images without their least salient pixels."""
 
     def objective(model: nn.Module, batch: Batch) -> Tensor:
-        loss, _ = consistency_loss(model, batch, without_lowest(model, batch, settings), settings.weight)
+        loss, _ = consistency_loss(model, batch, replace_lowest(model, batch, settings), settings.weight)
         return loss
 
     return objective
 
 
-def without_lowest(model: nn.Module, batch: Batch, settings: SGT) -> Tensor:
+def replace_lowest(model: nn.Module, batch: Batch, settings: SGT) -> Tensor:
     """Images (N, 3, H, W) whose pixels of lowest gradient are uniform noise between the image's least and largest."""
     images = batch.images
     _, gradient = label_gradient(model, images, batch.labels)

@@ -17,8 +17,8 @@ from benchmark.data.dataset import prepare
 from benchmark.data.load import Source, open_data
 from benchmark.errors import UserError
 from benchmark.execution.artifacts import ArtifactBundle, collect_artifacts, restore_artifacts
-from benchmark.execution.payload import PayloadBuilder, deserialize_job, part_of
-from benchmark.experiments.grid import plan
+from benchmark.execution.payload import PayloadBuilder, deserialize_job, deserialize_part
+from benchmark.experiments.grid import build_grid
 from benchmark.experiments.job import Job
 from benchmark.registry import entries, select
 from benchmark.saliency import Method
@@ -31,7 +31,7 @@ def job(own_folders, isic_tree) -> Job:
     torch.manual_seed(0)
     save_model(entries(Architecture)["mobilenet_v2"].build(2), own_folders / "weights" / "mobilenet_v2.safetensors")
     preset = replace(QUICK, weights=str(own_folders / "weights"), regimes=("standard", "robust-finetune"))
-    first, second = plan(preset, ["mobilenet_v2"], [], [])
+    first, second = build_grid(preset, ["mobilenet_v2"], [], [])
     data = prepare(open_data(Source(directory=isic_tree)), preset)
     begun = Job(cell=first, data=data, preset=preset, device=torch.device("cuda"), bfloat16=True)
     return replace(begun, cell=second, start=begun)
@@ -72,20 +72,20 @@ def test_the_yardsticks_of_a_table_travel_and_come_back_under_the_same_keys(job,
     orders = PayloadBuilder(lambda thing: laid_down.append(thing) or len(laid_down) - 1)
     sent_out = pickle.loads(pickle.dumps([orders.of_part(part, job) for part in parts]))
     assert len(laid_down) == 1  # the data
-    assert [part_of(order) for order in sent_out] == parts
+    assert [deserialize_part(order) for order in sent_out] == parts
     constant = next(order for order in sent_out if order.baseline == CONSTANT)
     monkeypatch.setenv("LOUPE_RUNS", str(own_folders / "worker"))
-    there = score_part(part_of(constant), job.data, torch.device("cpu"), constant.protocol)
+    there = score_part(deserialize_part(constant), job.data, torch.device("cpu"), constant.protocol)
     parcel = collect_artifacts([there], 1.0)
     monkeypatch.setenv("LOUPE_RUNS", str(own_folders / "runs"))
     restore_artifacts(parcel)
-    assert part_file(part_of(constant), job.protocol).read_bytes() == there.read_bytes()
+    assert part_file(deserialize_part(constant), job.protocol).read_bytes() == there.read_bytes()
     with pytest.raises(UserError, match="code differs"):
-        part_of(replace(constant, key="0" * 16))
+        deserialize_part(replace(constant, key="0" * 16))
 
 
 def test_bfloat16_is_asked_here_only_if_nobody_has_told(job, monkeypatch):
-    monkeypatch.setattr("benchmark.experiments.job.bfloat16_pays", lambda _: pytest.fail("asked"))
+    monkeypatch.setattr("benchmark.experiments.job.prefers_bfloat16", lambda _: pytest.fail("asked"))
     assert job.settings.bfloat16
     assert not replace(job, bfloat16=False).settings.bfloat16
     with pytest.raises(pytest.fail.Exception):
@@ -112,7 +112,7 @@ def test_what_arrives_appears_whole_and_what_is_there_stays(own_folders):
 def test_the_cell_is_the_last_to_arrive(own_folders, monkeypatch):
     """Else a driver that is stopped meanwhile would take a part of it for the whole."""
     written = []
-    monkeypatch.setattr("benchmark.execution.artifacts.new_file", lambda path: written.append(path) or _stopped())
+    monkeypatch.setattr("benchmark.execution.artifacts.atomic_file", lambda path: written.append(path) or _stopped())
     with pytest.raises(KeyboardInterrupt):
         restore_artifacts(ArtifactBundle(seconds=1.0, content={"cells/k": {"record.json": b"r"}, "maps/a.npy": b"m"}))
     assert written == [own_folders / "runs" / "maps" / "a.npy"]

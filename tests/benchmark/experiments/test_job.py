@@ -8,14 +8,14 @@ import pandas as pd
 import torch
 
 from benchmark.config.presets import COMPILE_MODES, QUICK
-from benchmark.experiments.grid import plan
+from benchmark.experiments.grid import build_grid
 from benchmark.experiments.job import Job, _words_of
 from benchmark.experiments.trained_model import load_split
 from benchmark.training.loop import Settings
 
 
 def test_compiling_decides_the_weights_and_is_part_of_their_key_only_where_it_is_asked_for():
-    cell = plan(QUICK, ["mobilenet"], ["standard"], [])[0]
+    cell = build_grid(QUICK, ["mobilenet"], ["standard"], [])[0]
     job = Job(cell=cell, data=SimpleNamespace(key="d"), preset=QUICK, device=torch.device("cpu"), bfloat16=False)
     told = {mode: replace(job, preset=replace(QUICK, compile=mode)).model_key for mode in (None, *COMPILE_MODES)}
     assert len(set(told.values())) == 3
@@ -31,7 +31,7 @@ def test_keys_use_the_words_of_the_first_day_for_every_setting_of_a_training():
 
 def test_a_regime_that_starts_from_another_stands_in_the_same_table():
     preset = replace(QUICK, regimes=("standard", "robust-finetune"))
-    cells = plan(preset, ["mobilenet"], [], [])
+    cells = build_grid(preset, ["mobilenet"], [], [])
     jobs = [Job(cell=cell, data=SimpleNamespace(key="d"), preset=preset, device=torch.device("cpu")) for cell in cells]
     robust = replace(jobs[1], start=jobs[0])
     assert robust.pretraining is None
@@ -51,11 +51,11 @@ def test_images_to_learn_from_stay_here_where_the_device_has_no_room_and_those_o
         samples=pd.DataFrame({"label": [0, 1, 0, 1]}),
         rows={"train": [0, 1], "test": [2, 3]}.__getitem__,
     )
-    cell = plan(QUICK, ["mobilenet"], ["standard"], [])[0]
+    cell = build_grid(QUICK, ["mobilenet"], ["standard"], [])[0]
     job = Job(cell=cell, data=data, preset=QUICK, device=torch.device("meta"))
     for room, place in ((True, "meta"), (False, "cpu")):
         monkeypatch.setattr(
-            "benchmark.experiments.trained_model.has_room",
+            "benchmark.experiments.trained_model.fits_in_memory",
             lambda _device, size, room=room: room and size == 2 * 8 * 8 * 3,
         )
         assert load_split(job, "train").images.device.type == place

@@ -435,7 +435,7 @@ def test_sgt_replaces_exactly_the_lower_half_by_values_of_the_image(ranking):
     now, model = batch(), network()
     # Each image with a range of its own.
     now = replace(now, images=now.images * torch.linspace(0.3, 1, 8).reshape(-1, 1, 1, 1))
-    changed = sgt.without_lowest(model, now, replace(sgt.SETTINGS, ranking=ranking))
+    changed = sgt.replace_lowest(model, now, replace(sgt.SETTINGS, ranking=ranking))
     gradient = saliency_by_hand(model, now)
     mask = (changed != now.images).all(dim=1)
     assert torch.equal((changed != now.images).any(dim=1), mask)

@@ -347,8 +347,8 @@ def test_attacks_wait_for_their_time():
             labels=lesson.labels,
             class_weights=torch.ones(2),
             progress=progress,
-            places=torch.arange(8),
-            number=8,
+            indices=torch.arange(8),
+            num_images=8,
         )
         return float(objective(model, batch).detach())
 
