@@ -17,7 +17,7 @@ from benchmark.storage.hashing import content_key, file_digest
 from benchmark.storage.identity import identity
 from benchmark.storage.runs import cell_dir
 from benchmark.training.checkpoint import weights_file
-from benchmark.training.loop import Settings
+from benchmark.training.settings import Settings
 from metrics import Metric
 
 

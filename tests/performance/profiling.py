@@ -42,9 +42,9 @@ from benchmark.saliency.compute import compute_maps
 from benchmark.saliency.grad_cam import GRAD_CAM
 from benchmark.storage.files import write_text
 from benchmark.storage.results import results_dir
-from benchmark.training import loop
-from benchmark.training.loop import _Trainer
+from benchmark.training import trainer as trainer_module
 from benchmark.training.regimes import Regime
+from benchmark.training.trainer import Trainer
 from tests.performance.growth import made_data
 from tests.performance.measuring import chosen_threads, load, until_done
 from tests.performance.report import duration, file_stem
@@ -211,13 +211,13 @@ def named(name: str, function: Callable) -> Callable:
 
 
 @contextmanager
-def training_marked(trainer: _Trainer) -> Iterator[None]:
+def training_marked(trainer: Trainer) -> Iterator[None]:
     """Marks the parts of each step for the time of the block."""
     with ExitStack() as stack:
         for owner, attribute, name in (
             (trainer, "_step", STEP),
             (trainer, "_gradients", "passes"),
-            (loop, "augmented", "augmentation"),
+            (trainer_module, "augment_batch", "augmentation"),
             (nn.utils, "clip_grad_norm_", "clipping"),
         ):
             stack.enter_context(patch.object(owner, attribute, named(name, getattr(owner, attribute))))
@@ -247,7 +247,7 @@ def training(architecture: str, regime: str, *, side: int, batch: int, steps: in
     """An epoch of so many steps, its attacks begun."""
     trainer = resident_training(architecture, regime, side=side, batch=batch, steps=steps, device=device)
     with training_marked(trainer):
-        spans, seconds = profiled(trainer.epoch, device)
+        spans, seconds = profiled(trainer.train_epoch, device)
     found = summary(spans, TRAINING_PARTS, device, batches=steps)
     return {"images per second": images_per_epoch(trainer) / seconds, "slowdown": found["wall"] / seconds} | found
 

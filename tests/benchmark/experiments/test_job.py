@@ -11,7 +11,7 @@ from benchmark.config.presets import COMPILE_MODES, QUICK
 from benchmark.experiments.grid import build_grid
 from benchmark.experiments.job import Job, _words_of
 from benchmark.experiments.trained_model import load_split
-from benchmark.training.loop import Settings
+from benchmark.training.settings import Settings
 
 
 def test_compiling_decides_the_weights_and_is_part_of_their_key_only_where_it_is_asked_for():
