@@ -31,7 +31,7 @@ from benchmark.experiments.engine import Engine, RunFailure, RunObserver, failur
 from benchmark.experiments.job import Job
 from benchmark.registry import select
 from benchmark.runtime.device import prefers_bfloat16, retain_freed_memory, use_exact_arithmetic
-from benchmark.runtime.environment import CODE, code_state
+from benchmark.runtime.environment import CODE_VARIABLE, code_state
 from benchmark.saliency import Method
 from benchmark.storage.paths import ROOT
 from benchmark.storage.runs import runs_dir
@@ -56,7 +56,7 @@ def start_engine(place: EngineOptions) -> Iterator[Engine]:
     if place.address is not None:
         _knock(place.address)
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # a benchmark of patients' images calls nobody
-    variables = {CODE: json.dumps(code_state()), "GOMP_SPINCOUNT": os.environ.get("GOMP_SPINCOUNT", "20000")}
+    variables = {CODE_VARIABLE: json.dumps(code_state()), "GOMP_SPINCOUNT": os.environ.get("GOMP_SPINCOUNT", "20000")}
     if place.address is None:
         variables["LOUPE_RUNS"] = str(runs_dir().resolve())
     others = sorted(f"/{path.name}" for path in ROOT.iterdir() if path.name not in SENT)

@@ -1,10 +1,10 @@
 """The hash of an entry's code in the keys of stored results.
 
-A key must change when numbers may change, and must not change when only text does. Three parts
-ensure that:
+A key must change when numbers may change, and must not change when only text does. Three parts ensure that:
 
-- **The code of an entry's file**, as a syntax tree without prose. It excludes docstrings, comments, formatting, annotations,
-  messages of errors and warnings, and texts such as ``source``. It includes constants, operators and names.
+- **The code of an entry's file**, as a syntax tree without prose. It excludes docstrings, comments, formatting,
+  annotations, messages of errors and warnings, and texts such as ``source``. It includes constants, operators and
+  names.
 - **The list of identities** (``identities.json``). A refactoring changes the syntax tree but no number, and must
   not orphan stored results. The list maps each entry of this repository to its last approved code and the identity of
   that code. The identity of unapproved code is its own hash, so a changed formula is a new entry at once.

@@ -76,8 +76,9 @@ class Alignment(BaseModel):
     """The placement of maps of the target layer's grid on the image. Pairs are (rows, columns) in pixels.
 
     `method` is "receptive-field" if cells are at their true centers, and "none" if the grid is stretched over the
-    image. `first` is the first center and `spacing` the distance between centers. `displacement` is the mean shift, down and
-    right, that stretching causes. It is corrected unless `method` is "none". `reason` says why an alignment is missing.
+    image. `first` is the first center and `spacing` the distance between centers. `displacement` is the mean shift,
+    down and right, that stretching causes. It is corrected unless `method` is "none". `reason` says why an
+    alignment is missing.
     """
 
     model_config = ConfigDict(extra="forbid")
