@@ -1,4 +1,4 @@
-"""What a cell or a baseline leaves behind, on its way from one runs directory to another."""
+"""The artifacts of a cell or a baseline, for transfer from one runs directory to another."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -8,16 +8,16 @@ from benchmark.storage.files import atomic_directory, atomic_file
 from benchmark.storage.runs import runs_dir
 
 Content = bytes | dict[str, bytes]
-"""Of a file, or of the files of a directory by name."""
+"""The content of a file, or of the files of a directory by name."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ArtifactBundle:
-    """What was left behind.
+    """The artifacts of a finished cell or baseline.
 
     Attributes:
-        seconds: How long it took.
-        content: Files and directories by their path under the runs directory.
+        seconds: Elapsed time.
+        content: Files and directories by path, relative to the runs directory.
     """
 
     seconds: float
@@ -25,17 +25,17 @@ class ArtifactBundle:
 
 
 def collect_artifacts(paths: Iterable[Path], seconds: float) -> ArtifactBundle:
-    """Reads what was left behind here, files and directories."""
+    """Reads artifacts, files and directories, from the runs directory."""
     root = runs_dir()
     return ArtifactBundle(seconds=seconds, content={str(path.relative_to(root)): _read(path) for path in paths})
 
 
-def restore_artifacts(parcel: ArtifactBundle) -> None:
-    """Writes the files under the same keys here; each appears whole or not at all, and what is there stays.
+def restore_artifacts(bundle: ArtifactBundle) -> None:
+    """Writes artifacts under the same keys, each atomically. Existing ones are not replaced.
 
-    The directory of the cell comes last, since it says that the rest is there.
+    The directory of the cell comes last, since it marks the cell as complete.
     """
-    for name, content in sorted(parcel.content.items(), key=lambda item: item[0].startswith("cells/")):
+    for name, content in sorted(bundle.content.items(), key=lambda item: item[0].startswith("cells/")):
         path = runs_dir() / name
         if path.exists():
             continue
@@ -44,8 +44,8 @@ def restore_artifacts(parcel: ArtifactBundle) -> None:
                 temporary.write_bytes(content)
         else:
             with atomic_directory(path) as directory:
-                for file, inside in content.items():
-                    (directory / file).write_bytes(inside)
+                for file, data in content.items():
+                    (directory / file).write_bytes(data)
 
 
 def _read(path: Path) -> Content:

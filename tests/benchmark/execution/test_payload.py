@@ -38,20 +38,20 @@ def job(own_folders, isic_tree) -> Job:
 
 
 def sent(job: Job):
-    """The order as a worker gets it, and what it was given to keep."""
+    """The payload as a worker gets it, and what it was given to keep."""
     laid_down = []
-    orders = PayloadBuilder(lambda thing: laid_down.append(pickle.dumps(thing)) or len(laid_down) - 1)
-    order = pickle.loads(pickle.dumps(orders.of(job)))
-    return order, laid_down
+    builder = PayloadBuilder(lambda thing: laid_down.append(pickle.dumps(thing)) or len(laid_down) - 1)
+    payload = pickle.loads(pickle.dumps(builder.build(job)))
+    return payload, laid_down
 
 
 def test_a_job_has_the_same_keys_where_nothing_of_the_driver_is_at_hand(job, own_folders, monkeypatch):
-    order, laid_down = sent(job)
+    payload, laid_down = sent(job)
     assert len(laid_down) == 2  # the data and the weights, once each
     told = job.key, job.model_key, job.init_job.model_key, job.protocol
     shutil.rmtree(own_folders / "weights")
     monkeypatch.setenv("LOUPE_RUNS", str(own_folders / "worker"))
-    there = deserialize_job(order, lambda reference: pickle.loads(laid_down[reference]))
+    there = deserialize_job(payload, lambda reference: pickle.loads(laid_down[reference]))
     assert (there.key, there.model_key, there.init_job.model_key, there.protocol) == told
     assert there.settings.bfloat16
     assert there.directory.is_relative_to(own_folders / "worker")
@@ -61,19 +61,19 @@ def test_a_job_has_the_same_keys_where_nothing_of_the_driver_is_at_hand(job, own
 
 
 def test_a_worker_with_other_code_refuses(job):
-    order, laid_down = sent(job)
+    payload, laid_down = sent(job)
     with pytest.raises(UserError, match="code or packages differ"):
-        deserialize_job(replace(order, key="0" * 16), lambda reference: pickle.loads(laid_down[reference]))
+        deserialize_job(replace(payload, key="0" * 16), lambda reference: pickle.loads(laid_down[reference]))
 
 
 def test_the_yardsticks_of_a_table_travel_and_come_back_under_the_same_keys(job, own_folders, monkeypatch):
     parts = list_parts([job.cell.architecture], select(Method, job.preset.methods), job.preset.image_size, "none")
     laid_down = []
-    orders = PayloadBuilder(lambda thing: laid_down.append(thing) or len(laid_down) - 1)
-    sent_out = pickle.loads(pickle.dumps([orders.of_part(part, job) for part in parts]))
+    builder = PayloadBuilder(lambda thing: laid_down.append(thing) or len(laid_down) - 1)
+    sent_out = pickle.loads(pickle.dumps([builder.build_part(part, job) for part in parts]))
     assert len(laid_down) == 1  # the data
-    assert [deserialize_part(order) for order in sent_out] == parts
-    constant = next(order for order in sent_out if order.baseline == CONSTANT)
+    assert [deserialize_part(payload) for payload in sent_out] == parts
+    constant = next(payload for payload in sent_out if payload.baseline == CONSTANT)
     monkeypatch.setenv("LOUPE_RUNS", str(own_folders / "worker"))
     there = score_part(deserialize_part(constant), job.data, torch.device("cpu"), constant.protocol)
     parcel = collect_artifacts([there], 1.0)
