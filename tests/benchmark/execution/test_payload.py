@@ -34,7 +34,7 @@ def job(own_folders, isic_tree) -> Job:
     first, second = build_grid(preset, ["mobilenet_v2"], [], [])
     data = prepare(open_data(Source(directory=isic_tree)), preset)
     begun = Job(cell=first, data=data, preset=preset, device=torch.device("cuda"), bfloat16=True)
-    return replace(begun, cell=second, start=begun)
+    return replace(begun, cell=second, init_job=begun)
 
 
 def sent(job: Job):

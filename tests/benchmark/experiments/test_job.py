@@ -9,7 +9,7 @@ import torch
 
 from benchmark.config.presets import COMPILE_MODES, QUICK
 from benchmark.experiments.grid import build_grid
-from benchmark.experiments.job import Job, _words_of
+from benchmark.experiments.job import Job, _settings_for_key
 from benchmark.experiments.trained_model import load_split
 from benchmark.training.settings import Settings
 
@@ -21,11 +21,11 @@ def test_compiling_decides_the_weights_and_is_part_of_their_key_only_where_it_is
     assert len(set(told.values())) == 3
 
 
-def test_keys_use_the_words_of_the_first_day_for_every_setting_of_a_training():
+def test_keys_use_the_settings_for_key_the_first_day_for_every_setting_of_a_training():
     settings = Settings(epochs=3, batch_size=16, learning_rate=1e-3, bfloat16=False, patience=4)
     words = {"epochs": 3, "batch": 16, "learning_rate": 1e-3, "bfloat16": False, "patience": 4, "clip": 5.0}
-    assert _words_of(settings) == words
-    assert _words_of(replace(settings, compile="default")) == words | {"compile": "default"}
+    assert _settings_for_key(settings) == words
+    assert _settings_for_key(replace(settings, compile="default")) == words | {"compile": "default"}
     assert len(fields(Settings)) == len(words) + 1
 
 
@@ -33,15 +33,15 @@ def test_a_regime_that_starts_from_another_stands_in_the_same_table():
     preset = replace(QUICK, regimes=("standard", "robust-finetune"))
     cells = build_grid(preset, ["mobilenet"], [], [])
     jobs = [Job(cell=cell, data=SimpleNamespace(key="d"), preset=preset, device=torch.device("cpu")) for cell in cells]
-    robust = replace(jobs[1], start=jobs[0])
+    robust = replace(jobs[1], init_job=jobs[0])
     assert robust.pretraining is None
     assert robust.protocol == jobs[0].protocol
     assert robust.model_key != jobs[1].model_key
     clinic = SimpleNamespace(key="clinic")
     first = replace(jobs[0], data=clinic)
-    staged = replace(robust, start=replace(jobs[0], start=first))
+    staged = replace(robust, init_job=replace(jobs[0], init_job=first))
     assert staged.pretraining is clinic
-    assert staged.protocol == replace(jobs[0], start=first).protocol != jobs[0].protocol
+    assert staged.protocol == replace(jobs[0], init_job=first).protocol != jobs[0].protocol
 
 
 def test_images_to_learn_from_stay_here_where_the_device_has_no_room_and_those_of_the_test_never(monkeypatch):
