@@ -11,8 +11,8 @@ class Compiled(nn.Module):
     images alone, so it runs with frozen weights. A compiled network has no second-order gradients. No regime needs
     them, and attacks on maps, which do, run on the plain network.
 
-    It is not worth it on our CPUs: a standard step of MobileNet was 0.93 to 1.18 times as fast in three runs, one with
-    PGD-7 half as fast, after a minute of compilation (results/benchmarks). On a GPU it was never run.
+    It is not worth it on our CPUs: a standard step of MobileNet was 0.93 to 1.18 times as fast in three runs, and one
+    with PGD-7 half as fast. Compilation takes a minute (results/benchmarks). On a GPU it was never run.
 
     Args:
         model: Takes images (N, 3, H, W), returns logits (N, C).

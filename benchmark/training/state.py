@@ -68,7 +68,7 @@ class CheckpointFile:
         if time.monotonic() - self._last < self._seconds:
             return
         history = state.history
-        # The key "kept" is that of files written before; another name would invalidate them.
+        # The key "kept" is that of existing files. Another name would invalidate them.
         content = {
             "model": state.model.state_dict(),
             "optimizer": state.optimizer.state_dict(),

@@ -40,7 +40,7 @@ def free(model: nn.Module, batch: Batch) -> Tensor:
 FREE = Regime(
     name="free",
     objective=free,
-    cost=3,  # per replay; the backward pass of the weights also yields the gradient of the image
+    cost=3,  # per replay: the backward pass of the weights also yields the gradient of the image
     adversarial=True,
     description=f"Each batch {REPLAYS} times in turn, perturbation carried over, step of eps, Linf 2/255.",
     source="Shafahi et al., Adversarial training for free!, 2019, algorithm 1",

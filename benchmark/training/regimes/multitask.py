@@ -59,7 +59,7 @@ def mask_loss(logits: Tensor, masks: Tensor) -> Tensor:
 MULTITASK = Regime(
     name="multitask",
     objective=multitask,
-    cost=3,  # that of a standard step; the mask head is part of the architecture's cost
+    cost=3,  # that of a standard step, since the mask head is part of the architecture's cost
     adversarial=False,
     description=f"Cross-entropy plus binary cross-entropy and Dice loss of the predicted mask, weight {WEIGHT:g}.",
     source="Rasaee and Rivaz, 2021, arXiv 2108.04345; the loss of the masks and its weight are our own choice",
