@@ -1,8 +1,8 @@
-"""What a user can mend."""
+"""Errors that a user can fix."""
 
 
 class UserError(Exception):
-    """A mistake of the user's: one line that names the file or option, what is wrong and the remedy.
+    """A mistake of the user. One line names the file or option, the problem and the remedy.
 
     The command line prints it without a traceback and exits with code 2.
     """

@@ -1,4 +1,4 @@
-"""Finding what is registered: every constant of a kind in the directory that defines the kind, and what was added."""
+"""The registry: every constant of a kind in the package that defines the kind, and registered external modules."""
 
 import difflib
 import pkgutil
@@ -22,86 +22,86 @@ class NamedEntry(Protocol):
 
 Entry = TypeVar("Entry", bound=NamedEntry)
 
-_added: dict[type[NamedEntry], list[ModuleType]] = {}
+_external: dict[type[NamedEntry], list[ModuleType]] = {}
 
 
 @cache
 def entries(kind: type[Entry]) -> dict[str, Entry]:
-    """All constants of a kind by name, sorted, from the package that defines the kind.
+    """Returns all constants of a kind by name, sorted, from the package that defines the kind.
 
     Raises:
         ValueError: Two different entries have the same name.
     """
-    found: dict[str, Entry] = {}
+    constants: dict[str, Entry] = {}
     for module in _modules(kind):
         for value in vars(module).values():
-            if isinstance(value, kind) and found.setdefault(value.name, value) is not value:
+            if isinstance(value, kind) and constants.setdefault(value.name, value) is not value:
                 raise ValueError(f"two {kind.__name__} entries are named {value.name!r}; rename one of them")
-    return dict(sorted(found.items()))
+    return dict(sorted(constants.items()))
 
 
 def register(kind: type[NamedEntry], module: ModuleType) -> None:
-    """Registers the constants of a module that lies elsewhere, until the process ends.
+    """Registers the constants of an external module, until the process ends.
 
     Raises:
-        ValueError: One of them has a name that another entry has; then nothing is added.
+        ValueError: Another entry has the same name. Then nothing is registered.
     """
-    _added.setdefault(kind, []).append(module)
+    _external.setdefault(kind, []).append(module)
     entries.cache_clear()
     try:
         entries(kind)
     except ValueError:
-        _added[kind].remove(module)
+        _external[kind].remove(module)
         raise
 
 
-def is_added(entry: NamedEntry) -> bool:
-    """Whether an entry comes from a file outside the directory that defines its kind."""
-    return any(value is entry for module in _added.get(type(entry), ()) for value in vars(module).values())
+def is_external(entry: NamedEntry) -> bool:
+    """Whether an entry comes from a file outside the package that defines its kind."""
+    return any(value is entry for module in _external.get(type(entry), ()) for value in vars(module).values())
 
 
 def source_file(entry: NamedEntry) -> Path:
-    """The file that holds an entry."""
+    """Returns the file that defines an entry."""
     return Path(str(find_module(entry).__file__))
 
 
 def find_module(entry: NamedEntry) -> ModuleType:
-    """The module that holds an entry.
+    """Finds the module that defines an entry.
 
     Raises:
-        ValueError: There is none.
+        ValueError: No module does.
     """
     for module in _modules(type(entry)):
         if any(value is entry for value in vars(module).values()):
             return module
-    raise ValueError(f"{entry.name!r} is no constant of a file beside {type(entry).__module__}")
+    raise ValueError(f"{entry.name!r} is not a constant of a module in {type(entry).__module__}")
 
 
 def _modules(kind: type[NamedEntry]) -> list[ModuleType]:
-    """The modules of the package that defines a kind, imported, and those that were added."""
+    """Imports the modules of the package that defines a kind, and appends the external ones."""
     package = import_module(kind.__module__)
-    found = pkgutil.iter_modules(package.__path__, f"{package.__name__}.")
-    return [*(import_module(each.name) for each in found), *_added.get(kind, ())]
+    modules = pkgutil.iter_modules(package.__path__, f"{package.__name__}.")
+    return [*(import_module(module.name) for module in modules), *_external.get(kind, ())]
 
 
 def select(kind: type[Entry], names: Iterable[str]) -> list[Entry]:
-    """The entries with these names, in the order asked for.
+    """Returns the entries with these names, in the order of the names.
 
     Raises:
-        UserError: A name is unknown; the message suggests the nearest ones.
+        UserError: A name is unknown. The message suggests the closest ones.
     """
-    known = entries(kind)
-    return [known[resolve_name(name, known, kind.__name__.lower())] for name in names]
+    registered = entries(kind)
+    return [registered[resolve_name(name, registered, kind.__name__.lower())] for name in names]
 
 
-def resolve_name(name: str, known: Iterable[str], what: str) -> str:
-    """The name itself, if it is known.
+def resolve_name(name: str, valid: Iterable[str], kind: str) -> str:
+    """Returns the name if it is valid.
 
     Raises:
-        UserError: It is not; the message suggests the nearest known names.
+        UserError: It is not. The message suggests the closest valid names.
     """
-    names = sorted(known)
+    names = sorted(valid)
     if name in names:
         return name
-    near = difflib.get_close_matches(name, names, n=3, cutoff=0.4) or names
-    raise UserError(f"unknown {what} {name!r}; nearest: {', '.join(near)}")
+    closest = difflib.get_close_matches(name, names, n=3, cutoff=0.4) or names
+    raise UserError(f"unknown {kind} {name!r}; nearest: {', '.join(closest)}")

@@ -12,7 +12,7 @@ from benchmark.baselines import AGAIN, CONSTANT, NOISE, RATER
 from benchmark.baselines.trivial import bell, gaussian_name, noise
 from benchmark.data.references import Drawing, Plane
 from benchmark.errors import UserError
-from benchmark.runtime.parallel import in_order
+from benchmark.runtime.parallel import parallel_map
 from datasets import Aggregation, DatasetIndex, Sample
 
 WIDTHS = (0.1, 0.2, 0.3, 0.4)
@@ -74,7 +74,7 @@ def mask_baselines(data: DatasetIndex, merge: Aggregation, report: Callable[[int
         raise UserError(f"{data.root} has no masks; baselines are measured against masks: unpack them too")
     rows: list[tuple[Any, ...]] = []
     try:
-        for number, found in enumerate(in_order(lambda sample: list(_scores(sample, merge)), samples)):
+        for number, found in enumerate(parallel_map(lambda sample: list(_scores(sample, merge)), samples)):
             rows += found
             report(number + 1, len(samples))
     except ValueError as error:

@@ -23,7 +23,7 @@ from benchmark.saliency import Method
 from benchmark.saliency.alignment import grid_of, placement_of
 from benchmark.saliency.compute import compute_maps
 from benchmark.scoring.score import score_maps, score_mask_arrays
-from benchmark.storage.files import new_file
+from benchmark.storage.files import atomic_file
 from benchmark.storage.hashing import content_key
 from benchmark.storage.identity import identity
 from benchmark.storage.runs import baseline_file
@@ -119,7 +119,7 @@ def score_part(part: BaselinePart, data: ImageDataset, device: torch.device, pro
     """Scores a part unless it is kept already; the file."""
     path = part_file(part, protocol)
     if not path.is_file():
-        with new_file(path) as temporary:
+        with atomic_file(path) as temporary:
             _scored(part, data, device).to_parquet(temporary)
     return path
 

@@ -133,7 +133,7 @@ def run(  # noqa: PLR0913 - the options of a command line
     """Train, explain, score and rank what is not done yet."""
     from benchmark.data.load import Source  # noqa: PLC0415
     from benchmark.execution import EngineOptions, open_engine  # noqa: PLC0415
-    from benchmark.experiments.grid import plan  # noqa: PLC0415
+    from benchmark.experiments.grid import build_grid  # noqa: PLC0415
     from benchmark.experiments.jobs import RunRequest, build_jobs  # noqa: PLC0415
     from benchmark.experiments.publish import job_results_dir, up_to_date  # noqa: PLC0415
 
@@ -146,7 +146,7 @@ def run(  # noqa: PLR0913 - the options of a command line
     changes |= {"image_size": image_size, "batch_size": batch_size, "attack_eps": tuple(eps or ()) or None}
     changes |= {"compile": compiled, "autoattack": autoattack or None, "alignment": alignment}
     settings = _preset(preset, {name: value for name, value in changes.items() if value is not None})
-    cells = plan(settings, architecture or [], regime or [], seed or [])
+    cells = build_grid(settings, architecture or [], regime or [], seed or [])
     with open_engine(engine, EngineOptions(address=address, cells_per_gpu=cells_per_gpu)) as workers:
         where = workers.choose_device(device)
         request = RunRequest(
@@ -154,7 +154,7 @@ def run(  # noqa: PLR0913 - the options of a command line
             source=Source(directory=data, layout=layout, images=image_dir),
             cells=cells,
             device=where,
-            bfloat16=workers.bfloat16_pays(where),
+            bfloat16=workers.prefers_bfloat16(where),
             manifest=split,
             pretraining=Source(directory=pretrain) if pretrain else None,
             class_map=class_map,
@@ -173,9 +173,9 @@ def run(  # noqa: PLR0913 - the options of a command line
 
 def _carry_out(jobs: Any, engine: Any, *, embedded: bool) -> None:
     """Runs the jobs and says what came of it, where it is and what to do next."""
-    from benchmark.experiments.run import carry_out  # noqa: PLC0415
+    from benchmark.experiments.run import run_benchmark  # noqa: PLC0415
 
-    directory, failures = carry_out(jobs, console, engine)
+    directory, failures = run_benchmark(jobs, console, engine)
     done = sum(job.done for job in jobs)
     if not done and all(failure.is_user_error for failure in failures):
         raise UserError(failures[0].reason)

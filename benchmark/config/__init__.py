@@ -1,1 +1,1 @@
-"""Named settings."""
+"""Presets: named settings of a run."""

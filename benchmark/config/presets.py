@@ -1,4 +1,4 @@
-"""Named settings of a plan."""
+"""Presets: named settings of a run."""
 
 import math
 from collections.abc import Mapping
@@ -8,52 +8,51 @@ from typing import Any
 from benchmark.errors import UserError
 
 ENGINE_VERSION = 2
-"""Raised by hand whenever a change to the harness changes numbers, so that no stored result is mistaken for a new one.
+"""Raised by hand whenever a change to shared code changes numbers, so that stored results do not count as new ones.
 
-The code of an entry is part of every key by itself (:mod:`benchmark.storage.identity`). What entries
-share does, and golden numbers guard it.
+Golden numbers check this. The code of an entry is part of every key anyway (:mod:`benchmark.storage.identity`).
 """
 
 ALIGNMENTS = ("receptive-field", "none")
-"""How maps of a grid are placed: at the centers of the receptive fields of its cells, or stretched over the image."""
+"""How to place maps of a grid: at the centers of the receptive fields of its cells, or stretched over the image."""
 
 COMPILE_MODES = ("default", "reduce-overhead")
-"""Modes of torch.compile, by torch's names; the second replays CUDA graphs, which are meant for small networks."""
+"""Modes of torch.compile, by torch's names. The second replays CUDA graphs, which suit small networks."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Preset:
-    """What a run does with each cell, and which cells it has unless told otherwise.
+    """The settings of a run, and its default cells.
 
     Attributes:
         name: Name on the command line and in the path of the results.
-        purpose: What it is for, in one line.
-        image_size: Side in pixels of images, maps and masks.
-        limit: Most images taken from the data set, stratified by class; None takes all.
-        test_folds: One part in so many is held out for testing where the data set has no split of its own.
-        val_folds: One part in so many of the rest is held out for validation; 0 for none.
-        aggregation: How the masks of several raters become one reference.
+        purpose: Its purpose, in one line.
+        image_size: Height and width of images, maps and masks in pixels.
+        limit: Maximum number of images from the data set, stratified by class. None takes all.
+        test_folds: Number of folds, one of which is the test set, if the data set has no split of its own.
+        val_folds: Number of folds of the rest, one of which is the validation set. 0 disables validation.
+        aggregation: How to combine the masks of several raters into one reference.
         regimes: Names of the regimes.
         seeds: Training seeds.
-        methods: Names of the saliency methods; the first one makes the main table.
-        metrics: Names of dear metrics to compute beside the cheap ones, which are always computed; "all" for all of
-            ours; "quantus:MaxSensitivity" and the like for those of Quantus.
+        methods: Names of the saliency methods. The main table shows the first one.
+        metrics: Names of expensive metrics to compute in addition to the others, which are always computed. "all"
+            selects all of ours. "quantus:MaxSensitivity" and the like select metrics of Quantus.
         weights: "random", "pretrained", or a safetensors file or a directory of them.
-        epochs: Passes over the training images; None takes each architecture's own for short runs.
+        epochs: Passes over the training images. None takes the `quick_epochs` of each architecture.
         batch_size: Images per training step.
-        num_perturbed: Most test images scored by perturbation (insertion and deletion); None takes all.
-        perturbation_steps: Steps of a perturbation curve.
-        compile: Mode, of :data:`COMPILE_MODES`, in which torch compiles the training passes; None compiles nothing.
-        patience: Epochs without a lower validation loss after which a training ends; 0 never ends it early.
-        num_attacked: Most test images attacked for the robust accuracy; None takes all.
-        attack_steps: Steps of PGD, which measures robust accuracy.
-        attack_eps: Its L2 budgets for images of 224 px with values in [0, 1]; scaled with the side. The one in the
-            middle makes the column of the table.
-        apgd_steps: Steps of APGD on the same budgets; 0 leaves it out.
-        autoattack: Whether AutoAttack, or what there is of it for few classes, is run on the same budgets; needs the
-            authors' package.
-        num_map_attacked: Most test images whose Grad-CAM map is attacked, in as many steps.
-        alignment: How maps of a grid are placed, of :data:`ALIGNMENTS`.
+        num_perturbed: Maximum number of test images scored by perturbation (insertion and deletion). None takes all.
+        perturbation_steps: Number of steps of a perturbation curve.
+        compile: One of :data:`COMPILE_MODES`, for the training passes. None disables compilation.
+        patience: Number of epochs without a lower validation loss after which training stops. 0 disables it.
+        num_attacked: Maximum number of test images attacked for the robust accuracy. None takes all.
+        attack_steps: Number of steps of PGD, which measures robust accuracy.
+        attack_eps: Its L2 budgets for images of 224 px with values in [0, 1], scaled with the image size. The table
+            shows the middle one.
+        apgd_steps: Number of steps of APGD on the same budgets. 0 disables it.
+        autoattack: Whether to run AutoAttack, or the part of it that supports few classes, on the same budgets. Needs
+            the authors' package.
+        num_map_attacked: Maximum number of test images whose Grad-CAM map is attacked, in `attack_steps` steps.
+        alignment: How to place maps of a grid, one of :data:`ALIGNMENTS`.
     """
 
     name: str
@@ -83,7 +82,7 @@ class Preset:
     alignment: str = "receptive-field"
 
     def __post_init__(self) -> None:
-        """Refuse settings that make no sense.
+        """Rejects invalid settings.
 
         Raises:
             ValueError: One line that names the setting.
@@ -118,7 +117,7 @@ QUICK = Preset(
 )
 STANDARD = Preset(
     name="standard",
-    purpose="every image at 224 px, three seeds; made for one GPU",
+    purpose="every image at 224 px, three seeds; for one GPU",
     image_size=224,
     limit=None,
     regimes=("standard", "pgd-l2"),
@@ -138,8 +137,8 @@ STANDARD = Preset(
 )
 STUDY = Preset(
     name="study",
-    purpose="every regime three times, small, with attacks on diagnosis and map; on a CPU name one architecture and "
-    "give --weights of a model trained before",
+    purpose="every regime three times, small, with attacks on classification and map; on a CPU, name one architecture "
+    "and give --weights of a trained model",
     image_size=96,
     limit=600,
     regimes=(
@@ -173,8 +172,8 @@ STUDY = Preset(
 )
 PAPER = Preset(
     name="paper",
-    purpose="five seeds of fine-tuning, half of the images held out, as in Jalaboi 2023; with --pretrain in two stages",
-    # The paper squeezes photographs into 400 x 300; this square has as many pixels, in steps of 32.
+    purpose="five seeds of fine-tuning, half of the images held out, as in Jalaboi 2023; two stages with --pretrain",
+    # The paper resizes photographs to 400 x 300. This square has about as many pixels, and is a multiple of 32.
     image_size=352,
     limit=None,
     test_folds=2,
@@ -195,22 +194,22 @@ PAPER = Preset(
 PRESETS = {preset.name: preset for preset in (QUICK, STANDARD, PAPER, STUDY)}
 
 
-def preset_of(settings: Mapping[str, Any]) -> Preset:
-    """A preset from its record, as JSON tells it: lists become tuples, and fields that came later have their defaults.
+def load_preset(settings: Mapping[str, Any]) -> Preset:
+    """Loads a preset from the parsed JSON of a record. Lists become tuples, and newer fields have their defaults.
 
     Raises:
-        UserError: A field is unknown or missing, or the settings make no sense; the message names it.
+        UserError: A field is unknown, missing or invalid. The message names it.
     """
-    known = {field.name: field.default is MISSING for field in fields(Preset)}
-    unknown = sorted(settings.keys() - known)
-    missing = [name for name, needed in known.items() if needed and name not in settings]
+    required = {field.name: field.default is MISSING for field in fields(Preset)}
+    unknown = sorted(settings.keys() - required)
+    missing = [name for name, is_required in required.items() if is_required and name not in settings]
     if unknown or missing:
-        what = f"has unknown settings ({', '.join(unknown)})" if unknown else f"lacks {', '.join(missing)}"
-        raise UserError(f"the preset of the record {what}; it was made by another version of Loupe")
+        problem = f"has unknown settings ({', '.join(unknown)})" if unknown else f"lacks {', '.join(missing)}"
+        raise UserError(f"the preset of the record {problem}; it was written by another version of Loupe")
     values: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value for name, value in settings.items()
     }
     try:
         return Preset(**values)
     except ValueError as error:
-        raise UserError(f"the preset of the record makes no sense: {error}") from None
+        raise UserError(f"the preset of the record is invalid: {error}") from None

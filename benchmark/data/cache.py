@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from benchmark.data.references import references
 from benchmark.errors import UserError
-from benchmark.runtime.parallel import in_order
-from benchmark.storage.files import new_directory
+from benchmark.runtime.parallel import parallel_map
+from benchmark.storage.files import atomic_directory
 from benchmark.storage.hashing import content_key
 from benchmark.storage.runs import decoded_dir
 from datasets import Aggregation, Sample
@@ -60,7 +60,7 @@ def decoded(key: str, samples: Sequence[Sample], side: int, merge: Aggregation, 
     """
     directory = decoded_dir(content_key(key, KEPT))
     if not directory.is_dir():
-        with new_directory(directory) as temporary:
+        with atomic_directory(directory) as temporary:
             try:
                 _write(temporary, samples, side, merge, report)
             except ValueError as error:
@@ -87,7 +87,7 @@ def _write(directory: Path, samples: Sequence[Sample], side: int, merge: Aggrega
 
     rows: list[tuple[int, str, str, str]] = []
     with (directory / IMAGES).open("wb") as images, (directory / PLANES).open("wb") as planes:
-        for place, (image, names, drawn) in enumerate(in_order(decode, samples)):
+        for place, (image, names, drawn) in enumerate(parallel_map(decode, samples)):
             images.write(image.data)
             rows += [(place, *name) for name in names]
             for plane in drawn:

@@ -10,7 +10,7 @@ import numpy as np
 from benchmark.data.digests import digests
 from benchmark.data.duplicates import near_duplicates, perceptual_hash
 from benchmark.data.splits import officially_split
-from benchmark.runtime.parallel import in_order
+from benchmark.runtime.parallel import parallel_map
 from datasets import BadFileError, DatasetIndex, Mask, Problem, Sample
 from datasets.image_io import image_size, read_image, read_mask
 
@@ -61,7 +61,7 @@ def check(data: DatasetIndex, report: Callable[[int, int], None]) -> Check:
         UserError: A file cannot even be opened.
     """
     looks: list[Look] = []
-    for look in in_order(_look, data.samples):
+    for look in parallel_map(_look, data.samples):
         looks.append(look)
         report(len(looks), len(data.samples))
     problems = (*data.problems, *(problem for look in looks for problem in look.problems), *_leaking_groups(data))

@@ -6,7 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from benchmark.errors import UserError
-from benchmark.runtime.parallel import in_order
+from benchmark.runtime.parallel import parallel_map
 from benchmark.storage.files import write_text
 from benchmark.storage.hashing import content_key, file_digest
 from benchmark.storage.runs import digest_file
@@ -30,7 +30,7 @@ def digests(root: Path, files: Iterable[Path]) -> dict[Path, str]:
     try:
         prints = {path: _print(path) for path in dict.fromkeys(files)}
         fresh = [path for path, now in prints.items() if known.get(str(path), ((), ""))[0] != now]
-        found = dict(zip(fresh, in_order(file_digest, fresh), strict=True))
+        found = dict(zip(fresh, parallel_map(file_digest, fresh), strict=True))
     except OSError as error:
         raise UserError(f"{error.filename} cannot be read ({error.strerror}); restore it or remove it") from None
     if found:

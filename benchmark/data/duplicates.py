@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from benchmark.runtime.parallel import in_order
+from benchmark.runtime.parallel import parallel_map
 
 NEAR = 2
 """Two images are near-duplicates if at most so many of the 64 bits of their perceptual hashes differ."""
@@ -20,7 +20,7 @@ def perceptual_hashes(images: Iterable[NDArray[np.uint8]]) -> NDArray[np.uint64]
     Reference:
         Zauner, Implementation and benchmarking of perceptual image hash functions, 2010, section 3.2.1.
     """
-    return np.fromiter(in_order(perceptual_hash, images), dtype=np.uint64)
+    return np.fromiter(parallel_map(perceptual_hash, images), dtype=np.uint64)
 
 
 def near_duplicates(first: NDArray[np.uint64], second: NDArray[np.uint64], most: int = NEAR) -> NDArray[np.intp]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from benchmark.data.exclusion import without_quarantined
 from benchmark.errors import UserError
 from benchmark.registry import entries, resolve_name
-from benchmark.storage.files import new_directory
+from benchmark.storage.files import atomic_directory
 from benchmark.storage.hashing import content_key
 from benchmark.storage.runs import synthetic_dir
 from datasets import DatasetIndex, DatasetReader, Sample, dermsynth
@@ -111,6 +111,6 @@ def _embedded() -> Path:
     key = content_key(dermsynth.VERSION, EMBEDDED_IMAGES)
     directory = synthetic_dir(key)
     if not directory.is_dir():
-        with new_directory(directory) as temporary:
+        with atomic_directory(directory) as temporary:
             dermsynth.render(temporary, images=EMBEDDED_IMAGES)
     return directory

@@ -8,7 +8,7 @@ import numpy as np
 
 from benchmark.data.splits import Splits
 from benchmark.errors import UserError
-from benchmark.storage.files import new_file
+from benchmark.storage.files import atomic_file
 from datasets import Sample
 from datasets.table import read_table
 
@@ -20,7 +20,7 @@ def write_manifest(
     path: Path, root: Path, samples: Sequence[Sample], splits: Splits, digests: Mapping[Path, str]
 ) -> None:
     """Writes a row for every file of every image: the image first, then its masks."""
-    with new_file(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+    with atomic_file(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         table = csv.writer(file, lineterminator="\n")
         table.writerow(COLUMNS)
         for sample, side in zip(samples, splits, strict=True):

@@ -1,4 +1,4 @@
-"""Where cells are carried out: one engine per file of this directory, named like it and loaded when it is asked for."""
+"""Engines that run cells: one per file of this directory, with the name of the file, loaded on demand."""
 
 import pkgutil
 from contextlib import AbstractContextManager
@@ -12,28 +12,28 @@ from benchmark.registry import resolve_name
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EngineOptions:
-    """Which machines an engine uses.
+    """The machines of an engine.
 
     Attributes:
-        address: Of a cluster that runs; None for this machine.
-        cells_per_gpu: How many cells share a GPU.
+        address: Address of a running cluster. None for this machine.
+        cells_per_gpu: Number of cells per GPU.
     """
 
     address: str | None = None
     cells_per_gpu: int = 1
 
 
-def open_engine(name: str, place: EngineOptions) -> AbstractContextManager[Engine]:
-    """The engine of that name, ready to work until the block ends.
+def open_engine(name: str, options: EngineOptions) -> AbstractContextManager[Engine]:
+    """Opens the engine of that name until the block ends.
 
     Raises:
-        UserError: There is none, or it cannot be used here; the message says what to do.
+        UserError: The engine is unknown or not available. The message names a remedy.
     """
-    resolve_name(name, [found.name for found in pkgutil.iter_modules(__path__)], "engine")
+    resolve_name(name, [module.name for module in pkgutil.iter_modules(__path__)], "engine")
     try:
         module = import_module(f"{__name__}.{name}")
     except ModuleNotFoundError as error:
         remedy = f"{error.name} is not installed; `python -m pip install {error.name}`"
         raise UserError(f"--engine {name}: {remedy}, or leave --engine out") from None
-    start_engine: AbstractContextManager[Engine] = module.start_engine(place)
+    start_engine: AbstractContextManager[Engine] = module.start_engine(options)
     return start_engine

@@ -1,23 +1,23 @@
-"""What a cell or a baseline leaves behind, on its way from one runs directory to another."""
+"""The artifacts of a cell or a baseline, for transfer from one runs directory to another."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmark.storage.files import new_directory, new_file
+from benchmark.storage.files import atomic_directory, atomic_file
 from benchmark.storage.runs import runs_dir
 
 Content = bytes | dict[str, bytes]
-"""Of a file, or of the files of a directory by name."""
+"""The content of a file, or of the files of a directory by name."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ArtifactBundle:
-    """What was left behind.
+    """The artifacts of a finished cell or baseline.
 
     Attributes:
-        seconds: How long it took.
-        content: Files and directories by their path under the runs directory.
+        seconds: Elapsed time.
+        content: Files and directories by path, relative to the runs directory.
     """
 
     seconds: float
@@ -25,27 +25,27 @@ class ArtifactBundle:
 
 
 def collect_artifacts(paths: Iterable[Path], seconds: float) -> ArtifactBundle:
-    """Reads what was left behind here, files and directories."""
+    """Reads artifacts, files and directories, from the runs directory."""
     root = runs_dir()
     return ArtifactBundle(seconds=seconds, content={str(path.relative_to(root)): _read(path) for path in paths})
 
 
-def restore_artifacts(parcel: ArtifactBundle) -> None:
-    """Writes the files under the same keys here; each appears whole or not at all, and what is there stays.
+def restore_artifacts(bundle: ArtifactBundle) -> None:
+    """Writes artifacts under the same keys, each atomically. Existing ones are not replaced.
 
-    The directory of the cell comes last, since it says that the rest is there.
+    The directory of the cell comes last, since it marks the cell as complete.
     """
-    for name, content in sorted(parcel.content.items(), key=lambda item: item[0].startswith("cells/")):
+    for name, content in sorted(bundle.content.items(), key=lambda item: item[0].startswith("cells/")):
         path = runs_dir() / name
         if path.exists():
             continue
         if isinstance(content, bytes):
-            with new_file(path) as temporary:
+            with atomic_file(path) as temporary:
                 temporary.write_bytes(content)
         else:
-            with new_directory(path) as directory:
-                for file, inside in content.items():
-                    (directory / file).write_bytes(inside)
+            with atomic_directory(path) as directory:
+                for file, data in content.items():
+                    (directory / file).write_bytes(data)
 
 
 def _read(path: Path) -> Content:

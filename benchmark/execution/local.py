@@ -1,4 +1,4 @@
-"""Cells in turn, in this process."""
+"""An engine that runs one cell after the other, in this process."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -12,40 +12,40 @@ from benchmark.execution import EngineOptions
 from benchmark.experiments.cell import run_cell
 from benchmark.experiments.engine import Engine, RunObserver, failure_from
 from benchmark.experiments.job import Job
-from benchmark.runtime.device import bfloat16_pays, choose_device
+from benchmark.runtime.device import choose_device, prefers_bfloat16
 
 
 @contextmanager
-def start_engine(place: EngineOptions) -> Iterator[Engine]:
-    """This process.
+def start_engine(options: EngineOptions) -> Iterator[Engine]:
+    """Yields an engine that runs in this process.
 
     Raises:
-        UserError: An option asks for what one process cannot do.
+        UserError: An option needs another engine.
     """
-    if place != EngineOptions():
-        raise UserError("--address and --cells-per-gpu go with --engine ray")
+    if options != EngineOptions():
+        raise UserError("--address and --cells-per-gpu need --engine ray")
     yield Local()
 
 
 class Local:
-    """One cell after the other."""
+    """Runs one cell after the other."""
 
     def choose_device(self, name: str | None) -> torch.device:
-        """The device of that name here, or the GPU if there is one, else the CPU."""
+        """Returns the device of that name. The default is the GPU if there is one, else the CPU."""
         return choose_device(name)
 
-    def bfloat16_pays(self, device: torch.device) -> bool:
-        """Whether training in bfloat16 is faster here."""
-        return bfloat16_pays(device)
+    def prefers_bfloat16(self, device: torch.device) -> bool:
+        """Whether training in bfloat16 is faster on this machine."""
+        return prefers_bfloat16(device)
 
-    def carry_out(self, jobs: Sequence[Job], watch: RunObserver) -> None:
-        """Carries out the cells in their order."""
+    def run(self, jobs: Sequence[Job], observer: RunObserver) -> None:
+        """Runs the cells in their order."""
         for job in jobs:
-            watch.report(job, "begin", 0.0)
-            begun = time.perf_counter()
+            observer.report(job, "begin", 0.0)
+            started = time.perf_counter()
             try:
-                run_cell(job, partial(watch.report, job))
-            except Exception as error:  # noqa: BLE001 - whatever an entry raises, the other cells go on
-                watch.failed(job, failure_from(error))
+                run_cell(job, partial(observer.report, job))
+            except Exception as error:  # noqa: BLE001 - an entry may raise anything, and the other cells go on
+                observer.failed(job, failure_from(error))
             else:
-                watch.done(job, time.perf_counter() - begun)
+                observer.done(job, time.perf_counter() - started)

@@ -1,4 +1,4 @@
-"""A job or a baseline on its way to another machine: entries by name, large things by reference."""
+"""Serialized jobs and baselines for other machines: entries by name, large objects by reference."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -17,32 +17,32 @@ from benchmark.experiments.grid import Cell
 from benchmark.experiments.job import Job
 from benchmark.registry import select
 from benchmark.saliency import Method
-from benchmark.storage.files import new_file
+from benchmark.storage.files import atomic_file
 from benchmark.storage.hashing import file_digest
 from benchmark.storage.runs import sent_weights_file
 from benchmark.training.regimes import Regime
 
 Put = Callable[[Any], Any]
-"""Lays a large thing down where all machines can get it, and returns a reference to it."""
+"""Stores a large object for all machines and returns a reference to it."""
 Get = Callable[[Any], Any]
-"""What a reference stands for."""
+"""Returns the object of a reference."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class JobPayload:
-    """What a worker needs to know of a job.
+    """The information about a job that a worker needs.
 
     Attributes:
-        names: Of the architecture and the regime.
+        names: Names of the architecture and the regime.
         seed: Training seed.
-        preset: How.
-        device: Kind of device.
+        preset: Settings.
+        device: Type of device.
         bfloat16: Whether to train in bfloat16.
         data: Reference to the :class:`ImageDataset` data.
-        weights: Reference to the bytes of the file of initial weights; None where there is none.
-        init_job: The job whose model the training begins with.
-        log: Where else the training is written down.
-        key: What the driver takes for the key of the job.
+        weights: Reference to the bytes of the file of initial weights. None without a file.
+        init_job: The job whose model initializes the training.
+        log: Type of training log.
+        key: Key of the job as the driver computes it.
     """
 
     names: tuple[str, str]
@@ -59,17 +59,17 @@ class JobPayload:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BaselinePayload:
-    """What a worker needs to know of a part of the baselines.
+    """The information about a part of the baselines that a worker needs.
 
     Attributes:
-        baseline: The baseline that it belongs to.
-        architecture: Name; None where no network is asked.
-        method: Name; None likewise.
-        alignment: How maps of a grid are placed.
-        device: Kind of device.
+        baseline: Name of the baseline.
+        architecture: Name of the architecture. None if the baseline needs no network.
+        method: Name of the saliency method. None if the baseline needs none.
+        alignment: How to place maps of a grid.
+        device: Type of device.
         data: Reference to the :class:`ImageDataset` data.
-        protocol: Of the table.
-        key: What the driver takes for the key of the part.
+        protocol: Protocol of the table.
+        key: Key of the part as the driver computes it.
     """
 
     baseline: str
@@ -83,15 +83,15 @@ class BaselinePayload:
 
 
 class PayloadBuilder:
-    """Makes orders; what several jobs share is laid down once."""
+    """Builds payloads. Objects that several jobs share are stored once."""
 
     def __init__(self, put: Put) -> None:
         self._put = put
         self._data: dict[str, Any] = {}
         self._weights: dict[Path, Any] = {}
 
-    def of(self, job: Job) -> JobPayload:
-        """The order for a job."""
+    def build(self, job: Job) -> JobPayload:
+        """Builds the payload of a job."""
         cell = job.cell
         return JobPayload(
             names=(cell.architecture.name, cell.regime.name),
@@ -99,86 +99,86 @@ class PayloadBuilder:
             preset=job.preset,
             device=job.device.type,
             bfloat16=job.settings.bfloat16,
-            data=self._of_data(job.data),
-            weights=None if job.init_job or job.weights_path is None else self._of_weights(job.weights_path),
-            init_job=self.of(job.init_job) if job.init_job else None,
+            data=self._put_data(job.data),
+            weights=None if job.init_job or job.weights_path is None else self._put_weights(job.weights_path),
+            init_job=self.build(job.init_job) if job.init_job else None,
             log=job.log,
             key=job.key,
         )
 
-    def of_part(self, part: BaselinePart, job: Job) -> BaselinePayload:
-        """The order for a part of the baselines of the table that a job belongs to."""
+    def build_part(self, part: BaselinePart, job: Job) -> BaselinePayload:
+        """Builds the payload of a part of the baselines, for the table of a job."""
         return BaselinePayload(
             baseline=part.baseline,
             architecture=part.architecture.name if part.architecture else None,
             method=part.method.name if part.method else None,
             alignment=part.alignment,
             device=job.device.type,
-            data=self._of_data(job.data),
+            data=self._put_data(job.data),
             protocol=job.protocol,
             key=part.key(job.protocol),
         )
 
-    def _of_data(self, data: ImageDataset) -> Any:
+    def _put_data(self, data: ImageDataset) -> Any:
         if data.key not in self._data:
-            # A mapped file would be sent as a copy in memory; a plain view of it is sent as it lies.
+            # Pickle copies a memory-mapped array in memory. It sends a plain view without a copy.
             plain = replace(data, images=np.asarray(data.images), planes=np.asarray(data.planes))
             self._data[data.key] = self._put(plain)
         return self._data[data.key]
 
-    def _of_weights(self, path: Path) -> Any:
+    def _put_weights(self, path: Path) -> Any:
         if path not in self._weights:
             self._weights[path] = self._put(path.read_bytes())
         return self._weights[path]
 
 
-def deserialize_job(order: JobPayload, get: Get) -> Job:
-    """The job on the machine that carries it out.
+def deserialize_job(payload: JobPayload, get: Get) -> Job:
+    """Restores a job on a worker.
 
     Raises:
-        UserError: The code here is not the code that the order comes from.
+        UserError: The worker's code differs from the driver's.
     """
     job = Job(
         cell=Cell(
-            architecture=select(Architecture, order.names[:1])[0],
-            regime=select(Regime, order.names[1:])[0],
-            seed=order.seed,
+            architecture=select(Architecture, payload.names[:1])[0],
+            regime=select(Regime, payload.names[1:])[0],
+            seed=payload.seed,
         ),
-        data=get(order.data),
-        preset=order.preset,
-        device=torch.device(order.device),
-        init_job=deserialize_job(order.init_job, get) if order.init_job else None,
-        log=order.log,
-        bfloat16=order.bfloat16,
-        weights_copy=None if order.weights is None else _kept_weights(get(order.weights)),
+        data=get(payload.data),
+        preset=payload.preset,
+        device=torch.device(payload.device),
+        init_job=deserialize_job(payload.init_job, get) if payload.init_job else None,
+        log=payload.log,
+        bfloat16=payload.bfloat16,
+        weights_copy=None if payload.weights is None else _store_weights(get(payload.weights)),
     )
-    if job.key != order.key:
+    if job.key != payload.key:
         raise UserError(f"{job.cell.name}: the worker's code or packages differ from the driver's; make them the same")
     return job
 
 
-def part_of(order: BaselinePayload) -> BaselinePart:
-    """The part of the baselines on the machine that scores it.
+def deserialize_part(payload: BaselinePayload) -> BaselinePart:
+    """Restores a part of the baselines on a worker.
 
     Raises:
-        UserError: The code here is not the code that the order comes from.
+        UserError: The worker's code differs from the driver's.
     """
     part = BaselinePart(
-        baseline=order.baseline,
-        architecture=select(Architecture, [order.architecture])[0] if order.architecture else None,
-        method=select(Method, [order.method])[0] if order.method else None,
-        alignment=order.alignment,
+        baseline=payload.baseline,
+        architecture=select(Architecture, [payload.architecture])[0] if payload.architecture else None,
+        method=select(Method, [payload.method])[0] if payload.method else None,
+        alignment=payload.alignment,
     )
-    if part.key(order.protocol) != order.key:
+    if part.key(payload.protocol) != payload.key:
         raise UserError(f"{part.baseline}: the worker's code differs from the driver's; make them the same")
     return part
 
 
-def _kept_weights(content: bytes) -> Path:
-    """The file of initial weights here, under a name of its content."""
-    with new_file(sent_weights_file("sent")) as temporary:
+def _store_weights(content: bytes) -> Path:
+    """Stores initial weights in a file, by their hash."""
+    with atomic_file(sent_weights_file("sent")) as temporary:
         temporary.write_bytes(content)
         path = sent_weights_file(file_digest(temporary))
-        with new_file(path) as kept:
-            kept.write_bytes(content)
+        with atomic_file(path) as copy:
+            copy.write_bytes(content)
     return path

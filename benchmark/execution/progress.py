@@ -1,17 +1,17 @@
-"""Where cells on other machines tell how they get on."""
+"""Progress of cells on other machines."""
 
 
 class ProgressBoard:
-    """The latest notice of each cell, until it is taken."""
+    """Stores the latest progress of each cell until it is collected."""
 
     def __init__(self) -> None:
-        self._pinned: dict[str, tuple[str, float]] = {}
+        self._latest: dict[str, tuple[str, float]] = {}
 
-    def pin(self, cell: str, stage: str, share: float) -> None:
-        """Replaces the notice of a cell."""
-        self._pinned[cell] = (stage, share)
+    def post(self, cell: str, stage: str, fraction: float) -> None:
+        """Replaces the progress of a cell."""
+        self._latest[cell] = (stage, fraction)
 
-    def take(self) -> dict[str, tuple[str, float]]:
-        """All notices since they were last taken."""
-        taken, self._pinned = self._pinned, {}
-        return taken
+    def collect(self) -> dict[str, tuple[str, float]]:
+        """Returns the progress since the last call, by cell."""
+        latest, self._latest = self._latest, {}
+        return latest

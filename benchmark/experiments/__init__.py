@@ -1,1 +1,1 @@
-"""One cell, many cells, and what a run publishes."""
+"""Experiments: the grid of cells, their jobs, and the publication of results."""

@@ -1,4 +1,4 @@
-"""From the outcome of a cell to its record."""
+"""Builds the record of a cell from its results."""
 
 import itertools
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from torch import nn
 
 from architectures import Architecture
 from benchmark.experiments.job import Job
-from benchmark.registry import is_added, source_file
+from benchmark.registry import is_external, source_file
 from benchmark.runtime.environment import environment
 from benchmark.saliency.alignment import described
 from benchmark.scoring.quantus_adapter import Reasons
@@ -19,21 +19,21 @@ from benchmark.storage.record import MetricDefinition, Record, Submission, Train
 from metrics import Metric
 
 NO_SCORE = "no score: "
-"""What begins the names in a record's summary under which it says why a metric of Quantus has no score."""
+"""Prefix of the names in a record's summary that explain why a metric of Quantus has no score."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CellOutcome:
-    """What a cell came to.
+    """The results of a cell.
 
     Attributes:
         model: The trained network.
-        training: How it was trained.
-        predictions: A row per test image.
-        classification: Measures of the diagnosis.
-        scores: A row per image, method, metric and reference.
-        clock: When each stage ended, in seconds, in order; the first entry is the start.
-        reasons: Why metrics of Quantus have no score, and of how many maps.
+        training: History of the training.
+        predictions: One row per test image.
+        classification: Measures of the classification.
+        scores: One row per image, method, metric and reference.
+        timestamps: End of each stage in seconds, in order. The first entry is the start.
+        reasons: Reasons why metrics of Quantus have no score, with the number of maps.
     """
 
     model: nn.Module
@@ -41,14 +41,14 @@ class CellOutcome:
     predictions: pd.DataFrame
     classification: pd.DataFrame
     scores: pd.DataFrame
-    clock: dict[str, float]
+    timestamps: dict[str, float]
     reasons: Reasons
 
 
 def build_record(job: Job, outcome: CellOutcome, files: Mapping[str, str]) -> Record:
-    """The record of a cell; `files` has the SHA-256 of what lies beside it."""
-    cell, data, clock = job.cell, job.data, outcome.clock
-    submission = build_submission(cell.architecture) if is_added(cell.architecture) else None
+    """Builds the record of a cell. `files` has the SHA-256 of its other files."""
+    cell, data, timestamps = job.cell, job.data, outcome.timestamps
+    submission = build_submission(cell.architecture) if is_external(cell.architecture) else None
     return Record(
         key=job.key,
         protocol=job.protocol,
@@ -70,7 +70,7 @@ def build_record(job: Job, outcome: CellOutcome, files: Mapping[str, str]) -> Re
         alignment=described(cell.architecture, job.size, job.preset.alignment),
         training=outcome.training,
         parameters=sum(parameter.numel() for parameter in outcome.model.parameters()),
-        seconds={after: clock[after] - clock[before] for before, after in itertools.pairwise(clock)},
+        seconds={after: timestamps[after] - timestamps[before] for before, after in itertools.pairwise(timestamps)},
         environment=environment(job.device),
         classification=_classification(outcome.classification),
         summary=_summary(outcome),
@@ -80,7 +80,7 @@ def build_record(job: Job, outcome: CellOutcome, files: Mapping[str, str]) -> Re
 
 
 def build_submission(architecture: Architecture) -> Submission:
-    """What a record tells of an entry from outside."""
+    """Builds the part of a record that describes an external entry."""
     file = source_file(architecture)
     return Submission(
         entry=file.name,
@@ -95,7 +95,7 @@ def build_submission(architecture: Architecture) -> Submission:
 
 
 def format_regime_title(regime: str, submission: Submission) -> str:
-    """How people are told of the regime: with the marks that its entry carries."""
+    """Formats the title of the regime with the marks of its entry, such as `withdrawn`."""
     marks = ["external"] if submission.checkpoint else []
     marks += [f"superseded by {submission.superseded_by}"] if submission.superseded_by else []
     marks += [f"withdrawn: {submission.withdrawn}"] if submission.withdrawn else []
@@ -105,8 +105,8 @@ def format_regime_title(regime: str, submission: Submission) -> str:
 def _settings(job: Job) -> dict[str, Any]:
     training = asdict(job.settings) | {"weights": job.init_job.model_key if job.init_job else job.weights}
     if job.init_job is not None:
-        begun = job.init_job
-        training["start"] = {"data": begun.data.name, "regime": begun.cell.regime.name, "train": len(begun.data.train)}
+        first = job.init_job
+        training["start"] = {"data": first.data.name, "regime": first.cell.regime.name, "train": len(first.data.train)}
     return {"training": training, "preset": asdict(job.preset)}
 
 
@@ -134,20 +134,20 @@ def _definition(metric: Metric) -> MetricDefinition:
     )
 
 
-def _classification(measured: pd.DataFrame) -> dict[str, float | None]:
-    names = measured["measure"] + [f" ({of})" if of else "" for of in measured["of"]]
-    return {name: None if pd.isna(value) else value for name, value in zip(names, measured["value"], strict=True)}
+def _classification(measures: pd.DataFrame) -> dict[str, float | None]:
+    names = measures["measure"] + [f" ({of})" if of else "" for of in measures["of"]]
+    return {name: None if pd.isna(value) else value for name, value in zip(names, measures["value"], strict=True)}
 
 
 def _summary(outcome: CellOutcome) -> dict[str, Any]:
-    """Plain means, for people who open the record; the tables come from the per-image files."""
-    right = outcome.predictions["label"] == outcome.predictions["predicted"]
-    summary: dict[str, Any] = {"accuracy": float(right.mean())}
+    """Computes plain means, for people who read the record. The tables use the per-image files."""
+    correct = outcome.predictions["label"] == outcome.predictions["predicted"]
+    summary: dict[str, Any] = {"accuracy": float(correct.mean())}
     for (method, level, metric), value in _means(outcome.scores):
         summary[f"{method}: {metric} ({level})"] = None if pd.isna(value) else value
     for metric, reasons in outcome.reasons.items():
-        told = [f"{number} maps: {reason}" for reason, number in reasons.items()]
-        summary |= {f"{NO_SCORE}{metric}": "; ".join(told)} if told else {}
+        texts = [f"{count} maps: {reason}" for reason, count in reasons.items()]
+        summary |= {f"{NO_SCORE}{metric}": "; ".join(texts)} if texts else {}
     return summary
 
 

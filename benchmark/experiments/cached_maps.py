@@ -1,4 +1,4 @@
-"""The maps that an earlier run kept of a model, found again from its record."""
+"""Loads the cached maps of an earlier run from the record of its model."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from architectures import Architecture
-from benchmark.config.presets import preset_of
+from benchmark.config.presets import load_preset
 from benchmark.data.dataset import ImageDataset
 from benchmark.data.load import Source
 from benchmark.errors import UserError
@@ -26,21 +26,21 @@ from benchmark.training.regimes import Regime
 def load_cached_maps(
     record: Record, method: str, source: Source, split: Path
 ) -> tuple[ImageDataset, NDArray[np.float16]] | None:
-    """The data and the maps (T, S, S) that a record's scores were computed from, if they are still there.
+    """Loads the data and the maps (T, S, S) behind the scores of a record, if they still exist.
 
     Args:
-        record: Of the model.
+        record: Record of the model.
         method: The saliency method.
         source: The data set.
-        split: The split.csv beside the records, for runs whose split was given by hand.
+        split: The split.csv of the results, for runs with a split from a file.
 
     Returns:
-        None where the data, the code or the settings are not those of the record, or the maps were removed.
+        None if data, code or settings differ from those of the record, or if the maps were removed.
     """
     if not maps_dir().is_dir():
         return None
     try:
-        preset = preset_of(record.settings["preset"])
+        preset = load_preset(record.settings["preset"])
         cell = Cell(
             architecture=select(Architecture, [record.architecture])[0],
             regime=select(Regime, [record.regime])[0],

@@ -1,4 +1,4 @@
-"""The images by which two models differ most, as a picture."""
+"""A figure of the images on which two models differ most."""
 
 from pathlib import Path
 
@@ -14,29 +14,29 @@ from benchmark.storage.results import SPLIT_FILE
 
 
 def plot_comparison(published: ResultsDirectory, comparison: Comparison, images: Path | None, path: Path) -> bool:
-    """Draws image, masks and both maps of the first seed; False where images or maps are not there.
+    """Plots image, masks and both maps of the first seed. Returns False if images or maps are missing.
 
     Args:
-        published: The records.
-        comparison: What to draw.
-        images: Directory of the data set; None is the embedded one.
-        path: The PNG.
+        published: Results directory with the records.
+        comparison: The comparison to plot.
+        images: Directory of the data set. None selects the embedded one.
+        path: The PNG file to write.
     """
     maps = {}
     data = None
     for letter, name in zip("AB", comparison.names, strict=True):
         record = min(
-            (each for each in published.records.values() if f"{each.architecture}/{each.regime}" == name),
-            key=lambda each: each.seed,
+            (item for item in published.records.values() if f"{item.architecture}/{item.regime}" == name),
+            key=lambda item: item.seed,
         )
-        found = load_cached_maps(record, comparison.method, Source(directory=images), published.directory / SPLIT_FILE)
-        if found is None:
+        cached = load_cached_maps(record, comparison.method, Source(directory=images), published.directory / SPLIT_FILE)
+        if cached is None:
             return False
-        data, maps[f"{letter}: {name}"] = found
+        data, maps[f"{letter}: {name}"] = cached
     if data is None:
         return False
-    place = {str(name): number for number, name in enumerate(data.samples["id"].to_numpy()[data.test])}
-    chosen = [place[pair.image] for pair in comparison.images]
+    index = {str(name): position for position, name in enumerate(data.samples["id"].to_numpy()[data.test])}
+    chosen = [index[pair.image] for pair in comparison.images]
     rows = data.test[chosen]
     merged = data.references[data.references["level"] == "image"]
     plane = dict(zip(merged["sample"], merged.index, strict=True))
@@ -44,7 +44,7 @@ def plot_comparison(published: ResultsDirectory, comparison: Comparison, images:
     map_sheet(
         np.asarray(data.images[rows]),
         np.stack([np.asarray(data.planes[plane[row]]) if row in plane else blank for row in rows]),
-        {name: each[chosen] for name, each in maps.items()},
+        {name: model_maps[chosen] for name, model_maps in maps.items()},
         marked(
             f"{data.name}, {comparison.method}: where A and B differ most by {comparison.images_by}; "
             "A ahead in the upper rows, B in the lower ones",

@@ -1,4 +1,4 @@
-"""What carries out cells, and what it reports; the engines themselves lie in `benchmark.execution`."""
+"""The interface of engines, which run cells. The engines themselves are in `benchmark.execution`."""
 
 import traceback
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from benchmark.errors import UserError
 
-if TYPE_CHECKING:  # the command line looks in here before it knows whether torch is needed
+if TYPE_CHECKING:  # the command line imports this module before it knows whether it needs torch
     import torch
 
     from benchmark.experiments.job import Job
@@ -15,51 +15,51 @@ if TYPE_CHECKING:  # the command line looks in here before it knows whether torc
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunFailure:
-    """Why a cell did not come to an end.
+    """The reason why a cell failed.
 
     Attributes:
         reason: One line.
-        story: The traceback, as text.
-        is_user_error: Whether it is the user's to mend.
+        traceback: The traceback, as text.
+        is_user_error: Whether the user can fix it.
     """
 
     reason: str
-    story: str
+    traceback: str
     is_user_error: bool = False
 
 
 def failure_from(error: Exception) -> RunFailure:
-    """What there is to say of an error that ended a cell."""
+    """Builds the failure of a cell from its error."""
     is_user_error = isinstance(error, UserError)
     reason = str(error) if is_user_error else f"{type(error).__name__}: {error}".split("\n")[0]
-    return RunFailure(reason=reason, story="".join(traceback.format_exception(error)), is_user_error=is_user_error)
+    return RunFailure(reason=reason, traceback="".join(traceback.format_exception(error)), is_user_error=is_user_error)
 
 
 class RunObserver(Protocol):
-    """Is told how the cells get on."""
+    """Receives the progress and the results of cells."""
 
-    def report(self, job: "Job", stage: str, share: float) -> None:
-        """A cell has come to a stage; the share of it that is done is in [0, 1]."""
+    def report(self, job: "Job", stage: str, fraction: float) -> None:
+        """A cell enters a stage. The finished fraction of the cell is in [0, 1]."""
 
     def done(self, job: "Job", seconds: float) -> None:
-        """The outcome of a cell lies in its directory; it took so long."""
+        """A cell is finished, with its results in its directory, after this time."""
 
-    def failed(self, job: "Job", mishap: RunFailure) -> None:
-        """A cell did not come to an end."""
+    def failed(self, job: "Job", failure: RunFailure) -> None:
+        """A cell failed."""
 
 
 class Engine(Protocol):
-    """Carries out cells."""
+    """Runs cells."""
 
     def choose_device(self, name: str | None) -> "torch.device":
-        """The device of that name where the cells will run, or the GPU if there is one, else the CPU.
+        """Returns the device of that name where the cells run. The default is the GPU if there is one, else the CPU.
 
         Raises:
             UserError: There is no such device.
         """
 
-    def bfloat16_pays(self, device: "torch.device") -> bool:
-        """Whether training in bfloat16 is faster than in float32 where the cells will run."""
+    def prefers_bfloat16(self, device: "torch.device") -> bool:
+        """Whether training in bfloat16 is faster than in float32 where the cells run."""
 
-    def carry_out(self, jobs: Sequence["Job"], watch: RunObserver) -> None:
-        """Carries out all cells, and goes on after one that fails."""
+    def run(self, jobs: Sequence["Job"], observer: RunObserver) -> None:
+        """Runs all cells, and continues after a failure."""

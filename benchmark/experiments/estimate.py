@@ -1,4 +1,4 @@
-"""How long a plan will take and how much it will keep, from the records of earlier cells."""
+"""Estimates of time and disk space of a run, from the records of earlier cells."""
 
 import math
 from collections.abc import Sequence
@@ -17,12 +17,12 @@ MAP_BYTES = 2
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Forecast:
-    """What is left of a plan.
+    """Time and disk space of the unfinished cells of a run.
 
     Attributes:
-        seconds: Of the cells that could be judged; stages that several cells begin with are counted once.
-        bytes: What their models and maps will take under `runs/`.
-        unknown: Cells of architectures that no record on this kind of device speaks of.
+        seconds: Time of the cells with an estimate. Stages that several cells share count once.
+        bytes: Size of their models and maps under `runs/`.
+        unknown: Cells of architectures without a record on this type of device.
     """
 
     seconds: float
@@ -31,49 +31,49 @@ class Forecast:
 
 
 def forecast(jobs: Sequence[Job]) -> Forecast:
-    """Time and disk of the cells that are not done.
+    """Estimates time and disk space of the unfinished cells.
 
-    Time of training is taken to grow with images, passes, pixels and the regime's forward-equivalents, that of
-    everything else with the number of test images and pixels, both from the latest record of the architecture on the
-    same kind of device. That holds within a factor of two or so: attacks and batch sizes have their own laws.
+    Training time is proportional to images, epochs, pixels and the regime's forward-equivalents. Other time is
+    proportional to test images and pixels. Both start from a record of the architecture on the same type of device.
+    The estimate is within a factor of about two, since attacks and batch sizes scale differently.
     """
-    known = _latest()
+    references = _load_references()
     seconds, size, unknown = 0.0, 0, []
     stages: dict[str, Job] = {}
     for job in jobs:
         if job.done:
             continue
-        record = known.get((job.cell.architecture.name, job.device.type))
+        record = references.get((job.cell.architecture.name, job.device.type))
         if record is None:
             unknown.append(job.cell.name)
             continue
         stages |= _untrained_stages(job)
         test, pixels = len(job.data.test), job.preset.image_size**2
-        share = test * pixels / max(1, record.images["test"] * _side(record) ** 2)
-        seconds += share * sum(value for stage, value in record.seconds.items() if stage != "train")
+        scale = test * pixels / max(1, record.images["test"] * _image_size(record) ** 2)
+        seconds += scale * sum(value for stage, value in record.seconds.items() if stage != "train")
         size += record.parameters * WEIGHT_BYTES + len(job.preset.methods) * test * pixels * MAP_BYTES
     for stage in stages.values():
-        seconds += _training_seconds(stage, known[stage.cell.architecture.name, stage.device.type])
+        seconds += _training_seconds(stage, references[stage.cell.architecture.name, stage.device.type])
     return Forecast(seconds=seconds, bytes=size, unknown=tuple(unknown))
 
 
-def _latest() -> dict[tuple[str, str], Record]:
-    """By architecture and kind of device, the record of the longest training: start-up counts least in it."""
+def _load_references() -> dict[tuple[str, str], Record]:
+    """Loads the record of the longest training per architecture and type of device: start-up matters least there."""
     paths = [*all_record_files(), *cell_records()]
-    found: dict[tuple[str, str], Record] = {}
+    longest: dict[tuple[str, str], Record] = {}
     for path in sorted(paths):
         try:
             record = load_record(path)
         except (OSError, ValueError):
             continue
         key = record.architecture, str(record.environment.get("device"))
-        if key not in found or found[key].seconds["train"] < record.seconds["train"]:
-            found[key] = record
-    return found
+        if key not in longest or longest[key].seconds["train"] < record.seconds["train"]:
+            longest[key] = record
+    return longest
 
 
 def _untrained_stages(job: Job) -> dict[str, Job]:
-    """The trainings that a job needs and nobody has done, by the key of their model."""
+    """Finds the missing trainings of a job, by the key of their model."""
     stages: dict[str, Job] = {}
     stage: Job | None = job
     while stage is not None and not model_dir(stage.model_key).is_dir():
@@ -83,21 +83,21 @@ def _untrained_stages(job: Job) -> dict[str, Job]:
 
 
 def _training_seconds(job: Job, record: Record) -> float:
-    wanted = _work(len(job.data.train), job.settings.epochs, job.preset.image_size, job.cell.regime.cost)
+    work = _compute_work(len(job.data.train), job.settings.epochs, job.preset.image_size, job.cell.regime.cost)
     done = len(record.training.losses)
-    known = _work(record.images["train"], done, _side(record), _cost(record))
-    return record.seconds["train"] * wanted / known if known else math.nan
+    record_work = _compute_work(record.images["train"], done, _image_size(record), _cost(record))
+    return record.seconds["train"] * work / record_work if record_work else math.nan
 
 
-def _work(images: int, epochs: int, side: int, cost: float) -> float:
-    return images * epochs * side**2 * cost
+def _compute_work(images: int, epochs: int, image_size: int, cost: float) -> float:
+    return images * epochs * image_size**2 * cost
 
 
-def _side(record: Record) -> int:
+def _image_size(record: Record) -> int:
     return int(record.settings["preset"]["image_size"])
 
 
 def _cost(record: Record) -> float:
-    """Forward-equivalents of the record's regime as it is now; a regime that is gone counts as a standard one."""
+    """Returns the current forward-equivalents of the record's regime, or those of `standard` if it no longer exists."""
     regime = entries(Regime).get(record.regime)
     return (regime.cost * regime.batch_replays) if regime else 3.0

@@ -1,4 +1,4 @@
-"""What a run leaves for the gallery of the leaderboard's page, while its maps are at hand."""
+"""Writes the gallery of the leaderboard's page while the maps of a run are available."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,65 +14,66 @@ from benchmark.leaderboard.gallery.write import Explained, Picture, write_images
 from benchmark.registry import select
 from benchmark.saliency import Method
 
-JUDGED_BY = "top-mask-f1"
+EXTREMES_METRIC = "top-mask-f1"
 
 
 def write_gallery(jobs: Sequence[Job], chosen: Sequence[int], directory: Path) -> None:
     """Writes images and maps of every model's first seed, by the first saliency method.
 
     Args:
-        jobs: Cells that are done, on the same data.
-        chosen: Places among the test images that every model shows.
-        directory: Where to write; models of earlier runs stay.
+        jobs: Finished cells on the same data.
+        chosen: Indices of the test images that every model shows.
+        directory: Where to write. Models of earlier runs stay.
     """
     jobs = [job for job in jobs if not job.cell.architecture.predicts_masks]
     if not jobs or not len(chosen):
         return
     method = select(Method, jobs[0].preset.methods)[0]
-    told = {"protocol": jobs[0].protocol, "method": method.name}
-    write_images(directory, told, [_picture(jobs[0].data, place) for place in chosen])
+    header = {"protocol": jobs[0].protocol, "method": method.name}
+    write_images(directory, header, [_picture(jobs[0].data, index) for index in chosen])
     first: dict[tuple[str, str], Job] = {}
     for job in sorted(jobs, key=lambda job: job.cell.seed):
         first.setdefault((job.cell.architecture.name, job.cell.regime.name), job)
     for (architecture, regime), job in first.items():
-        known = {"architecture": architecture, "regime": regime, "seed": job.cell.seed, "key": job.key}
+        model = {"architecture": architecture, "regime": regime, "seed": job.cell.seed, "key": job.key}
         scores = _scores(job, method)
         fixed, extremes = (
-            [_explained(job, method, place, scores) for place in places] for places in (chosen, _extremes(scores))
+            [_explained(job, method, index, scores) for index in indices]
+            for indices in (chosen, _find_extremes(scores))
         )
-        write_model(directory, {**told, **known}, fixed, extremes)
+        write_model(directory, {**header, **model}, fixed, extremes)
 
 
 def _scores(job: Job, method: Method) -> NDArray[np.float64]:
-    """How well each test image's map meets its masks, (T,); NaN without masks."""
+    """Loads the score of each test image's map against its masks, (T,). NaN without masks."""
     frame = pd.read_parquet(job.directory / "scores.parquet")
-    wanted = (frame["method"] == method.name) & (frame["metric"] == JUDGED_BY) & (frame["level"] == "image")
+    is_selected = (frame["method"] == method.name) & (frame["metric"] == EXTREMES_METRIC) & (frame["level"] == "image")
     names = job.data.samples["id"].to_numpy()[job.data.test]
-    return frame[wanted].set_index("image")["value"].reindex(names).to_numpy(dtype=np.float64)
+    return frame[is_selected].set_index("image")["value"].reindex(names).to_numpy(dtype=np.float64)
 
 
-def _extremes(scores: NDArray[np.float64]) -> list[int]:
-    """Places of the best and the worst image."""
+def _find_extremes(scores: NDArray[np.float64]) -> list[int]:
+    """Finds the indices of the best and the worst image."""
     return [int(np.nanargmax(scores)), int(np.nanargmin(scores))] if np.isfinite(scores).any() else []
 
 
-def _explained(job: Job, method: Method, place: int, scores: NDArray[np.float64]) -> Explained:
+def _explained(job: Job, method: Method, index: int, scores: NDArray[np.float64]) -> Explained:
     predicted = pd.read_parquet(job.directory / "predictions.parquet", columns=["predicted"])["predicted"]
     return Explained(
-        picture=_picture(job.data, place),
-        saliency=load_maps(job, method)[place],
-        predicted=job.data.classes[int(predicted.iloc[place])],
-        score=float(scores[place]) if np.isfinite(scores[place]) else None,
+        picture=_picture(job.data, index),
+        saliency=load_maps(job, method)[index],
+        predicted=job.data.classes[int(predicted.iloc[index])],
+        score=float(scores[index]) if np.isfinite(scores[index]) else None,
     )
 
 
-def _picture(data: ImageDataset, place: int) -> Picture:
-    row = data.test[place]
-    drawn = data.references[data.references["sample"] == row]
+def _picture(data: ImageDataset, index: int) -> Picture:
+    row = data.test[index]
+    references = data.references[data.references["sample"] == row]
     masks = {
-        (str(each.level), str(each.rater)): np.asarray(data.planes[number])
-        for number, each in zip(drawn.index, drawn.itertuples(), strict=True)
-        if each.level in {"image", "rater"}
+        (str(reference.level), str(reference.rater)): np.asarray(data.planes[position])
+        for position, reference in zip(references.index, references.itertuples(), strict=True)
+        if reference.level in {"image", "rater"}
     }
     sample = data.samples.iloc[row]
     mask = masks.get(("image", ""))

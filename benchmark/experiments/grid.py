@@ -1,4 +1,4 @@
-"""What to do: the cells of a run."""
+"""The grid of a run: its cells of architecture, regime and seed."""
 
 import itertools
 from collections.abc import Sequence
@@ -25,58 +25,62 @@ class Cell:
         return f"{self.architecture.name}/{self.regime.name}/{self.seed}"
 
 
-def plan(preset: Preset, architectures: Sequence[str], regimes: Sequence[str], seeds: Sequence[int]) -> list[Cell]:
-    """The cells of a preset, or of the parts of it that are named.
+def build_grid(
+    preset: Preset, architectures: Sequence[str], regimes: Sequence[str], seeds: Sequence[int]
+) -> list[Cell]:
+    """Builds the cells of a preset, or those of the selected architectures, regimes and seeds.
 
-    Networks that predict masks go with the regimes that need masks, and the others with the others. A checkpoint from
-    elsewhere goes with the regime that is claimed for it, once.
+    Networks that predict masks match the regimes that need masks, and the others match the others. An external
+    checkpoint matches its self-reported regime, with one seed.
 
     Args:
-        preset: Says which regimes and seeds there are unless told otherwise.
-        architectures: Names; none means all that go with one of the regimes.
-        regimes: Names; none means those of the preset.
-        seeds: Training seeds; none means those of the preset.
+        preset: Default regimes and seeds.
+        architectures: Names. The default is all that match one of the regimes.
+        regimes: Names. The default is those of the preset.
+        seeds: Training seeds. The default is those of the preset.
 
     Returns:
-        Cells, regime by regime within an architecture; a regime that starts from another one's model comes after it.
-        Where that other one was not asked for, it is a stage of the training and no cell.
+        Cells, regime by regime within an architecture. A regime that starts from another one's model comes after it. If
+        the other one is not selected, it is a stage of the training and not a cell.
 
     Raises:
-        UserError: A name is unknown, or what it names goes with nothing else that was asked for.
+        UserError: A name is unknown, or an entry matches nothing else in the selection.
     """
-    chosen = select(Architecture, dict.fromkeys(architectures or entries(Architecture)))
-    ways = sorted(select(Regime, dict.fromkeys(regimes or preset.regimes)), key=_stages)
+    networks = select(Architecture, dict.fromkeys(architectures or entries(Architecture)))
+    selected = sorted(select(Regime, dict.fromkeys(regimes or preset.regimes)), key=_count_stages)
     if architectures:
-        for architecture in chosen:
-            if not any(_fit(architecture, regime) for regime in ways):
-                fitting = [regime for regime in entries(Regime).values() if _fit(architecture, regime)]
-                raise _misfit("architecture", architecture, "regime", ways, fitting)
+        for architecture in networks:
+            if not any(_matches(architecture, regime) for regime in selected):
+                matching = [regime for regime in entries(Regime).values() if _matches(architecture, regime)]
+                raise _mismatch_error("architecture", architecture, "regime", selected, matching)
     if regimes:
-        for regime in ways:
-            if not any(_fit(architecture, regime) for architecture in chosen):
-                others = [architecture for architecture in entries(Architecture).values() if _fit(architecture, regime)]
-                raise _misfit("regime", regime, "architecture", chosen, others)
-    draws = list(dict.fromkeys(seeds or preset.seeds))
+        for regime in selected:
+            if not any(_matches(architecture, regime) for architecture in networks):
+                matching = [
+                    architecture for architecture in entries(Architecture).values() if _matches(architecture, regime)
+                ]
+                raise _mismatch_error("regime", regime, "architecture", networks, matching)
+    unique_seeds = list(dict.fromkeys(seeds or preset.seeds))
     return [
         Cell(architecture=architecture, regime=regime, seed=seed)
-        for architecture, regime, seed in itertools.product(chosen, ways, draws)
-        if _fit(architecture, regime) and (architecture.checkpoint is None or seed == draws[0])
+        for architecture, regime, seed in itertools.product(networks, selected, unique_seeds)
+        if _matches(architecture, regime) and (architecture.checkpoint is None or seed == unique_seeds[0])
     ]
 
 
-def _fit(architecture: Architecture, regime: Regime) -> bool:
+def _matches(architecture: Architecture, regime: Regime) -> bool:
     if architecture.checkpoint is not None and architecture.checkpoint.regime != regime.name:
         return False
     return architecture.predicts_masks == regime.needs_masks
 
 
-def _stages(regime: Regime) -> int:
-    """How many trainings come before the regime's own."""
-    return 0 if regime.init_from is None else 1 + _stages(*select(Regime, [regime.init_from]))
+def _count_stages(regime: Regime) -> int:
+    """Counts the trainings before the regime's own."""
+    return 0 if regime.init_from is None else 1 + _count_stages(*select(Regime, [regime.init_from]))
 
 
-def _misfit(
-    kind: str, entry: NamedEntry, other_kind: str, asked: Sequence[NamedEntry], fitting: Sequence[NamedEntry]
+def _mismatch_error(
+    kind: str, entry: NamedEntry, other_kind: str, requested: Sequence[NamedEntry], matching: Sequence[NamedEntry]
 ) -> UserError:
-    wrong, right = (", ".join(other.name for other in others) for others in (asked, fitting))
+    wrong, right = (", ".join(other.name for other in others) for others in (requested, matching))
     return UserError(f"{kind} {entry.name} does not go with {wrong}; give --{other_kind} one of: {right}")

@@ -1,4 +1,4 @@
-"""A cell with all that decides its outcome, and the keys that stand for it."""
+"""A cell with everything that determines its results, and the hashes of it."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,31 +10,32 @@ from benchmark.config.presets import ENGINE_VERSION, Preset
 from benchmark.data.dataset import ImageDataset
 from benchmark.experiments.grid import Cell
 from benchmark.registry import select
-from benchmark.runtime.device import bfloat16_pays
+from benchmark.runtime.device import prefers_bfloat16
 from benchmark.saliency import Method
 from benchmark.scoring.selection import code_of, select_metrics
 from benchmark.storage.hashing import content_key, file_digest
 from benchmark.storage.identity import identity
 from benchmark.storage.runs import cell_dir
 from benchmark.training.checkpoint import weights_file
-from benchmark.training.loop import Settings
+from benchmark.training.settings import Settings
 from metrics import Metric
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Job:
-    """A cell with all that decides its outcome.
+    """A cell with everything that determines its results.
 
     Attributes:
         cell: Architecture, regime and seed.
-        data: What to train on and to score on.
-        preset: How.
-        device: Where.
-        init_job: The job whose model the training begins with, such as that of the pre-training; None begins with the
-            preset's weights.
-        log: Where else the training is written down; decides nothing.
-        bfloat16: Whether to train in bfloat16; None asks this machine, which need not be the one that trains.
-        weights_copy: Where a copy of the file of initial weights lies; None where it lies under its own name.
+        data: Images to train on and to score on.
+        preset: Settings.
+        device: The device.
+        init_job: The job whose model initializes the training, such as that of the pre-training. None starts from
+            the preset's weights.
+        log: Type of training log. It does not affect the results.
+        bfloat16: Whether to train in bfloat16. None follows the preference of this machine, which may not be the one
+            that trains.
+        weights_copy: A copy of the file of initial weights. None if the original is available.
     """
 
     cell: Cell
@@ -48,19 +49,19 @@ class Job:
 
     @property
     def settings(self) -> Settings:
-        """How the model is trained."""
+        """The settings of the training."""
         return Settings(
             epochs=self.preset.epochs or self.cell.architecture.quick_epochs,
             batch_size=self.preset.batch_size,
             learning_rate=self.cell.architecture.learning_rate,
-            bfloat16=bfloat16_pays(self.device) if self.bfloat16 is None else self.bfloat16,
+            bfloat16=prefers_bfloat16(self.device) if self.bfloat16 is None else self.bfloat16,
             patience=self.preset.patience,
             compile=self.preset.compile,
         )
 
     @property
     def pretraining(self) -> ImageDataset | None:
-        """Other data that the first stage learns from; a stage on the same data is none."""
+        """The data of the first stage. None if it is the same data."""
         first = self
         while first.init_job is not None:
             first = first.init_job
@@ -68,7 +69,7 @@ class Job:
 
     @property
     def weights(self) -> str:
-        """What the training begins with: random weights where nobody publishes any; or the hash of a checkpoint."""
+        """The initial weights, or the hash of a checkpoint. "random" if no published weights exist."""
         if self.cell.architecture.checkpoint is not None:
             return self.cell.architecture.checkpoint.sha256
         unpublished = self.preset.weights == "pretrained" and self.cell.architecture.pretrained is None
@@ -76,25 +77,25 @@ class Job:
 
     @property
     def weights_path(self) -> Path | None:
-        """The file of initial weights, if they come from one."""
+        """The file of initial weights, if there is one."""
         if self.cell.architecture.checkpoint is not None or self.weights in {"random", "pretrained"}:
             return None
         return self.weights_copy or weights_file(self.cell.architecture, self.weights)
 
     @property
     def model_key(self) -> str:
-        """Stands for everything that decides the weights."""
+        """Hash of everything that determines the weights."""
         architecture, regime = self.cell.architecture, self.cell.regime
         weights = self.init_job.model_key if self.init_job else self.weights
         if not self.init_job and self.weights_path is not None:
             weights = file_digest(self.weights_path)
         names = [architecture.name, identity(architecture), regime.name, identity(regime), self.cell.seed]
         sizes = [self.preset.image_size, self.device.type]
-        return content_key(ENGINE_VERSION, self.data.key, names, _words_of(self.settings), weights, *sizes)
+        return content_key(ENGINE_VERSION, self.data.key, names, _settings_for_key(self.settings), weights, *sizes)
 
     @property
     def metrics(self) -> list[Metric]:
-        """What the maps are scored by: all metrics that are cheap, and the dear ones that the preset asks for."""
+        """The metrics of the maps: all standard ones, and the expensive ones of the preset."""
         return select_metrics(self.preset.metrics)
 
     @property
@@ -104,14 +105,14 @@ class Job:
 
     @property
     def attacks(self) -> list[object]:
-        """The settings that decide how predictions and maps are attacked."""
+        """The settings of the attacks on predictions and maps."""
         preset = self.preset
         steps = [preset.attack_steps, preset.apgd_steps, preset.autoattack]
         return [preset.num_attacked, steps, preset.attack_eps, preset.num_map_attacked, preset.alignment]
 
     @property
     def protocol(self) -> str:
-        """Stands for how models are trained and scored, and on what: equal for the rows of one table."""
+        """Hash of the data and of the settings of training and scoring. Equal for the rows of one table."""
         preset = self.preset
         sizes = [preset.image_size, preset.num_perturbed, preset.perturbation_steps, preset.alignment]
         methods = [identity(method) for method in select(Method, preset.methods)]
@@ -125,23 +126,23 @@ class Job:
 
     @property
     def key(self) -> str:
-        """Stands for everything that decides the record."""
+        """Hash of everything that determines the record."""
         return content_key(self.model_key, self.protocol)
 
     @property
     def directory(self) -> Path:
-        """Where the outcome is kept: scores, predictions and record."""
+        """The directory of scores, predictions and record."""
         return cell_dir(self.key)
 
     @property
     def done(self) -> bool:
-        """Whether the outcome is there."""
+        """Whether the results exist."""
         return self.directory.is_dir()
 
 
-def _words_of(settings: Settings) -> dict[str, Any]:
-    """Training settings in the words that keys have used from the first: a renamed field changes no key."""
-    words = {
+def _settings_for_key(settings: Settings) -> dict[str, Any]:
+    """Returns training settings by the original names of the fields, so that a renamed field does not change keys."""
+    content = {
         "epochs": settings.epochs,
         "batch": settings.batch_size,
         "learning_rate": settings.learning_rate,
@@ -149,5 +150,5 @@ def _words_of(settings: Settings) -> dict[str, Any]:
         "patience": settings.patience,
         "clip": settings.clip,
     }
-    # Keys of models from before there was a choice stay what they are.
-    return words if settings.compile is None else words | {"compile": settings.compile}
+    # Without compilation, the key equals that of models from before the setting existed.
+    return content if settings.compile is None else content | {"compile": settings.compile}

@@ -1,4 +1,4 @@
-"""From a request to its jobs: the cells with their data, decoded."""
+"""Builds the jobs of a request: the cells with their decoded data."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -16,7 +16,7 @@ from benchmark.errors import UserError
 from benchmark.experiments.grid import Cell
 from benchmark.experiments.job import Job
 from benchmark.registry import select
-from benchmark.runtime.device import keep_freed_memory, use_exact_arithmetic
+from benchmark.runtime.device import retain_freed_memory, use_exact_arithmetic
 from benchmark.runtime.progress import progress
 from benchmark.storage.files import remove_leftovers
 from benchmark.training.log import check_log
@@ -25,18 +25,18 @@ from benchmark.training.regimes import Regime
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunRequest:
-    """What was asked for.
+    """The request of a run.
 
     Attributes:
-        preset: How to do it.
-        source: The data.
-        cells: What to train.
-        device: Where.
+        preset: Settings.
+        source: The data set.
+        cells: The cells to run.
+        device: The device.
         bfloat16: Whether to train in bfloat16.
-        manifest: A split of another run to be used again; None makes one.
-        pretraining: Data to train on first; None begins with the preset's weights.
-        class_map: Table that matches the classes of the two data sets where their names differ.
-        log: "tensorboard" writes how each training goes for TensorBoard; None does not.
+        manifest: A split of another run to use again. None creates one.
+        pretraining: Data to train on first. None starts from the preset's weights.
+        class_map: Table that maps the classes of the pre-training data to those of the data, if names differ.
+        log: "tensorboard" writes training curves for TensorBoard. None writes none.
     """
 
     preset: Preset
@@ -51,46 +51,46 @@ class RunRequest:
 
 
 def build_jobs(request: RunRequest, console: Console) -> list[Job]:
-    """The cells with their data, decoded."""
+    """Decodes the data and builds a job for each cell."""
     _check(request)
     use_exact_arithmetic()
-    keep_freed_memory()
+    retain_freed_memory()
     remove_leftovers()
     with progress(console, "reading the data") as report:
-        prepared = prepare(open_data(request.source), request.preset, manifest=request.manifest, report=report)
-    for line in prepared.left_out[:5]:
+        dataset = prepare(open_data(request.source), request.preset, manifest=request.manifest, report=report)
+    for line in dataset.left_out[:5]:
         console.print(f"left out: {line}", highlight=False)
-    if len(prepared.left_out) > 5:
-        console.print(f"left out: {len(prepared.left_out) - 5} more; `data check` lists them", highlight=False)
-    first = _first_stage(request, prepared, console)
+    if len(dataset.left_out) > 5:
+        console.print(f"left out: {len(dataset.left_out) - 5} more; `data check` lists them", highlight=False)
+    pretraining_data = _load_pretraining_data(request, dataset, console)
     jobs = []
     for cell in request.cells:
         job = Job(
             cell=cell,
-            data=prepared,
+            data=dataset,
             preset=request.preset,
             device=request.device,
             log=request.log,
             bfloat16=request.bfloat16,
         )
-        if cell.architecture.checkpoint is not None:  # it is evaluated as it is
+        if cell.architecture.checkpoint is not None:  # evaluated without training
             jobs.append(job)
             continue
-        if first is not None:
-            job = replace(job, init_job=replace(job, cell=_in_regime(cell, "standard"), data=first))
+        if pretraining_data is not None:
+            job = replace(job, init_job=replace(job, cell=_with_regime(cell, "standard"), data=pretraining_data))
         if cell.regime.init_from is not None:
-            job = replace(job, init_job=replace(job, cell=_in_regime(cell, cell.regime.init_from)))
+            job = replace(job, init_job=replace(job, cell=_with_regime(cell, cell.regime.init_from)))
         jobs.append(job)
-    if any(cell.regime.needs_masks for cell in request.cells) and not (prepared.references["level"] == "image").any():
-        raise UserError(f"{prepared.name} has no masks to learn from; leave out the regimes that need them")
+    if any(cell.regime.needs_masks for cell in request.cells) and not (dataset.references["level"] == "image").any():
+        raise UserError(f"{dataset.name} has no masks to train on; leave out the regimes that need them")
     return jobs
 
 
 def _check(request: RunRequest) -> None:
-    """Refuses what would fail only after hours.
+    """Checks early what would otherwise fail after hours.
 
     Raises:
-        UserError: An option asks for what is not there.
+        UserError: An option needs something that is not available.
     """
     if request.log is not None:
         check_log(request.log)
@@ -101,14 +101,14 @@ def _check(request: RunRequest) -> None:
             raise UserError(f"--autoattack: {error}") from None
 
 
-def _first_stage(request: RunRequest, data: ImageDataset, console: Console) -> ImageDataset | None:
-    """The data to pre-train on, as much as the preset takes and nothing held out, under the class names of the data."""
+def _load_pretraining_data(request: RunRequest, data: ImageDataset, console: Console) -> ImageDataset | None:
+    """Loads the data to pre-train on, with the class names of the data and without a test set."""
     if request.pretraining is None:
         return None
-    found = with_classes_of(usable(open_data(request.pretraining)), data.classes, request.class_map)
+    source = with_classes_of(usable(open_data(request.pretraining)), data.classes, request.class_map)
     with progress(console, "reading the data to pre-train on") as report:
-        return prepare(found, replace(request.preset, test_folds=0), classes=data.classes, report=report)
+        return prepare(source, replace(request.preset, test_folds=0), classes=data.classes, report=report)
 
 
-def _in_regime(cell: Cell, name: str) -> Cell:
+def _with_regime(cell: Cell, name: str) -> Cell:
     return replace(cell, regime=select(Regime, [name])[0])

@@ -1,4 +1,4 @@
-"""From finished cells to a results directory: records, baselines, figures, and last the tables."""
+"""Publishes finished cells to a results directory: records and baselines."""
 
 import shutil
 from collections.abc import Sequence
@@ -12,13 +12,13 @@ from benchmark.leaderboard.load.results import read_results
 from benchmark.registry import entries, select
 from benchmark.runtime.device import nearest_device
 from benchmark.saliency import Method
-from benchmark.storage.files import new_file
+from benchmark.storage.files import atomic_file
 from benchmark.storage.protocol import read_protocol
 from benchmark.storage.results import (
     BASELINES_FILE,
     SPLIT_FILE,
-    beside,
     record_file,
+    sidecar_file,
     table_dir,
 )
 
@@ -30,20 +30,20 @@ FILES = {
     "classification.csv": "classification.csv",
 }
 OPTIONAL = frozenset({"curves.parquet"})
-"""What cells of earlier versions, and those whose images are not perturbed, did not leave."""
+"""Files that are missing in cells of earlier versions and in cells without perturbed images."""
 
 
 def job_results_dir(job: Job) -> Path:
-    """Where the tables of a job's run lie."""
+    """Returns the directory of the tables of a job's run."""
     return table_dir(job.data.name, job.preset.name)
 
 
 def up_to_date(jobs: Sequence[Job]) -> bool:
-    """Whether every job is done and stands in the tables."""
+    """Whether every job is done and in the tables."""
     directory = job_results_dir(jobs[0])
     tables = [directory / name for name in ("leaderboard.md", "leaderboard.csv", PAGE, DATA_FIGURE)]
-    names = [*tables, directory / SPLIT_FILE, *(_record_file(directory, job) for job in jobs)]
-    if not all(job.done for job in jobs) or not all(path.is_file() for path in names):
+    paths = [*tables, directory / SPLIT_FILE, *(_record_file(directory, job) for job in jobs)]
+    if not all(job.done for job in jobs) or not all(path.is_file() for path in paths):
         return False
     content = read_protocol(directory)
     return content.get("protocol") == jobs[0].protocol and {job.key for job in jobs} <= set(
@@ -57,24 +57,24 @@ def _record_file(directory: Path, job: Job) -> Path:
 
 
 def publish_record(job: Job, directory: Path) -> None:
-    """Copies the outcome of a cell; the record last, since it says that the rest is there."""
+    """Copies the results of a cell. The record comes last, since it marks the rest as complete."""
     target = _record_file(directory, job)
     for name, suffix in reversed(FILES.items()):
-        path = beside(target, suffix)
+        path = sidecar_file(target, suffix)
         if name in OPTIONAL and not (job.directory / name).is_file():
             path.unlink(missing_ok=True)
             continue
-        with new_file(path) as temporary:
+        with atomic_file(path) as temporary:
             shutil.copyfile(job.directory / name, temporary)
 
 
 def publish_baselines(job: Job, directory: Path) -> None:
-    """Scores the baselines; the untrained networks are those of all models of the table, not of this run alone."""
-    known = entries(Architecture)
+    """Scores the baselines. Untrained networks cover all models of the table, not only those of this run."""
+    registered = entries(Architecture)
     listed = {record.architecture for record in read_results(directory).records.values()}
-    architectures = [known[name] for name in sorted(listed & known.keys())]
+    architectures = [registered[name] for name in sorted(listed & registered.keys())]
     device = nearest_device(job.device)
     methods, alignment = select(Method, job.preset.methods), job.preset.alignment
     frame = baselines(job.data, architectures, methods, device, job.protocol, alignment=alignment)
-    with new_file(directory / BASELINES_FILE) as temporary:
+    with atomic_file(directory / BASELINES_FILE) as temporary:
         frame.assign(protocol=job.protocol).to_parquet(temporary)

@@ -1,4 +1,4 @@
-"""A whole run: cells, baselines, leaderboard."""
+"""A complete run: cells, baselines and leaderboard."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,10 +23,10 @@ from benchmark.storage.results import (
 GALLERY_IMAGES = 6
 
 
-def carry_out(
+def run_benchmark(
     jobs: Sequence[Job], console: Console, engine: Engine, *, tables: bool = True
 ) -> tuple[Path, list[FailedCell]]:
-    """Runs what is not done, then publishes the records and rebuilds the tables.
+    """Runs the unfinished cells, then publishes the records and rebuilds the tables.
 
     Args:
         jobs: The cells.
@@ -37,7 +37,7 @@ def carry_out(
     Returns:
         The results directory and the cells that failed.
     """
-    _warn_of_look_alikes(jobs[0], console)
+    _warn_of_near_duplicates(jobs[0], console)
     failures = run_jobs(jobs, console, engine)
     done = [job for job in jobs if job.done]
     directory = job_results_dir(jobs[0])
@@ -46,14 +46,14 @@ def carry_out(
     return directory, failures
 
 
-def _warn_of_look_alikes(job: Job, console: Console) -> None:
-    """Says which test images look like training images, since scores may flatter."""
+def _warn_of_near_duplicates(job: Job, console: Console) -> None:
+    """Warns of test images that resemble training images, since scores may be too high."""
     with console.status("looking for near-duplicates"):
         pairs = leaks(job.data, job.pretraining)
     if pairs:
         console.print(
-            f"[yellow]{len(pairs)} test images look like images that the models learn from[/], such as "
-            f"{pairs[0][1]} like {pairs[0][0]}; scores may flatter",
+            f"[yellow]{len(pairs)} test images look like training images[/], such as "
+            f"{pairs[0][1]} like {pairs[0][0]}; scores may be too high",
             highlight=False,
         )
 

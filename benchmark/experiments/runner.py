@@ -1,4 +1,4 @@
-"""Many cells, whichever engine carries them out: one table, one bar, one list of failures."""
+"""Runs cells on any engine, with a progress bar and a list of failures."""
 
 import time
 from collections.abc import Sequence
@@ -19,13 +19,13 @@ from benchmark.storage.runs import failure_file
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FailedCell:
-    """A cell that did not come to an end.
+    """A failed cell.
 
     Attributes:
         cell: Name of the cell.
         reason: One line.
-        traceback: File with the whole story.
-        is_user_error: Whether it is the user's to mend.
+        traceback: File with the whole traceback.
+        is_user_error: Whether the user can fix it.
     """
 
     cell: str
@@ -35,67 +35,67 @@ class FailedCell:
 
 
 def run_jobs(jobs: Sequence[Job], console: Console, engine: Engine) -> list[FailedCell]:
-    """Has the cells carried out that are not done, and goes on after one that fails.
+    """Runs the unfinished cells, and continues after a failure.
 
-    A cell is the unit of loss: stopped at any moment, a run finds everything again that earlier cells kept.
+    An interrupted run loses at most its current cells. The next run loads the results of the others.
 
     Args:
-        jobs: What to do.
-        console: Where to show progress.
-        engine: Who does it.
+        jobs: The cells.
+        console: Shows the progress.
+        engine: Runs the cells.
 
     Returns:
-        The cells that failed.
+        The failed cells.
     """
     todo = [job for job in jobs if not job.done]
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[left]}"), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True) as progress:
-        watch = _ProgressDisplay(len(todo), progress)
-        engine.carry_out(todo, watch)
-    return watch.failures
+        display = _ProgressDisplay(len(todo), progress)
+        engine.run(todo, display)
+    return display.failures
 
 
 class _ProgressDisplay:
-    """Shows how the cells get on, and writes down what failed."""
+    """Shows the progress of the cells and stores failures."""
 
     def __init__(self, total: int, progress: Progress) -> None:
         self.failures: list[FailedCell] = []
         self._total = total
-        self._ended = 0
-        self._begun: dict[str, float] = {}
+        self._num_ended = 0
+        self._fractions: dict[str, float] = {}
         self._started = time.perf_counter()
         self._progress = progress
         self._bar = progress.add_task("", total=total, left="")
 
-    def report(self, job: Job, stage: str, share: float) -> None:
-        """Moves the bar: by the cells that have ended and the shares of those that have begun."""
-        self._begun[job.cell.name] = share
-        others = f" and {len(self._begun) - 1} more" if len(self._begun) > 1 else ""
+    def report(self, job: Job, stage: str, fraction: float) -> None:
+        """Advances the bar by the finished cells and the fractions of the running ones."""
+        self._fractions[job.cell.name] = fraction
+        others = f" and {len(self._fractions) - 1} more" if len(self._fractions) > 1 else ""
         self._move(f"{job.cell.name}: {stage}{others}")
 
     def done(self, job: Job, seconds: float) -> None:
-        """Prints the line of a cell."""
+        """Prints one line about a finished cell."""
         self._end(job)
         _traceback(job).unlink(missing_ok=True)
         record = load_record(job.directory / "record.json")
-        line = _line(self._ended, self._total, record, seconds, self._left())
+        line = _line(self._num_ended, self._total, record, seconds, self._left())
         self._progress.console.print(line, highlight=False)
-        _say_what_has_no_score(record, self._progress.console)
+        _print_missing_scores(record, self._progress.console)
 
-    def failed(self, job: Job, mishap: RunFailure) -> None:
-        """Writes down what failed."""
+    def failed(self, job: Job, failure: RunFailure) -> None:
+        """Stores the traceback of a failed cell."""
         self._end(job)
         path = _traceback(job)
-        write_text(path, mishap.story)
+        write_text(path, failure.traceback)
         name = job.cell.name
         self.failures.append(
-            FailedCell(cell=name, reason=mishap.reason, traceback=path, is_user_error=mishap.is_user_error)
+            FailedCell(cell=name, reason=failure.reason, traceback=path, is_user_error=failure.is_user_error)
         )
-        self._progress.console.print(f"[red]failed[/] {name}: {escape(mishap.reason)}")
+        self._progress.console.print(f"[red]failed[/] {name}: {escape(failure.reason)}")
 
     def _end(self, job: Job) -> None:
-        self._begun.pop(job.cell.name, None)
-        self._ended += 1
+        self._fractions.pop(job.cell.name, None)
+        self._num_ended += 1
         self._move()
 
     def _move(self, description: str | None = None) -> None:
@@ -103,7 +103,7 @@ class _ProgressDisplay:
 
     @property
     def _done(self) -> float:
-        return self._ended + sum(self._begun.values())
+        return self._num_ended + sum(self._fractions.values())
 
     def _left(self) -> str:
         if self._done < 0.05 or self._done >= self._total:
@@ -112,17 +112,17 @@ class _ProgressDisplay:
         return f"about {seconds / 60:.0f} min left" if seconds > 90 else f"about {seconds:.0f} s left"
 
 
-def _line(number: int, total: int, record: Record, seconds: float, left: str) -> str:
+def _line(index: int, total: int, record: Record, seconds: float, left: str) -> str:
     f1 = record.summary.get(f"{record.methods[0]}: map-f1 (image)")
-    scores = f"accuracy {record.summary['accuracy']:.2f}" + ("" if f1 is None else f", F1 {f1:.2f}")
+    scores = f"accuracy {record.summary['accuracy']:.2f}" + ("" if f1 is None else f", map F1 {f1:.2f}")
     model = f"{record.architecture}/{record.regime}/{record.seed}"
-    return f"{number:3d}/{total}  {model:36s} {seconds:4.0f} s  {scores}  {left}".rstrip()
+    return f"{index:3d}/{total}  {model:36s} {seconds:4.0f} s  {scores}  {left}".rstrip()
 
 
-def _say_what_has_no_score(record: Record, console: Console) -> None:
-    for name, told in record.summary.items():
+def _print_missing_scores(record: Record, console: Console) -> None:
+    for name, reasons in record.summary.items():
         if name.startswith(NO_SCORE):
-            console.print(f"[yellow]{escape(name.removeprefix(NO_SCORE))} has no score[/] for {escape(told)}")
+            console.print(f"[yellow]{escape(name.removeprefix(NO_SCORE))} has no score[/] for {escape(reasons)}")
 
 
 def _traceback(job: Job) -> Path:

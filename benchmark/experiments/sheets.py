@@ -1,4 +1,4 @@
-"""Pictures of a run: maps of all architectures beside image and masks, and the test images."""
+"""Contact sheets of a run: maps of all architectures with image and masks, and the test images."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,30 +20,30 @@ EXAMPLES = 24
 
 
 def write_map_sheets(jobs: Sequence[Job], directory: Path) -> None:
-    """One sheet of the standard models and one of the adversarially trained ones."""
+    """Writes one sheet of the standard models and one of the adversarially trained ones."""
     for adversarial, file in zip((False, True), SHEETS, strict=True):
         _write_map_sheet([job for job in jobs if job.cell.regime.adversarial == adversarial], directory / file)
 
 
 def remove_map_sheets(directory: Path) -> None:
-    """Removes the sheets, whose maps follow another protocol."""
+    """Removes the sheets if their maps follow another protocol."""
     for file in SHEETS:
         (directory / file).unlink(missing_ok=True)
 
 
 def _write_map_sheet(jobs: Sequence[Job], path: Path) -> None:
-    """The first regime and seed of every architecture, on test images of different classes that have masks.
+    """Shows the first regime and seed of every architecture, on test images of different classes that have masks.
 
-    A sheet of a whole run is not replaced by one of a part of it.
+    A sheet with fewer architectures does not replace a complete one.
     """
     jobs = [job for job in jobs if not job.cell.architecture.predicts_masks]
-    order = {
+    candidates = {
         (job.cell.regime.name not in {"standard", "adversarial"}, job.cell.regime.name, job.cell.seed) for job in jobs
     }
-    first = min(order)[1:] if order else None
+    first = min(candidates)[1:] if candidates else None
     jobs = [job for job in jobs if (job.cell.regime.name, job.cell.seed) == first]
-    whole = [entry for entry in entries(Architecture).values() if not entry.predicts_masks]
-    if not jobs or (path.is_file() and len(jobs) < len(whole)):
+    complete = [entry for entry in entries(Architecture).values() if not entry.predicts_masks]
+    if not jobs or (path.is_file() and len(jobs) < len(complete)):
         return
     data, method = jobs[0].data, select(Method, jobs[0].preset.methods)[0]
     chosen = select_examples(data)
@@ -63,22 +63,23 @@ def _write_map_sheet(jobs: Sequence[Job], path: Path) -> None:
 
 
 def write_data_sheet(data: ImageDataset, path: Path) -> None:
-    """Test images of every class, a column each."""
+    """Writes a sheet of test images with one column per class."""
     columns = min(len(data.classes), 8)
     labels = data.samples["label"].to_numpy()
-    of_class = [[row for row in data.test if labels[row] == label] for label in range(columns)]
-    rows = [row for rows in zip(*of_class, strict=False) for row in rows][: EXAMPLES // columns * columns]
+    by_class = [[row for row in data.test if labels[row] == label] for label in range(columns)]
+    rows = [row for rows in zip(*by_class, strict=False) for row in rows][: EXAMPLES // columns * columns]
     titles = [data.classes[labels[row]] for row in rows]
     contact_sheet(np.asarray(data.images[rows]), titles, columns, marked(data.name, synthetic=data.synthetic), path)
 
 
-def select_examples(data: ImageDataset, most: int = SHEET_ROWS) -> list[int]:
-    """Indices of a few test images: the first ones with masks of each class."""
+def select_examples(data: ImageDataset, max_examples: int = SHEET_ROWS) -> list[int]:
+    """Selects the indices of a few test images: the first ones with masks of each class."""
     masked = set(data.references.loc[data.references["level"] == "image", "sample"])
     labels = data.samples["label"].to_numpy()
-    found: dict[int, list[int]] = {}
-    for place, row in enumerate(data.test):
+    by_label: dict[int, list[int]] = {}
+    for index, row in enumerate(data.test):
         if row in masked:
-            found.setdefault(int(labels[row]), []).append(place)
-    each = max(1, most // max(1, len(found)))
-    return [place for label in sorted(found) for place in found[label][:each]][: max(most, len(found))]
+            by_label.setdefault(int(labels[row]), []).append(index)
+    per_class = max(1, max_examples // max(1, len(by_label)))
+    selection = [index for label in sorted(by_label) for index in by_label[label][:per_class]]
+    return selection[: max(max_examples, len(by_label))]

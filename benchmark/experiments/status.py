@@ -1,4 +1,4 @@
-"""What there is on disk."""
+"""The stored results and runs on disk."""
 
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,7 @@ from benchmark.storage.runs import cells_dir, failures_dir, runs_dir
 
 
 def status() -> dict[str, Any]:
-    """Results with their records and regimes, and what the runs directory holds."""
+    """Lists results with their records and regimes, and the content of the runs directory."""
     results = []
     for directory in table_dirs():
         paths = record_files(directory)

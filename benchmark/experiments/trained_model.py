@@ -1,4 +1,4 @@
-"""The models of a run: trained stage by stage, kept, and found again."""
+"""The models of a run: trained in stages, stored and loaded again."""
 
 import math
 import shutil
@@ -11,17 +11,17 @@ from torch import nn
 
 from architectures.groups import freeze, layer_groups
 from benchmark.experiments.job import Job
-from benchmark.runtime.device import has_room
+from benchmark.runtime.device import fits_in_memory
 from benchmark.runtime.tensors import on_device
-from benchmark.storage.files import new_directory, write_text
+from benchmark.storage.files import atomic_directory, write_text
 from benchmark.storage.record import Training
 from benchmark.storage.runs import model_dir, training_log_dir, training_state_file
 from benchmark.training.checkpoint import (
     checkpoint_file,
     class_order,
-    in_order,
     initial_model,
     load_weights,
+    reorder_logits,
     save_model,
 )
 from benchmark.training.log import epoch_log
@@ -30,77 +30,77 @@ from benchmark.training.state import CheckpointFile, History
 from benchmark.training.tensor_data import TensorData
 
 Report = Callable[[str, float], None]
-"""Called with the name of the stage and the share of it that is done."""
+"""Called with the name of the stage and the fraction of it that is done."""
 
 
 def load_split(job: Job, split: str) -> TensorData:
-    """The images of a split, with their masks where the regime asks for them, on the device.
+    """Loads the images of a split on the device, with their masks if the regime needs them.
 
-    Images to learn from stay in the memory of the machine where the device has no room for them.
+    Training images stay in main memory if the device has too little memory.
     """
     rows = job.data.rows(split)
     masks = torch.as_tensor(job.data.masks(rows), device=job.device) if job.cell.regime.needs_masks else None
     labels = torch.tensor(job.data.samples["label"].to_numpy()[rows], device=job.device)
     images = job.data.images[rows]
-    place = job.device if split == "test" or has_room(job.device, images.nbytes) else torch.device("cpu")
-    return TensorData(images=on_device(images, place), labels=labels, masks=masks)
+    device = job.device if split == "test" or fits_in_memory(job.device, images.nbytes) else torch.device("cpu")
+    return TensorData(images=on_device(images, device), labels=labels, masks=masks)
 
 
 def train_or_load(job: Job, report: Report) -> tuple[nn.Module, Training]:
-    """The model of a job in evaluation mode, and how it was trained; an earlier stage is trained first."""
+    """Returns the model of a job in evaluation mode and its training history. Earlier stages are trained first."""
     directory = job_model_dir(job)
     if not directory.is_dir() and job.cell.architecture.checkpoint is not None:
-        _admit(job, directory)
+        _import_checkpoint(job, directory)
     elif not directory.is_dir():
-        model = _initial(job, report)
+        model = _build_initial(job, report)
         file = CheckpointFile(training_state_file(job.model_key))
         history = _train(job, model, file, report)
-        with new_directory(directory) as temporary:
+        with atomic_directory(directory) as temporary:
             sha256 = save_model(model, temporary / "model.safetensors")
-            told = Training(sha256=sha256, **asdict(history))
-            write_text(temporary / "training.json", told.model_dump_json(indent=1) + "\n")
+            training = Training(sha256=sha256, **asdict(history))
+            write_text(temporary / "training.json", training.model_dump_json(indent=1) + "\n")
         file.remove()
     return load_model(job), Training.model_validate_json((directory / "training.json").read_bytes())
 
 
 def job_model_dir(job: Job) -> Path:
-    """Where the trained model of a job is kept."""
+    """Returns the directory of the trained model of a job."""
     return model_dir(job.model_key)
 
 
 def job_log_dir(job: Job) -> Path:
-    """Where a training is written down for other programs, if that was asked for."""
+    """Returns the directory of the training log of a job."""
     return training_log_dir(job.cell.name, job.model_key)
 
 
 def load_model(job: Job) -> nn.Module:
-    """The trained model of a job that was carried out, in evaluation mode."""
+    """Loads the trained model of a finished job, in evaluation mode."""
     checkpoint = job.cell.architecture.checkpoint
     model = initial_model(job.cell.architecture, len(job.data.classes), "random")
     load_weights(model, job_model_dir(job) / "model.safetensors", whole=checkpoint is not None)
     if checkpoint is not None:
-        model = in_order(model, class_order(checkpoint, job.data.classes))
+        model = reorder_logits(model, class_order(checkpoint, job.data.classes))
     return model.to(memory_format=torch.channels_last).to(job.device).eval()
 
 
-def _admit(job: Job, directory: Path) -> None:
-    """Takes a checkpoint from elsewhere into the runs directory as it is, where it fits network and data."""
+def _import_checkpoint(job: Job, directory: Path) -> None:
+    """Copies an external checkpoint to the runs directory, if it fits network and data."""
     architecture, checkpoint = job.cell.architecture, job.cell.architecture.checkpoint
     if checkpoint is None:
         raise ValueError(f"{architecture.name} has no checkpoint")
     class_order(checkpoint, job.data.classes)
     file = checkpoint_file(architecture, checkpoint)
     load_weights(architecture.build(len(checkpoint.classes)), file, whole=True)
-    told = Training(sha256=checkpoint.sha256, losses=[], validation=[], best=0, micro_batch=0, stopped=False)
-    with new_directory(directory) as temporary:
+    training = Training(sha256=checkpoint.sha256, losses=[], validation=[], best=0, micro_batch=0, stopped=False)
+    with atomic_directory(directory) as temporary:
         shutil.copyfile(file, temporary / "model.safetensors")
-        write_text(temporary / "training.json", told.model_dump_json(indent=1) + "\n")
+        write_text(temporary / "training.json", training.model_dump_json(indent=1) + "\n")
 
 
-def _initial(job: Job, report: Report) -> nn.Module:
-    """The network that the training begins with."""
+def _build_initial(job: Job, report: Report) -> nn.Module:
+    """Builds the network that training starts from."""
     if job.init_job is not None:
-        model, _ = train_or_load(job.init_job, lambda stage, share: report(f"first stage, {stage}", share / 2))
+        model, _ = train_or_load(job.init_job, lambda stage, fraction: report(f"first stage, {stage}", fraction / 2))
         torch.manual_seed(job.cell.seed)
         return model
     torch.manual_seed(job.cell.seed)
@@ -113,7 +113,7 @@ def _train(job: Job, model: nn.Module, file: CheckpointFile, report: Report) -> 
 
     log = epoch_log(job.log, job_log_dir(job))
 
-    def told(done: int, history: History) -> None:
+    def report_epoch(done: int, history: History) -> None:
         log(done, history)
         loss = f"loss {history.losses[-1]:.2f}" + (f"/{history.validation[-1]:.2f}" if history.validation else "")
         report(f"train {done}/{epochs}, {loss}", done / epochs)
@@ -124,7 +124,7 @@ def _train(job: Job, model: nn.Module, file: CheckpointFile, report: Report) -> 
         load_split(job, "train"),
         regime=job.cell.regime,
         settings=job.settings,
-        report=told,
+        report=report_epoch,
         validation=validation if len(validation) else None,
         frozen=_frozen(job, model),
         file=file,
@@ -132,7 +132,7 @@ def _train(job: Job, model: nn.Module, file: CheckpointFile, report: Report) -> 
 
 
 def _frozen(job: Job, model: nn.Module) -> Sequence[nn.Module]:
-    """Freezes what the regime keeps; returns the BatchNorm layers that stay as they are."""
+    """Freezes the first layer groups, as many as the regime says, and returns their BatchNorm layers."""
     if not job.cell.regime.frozen:
         return ()
     return freeze(model, layer_groups(model, job.cell.architecture.input_size), job.cell.regime.frozen)

@@ -1,1 +1,1 @@
-"""The machine: device, environment, progress, parallel work and tensors."""
+"""Device, environment, progress bars, threads and tensors."""

@@ -1,4 +1,4 @@
-"""What a result was made with."""
+"""The environment of a result: code, packages and hardware."""
 
 import json
 import os
@@ -11,13 +11,13 @@ import torch
 
 from benchmark.storage.paths import ROOT
 
-CODE = "LOUPE_CODE"
-"""Variable by which workers that got their code from elsewhere are told what :func:`code_state` says there."""
+CODE_VARIABLE = "LOUPE_CODE"
+"""Environment variable with the driver's :func:`code_state`, for workers without a git checkout."""
 PACKAGES = ("torch", "torchvision", "timm", "numpy", "pandas", "scikit-image")
 
 
 def environment(device: torch.device) -> dict[str, Any]:
-    """Versions, hardware and the state of the code."""
+    """Collects versions, hardware and the state of the code."""
     accelerator = torch.cuda.get_device_name(device) if device.type == "cuda" else None
     return {
         **code_state(),
@@ -32,10 +32,10 @@ def environment(device: torch.device) -> dict[str, Any]:
 
 
 def code_state() -> dict[str, Any]:
-    """The commit, and whether the code differs from it."""
-    if CODE in os.environ:
-        told: dict[str, Any] = json.loads(os.environ[CODE])
-        return told
+    """Returns the commit, and whether the code differs from it."""
+    if CODE_VARIABLE in os.environ:
+        state: dict[str, Any] = json.loads(os.environ[CODE_VARIABLE])
+        return state
     return {
         "commit": _git("rev-parse", "HEAD"),
         "uncommitted_changes": bool(_git("status", "--porcelain", "--untracked-files=no", "--", "*.py")),
@@ -44,16 +44,16 @@ def code_state() -> dict[str, Any]:
 
 def _git(*words: str) -> str:
     try:
-        done = subprocess.run(["git", "-C", str(ROOT), *words], capture_output=True, text=True, check=False)  # noqa: S603, S607 - fixed words, the user's own git
+        result = subprocess.run(["git", "-C", str(ROOT), *words], capture_output=True, text=True, check=False)  # noqa: S603, S607 - fixed words, the user's own git
     except OSError:
         return ""
-    return done.stdout.strip()
+    return result.stdout.strip()
 
 
 def _processor() -> str:
-    """The processor's name, where the system tells it."""
+    """Returns the name of the processor, if the system provides it."""
     try:
-        with open("/proc/cpuinfo", encoding="utf-8") as file:  # noqa: PTH123 - a path of the system's, not ours
+        with open("/proc/cpuinfo", encoding="utf-8") as file:  # noqa: PTH123 - a system path, not ours
             names = [line.split(":", 1)[1].strip() for line in file if line.startswith("model name")]
     except OSError:
         names = []

@@ -1,4 +1,4 @@
-"""Work on many files at once, in threads: decoding and hashing let go of the interpreter."""
+"""Work on many files in threads: decoding and hashing release the interpreter lock."""
 
 import itertools
 import os
@@ -10,26 +10,26 @@ from typing import TypeVar
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-TOGETHER = 16
-"""So many items make one task: handing over a single small picture costs as much as decoding it."""
+CHUNK_SIZE = 16
+"""Number of items per task: passing a single small image to a thread costs as much as decoding it."""
 
 
-def in_order(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
-    """Results in the order of the items, worked out by as many threads as there are cores.
+def parallel_map(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+    """Yields the results in the order of the items, computed by one thread per core.
 
-    A few tasks are under way at a time: memory stays the same however many items there are.
+    Only a few tasks are pending at a time, so memory does not depend on the number of items.
     """
-    waiting = iter(items)
+    remaining = iter(items)
     threads = os.cpu_count() or 1
 
-    def several(some: list[Item]) -> list[Result]:
-        return [work(item) for item in some]
+    def work_on_chunk(chunk: list[Item]) -> list[Result]:
+        return [work(item) for item in chunk]
 
     with ThreadPoolExecutor(threads) as pool:
-        under_way: deque[Future[list[Result]]] = deque()
-        while some := list(itertools.islice(waiting, TOGETHER)):
-            under_way.append(pool.submit(several, some))
-            if len(under_way) > 2 * threads:
-                yield from under_way.popleft().result()
-        while under_way:
-            yield from under_way.popleft().result()
+        pending: deque[Future[list[Result]]] = deque()
+        while chunk := list(itertools.islice(remaining, CHUNK_SIZE)):
+            pending.append(pool.submit(work_on_chunk, chunk))
+            if len(pending) > 2 * threads:
+                yield from pending.popleft().result()
+        while pending:
+            yield from pending.popleft().result()

@@ -1,24 +1,24 @@
-"""Losses in double precision, from the logits on."""
+"""Losses in double precision, computed from the logits."""
 
 from torch import Tensor
 
 
 def precise(logits: Tensor) -> Tensor:
-    """The values in float64, and the gradient back in their own type; in float32 on a device that knows no float64.
+    """Casts values to float64, or to float32 on a device without float64. The gradient returns in their own type.
 
-    A network that is sure of a class has a probability of one but for an ulp. In float32 the loss and its gradient are
-    then rounding, and from a lead of 17 logits on they are zero. In float64 they have that many more digits. It costs
-    next to nothing: logits are (N, C), and the network itself stays as it is. Autocast leaves float64 alone.
+    A confident network predicts a probability within an ulp of one. In float32 the loss and its gradient are then
+    rounding errors, and zero from a margin of 17 logits on. In float64 they have more digits. The cost is small:
+    logits are (N, C), and the network itself does not change. Autocast does not affect float64.
 
     Args:
         logits: Any shape, float.
 
     Example:
         >>> import torch
-        >>> sure, label = torch.tensor([[20.0, 0.0]]), torch.tensor([0])
-        >>> torch.nn.functional.cross_entropy(sure, label).item()
+        >>> confident, label = torch.tensor([[20.0, 0.0]]), torch.tensor([0])
+        >>> torch.nn.functional.cross_entropy(confident, label).item()
         0.0
-        >>> f"{torch.nn.functional.cross_entropy(precise(sure), label).item():.1e}"
+        >>> f"{torch.nn.functional.cross_entropy(precise(confident), label).item():.1e}"
         '2.1e-09'
     """
     return logits.float() if logits.device.type == "mps" else logits.double()

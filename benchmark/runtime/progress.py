@@ -1,4 +1,4 @@
-"""A bar for whatever takes longer than a moment."""
+"""A progress bar."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -8,9 +8,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 
 @contextmanager
-def progress(console: Console, what: str) -> Iterator[Callable[[int, int], None]]:
-    """Shows a bar with the time left while the block runs; yields a function of the number done and of all."""
+def progress(console: Console, description: str) -> Iterator[Callable[[int, int], None]]:
+    """Shows a bar with the time left while the block runs. Yields a function of the numbers done and in total."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True) as bars:
-        bar = bars.add_task(what, total=None)
+        bar = bars.add_task(description, total=None)
         yield lambda done, total: bars.update(bar, completed=done, total=total)

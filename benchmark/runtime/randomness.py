@@ -1,4 +1,4 @@
-"""Random numbers that depend on a name alone: not on the order, the batch or the other images."""
+"""Random numbers that depend only on a name, not on the order, the batch or the other images."""
 
 import hashlib
 
@@ -6,5 +6,5 @@ import numpy as np
 
 
 def seeded_generator(name: str) -> np.random.Generator:
-    """A generator seeded by a name."""
+    """Returns a generator seeded by a name."""
     return np.random.default_rng(int.from_bytes(hashlib.sha256(name.encode()).digest()[:8]))

@@ -5,7 +5,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from benchmark.runtime.tensors import in_batches, to_float
+from benchmark.runtime.tensors import map_batches, to_float
 from benchmark.saliency import Enlarge, Method
 
 
@@ -30,7 +30,7 @@ def compute_maps(  # noqa: PLR0917 - what maps are made of
     def draw(part: slice) -> Tensor:
         return scale_to_max(drawn(model, layer, to_float(images[part]), classes[part])).half()
 
-    return np.asarray(in_batches(draw, images).numpy(), dtype=np.float16)
+    return np.asarray(map_batches(draw, images).numpy(), dtype=np.float16)
 
 
 def scale_to_max(maps: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from benchmark.attacks.maps import MapAttack, attack_maps, top_k_intersection
 from benchmark.attacks.pgd import PGD, pgd
-from benchmark.runtime.tensors import in_batches, to_float
+from benchmark.runtime.tensors import map_batches, to_float
 from benchmark.saliency import Enlarge
 from benchmark.saliency.activations import enlarged
 from benchmark.saliency.grad_cam import grad_cam
@@ -75,4 +75,4 @@ def map_kept(  # noqa: PLR0917 - what maps are made of, and the attack
             moved = attack_maps(model, layer, plain, chosen, attack, target=target, enlarge=place)
         return top_k_intersection(before, grad_cam(model, layer, moved, chosen, place)).double()
 
-    return in_batches(keep, images).numpy()
+    return map_batches(keep, images).numpy()

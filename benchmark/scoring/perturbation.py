@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from benchmark.runtime.device import images_at_once
+from benchmark.runtime.device import max_batch_size
 from benchmark.runtime.randomness import seeded_generator
 from benchmark.runtime.tensors import to_float
 from benchmark.saliency import Enlarge, Method
@@ -69,6 +69,6 @@ def build_perturbation_context(  # noqa: PLR0913 - what a probe is made of
             "minimum": inputs.amin(dim=(1, 2, 3), keepdim=True),
         },
         steps=steps,
-        chunk=images_at_once(inputs),
+        chunk=max_batch_size(inputs),
         explain_fn=explain_fn,
     )

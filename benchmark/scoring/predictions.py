@@ -15,7 +15,7 @@ from benchmark.attacks.autoattack import AutoAttack, autoattack
 from benchmark.attacks.losses import Loss
 from benchmark.attacks.pgd import PGD, pgd
 from benchmark.attacks.vanishing import vanishes
-from benchmark.runtime.tensors import in_batches, predict, to_float
+from benchmark.runtime.tensors import map_batches, predict, to_float
 from benchmark.scoring.classification import VANISHED, WITHSTOOD
 
 Attack = PGD | APGD | AutoAttack
@@ -113,7 +113,7 @@ def _withstands_one(model: nn.Module, images: Tensor, labels: Tensor, attack: At
         with torch.inference_mode():
             return model(moved).argmax(dim=1) == labels[part]
 
-    return in_batches(survive, images)
+    return map_batches(survive, images)
 
 
 def _vanished(model: nn.Module, images: Tensor, labels: Tensor, attacks: Sequence[PGD | APGD]) -> Tensor:
@@ -123,7 +123,7 @@ def _vanished(model: nn.Module, images: Tensor, labels: Tensor, attacks: Sequenc
         plain = to_float(images[part])
         return torch.stack([vanishes(model, plain, labels[part], attack, attack.loss) for attack in attacks]).all(dim=0)
 
-    return in_batches(query, images)
+    return map_batches(query, images)
 
 
 def _moved(model: nn.Module, images: Tensor, labels: Tensor, attack: Attack) -> Tensor:

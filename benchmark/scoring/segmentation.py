@@ -5,7 +5,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from benchmark.runtime.tensors import in_batches, to_float
+from benchmark.runtime.tensors import map_batches, to_float
 from benchmark.training.tensor_data import TensorData
 
 
@@ -30,4 +30,4 @@ def mask_dice(model: nn.Module, lesson: TensorData) -> NDArray[np.float64]:
         dice = 2 * shared / (marked.sum(dim=1) + predicted.sum(dim=1)).clamp(min=1)
         return dice.masked_fill(~marked.any(dim=1), torch.nan)
 
-    return in_batches(score, lesson.images).numpy()
+    return map_batches(score, lesson.images).numpy()

@@ -1,4 +1,4 @@
-"""Files and directories that appear whole or not at all."""
+"""Atomic files and directories: they appear complete or not at all."""
 
 import os
 import shutil
@@ -12,20 +12,25 @@ from benchmark.errors import UserError
 from benchmark.storage.results import results_dir
 from benchmark.storage.runs import runs_dir
 
-DAY = 24 * 60 * 60
-UNFINISHED = ".loupe-"
-"""What the names of half-written files begin with: nothing else is ever removed."""
+MIN_AGE_S = 24 * 60 * 60
+"""Age of a temporary file in seconds from which it is removed. A younger one may belong to a live process."""
+TMP_PREFIX = ".loupe-"
+"""Prefix of temporary files. Nothing without it is ever removed."""
 
 
 @contextmanager
-def new_file(path: Path) -> Iterator[Path]:
-    """A temporary path that becomes `path` when the block ends well, and nothing when it does not."""
+def atomic_file(path: Path) -> Iterator[Path]:
+    """Yields a temporary path that is renamed to `path` if the block succeeds, and is removed otherwise.
+
+    Raises:
+        UserError: The directory is not writable.
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f"{UNFINISHED}{path.name}.", suffix=path.suffix)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f"{TMP_PREFIX}{path.name}.", suffix=path.suffix)
     except OSError as error:
         raise UserError(
-            f"{path.parent} cannot be written ({error.strerror}); free it or choose another place"
+            f"{path.parent} cannot be written ({error.strerror}); free it or choose another directory"
         ) from None
     os.close(handle)
     temporary = Path(name)
@@ -39,17 +44,20 @@ def new_file(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def new_directory(path: Path) -> Iterator[Path]:
-    """A temporary directory that becomes `path` when the block ends well.
+def atomic_directory(path: Path) -> Iterator[Path]:
+    """Yields a temporary directory that is renamed to `path` if the block succeeds, and is removed otherwise.
 
-    Another process may have made `path` meanwhile: its directory stays, since equal keys mean equal content.
+    Another process may create `path` in the meantime. Its directory stays, since equal keys mean equal content.
+
+    Raises:
+        UserError: The directory is not writable.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f"{UNFINISHED}{path.name}."))
+        temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f"{TMP_PREFIX}{path.name}."))
     except OSError as error:
         raise UserError(
-            f"{path.parent} cannot be written ({error.strerror}); free it or choose another place"
+            f"{path.parent} cannot be written ({error.strerror}); free it or choose another directory"
         ) from None
     try:
         yield temporary
@@ -64,23 +72,23 @@ def new_directory(path: Path) -> Iterator[Path]:
 
 
 def remove_leftovers() -> None:
-    """Removes what killed runs left half written a day ago or earlier; a younger one may have a living owner."""
-    yesterday = time.time() - DAY
-    ours = f"{UNFINISHED}*"
-    places = [
-        *runs_dir().glob(f"*/{ours}"),
-        *runs_dir().glob(f"data/*/{ours}"),
-        *results_dir().glob(f"*/*/**/{ours}"),
+    """Removes the temporary files and directories of killed runs that are at least a day old."""
+    cutoff = time.time() - MIN_AGE_S
+    pattern = f"{TMP_PREFIX}*"
+    leftovers = [
+        *runs_dir().glob(f"*/{pattern}"),
+        *runs_dir().glob(f"data/*/{pattern}"),
+        *results_dir().glob(f"*/*/**/{pattern}"),
     ]
-    for path in places:
-        with suppress(FileNotFoundError):  # its owner may finish just now
-            if path.stat().st_mtime < yesterday:
+    for path in leftovers:
+        with suppress(FileNotFoundError):  # its owner may finish at the same time
+            if path.stat().st_mtime < cutoff:
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def write_text(path: Path, text: str) -> None:
     """Writes a text file atomically."""
-    with new_file(path) as temporary:
+    with atomic_file(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 

@@ -1,4 +1,4 @@
-"""Keys and digests of content."""
+"""Hashes of values and files."""
 
 import hashlib
 import json
@@ -7,7 +7,7 @@ from typing import Any
 
 
 def content_key(*parts: Any) -> str:
-    """Sixteen hexadecimal digits that stand for the content of JSON-like values.
+    """Computes a hash of JSON-like values, as sixteen hexadecimal digits.
 
     Example:
         >>> content_key({"a": 1, "b": 2}) == content_key({"b": 2, "a": 1})
@@ -18,6 +18,6 @@ def content_key(*parts: Any) -> str:
 
 
 def file_digest(path: Path) -> str:
-    """SHA-256 of a file."""
+    """Computes the SHA-256 of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

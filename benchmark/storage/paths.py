@@ -1,8 +1,8 @@
-"""The checkout and its fixed places."""
+"""Fixed paths of the checkout."""
 
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-"""The checkout."""
+"""Root of the checkout."""
 ENTRIES = ROOT / "entries"
-"""Submitted entries."""
+"""Directory of submitted entries."""

@@ -1,4 +1,4 @@
-"""Which protocol the tables of a results directory follow, and which records they were made from."""
+"""The protocol of the tables of a results directory, and the keys of their records."""
 
 import json
 from collections.abc import Sequence
@@ -10,16 +10,16 @@ from benchmark.storage.results import PROTOCOL_FILE
 
 
 def write_protocol(directory: Path, protocol: str, in_tables: Sequence[str] = ()) -> None:
-    """Writes the protocol of a results directory and the keys of the records that its tables were made from.
+    """Writes the protocol of a results directory and the keys of the records in its tables.
 
-    Written without keys before the records change, and with them once the tables are complete. So a run that was
-    killed in between does not take old tables for new ones.
+    A run writes it without keys before the records change, and with keys once the tables are complete. So after a
+    killed run, old tables do not count as new ones.
     """
     write_text(directory / PROTOCOL_FILE, json.dumps({"protocol": protocol, "in_tables": sorted(in_tables)}) + "\n")
 
 
 def read_protocol(directory: Path) -> dict[str, Any]:
-    """The protocol and the keys of the records in the tables. Empty where the file is absent or damaged."""
+    """Reads the protocol and the keys of the records in the tables. Empty if the file is missing or damaged."""
     try:
         content = json.loads((directory / PROTOCOL_FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError):

@@ -1,4 +1,4 @@
-"""The schema of what a cell leaves behind."""
+"""The schema of a result record."""
 
 import json
 from pathlib import Path
@@ -6,11 +6,11 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from benchmark.storage.upgrade import SCHEMA, upgraded
+from benchmark.storage.upgrade import SCHEMA, upgrade_record
 
 
 class MetricDefinition(BaseModel):
-    """What a column of scores means, kept with the scores so that tables need no other code."""
+    """The meaning of a column of scores, stored with the scores so that tables need no other code."""
 
     model_config = ConfigDict(extra="forbid", ser_json_inf_nan="strings")
 
@@ -18,14 +18,16 @@ class MetricDefinition(BaseModel):
     bounds: tuple[float, float] = Field(description='in JSON, no bound is "Infinity" or "-Infinity"')
     definition: str
     source: str
-    heading: str = Field(default="", description="of its column; without one the name")
-    agreement: bool = Field(default=False, description="whether its order of the models is set against other scores")
+    heading: str = Field(default="", description="heading of its column; the default is the name")
+    agreement: bool = Field(
+        default=False, description="whether its ranking of the models is compared with other scores"
+    )
 
 
 class Training(BaseModel):
     """How a model was trained.
 
-    `best` is the epoch, from 1, whose weights were kept; `micro_batch` is less than a batch where memory ran out.
+    `best` is the epoch, from 1, whose weights are the result. `micro_batch` is less than a batch where memory ran out.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -39,9 +41,10 @@ class Training(BaseModel):
 
 
 class Submission(BaseModel):
-    """The entry from outside that a record belongs to.
+    """The external entry of a record.
 
-    `entry` is the name of its file, `sha256` that of its content; `checkpoint` is empty where Loupe did the training.
+    `entry` is the name of its file and `sha256` the hash of its content. `checkpoint` is empty if Loupe trained
+    the model.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -57,9 +60,9 @@ class Submission(BaseModel):
 
 
 class Verification(BaseModel):
-    """What came out when some of the test images were scored again, from the checkpoint.
+    """The scores of some test images, computed again from the checkpoint.
 
-    `scores` has for each metric the mean over these images as reported, as scored again, and how far they may differ.
+    `scores` maps each metric to the reported mean over these images, the verified mean, and the tolerance.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -70,11 +73,12 @@ class Verification(BaseModel):
 
 
 class Alignment(BaseModel):
-    """How maps of the saliency layer's grid were placed on the image; pairs are of rows and columns, in pixels.
+    """The placement of maps of the target layer's grid on the image. Pairs are (rows, columns) in pixels.
 
-    `method` is "receptive-field" where cells lie at their true centers, which begin at `first` and lie `spacing` apart,
-    and "none" where the grid was stretched over the image. `displacement` is how far too far down and right stretching
-    shows the cells, on average: what was corrected or, with "none", was not. `reason` says why nothing is known.
+    `method` is "receptive-field" if cells are at their true centers, and "none" if the grid is stretched over the
+    image. `first` is the first center and `spacing` the distance between centers. `displacement` is the mean shift,
+    down and right, that stretching causes. It is corrected unless `method` is "none". `reason` says why an
+    alignment is missing.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -88,16 +92,16 @@ class Alignment(BaseModel):
 
 
 class Record(BaseModel):
-    """One cell: what was asked, on what, with what, and a summary of what came out.
+    """One cell: its settings, data and environment, and a summary of the results.
 
-    The per-image scores and predictions lie beside it in Parquet files of the same name.
+    The per-image scores and predictions are in Parquet files of the same name.
     """
 
     model_config = ConfigDict(extra="forbid")
 
     schema_version: int = SCHEMA
-    key: str = Field(description="stands for the data, the settings and the code of the entries")
-    protocol: str = Field(description="equal for records that may stand in one table")
+    key: str = Field(description="hash of the data, the settings and the code of the entries")
+    protocol: str = Field(description="equal for records that may share a table")
     dataset: str
     synthetic: bool
     preset: str
@@ -111,27 +115,27 @@ class Record(BaseModel):
     settings: dict[str, Any]
     metrics: dict[str, MetricDefinition]
     methods: tuple[str, ...]
-    alignment: Alignment | None = Field(default=None, description="absent from records of before there was any")
+    alignment: Alignment | None = Field(default=None, description="missing in records of older versions")
     training: Training
     parameters: int
     seconds: dict[str, float]
     environment: dict[str, Any]
     classification: dict[str, float | None] = Field(description="point estimates; classification.csv has the intervals")
     summary: dict[str, Any]
-    files: dict[str, str] = Field(default_factory=dict, description="SHA-256 of what lies beside it, by ending")
+    files: dict[str, str] = Field(default_factory=dict, description="SHA-256 of the other files of the cell, by name")
     submission: Submission | None = None
     badge: Literal["self-reported", "verified"] = "self-reported"
     verification: Verification | None = None
 
 
 def load_record(path: Path) -> Record:
-    """A record from its file; records of an older schema are read as if they were of this one.
+    """Reads a record from its file, and upgrades records of an older schema.
 
     Raises:
-        ValueError: The file is no record.
+        ValueError: The file is not a record.
     """
-    told = json.loads(path.read_bytes())
+    payload = json.loads(path.read_bytes())
     try:
-        return Record.model_validate(upgraded(told) if isinstance(told, dict) else told)
+        return Record.model_validate(upgrade_record(payload) if isinstance(payload, dict) else payload)
     except (KeyError, TypeError) as error:
-        raise ValueError(f"{path} is no record ({error})") from None
+        raise ValueError(f"{path} is not a record ({error})") from None

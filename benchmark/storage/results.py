@@ -1,4 +1,4 @@
-"""Every path under results/: records and what is made from them."""
+"""Every path under results/: records, and the tables computed from them."""
 
 import os
 from pathlib import Path
@@ -6,48 +6,48 @@ from pathlib import Path
 from benchmark.storage.paths import ROOT
 
 PROTOCOL_FILE = "protocol.json"
-"""Marks a results directory: the protocol of its tables and the records they were made from."""
+"""Marks a results directory. It stores the protocol of the tables and the keys of their records."""
 SPLIT_FILE = "split.csv"
 BASELINES_FILE = "baselines.parquet"
 RECORDS = "records"
 
 
 def results_dir() -> Path:
-    """The directory of all results. The variable LOUPE_RESULTS moves it."""
+    """The directory of all results. The environment variable LOUPE_RESULTS overrides it."""
     return Path(os.environ.get("LOUPE_RESULTS", ROOT / "results"))
 
 
 def table_dir(dataset: str, preset: str) -> Path:
-    """Records and tables of one data set and preset."""
+    """The directory with the records and tables of one data set and preset."""
     return results_dir() / dataset / preset
 
 
 def table_dirs(dataset: str = "*", preset: str = "*") -> list[Path]:
-    """All directories that hold tables, sorted."""
+    """Finds all directories with tables, sorted."""
     return sorted(path.parent for path in results_dir().glob(f"{dataset}/{preset}/{PROTOCOL_FILE}"))
 
 
 def record_file(directory: Path, architecture: str, regime: str, seed: int) -> Path:
-    """The result record of a cell."""
+    """The path of the result record of a cell."""
     return directory / RECORDS / f"{architecture}-{regime}-{seed}.json"
 
 
 def record_files(directory: Path) -> list[Path]:
-    """The result records of one table directory, sorted."""
+    """Finds the result records of one table directory, sorted."""
     return sorted((directory / RECORDS).glob("[!.]*.json"))
 
 
 def all_record_files(architecture: str = "[!.]*") -> list[Path]:
-    """The result records of all tables, or those of one architecture, sorted."""
+    """Finds the result records of all tables, or those of one architecture, sorted."""
     name = architecture if "*" in architecture else f"{architecture}-*"
     return sorted(results_dir().glob(f"*/*/{RECORDS}/{name}.json"))
 
 
-def beside(record: Path, suffix: str) -> Path:
-    """The file that belongs to a record, such as `NAME.scores.parquet`."""
+def sidecar_file(record: Path, suffix: str) -> Path:
+    """The path of another file of a record, such as `NAME.scores.parquet`."""
     return record.with_name(f"{record.stem}.{suffix}")
 
 
 def performance_dir() -> Path:
-    """Measurements of speed."""
+    """The directory of speed measurements."""
     return results_dir() / "performance"

@@ -1,4 +1,4 @@
-"""Every path under runs/: trained models, maps and caches, all of which can be made again."""
+"""Every path under runs/: trained models, maps and caches, all of which can be computed again."""
 
 import os
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ from benchmark.storage.paths import ROOT
 
 
 def runs_dir() -> Path:
-    """The directory of all that a run caches. The variable LOUPE_RUNS moves it."""
+    """The cache directory of all runs. The environment variable LOUPE_RUNS overrides it."""
     return Path(os.environ.get("LOUPE_RUNS", ROOT / "runs"))
 
 
@@ -23,17 +23,17 @@ def model_histories() -> Iterator[Path]:
 
 
 def training_state_file(model_key: str) -> Path:
-    """State of a training that is not finished."""
+    """State of an unfinished training."""
     return runs_dir() / "training" / f"{model_key}.pt"
 
 
 def training_log_dir(cell: str, model_key: str) -> Path:
-    """Curves of a training, for other programs."""
+    """Training curves, for TensorBoard."""
     return runs_dir() / "logs" / f"{cell.replace('/', '-')}-{model_key}"
 
 
 def sent_weights_file(sha256: str) -> Path:
-    """Initial weights that another machine sent."""
+    """Initial weights received from another machine."""
     return runs_dir() / "weights" / f"{sha256}.safetensors"
 
 
@@ -48,7 +48,7 @@ def maps_file(key: str) -> Path:
 
 
 def predictions_file(key: str) -> Path:
-    """The predictions of one model, as the images are and under attack."""
+    """The predictions of one model on clean and attacked images."""
     return runs_dir() / "predictions" / f"{key}.parquet"
 
 
@@ -58,7 +58,7 @@ def baseline_file(key: str) -> Path:
 
 
 def cell_dir(key: str) -> Path:
-    """What a finished cell leaves: its record, scores and predictions."""
+    """The record, scores and predictions of a finished cell."""
     return runs_dir() / "cells" / key
 
 
@@ -73,12 +73,12 @@ def cell_records() -> Iterator[Path]:
 
 
 def failures_dir() -> Path:
-    """The tracebacks of all cells that failed."""
+    """The tracebacks of all failed cells."""
     return runs_dir() / "failed"
 
 
 def failure_file(key: str) -> Path:
-    """The traceback of a cell that failed."""
+    """The traceback of a failed cell."""
     return failures_dir() / f"{key}.txt"
 
 
@@ -103,10 +103,10 @@ def digest_file(key: str) -> Path:
 
 
 def quarantine_file(key: str) -> Path:
-    """The files of a data set that are left out."""
+    """The excluded files of a data set."""
     return runs_dir() / "quarantine" / f"{key}.json"
 
 
 def geometry_file(key: str) -> Path:
-    """Where the cells of a network's grid lie on the image."""
+    """The positions of the cells of a network's grid on the image."""
     return runs_dir() / "geometry" / f"{key}.json"

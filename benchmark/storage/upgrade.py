@@ -1,6 +1,6 @@
-"""Records of older schemas in the words of this one.
+"""Upgrades records of older schemas to the current one.
 
-Keys and protocols stay what they are: they stand for settings and code, not for the names of fields.
+Keys and protocols do not change: they are hashes of settings and code, not of the names of fields.
 """
 
 import re
@@ -21,9 +21,9 @@ PRESET_FIELDS = {
     "attacked": "num_attacked",
     "map_attacked": "num_map_attacked",
 }
-"""Fields of a preset in schemas 1 and 2, and what they are called since."""
+"""Maps fields of a preset in schemas 1 and 2 to their current names."""
 TRAINING_FIELDS = {"batch": "batch_size"}
-"""Likewise of the settings of a training."""
+"""Maps fields of the training settings in schemas 1 and 2 to their current names."""
 METRICS = {
     "colour-variation": "color-variation",
     "colour-variation-null": "color-variation-null",
@@ -37,18 +37,18 @@ METRICS = {
     "insertion-deletion-minimum": "faithfulness-minimum",
     "parameter-randomisation": "parameter-randomization",
 }
-"""Metrics in schemas 1 to 3, and what they are called since. Files of scores keep the names they were written with."""
+"""Maps metrics in schemas 1 to 3 to their current names. Files of scores retain the old names."""
 RECORD_FIELDS = {"diagnosis": "classification", "recomputed": "verification"}
 BADGES = {"claimed": "self-reported", "recomputed": "verified"}
 
 Payload = dict[str, Any]
 
 
-def upgraded(record: Payload) -> Payload:
-    """A record, as JSON tells it, in the words of the newest schema; one that is of it, or of no known one, as it is.
+def upgrade_record(record: Payload) -> Payload:
+    """Upgrades a record, as parsed JSON, to the current schema. Current and unknown schemas are returned unchanged.
 
     Raises:
-        KeyError, TypeError: The record lacks what its schema has, or has it in another form.
+        KeyError, TypeError: The record lacks a field of its schema, or a field has another type.
     """
     while (step := _STEPS.get(record.get("schema_version", SCHEMA))) is not None:
         record = step(record)
@@ -56,7 +56,7 @@ def upgraded(record: Payload) -> Payload:
 
 
 def _from_1(record: Payload) -> Payload:
-    """Trainings had no validation and attacks one budget."""
+    """Adds validation to the training. Attacks had one budget."""
     rest = {name: value for name, value in record.items() if name not in {"checkpoint_sha256", "losses"}}
     losses, preset = record["losses"], record["settings"]["preset"]
     training = {
@@ -72,46 +72,46 @@ def _from_1(record: Payload) -> Payload:
 
 
 def _from_2(record: Payload) -> Payload:
-    """Settings had other names."""
+    """Renames settings."""
     settings = record["settings"]
     renamed = {
-        "training": _renamed(settings["training"], TRAINING_FIELDS),
-        "preset": _renamed(settings["preset"], PRESET_FIELDS),
+        "training": _rename_keys(settings["training"], TRAINING_FIELDS),
+        "preset": _rename_keys(settings["preset"], PRESET_FIELDS),
     }
     return record | {"schema_version": 3, "settings": settings | renamed}
 
 
 def _from_3(record: Payload) -> Payload:
-    """Metrics, fields and badges had other names, and maps of a grid were stretched."""
+    """Renames metrics, fields and badges. Maps of a grid were stretched."""
     settings = record["settings"]
     files = {name.replace("diagnosis.csv", "classification.csv"): value for name, value in record["files"].items()}
     changes = {
         "schema_version": 4,
         "settings": settings | {"preset": {"alignment": "none"} | settings["preset"]},
-        "metrics": _renamed(record["metrics"], METRICS),
+        "metrics": _rename_keys(record["metrics"], METRICS),
         "summary": {_summary_name(name): value for name, value in record["summary"].items()},
         "files": files,
     }
     if (submission := record.get("submission")) is not None:
-        changes["submission"] = _renamed(submission, {"licence": "license"})
+        changes["submission"] = _rename_keys(submission, {"licence": "license"})
     if "badge" in record:
         changes["badge"] = BADGES.get(record["badge"], record["badge"])
-    return _renamed(record | changes, RECORD_FIELDS)
+    return _rename_keys(record | changes, RECORD_FIELDS)
 
 
-def upgraded_scores(scores: pd.DataFrame) -> pd.DataFrame:
-    """Scores by the names that metrics have now."""
+def upgrade_scores(scores: pd.DataFrame) -> pd.DataFrame:
+    """Renames metrics in a frame of scores to their current names."""
     return scores.assign(metric=scores["metric"].astype(str).replace(METRICS))
 
 
 def _summary_name(name: str) -> str:
-    """As `grad-cam: map-f1 (image)`, from the names of schema 3."""
-    return re.sub(r"(?<=: )[\w-]+(?= \()", lambda found: METRICS.get(found[0], found[0]), name)
+    """Renames the metric in a name such as `grad-cam: map-f1 (image)`."""
+    return re.sub(r"(?<=: )[\w-]+(?= \()", lambda match: METRICS.get(match[0], match[0]), name)
 
 
-def _renamed(settings: Any, names: Mapping[str, str]) -> Payload:
+def _rename_keys(settings: Any, names: Mapping[str, str]) -> Payload:
     if not isinstance(settings, dict):
-        raise TypeError("settings are no table")
+        raise TypeError("settings are not a mapping")
     return {names.get(name, name): value for name, value in settings.items()}
 
 

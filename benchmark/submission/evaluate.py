@@ -11,9 +11,9 @@ from benchmark.config.presets import PRESETS
 from benchmark.data.load import Source
 from benchmark.errors import UserError
 from benchmark.execution.local import Local
-from benchmark.experiments.grid import plan
+from benchmark.experiments.grid import build_grid
 from benchmark.experiments.jobs import RunRequest, build_jobs
-from benchmark.experiments.run import carry_out
+from benchmark.experiments.run import run_benchmark
 from benchmark.registry import resolve_name
 from benchmark.submission.entries import load_entry
 
@@ -41,16 +41,16 @@ def evaluate(entry: str, asked: dict[str, Any], results: str) -> list[str]:
     request = RunRequest(
         preset=preset,
         source=Source(directory=Path(asked["data"]) if asked["data"] else None, layout=asked["layout"]),
-        cells=plan(
+        cells=build_grid(
             preset, [architecture.name], [checkpoint.regime] if checkpoint else asked["regimes"], asked["seeds"]
         ),
         device=device,
-        bfloat16=engine.bfloat16_pays(device),
+        bfloat16=engine.prefers_bfloat16(device),
         manifest=Path(asked["split"]) if asked["split"] else None,
     )
     console = Console(soft_wrap=True, highlight=False)
     jobs = build_jobs(request, console)
-    _, failures = carry_out(jobs, console, engine, tables=False)
+    _, failures = run_benchmark(jobs, console, engine, tables=False)
     if failures:
         raise UserError(f"{failures[0].cell}: {failures[0].reason}; see {failures[0].traceback}")
     return [job.cell.name for job in jobs]

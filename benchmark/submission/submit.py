@@ -11,7 +11,7 @@ from benchmark.errors import UserError
 from benchmark.experiments.build_record import format_regime_title
 from benchmark.leaderboard.build import DATA_FIGURE, SHEETS, rebuild
 from benchmark.registry import entries
-from benchmark.storage.files import new_file, write_text
+from benchmark.storage.files import atomic_file, write_text
 from benchmark.storage.hashing import file_digest
 from benchmark.storage.record import Submission, load_record
 from benchmark.storage.results import (
@@ -199,7 +199,7 @@ def _published(made: Path, checked: CheckReport, tell: Callable[[str], None]) ->
     # The record last, since it says that the rest is there.
     for path in sorted([*beside, *(source / each for each in SHARED)], key=lambda path: path.suffix == ".json"):
         if path.is_file() and not path.is_symlink():
-            with new_file(directory / path.relative_to(source)) as temporary:
+            with atomic_file(directory / path.relative_to(source)) as temporary:
                 shutil.copyfile(path, temporary)
     for sheet in SHEETS:  # of another protocol: the child removed its copy
         if not (source / sheet).is_file():

@@ -1,1 +1,1 @@
-"""From an untrained network to a model."""
+"""Training: regimes, losses, the training loop and checkpoints."""

@@ -1,12 +1,12 @@
-"""Changes of the images that should not change the diagnosis, on the device."""
+"""Augmentation on the device, by changes that should not change the diagnosis."""
 
 from torch import Tensor, nn
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 
 
-def augmentation() -> nn.Module:
-    """Flips, turns, zooms and changes of light, drawn once per batch."""
+def build_augmentation() -> nn.Module:
+    """Builds random flips, rotations, zooms and changes of brightness and contrast, drawn once per batch."""
     return v2.Compose(
         [
             v2.RandomHorizontalFlip(),
@@ -17,9 +17,9 @@ def augmentation() -> nn.Module:
     )
 
 
-def augmented(augment: nn.Module, images: Tensor, masks: Tensor | None) -> tuple[Tensor, Tensor | None]:
-    """Images (N, 3, H, W), in [0, 1], and the masks (N, H, W) of them, moved alike."""
+def augment_batch(augment: nn.Module, images: Tensor, masks: Tensor | None) -> tuple[Tensor, Tensor | None]:
+    """Augments images (N, 3, H, W) in [0, 1] and applies the same geometry to their masks (N, H, W)."""
     if masks is None:
         return augment(images), None
-    moved, drawn = augment(tv_tensors.Image(images), tv_tensors.Mask(masks))
-    return moved.as_subclass(Tensor), drawn.as_subclass(Tensor)
+    moved_images, moved_masks = augment(tv_tensors.Image(images), tv_tensors.Mask(masks))
+    return moved_images.as_subclass(Tensor), moved_masks.as_subclass(Tensor)

@@ -1,4 +1,4 @@
-"""Models on disk: safetensors, checked before they are used."""
+"""Models on disk: safetensors, checked before use."""
 
 from pathlib import Path
 
@@ -10,131 +10,140 @@ from torch import Tensor, nn
 from architectures import Architecture, Checkpoint
 from benchmark.errors import UserError
 from benchmark.registry import source_file
-from benchmark.storage.files import new_file
+from benchmark.storage.files import atomic_file
 from benchmark.storage.hashing import file_digest
 
-PUBLISHED_CLASSES = 1000
+IMAGENET_CLASSES = 1000
 
 
 def save_model(model: nn.Module, path: Path) -> str:
-    """Writes the weights and buffers of a model; returns the SHA-256 of the file."""
-    with new_file(path) as temporary:
+    """Writes the weights and buffers of a model and returns the SHA-256 of the file."""
+    with atomic_file(path) as temporary:
         safetensors.torch.save_model(model, str(temporary))
         return file_digest(temporary)
 
 
 def load_weights(model: nn.Module, path: Path, *, fresh_classifier: bool = False, whole: bool = False) -> None:
-    """Reads weights into a model: ours of the same shape, or published ones as timm names them.
+    """Loads weights into a model: our own of the same shape, or published ones with timm's names.
 
     Args:
-        model: To be changed.
+        model: Changed in place.
         path: A safetensors file.
-        fresh_classifier: Whether a classifier for another number of classes is left out, and the model's own stays.
-        whole: Whether published weights must bring their classifier too.
+        fresh_classifier: Whether to skip a classifier for another number of classes and retain the model's own.
+        whole: Whether published weights must include their classifier.
 
     Raises:
-        UserError: The file is no safetensors file, or does not fit the model; the message names the tensor.
+        UserError: The file is not a safetensors file, or does not fit the model. The message names the tensor.
     """
     try:
         tensors = safetensors.torch.load_file(str(path))
     except (OSError, SafetensorError) as error:
         raise UserError(f"{path} is not a readable safetensors file ({error}); save the weights again") from None
-    wanted = model.state_dict()
-    if "mean" not in tensors and "mean" in wanted:
-        tensors = _as_ours(tensors, wanted, whole=whole)
+    expected = model.state_dict()
+    if "mean" not in tensors and "mean" in expected:
+        tensors = _convert_timm_names(tensors, expected, whole=whole)
     if fresh_classifier:
-        tensors |= {name: wanted[name] for name in _classifier_of_others(tensors, wanted)}
+        tensors |= {name: expected[name] for name in _find_other_classifier(tensors, expected)}
     for name, tensor in tensors.items():
-        if name not in wanted:
+        if name not in expected:
             raise UserError(f"{path} has a tensor {name!r} that the network lacks; is it another architecture's?")
-        if tensor.shape != wanted[name].shape:
-            shapes = f"{tuple(tensor.shape)}, not {tuple(wanted[name].shape)}"
+        if tensor.shape != expected[name].shape:
+            shapes = f"{tuple(tensor.shape)}, not {tuple(expected[name].shape)}"
             raise UserError(f"{path}: tensor {name!r} has shape {shapes}; is it for another number of classes?")
         if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
-            raise UserError(f"{path}: tensor {name!r} holds values that are no numbers; train the model again")
-    if missing := sorted(wanted.keys() - tensors.keys()):
+            raise UserError(f"{path}: tensor {name!r} holds values that are not finite; train the model again")
+    if missing := sorted(expected.keys() - tensors.keys()):
         raise UserError(f"{path} lacks the tensor {missing[0]!r} and {len(missing) - 1} more; save the whole model")
     model.load_state_dict(tensors)
 
 
 def checkpoint_file(architecture: Architecture, checkpoint: Checkpoint) -> Path:
-    """The file of a checkpoint from elsewhere, which lies beside its entry.
+    """Finds the file of an external checkpoint, in the directory of its entry.
 
     Raises:
-        UserError: It is not there, its name leads elsewhere, or its content is another.
+        UserError: The file is missing, its name contains a directory, or its SHA-256 differs from the entry's.
     """
     if Path(checkpoint.file).name != checkpoint.file or not checkpoint.file.endswith(".safetensors"):
-        raise UserError(f"checkpoint file {checkpoint.file!r}: give the name of a .safetensors file beside the entry")
+        raise UserError(
+            f"checkpoint file {checkpoint.file!r}: give the name of a .safetensors file in the entry's directory"
+        )
     path = source_file(architecture).parent / checkpoint.file
     if not path.is_file():
-        raise UserError(f"{path} does not exist; put the checkpoint beside the entry ({checkpoint.source})")
-    found = file_digest(path)
-    if found != checkpoint.sha256:
-        raise UserError(f"{path} has SHA-256 {found[:12]}..., the entry says {checkpoint.sha256[:12]}...; mend one")
+        raise UserError(f"{path} does not exist; put the checkpoint into the entry's directory ({checkpoint.source})")
+    digest = file_digest(path)
+    if digest != checkpoint.sha256:
+        raise UserError(
+            f"{path} has SHA-256 {digest[:12]}..., the entry says {checkpoint.sha256[:12]}...; correct one of them"
+        )
     return path
 
 
 def class_order(checkpoint: Checkpoint, classes: tuple[str, ...]) -> list[int]:
-    """For each class of the data, the place of its logit in a checkpoint from elsewhere.
+    """Finds the index of each class of the data among the logits of an external checkpoint.
 
     Raises:
-        UserError: The two do not have the same classes.
+        UserError: The classes of checkpoint and data differ.
     """
     theirs, ours = (", ".join(sorted(names)) for names in (checkpoint.classes, classes))
     if theirs != ours or len(set(checkpoint.classes)) != len(classes):
         raise UserError(
-            f"the checkpoint tells apart {theirs}; the data has {ours}: name them alike, or take other data"
+            f"the checkpoint has the classes {theirs}; the data has {ours}: use the same names, or other data"
         )
     return [checkpoint.classes.index(name) for name in classes]
 
 
-def in_order(model: nn.Module, order: list[int]) -> nn.Module:
-    """The same module, whose logits come in another order; names of modules and tensors stay."""
+def reorder_logits(model: nn.Module, order: list[int]) -> nn.Module:
+    """Permutes the logits of a module by a hook. Names of modules and tensors do not change."""
     if order != sorted(order):
-        place = torch.tensor(order)
-        model.register_forward_hook(lambda _module, _inputs, logits: logits[:, place.to(logits.device)])
+        indices = torch.tensor(order)
+        model.register_forward_hook(lambda _module, _inputs, logits: logits[:, indices.to(logits.device)])
     return model
 
 
-def _as_ours(tensors: dict[str, Tensor], wanted: dict[str, Tensor], *, whole: bool) -> dict[str, Tensor]:
-    """Published weights, as timm names them, under our names; the classifier of other classes stays fresh."""
+def _convert_timm_names(tensors: dict[str, Tensor], expected: dict[str, Tensor], *, whole: bool) -> dict[str, Tensor]:
+    """Renames published weights from timm's names to ours. A classifier of other classes is not loaded."""
     ours = {f"body.{name}": tensor for name, tensor in tensors.items()}
-    others = (name for name, tensor in ours.items() if name in wanted and _of_other_classes(tensor, wanted[name]))
+    others = (
+        name for name, tensor in ours.items() if name in expected and _has_imagenet_classes(tensor, expected[name])
+    )
     classifier = set() if whole else set(others)
-    fresh = {"mean", "std", *classifier, *(name for name in wanted if name.endswith("num_batches_tracked"))}
-    best_weights = {name: tensor for name, tensor in ours.items() if name not in classifier}
-    return {name: wanted[name] for name in fresh} | best_weights
+    fresh = {"mean", "std", *classifier, *(name for name in expected if name.endswith("num_batches_tracked"))}
+    loaded = {name: tensor for name, tensor in ours.items() if name not in classifier}
+    return {name: expected[name] for name in fresh} | loaded
 
 
-def _classifier_of_others(tensors: dict[str, Tensor], wanted: dict[str, Tensor]) -> list[str]:
-    """Weight and bias of one layer that differ from the network's in the number of outputs alone; else nothing."""
-    differing = [name for name in tensors.keys() & wanted.keys() if tensors[name].shape != wanted[name].shape]
-    outputs_alone = all(tensors[name].shape[1:] == wanted[name].shape[1:] for name in differing)
-    one_layer = {name.rpartition(".")[0] for name in differing}
-    return differing if outputs_alone and len(one_layer) == 1 else []
+def _find_other_classifier(tensors: dict[str, Tensor], expected: dict[str, Tensor]) -> list[str]:
+    """Finds the one layer whose weight and bias differ from the network's in the number of outputs only.
+
+    Returns an empty list if any other tensor differs too.
+    """
+    differing = [name for name in tensors.keys() & expected.keys() if tensors[name].shape != expected[name].shape]
+    only_outputs = all(tensors[name].shape[1:] == expected[name].shape[1:] for name in differing)
+    layers = {name.rpartition(".")[0] for name in differing}
+    return differing if only_outputs and len(layers) == 1 else []
 
 
-def _of_other_classes(tensor: Tensor, wanted: Tensor) -> bool:
-    return tensor.ndim > 0 and tensor.shape[0] == PUBLISHED_CLASSES != wanted.shape[0]
+def _has_imagenet_classes(tensor: Tensor, expected: Tensor) -> bool:
+    return tensor.ndim > 0 and tensor.shape[0] == IMAGENET_CLASSES != expected.shape[0]
 
 
 def initial_model(architecture: Architecture, classes: int, weights: str) -> nn.Module:
-    """A network to begin with.
+    """Builds the network that training starts from.
 
     Args:
-        architecture: What to build.
+        architecture: The architecture to build.
         classes: Number of classes.
-        weights: "random", "pretrained", a safetensors file, or a directory with one of the architecture's name. Where a
-            file's classifier is for another number of classes, the network begins with a fresh one.
+        weights: "random", "pretrained", a safetensors file, or a directory with one of the architecture's name. If
+            the file's classifier is for another number of classes, the network starts with a random one.
 
     Raises:
-        UserError: The weights cannot be had; the message says what to do.
+        UserError: The weights are not available. The message names a remedy.
     """
     if weights == "random":
         return architecture.build(classes)
     if weights == "pretrained":
         if architecture.pretrained is None:
-            raise UserError(f"nobody publishes weights of {architecture.name} that we can load; give --weights FILE")
+            raise UserError(f"no published weights of {architecture.name} can be loaded; give --weights FILE")
         try:
             return architecture.pretrained(classes)
         except (OSError, ValueError) as error:
@@ -145,10 +154,10 @@ def initial_model(architecture: Architecture, classes: int, weights: str) -> nn.
 
 
 def weights_file(architecture: Architecture, weights: str) -> Path:
-    """The safetensors file for an architecture.
+    """Finds the safetensors file for an architecture.
 
     Raises:
-        UserError: There is none.
+        UserError: The file does not exist.
     """
     path = Path(weights)
     path = path / f"{architecture.name}.safetensors" if path.is_dir() else path

@@ -1,4 +1,4 @@
-"""Curves of a training for those who watch it in TensorBoard."""
+"""Training curves for TensorBoard."""
 
 from importlib.util import find_spec
 from pathlib import Path
@@ -11,10 +11,10 @@ KINDS = ("tensorboard",)
 
 
 def check_log(kind: str) -> None:
-    """Refuses what nobody can write.
+    """Checks that a log of this kind can be written.
 
     Raises:
-        UserError: The kind is unknown, or what it needs is not installed.
+        UserError: The kind is unknown, or its package is not installed.
     """
     if kind not in KINDS:
         raise UserError(f"--log {kind}: unknown; give --log {' or '.join(KINDS)}")
@@ -23,15 +23,15 @@ def check_log(kind: str) -> None:
 
 
 def epoch_log(kind: str | None, directory: Path) -> Report:
-    """Writes the last epoch's losses each time it is called; without a kind it does nothing.
+    """Returns a callback that writes the last epoch's losses. Without a kind it does nothing.
 
-    Each call opens and closes the file, so that a run that is killed loses nothing and one that goes on adds to it.
+    Each call opens and closes the file. A killed run loses nothing, and a resumed one appends.
     """
     if kind is None:
         return lambda _done, _history: None
 
     def write(done: int, history: History) -> None:
-        from torch.utils.tensorboard import SummaryWriter  # noqa: PLC0415 - takes seconds, and few ask for it
+        from torch.utils.tensorboard import SummaryWriter  # noqa: PLC0415 - takes seconds, and few runs use it
 
         with SummaryWriter(str(directory)) as writer:
             writer.add_scalar("loss/train", history.losses[-1], done)

@@ -1,4 +1,4 @@
-"""The state of a training between two epochs, so that one that was killed goes on as if nothing had happened."""
+"""The state of a training between two epochs, from which a killed training resumes without a difference."""
 
 import time
 from dataclasses import dataclass, field
@@ -9,22 +9,22 @@ import torch
 from torch import Tensor, nn
 
 from benchmark.errors import UserError
-from benchmark.storage.files import new_file
+from benchmark.storage.files import atomic_file
 
-SECONDS = 20.0
-"""A state is saved after an epoch if the last one is so old: it is three times as large as the model."""
+SAVE_INTERVAL_S = 20.0
+"""Minimum time between two saved states in seconds, since a state is three times as large as the model."""
 
 
 @dataclass(kw_only=True, slots=True)
 class History:
-    """How a training went.
+    """The history of a training.
 
     Attributes:
         losses: Mean loss of every epoch.
-        validation: Loss on the validation images after every epoch; empty without such images.
-        best: The epoch, from 1, whose weights were kept; 0 before there is one.
-        micro_batch: Images that went through the network at once, less than a batch where memory ran out.
-        stopped: Whether the training ended early since the validation loss fell no more.
+        validation: Loss on the validation images after every epoch. Empty without such images.
+        best: The epoch, from 1, whose weights are the result. 0 before the first epoch.
+        micro_batch: Images per forward pass. Smaller than a batch where memory ran out.
+        stopped: Whether training stopped early because the validation loss no longer fell.
     """
 
     losses: list[float] = field(default_factory=list)
@@ -41,10 +41,10 @@ class State:
     Attributes:
         model: The network.
         optimizer: Its optimizer.
-        schedule: Of the learning rate.
-        memory: What the regime keeps.
-        history: How it went so far.
-        best_weights: Weights of the best epoch; None until there is one, or where no validation chooses.
+        schedule: Learning rate schedule.
+        memory: Tensors that the regime carries from step to step.
+        history: Losses so far.
+        best_weights: Weights of the best epoch. None before the first epoch and without validation images.
     """
 
     model: nn.Module
@@ -56,19 +56,20 @@ class State:
 
 
 class CheckpointFile:
-    """Where the state of a training is kept while it lasts."""
+    """The file that stores the state of an unfinished training."""
 
-    def __init__(self, path: Path, seconds: float = SECONDS) -> None:
+    def __init__(self, path: Path, seconds: float = SAVE_INTERVAL_S) -> None:
         self.path = path
         self._seconds = seconds
         self._last = time.monotonic()
 
     def save(self, state: State) -> None:
-        """Writes the state, unless it was written a moment ago."""
+        """Writes the state, unless the last write is too recent."""
         if time.monotonic() - self._last < self._seconds:
             return
         history = state.history
-        told = {
+        # The key "kept" is that of existing files. Another name would invalidate them.
+        content = {
             "model": state.model.state_dict(),
             "optimizer": state.optimizer.state_dict(),
             "schedule": state.schedule.state_dict(),
@@ -77,12 +78,12 @@ class CheckpointFile:
             "history": {name: getattr(history, name) for name in History.__slots__},
             "random": _random_state(),
         }
-        with new_file(self.path) as temporary:
-            torch.save(told, temporary)
+        with atomic_file(self.path) as temporary:
+            torch.save(content, temporary)
         self._last = time.monotonic()
 
     def load(self, state: State, device: torch.device) -> None:
-        """Brings a fresh state to where the file left off; nothing happens without a file.
+        """Restores a state from the file. Does nothing without a file.
 
         Raises:
             UserError: The file is damaged.
@@ -90,20 +91,20 @@ class CheckpointFile:
         if not self.path.is_file():
             return
         try:
-            # Tensors and plain values only: nothing is unpickled that could run.
-            told: dict[str, Any] = torch.load(self.path, map_location=device, weights_only=True)
-            state.model.load_state_dict(told["model"])
-            state.optimizer.load_state_dict(told["optimizer"])
-            state.schedule.load_state_dict(told["schedule"])
-            state.memory = told["memory"]
-            state.best_weights = told["kept"]
-            state.history = History(**told["history"])
-            _set_random_state(told["random"])
+            # Tensors and plain values only: unpickling cannot run code.
+            content: dict[str, Any] = torch.load(self.path, map_location=device, weights_only=True)
+            state.model.load_state_dict(content["model"])
+            state.optimizer.load_state_dict(content["optimizer"])
+            state.schedule.load_state_dict(content["schedule"])
+            state.memory = content["memory"]
+            state.best_weights = content["kept"]
+            state.history = History(**content["history"])
+            _set_random_state(content["random"])
         except Exception as error:
             raise UserError(f"{self.path} is damaged; remove it and run again") from error
 
     def remove(self) -> None:
-        """Removes the file once the model itself is kept."""
+        """Removes the file once the trained model is stored."""
         self.path.unlink(missing_ok=True)
 
 
@@ -111,7 +112,7 @@ def _random_state() -> dict[str, Any]:
     return {"cpu": torch.get_rng_state(), "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []}
 
 
-def _set_random_state(told: dict[str, Any]) -> None:
-    torch.set_rng_state(told["cpu"].cpu())
-    if told["cuda"]:
-        torch.cuda.set_rng_state_all([state.cpu() for state in told["cuda"]])
+def _set_random_state(random: dict[str, Any]) -> None:
+    torch.set_rng_state(random["cpu"].cpu())
+    if random["cuda"]:
+        torch.cuda.set_rng_state_all([state.cpu() for state in random["cuda"]])

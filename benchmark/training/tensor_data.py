@@ -1,4 +1,4 @@
-"""What a network learns from, on the device or at hand for it."""
+"""Images and labels of a split as tensors."""
 
 from dataclasses import dataclass
 
@@ -11,12 +11,12 @@ from benchmark.training.regimes import Batch
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TensorData:
-    """Images with what is to be learned of them.
+    """Images with their labels and masks.
 
     Attributes:
-        images: (N, 3, H, W), uint8; on the device, or in the memory of the machine where the device has no room.
+        images: (N, 3, H, W), uint8. On the device, or in main memory where the device has too little.
         labels: (N,), int64, on the device.
-        masks: Reference masks (N, H, W), float16 in [0, 1]; NaN where an image has none. None where nobody asks.
+        masks: Reference masks (N, H, W), float16 in [0, 1]; NaN where an image has none. None if not needed.
     """
 
     images: Tensor
@@ -29,31 +29,31 @@ class TensorData:
 
     @property
     def device(self) -> torch.device:
-        """Where the network learns."""
+        """The device of the network."""
         return self.labels.device
 
-    def pixels(self, chosen: Tensor | slice) -> Tensor:
-        """Pixels (n, 3, H, W) in [0, 1], channels last, of some of the images, on the device."""
-        places = chosen.to(self.images.device) if isinstance(chosen, Tensor) else chosen
-        return to_float(self.images[places].to(self.device))
+    def pixels(self, selection: Tensor | slice) -> Tensor:
+        """Returns the selected images (n, 3, H, W) in [0, 1], channels last, on the device."""
+        indices = selection.to(self.images.device) if isinstance(selection, Tensor) else selection
+        return to_float(self.images[indices].to(self.device))
 
 
 def class_weights(labels: Tensor, classes: int) -> Tensor:
-    """Weights (C,) that make every class count the same; their mean over the images is one."""
+    """Computes weights (C,) that balance the classes. Their mean over the images is one."""
     counts = torch.bincount(labels, minlength=classes)
     present = int((counts > 0).sum())
     return len(labels) / (present * counts.clamp(min=1))
 
 
-def part_of(batch: Batch, part: slice) -> Batch:
-    """Some of the images of a batch, with the same memory."""
+def slice_batch(batch: Batch, part: slice) -> Batch:
+    """Returns a slice of the images of a batch, with the same memory."""
     return Batch(
         images=batch.images[part],
         labels=batch.labels[part],
         class_weights=batch.class_weights,
         progress=batch.progress,
-        places=batch.places[part],
-        number=batch.number,
+        indices=batch.indices[part],
+        num_images=batch.num_images,
         masks=None if batch.masks is None else batch.masks[part],
         memory=batch.memory,
     )

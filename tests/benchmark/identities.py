@@ -12,7 +12,7 @@ import sys
 from architectures import Architecture
 from benchmark.registry import entries, source_file
 from benchmark.saliency import Method
-from benchmark.storage.identity import LIST, file_code, label
+from benchmark.storage.identity import IDENTITIES_FILE, file_code, label
 from benchmark.training.regimes import Regime
 from metrics import Metric
 from tests.benchmark import golden
@@ -44,7 +44,7 @@ def relisted(listed, code, renewed=(), renamed=None):
 
 def main(words):
     verb, names = words[0], words[1:]
-    listed, code = json.loads(LIST.read_text(encoding="utf-8")), codes()
+    listed, code = json.loads(IDENTITIES_FILE.read_text(encoding="utf-8")), codes()
     if verb == "renew":
         unknown = set(names) - code.keys()
         if unknown or not names:
@@ -58,7 +58,7 @@ def main(words):
         golden.store(code.keys() - golden.stored().keys())
     else:
         sys.exit(__doc__)
-    LIST.write_text(json.dumps(new, indent=1) + "\n", encoding="utf-8")
+    IDENTITIES_FILE.write_text(json.dumps(new, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ import os
 import pytest
 import torch
 
-from benchmark.runtime.device import keep_freed_memory
+from benchmark.runtime.device import retain_freed_memory
 from tests.performance.measuring import PeakMemory, chosen_device, chosen_threads, load, until_done
 
 
@@ -35,7 +35,7 @@ def threads():
 def allocator(request):
     """As `run` sets it, for peers and floors too: none is ahead for want of it. A process cannot undo it."""
     if request.config.getoption("benchmark_enable"):
-        keep_freed_memory()
+        retain_freed_memory()
 
 
 @pytest.fixture(scope="session")

@@ -31,7 +31,7 @@ from benchmark.data.duplicates import near_duplicates
 from benchmark.data.splits import split
 from benchmark.leaderboard.build import rebuild
 from benchmark.registry import entries
-from benchmark.runtime.device import keep_freed_memory
+from benchmark.runtime.device import retain_freed_memory
 from benchmark.runtime.environment import environment
 from benchmark.saliency.compute import compute_maps
 from benchmark.saliency.grad_cam import GRAD_CAM
@@ -260,7 +260,7 @@ STEPWISE = ({"cells": 200, "images": 2000}, {"cells": 20, "images": 100_000})
 def measured(work: str, arguments: dict[str, Any]) -> dict[str, Any]:
     """Seconds and highest memory of one point, in this process, with what the work itself tells of them."""
     torch.set_num_threads(1)
-    keep_freed_memory()
+    retain_freed_memory()
     with tempfile.TemporaryDirectory() as directory:
         ready = WORK[work](Path(directory), **arguments)
         memory, begun = PeakMemory(CPU), time.perf_counter()

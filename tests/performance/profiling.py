@@ -35,16 +35,16 @@ from benchmark.experiments.grid import Cell
 from benchmark.experiments.job import Job
 from benchmark.experiments.trained_model import load_split
 from benchmark.registry import entries
-from benchmark.runtime.device import bfloat16_pays, choose_device, keep_freed_memory
+from benchmark.runtime.device import choose_device, prefers_bfloat16, retain_freed_memory
 from benchmark.runtime.environment import environment
 from benchmark.runtime.tensors import predict
 from benchmark.saliency.compute import compute_maps
 from benchmark.saliency.grad_cam import GRAD_CAM
 from benchmark.storage.files import write_text
 from benchmark.storage.results import results_dir
-from benchmark.training import loop
-from benchmark.training.loop import _Trainer
+from benchmark.training import trainer as trainer_module
 from benchmark.training.regimes import Regime
+from benchmark.training.trainer import Trainer
 from tests.performance.growth import made_data
 from tests.performance.measuring import chosen_threads, load, until_done
 from tests.performance.report import duration, file_stem
@@ -211,13 +211,13 @@ def named(name: str, function: Callable) -> Callable:
 
 
 @contextmanager
-def training_marked(trainer: _Trainer) -> Iterator[None]:
+def training_marked(trainer: Trainer) -> Iterator[None]:
     """Marks the parts of each step for the time of the block."""
     with ExitStack() as stack:
         for owner, attribute, name in (
             (trainer, "_step", STEP),
             (trainer, "_gradients", "passes"),
-            (loop, "augmented", "augmentation"),
+            (trainer_module, "augment_batch", "augmentation"),
             (nn.utils, "clip_grad_norm_", "clipping"),
         ):
             stack.enter_context(patch.object(owner, attribute, named(name, getattr(owner, attribute))))
@@ -247,7 +247,7 @@ def training(architecture: str, regime: str, *, side: int, batch: int, steps: in
     """An epoch of so many steps, its attacks begun."""
     trainer = resident_training(architecture, regime, side=side, batch=batch, steps=steps, device=device)
     with training_marked(trainer):
-        spans, seconds = profiled(trainer.epoch, device)
+        spans, seconds = profiled(trainer.train_epoch, device)
     found = summary(spans, TRAINING_PARTS, device, batches=steps)
     return {"images per second": images_per_epoch(trainer) / seconds, "slowdown": found["wall"] / seconds} | found
 
@@ -264,12 +264,12 @@ def scoring(architecture: str, *, side: int, images: int, device: torch.device) 
     lesson = replace(lesson, labels=predict(model, lesson.images).argmax(dim=1).to(device))
 
     def score() -> None:
-        predictions = named(SCORING_PARTS[0], pipeline._diagnosed)(job, model, lesson)
+        predictions = named(SCORING_PARTS[0], pipeline._compute_predictions)(job, model, lesson)
         predicted = torch.tensor(predictions["predicted"].to_numpy(), device=device)
         maps = named(SCORING_PARTS[1], compute_maps)(
             model, cell.architecture.target_layer, lesson.images, predicted, GRAD_CAM
         )
-        named(SCORING_PARTS[2], pipeline.scored_maps)(
+        named(SCORING_PARTS[2], pipeline.score_method_maps)(
             job, model, lesson.images, predictions, maps=maps, method=GRAD_CAM
         )
 
@@ -361,7 +361,7 @@ def asked(words: Sequence[str] | None) -> argparse.Namespace:
 
 def works(wanted: argparse.Namespace) -> Iterator[tuple[str, Callable[[], dict[str, Any]]]]:
     """Names of the points, and what measures each."""
-    precision = "bfloat16" if bfloat16_pays(wanted.device) else "float32"
+    precision = "bfloat16" if prefers_bfloat16(wanted.device) else "float32"
     size = {"batch": wanted.batch, "steps": wanted.steps, "device": wanted.device}
     for side in wanted.side:
         for architecture in wanted.architecture:
@@ -376,7 +376,7 @@ def main(words: Sequence[str] | None = None) -> None:
     """Profiles what is named, writing after each point."""
     wanted = asked(words)
     torch.set_num_threads(chosen_threads())
-    keep_freed_memory()
+    retain_freed_memory()
     made_with = environment(wanted.device)
     machine = made_with["accelerator"] or f"{made_with['processor']}, {made_with['cores']} cores"
     where = results_dir() / "performance", file_stem(made_with), machine

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.runtime.environment import environment
-from benchmark.storage.files import new_file
+from benchmark.storage.files import atomic_file
 from benchmark.storage.paths import ROOT
 from benchmark.storage.results import results_dir
 from tests.performance.measuring import chosen_device
@@ -180,9 +180,9 @@ def write(measured: dict[str, Any], made_with: dict[str, Any], directory: Path, 
     kept = directory / f"{file_stem(machine)}.json"
     old = json.loads(kept.read_text(encoding="utf-8"))["groups"] if kept.exists() else {}
     groups = merged(old, groups_of(measured, made_with), selected=selected)
-    with new_file(kept) as path:
+    with atomic_file(kept) as path:
         path.write_text(json.dumps({"machine": machine, "groups": groups}, indent=1) + "\n", encoding="utf-8")
-    with new_file(kept.with_suffix(".md")) as path:
+    with atomic_file(kept.with_suffix(".md")) as path:
         path.write_text(page(machine, groups), encoding="utf-8")
     return kept.with_suffix(".md")
 

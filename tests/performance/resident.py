@@ -8,10 +8,11 @@ import torch
 from architectures import Architecture
 from architectures.groups import freeze, layer_groups
 from benchmark.registry import entries
-from benchmark.runtime.device import bfloat16_pays, use_exact_arithmetic
-from benchmark.training.loop import Settings, _Trainer
+from benchmark.runtime.device import prefers_bfloat16, use_exact_arithmetic
 from benchmark.training.regimes import Batch, Regime
+from benchmark.training.settings import Settings
 from benchmark.training.tensor_data import TensorData
+from benchmark.training.trainer import Trainer
 
 CLASSES = 6
 EPOCHS = 500
@@ -20,7 +21,7 @@ EPOCHS = 500
 
 def resident_training(
     architecture: str, regime: str, *, side: int, batch: int, steps: int, device: torch.device
-) -> _Trainer:
+) -> Trainer:
     """A training at half its time, of so many steps an epoch, with random weights, in the precision that pays."""
     torch.manual_seed(0)
     entry, way = entries(Architecture)[architecture], entries(Regime)[regime]
@@ -31,24 +32,24 @@ def resident_training(
     masks = torch.rand(number, side, side).to(device, torch.float16) if way.needs_masks else None
     lesson = TensorData(images=pixels, labels=torch.arange(number, device=device) % CLASSES, masks=masks)
     settings = Settings(
-        epochs=2 * EPOCHS * way.batch_replays, batch_size=batch, learning_rate=1e-4, bfloat16=bfloat16_pays(device)
+        epochs=2 * EPOCHS * way.batch_replays, batch_size=batch, learning_rate=1e-4, bfloat16=prefers_bfloat16(device)
     )
     frozen = freeze(model, layer_groups(model, entry.input_size), way.frozen) if way.frozen else ()
-    trainer = _Trainer(model, lesson, way, settings, frozen=frozen)
+    trainer = Trainer(model, lesson, way, settings, frozen=frozen)
     trainer.state.history.losses = [1.0] * EPOCHS
     return trainer
 
 
-def images_per_epoch(trainer: _Trainer) -> int:
+def images_per_epoch(trainer: Trainer) -> int:
     """Images that an epoch learns from; one that is used again counts again."""
-    return trainer.steps * trainer.batch * trainer.regime.batch_replays
+    return trainer.steps_per_epoch * trainer.batch_size * trainer.regime.batch_replays
 
 
-def resident_batch(trainer: _Trainer) -> Batch:
+def resident_batch(trainer: Trainer) -> Batch:
     """The first images of a training as its steps are given them, without augmentation."""
-    lesson = trainer.lesson
-    chosen = torch.arange(trainer.batch, device=lesson.images.device)
-    images = torch.rand(trainer.batch, *lesson.images.shape[1:]).to(
+    lesson = trainer.data
+    chosen = torch.arange(trainer.batch_size, device=lesson.images.device)
+    images = torch.rand(trainer.batch_size, *lesson.images.shape[1:]).to(
         lesson.images.device, memory_format=torch.channels_last
     )
     masks = None if lesson.masks is None else lesson.masks[chosen].float()

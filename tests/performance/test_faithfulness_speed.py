@@ -10,7 +10,7 @@ import pytest
 import timm
 import torch
 
-from benchmark.runtime.device import images_at_once
+from benchmark.runtime.device import max_batch_size
 from metrics.flipping import pixel_flipping
 from metrics.imputation import impute
 from metrics.regions import losses, patches
@@ -29,7 +29,7 @@ def asked():
     inputs = seeded(IMAGES, SIDE, SIDE)
     inputs = inputs.replace(images=inputs.images.float(), saliency=gaussian_blur(inputs.saliency, SIDE / 10).float())
     network = timm.create_model("resnet50", num_classes=3).eval().to(memory_format=torch.channels_last)
-    return replace(context(inputs, images_at_once(inputs.images)), model=network, steps=QUESTIONS)
+    return replace(context(inputs, max_batch_size(inputs.images)), model=network, steps=QUESTIONS)
 
 
 def few_rounds(benchmark, work):

@@ -7,7 +7,7 @@ import pytest
 import timm
 import torch
 
-from benchmark.runtime.device import images_at_once
+from benchmark.runtime.device import max_batch_size
 from metrics.faithfulness import blurred
 from metrics.localization import relevance_mass, top_k, top_mask_f1
 from metrics.sparsity import effective_complexity, entropy, gini
@@ -66,7 +66,7 @@ def network():
 def test_loupe_curves(benchmark, inputs, network):
     few = inputs.take(slice(8))
     few = few.replace(images=few.images.float())
-    asked = context(few, images_at_once(few.images))
+    asked = context(few, max_batch_size(few.images))
     given = replace(asked, model=network, steps=STEPS, baselines={"blur": blurred(few.images)})
     benchmark(lambda: replace(given).curves())  # a new probe each time: one keeps its answers
 
@@ -78,7 +78,7 @@ def test_floor_of_curves(benchmark, network):
 
     @torch.inference_mode()
     def forwards():
-        for batch in images.split(images_at_once(images)):
+        for batch in images.split(max_batch_size(images)):
             network(batch)
 
     benchmark(forwards)

@@ -13,7 +13,7 @@ from torch.profiler import ProfilerActivity, profile
 
 from architectures import Architecture
 from benchmark.registry import entries
-from benchmark.training import loop
+from benchmark.training import trainer as trainer_module
 from benchmark.training.regimes import Regime
 from tests.performance import profiling, resident
 from tests.performance.profiling import STEP, WHOLE, Span, spans_of, summary, union, waits
@@ -115,7 +115,7 @@ def test_the_time_of_an_operator_is_that_of_its_kernels_on_cuda():
 
 def steps_profiled(trainer):
     """Of the second of two steps: the first one makes what is made once, such as the optimizer's state."""
-    trainer._learning_mode()
+    trainer._set_train_mode()
     batch = resident_batch(trainer)
     trainer._step(batch)
     with profile(activities=[ProfilerActivity.CPU], acc_events=True) as recorded:
@@ -168,13 +168,15 @@ def test_no_step_asks_a_device_without_values_for_one(regime, monkeypatch):
     """The device `meta` has shapes alone: whatever a step read, or brought along from the CPU, would fail."""
     adamw, entry = torch.optim.AdamW, entries(Architecture)["mobilenet"]
     monkeypatch.setattr(torch.optim, "AdamW", lambda *words, fused, **more: adamw(*words, foreach=fused, **more))
-    monkeypatch.setattr(loop, "class_weights", lambda labels, classes: torch.ones(classes, device=labels.device))
+    monkeypatch.setattr(
+        trainer_module, "class_weights", lambda labels, classes: torch.ones(classes, device=labels.device)
+    )
     monkeypatch.setattr(resident, "layer_groups", lambda *_: ((),) * 5)
     small = {"small": replace(entry, build=lambda _: Small())}
     monkeypatch.setattr(resident, "entries", lambda kind: small if kind is Architecture else entries(kind))
     trainer = resident_training("small", regime, side=8, batch=2, steps=1, device=torch.device("meta"))
     monkeypatch.setattr(trainer, "_precision", nullcontext)  # autocast does not know the device
-    trainer._learning_mode()
+    trainer._set_train_mode()
     assert trainer._step(resident_batch(trainer)).device.type == "meta"
 
 
@@ -193,21 +195,21 @@ def test_settling_batchnorm_waits_for_nothing():
 
 def test_the_marks_of_a_training_are_found_and_taken_away():
     trainer = resident_training("mobilenet", "standard", side=32, batch=2, steps=2, device=CPU)
-    before = loop.augmented, nn.utils.clip_grad_norm_
+    before = trainer_module.augment_batch, nn.utils.clip_grad_norm_
     with profiling.training_marked(trainer):
-        spans, _ = profiling.profiled(trainer.epoch, CPU)
+        spans, _ = profiling.profiled(trainer.train_epoch, CPU)
     found = summary(spans, profiling.TRAINING_PARTS, CPU, batches=2)
     assert all(share > 0 for share in found["parts"].values())
     assert sum(found["parts"].values()) <= found["computing"] + 0.2
     assert len([span for span in spans if span.name == STEP]) == 2
-    assert (loop.augmented, nn.utils.clip_grad_norm_) == before
+    assert (trainer_module.augment_batch, nn.utils.clip_grad_norm_) == before
 
 
 def test_what_is_profiled_again_takes_its_place_on_the_page_and_findings_stand_on_it(tmp_path, monkeypatch):
     monkeypatch.setenv("LOUPE_RESULTS", str(tmp_path))
     monkeypatch.setattr(profiling, "TESTED", 2)
     monkeypatch.setattr(profiling, "file_stem", lambda _: "imagined")
-    monkeypatch.setattr(profiling, "keep_freed_memory", lambda: None)  # no process could undo it
+    monkeypatch.setattr(profiling, "retain_freed_memory", lambda: None)  # no process could undo it
     directory = tmp_path / "performance"
     directory.mkdir()
     (directory / "profile-imagined-findings.md").write_text("## Findings\n\nNothing waits.\n")

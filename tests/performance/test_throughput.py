@@ -19,9 +19,9 @@ from torch.nn.functional import cross_entropy
 from architectures import Architecture
 from benchmark.config.presets import STANDARD
 from benchmark.registry import entries
-from benchmark.training.loop import _Trainer
 from benchmark.training.regimes import Batch, Regime
 from benchmark.training.regimes.adversarial import ATTACK, DELAY
+from benchmark.training.trainer import Trainer
 from tests.performance.measuring import chosen_device, until_done
 from tests.performance.resident import EPOCHS, exact_arithmetic, images_per_epoch, resident_batch, resident_training
 
@@ -76,7 +76,7 @@ class Pass:
         return 3 if self.weights else 1 + self.images
 
 
-def passes_of(trainer: _Trainer, batch: Batch) -> Counter[Pass]:
+def passes_of(trainer: Trainer, batch: Batch) -> Counter[Pass]:
     """The passes that one step makes, seen by hooks: before the backward pass of the loss, and in it."""
     model = trainer.state.model
     calls: list[dict[str, bool]] = []
@@ -88,7 +88,7 @@ def passes_of(trainer: _Trainer, batch: Batch) -> Counter[Pass]:
             logits.register_hook(lambda _: call.update(went_back=True))
 
     handle = model.register_forward_hook(note)
-    trainer._learning_mode()
+    trainer._set_train_mode()
     loss = trainer._loss(trainer.network, batch)
     before = [call["went_back"] for call in calls]
     loss.backward()
@@ -104,14 +104,14 @@ def passes_of(trainer: _Trainer, batch: Batch) -> Counter[Pass]:
     )
 
 
-def bare_passes(trainer: _Trainer, batch: Batch) -> Callable[[], None]:
+def bare_passes(trainer: Trainer, batch: Batch) -> Callable[[], None]:
     """The passes of one step of a training, and nothing else, with its network as it is."""
     model, passes = trainer.state.model, passes_of(trainer, batch)
     weights = [parameter for parameter in model.parameters() if parameter.requires_grad]
 
     def once(wanted: Pass) -> None:
         images = batch.images.detach().requires_grad_(wanted.images)
-        with torch.set_grad_enabled(wanted.images or wanted.weights), trainer._precision():
+        with torch.set_grad_enabled(wanted.images or wanted.weights), trainer._autocast():
             loss = cross_entropy(model(images).float(), batch.labels)
         targets = [*([images] if wanted.images else []), *(weights if wanted.weights else [])]
         if targets:
@@ -149,7 +149,9 @@ def test_loupe(benchmark, device, architecture, regime):
 
         precision = "bfloat16" if trainer.settings.bfloat16 else "float32"
         benchmark.group = f"training epoch, {architecture}, {size.batch} images of {size.side} px, {precision}"
-        benchmark.pedantic(until_done(trainer.epoch, device), setup=time_the_floor, rounds=size.rounds, warmup_rounds=1)
+        benchmark.pedantic(
+            until_done(trainer.train_epoch, device), setup=time_the_floor, rounds=size.rounds, warmup_rounds=1
+        )
     if benchmark.enabled:
         note(benchmark, images_per_epoch(trainer), min(best[1:]))
     assert len(trainer.state.history.losses) == EPOCHS + len(best)

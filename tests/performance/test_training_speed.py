@@ -14,10 +14,11 @@ from torch.nn.functional import cross_entropy
 
 from architectures import Architecture
 from benchmark.registry import entries
-from benchmark.training.loop import Settings, _Trainer
 from benchmark.training.regimes import Batch, Regime
 from benchmark.training.regimes.pgd_l2 import ATTACK
+from benchmark.training.settings import Settings
 from benchmark.training.tensor_data import TensorData
+from benchmark.training.trainer import Trainer
 
 SIDE, BATCH, CLASSES = 96, 16, 2
 REGIMES = [name for name, regime in entries(Regime).items() if not regime.needs_masks and regime.init_from is None]
@@ -34,13 +35,13 @@ def random_images(device: torch.device) -> torch.Tensor:
     return torch.rand(BATCH, 3, SIDE, SIDE).to(device, memory_format=torch.channels_last)
 
 
-def trainer(name: str, device: torch.device, compiled: str | None = None) -> tuple[_Trainer, Batch]:
+def trainer(name: str, device: torch.device, compiled: str | None = None) -> tuple[Trainer, Batch]:
     """A training, and the batch that each of its steps is made with."""
     pixels = torch.randint(0, 256, (BATCH, 3, SIDE, SIDE), dtype=torch.uint8)
     lesson = TensorData(images=pixels.to(device), labels=torch.arange(BATCH, device=device) % CLASSES)
     settings = Settings(epochs=10_000, batch_size=BATCH, learning_rate=1e-4, bfloat16=False, compile=compiled)
-    trainer = _Trainer(network(device), lesson, entries(Regime)[name], settings, frozen=())
-    trainer._learning_mode()
+    trainer = Trainer(network(device), lesson, entries(Regime)[name], settings, frozen=())
+    trainer._set_train_mode()
     batch = trainer._batch(torch.arange(BATCH, device=device), random_images(device), None, progress=0.9)
     return trainer, batch
 

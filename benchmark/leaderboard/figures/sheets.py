@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from benchmark.leaderboard.column import Column
 from benchmark.leaderboard.synthetic import marked
 from benchmark.leaderboard.table import LeaderboardTable
-from benchmark.storage.files import new_file
+from benchmark.storage.files import atomic_file
 
 RESOLUTION = 110
 MOST_ARCHITECTURES = 40
@@ -148,5 +148,5 @@ def save_figure(figure: Figure, path: Path, title: str) -> None:
     """Writes a figure with its title, the same bytes each time."""
     width = int(figure.get_figwidth() * 10)
     figure.suptitle("\n".join(textwrap.wrap(title, width)), fontsize=9)
-    with mpl.rc_context({"svg.hashsalt": "loupe"}), new_file(path) as temporary:
+    with mpl.rc_context({"svg.hashsalt": "loupe"}), atomic_file(path) as temporary:
         figure.savefig(temporary, dpi=RESOLUTION, metadata={"Software": None})

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy.ndimage import binary_erosion
 
-from benchmark.storage.files import new_file, write_text
+from benchmark.storage.files import atomic_file, write_text
 
 SIDE = 112
 """Most pixels of a picture's side."""
@@ -108,7 +108,7 @@ def _told(each: Explained) -> dict[str, Any]:
 def _write(stem: Path, told: Mapping[str, Any], rows: list[list[Pixels]]) -> None:
     """A sheet and what it shows; the text last, since it says that the sheet is there."""
     sheet = np.concatenate([np.concatenate(row, axis=1) for row in rows])
-    with new_file(stem.with_name(f"{stem.name}.webp")) as temporary:
+    with atomic_file(stem.with_name(f"{stem.name}.webp")) as temporary:
         Image.fromarray(sheet).save(temporary, format="WEBP", quality=QUALITY, method=6)
     write_text(stem.with_name(f"{stem.name}.json"), json.dumps(told, indent=1) + "\n")
 

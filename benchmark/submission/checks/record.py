@@ -12,7 +12,7 @@ from benchmark.registry import entries
 from benchmark.saliency import Method
 from benchmark.storage.hashing import file_digest
 from benchmark.storage.record import Record, load_record
-from benchmark.storage.upgrade import SCHEMA, upgraded_scores
+from benchmark.storage.upgrade import SCHEMA, upgrade_scores
 from benchmark.submission.entries import HOME, SUFFIXES, Facts
 from benchmark.training.regimes import Regime
 from metrics import Metric
@@ -108,7 +108,7 @@ def _table(path: Path, what: str) -> pd.DataFrame:
     if file.stat().st_size > LARGEST:
         raise ValueError(f"{file.name} is larger than {LARGEST // 1024**2} MB")
     frame = pd.read_parquet(file)
-    return upgraded_scores(frame) if "metric" in frame else frame
+    return upgrade_scores(frame) if "metric" in frame else frame
 
 
 def _predicted(record: Record, frame: pd.DataFrame) -> list[str]:

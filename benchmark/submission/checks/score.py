@@ -9,11 +9,11 @@ import pandas as pd
 import torch
 
 from architectures import Architecture
-from benchmark.config.presets import preset_of
+from benchmark.config.presets import load_preset
 from benchmark.data.dataset import ImageDataset, prepare
 from benchmark.data.load import Source, open_data
 from benchmark.errors import UserError
-from benchmark.experiments.cell import scored_maps
+from benchmark.experiments.cell import score_method_maps
 from benchmark.experiments.grid import Cell
 from benchmark.experiments.job import Job
 from benchmark.registry import select
@@ -29,12 +29,12 @@ from benchmark.storage.hashing import file_digest
 from benchmark.storage.record import Record, Verification, load_record
 from benchmark.storage.results import PROTOCOL_FILE, SPLIT_FILE
 from benchmark.storage.runs import model_histories, runs_dir
-from benchmark.storage.upgrade import upgraded_scores
+from benchmark.storage.upgrade import upgrade_scores
 from benchmark.submission.checks.report import CheckReport
 from benchmark.submission.entries import HOME, load_entry
 from benchmark.submission.sandbox.client import Worker
 from benchmark.submission.sandbox.limits import Limits
-from benchmark.training.checkpoint import class_order, in_order, load_weights
+from benchmark.training.checkpoint import class_order, load_weights, reorder_logits
 from benchmark.training.regimes import Regime
 
 NAMES = ["image", "method", "metric", "level", "rater", "characteristic"]
@@ -167,7 +167,7 @@ def rescore(
     model = architecture.build(len(told.classes))
     load_weights(model, Path(checkpoint), whole=True)
     if architecture.checkpoint is not None:
-        model = in_order(model, class_order(architecture.checkpoint, told.classes))
+        model = reorder_logits(model, class_order(architecture.checkpoint, told.classes))
     model = model.to(memory_format=torch.channels_last).eval()
     pixels = on_device(part.data.images[part.data.test], part.device)
     chances = predict(model, pixels)
@@ -176,7 +176,7 @@ def rescore(
     found, place = [], placement_of(architecture, job.size, job.preset.alignment)
     for method in select(Method, told.methods):
         maps = compute_maps(model, architecture.target_layer, pixels, chances.argmax(dim=1), method, place)
-        found.append(scored_maps(part, model, pixels, predictions, maps=maps, method=method)[0])
+        found.append(score_method_maps(part, model, pixels, predictions, maps=maps, method=method)[0])
     scores = pd.concat(found, ignore_index=True)[[*NAMES, "value"]]
     return {
         "scores": scores.to_numpy(dtype=object).tolist(),
@@ -201,7 +201,7 @@ def compare(path: Path, record: Record, told: dict[str, Any], images: list[str])
         What was recomputed, and one line for each thing that does not agree.
     """
     again = pd.DataFrame(told["scores"], columns=[*NAMES, "value"]).astype({"value": np.float64})
-    claimed = upgraded_scores(pd.read_parquet(path.with_name(f"{path.stem}.scores.parquet")))
+    claimed = upgrade_scores(pd.read_parquet(path.with_name(f"{path.stem}.scores.parquet")))
     both = claimed.merge(again, on=NAMES, suffixes=("", "_again"))
     problems = _predicted_otherwise(path, told["predictions"])
     if set(again["image"]) != set(images):
@@ -228,7 +228,7 @@ def compare(path: Path, record: Record, told: dict[str, Any], images: list[str])
 
 def _job(record: Record, architecture: Architecture, directory: Path, source: dict[str, str | None]) -> Job:
     """The cell of a record on the data at hand, with the split that lies beside the tables."""
-    preset = preset_of(record.settings["preset"])
+    preset = load_preset(record.settings["preset"])
     split = directory / SPLIT_FILE
     if not split.is_file() or record.protocol not in (directory / PROTOCOL_FILE).read_text(encoding="utf-8"):
         raise UserError(f"{directory} has no split of protocol {record.protocol}; run it again")

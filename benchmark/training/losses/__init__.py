@@ -1,1 +1,1 @@
-"""Parts of losses that several regimes share."""
+"""Loss terms that several regimes share."""

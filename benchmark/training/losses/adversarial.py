@@ -11,17 +11,17 @@ from benchmark.training.regimes.standard import cross_entropy
 
 
 def adversarial_objective(attack: PGD, *, delay: float = 0.0) -> Callable[[nn.Module, Batch], Tensor]:
-    """Cross-entropy on attacked images.
+    """Builds the cross-entropy on attacked images.
 
     Args:
-        attack: The attack; crafted in evaluation mode, learned from in training mode.
-        delay: Share of the training, in [0, 1), that goes by before the attacks begin.
+        attack: The attack. It runs in evaluation mode, and the update in training mode.
+        delay: Fraction of the training, in [0, 1), before the attacks begin.
 
     Returns:
         The objective of a regime.
 
     Reference:
-        Madry et al., 2018, section 2.1; the delay: Gupta et al., Improving the affordability of robustness
+        Madry et al., 2018, section 2.1. The delay: Gupta et al., Improving the affordability of robustness
         training for DNNs, 2020.
     """
 
@@ -34,5 +34,5 @@ def adversarial_objective(attack: PGD, *, delay: float = 0.0) -> Callable[[nn.Mo
 
 
 def adversarial_cost(attack: PGD, *, delay: float = 0.0) -> float:
-    """Forward-equivalents per image: two for each step of the attack, one to find its best, three for the update."""
+    """Computes forward-equivalents per image: two per attack step, one to select the best, three for the update."""
     return 3 + (2 * attack.steps + attack.keep_best) * (1 - delay)

@@ -1,4 +1,4 @@
-"""Learning to predict the same for an image and for a changed one."""
+"""Consistency of the predictions for an image and for a changed one."""
 
 from torch import Tensor, nn
 from torch.nn import functional
@@ -9,20 +9,20 @@ from benchmark.training.regimes import Batch
 
 
 def consistency_loss(model: nn.Module, batch: Batch, changed: Tensor, weight: float) -> tuple[Tensor, Tensor]:
-    """Cross-entropy, weighted by class, on the images plus the divergence KL(p(images) || p(changed)).
+    """Computes class-weighted cross-entropy on the images plus the divergence KL(p(images) || p(changed)).
 
-    The model sees the images once and the changed ones once, in the mode that it is in: two updates of the BatchNorm
-    statistics, and six forward-equivalents with the backward pass.
+    The model runs once on the images and once on the changed ones, in its current mode. That makes two updates of the
+    BatchNorm statistics, and six forward-equivalents with the backward pass.
 
     Args:
-        model: Takes (N, 3, H, W) in [0, 1], gives logits (N, C).
-        batch: What to learn from.
-        changed: The images, changed, (N, 3, H, W) in [0, 1].
-        weight: Weight of the divergence's mean over the batch.
+        model: Takes (N, 3, H, W) in [0, 1], returns logits (N, C).
+        batch: Images and labels.
+        changed: The changed images, (N, 3, H, W) in [0, 1].
+        weight: Weight of the mean divergence over the batch.
 
     Returns:
-        The loss (scalar), and the logits of the changed images (N, C), both float64, the logits detached.
+        The loss (scalar) and the detached logits of the changed images (N, C), both float64.
     """
-    logits, others = precise(model(batch.images)), precise(model(changed))
+    logits, changed_logits = precise(model(batch.images)), precise(model(changed))
     loss = functional.cross_entropy(logits, batch.labels, weight=batch.class_weights.to(logits.dtype))
-    return loss + weight * divergence(logits, others).mean(), others.detach()
+    return loss + weight * divergence(logits, changed_logits).mean(), changed_logits.detach()

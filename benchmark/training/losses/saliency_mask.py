@@ -1,4 +1,4 @@
-"""Where an image matters little, found while the network is being trained."""
+"""Masks of the least salient pixels, computed during training."""
 
 import torch
 from torch import Tensor, nn
@@ -7,13 +7,13 @@ from benchmark.attacks.mode import evaluating
 
 
 def label_gradient(model: nn.Module, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-    """Gradient of the label's logit with respect to each image.
+    """Computes the gradient of the label's logit with respect to each image.
 
-    The model is in evaluation mode for the time of it, so that no statistics move and no image depends on its
-    neighbors; parameters collect no gradients. Costs two forward-equivalents.
+    The model runs in evaluation mode, so that no statistics change and no image depends on others in the batch.
+    Parameters collect no gradients. The cost is two forward-equivalents.
 
     Args:
-        model: Takes (N, 3, H, W) in [0, 1], gives logits (N, C).
+        model: Takes (N, 3, H, W) in [0, 1], returns logits (N, C).
         images: (N, 3, H, W), float, in [0, 1].
         labels: (N,), int64.
 
@@ -27,26 +27,26 @@ def label_gradient(model: nn.Module, images: Tensor, labels: Tensor) -> tuple[Te
     return logits.detach(), gradient
 
 
-def lowest(values: Tensor, share: float) -> Tensor:
-    """Where each map of values is lowest; of equal values at the border any.
+def lowest(values: Tensor, fraction: float) -> Tensor:
+    """Marks the lowest values of each map. Ties at the border are broken arbitrarily.
 
     Args:
         values: (N, H, W).
-        share: Share of the pixels that count as lowest, in [0, 1]; rounded to whole pixels.
+        fraction: Fraction of the pixels to mark, in [0, 1]. Rounded to whole pixels.
 
     Returns:
         (N, H, W), bool, with the same number of true pixels in every map.
 
     Raises:
-        ValueError: The share is out of its range.
+        ValueError: The fraction is out of its range.
 
     Example:
         >>> lowest(torch.tensor([[[4.0, 1.0], [3.0, 2.0]]]), 0.5)
         tensor([[[False,  True],
                  [False,  True]]])
     """
-    if not 0 <= share <= 1:
-        raise ValueError(f"a share of {share} makes no sense: it must lie in [0, 1]")
+    if not 0 <= fraction <= 1:
+        raise ValueError(f"a fraction of {fraction} is invalid: it must be in [0, 1]")
     flat = values.reshape(values.shape[0], -1)
-    places = flat.topk(round(share * flat.shape[1]), dim=1, largest=False, sorted=False).indices
-    return torch.zeros_like(flat, dtype=torch.bool).scatter(1, places, value=True).reshape(values.shape)
+    indices = flat.topk(round(fraction * flat.shape[1]), dim=1, largest=False, sorted=False).indices
+    return torch.zeros_like(flat, dtype=torch.bool).scatter(1, indices, value=True).reshape(values.shape)

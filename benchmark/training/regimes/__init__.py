@@ -8,47 +8,47 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Batch:
-    """What a regime learns from at one step.
+    """The input of a regime at one step.
 
     Attributes:
         images: (N, 3, H, W), float in [0, 1], augmented, on the device.
         labels: (N,), int64.
-        class_weights: (C,), float; larger for rarer classes.
-        progress: Share of the training that is done, in [0, 1).
-        places: Which of the training images these are, (N,), int64.
-        number: How many training images there are.
-        masks: Reference masks (N, H, W), float in [0, 1], moved as the images are; NaN where an image has none. None
-            unless the regime asks for masks.
-        memory: What the regime keeps from step to step, by name; empty when training begins, saved with its state.
+        class_weights: (C,), float. Larger for rarer classes.
+        progress: Fraction of the training that is done, in [0, 1).
+        indices: Indices of the images among the training images, (N,), int64.
+        num_images: Number of training images.
+        masks: Reference masks (N, H, W), float in [0, 1], augmented like the images. NaN where an image has none. None
+            unless the regime needs masks.
+        memory: Tensors that the regime carries from step to step, by name. Empty at first, stored with the state.
     """
 
     images: Tensor
     labels: Tensor
     class_weights: Tensor
     progress: float
-    places: Tensor
-    number: int
+    indices: Tensor
+    num_images: int
     masks: Tensor | None = None
     memory: dict[str, Tensor] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Regime:
-    """A way to train.
+    """A training regime.
 
     Attributes:
-        name: Unique name: lower case letters, digits and hyphens.
+        name: Unique name of lower case letters, digits and hyphens.
         objective: The loss (scalar) of a model on a batch.
-        cost: Forward-equivalents per image, averaged over the training; a standard step costs 3.
+        cost: Forward-equivalents per image, averaged over the training. A standard step costs 3.
         adversarial: Whether the model is trained on attacked images.
         description: What it does, in one sentence.
         source: Where it is described: author, year, section.
-        title: How tables call it where its name alone would claim too much; "" for the name.
-        init_from: Name of the regime whose model, of the same architecture, data and seed, the training begins with.
-        frozen: How many of the first groups of layers stay as they are, in [0, 4]; their BatchNorm too.
+        title: Title in tables, if the name alone would promise too much. The default is the name.
+        init_from: Name of the regime whose model initializes the training, for the same architecture, data and seed.
+        frozen: Number of the first layer groups that are frozen, in [0, 4], with their BatchNorm.
         lr_scale: Factor of the learning rate.
-        batch_replays: How often each batch is used in turn; the training has as many fewer epochs.
-        needs_masks: Whether it learns from masks, and a network that predicts them.
+        batch_replays: Number of consecutive steps on each batch. The number of epochs is divided by it.
+        needs_masks: Whether it trains on masks, with a network that predicts them.
     """
 
     name: str
@@ -65,6 +65,6 @@ class Regime:
     needs_masks: bool = False
 
     def __post_init__(self) -> None:
-        """Refuse settings that make no sense."""
+        """Rejects invalid settings."""
         if not 0 <= self.frozen <= 4 or not self.lr_scale > 0 or self.batch_replays < 1:
-            raise ValueError(f"{self.name}: frozen must lie in 0 ... 4, pace be positive and replays at least 1")
+            raise ValueError(f"{self.name}: frozen must be in 0 ... 4, lr_scale positive and batch_replays at least 1")

@@ -4,9 +4,9 @@ from benchmark.attacks.pgd import PGD
 from benchmark.training.losses.adversarial import adversarial_cost, adversarial_objective
 from benchmark.training.regimes import Regime
 
-# Chosen by measurement on the embedded data (156 images, 96 px): with BatchNorm in evaluation mode the attack left
-# the loss where it was; with the statistics of the batch it raised it by a third. Two steps cost 15 % more time than
-# one and were no better; from eps 2 on, MobileNetV2 learned nothing any more.
+# Chosen by measurement on the embedded data (156 images, 96 px). With BatchNorm in evaluation mode, the attack did not
+# change the loss. With the statistics of the batch, it raised the loss by a third. Two steps cost 15 % more time than
+# one and were no better. From eps 2 on, MobileNetV2 no longer learned.
 ATTACK = PGD(norm="l2", eps=1.0, steps=1, step=1.0, random_start=False, batch_statistics=True)
 DELAY = 0.3
 

@@ -4,8 +4,8 @@ from benchmark.attacks.pgd import PGD
 from benchmark.training.losses.adversarial import adversarial_cost, adversarial_objective
 from benchmark.training.regimes import Regime
 
-# The step of 1.25 eps is the authors': from a random start it mostly reaches the border of the ball, and much longer
-# ones taught their networks to withstand this very attack and no other.
+# The step of 1.25 eps is the authors': from a random start it mostly reaches the border of the ball. With much longer
+# steps, their networks became robust to this attack only.
 ATTACK = PGD(norm="linf", eps=2 / 255, steps=1, step=1.25, random_start=True)
 
 FGSM_RS = Regime(

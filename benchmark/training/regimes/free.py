@@ -15,11 +15,11 @@ PERTURBATION = "perturbation"
 
 
 def free(model: nn.Module, batch: Batch) -> Tensor:
-    """Cross-entropy, weighted by class, on images with the perturbation that the batch before left in the memory.
+    """Computes class-weighted cross-entropy on images with the perturbation that the previous batch stored.
 
-    The backward pass of the caller then moves the perturbation by a step of eps, within the ball and within [0, 1];
-    without one it stays. It has the shape of a batch, (N, 3, H, W), and is zero at first and when that shape changes.
-    Its gradient is that of training mode, for there is no other pass.
+    The backward pass of the caller then moves the perturbation by a step of eps, within the ball and within [0, 1].
+    Without a backward pass it does not change. It has the shape of a batch, (N, 3, H, W). It is zero at first and when
+    that shape changes. Its gradient is that of training mode, since there is no other pass.
     """
     images, memory = batch.images.detach(), batch.memory
     delta = memory.get(PERTURBATION)
@@ -31,7 +31,7 @@ def free(model: nn.Module, batch: Batch) -> Tensor:
         moved = start - images + BALL.radius(images.shape[-1]) * BALL.direction(gradient)
         memory[PERTURBATION] = (images + BALL.project(moved)).clamp(0.0, 1.0) - images
 
-    # A tensor of its own: a hook that held the tensor it hangs on would keep the batch alive in a circle.
+    # A separate tensor: a hook that references its own tensor would be a cycle, and the batch would not be freed.
     inputs = start.detach().requires_grad_()
     inputs.register_hook(move)
     return cross_entropy(model, replace(batch, images=inputs))
@@ -40,7 +40,7 @@ def free(model: nn.Module, batch: Batch) -> Tensor:
 FREE = Regime(
     name="free",
     objective=free,
-    cost=3,  # of each replay; the gradient of the image comes with the backward pass that the weights need anyway
+    cost=3,  # per replay: the backward pass of the weights also yields the gradient of the image
     adversarial=True,
     description=f"Each batch {REPLAYS} times in turn, perturbation carried over, step of eps, Linf 2/255.",
     source="Shafahi et al., Adversarial training for free!, 2019, algorithm 1",

@@ -1,4 +1,4 @@
-"""Learning the class and the lesion's mask at once."""
+"""Training on the class and the mask of the lesion at once."""
 
 from torch import Tensor, nn
 from torch.nn import functional
@@ -11,11 +11,11 @@ SMOOTHING = 1.0
 
 
 def multitask(model: nn.Module, batch: Batch) -> Tensor:
-    """Cross-entropy, weighted by class, plus the loss of the masks, averaged over the images that have one.
+    """Computes class-weighted cross-entropy plus the mask loss, averaged over the images with a mask.
 
     Args:
-        model: Offers ``with_mask``: of images (N, 3, H, W), the logits (N, C) and those of the masks (N, H, W).
-        batch: What to learn from; an image with NaN anywhere in its mask counts for the class only.
+        model: Has ``with_mask``, which returns the logits (N, C) and the mask logits (N, H, W) of images (N, 3, H, W).
+        batch: Images, labels and masks. An image with any NaN in its mask contributes to the class loss only.
 
     Returns:
         The loss, a scalar.
@@ -25,26 +25,25 @@ def multitask(model: nn.Module, batch: Batch) -> Tensor:
     """
     with_mask = getattr(model, "with_mask", None)
     if with_mask is None or batch.masks is None:
-        lack = f"{type(model).__name__} predicts none" if with_mask is None else "the batch has none"
-        raise ValueError(f"multitask learns from masks, but {lack}")
+        reason = f"{type(model).__name__} predicts none" if with_mask is None else "the batch has none"
+        raise ValueError(f"multitask trains on masks, but {reason}")
     logits, predicted = with_mask(batch.images)
-    # An image that was turned has zeros from outside among its NaN: one of these is enough.
-    known = ~batch.masks.isnan().any(dim=2).any(dim=1)
+    # Rotation fills the corners with zeros, so a missing mask is NaN in part only: one NaN is enough.
+    has_mask = ~batch.masks.isnan().any(dim=2).any(dim=1)
     # Filled before the loss: NaN times zero would still be NaN, and so would its gradient.
-    losses = mask_loss(predicted, batch.masks.where(known[:, None, None], 0.0))
+    losses = mask_loss(predicted, batch.masks.where(has_mask[:, None, None], 0.0))
     logits = precise(logits)
-    of_class = functional.cross_entropy(logits, batch.labels, weight=batch.class_weights.to(logits.dtype))
-    return of_class + WEIGHT * (losses * known).sum() / known.sum().clamp(min=1)
+    class_loss = functional.cross_entropy(logits, batch.labels, weight=batch.class_weights.to(logits.dtype))
+    return class_loss + WEIGHT * (losses * has_mask).sum() / has_mask.sum().clamp(min=1)
 
 
 def mask_loss(logits: Tensor, masks: Tensor) -> Tensor:
-    """Binary cross-entropy (mean over the pixels) plus soft Dice loss of each image.
+    """Computes binary cross-entropy (mean over the pixels) plus soft Dice loss of each image.
 
-    Dice is smoothed by one pixel, so that an empty mask, that of a normal case, has a loss that falls with what is
-    predicted.
+    Dice is smoothed by one pixel. So the loss of an empty mask, as of a normal case, falls with the predicted area.
 
     Args:
-        logits: Of the masks, (N, H, W).
+        logits: Mask logits, (N, H, W).
         masks: (N, H, W), in [0, 1].
 
     Returns:
@@ -53,14 +52,14 @@ def mask_loss(logits: Tensor, masks: Tensor) -> Tensor:
     logits, masks = precise(logits), precise(masks)
     entropy = functional.binary_cross_entropy_with_logits(logits, masks, reduction="none").mean(dim=(1, 2))
     predicted = logits.sigmoid()
-    both, either = (predicted * masks).sum(dim=(1, 2)), (predicted + masks).sum(dim=(1, 2))
-    return entropy + 1 - (2 * both + SMOOTHING) / (either + SMOOTHING)
+    intersection, total = (predicted * masks).sum(dim=(1, 2)), (predicted + masks).sum(dim=(1, 2))
+    return entropy + 1 - (2 * intersection + SMOOTHING) / (total + SMOOTHING)
 
 
 MULTITASK = Regime(
     name="multitask",
     objective=multitask,
-    cost=3,  # that of a standard step; the head of the masks comes on top, and is the architecture's affair
+    cost=3,  # that of a standard step, since the mask head is part of the architecture's cost
     adversarial=False,
     description=f"Cross-entropy plus binary cross-entropy and Dice loss of the predicted mask, weight {WEIGHT:g}.",
     source="Rasaee and Rivaz, 2021, arXiv 2108.04345; the loss of the masks and its weight are our own choice",

@@ -1,4 +1,4 @@
-"""Adversarial training in L2, as for skin cancer by Margeloiu."""
+"""Adversarial training in L2, as Margeloiu et al. use it for skin cancer."""
 
 from benchmark.attacks.pgd import PGD
 from benchmark.training.losses.adversarial import adversarial_cost, adversarial_objective

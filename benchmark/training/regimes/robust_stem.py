@@ -5,20 +5,20 @@ from benchmark.training.regimes.standard import cross_entropy
 
 GROUPS = 5
 
-# Nothing runs backward through frozen groups. Their shares of the products of ResNet-50, in millions for 224 px: the
-# stem and the first stage 786, the second stage 1028, the third 1465, the fourth 809, the classifier 2, of 4090
-# together. Other networks differ a little.
-FROZEN_SHARE = (0.0, 0.19, 0.44, 0.80, 1.0)
+# Frozen groups have no backward pass. Their fractions of the multiplications of ResNet-50, in millions for 224 px: the
+# stem and the first stage 786, the second stage 1028, the third 1465, the fourth 809, the classifier 2, of 4090 in
+# total. Other networks differ slightly.
+FROZEN_FRACTION = (0.0, 0.19, 0.44, 0.80, 1.0)
 
 
 def _level(level: int) -> Regime:
-    """Margeloiu's level of freezing: the groups from this one, in [1, 5], to the last are refitted."""
+    """Builds the regime of a level in [1, 5] of Margeloiu et al., which refits the groups from this one on."""
     frozen = level - 1
     return Regime(
         # Level 2, the authors' best, has the plain name.
         name="robust-stem" if level == 2 else f"robust-stem-{level}",
         objective=cross_entropy,
-        cost=round(1 + 2 * (1 - FROZEN_SHARE[frozen]), 1),
+        cost=round(1 + 2 * (1 - FROZEN_FRACTION[frozen]), 1),
         adversarial=False,
         description=(
             "Standard training at 1/30 of the learning rate, from the model of pgd-l2, "
@@ -31,7 +31,7 @@ def _level(level: int) -> Regime:
     )
 
 
-# Level 1 keeps nothing and is robust-finetune once more, for a series of levels without a gap.
+# Level 1 freezes nothing and equals robust-finetune. It completes the series of levels.
 ROBUST_STEM_1 = _level(1)
 ROBUST_STEM = _level(2)
 ROBUST_STEM_3 = _level(3)

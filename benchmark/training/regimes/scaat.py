@@ -1,8 +1,8 @@
-"""Attacks that keep to where the image matters little, after SCAAT, and what tells whether that place is the point.
+"""Adversarial training that attacks the least salient pixels, after SCAAT, with three ablations.
 
-Of SCAAT (Xu et al., 2023) only the abstract is known to us, and no code: everything below but the idea, adversarial
-images made under the guidance of the saliency map, is our own reconstruction. Its ablations attack the salient pixels
-instead, as many random ones, or all of them.
+Only the abstract of SCAAT (Xu et al., 2023) is available to us, and no code. Everything below except the idea,
+adversarial images guided by the saliency map, is our own reconstruction. The ablations attack the salient pixels
+instead, the same number of random ones, or all of them.
 """
 
 import math
@@ -29,15 +29,15 @@ class SCAAT:
     """Settings of saliency constrained attacks in training.
 
     Attributes:
-        constraint: Which pixels may move: those of "lowest" saliency (mean over the channels of the absolute gradient
-            of the label's logit), those of "highest", or as many at "random".
-        k: Share of the pixels that may move, in (0, 1]; at 1 all do, whatever the constraint.
+        constraint: Which pixels may change: those of "lowest" saliency (mean over the channels of the absolute gradient
+            of the label's logit), those of "highest", or the same number at "random".
+        k: Fraction of the pixels that may change, in (0, 1]. At 1 all may, whatever the constraint.
         steps: Gradient steps on the divergence, from a random start.
-        step: Size of a step as a share of the image's own budget.
-        eps: Budget in Linf that every image begins with.
-        bounds: Least and largest budget.
-        adapt: Factor, 1 or more, by which an image's budget grows when its label survived the attack, and shrinks
-            when it did not; 1 leaves the budgets as they are.
+        step: Step size as a fraction of the image's own budget.
+        eps: Initial budget of every image in Linf.
+        bounds: Minimum and maximum budget.
+        adapt: Factor, 1 or more. An image's budget is multiplied by it if the label survived the attack, and divided
+            by it otherwise. 1 leaves the budgets constant.
         lam: Weight of the divergence in the loss.
     """
 
@@ -51,47 +51,47 @@ class SCAAT:
     lam: float
 
     def __post_init__(self) -> None:
-        """Refuse settings that make no sense."""
+        """Rejects invalid settings."""
         if self.constraint not in {"lowest", "highest", "random"} or not 0 < self.k <= 1:
-            raise ValueError(f"{self} makes no sense: constraint must be lowest, highest or random, k in (0, 1]")
+            raise ValueError(f"{self} is invalid: constraint must be lowest, highest or random, k in (0, 1]")
         if self.steps < 1 or not 0 < self.step < math.inf or not 0 < self.bounds[0] <= self.eps <= self.bounds[1] <= 1:
-            raise ValueError(f"{self} makes no sense: steps must be positive, and 0 < least <= eps <= largest <= 1")
+            raise ValueError(f"{self} is invalid: steps must be positive, and 0 < minimum <= eps <= maximum <= 1")
         if not 1 <= self.adapt < math.inf or not 0 <= self.lam < math.inf:
-            raise ValueError(f"{self} makes no sense: adapt must be 1 or more, lam not negative, both finite")
+            raise ValueError(f"{self} is invalid: adapt must be 1 or more, lam not negative, both finite")
 
     @property
     def guided(self) -> bool:
-        """Whether the saliency has a say."""
+        """Whether the attack depends on the saliency."""
         return self.constraint != "random" and self.k < 1
 
 
 def scaat_objective(settings: SCAAT) -> Callable[[nn.Module, Batch], Tensor]:
-    """Cross-entropy, weighted by class, plus lam times the divergence to images attacked under the constraint.
+    """Builds class-weighted cross-entropy plus lam times the divergence to images attacked under the constraint.
 
-    The budget of each training image is kept in the memory, float32, (number,). Whether a label survived is told by
-    the update's own pass over the attacked images, which costs nothing; its BatchNorm uses the batch.
+    The memory stores the budget of each training image, float32, (num_images,). The update's own pass over the attacked
+    images decides whether a label survived, at no extra cost. Its BatchNorm uses the batch statistics.
     """
 
     def objective(model: nn.Module, batch: Batch) -> Tensor:
         budgets = batch.memory.get(BUDGETS)
         if budgets is None:
-            budgets = torch.full((batch.number,), settings.eps, device=batch.images.device)
-        eps = budgets.gather(0, batch.places)
+            budgets = torch.full((batch.num_images,), settings.eps, device=batch.images.device)
+        eps = budgets.gather(0, batch.indices)
         loss, logits = consistency_loss(model, batch, attacked(model, batch, eps, settings), settings.lam)
         survived = logits.argmax(dim=1) == batch.labels
         adapted = torch.where(survived, eps * settings.adapt, eps / settings.adapt).clamp(*settings.bounds)
-        batch.memory[BUDGETS] = budgets.scatter(0, batch.places, adapted)
+        batch.memory[BUDGETS] = budgets.scatter(0, batch.indices, adapted)
         return loss
 
     return objective
 
 
 def attacked(model: nn.Module, batch: Batch, eps: Tensor, settings: SCAAT) -> Tensor:
-    """Images moved, where the constraint lets them and within [0, 1], to where the prediction is most unlike theirs.
+    """Changes images within the constraint and [0, 1] to maximize the divergence of the prediction.
 
     Args:
-        model: Takes (N, 3, H, W) in [0, 1], gives logits (N, C); in evaluation mode for the time of the attack.
-        batch: Images and labels; the labels choose the logit whose gradient is the saliency.
+        model: Takes (N, 3, H, W) in [0, 1], returns logits (N, C). The attack runs it in evaluation mode.
+        batch: Images and labels. The saliency is the gradient of the label's logit.
         eps: Budget of each image in Linf, (N,).
         settings: Constraint and steps.
 
@@ -111,7 +111,7 @@ def attacked(model: nn.Module, batch: Batch, eps: Tensor, settings: SCAAT) -> Te
 
 
 def _target_and_mask(model: nn.Module, batch: Batch, settings: SCAAT) -> tuple[Tensor, Tensor]:
-    """Logits of the images in evaluation mode, (N, C), and where they may move, (N, H, W), bool."""
+    """Computes logits (N, C) in evaluation mode, and which pixels may change, (N, H, W), bool."""
     images = batch.images
     if settings.guided:
         logits, gradient = label_gradient(model, images, batch.labels)
@@ -120,17 +120,17 @@ def _target_and_mask(model: nn.Module, batch: Batch, settings: SCAAT) -> tuple[T
             return logits, lowest(saliency, settings.k)
         return logits, ~lowest(saliency, 1 - settings.k)
     with evaluating(model):
-        # Detached rather than under no_grad, for the sake of autocast: see trades.py.
+        # Detached rather than under no_grad because of autocast, see trades.py.
         logits = model(images).detach()
     return logits, lowest(torch.rand_like(images[:, 0]), settings.k)
 
 
 def _entry(name: str, title: str, where: str, settings: SCAAT) -> Regime:
-    """An entry whose every text says that it is a reconstruction."""
+    """Builds an entry whose texts all say that it is a reconstruction."""
     return Regime(
         name=name,
         objective=scaat_objective(settings),
-        # The saliency with the target, or the target alone; the steps; the update on clean and on attacked images.
+        # The saliency with the target or the target alone, the steps, and the update on clean and attacked images.
         cost=(2 if settings.guided else 1) + 2 * settings.steps + 6,
         adversarial=True,
         description=(
@@ -142,8 +142,8 @@ def _entry(name: str, title: str, where: str, settings: SCAAT) -> Regime:
     )
 
 
-# Our own numbers. Budgets begin at that of pgd-linf, so that the two can be compared, and go no further than twice it.
-# A step of 1.25 eps is that of fgsm-rs, which this is but for the place and the divergence.
+# Our own numbers. Budgets start at that of pgd-linf for comparison, and are at most twice as large. The step of
+# 1.25 eps is that of fgsm-rs. SCAAT differs from fgsm-rs by the constraint and the divergence.
 SETTINGS = SCAAT(
     constraint="lowest",
     k=0.5,

@@ -1,4 +1,4 @@
-"""Cross-entropy on the images as they are."""
+"""Cross-entropy on the original images."""
 
 from torch import Tensor, nn
 from torch.nn import functional
@@ -8,7 +8,7 @@ from benchmark.training.regimes import Batch, Regime
 
 
 def cross_entropy(model: nn.Module, batch: Batch) -> Tensor:
-    """Cross-entropy, weighted by class."""
+    """Computes class-weighted cross-entropy."""
     logits = precise(model(batch.images))
     return functional.cross_entropy(logits, batch.labels, weight=batch.class_weights.to(logits.dtype))
 

@@ -1,4 +1,4 @@
-"""TRADES: accuracy on clean images against the same prediction nearby."""
+"""TRADES: a trade-off between accuracy on clean images and the same prediction nearby."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -13,33 +13,33 @@ from benchmark.training.losses.divergence import divergence
 from benchmark.training.regimes import Batch, Regime
 
 BETA = 6.0
-START = 0.001
+START_SIGMA = 0.001
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NearbyPGD(PGD):
-    """PGD whose random start is next to the image, as the authors have it, rather than anywhere in the ball."""
+    """PGD with a random start close to the image, as in the paper, rather than anywhere in the ball."""
 
     def random(self, images: Tensor) -> Tensor:
-        """The images (N, 3, H, W), moved by normal noise, within [0, 1]; torch's global generator."""
-        return (images + START * torch.randn_like(images)).clamp(0.0, 1.0).detach()
+        """Adds normal noise to images (N, 3, H, W), clamped to [0, 1], from torch's global generator."""
+        return (images + START_SIGMA * torch.randn_like(images)).clamp(0.0, 1.0).detach()
 
 
-# The authors' 8/255 is meant for CIFAR's 32 px. At 224 px a change has 49 times as many pixels to add up over, and
-# lesions differ by faint shades that it would cover; 2/255 is what pgd-linf has too. Steps of about a quarter of eps
-# are the authors'.
+# The authors' 8/255 is meant for CIFAR's 32 px. At 224 px a change adds up over 49 times as many pixels, and it would
+# hide the faint shades by which lesions differ. So eps is 2/255, as in pgd-linf. Steps of about a quarter of eps are
+# the authors'.
 ATTACK = NearbyPGD(norm="linf", eps=2 / 255, steps=10, step=0.25, random_start=True)
 
 
 def trades(model: nn.Module, batch: Batch) -> Tensor:
-    """Cross-entropy, weighted by class, on the images plus BETA times the divergence to attacked ones.
+    """Computes class-weighted cross-entropy on the images plus BETA times the divergence to attacked ones.
 
-    The attack raises the same divergence, in evaluation mode, from a target that is computed once: the authors' code
-    computes it anew in every step.
+    The attack maximizes the same divergence, in evaluation mode, from a target that is computed once. The authors'
+    code computes the target in every step.
     """
     with evaluating(model):
-        # Detached rather than under no_grad: autocast may keep the weights it has cast there for the update, where
-        # they would then collect no gradient.
+        # Detached rather than under no_grad: autocast caches the weights that it casts, and weights cast under no_grad
+        # would collect no gradient in the update.
         target = model(batch.images).detach()
     attacked = pgd(model, batch.images, batch.labels, ATTACK, objective=partial(divergence, target))
     loss, _ = consistency_loss(model, batch, attacked, BETA)

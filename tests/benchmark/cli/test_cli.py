@@ -19,7 +19,7 @@ from PIL import Image
 from architectures import Architecture
 from benchmark.config.presets import QUICK
 from benchmark.experiments.comparison_figure import plot_comparison
-from benchmark.experiments.grid import plan
+from benchmark.experiments.grid import build_grid
 from benchmark.leaderboard.analysis.compare import ImagePair, compare_models
 from benchmark.leaderboard.load.results import build_bootstrap_context, read_results
 from benchmark.registry import entries
@@ -154,7 +154,7 @@ def test_killed_at_any_moment_a_run_ends_with_the_same_bytes(tmp_path, isic_tree
 
 def test_a_dry_run_shows_the_cells_and_does_nothing(tmp_path, isic_tree):
     done = loupe(tmp_path, "run", "--data", isic_tree, "--dry-run")
-    cells = len(plan(QUICK, [], [], []))
+    cells = len(build_grid(QUICK, [], [], []))
     assert f"{cells} cells: 0 done, {cells} to do" in done.stdout
     assert not (tmp_path / "results").exists()
 

@@ -256,7 +256,7 @@ def test_a_full_or_read_only_disk_is_one_line_and_leaves_nothing(drawn, own_fold
 
     monkeypatch.setattr("benchmark.data.cache._write", fail)
     with pytest.raises(
-        UserError, match=rf"cannot be written \({os.strerror(fault)}\); free it or choose another place"
+        UserError, match=rf"cannot be written \({os.strerror(fault)}\); free it or choose another directory"
     ):
         prepare(drawn, SMALL)
     assert not list((own_folders / "runs" / "data").iterdir())

@@ -17,8 +17,8 @@ from benchmark.data.dataset import prepare
 from benchmark.data.load import Source, open_data
 from benchmark.errors import UserError
 from benchmark.execution.artifacts import ArtifactBundle, collect_artifacts, restore_artifacts
-from benchmark.execution.payload import PayloadBuilder, deserialize_job, part_of
-from benchmark.experiments.grid import plan
+from benchmark.execution.payload import PayloadBuilder, deserialize_job, deserialize_part
+from benchmark.experiments.grid import build_grid
 from benchmark.experiments.job import Job
 from benchmark.registry import entries, select
 from benchmark.saliency import Method
@@ -31,27 +31,27 @@ def job(own_folders, isic_tree) -> Job:
     torch.manual_seed(0)
     save_model(entries(Architecture)["mobilenet_v2"].build(2), own_folders / "weights" / "mobilenet_v2.safetensors")
     preset = replace(QUICK, weights=str(own_folders / "weights"), regimes=("standard", "robust-finetune"))
-    first, second = plan(preset, ["mobilenet_v2"], [], [])
+    first, second = build_grid(preset, ["mobilenet_v2"], [], [])
     data = prepare(open_data(Source(directory=isic_tree)), preset)
     begun = Job(cell=first, data=data, preset=preset, device=torch.device("cuda"), bfloat16=True)
-    return replace(begun, cell=second, start=begun)
+    return replace(begun, cell=second, init_job=begun)
 
 
 def sent(job: Job):
-    """The order as a worker gets it, and what it was given to keep."""
+    """The payload as a worker gets it, and what it was given to keep."""
     laid_down = []
-    orders = PayloadBuilder(lambda thing: laid_down.append(pickle.dumps(thing)) or len(laid_down) - 1)
-    order = pickle.loads(pickle.dumps(orders.of(job)))
-    return order, laid_down
+    builder = PayloadBuilder(lambda thing: laid_down.append(pickle.dumps(thing)) or len(laid_down) - 1)
+    payload = pickle.loads(pickle.dumps(builder.build(job)))
+    return payload, laid_down
 
 
 def test_a_job_has_the_same_keys_where_nothing_of_the_driver_is_at_hand(job, own_folders, monkeypatch):
-    order, laid_down = sent(job)
+    payload, laid_down = sent(job)
     assert len(laid_down) == 2  # the data and the weights, once each
     told = job.key, job.model_key, job.init_job.model_key, job.protocol
     shutil.rmtree(own_folders / "weights")
     monkeypatch.setenv("LOUPE_RUNS", str(own_folders / "worker"))
-    there = deserialize_job(order, lambda reference: pickle.loads(laid_down[reference]))
+    there = deserialize_job(payload, lambda reference: pickle.loads(laid_down[reference]))
     assert (there.key, there.model_key, there.init_job.model_key, there.protocol) == told
     assert there.settings.bfloat16
     assert there.directory.is_relative_to(own_folders / "worker")
@@ -61,31 +61,31 @@ def test_a_job_has_the_same_keys_where_nothing_of_the_driver_is_at_hand(job, own
 
 
 def test_a_worker_with_other_code_refuses(job):
-    order, laid_down = sent(job)
+    payload, laid_down = sent(job)
     with pytest.raises(UserError, match="code or packages differ"):
-        deserialize_job(replace(order, key="0" * 16), lambda reference: pickle.loads(laid_down[reference]))
+        deserialize_job(replace(payload, key="0" * 16), lambda reference: pickle.loads(laid_down[reference]))
 
 
 def test_the_yardsticks_of_a_table_travel_and_come_back_under_the_same_keys(job, own_folders, monkeypatch):
     parts = list_parts([job.cell.architecture], select(Method, job.preset.methods), job.preset.image_size, "none")
     laid_down = []
-    orders = PayloadBuilder(lambda thing: laid_down.append(thing) or len(laid_down) - 1)
-    sent_out = pickle.loads(pickle.dumps([orders.of_part(part, job) for part in parts]))
+    builder = PayloadBuilder(lambda thing: laid_down.append(thing) or len(laid_down) - 1)
+    sent_out = pickle.loads(pickle.dumps([builder.build_part(part, job) for part in parts]))
     assert len(laid_down) == 1  # the data
-    assert [part_of(order) for order in sent_out] == parts
-    constant = next(order for order in sent_out if order.baseline == CONSTANT)
+    assert [deserialize_part(payload) for payload in sent_out] == parts
+    constant = next(payload for payload in sent_out if payload.baseline == CONSTANT)
     monkeypatch.setenv("LOUPE_RUNS", str(own_folders / "worker"))
-    there = score_part(part_of(constant), job.data, torch.device("cpu"), constant.protocol)
+    there = score_part(deserialize_part(constant), job.data, torch.device("cpu"), constant.protocol)
     parcel = collect_artifacts([there], 1.0)
     monkeypatch.setenv("LOUPE_RUNS", str(own_folders / "runs"))
     restore_artifacts(parcel)
-    assert part_file(part_of(constant), job.protocol).read_bytes() == there.read_bytes()
+    assert part_file(deserialize_part(constant), job.protocol).read_bytes() == there.read_bytes()
     with pytest.raises(UserError, match="code differs"):
-        part_of(replace(constant, key="0" * 16))
+        deserialize_part(replace(constant, key="0" * 16))
 
 
 def test_bfloat16_is_asked_here_only_if_nobody_has_told(job, monkeypatch):
-    monkeypatch.setattr("benchmark.experiments.job.bfloat16_pays", lambda _: pytest.fail("asked"))
+    monkeypatch.setattr("benchmark.experiments.job.prefers_bfloat16", lambda _: pytest.fail("asked"))
     assert job.settings.bfloat16
     assert not replace(job, bfloat16=False).settings.bfloat16
     with pytest.raises(pytest.fail.Exception):
@@ -112,7 +112,7 @@ def test_what_arrives_appears_whole_and_what_is_there_stays(own_folders):
 def test_the_cell_is_the_last_to_arrive(own_folders, monkeypatch):
     """Else a driver that is stopped meanwhile would take a part of it for the whole."""
     written = []
-    monkeypatch.setattr("benchmark.execution.artifacts.new_file", lambda path: written.append(path) or _stopped())
+    monkeypatch.setattr("benchmark.execution.artifacts.atomic_file", lambda path: written.append(path) or _stopped())
     with pytest.raises(KeyboardInterrupt):
         restore_artifacts(ArtifactBundle(seconds=1.0, content={"cells/k": {"record.json": b"r"}, "maps/a.npy": b"m"}))
     assert written == [own_folders / "runs" / "maps" / "a.npy"]

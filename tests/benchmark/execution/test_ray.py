@@ -88,9 +88,9 @@ def refused(directory: Path, *words: str) -> str:
 
 def test_an_engine_that_cannot_be_used_is_one_line(tmp_path):
     assert "unknown engine 'rey'; nearest: ray" in refused(tmp_path, "--engine", "rey")
-    assert "--address and --cells-per-gpu go with --engine ray" in refused(tmp_path, "--cells-per-gpu", "2")
+    assert "--address and --cells-per-gpu need --engine ray" in refused(tmp_path, "--cells-per-gpu", "2")
     nobody = f"127.0.0.1:{free_port()}"
-    assert f"--address {nobody}: nobody answers there" in refused(tmp_path, "--engine", "ray", "--address", nobody)
+    assert f"--address {nobody}: nothing answers there" in refused(tmp_path, "--engine", "ray", "--address", nobody)
 
 
 def test_without_ray_the_remedy_is_said(tmp_path, monkeypatch):

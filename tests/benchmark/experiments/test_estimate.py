@@ -9,7 +9,7 @@ import torch
 
 from benchmark.config.presets import QUICK
 from benchmark.experiments.estimate import forecast
-from benchmark.experiments.grid import plan
+from benchmark.experiments.grid import build_grid
 from benchmark.experiments.job import Job
 from benchmark.storage.paths import ROOT
 
@@ -34,7 +34,7 @@ def jobs(told, *regimes, images=1, side=1):
     data = SimpleNamespace(key="d", **counts)
     epochs = len(told["training"]["losses"])
     preset = replace(QUICK, epochs=epochs, image_size=told["settings"]["preset"]["image_size"] * side)
-    cells = plan(preset, ["mobilenet"], regimes, [0])
+    cells = build_grid(preset, ["mobilenet"], regimes, [0])
     return [Job(cell=cell, data=data, preset=preset, device=torch.device("cpu")) for cell in cells]
 
 
@@ -61,7 +61,7 @@ def test_a_stage_that_two_cells_begin_with_is_counted_once(told):
 
 
 def test_without_a_record_nothing_is_claimed(told):
-    vgg = replace(jobs(told, "standard")[0], cell=plan(QUICK, ["vgg16"], ["standard"], [0])[0])
+    vgg = replace(jobs(told, "standard")[0], cell=build_grid(QUICK, ["vgg16"], ["standard"], [0])[0])
     found = forecast([vgg])
     assert (found.seconds, found.bytes, found.unknown) == (0.0, 0, ("vgg16/standard/0",))
     on_gpu = replace(jobs(told, "standard")[0], device=SimpleNamespace(type="cuda"))

@@ -9,7 +9,7 @@ from benchmark import registry
 from benchmark.config.presets import QUICK
 from benchmark.errors import UserError
 from benchmark.experiments import grid as plan_module
-from benchmark.experiments.grid import plan
+from benchmark.experiments.grid import build_grid
 from benchmark.registry import entries
 from benchmark.training.regimes import Regime
 from tests.architectures.paper import KERAS_PARAMETERS
@@ -42,7 +42,7 @@ def known_regimes(monkeypatch):
 
 
 def names(architectures=(), regimes=(), seeds=()):
-    return [cell.name for cell in plan(QUICK, architectures, regimes, seeds)]
+    return [cell.name for cell in build_grid(QUICK, architectures, regimes, seeds)]
 
 
 def test_the_default_is_all_that_only_classify_in_the_regimes_of_the_preset():
@@ -66,8 +66,8 @@ def test_mixed_regimes_each_take_what_fits():
 
 def test_of_the_preset_s_regimes_an_architecture_takes_what_fits():
     preset = replace(QUICK, regimes=("standard", "masked"))
-    assert [cell.name for cell in plan(preset, ["vgg16"], [], [])] == ["vgg16/standard/0"]
-    assert [cell.name for cell in plan(preset, ["resnet50_multitask"], [], [])] == ["resnet50_multitask/masked/0"]
+    assert [cell.name for cell in build_grid(preset, ["vgg16"], [], [])] == ["vgg16/standard/0"]
+    assert [cell.name for cell in build_grid(preset, ["resnet50_multitask"], [], [])] == ["resnet50_multitask/masked/0"]
 
 
 @pytest.mark.parametrize(
@@ -102,7 +102,7 @@ def test_of_the_preset_s_regimes_an_architecture_takes_what_fits():
 )
 def test_nothing_that_was_named_is_left_out_in_silence(architectures, regimes, expected):
     with pytest.raises(UserError) as caught:
-        plan(QUICK, architectures, regimes, [])
+        build_grid(QUICK, architectures, regimes, [])
     assert str(caught.value) == expected
 
 
@@ -130,6 +130,6 @@ def test_every_registered_regime_has_networks_and_comes_after_its_start(monkeypa
     known = entries(Regime)
     for name in known:
         assert names(regimes=[name])
-    order = list(dict.fromkeys(cell.regime.name for cell in plan(QUICK, [], list(known), [])))
+    order = list(dict.fromkeys(cell.regime.name for cell in build_grid(QUICK, [], list(known), [])))
     for place, name in enumerate(order):
         assert known[name].init_from is None or known[name].init_from in order[:place]

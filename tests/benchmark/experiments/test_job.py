@@ -8,40 +8,40 @@ import pandas as pd
 import torch
 
 from benchmark.config.presets import COMPILE_MODES, QUICK
-from benchmark.experiments.grid import plan
-from benchmark.experiments.job import Job, _words_of
+from benchmark.experiments.grid import build_grid
+from benchmark.experiments.job import Job, _settings_for_key
 from benchmark.experiments.trained_model import load_split
-from benchmark.training.loop import Settings
+from benchmark.training.settings import Settings
 
 
 def test_compiling_decides_the_weights_and_is_part_of_their_key_only_where_it_is_asked_for():
-    cell = plan(QUICK, ["mobilenet"], ["standard"], [])[0]
+    cell = build_grid(QUICK, ["mobilenet"], ["standard"], [])[0]
     job = Job(cell=cell, data=SimpleNamespace(key="d"), preset=QUICK, device=torch.device("cpu"), bfloat16=False)
     told = {mode: replace(job, preset=replace(QUICK, compile=mode)).model_key for mode in (None, *COMPILE_MODES)}
     assert len(set(told.values())) == 3
 
 
-def test_keys_use_the_words_of_the_first_day_for_every_setting_of_a_training():
+def test_keys_use_the_settings_for_key_the_first_day_for_every_setting_of_a_training():
     settings = Settings(epochs=3, batch_size=16, learning_rate=1e-3, bfloat16=False, patience=4)
     words = {"epochs": 3, "batch": 16, "learning_rate": 1e-3, "bfloat16": False, "patience": 4, "clip": 5.0}
-    assert _words_of(settings) == words
-    assert _words_of(replace(settings, compile="default")) == words | {"compile": "default"}
+    assert _settings_for_key(settings) == words
+    assert _settings_for_key(replace(settings, compile="default")) == words | {"compile": "default"}
     assert len(fields(Settings)) == len(words) + 1
 
 
 def test_a_regime_that_starts_from_another_stands_in_the_same_table():
     preset = replace(QUICK, regimes=("standard", "robust-finetune"))
-    cells = plan(preset, ["mobilenet"], [], [])
+    cells = build_grid(preset, ["mobilenet"], [], [])
     jobs = [Job(cell=cell, data=SimpleNamespace(key="d"), preset=preset, device=torch.device("cpu")) for cell in cells]
-    robust = replace(jobs[1], start=jobs[0])
+    robust = replace(jobs[1], init_job=jobs[0])
     assert robust.pretraining is None
     assert robust.protocol == jobs[0].protocol
     assert robust.model_key != jobs[1].model_key
     clinic = SimpleNamespace(key="clinic")
     first = replace(jobs[0], data=clinic)
-    staged = replace(robust, start=replace(jobs[0], start=first))
+    staged = replace(robust, init_job=replace(jobs[0], init_job=first))
     assert staged.pretraining is clinic
-    assert staged.protocol == replace(jobs[0], start=first).protocol != jobs[0].protocol
+    assert staged.protocol == replace(jobs[0], init_job=first).protocol != jobs[0].protocol
 
 
 def test_images_to_learn_from_stay_here_where_the_device_has_no_room_and_those_of_the_test_never(monkeypatch):
@@ -51,11 +51,11 @@ def test_images_to_learn_from_stay_here_where_the_device_has_no_room_and_those_o
         samples=pd.DataFrame({"label": [0, 1, 0, 1]}),
         rows={"train": [0, 1], "test": [2, 3]}.__getitem__,
     )
-    cell = plan(QUICK, ["mobilenet"], ["standard"], [])[0]
+    cell = build_grid(QUICK, ["mobilenet"], ["standard"], [])[0]
     job = Job(cell=cell, data=data, preset=QUICK, device=torch.device("meta"))
     for room, place in ((True, "meta"), (False, "cpu")):
         monkeypatch.setattr(
-            "benchmark.experiments.trained_model.has_room",
+            "benchmark.experiments.trained_model.fits_in_memory",
             lambda _device, size, room=room: room and size == 2 * 8 * 8 * 3,
         )
         assert load_split(job, "train").images.device.type == place

@@ -7,12 +7,12 @@ import sys
 import pytest
 import torch
 
-from benchmark.runtime.device import has_room
+from benchmark.runtime.device import fits_in_memory
 from benchmark.storage.paths import ROOT
 
 FAULTS = """
 import resource, torch
-from benchmark.runtime.device import keep_freed_memory
+from benchmark.runtime.device import retain_freed_memory
 
 def faults():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
@@ -21,7 +21,7 @@ def faults():
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 
 print(faults())
-keep_freed_memory()
+retain_freed_memory()
 faults()  # glibc takes fresh memory for a while before it comes back to what was freed
 print(faults())
 """
@@ -37,5 +37,5 @@ def test_freed_memory_is_taken_again_without_asking_the_system():
 
 def test_data_has_room_on_a_card_where_as_much_is_left_for_the_training(monkeypatch):
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _device: (1000, 4000))
-    assert [has_room(torch.device("cuda"), size) for size in (500, 501)] == [True, False]
-    assert has_room(torch.device("cpu"), 10**15)
+    assert [fits_in_memory(torch.device("cuda"), size) for size in (500, 501)] == [True, False]
+    assert fits_in_memory(torch.device("cpu"), 10**15)

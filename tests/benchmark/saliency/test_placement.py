@@ -12,7 +12,7 @@ from architectures.geometry import Axis, Geometry, grid_geometry, stretched
 from benchmark.attacks.maps import _draw
 from benchmark.config.presets import QUICK
 from benchmark.experiments import cell as pipeline
-from benchmark.experiments.grid import plan
+from benchmark.experiments.grid import build_grid
 from benchmark.experiments.job import Job
 from benchmark.registry import entries
 from benchmark.saliency import Method, alignment
@@ -128,7 +128,7 @@ def test_the_attacked_map_is_the_placed_one():
 @pytest.fixture
 def job(tmp_path, monkeypatch):
     monkeypatch.setenv("LOUPE_RUNS", str(tmp_path))
-    cell = plan(QUICK, ["mobilenet"], ["standard"], [])[0]
+    cell = build_grid(QUICK, ["mobilenet"], ["standard"], [])[0]
     return Job(cell=cell, data=SimpleNamespace(key="d"), preset=QUICK, device=torch.device("cpu"), bfloat16=False)
 
 

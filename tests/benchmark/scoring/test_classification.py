@@ -14,7 +14,7 @@ from benchmark.attacks.apgd import APGD
 from benchmark.leaderboard.columns import COLUMNS
 from benchmark.leaderboard.load.predictions import RowData
 from benchmark.leaderboard.record_columns import column_bounds
-from benchmark.runtime.tensors import in_batches, predict
+from benchmark.runtime.tensors import map_batches, predict
 from benchmark.scoring.classification import measures
 from benchmark.scoring.map_robustness import build_map_attacks, map_kept
 from benchmark.scoring.predictions import build_attacks, predict_and_attack
@@ -190,7 +190,7 @@ def test_where_memory_runs_out_fewer_images_are_asked_about_at_once():
             raise torch.OutOfMemoryError
         return images[part].sum(dim=(1, 2, 3))
 
-    assert in_batches(compute, images).equal(images.sum(dim=(1, 2, 3)))
+    assert map_batches(compute, images).equal(images.sum(dim=(1, 2, 3)))
     assert asked == [11, 5, 2, 2, 2, 2, 2, 1]
 
 

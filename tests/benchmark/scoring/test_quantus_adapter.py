@@ -13,7 +13,7 @@ from torch import nn
 
 from benchmark.config.presets import QUICK
 from benchmark.errors import UserError
-from benchmark.experiments.grid import plan
+from benchmark.experiments.grid import build_grid
 from benchmark.experiments.job import Job
 from benchmark.registry import entries
 from benchmark.saliency.grad_cam import GRAD_CAM
@@ -203,7 +203,7 @@ def test_all_are_ours_and_those_of_quantus_come_after_them():
 def test_the_protocol_knows_the_metric_its_parameters_and_the_version_of_quantus(monkeypatch):
     def protocol(*names):
         job = Job(
-            cell=plan(QUICK, ["mobilenet"], ["standard"], [])[0],
+            cell=build_grid(QUICK, ["mobilenet"], ["standard"], [])[0],
             data=SimpleNamespace(key="d"),
             preset=replace(QUICK, metrics=names),
             device=torch.device("cpu"),

@@ -6,14 +6,14 @@ import pytest
 
 from benchmark.errors import UserError
 from benchmark.storage import files as store
-from benchmark.storage.files import new_directory, new_file, write_text
+from benchmark.storage.files import atomic_directory, atomic_file, write_text
 from benchmark.storage.hashing import content_key, file_digest
 
 
 def test_a_file_appears_only_when_it_is_whole(tmp_path):
     target = tmp_path / "deep" / "file.txt"
     write_text(target, "old")
-    with pytest.raises(FileNotFoundError), new_file(target) as temporary:
+    with pytest.raises(FileNotFoundError), atomic_file(target) as temporary:
         (temporary.parent / "absent").rename(temporary)
     assert target.read_text(encoding="utf-8") == "old"
     assert list(target.parent.iterdir()) == [target]
@@ -21,19 +21,19 @@ def test_a_file_appears_only_when_it_is_whole(tmp_path):
 
 def test_a_folder_appears_only_when_it_is_whole(tmp_path):
     target = tmp_path / "folder"
-    with pytest.raises(FileNotFoundError), new_directory(target) as temporary:
+    with pytest.raises(FileNotFoundError), atomic_directory(target) as temporary:
         (temporary / "absent").rename(temporary / "a")
     assert not list(tmp_path.iterdir())
-    with new_directory(target) as temporary:
+    with atomic_directory(target) as temporary:
         (temporary / "a").touch()
     assert [path.name for path in target.iterdir()] == ["a"]
 
 
 def test_of_two_writers_of_one_folder_the_first_wins(tmp_path):
     target = tmp_path / "folder"
-    with new_directory(target) as late:
+    with atomic_directory(target) as late:
         (late / "file").write_text("late", encoding="utf-8")
-        with new_directory(target) as early:
+        with atomic_directory(target) as early:
             (early / "file").write_text("early", encoding="utf-8")
     assert (target / "file").read_text(encoding="utf-8") == "early"
     assert list(tmp_path.iterdir()) == [target]

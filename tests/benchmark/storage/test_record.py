@@ -8,13 +8,13 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from benchmark.config.presets import PRESETS, QUICK, preset_of
+from benchmark.config.presets import PRESETS, QUICK, load_preset
 from benchmark.errors import UserError
 from benchmark.leaderboard.load.results import read_results
 from benchmark.leaderboard.tables import build_tables
 from benchmark.storage.paths import ROOT
 from benchmark.storage.record import load_record
-from benchmark.storage.upgrade import PRESET_FIELDS, SCHEMA, TRAINING_FIELDS, upgraded
+from benchmark.storage.upgrade import PRESET_FIELDS, SCHEMA, TRAINING_FIELDS, upgrade_record
 
 RESULTS = ROOT / "results"
 MARKERS = sorted(RESULTS.glob("*/*/protocol.json"))
@@ -66,12 +66,12 @@ def test_every_committed_record_is_of_the_newest_schema_and_upgrades_to_itself(p
     told = json.loads(path.read_text(encoding="utf-8"))
     assert told["schema_version"] == SCHEMA
     before = copy.deepcopy(told)
-    assert upgraded(told) == told == before
+    assert upgrade_record(told) == told == before
     old = second_schema(path)
     again = copy.deepcopy(old)
-    assert upgraded(old) == told
+    assert upgrade_record(old) == told
     assert old == again, "an upgrade must not change what it is given"
-    assert asdict(preset_of(told["settings"]["preset"])).keys() >= told["settings"]["preset"].keys()
+    assert asdict(load_preset(told["settings"]["preset"])).keys() >= told["settings"]["preset"].keys()
 
 
 @pytest.mark.parametrize("path", MARKERS, ids=lambda path: f"{path.parts[-3]}-{path.parts[-2]}")
@@ -88,18 +88,18 @@ def test_all_rows_of_a_committed_table_are_of_the_protocol_of_its_folder(path):
 
 @pytest.mark.parametrize("preset", PRESETS.values(), ids=lambda preset: preset.name)
 def test_a_preset_comes_back_from_its_record(preset):
-    assert preset_of(json.loads(json.dumps(asdict(preset)))) == preset
+    assert load_preset(json.loads(json.dumps(asdict(preset)))) == preset
 
 
 def test_a_preset_with_an_unknown_or_a_missing_field_is_refused_by_name():
     told = asdict(QUICK)
     with pytest.raises(UserError, match=r"unknown settings \(color, side\)"):
-        preset_of(told | {"side": 96, "color": "red"})
+        load_preset(told | {"side": 96, "color": "red"})
     with pytest.raises(UserError, match="lacks image_size"):
-        preset_of({name: value for name, value in told.items() if name != "image_size"})
+        load_preset({name: value for name, value in told.items() if name != "image_size"})
     with pytest.raises(UserError, match="makes no sense: limit"):
-        preset_of(told | {"limit": 0})
-    assert preset_of({name: value for name, value in told.items() if name != "compile"}) == QUICK
+        load_preset(told | {"limit": 0})
+    assert load_preset({name: value for name, value in told.items() if name != "compile"}) == QUICK
 
 
 @pytest.mark.parametrize(

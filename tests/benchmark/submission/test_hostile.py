@@ -238,7 +238,7 @@ HARM = {
         lambda path: tensors_changed(path, "body.11.bias", torch.tensor([0.0, float("nan")])),
         "tensor 'body.11.bias' holds values that are no numbers",
     ),
-    "gone": (lambda path: path.unlink(), "does not exist; put the checkpoint beside the entry"),
+    "gone": (lambda path: path.unlink(), "does not exist; put the checkpoint into the entry's directory"),
 }
 
 

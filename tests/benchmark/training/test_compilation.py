@@ -11,7 +11,7 @@ from torch._functorch.aot_autograd import make_boxed_func
 
 from benchmark.attacks.pgd import pgd
 from benchmark.registry import entries
-from benchmark.training import loop
+from benchmark.training import trainer as trainer_module
 from benchmark.training.compilation import Compiled
 from benchmark.training.regimes import Regime
 from benchmark.training.regimes.pgd_l2 import ATTACK
@@ -31,7 +31,7 @@ def forgetful():
 @pytest.mark.parametrize("name", [name for name, regime in entries(Regime).items() if regime.init_from is None])
 def test_every_regime_learns_the_same_from_a_compiled_network(name, monkeypatch):
     """Traced, split into passes and frozen as in earnest, but computed by the same kernels."""
-    monkeypatch.setattr(loop, "Compiled", partial(Compiled, backend="aot_eager"))
+    monkeypatch.setattr(trainer_module, "Compiled", partial(Compiled, backend="aot_eager"))
     regime = entries(Regime)[name]
     settings = replace(SHORT, epochs=regime.batch_replays)
     plain, told = trained(regime, settings)

@@ -11,13 +11,15 @@ from benchmark.attacks.pgd import PGD
 from benchmark.errors import UserError
 from benchmark.registry import entries
 from benchmark.runtime.tensors import to_float
-from benchmark.training.augmentation import augmentation, augmented
-from benchmark.training.loop import Settings, TrainingFailedError, train
+from benchmark.training.augmentation import augment_batch, build_augmentation
+from benchmark.training.loop import train
 from benchmark.training.losses.adversarial import adversarial_cost, adversarial_objective
 from benchmark.training.regimes import Batch, Regime
 from benchmark.training.regimes.standard import STANDARD, cross_entropy
+from benchmark.training.settings import Settings
 from benchmark.training.state import CheckpointFile, History
 from benchmark.training.tensor_data import TensorData, class_weights
+from benchmark.training.trainer import TrainingFailedError
 
 SETTINGS = Settings(epochs=8, batch_size=8, learning_rate=0.01, bfloat16=False)
 SILENT: Any = lambda *_: None  # noqa: E731
@@ -137,7 +139,7 @@ def test_a_loss_that_is_no_number_stops_the_training_and_tells_the_last_one_that
         return cross_entropy(model, batch) * (torch.inf if batch.progress >= 0.5 else 1.0)
 
     broken = replace(STANDARD, name="broken", objective=objective)
-    with pytest.raises(TrainingFailedError, match=r"loss of epoch 2 is no number; the last finite one was 0\.\d+"):
+    with pytest.raises(TrainingFailedError, match=r"loss of epoch 2 is not finite; the last finite one was 0\.\d+"):
         trained(broken, replace(SETTINGS, epochs=2))
 
 
@@ -308,7 +310,7 @@ def test_masks_move_as_their_images_do():
     masks = data(4).masks.float()
     masks[0] = 0
     images = masks[:, None].expand(-1, 3, -1, -1).clone()
-    moved, drawn = augmented(augmentation(), images, masks)
+    moved, drawn = augment_batch(build_augmentation(), images, masks)
     inside, outside = moved[1:, 0][drawn[1:] > 0.5], moved[1:, 0][drawn[1:] <= 0.5]
     assert inside.mean() > 0.7
     assert outside.mean() < 0.2
@@ -325,7 +327,7 @@ def test_class_weights_balance_the_classes():
     "change", [{"epochs": 0}, {"batch_size": 0}, {"learning_rate": 0.0}, {"patience": -1}, {"clip": 0.0}]
 )
 def test_settings_that_make_no_sense_are_refused(change):
-    with pytest.raises(ValueError, match="makes no sense"):
+    with pytest.raises(ValueError, match="is invalid"):
         replace(SETTINGS, **change)
 
 
@@ -347,8 +349,8 @@ def test_attacks_wait_for_their_time():
             labels=lesson.labels,
             class_weights=torch.ones(2),
             progress=progress,
-            places=torch.arange(8),
-            number=8,
+            indices=torch.arange(8),
+            num_images=8,
         )
         return float(objective(model, batch).detach())
 
