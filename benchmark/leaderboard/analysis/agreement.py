@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import kendalltau
 
-from benchmark.leaderboard.analysis.rank_correlation import draws_for, ends
+from benchmark.leaderboard.analysis.rank_correlation import central_interval, num_draws_for
 from benchmark.leaderboard.analysis.stability import Stability
 from benchmark.leaderboard.column import Column
 from benchmark.leaderboard.columns import RANKED_BY
@@ -15,7 +15,7 @@ from benchmark.leaderboard.export.csv import as_csv, data_name
 from benchmark.leaderboard.export.grid import digits
 from benchmark.leaderboard.table import LeaderboardTable, Row
 
-MOST_MODELS = 10
+MAX_MODELS = 10
 """So many models, evenly spaced in the table, are enough for the mean over models within images."""
 
 
@@ -42,7 +42,7 @@ class Agreement:
     models: int
 
 
-def agreements(leaderboard: LeaderboardTable) -> list[Agreement]:
+def compute_agreements(leaderboard: LeaderboardTable) -> list[Agreement]:
     """Every pair of the columns with the flag `agreement` that at least three models have."""
     columns = [column for column in leaderboard.columns if column.agreement]
     if len(leaderboard.models) < 3:
@@ -51,7 +51,7 @@ def agreements(leaderboard: LeaderboardTable) -> list[Agreement]:
     found = []
     for place, one in enumerate(columns):
         for there, other in enumerate(columns[place + 1 :], start=place + 1):
-            rows = [row for row in leaderboard.models if row.known(one) and row.known(other)]
+            rows = [row for row in leaderboard.models if row.finite_estimate(one) and row.finite_estimate(other)]
             if len(rows) >= 3:
                 found.append(_agreement(one, other, rows, drawn[:, place, there]))
     return found
@@ -81,9 +81,9 @@ def _drawn_taus(rows: Sequence[Row], columns: Sequence[Column]) -> NDArray[np.fl
     itself has the sums for all pairs of columns. With very many models the first draws alone are taken.
     """
     upper = np.triu_indices(len(rows), 1)
-    known = np.array([[bool(row.known(column)) for row in rows] for column in columns])
+    known = np.array([[bool(row.finite_estimate(column)) for row in rows] for column in columns])
     both = (known[:, upper[0]] & known[:, upper[1]]).astype(np.float32)
-    number = draws_for(len(rows))
+    number = num_draws_for(len(rows))
     absent = np.zeros(number, dtype=np.float32)
     drawn = [
         [row.estimates[column.name].draws[:number] if has else absent for row, has in zip(rows, of, strict=True)]
@@ -107,7 +107,7 @@ def _drawn_taus(rows: Sequence[Row], columns: Sequence[Column]) -> NDArray[np.fl
 def _agreement(one: Column, other: Column, rows: Sequence[Row], drawn: NDArray[np.float64]) -> Agreement:
     sign = -1.0 if (one.higher_is_better is False) != (other.higher_is_better is False) else 1.0
     values = [np.array([row.estimates[column.name].value for row in rows]) for column in (one, other)]
-    low, high = ends(sign * drawn)
+    low, high = central_interval(sign * drawn)
     return Agreement(
         one=one,
         other=other,
@@ -121,7 +121,7 @@ def _agreement(one: Column, other: Column, rows: Sequence[Row], drawn: NDArray[n
 
 def _within(one: Column, other: Column, rows: Sequence[Row]) -> float:
     """Mean over models of Kendall's tau over the groups of images that both scores tell of."""
-    chosen = [rows[place] for place in np.unique(np.linspace(0, len(rows) - 1, MOST_MODELS).astype(int))]
+    chosen = [rows[place] for place in np.unique(np.linspace(0, len(rows) - 1, MAX_MODELS).astype(int))]
     found = []
     for row in chosen:
         first, second = (_of_groups(row, column) for column in (one, other))
@@ -134,6 +134,6 @@ def _within(one: Column, other: Column, rows: Sequence[Row]) -> float:
 def _of_groups(row: Row, column: Column) -> NDArray[np.float64]:
     """Score of each group relative to the whole (G,); NaN for groups without a say."""
     known = row.estimates[column.name]
-    expected = known.spread.expected.astype(np.float64)
+    expected = known.error.expected.astype(np.float64)
     with np.errstate(invalid="ignore", divide="ignore"):
-        return np.where(expected != 0, known.spread.share / expected * np.sign(known.value), np.nan)
+        return np.where(expected != 0, known.error.contributions / expected * np.sign(known.value), np.nan)

@@ -37,7 +37,7 @@ def row_kind(row: Row) -> str:
 
 def best_baseline(leaderboard: LeaderboardTable, column: Column) -> Row | None:
     """The best of the rows that no trained model and no mask made; None where neither end of the column is better."""
-    rows = [row for row in leaderboard.rows if row_kind(row) == "baseline" and row.known(column)]
+    rows = [row for row in leaderboard.rows if row_kind(row) == "baseline" and row.finite_estimate(column)]
     if not rows or column.higher_is_better is None:
         return None
     sign = 1 if column.higher_is_better else -1
@@ -46,7 +46,7 @@ def best_baseline(leaderboard: LeaderboardTable, column: Column) -> Row | None:
 
 def human_ceiling(leaderboard: LeaderboardTable, column: Column) -> Row | None:
     """One rater against the others; None where too few drew."""
-    return next((row for row in leaderboard.rows if row.name == RATER and row.known(column)), None)
+    return next((row for row in leaderboard.rows if row.name == RATER and row.finite_estimate(column)), None)
 
 
 def against_baseline(leaderboard: LeaderboardTable) -> AgainstBaseline | None:

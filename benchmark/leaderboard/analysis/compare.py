@@ -17,13 +17,13 @@ from benchmark.leaderboard.load.results import (
     build_bootstrap_context,
     load_ratio_statistics,
 )
-from benchmark.leaderboard.record_columns import column_bounds, columns_of
+from benchmark.leaderboard.record_columns import build_columns, column_bounds
 from benchmark.registry import resolve_name
 from benchmark.statistics.bootstrap import Estimate, estimates
 from benchmark.statistics.ratios import RatioStatistic
 from benchmark.statistics.tests import ALPHA, Difference, difference, holm
 
-SHOWN_IMAGES = 3
+NUM_SHOWN_IMAGES = 3
 """So many images are shown for each of the two models."""
 
 
@@ -124,9 +124,9 @@ def compare_models(published: ResultsDirectory, names: tuple[str, str], method: 
         resolve_name(name, known, "model")
     if names[0] == names[1]:
         raise UserError(f"{names[0]} is compared with itself; name two models")
-    ground = build_bootstrap_context(published)
+    context = build_bootstrap_context(published)
     try:
-        one, other = (load_ratio_statistics(published, method, name, ground) for name in names)
+        one, other = (load_ratio_statistics(published, method, name, context) for name in names)
     except ValueError as error:
         raise UserError(f"{published.directory}: {error}; make the record again") from None
     images_by = next((column.name for column in HEADLINES if column.name in one and column.name in other), "")
@@ -135,20 +135,20 @@ def compare_models(published: ResultsDirectory, names: tuple[str, str], method: 
         synthetic=record.synthetic,
         method=method,
         names=names,
-        columns=tuple(_columns((one, other), names, ground, columns_of(record))),
+        columns=tuple(_columns((one, other), names, context, build_columns(record))),
         images_by=images_by,
-        images=tuple(_images(one[images_by], other[images_by], ground.images)) if images_by else (),
+        images=tuple(_images(one[images_by], other[images_by], context.images)) if images_by else (),
     )
 
 
 def _columns(
     ratios: tuple[dict[str, list[RatioStatistic]], dict[str, list[RatioStatistic]]],
     names: tuple[str, str],
-    ground: BootstrapContext,
+    context: BootstrapContext,
     columns: Sequence[Column],
 ) -> list[Compared]:
     one, other = (
-        estimates(known, ground.draws, row=name, bounds=column_bounds(columns))
+        estimates(known, context.draws, row=name, bounds=column_bounds(columns))
         for known, name in zip(ratios, names, strict=True)
     )
     shared = [column for column in columns if all(_finite(each.get(column.name)) for each in (one, other))]
@@ -184,8 +184,8 @@ def _images(one: Sequence[RatioStatistic], other: Sequence[RatioStatistic], name
     gap = first - second
     places = np.flatnonzero(np.isfinite(gap))
     order = places[np.argsort(-gap[places], kind="stable")]
-    ahead = [place for place in order[:SHOWN_IMAGES] if gap[place] > 0]
-    behind = [place for place in order[::-1][:SHOWN_IMAGES] if gap[place] < 0]
+    ahead = [place for place in order[:NUM_SHOWN_IMAGES] if gap[place] > 0]
+    behind = [place for place in order[::-1][:NUM_SHOWN_IMAGES] if gap[place] < 0]
     return [
         ImagePair(image=names[place], place=int(place), one=float(first[place]), other=float(second[place]))
         for place in (*ahead, *behind)

@@ -69,7 +69,7 @@ def compute_contrasts(leaderboard: LeaderboardTable) -> list[Contrast]:
                 [
                     (rows[BASE], rows[regime])
                     for _, rows in sorted(by_name.items())
-                    if all(name in rows and rows[name].known(column) for name in (BASE, regime))
+                    if all(name in rows and rows[name].finite_estimate(column) for name in (BASE, regime))
                 ],
             )
             adjusted = holm(np.array([each.difference.p for each in family]))

@@ -10,7 +10,7 @@ from pathlib import Path
 from benchmark.errors import UserError
 from benchmark.leaderboard.column import Column
 from benchmark.leaderboard.columns import COLUMNS
-from benchmark.leaderboard.export.csv import APART
+from benchmark.leaderboard.export.csv import OTHER_PROTOCOL
 
 Table = dict[tuple[str, str], dict[str, str]]
 """Lines of a leaderboard.csv by name and regime."""
@@ -59,7 +59,7 @@ class TableDiff:
         return tuple(move for move in self.moves if move.beyond)
 
 
-def earlier_table(told: str, directory: Path) -> Table:
+def load_earlier_table(told: str, directory: Path) -> Table:
     """The table of an earlier day: a CSV file, or a git revision of the folder's leaderboard.csv.
 
     Raises:
@@ -78,10 +78,10 @@ def earlier_table(told: str, directory: Path) -> Table:
         if done.returncode:
             raise UserError(f"--diff {told}: no such file, and git knows no {directory.name}/leaderboard.csv of it")
         text = done.stdout.decode("utf-8", errors="replace")
-    return parse(text, told)
+    return parse_table(text, told)
 
 
-def parse(text: str, told: str) -> Table:
+def parse_table(text: str, told: str) -> Table:
     """A leaderboard.csv as text.
 
     Raises:
@@ -90,7 +90,7 @@ def parse(text: str, told: str) -> Table:
     rows = list(csv.DictReader(io.StringIO(text)))
     if not rows or not {"name", "regime", "kind"} <= set(rows[0]):
         raise UserError(f"--diff {told}: no table of a leaderboard")
-    return {(row["name"], row["regime"]): row for row in rows if row["kind"] != APART}
+    return {(row["name"], row["regime"]): row for row in rows if row["kind"] != OTHER_PROTOCOL}
 
 
 def diff_tables(before: Table, after: Table, columns: Sequence[Column] = COLUMNS) -> TableDiff:
@@ -118,7 +118,7 @@ def diff_tables(before: Table, after: Table, columns: Sequence[Column] = COLUMNS
     )
 
 
-def in_words(found: TableDiff, told: str) -> list[str]:
+def format_diff(found: TableDiff, told: str) -> list[str]:
     """Lines for people: the counts first, then what moved beyond the intervals, then rows and places."""
     counts = f"{len(found.moves)} of {found.scores} scores moved, {len(found.beyond)} of them beyond their intervals."
     lines = [f"Since {told}: {counts}"]

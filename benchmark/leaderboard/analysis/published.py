@@ -22,8 +22,8 @@ from benchmark.statistics.bootstrap import Estimate
 from benchmark.statistics.intervals import LEVEL
 from benchmark.statistics.tests import ALPHA
 
-FOLDER = Path(__file__).parent / "published_tables"
-FEWEST = 3
+TABLES_DIR = Path(__file__).parent / "published_tables"
+MIN_ARCHITECTURES = 3
 """With fewer architectures in common there is no order to compare."""
 
 
@@ -73,7 +73,7 @@ def load_published_table(name: str) -> PublishedTable:
     Raises:
         UserError: There is none of that name.
     """
-    known = {path.stem: path for path in FOLDER.glob("*.csv")}
+    known = {path.stem: path for path in TABLES_DIR.glob("*.csv")}
     lines = known[resolve_name(name, known, "published table")].read_text(encoding="utf-8").splitlines()
     told = [line[1:].strip().partition(": ") for line in lines if line.startswith("#")]
     values: dict[tuple[str, str], dict[str, tuple[float, float]]] = {}
@@ -88,7 +88,7 @@ def load_published_table(name: str) -> PublishedTable:
     )
 
 
-def agreements(leaderboard: LeaderboardTable, published: PublishedTable) -> list[PublishedAgreement]:
+def compute_published_agreements(leaderboard: LeaderboardTable, published: PublishedTable) -> list[PublishedAgreement]:
     """Our models of standard training beside the published ones, column by column.
 
     Raises:
@@ -99,11 +99,11 @@ def agreements(leaderboard: LeaderboardTable, published: PublishedTable) -> list
     found = [
         _agreement(of, by_name[column], rows, values)
         for (of, column), values in published.values.items()
-        if sum(name in rows and column in rows[name].estimates for name in values) >= FEWEST
+        if sum(name in rows and column in rows[name].estimates for name in values) >= MIN_ARCHITECTURES
     ]
     if not found:
         raise UserError(
-            f"{leaderboard.record.dataset}: fewer than {FEWEST} architectures stand in {published.name} too"
+            f"{leaderboard.record.dataset}: fewer than {MIN_ARCHITECTURES} architectures stand in {published.name} too"
         )
     return found
 
@@ -143,7 +143,7 @@ def _correlations(shared: Sequence[tuple[str, Estimate, float, float]]) -> NDArr
     return np.divide((signs[0] * signs[1]).sum(axis=0), weight, out=np.full(weight.shape, np.nan), where=weight > 0)
 
 
-def against_csv(leaderboard: LeaderboardTable, found: Sequence[PublishedAgreement]) -> str:
+def published_agreement_csv(leaderboard: LeaderboardTable, found: Sequence[PublishedAgreement]) -> str:
     """A line per published set, column and architecture."""
     lines: list[list[object]] = [
         ["data", "method", "set", "column", "architecture", "ours", "low", "high", "published", "published_sd"]
@@ -156,7 +156,7 @@ def against_csv(leaderboard: LeaderboardTable, found: Sequence[PublishedAgreemen
     return as_csv(lines)
 
 
-def against_markdown(
+def published_agreement_markdown(
     leaderboard: LeaderboardTable, published: PublishedTable, found: Sequence[PublishedAgreement]
 ) -> str:
     """A page: rank correlations, the F1 side by side, the differences of protocol, the source."""

@@ -6,17 +6,17 @@ from numpy.typing import NDArray
 from benchmark.statistics.intervals import LEVEL
 from benchmark.statistics.resampling import DRAWS
 
-CHUNK = 4_000_000
-SIGNS = 100_000_000
+CHUNK_SIZE = 4_000_000
+MAX_SIGNS = 100_000_000
 """So many differences between models are looked at, over all draws of the bootstrap: all draws of 316 models."""
-FEWEST_DRAWS = 400
+MIN_DRAWS = 400
 
 
-def taus(one: NDArray[np.floating], other: NDArray[np.floating]) -> NDArray[np.float64]:
+def kendall_taus(one: NDArray[np.floating], other: NDArray[np.floating]) -> NDArray[np.float64]:
     """Kendall's tau-b (B,) of two scores of models (M, B), draw by draw; NaN where one of them is constant."""
     number, draws = one.shape
     upper = np.triu_indices(number, 1)
-    step = max(1, CHUNK // len(upper[0]))
+    step = max(1, CHUNK_SIZE // len(upper[0]))
     found = []
     for start in range(0, draws, step):
         first, second = (
@@ -28,12 +28,12 @@ def taus(one: NDArray[np.floating], other: NDArray[np.floating]) -> NDArray[np.f
     return np.concatenate(found)
 
 
-def draws_for(models: int) -> int:
+def num_draws_for(models: int) -> int:
     """How many draws of the bootstrap an interval of a rank correlation of so many models is taken from."""
-    return int(np.clip(SIGNS // max(1, models * (models - 1) // 2), FEWEST_DRAWS, DRAWS))
+    return int(np.clip(MAX_SIGNS // max(1, models * (models - 1) // 2), MIN_DRAWS, DRAWS))
 
 
-def ends(found: NDArray[np.float64]) -> tuple[float, float]:
+def central_interval(found: NDArray[np.float64]) -> tuple[float, float]:
     """Ends of the central 95 % of what is a number; NaN of nothing."""
     known = found[np.isfinite(found)]
     if not len(known):

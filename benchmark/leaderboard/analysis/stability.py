@@ -6,12 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import kendalltau
 
-from benchmark.leaderboard.analysis.rank_correlation import draws_for, ends, taus
+from benchmark.leaderboard.analysis.rank_correlation import central_interval, kendall_taus, num_draws_for
 from benchmark.leaderboard.columns import RANKED_BY
 from benchmark.leaderboard.table import LeaderboardTable, Row
 from benchmark.statistics.bootstrap import Estimate
 
-HALVINGS = 200
+NUM_HALVINGS = 200
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -31,15 +31,15 @@ class Stability:
     high: float
 
 
-def stabilities(leaderboards: Sequence[LeaderboardTable]) -> list[Stability]:
+def compute_stabilities(leaderboards: Sequence[LeaderboardTable]) -> list[Stability]:
     """The order by F1 in random halves of the groups and of each other method, and by alternatives of a column."""
     main = leaderboards[0]
     columns = {column.name: column for column in main.columns}
     column = columns[RANKED_BY]
-    rows = [row for row in main.models if row.known(column)]
+    rows = [row for row in main.models if row.finite_estimate(column)]
     found = [_halves(rows)] if len(rows) >= 3 else []
     for leaderboard in leaderboards[1:]:
-        there = {row.label: row for row in leaderboard.models if row.known(column)}
+        there = {row.label: row for row in leaderboard.models if row.finite_estimate(column)}
         pairs = [
             (row.estimates[RANKED_BY], there[row.label].estimates[RANKED_BY]) for row in rows if row.label in there
         ]
@@ -47,7 +47,7 @@ def stabilities(leaderboards: Sequence[LeaderboardTable]) -> list[Stability]:
     for usual in main.columns:
         for other in usual.alternatives:
             changed = columns.get(other.column)
-            known = [row for row in main.models if changed and row.known(usual) and row.known(changed)]
+            known = [row for row in main.models if changed and row.finite_estimate(usual) and row.finite_estimate(changed)]
             estimates = [(row.estimates[usual.name], row.estimates[other.column]) for row in known]
             found += _changed(f"{usual.name}: {other.change}", estimates)
     return found
@@ -59,24 +59,24 @@ def _changed(what: str, pairs: Sequence[tuple[Estimate, Estimate]]) -> list[Stab
         return []
     before, after = zip(*pairs, strict=True)
     tau = float(kendalltau([each.value for each in before], [each.value for each in after]).statistic)
-    number = draws_for(len(pairs))
-    low, high = ends(taus(*(np.stack([each.draws[:number] for each in side]) for side in (before, after))))
+    number = num_draws_for(len(pairs))
+    low, high = central_interval(kendall_taus(*(np.stack([each.draws[:number] for each in side]) for side in (before, after))))
     return [Stability(what=what, tau=tau, low=low, high=high)]
 
 
 def _halves(rows: Sequence[Row]) -> Stability:
     """Orders of the models in two random halves of the groups, over and over."""
-    share = np.stack([row.estimates[RANKED_BY].spread.share for row in rows]).astype(np.float64)
-    expected = np.stack([row.estimates[RANKED_BY].spread.expected for row in rows]).astype(np.float64)
+    share = np.stack([row.estimates[RANKED_BY].error.contributions for row in rows]).astype(np.float64)
+    expected = np.stack([row.estimates[RANKED_BY].error.expected for row in rows]).astype(np.float64)
     rng = np.random.default_rng(0)
-    order = np.argsort(rng.random((HALVINGS, share.shape[1])), axis=1)
+    order = np.argsort(rng.random((NUM_HALVINGS, share.shape[1])), axis=1)
     half = (order < share.shape[1] // 2).astype(np.float64).T
     value = np.array([row.estimates[RANKED_BY].value for row in rows])[:, None]
     with np.errstate(invalid="ignore", divide="ignore"):
         first, second = (value * (share @ part) / (expected @ part) for part in (half, 1 - half))
-    found = taus(first, second)
-    low, high = ends(found)
-    what = f"one half of the groups against the other ({HALVINGS} random halvings)"
+    found = kendall_taus(first, second)
+    low, high = central_interval(found)
+    what = f"one half of the groups against the other ({NUM_HALVINGS} random halvings)"
     return Stability(
         what=what, tau=float(np.nanmean(found)) if np.isfinite(found).any() else np.nan, low=low, high=high
     )

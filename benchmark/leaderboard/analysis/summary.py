@@ -28,12 +28,12 @@ def _first(leaderboard: LeaderboardTable) -> str:
     value = f"{known.value:.3f}" + (f" [{known.low:.3f}, {known.high:.3f}]" if math.isfinite(known.low) else "")
     if len(models) == 1:
         return f"{first.label}, the only model, has an F1 of {value}."
-    beaten = int(pairs.apart[0].sum())
+    beaten = int(pairs.significant[0].sum())
     others = len(models) - 1
     if beaten == others:
         surely = f"and told apart from all {others} others"
     elif beaten:
-        alike = [row.label for row, apart in zip(models[1:], pairs.apart[0, 1:], strict=True) if not apart]
+        alike = [row.label for row, apart in zip(models[1:], pairs.significant[0, 1:], strict=True) if not apart]
         whom = " and ".join(alike) if len(alike) < 3 else f"{len(alike)} others"
         surely = f"told apart from {beaten} of {others} others, not from {whom}"
     else:
@@ -43,7 +43,7 @@ def _first(leaderboard: LeaderboardTable) -> str:
     )
     return (
         f"Best maps by F1: {first.label}, {value}, {surely}.{guesses} "
-        f"In all, {pairs.told_apart} of {pairs.number} pairs of models are told apart."
+        f"In all, {pairs.num_significant} of {pairs.num_tested} pairs of models are told apart."
     )
 
 

@@ -14,15 +14,15 @@ from benchmark.leaderboard.export.grid import digits
 from benchmark.leaderboard.synthetic import named
 from benchmark.leaderboard.table import LeaderboardTable, Row
 from benchmark.statistics.bootstrap import Estimate
-from benchmark.statistics.ranks import win_shares
+from benchmark.statistics.ranks import win_fractions
 
 CONTRAST_HEADING = (
     *("data", "method", "column", "regime", "architecture", "difference", "low", "high"),
     *("p", "p_holm", "wilcoxon", "wilcoxon_holm", "rank_biserial", "groups", "verdict"),
 )
-APART = "model of another protocol"
+OTHER_PROTOCOL = "model of another protocol"
 """The kind of such a row in the CSV files."""
-LISTED_PAIRS = 150
+MAX_PAIRED_MODELS = 150
 """So many models have their pairs listed: 11,175 lines."""
 
 
@@ -40,8 +40,8 @@ def to_csv(leaderboard: LeaderboardTable) -> str:
         ]
     ]
     lines += [_csv_line(leaderboard, row, "model" if row.is_model else "baseline") for row in leaderboard.rows]
-    unranked = [replace(row, rank=None, best=None, letters={}) for row in leaderboard.models_apart]
-    lines += [_csv_line(leaderboard, row, APART) for row in unranked]
+    unranked = [replace(row, rank=None, best=None, letters={}) for row in leaderboard.other_protocol_models]
+    lines += [_csv_line(leaderboard, row, OTHER_PROTOCOL) for row in unranked]
     return as_csv(lines)
 
 
@@ -78,8 +78,8 @@ def pairs_csv(leaderboard: LeaderboardTable) -> str:
     models, pairs = leaderboard.models, leaderboard.pairs
     lines: list[list[object]] = [["data", "method", "first", "second", "difference", "p", "p_holm", "win", "verdict"]]
     known = [row.estimates.get(RANKED_BY) for row in models]
-    if 1 < len(models) <= LISTED_PAIRS and all(known):
-        wins = win_shares(np.stack([each.draws for each in known if each]), higher_is_better=True)
+    if 1 < len(models) <= MAX_PAIRED_MODELS and all(known):
+        wins = win_fractions(np.stack([each.draws for each in known if each]), higher_is_better=True)
         values = [each.value for each in known if each]
         for one in range(len(models)):
             for other in range(one + 1, len(models)):
@@ -94,7 +94,7 @@ def pairs_csv(leaderboard: LeaderboardTable) -> str:
                     _p(pairs.p[one, other]),
                     _p(pairs.adjusted[one, other]),
                 ]
-                verdict = "told apart" if pairs.apart[one, other] else "not told apart"
+                verdict = "told apart" if pairs.significant[one, other] else "not told apart"
                 lines.append([*line, digits(wins[one, other], 4), verdict])
     return as_csv(lines)
 

@@ -9,7 +9,7 @@ from benchmark.leaderboard.columns import RANKED_BY
 from benchmark.leaderboard.table import LeaderboardTable, Row
 from benchmark.statistics.bootstrap import Estimate
 
-LISTED_MODELS = 100
+MAX_LISTED_MODELS = 100
 """So many models, the best ones, have a row in the tables that people read; the CSV files have all."""
 
 
@@ -18,7 +18,7 @@ def grid(leaderboard: LeaderboardTable, columns: Sequence[Column], *, baselines:
 
     n stands in the second line, and beside a cell where it differs.
     """
-    rows = list(leaderboard.models[:LISTED_MODELS])
+    rows = list(leaderboard.models[:MAX_LISTED_MODELS])
     rows += [row for row in leaderboard.rows if not row.is_model and baselines]
     columns = [column for column in columns if any(column.name in row.estimates for row in rows)]
     usual = {

@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 
 from benchmark.leaderboard.column import Column
-from benchmark.leaderboard.export.grid import LISTED_MODELS, grid
+from benchmark.leaderboard.export.grid import MAX_LISTED_MODELS, grid
 from benchmark.leaderboard.synthetic import stamped
 from benchmark.leaderboard.table import LeaderboardTable
 
@@ -38,7 +38,7 @@ def to_latex(leaderboard: LeaderboardTable, columns: Sequence[Column]) -> str:
         _line(sizes),
         r"\midrule",
     ]
-    models = min(len(leaderboard.models), LISTED_MODELS)
+    models = min(len(leaderboard.models), MAX_LISTED_MODELS)
     for number, row in enumerate(rows):
         if number == models:
             lines.append(r"\midrule")

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from benchmark.leaderboard.analysis.contrasts import Contrast
 from benchmark.leaderboard.analysis.summary import headline
 from benchmark.leaderboard.columns import HEADLINES
-from benchmark.leaderboard.export.grid import LISTED_MODELS, grid, markdown
-from benchmark.leaderboard.load.badges import explained
+from benchmark.leaderboard.export.grid import MAX_LISTED_MODELS, grid, markdown
+from benchmark.leaderboard.load.badges import explain_badges
 from benchmark.leaderboard.synthetic import STAMP
 from benchmark.leaderboard.table import LeaderboardTable
 
-NAMED_ROWS = 50
+MAX_NAMED_ROWS = 50
 """So many rows are named where something is said of each."""
-SHOWN_REGIMES = 2
+MAX_DETAILED_REGIMES = 2
 """So many regimes have their contrasts architecture by architecture on the page; more are counted there."""
 
 
@@ -43,7 +43,7 @@ def to_markdown(
                 lines += [f"![{caption}]({file})", ""]
             lines += _contrasts(contrasts)
             lines += ["## Diagnosis", "", *markdown(_diagnosis(main)), "", _attack(main), ""]
-    for other in main.apart:
+    for other in main.other_protocols:
         lines += ["## Made under another protocol", "", *markdown(grid(other, HEADLINES, baselines=False)), ""]
         lines += [describe_other_protocol(other), ""]
     lines += [
@@ -75,7 +75,7 @@ def _about(leaderboard: LeaderboardTable) -> str:
     record = leaderboard.record
     images = record.images
     positive = f" Of the two classes, {leaderboard.positive} counts as positive." if leaderboard.positive else ""
-    badges = explained(row.badge for row in leaderboard.models[:LISTED_MODELS])
+    badges = explain_badges(row.badge for row in leaderboard.models[:MAX_LISTED_MODELS])
     return (
         f"{len(leaderboard.models)} models, {images['test']} test images of {leaderboard.groups} groups (patients, "
         f"lesions), {images['train']} images for training, of {images['available']} in the data set; classes: "
@@ -95,7 +95,7 @@ def _contrasts(contrasts: Sequence[Contrast]) -> list[str]:
     if not regimes or not columns:
         return []
     lines = []
-    for regime, title in regimes if len(regimes) <= SHOWN_REGIMES else []:
+    for regime, title in regimes if len(regimes) <= MAX_DETAILED_REGIMES else []:
         family = [each for each in contrasts if each.regime == regime]
         found = {(each.name, each.column.name): each for each in family}
         table = [["architecture", *(column.heading for column in columns)]]
@@ -122,11 +122,11 @@ def _contrast_cell(known: Contrast | None) -> str:
         return "-"
     each = known.difference
     ends = f" [{each.low:+.3f}, {each.high:+.3f}]" if math.isfinite(each.low) else ""
-    return f"**{each.value:+.3f}**{ends} {known.verdict}" if known.told_apart else f"{each.value:+.3f}{ends}"
+    return f"**{each.value:+.3f}**{ends} {known.verdict}" if known.significant else f"{each.value:+.3f}{ends}"
 
 
 def _counted(family: list[Contrast]) -> str:
-    apart = [each.verdict for each in family if each.told_apart]
+    apart = [each.verdict for each in family if each.significant]
     words = [f"{apart.count(word)} {word}" for word in ("better", "worse", "higher", "lower") if word in apart]
     return f"{', '.join(words) or 'none told apart'} of {len(family)}" if family else "-"
 
@@ -143,8 +143,8 @@ def _attack(leaderboard: LeaderboardTable) -> str:
 def _footer(leaderboard: LeaderboardTable) -> list[str]:
     """What is not in the table: counted, never hidden."""
     parts = []
-    if len(leaderboard.models) > LISTED_MODELS:
-        parts.append(f"{LISTED_MODELS} of {len(leaderboard.models)} models listed, all in the CSV files")
+    if len(leaderboard.models) > MAX_LISTED_MODELS:
+        parts.append(f"{MAX_LISTED_MODELS} of {len(leaderboard.models)} models listed, all in the CSV files")
     counts = [row.degenerate for row in leaderboard.rows if row.is_model and row.degenerate is not None]
     if counts:
         parts.append(f"{sum(counts) or 'no'} degenerate (constant) maps of models")
@@ -152,8 +152,8 @@ def _footer(leaderboard: LeaderboardTable) -> list[str]:
     parts.append(f"{undefined or 'no'} undefined scores of models")
     parts.append(f"{len(leaderboard.missing) or 'no'} cells without a record")
     parts.append(f"{len(leaderboard.problems) or 'no'} records left out")
-    if leaderboard.apart:
-        parts.append(f"{len(leaderboard.models_apart)} models of another protocol below")
+    if leaderboard.other_protocols:
+        parts.append(f"{len(leaderboard.other_protocol_models)} models of another protocol below")
     text = ", ".join(parts) + "."
     return [text[:1].upper() + text[1:]]
 
@@ -171,9 +171,9 @@ def _notes(leaderboards: Sequence[LeaderboardTable]) -> list[str]:
     lines.append(f"- On {accelerator} ({environment['device']}), torch {environment['packages']['torch']}.")
     lines.append(f"- Protocol `{record.protocol}`: records of another one never stand in this table.")
     lines += [f"- Left out: {problem}." for problem in leaderboards[0].problems]
-    lines += [f"- No record of {cell}." for cell in leaderboards[0].missing[:LISTED_MODELS]]
-    if len(leaderboards[0].missing) > LISTED_MODELS:
-        lines.append(f"- No record of {len(leaderboards[0].missing) - LISTED_MODELS} cells more.")
+    lines += [f"- No record of {cell}." for cell in leaderboards[0].missing[:MAX_LISTED_MODELS]]
+    if len(leaderboards[0].missing) > MAX_LISTED_MODELS:
+        lines.append(f"- No record of {len(leaderboards[0].missing) - MAX_LISTED_MODELS} cells more.")
     lines += [line for leaderboard in leaderboards for line in _undefined(leaderboard)]
     if record.synthetic:
         lines.append(f"- {STAMP}")
@@ -188,8 +188,8 @@ def _undefined(leaderboard: LeaderboardTable) -> list[str]:
             row for row in leaderboard.rows if column.name in row.estimates and row.estimates[column.name].undefined
         ]
         if rows:
-            parts = [f"{row.label} {row.estimates[column.name].undefined}" for row in rows[:NAMED_ROWS]]
-            parts += [f"{len(rows) - NAMED_ROWS} rows more"] if len(rows) > NAMED_ROWS else []
+            parts = [f"{row.label} {row.estimates[column.name].undefined}" for row in rows[:MAX_NAMED_ROWS]]
+            parts += [f"{len(rows) - MAX_NAMED_ROWS} rows more"] if len(rows) > MAX_NAMED_ROWS else []
             told = ", ".join(parts)
             lines.append(f"- Undefined scores of {column.title} ({leaderboard.method}), left out of the mean: {told}.")
     return lines

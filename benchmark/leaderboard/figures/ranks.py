@@ -20,9 +20,9 @@ from benchmark.statistics.letters import cliques
 from benchmark.statistics.rank_tests import signed_ranks
 from benchmark.statistics.tests import ALPHA, group_differences, holm
 
-MOST_MODELS = 40
+MAX_MODELS = 40
 """With more models no diagram of ranks can be read."""
-FEWEST_MODELS = 3
+MIN_MODELS = 3
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,11 +54,11 @@ def compute_ranks(leaderboard: LeaderboardTable) -> Ranks | None:
     """
     rows = [row for row in leaderboard.models if RANKED_BY in row.estimates]
     known = [row.estimates[RANKED_BY] for row in rows]
-    alike = len({each.spread.key for each in known}) == 1
-    if not FEWEST_MODELS <= len(rows) <= MOST_MODELS or not alike:
+    alike = len({each.error.key for each in known}) == 1
+    if not MIN_MODELS <= len(rows) <= MAX_MODELS or not alike:
         return None
-    share = np.stack([each.spread.share for each in known])
-    share = share[:, known[0].spread.said].astype(np.float64)
+    share = np.stack([each.error.contributions for each in known])
+    share = share[:, known[0].error.has_images].astype(np.float64)
     if share.shape[1] < 2:
         return None
     mean = rankdata(-share, axis=0).mean(axis=1)

@@ -17,7 +17,7 @@ from benchmark.leaderboard.table import LeaderboardTable
 from benchmark.storage.files import new_file
 
 RESOLUTION = 110
-MOST_ARCHITECTURES = 40
+MAX_ARCHITECTURES = 40
 """So many have a line in the figure of regimes, those with the best model first."""
 
 
@@ -25,7 +25,7 @@ def regimes_figure(leaderboard: LeaderboardTable, path: Path) -> None:
     """Standard against adversarial: a panel per score, a line per architecture, baselines as dotted lines."""
     columns = [column for column in leaderboard.columns if column.by_regime]
     names = list(dict.fromkeys(row.name for row in leaderboard.models))
-    order = names[:MOST_ARCHITECTURES]
+    order = names[:MAX_ARCHITECTURES]
     regimes = sorted({row.title for row in leaderboard.models}, key=lambda title: (title != "standard", title))
     colors = dict(zip(regimes, sns.color_palette("colorblind", len(regimes)), strict=True))
     sns.set_theme(style="whitegrid", font_scale=0.8)

@@ -234,7 +234,7 @@ def test_the_first_sentence_counts_what_the_table_holds(leaderboards):
     leaderboard = leaderboards[0]
     first = headline(leaderboard, compute_contrasts(leaderboard))[0]
     apart, pairs = map(int, re.search(r"(\d+) of (\d+) pairs", first).groups())
-    assert (apart, pairs) == (leaderboard.pairs.told_apart, 15)
+    assert (apart, pairs) == (leaderboard.pairs.num_significant, 15)
     assert leaderboard.models[0].label in first
 
 
