@@ -17,7 +17,7 @@ from benchmark.storage.protocol import read_protocol
 from benchmark.storage.results import (
     BASELINES_FILE,
     SPLIT_FILE,
-    artifact_path,
+    beside,
     record_file,
     table_dir,
 )
@@ -60,7 +60,7 @@ def publish_record(job: Job, directory: Path) -> None:
     """Copies the outcome of a cell; the record last, since it says that the rest is there."""
     target = _record_file(directory, job)
     for name, suffix in reversed(FILES.items()):
-        path = artifact_path(target, suffix)
+        path = beside(target, suffix)
         if name in OPTIONAL and not (job.directory / name).is_file():
             path.unlink(missing_ok=True)
             continue

@@ -36,7 +36,8 @@ def watch(most, over):
 
 
 directory = Path(sys.argv[1])
-build_tables(read_results(make_results(directory / "first" / "quick", images=50, architectures=1)))  # what is loaded once
+# What is loaded once.
+build_tables(read_results(make_results(directory / "first" / "quick", images=50, architectures=1)))
 published = read_results(
     make_results(directory / "large" / "quick", images=8000, architectures=3, regimes=1, distinct=1)
 )

@@ -86,7 +86,9 @@ def test_all_tables_show_them_marked(made):
     assert "2 models of another protocol below." in above
     whole = page([PageInput(published=published, leaderboards=leaderboards)])
     table = re.search(r"<h3>Made under another protocol</h3>.*?</table>", whole, re.DOTALL)[0]
-    assert re.findall(r'<th scope="row">(\w+)', table) == [row.name for row in leaderboards[0].other_protocols[0].models]
+    assert re.findall(r'<th scope="row">(\w+)', table) == [
+        row.name for row in leaderboards[0].other_protocols[0].models
+    ]
 
 
 def test_what_moved_is_asked_of_the_table_alone(made):

@@ -55,7 +55,9 @@ def test_cliques_are_those_of_scikit_posthocs(leaderboards, scores):
 def test_tau_is_scipys_in_every_draw_ties_included():
     rng = np.random.default_rng(0)
     one, other = rng.integers(0, 6, (2, 9, 40)) * 1.0
-    assert kendall_taus(one, other) == pytest.approx([kendalltau(one[:, draw], other[:, draw]).statistic for draw in range(40)])
+    assert kendall_taus(one, other) == pytest.approx(
+        [kendalltau(one[:, draw], other[:, draw]).statistic for draw in range(40)]
+    )
     assert np.isnan(kendall_taus(np.ones((3, 2)), np.arange(6.0).reshape(3, 2))).all()
 
 
@@ -97,7 +99,7 @@ def test_a_choice_that_changes_nothing_keeps_the_order_and_one_that_turns_scores
         rows.append(replace(row, estimates={"top_mask_f1": known, "f1_at_half": known, "best_f1": turned}))
     told = replace(leaderboard, record=leaderboard.record.model_copy(update={"metrics": metrics}), rows=tuple(rows))
     half, best = compute_stabilities([told])
-    assert half.what.startswith("top_mask_f1: thresholded at half")
+    assert half.change.startswith("top_mask_f1: thresholded at half")
     assert (half.tau, half.low, half.high) == pytest.approx((1, 1, 1))
     assert (best.tau, best.low, best.high) == pytest.approx((-1, -1, -1))
 

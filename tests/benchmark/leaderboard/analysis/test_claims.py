@@ -74,7 +74,9 @@ def test_a_metric_that_no_column_reads_has_a_column_of_its_own():
     assert tuple(usual) == COLUMNS  # the Gini index is the sparsity
     assert (first.name, first.title, first.bounds) == ("quantus:MaxSensitivity", "quantus:MaxSensitivity", (0.0, 2.0))
     assert (second.name, second.title, second.higher_is_better) == ("roc_auc", "roc-auc", False)
-    section = ScoreSection(image_indices=np.array([0, 1]), characteristics=np.zeros(2, int), values=np.array([0.25, 0.75]))
+    section = ScoreSection(
+        image_indices=np.array([0, 1]), characteristics=np.zeros(2, int), values=np.array([0.25, 0.75])
+    )
     row_data = RowData(images=["a", "b"], classes=("x", "y"), scores={("roc-auc", "image"): section}, predictions=None)
     assert under(second.statistic(row_data), np.ones((1, 2))).tolist() == [0.5]
     assert first.statistic(row_data) is None

@@ -52,7 +52,7 @@ def test_rank_correlations_are_scipys_and_lie_in_their_intervals(leaderboard):
     standard = {row.name: row for row in leaderboard.models if row.regime == "standard"}
     for each in found:
         ours = [standard[name].estimates[each.column.name].value for name, *_ in each.rows]
-        theirs = [published.values[each.of, each.column.name][name][0] for name, *_ in each.rows]
+        theirs = [published.values[each.set_name, each.column.name][name][0] for name, *_ in each.rows]
         assert each.tau == pytest.approx(kendalltau(ours, theirs).statistic)
         assert each.low <= each.high
         assert -1 <= each.low <= each.tau + 0.15
@@ -70,15 +70,17 @@ def test_an_unknown_published_table_is_named():
 
 
 def test_what_moved_beyond_the_intervals_is_told_from_what_moved_within():
-    before = parse_table(HEADING + "model,a,x,0.50,0.45,0.55\nmodel,b,x,0.40,0.35,0.45\nmodel,gone,x,0.1,0.1,0.1\n", "then")
+    before = parse_table(
+        HEADING + "model,a,x,0.50,0.45,0.55\nmodel,b,x,0.40,0.35,0.45\nmodel,gone,x,0.1,0.1,0.1\n", "then"
+    )
     after = parse_table(HEADING + "model,b,x,0.60,0.55,0.65\nmodel,a,x,0.52,0.47,0.57\nyardstick,new,,0.2,,\n", "now")
     found = diff_tables(before, after)
     assert [(move.label, move.beyond) for move in found.moves] == [("b/x", True), ("a/x", False)]
     assert (found.new, found.gone, found.scores) == (("new",), ("gone/x",), 2)
     assert found.ranks == (("b/x", 2, 1), ("a/x", 1, 2))
     lines = format_diff(found, "v1")
-    assert lines[0] == "Since v1: 2 of 2 scores moved, 1 of them beyond their intervals."
-    assert "beyond: b/x, F1: 0.400 -> 0.600" in lines
+    assert lines[0] == "Since v1: 2 of 2 scores changed, 1 of them beyond their intervals."
+    assert "beyond: b/x, map F1: 0.400 -> 0.600" in lines
 
 
 def test_a_table_that_is_the_same_has_not_moved():
