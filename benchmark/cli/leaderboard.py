@@ -28,7 +28,7 @@ def leaderboard(
     ] = None,
 ) -> None:
     """Rebuild tables and figures from the records."""
-    from benchmark.leaderboard.build import PAGE, rebuild, together  # noqa: PLC0415
+    from benchmark.leaderboard.build import PAGE, rebuild, write_joint_page  # noqa: PLC0415
     from benchmark.storage.results import results_dir, table_dirs  # noqa: PLC0415
 
     directories = [directory] if directory else table_dirs()
@@ -40,7 +40,7 @@ def leaderboard(
         before = _before(each, diff, alone=len(directories) == 1) if diff else None
         with console.status(f"writing {each}"):
             leaderboards = rebuilt[each] = rebuild(each)
-        apart = len(leaderboards[0].models_apart)
+        apart = len(leaderboards[0].other_protocol_models)
         below = f", and {apart} of another protocol below; run them again to rank them all" if apart else ""
         console.print(f"{each / 'leaderboard.md'}: {len(leaderboards[0].models)} models{below}", highlight=False)
         if diff and before is not None:
@@ -49,7 +49,7 @@ def leaderboard(
             _compare_with_published(each, leaderboards[0], published, alone=len(directories) == 1)
         problems += leaderboards[0].problems
     if len(rebuilt) > 1:
-        together(rebuilt, results_dir() / PAGE)
+        write_joint_page(rebuilt, results_dir() / PAGE)
         console.print(f"{results_dir() / PAGE}: all of them on one page")
     for problem in problems:
         console.print(f"left out: {problem}", highlight=False)
@@ -59,10 +59,10 @@ def leaderboard(
 
 def _before(directory: Path, diff: str, *, alone: bool) -> "Table | None":
     """The earlier table, read before the new one is written; of several directories, not all need have been there."""
-    from benchmark.leaderboard.analysis.diff import earlier_table  # noqa: PLC0415
+    from benchmark.leaderboard.analysis.diff import load_earlier_table  # noqa: PLC0415
 
     try:
-        return earlier_table(diff, directory)
+        return load_earlier_table(diff, directory)
     except UserError as error:
         if alone:
             raise
@@ -71,30 +71,30 @@ def _before(directory: Path, diff: str, *, alone: bool) -> "Table | None":
 
 
 def _say_what_moved(leaderboard: "LeaderboardTable", before: "Table", diff: str) -> None:
-    from benchmark.leaderboard.analysis.diff import diff_tables, in_words, parse  # noqa: PLC0415
+    from benchmark.leaderboard.analysis.diff import diff_tables, format_diff, parse_table  # noqa: PLC0415
     from benchmark.leaderboard.export.csv import to_csv  # noqa: PLC0415
 
-    for line in in_words(diff_tables(before, parse(to_csv(leaderboard), diff), leaderboard.columns), diff):
+    for line in format_diff(diff_tables(before, parse_table(to_csv(leaderboard), diff), leaderboard.columns), diff):
         console.print(line, highlight=False, markup=False)
 
 
 def _compare_with_published(directory: Path, leaderboard: "LeaderboardTable", name: str, *, alone: bool) -> None:
     from benchmark.leaderboard.analysis.published import (  # noqa: PLC0415
-        against_csv,
-        against_markdown,
-        agreements,
+        compute_published_agreements,
         load_published_table,
+        published_agreement_csv,
+        published_agreement_markdown,
     )
     from benchmark.storage.files import write_text  # noqa: PLC0415
 
     published = load_published_table(name)
     try:
-        found = agreements(leaderboard, published)
+        found = compute_published_agreements(leaderboard, published)
     except UserError as error:
         if alone:
             raise
         console.print(f"{directory}: {error}", highlight=False)
         return
-    write_text(directory / f"published-{name}.csv", against_csv(leaderboard, found))
-    write_text(directory / f"published-{name}.md", against_markdown(leaderboard, published, found))
+    write_text(directory / f"published-{name}.csv", published_agreement_csv(leaderboard, found))
+    write_text(directory / f"published-{name}.md", published_agreement_markdown(leaderboard, published, found))
     console.print(f"{directory / f'published-{name}.md'}: {len(found)} scores beside published ones")

@@ -1,1 +1,1 @@
-"""From records to tables and figures: a pure function of what lies under `results/`."""
+"""From records to tables and figures: a pure function of the files below `results/`."""

@@ -1,13 +1,13 @@
-"""Writing tables and figures beside the records."""
+"""Writes the tables and figures of a results directory."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from benchmark.leaderboard.analysis.agreement import agreement_csv, agreements
+from benchmark.leaderboard.analysis.agreement import agreement_csv, compute_agreements
 from benchmark.leaderboard.analysis.claims import evaluate_claims
 from benchmark.leaderboard.analysis.claims import to_markdown as to_claims
 from benchmark.leaderboard.analysis.contrasts import compute_contrasts
-from benchmark.leaderboard.analysis.stability import stabilities
+from benchmark.leaderboard.analysis.stability import compute_stabilities
 from benchmark.leaderboard.export.csv import contrasts_csv, pairs_csv, to_csv
 from benchmark.leaderboard.export.latex import to_latex
 from benchmark.leaderboard.export.markdown import to_markdown
@@ -28,43 +28,42 @@ REGIMES_FIGURE = "regimes.png"
 RANKS_FIGURE = "ranks.png"
 AGREEMENT_FIGURE = "agreement.png"
 SHEETS = {
-    "maps-standard.png": "Maps of the standard models beside image and masks",
-    "maps-adversarial.png": "Maps of the adversarially trained models beside image and masks",
+    "maps-standard.png": "Maps of the standard models, with image and masks",
+    "maps-adversarial.png": "Maps of the adversarially trained models, with image and masks",
 }
 
 
-def together(leaderboards: Mapping[Path, Sequence[LeaderboardTable]], path: Path) -> None:
-    """Writes one page of several results directories, with a choice of the data set.
+def write_joint_page(leaderboards: Mapping[Path, Sequence[LeaderboardTable]], path: Path) -> None:
+    """Writes one page of several results directories, on which readers select the data set.
 
     Args:
         leaderboards: From :func:`rebuild`, by directory.
         path: Where to write the page.
     """
-    write_text(
-        path,
-        page([PageInput(published=read_results(each), leaderboards=known) for each, known in leaderboards.items()]),
-    )
+    inputs = [
+        PageInput(published=read_results(directory), leaderboards=tables) for directory, tables in leaderboards.items()
+    ]
+    write_text(path, page(inputs))
 
 
 def rebuild(directory: Path) -> list[LeaderboardTable]:
     """Writes leaderboard.csv, .md, .html and .tex, the tables of details and the figures of a results directory.
 
-    The marker says last that the tables are whole.
-
-    The first saliency method makes leaderboard.csv; every other one makes leaderboard-<method>.csv.
+    The first saliency method is the main one and has leaderboard.csv. The others have leaderboard-<method>.csv.
+    The protocol file is written last. It marks the tables as complete.
 
     Returns:
-        One board per saliency method, the main one first.
+        One table per saliency method, the main one first.
 
     Raises:
-        UserError: The directory holds no records that can be used.
+        UserError: The directory has no usable records.
     """
     published = read_results(directory)
     leaderboards = list(build_tables(published))
     main = leaderboards[0]
     contrasts = [compute_contrasts(leaderboard) for leaderboard in leaderboards]
-    for number, leaderboard in enumerate(leaderboards):
-        suffix = f"-{leaderboard.method}" if number else ""
+    for index, leaderboard in enumerate(leaderboards):
+        suffix = f"-{leaderboard.method}" if index else ""
         write_text(directory / f"leaderboard{suffix}.csv", to_csv(leaderboard))
         write_text(
             directory / f"leaderboard{suffix}.tex",
@@ -72,30 +71,30 @@ def rebuild(directory: Path) -> list[LeaderboardTable]:
         )
     write_text(directory / "contrasts.csv", contrasts_csv(leaderboards, contrasts))
     write_text(directory / "pairs.csv", pairs_csv(main))
-    figures = _drawn(leaderboards, directory)
+    figures = _draw_figures(leaderboards, directory)
     figures += [(file, caption) for file, caption in SHEETS.items() if (directory / file).is_file()]
     if (directory / DATA_FIGURE).is_file():
         figures.append((DATA_FIGURE, "Test images"))
-    if judged := evaluate_claims(leaderboards):
-        write_text(directory / CLAIMS, to_claims(judged, leaderboards))
+    if results := evaluate_claims(leaderboards):
+        write_text(directory / CLAIMS, to_claims(results, leaderboards))
     write_text(directory / "leaderboard.md", to_markdown(leaderboards, contrasts[0], figures))
     write_text(directory / PAGE, page([PageInput(published=published, leaderboards=leaderboards, contrasts=contrasts)]))
     write_protocol(directory, published.protocol, [record.key for record in published.records.values()])
     return leaderboards
 
 
-def _drawn(leaderboards: list[LeaderboardTable], directory: Path) -> list[tuple[str, str]]:
-    """Draws what the records allow for; file names and captions."""
+def _draw_figures(leaderboards: list[LeaderboardTable], directory: Path) -> list[tuple[str, str]]:
+    """Draws the figures that the records allow. Returns file names and captions."""
     main = leaderboards[0]
     regimes_figure(main, directory / REGIMES_FIGURE)
     figures = [(REGIMES_FIGURE, "Standard against adversarial training, score by score")]
     ranks = compute_ranks(main)
     if ranks is not None:
         critical_difference_figure(main, ranks, directory / RANKS_FIGURE)
-        figures.append((RANKS_FIGURE, "Mean ranks by F1; bars join models that are not told apart"))
-    found = [agreements(leaderboard) for leaderboard in leaderboards]
-    write_text(directory / "agreement.csv", agreement_csv(leaderboards, found, stabilities(leaderboards)))
-    if found[0]:
-        agreement_figure(main, found[0], directory / AGREEMENT_FIGURE)
-        figures.append((AGREEMENT_FIGURE, "How far the scores agree on models and on images"))
+        figures.append((RANKS_FIGURE, "Mean ranks by map F1; bars join models that are not significantly different"))
+    agreements = [compute_agreements(leaderboard) for leaderboard in leaderboards]
+    write_text(directory / "agreement.csv", agreement_csv(leaderboards, agreements, compute_stabilities(leaderboards)))
+    if agreements[0]:
+        agreement_figure(main, agreements[0], directory / AGREEMENT_FIGURE)
+        figures.append((AGREEMENT_FIGURE, "Agreement of the scores on models and on images"))
     return figures

@@ -1,21 +1,21 @@
-"""What a column of the leaderboard is: a statistic of a row, and every place where it is shown."""
+"""A column of the leaderboard: a statistic of a row, and where it is shown."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from benchmark.leaderboard.load.predictions import RowData
-from benchmark.leaderboard.load.scores import Kind
+from benchmark.leaderboard.load.score_layout import Kind
 from benchmark.leaderboard.load.statistics import MeanScore
 from benchmark.statistics.ratios import RatioStatistic
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Alternative:
-    """The same score with a choice changed that should not matter.
+    """The same score with another choice of a detail that should not matter.
 
     Attributes:
-        column: Name of the column that has it.
-        change: What is changed, in words.
+        column: Name of the column with the other choice.
+        change: Description of the change.
     """
 
     column: str
@@ -26,22 +26,22 @@ class Alternative:
 class Column:
     """One statistic of a row, and where it is shown.
 
-    Every column stands in the CSV files, in the list of columns, in the page's table and on the cards. The flags say
-    where else.
+    Every column is in the CSV files, in the list of columns, in the page's table and on the cards. The flags select
+    further outputs.
 
     Attributes:
         name: Name in the CSV file.
         title: Heading in the tables that people read.
         higher_is_better: Direction; None where neither end is better.
-        definition: What it says, in one sentence.
-        of: The statistic, or None where the row has no such thing.
-        bounds: Least and greatest value; no interval leaves them.
-        redefined: Whether the metric has meant different things; the definition shown is then that of the record.
-        headline: Whether the main table shows it, with letters, and the page draws it against the accuracy.
-        classification: Whether it belongs to the table of the diagnosis.
-        contrasted: Whether the page and the LaTeX table set standard training against other regimes by it.
+        definition: Definition in one sentence.
+        statistic: Computes the statistic of a row; None where the row lacks the data.
+        bounds: Minimum and maximum; no interval leaves them.
+        redefined: Whether the metric had several definitions. The definition of the record is shown then.
+        headline: Whether the main table shows it, with letters, and the page plots it against the accuracy.
+        classification: Whether the table of the classification shows it.
+        contrasted: Whether the page and the LaTeX table compare standard training with other regimes by it.
         by_regime: Whether it has a panel in the figure of regimes and in the slope charts.
-        agreement: Whether its order of the models is set against that of the other scores.
+        agreement: Whether its rank correlation with other scores is computed.
         alternatives: Columns that should rank the models as this one does.
     """
 
@@ -49,7 +49,7 @@ class Column:
     title: str
     higher_is_better: bool | None
     definition: str
-    of: Callable[[RowData], RatioStatistic | None]
+    statistic: Callable[[RowData], RatioStatistic | None]
     bounds: tuple[float, float] = (0.0, 1.0)
     redefined: bool = False
     headline: bool = False
@@ -61,16 +61,18 @@ class Column:
 
     @property
     def heading(self) -> str:
-        """Title with an arrow towards better."""
+        """Title with an arrow that points to better values."""
         arrow = {True: " ↑", False: " ↓", None: ""}[self.higher_is_better]
         return self.title + arrow
 
     @property
     def metric(self) -> str:
-        """The metric whose scores it reads; empty where it reads predictions."""
-        return self.of.metric if isinstance(self.of, MeanScore) else ""
+        """Name of the metric whose scores it reads; empty where it reads predictions."""
+        return self.statistic.metric if isinstance(self.statistic, MeanScore) else ""
 
     @property
     def kinds(self) -> tuple[Kind, ...]:
-        """Metric and levels of the scores that it reads; none of the diagnosis."""
-        return tuple((self.of.metric, level) for level in self.of.levels) if isinstance(self.of, MeanScore) else ()
+        """Metric and levels of the scores that it reads; empty where it reads predictions."""
+        if not isinstance(self.statistic, MeanScore):
+            return ()
+        return tuple((self.statistic.metric, level) for level in self.statistic.levels)

@@ -1,15 +1,15 @@
-"""How everything made from rendered images says so: the long stamp, the short mark and the suffix of a name."""
+"""Labels of everything made from rendered images: the stamp, the short mark and the suffix of a name."""
 
 MARK = "SYNTHETIC DATA"
-"""Where there is room for two words."""
-STAMP = f"{MARK}: the images were rendered by a program, not photographed. No number says anything of patients."
-"""Where there is room for a sentence."""
+"""The short mark, for titles."""
+STAMP = f"{MARK}: the images were rendered by a program, not photographed. No number says anything about patients."
+"""The stamp, for texts."""
 SUFFIX = "(SYNTHETIC)"
-"""Behind the name of the data set, in files that programs read."""
+"""Follows the name of the data set in files that programs read."""
 
 
 def named(dataset: str, *, synthetic: bool) -> str:
-    """Name of the data set in a CSV file.
+    """Returns the name of the data set in a CSV file.
 
     Example:
         >>> named("dermsynth", synthetic=True), named("dermxdb", synthetic=False)
@@ -19,7 +19,7 @@ def named(dataset: str, *, synthetic: bool) -> str:
 
 
 def marked(title: str, *, synthetic: bool) -> str:
-    """Title of a picture.
+    """Returns the title of a figure.
 
     Example:
         >>> marked("dermsynth: maps", synthetic=True)
@@ -29,5 +29,5 @@ def marked(title: str, *, synthetic: bool) -> str:
 
 
 def stamped(text: str, *, synthetic: bool) -> str:
-    """Text with the stamp behind it."""
+    """Appends the stamp to the text of synthetic data."""
     return f"{text} {STAMP}" if synthetic else text

@@ -1,4 +1,4 @@
-"""Making the tables of a results directory: every row with its estimates, a table for each saliency method."""
+"""Builds the tables of a results directory: all rows with their estimates, a table per saliency method."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -8,11 +8,11 @@ from pathlib import Path
 
 from benchmark.errors import UserError
 from benchmark.leaderboard.load.badges import find_badge
-from benchmark.leaderboard.load.cells import Of, baseline_statistics, cell_statistics, grouped
+from benchmark.leaderboard.load.cells import StatisticKey, baseline_statistics, cell_statistics, grouped
 from benchmark.leaderboard.load.results import BootstrapContext, ResultsDirectory, build_bootstrap_context
 from benchmark.leaderboard.load.scores import ScoreReader
 from benchmark.leaderboard.ranking import ranked
-from benchmark.leaderboard.record_columns import column_bounds, columns_of
+from benchmark.leaderboard.record_columns import build_columns, column_bounds
 from benchmark.leaderboard.table import LeaderboardTable, Row
 from benchmark.statistics.bootstrap import estimates
 from benchmark.statistics.resampling import Grouped, Resampling
@@ -20,104 +20,109 @@ from benchmark.storage.record import Record
 
 
 def build_tables(published: ResultsDirectory, methods: Sequence[str] = ()) -> tuple[LeaderboardTable, ...]:
-    """All rows, a board for each saliency method; every file is read once.
+    """Builds a table for each saliency method. Every file is read once.
 
     Args:
         published: The records.
-        methods: Names of the methods; none takes those of the first record.
+        methods: Names of the methods; by default those of the first record.
 
     Raises:
-        UserError: No record can be used.
+        UserError: No record is usable.
     """
     methods = methods or next(iter(published.records.values())).methods
-    apart, problems = _apart(published, methods)
+    others, problems = _tables_of_other_protocols(published, methods)
     return tuple(
         replace(
             leaderboard,
             problems=(*leaderboard.problems, *problems),
-            apart=tuple(each for each in apart if each.method == leaderboard.method),
+            other_protocols=tuple(other for other in others if other.method == leaderboard.method),
         )
-        for leaderboard in _boards(published, methods)
+        for leaderboard in _protocol_tables(published, methods)
     )
 
 
-def _apart(published: ResultsDirectory, methods: Sequence[str]) -> tuple[list[LeaderboardTable], list[str]]:
-    """A board for each other protocol and method that it shares, and a line for each record that cannot be used."""
-    found: list[LeaderboardTable] = []
+def _tables_of_other_protocols(
+    published: ResultsDirectory, methods: Sequence[str]
+) -> tuple[list[LeaderboardTable], list[str]]:
+    """Builds a table for each other protocol and shared method. Returns them and a line for each unusable record."""
+    tables: list[LeaderboardTable] = []
     problems: list[str] = []
     for protocol in sorted({record.protocol for record in published.others.values()}):
         records = {path: record for path, record in published.others.items() if record.protocol == protocol}
         shared = [method for method in methods if method in next(iter(records.values())).methods]
         part = replace(published, protocol=protocol, records=records, problems=(), others={})
         try:
-            leaderboards = _boards(part, shared) if shared else ()
+            leaderboards = _protocol_tables(part, shared) if shared else ()
         except UserError:
             leaderboards = ()
-        found += leaderboards
+        tables += leaderboards
         unused = [f"{path.name}: made under another protocol, and cannot be read; run it again" for path in records]
         problems += leaderboards[0].problems if leaderboards else unused
-    return found, problems
+    return tables, problems
 
 
-def _boards(published: ResultsDirectory, methods: Sequence[str]) -> tuple[LeaderboardTable, ...]:
-    """The boards of one protocol."""
-    ground = build_bootstrap_context(published)
-    members: dict[tuple[str, str], list[Path]] = defaultdict(list)
-    for path, each in published.records.items():
-        members[each.architecture, each.regime].append(path)
+def _protocol_tables(published: ResultsDirectory, methods: Sequence[str]) -> tuple[LeaderboardTable, ...]:
+    """Builds the tables of one protocol."""
+    context = build_bootstrap_context(published)
+    paths_by_model: dict[tuple[str, str], list[Path]] = defaultdict(list)
+    for path, record in published.records.items():
+        paths_by_model[record.architecture, record.regime].append(path)
     models: dict[str, list[Row]] = {method: [] for method in methods}
     problems = list(published.problems)
     used: dict[Path, Record] = {}
-    reader = ScoreReader(ground.images, methods)
-    for paths in members.values():
-        records, found = {}, []
+    reader = ScoreReader(context.images, methods)
+    for paths in paths_by_model.values():
+        records, statistics = {}, []
         for path in paths:
             try:
-                ratios = cell_statistics(path, published.records[path], ground.images, reader)
+                ratios = cell_statistics(path, published.records[path], context.images, reader)
             except ValueError as error:
                 problems.append(f"{path.name}: {error}")
                 continue
-            found.append(grouped(ratios, ground.draws))
+            # Only the sums by group are held, and the images of one cell at a time.
+            statistics.append(grouped(ratios, context.draws))
             records[path] = published.records[path]
+        if not records:
+            continue
         used |= records
-        for method, row in _rows(list(records.values()), found, methods, ground.draws).items() if records else ():
+        for method, row in _model_rows(list(records.values()), statistics, methods, context.draws).items():
             models[method].append(row)
     if not used:
         raise UserError(f"{published.directory} holds no record that can be used; run `python -m benchmark run` again")
-    record = next(iter(used.values()))
-    baselines = _baselines(published.directory, methods, record, ground)
+    first = next(iter(used.values()))
+    baselines = _baseline_rows(published.directory, methods, first, context)
     return tuple(
         LeaderboardTable(
-            record=record,
+            record=first,
             method=method,
-            positive=ground.positive,
+            positive=context.positive,
             rows=(*ranked(models[method]), *baselines[method]),
             problems=tuple(problems),
-            missing=_missing(used),
-            groups=ground.draws.groups,
+            missing=_missing_cells(used),
+            groups=context.draws.groups,
         )
         for method in methods
     )
 
 
-def _rows(
+def _model_rows(
     records: Sequence[Record],
-    found: Sequence[dict[Of, Grouped]],
+    statistics: Sequence[dict[StatisticKey, Grouped]],
     methods: Sequence[str],
     draws: Resampling,
 ) -> dict[str, Row]:
-    """A model from the records of its seeds, by saliency method; what the methods share is drawn once."""
+    """Builds the row of a model by saliency method, from the statistics of its seeds. Shared ones are drawn once."""
     first = records[0]
-    listed = columns_of(first)
-    columns = {
+    columns = build_columns(first)
+    seeds_by_key = {
         (method, column.name): seeds
         for method in methods
-        for column in listed
-        if (seeds := [each[method, column.name] for each in found if (method, column.name) in each])
+        for column in columns
+        if (seeds := [seed[method, column.name] for seed in statistics if (method, column.name) in seed])
     }
-    known_bounds = column_bounds(listed)
-    bounds = {(method, name): known_bounds[name] for method, name in columns}
-    known = estimates(columns, draws, row=f"{first.architecture}/{first.regime}", bounds=bounds)
+    bounds_by_name = column_bounds(columns)
+    bounds = {(method, name): bounds_by_name[name] for method, name in seeds_by_key}
+    row_estimates = estimates(seeds_by_key, draws, row=f"{first.architecture}/{first.regime}", bounds=bounds)
     return {
         method: Row(
             name=first.architecture,
@@ -126,36 +131,36 @@ def _rows(
             adversarial=first.adversarial,
             seeds=tuple(sorted(record.seed for record in records)),
             badge=find_badge(records),
-            estimates={name: each for (of, name), each in known.items() if of == method},
+            estimates={name: value for (of_method, name), value in row_estimates.items() if of_method == method},
         )
         for method in methods
     }
 
 
-def _missing(used: dict[Path, Record]) -> tuple[str, ...]:
-    """Cells without a record: every architecture is expected in the regimes and seeds that most others have."""
-    there = {(record.architecture, record.regime, record.seed) for record in used.values()}
-    names = sorted({name for name, _, _ in there})
-    ways = sorted({(regime, seed) for _, regime, seed in there})
-    usual = [way for way in ways if 2 * sum((name, *way) in there for name in names) > len(names)]
+def _missing_cells(used: dict[Path, Record]) -> tuple[str, ...]:
+    """Lists cells without a record. Every architecture is expected in the regimes and seeds that most others have."""
+    existing = {(record.architecture, record.regime, record.seed) for record in used.values()}
+    names = sorted({name for name, _, _ in existing})
+    trainings = sorted({(regime, seed) for _, regime, seed in existing})
+    expected = [key for key in trainings if 2 * sum((name, *key) in existing for name in names) > len(names)]
     return tuple(
         f"{name}/{regime} (seed {seed})"
-        for name, (regime, seed) in product(names, usual)
-        if (name, regime, seed) not in there
+        for name, (regime, seed) in product(names, expected)
+        if (name, regime, seed) not in existing
     )
 
 
-def _baselines(
-    directory: Path, methods: Sequence[str], record: Record, ground: BootstrapContext
+def _baseline_rows(
+    directory: Path, methods: Sequence[str], record: Record, context: BootstrapContext
 ) -> dict[str, list[Row]]:
-    """The rows of the baselines by saliency method; those that need none stand in every table."""
+    """Builds the rows of the baselines by saliency method. Baselines that need no method are in every table."""
     path = directory / "baselines.parquet"
     rows: dict[str, list[Row]] = {method: [] for method in methods}
     if not path.is_file():
         return rows
-    bounds = column_bounds(columns_of(record))
-    for method, name, statistics in baseline_statistics(path, record, ground.images, methods):
+    bounds = column_bounds(build_columns(record))
+    for method, name, statistics in baseline_statistics(path, record, context.images, methods):
         columns = {column: [ratios] for column, ratios in statistics.items()}
-        found = estimates(columns, ground.draws, row=name, bounds=bounds)
-        rows[method].append(Row(name=name, regime="", title="", adversarial=False, seeds=(), estimates=found))
+        row_estimates = estimates(columns, context.draws, row=name, bounds=bounds)
+        rows[method].append(Row(name=name, regime="", title="", adversarial=False, seeds=(), estimates=row_estimates))
     return rows

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from benchmark.statistics.bootstrap import estimates
 from benchmark.statistics.intervals import interval, small_sample_factor_of_groups
-from benchmark.statistics.ratios import RatioStatistic, mean_of_known
+from benchmark.statistics.ratios import RatioStatistic, mean_of_finite
 from benchmark.statistics.resampling import Resampling, effective_groups, resampling
 
 BINS = 15
@@ -114,7 +114,7 @@ def _ratios(predictions: pd.DataFrame, classes: Sequence[str]) -> dict[Name, Rat
 
 
 def _of_known(column: pd.Series) -> RatioStatistic:
-    return mean_of_known(column.to_numpy(dtype=np.float64))
+    return mean_of_finite(column.to_numpy(dtype=np.float64))
 
 
 def _statistics(predictions: pd.DataFrame, classes: Sequence[str]) -> dict[Name, Statistic]:

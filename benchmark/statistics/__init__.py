@@ -1,1 +1,1 @@
-"""Bootstrap, tests, ranks and letters."""
+"""Bootstrap, paired tests, ranks and compact letter displays."""

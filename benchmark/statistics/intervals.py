@@ -1,4 +1,4 @@
-"""Intervals from the draws of the bootstrap, mended for few groups and few seeds."""
+"""Intervals from the draws of the bootstrap, corrected for few groups and few seeds."""
 
 import math
 from collections.abc import Sequence
@@ -15,27 +15,27 @@ NORMAL = 1.959963984540054
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ErrorComponents:
-    """What a statistic's error is made of, so that it can be set against another's.
+    """Components of a statistic's error, for comparison with the error of another statistic.
 
-    A statistic is the sum of its groups' shares. Its linearized error in a group is the share less what the mean
-    would give a group of that size (the influence of the group; for a plain mean over groups of equal size, the
-    group's mean less the whole one, over the number of groups).
+    A statistic is the sum of the contributions of its groups. The linearized error (influence) of a group is its
+    contribution minus what the mean gives a group of that size. For a plain mean over groups of equal size, this is the
+    group's mean minus the total mean, divided by the number of groups.
 
     Attributes:
-        share: What each group adds to the value, (G,); mean over the seeds.
-        counts: What has a say in each group, (C, G); statistics with the same counts share them.
+        contributions: What each group adds to the value, (G,); mean over the seeds.
+        counts: Counts of each group, (C, G). Statistics with equal counts share the array.
         rates: What one of these counts adds if its images score like all others, (C,).
-        said: Which groups have a say, (G,).
-        groups: Effective number of groups: all of them if they are of equal size, fewer if not.
+        has_images: Which groups have images that count, (G,).
+        groups: Effective number of groups: the number of groups if they are of equal size, smaller if not.
         seeds: Number of training seeds.
-        seed_variance: Of the mean over the seeds; 0 for a single one, whose variance nobody knows.
-        key: Stands for which images have a say, and how much.
+        seed_variance: Variance of the mean over the seeds; 0 for a single one, whose variance is unknown.
+        key: Hash of the counts: which images count, and how much.
     """
 
-    share: NDArray[np.float32]
+    contributions: NDArray[np.float32]
     counts: NDArray[np.floating]
     rates: NDArray[np.float64]
-    said: NDArray[np.bool_]
+    has_images: NDArray[np.bool_]
     groups: float
     seeds: int
     seed_variance: float
@@ -48,42 +48,53 @@ class ErrorComponents:
 
     @property
     def influence(self) -> NDArray[np.float64]:
-        """Linearised error by group, (G,); sums to 0."""
-        return self.share.astype(np.float64) - self.expected
+        """Linearized error by group, (G,); sums to 0."""
+        return self.contributions.astype(np.float64) - self.expected
 
 
 def interval(value: float, draws: NDArray[np.floating], factor: float) -> tuple[float, float]:
-    """Ends of the percentile interval, moved away from the value by a factor; turned about where signs are turned."""
+    """Returns the ends of the percentile interval, moved away from the value by a factor.
+
+    Negated values and draws give exactly the negated interval.
+    """
     return intervals([value], [draws], [factor])[0]
 
 
 def intervals(
     values: Sequence[float], draws: Sequence[NDArray[np.floating]], factors: Sequence[float]
 ) -> list[tuple[float, float]]:
-    """:func:`interval` of many statistics; those without a missing draw are sorted together."""
-    found = [(np.nan, np.nan)] * len(values)
-    together: dict[int, list[int]] = {}
-    known = [_known(each) for each in draws]
-    for place, each in enumerate(known):
-        if len(each) and np.isfinite(factors[place]) and np.isfinite(values[place]):
-            together.setdefault(len(each), []).append(place)
+    """Computes :func:`interval` of many statistics. Those with the same number of finite draws are sorted in one call.
+
+    An interval is NaN where the value, the factor or all draws are not finite.
+    """
+    results = [(np.nan, np.nan)] * len(values)
+    indices_by_length: dict[int, list[int]] = {}
+    finite_draws = [_finite(statistic) for statistic in draws]
+    for index, statistic in enumerate(finite_draws):
+        if len(statistic) and np.isfinite(factors[index]) and np.isfinite(values[index]):
+            indices_by_length.setdefault(len(statistic), []).append(index)
     tail = (1 - LEVEL) / 2
-    for places in together.values():
-        ordered = np.sort(np.stack([known[place] for place in places]), axis=1)
+    for indices in indices_by_length.values():
+        ordered = np.sort(np.stack([finite_draws[index] for index in indices]), axis=1)
+        # The upper end is the lower one of the negated draws, so that a change of sign is exact.
         ends = np.quantile(ordered, tail, axis=1), -np.quantile(-ordered[:, ::-1], tail, axis=1)
-        for place, low, high in zip(places, *(end.tolist() for end in ends), strict=True):
-            value, factor = values[place], factors[place]
-            found[place] = (float(value + factor * (low - value)), float(value + factor * (high - value)))
-    return found
+        for index, low, high in zip(indices, *(end.tolist() for end in ends), strict=True):
+            value, factor = values[index], factors[index]
+            results[index] = (float(value + factor * (low - value)), float(value + factor * (high - value)))
+    return results
 
 
-def small_sample_factor(spreads: Sequence[ErrorComponents]) -> float:
-    """Factor that mends a percentile interval of a statistic, or of the difference of two; NaN for a single group."""
-    return small_sample_factor_from(*error_parts(spreads))
+def small_sample_factor(errors: Sequence[ErrorComponents]) -> float:
+    """Computes the factor that corrects a percentile interval of a statistic, or of the difference of two.
+
+    Returns:
+        The factor, at least 1; NaN for a single group.
+    """
+    return small_sample_factor_from(*error_parts(errors))
 
 
 def small_sample_factor_from(groups: float, between: float, seeds: float, freedom: float) -> float:
-    """:func:`small_sample_factor` from what :func:`error_parts` found."""
+    """Computes :func:`small_sample_factor` from the results of :func:`error_parts`."""
     if groups <= 1:
         return np.nan
     if between + seeds <= 0:
@@ -93,28 +104,29 @@ def small_sample_factor_from(groups: float, between: float, seeds: float, freedo
 
 
 def small_sample_factor_of_groups(groups: float) -> float:
-    """:func:`small_sample_factor` of a statistic of one training, by the effective number of groups alone."""
+    """Computes :func:`small_sample_factor` of a statistic of one training, from the effective number of groups."""
     return small_sample_factor_from(groups, 1.0, 0.0, max(groups - 1, 1.0))
 
 
-def error_parts(spreads: Sequence[ErrorComponents]) -> tuple[float, float, float, float]:
-    """Error of a statistic, or of the first one less the second.
+def error_parts(errors: Sequence[ErrorComponents]) -> tuple[float, float, float, float]:
+    """Computes the error of a statistic, or of the first one minus the second.
 
     Returns:
         Effective number of groups, variance between groups, variance between seeds, and degrees of freedom.
     """
-    influence = spreads[0].influence - (spreads[1].influence if len(spreads) > 1 else 0.0)
-    groups = min(spread.groups for spread in spreads)
+    influence = errors[0].influence - (errors[1].influence if len(errors) > 1 else 0.0)
+    groups = min(error.groups for error in errors)
     between = float(influence @ influence) * groups / (groups - 1) if groups > 1 else np.nan
-    parts = [(between, groups - 1)] + [(spread.seed_variance, spread.seeds - 1) for spread in spreads]
-    # math.fsum: the order of the two rows must not show in the last digit.
+    parts = [(between, groups - 1)] + [(error.seed_variance, error.seeds - 1) for error in errors]
+    # math.fsum: the order of the two rows must not change the last digit.
     total = math.fsum(variance for variance, _ in parts)
-    against = math.fsum(variance**2 / freedom for variance, freedom in parts if freedom > 0 and variance > 0)
-    freedom = total**2 / against if against > 0 else groups - 1
+    # Satterthwaite's approximation of the degrees of freedom.
+    denominator = math.fsum(variance**2 / freedom for variance, freedom in parts if freedom > 0 and variance > 0)
+    freedom = total**2 / denominator if denominator > 0 else groups - 1
     return groups, between, total - between, max(freedom, 1.0)
 
 
-def _known(draws: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Draws that are numbers."""
+def _finite(draws: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Returns the finite draws."""
     finite = np.isfinite(draws)
     return (draws if finite.all() else draws[finite]).astype(np.float64, copy=False)

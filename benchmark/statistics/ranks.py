@@ -1,4 +1,4 @@
-"""What the bootstrap says of ranks: their intervals, who is best, who beats whom."""
+"""Ranks by the bootstrap: their intervals, how often each row is best, how often it beats another."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,38 +8,38 @@ from benchmark.statistics.intervals import LEVEL
 
 
 def rank_intervals(draws: NDArray[np.floating], *, higher_is_better: bool) -> NDArray[np.int64]:
-    """Interval of each row's rank over the draws of the shared bootstrap.
+    """Computes the interval of each row's rank over the draws of the shared bootstrap.
 
     Args:
         draws: (rows, B).
         higher_is_better: Whether the largest value ranks first.
 
     Returns:
-        Best and worst rank (rows, 2) of the central 95 % of the draws, counted from 1; rows without a value last.
+        Best and worst rank (rows, 2) of the central 95 % of the draws, counted from 1. Rows without a value rank last.
     """
     ranks = rankdata(_ascending(draws, higher_is_better=higher_is_better), method="min", axis=0)
     ends = np.quantile(ranks, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=1, method="nearest")
     return ends.T.astype(np.int64)
 
 
-def best_share(draws: NDArray[np.floating], *, higher_is_better: bool) -> NDArray[np.float64]:
-    """Share of the draws in which each row is the best one, (rows,); rows that are level share a draw.
+def best_fractions(draws: NDArray[np.floating], *, higher_is_better: bool) -> NDArray[np.float64]:
+    """Computes the fraction of the draws in which each row is the best one, (rows,). Tied rows split a draw.
 
     Example:
-        >>> best_share(np.array([[0.9, 0.1, 0.5], [0.8, 0.2, 0.5]]), higher_is_better=True)
+        >>> best_fractions(np.array([[0.9, 0.1, 0.5], [0.8, 0.2, 0.5]]), higher_is_better=True)
         array([0.5, 0.5])
     """
     ordered = _ascending(draws, higher_is_better=higher_is_better)
     first = (ordered == ordered.min(axis=0)) & np.isfinite(ordered)
-    share: NDArray[np.float64] = (first / np.maximum(first.sum(axis=0), 1)).mean(axis=1)
-    return share
+    fractions: NDArray[np.float64] = (first / np.maximum(first.sum(axis=0), 1)).mean(axis=1)
+    return fractions
 
 
-def win_shares(draws: NDArray[np.floating], *, higher_is_better: bool) -> NDArray[np.float64]:
-    """Share of the draws in which a row beats another one, (rows, rows); level draws count half.
+def win_fractions(draws: NDArray[np.floating], *, higher_is_better: bool) -> NDArray[np.float64]:
+    """Computes the fraction of the draws in which a row beats another one, (rows, rows). Ties count half.
 
     Example:
-        >>> win_shares(np.array([[0.9, 0.1], [0.8, 0.1]]), higher_is_better=True)
+        >>> win_fractions(np.array([[0.9, 0.1], [0.8, 0.1]]), higher_is_better=True)
         array([[0.5 , 0.75],
                [0.25, 0.5 ]])
     """
@@ -48,4 +48,5 @@ def win_shares(draws: NDArray[np.floating], *, higher_is_better: bool) -> NDArra
 
 
 def _ascending(draws: NDArray[np.floating], *, higher_is_better: bool) -> NDArray[np.floating]:
+    """Turns the values so that the least is best, and infinite where there is none."""
     return np.where(np.isfinite(draws), -draws if higher_is_better else draws, np.inf)

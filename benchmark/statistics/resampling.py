@@ -1,4 +1,4 @@
-"""Drawing whole groups of images (patients, lesions) with replacement: the draws that every row and column shares."""
+"""Bootstrap draws of whole groups of images (patients, lesions), which all rows and columns share."""
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from benchmark.statistics.ratios import RatioStatistic
 
 DRAWS = 2000
-KEPT_COUNTS = 64
-"""So many sums of counts are kept from row to row: most rows have a say of the same images."""
-PRODUCT = 2**25
-"""So many sums over groups are multiplied with the draws at once: 256 MB."""
+MAX_CACHED_COUNTS = 64
+"""Maximum number of cached sums of counts. Most rows have scores of the same images, and share them."""
+MAX_PRODUCT_SIZE = 2**25
+"""Maximum number of sums over groups that are multiplied with the draws at once: 256 MB."""
 
-Kept = TypeVar("Kept")
+Cached = TypeVar("Cached")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -27,27 +27,27 @@ class Counts:
     Attributes:
         by_group: (C, G), whole numbers.
         sizes: Their sums over the columns, (G,).
-        said: Which groups have a say, (G,).
-        images: Number of images that have a say.
-        key: Stands for the values.
+        has_images: Which groups have images that count, (G,).
+        images: Number of images that count.
+        key: Digest of the values.
     """
 
     by_group: NDArray[np.float64]
     sizes: NDArray[np.float64]
-    said: NDArray[np.bool_]
+    has_images: NDArray[np.bool_]
     images: int
     key: bytes
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Grouped:
-    """:class:`RatioStatistic`, summed over the images of each group: all that an estimate needs to know of them.
+    """:class:`RatioStatistic`, summed over the images of each group. An estimate needs no more.
 
     Attributes:
         amounts: (C, G).
-        counts: Of as many columns.
-        common: Whether another statistic had the same counts before.
-        undefined: How many scores were no number and are left out.
+        counts: Counts of the same columns.
+        common: Whether an earlier statistic had the same counts.
+        undefined: Number of scores that are not finite and are left out.
     """
 
     amounts: NDArray[np.float64]
@@ -58,11 +58,11 @@ class Grouped:
 
 @dataclass(frozen=True, kw_only=True)
 class Resampling:
-    """How often each group of images is drawn in each draw of the bootstrap.
+    """The number of times that each draw of the bootstrap contains each group of images.
 
     Attributes:
-        codes: Number of the group of each image, (N,).
-        weights: Counts (B, G); whole groups (patients, lesions) are drawn, with replacement.
+        codes: Index of the group of each image, (N,).
+        weights: Numbers of times (B, G). Whole groups (patients, lesions) are drawn, with replacement.
     """
 
     codes: NDArray[np.int64]
@@ -76,65 +76,68 @@ class Resampling:
         return self.weights.shape[1]
 
     def sums(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Sums (C, G) over the images of each group of values (N, C)."""
+        """Computes the sums (C, G) of values (N, C) over the images of each group."""
         return np.stack([np.bincount(self.codes, weights=column, minlength=self.groups) for column in values.T])
 
     def grouped(self, ratios: RatioStatistic) -> Grouped:
-        """A statistic, summed over the images of each group."""
+        """Sums a statistic over the images of each group."""
         key = _digest(ratios.counts)
-        known = self._counts.pop(key, None)
-        counts = known or self._counted(ratios)
-        _keep(self._counts, {key: counts})
+        cached = self._counts.pop(key, None)
+        counts = cached or self._sum_counts(ratios)
+        _cache(self._counts, {key: counts})
         return Grouped(
-            amounts=self.sums(ratios.amounts), counts=counts, common=known is not None, undefined=ratios.undefined
+            amounts=self.sums(ratios.amounts), counts=counts, common=cached is not None, undefined=ratios.undefined
         )
 
-    def _counted(self, ratios: RatioStatistic) -> Counts:
+    def _sum_counts(self, ratios: RatioStatistic) -> Counts:
         by_group = self.sums(ratios.counts)
         sizes = by_group.sum(axis=0)
-        return Counts(by_group=by_group, sizes=sizes, said=sizes > 0, images=ratios.images, key=_digest(by_group))
+        return Counts(by_group=by_group, sizes=sizes, has_images=sizes > 0, images=ratios.images, key=_digest(by_group))
 
     def drawn(self, parts: Sequence[NDArray[np.float64]]) -> list[NDArray[np.float64]]:
-        """Sums (C, B) in each draw of sums by group (C, G): few products of many rows, since each reads all weights."""
-        found: list[NDArray[np.float64]] = []
-        most = max(1, PRODUCT // max(1, self.groups))
+        """Computes the sums (C, B) in each draw from sums by group (C, G), in the order of the parts."""
+        # Few products of many rows, since each product reads all weights.
+        sums: list[NDArray[np.float64]] = []
+        max_rows = max(1, MAX_PRODUCT_SIZE // max(1, self.groups))
         ends = np.cumsum([0, *(len(part) for part in parts)])
-        while (start := len(found)) < len(parts):
-            stop = max(start + 1, int(np.searchsorted(ends, ends[start] + most, side="right")) - 1)
+        while (start := len(sums)) < len(parts):
+            stop = max(start + 1, int(np.searchsorted(ends, ends[start] + max_rows, side="right")) - 1)
             product = np.concatenate(parts[start:stop]) @ self.weights.T
-            found += np.split(product, ends[start + 1 : stop] - ends[start])
-        return found
+            sums += np.split(product, ends[start + 1 : stop] - ends[start])
+        return sums
 
     def drawn_counts(self, parts: Iterable[Counts]) -> dict[bytes, NDArray[np.float64]]:
-        """Sums (C, B) of counts in each draw, by what stands for them; those last asked for are kept.
+        """Computes the sums (C, B) of counts in each draw, by key, and caches the latest.
 
-        Counts are whole numbers, so that no order of summing shows in them.
+        Counts are whole numbers, so their sums are exact and do not depend on the order of summation.
         """
-        asked = {counts.key: counts.by_group for counts in parts}
-        found = {key: known for key in asked if (known := self._drawn.pop(key, None)) is not None}
-        new = [key for key in asked if key not in found]
-        found |= dict(zip(new, self.drawn([asked[key] for key in new]), strict=True))
-        _keep(self._drawn, found)
-        return found
+        by_key = {counts.key: counts.by_group for counts in parts}
+        sums = {key: cached for key in by_key if (cached := self._drawn.pop(key, None)) is not None}
+        new = [key for key in by_key if key not in sums]
+        sums |= dict(zip(new, self.drawn([by_key[key] for key in new]), strict=True))
+        _cache(self._drawn, sums)
+        return sums
 
 
 def resampling(groups: Sequence[str]) -> Resampling:
-    """The draws of the bootstrap, the same for the same groups.
+    """Returns the draws of the bootstrap. The same groups give the same draws.
 
     Args:
         groups: The group (patient, lesion) of each image, (N,).
     """
     codes, _ = pd.factorize(np.asarray(groups, dtype=object), sort=True)
-    number = int(codes.max(initial=-1)) + 1
-    rng, shares = np.random.default_rng(0), np.full(number, 1 / number)
-    weights = np.empty((DRAWS, number))
+    num_groups = int(codes.max(initial=-1)) + 1
+    rng, probabilities = np.random.default_rng(0), np.full(num_groups, 1 / num_groups)
+    weights = np.empty((DRAWS, num_groups))
     for draw in weights:
-        draw[:] = rng.multinomial(number, shares)
+        draw[:] = rng.multinomial(num_groups, probabilities)
     return Resampling(codes=codes.astype(np.int64), weights=weights)
 
 
 def effective_groups(sizes: NDArray[np.float64]) -> float:
-    """Effective number of groups of these sizes (G,): all of them if they are of equal size, fewer if not.
+    """Computes the effective number of groups of sizes (G,): G for equal sizes, smaller otherwise, 0 for no images.
+
+    This is Kish's effective sample size.
 
     Example:
         >>> effective_groups(np.array([2.0, 2.0, 2.0])), effective_groups(np.array([4.0, 1.0, 1.0]))
@@ -144,14 +147,14 @@ def effective_groups(sizes: NDArray[np.float64]) -> float:
 
 
 def _digest(counts: NDArray[np.float64]) -> bytes:
-    """Stands for counts, whole numbers as they are: most fit into a byte, which is read sooner."""
+    """Returns a digest of counts. Whole numbers that fit into fewer bytes are hashed as such, which is faster."""
     small = counts.astype(np.uint8 if counts.max(initial=0) < 256 else np.uint32)
-    told = small if np.array_equal(small, counts) else counts
-    return hashlib.blake2b(f"{told.shape} {told.dtype}".encode() + told.tobytes(), digest_size=16).digest()
+    content = small if np.array_equal(small, counts) else counts
+    return hashlib.blake2b(f"{content.shape} {content.dtype}".encode() + content.tobytes(), digest_size=16).digest()
 
 
-def _keep(known: dict[bytes, Kept], more: Mapping[bytes, Kept]) -> None:
-    """Adds what was last asked for, and drops what was not asked for the longest."""
-    known.update(more)
-    for key in list(known)[: max(0, len(known) - KEPT_COUNTS)]:
-        del known[key]
+def _cache(cache: dict[bytes, Cached], items: Mapping[bytes, Cached]) -> None:
+    """Adds the latest items to a cache and drops the least recently used ones."""
+    cache.update(items)
+    for key in list(cache)[: max(0, len(cache) - MAX_CACHED_COUNTS)]:
+        del cache[key]

@@ -1,4 +1,4 @@
-"""Paired tests between rows: which of them can be told apart."""
+"""Paired tests between rows: which of them differ significantly."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,24 +13,25 @@ from benchmark.statistics.rank_tests import rank_tests
 
 ALPHA = 0.05
 NEGLIGIBLE = 1e-9
-"""Differences of scores below it are rounding."""
-TOGETHER = 256
-"""So many pairs are tested at once, or as many as have :data:`NUMBERS` differences of groups: 16 MB."""
-NUMBERS = 2**21
+"""Smaller differences of scores are rounding errors."""
+MAX_PAIRS_PER_CHUNK = 256
+"""Maximum number of pairs that are tested at once."""
+CHUNK_SIZE = 2**21
+"""Maximum number of differences of groups that are held at once: 16 MB."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Difference:
-    """One row less another one, on the same images.
+    """One row minus another one, on the same images.
 
     Attributes:
         value: Difference of the means.
         low: Lower end of its 95 % interval.
         high: Upper end.
-        p: Two-sided p-value of no difference of the means, by the paired test over groups (and seeds).
-        wilcoxon: The same by Wilcoxon's signed-rank test over groups, which does not see the seeds.
+        p: Two-sided p-value of equal means, by the paired test over groups (and seeds).
+        wilcoxon: Two-sided p-value of Wilcoxon's signed-rank test over groups, which ignores the seeds.
         effect: Matched-pairs rank-biserial correlation: 1 if the first is higher in every group, -1 if lower.
-        groups: Number of groups that have a say.
+        groups: Number of groups that count.
     """
 
     value: float
@@ -44,37 +45,37 @@ class Difference:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Pairs:
-    """All pairs of a number of rows.
+    """The paired tests of all pairs of rows.
 
     Attributes:
         p: P-values of the paired test (R, R); 1 on the diagonal, NaN where there is none.
-        adjusted: The same after Holm, over all pairs.
+        adjusted: P-values after Holm's correction over all pairs, (R, R).
     """
 
     p: NDArray[np.float64]
     adjusted: NDArray[np.float64]
 
     @property
-    def apart(self) -> NDArray[np.bool_]:
-        """Which pairs are told apart, (R, R)."""
+    def significant(self) -> NDArray[np.bool_]:
+        """Which pairs differ significantly, (R, R)."""
         return np.nan_to_num(self.adjusted, nan=1.0) < ALPHA
 
     @property
-    def number(self) -> int:
-        """How many pairs have a test."""
+    def num_tested(self) -> int:
+        """Number of pairs that have a test."""
         return int(np.isfinite(self.p[np.triu_indices(len(self.p), 1)]).sum())
 
     @property
-    def told_apart(self) -> int:
-        """How many pairs are told apart."""
-        return int(self.apart.sum()) // 2
+    def num_significant(self) -> int:
+        """Number of pairs that differ significantly."""
+        return int(self.significant.sum()) // 2
 
 
 def difference(one: Estimate, other: Estimate) -> Difference:
-    """The first row less the second one; swapped rows give the same with every sign turned.
+    """Tests the first row minus the second one. Swapped rows give the same result with all signs reversed.
 
-    The test is Student's paired t-test over groups, on the linearized statistic, with the groups' unequal sizes and
-    the variance between seeds accounted for. With one seed, groups of equal size and a plain mean it is exactly the
+    The test is Student's paired t-test over groups, on the linearized statistic. It accounts for unequal sizes of the
+    groups and for the variance between seeds. With one seed, groups of equal size and a plain mean, it is exactly the
     paired t-test on the means of the groups.
 
     Reference:
@@ -85,69 +86,67 @@ def difference(one: Estimate, other: Estimate) -> Difference:
 
 
 def differences(pairs: Sequence[tuple[Estimate, Estimate]]) -> list[Difference]:
-    """:func:`difference` of many pairs; what can be, is sorted and ranked together."""
-    groups = max((len(one.spread.share) for one, _ in pairs), default=1)
-    step = int(np.clip(NUMBERS // groups, 1, TOGETHER))
-    return [found for start in range(0, len(pairs), step) for found in _differences(pairs[start : start + step])]
+    """Computes :func:`difference` of many pairs, chunk by chunk."""
+    num_groups = max((len(one.error.contributions) for one, _ in pairs), default=1)
+    step = int(np.clip(CHUNK_SIZE // num_groups, 1, MAX_PAIRS_PER_CHUNK))
+    return [result for start in range(0, len(pairs), step) for result in _differences(pairs[start : start + step])]
 
 
 def _differences(pairs: Sequence[tuple[Estimate, Estimate]]) -> list[Difference]:
     values = [one.value - other.value for one, other in pairs]
     draws = [one.draws.astype(np.float64) - other.draws for one, other in pairs]
-    parts = [error_parts((one.spread, other.spread)) for one, other in pairs]
-    ends = intervals(values, draws, [small_sample_factor_from(*each) for each in parts])
-    total, freedom = (
-        np.array([between + seeds for _, between, seeds, _ in parts]),
-        np.array([each for *_, each in parts]),
-    )
+    parts = [error_parts((one.error, other.error)) for one, other in pairs]
+    ends = intervals(values, draws, [small_sample_factor_from(*pair_parts) for pair_parts in parts])
+    total = np.array([between + seeds for _, between, seeds, _ in parts])
+    freedom = np.array([pair_freedom for *_, pair_freedom in parts])
     p = np.where([groups > 1 for groups, *_ in parts], _p_values(np.array(values), total, freedom), np.nan)
     by_group = [group_differences(one, other) for one, other in pairs]
     return [
-        Difference(value=value, low=low, high=high, p=float(each), wilcoxon=signed, effect=effect, groups=len(groups))
-        for value, (low, high), each, (signed, effect), groups in zip(
+        Difference(value=value, low=low, high=high, p=float(t_p), wilcoxon=rank_p, effect=effect, groups=len(groups))
+        for value, (low, high), t_p, (rank_p, effect), groups in zip(
             values, ends, p, rank_tests(by_group), by_group, strict=True
         )
     ]
 
 
 def group_differences(one: Estimate, other: Estimate) -> NDArray[np.float64]:
-    """What each group adds to the difference, times the number of groups, (G,), of the groups that have a say.
+    """Computes what each group adds to the difference, times the number of groups, (G,), of the groups that count.
 
-    Over groups of equal size, differences of the groups' means; otherwise larger groups weigh more. Where the rows
-    have different images (as in scores over right diagnoses alone), jackknife pseudo-values.
+    For groups of equal size, these are the differences of the groups' means. Otherwise larger groups weigh more. Where
+    the rows have different images (as in scores over correctly classified images), they are jackknife pseudo-values.
     """
-    first, second = one.spread, other.spread
-    known = first.said | second.said
-    number = int(known.sum())
+    first, second = one.error, other.error
+    counted = first.has_images | second.has_images
+    num_groups = int(counted.sum())
     if first.key == second.key:
-        found = number * (first.share[known].astype(np.float64) - second.share[known])
+        result = num_groups * (first.contributions[counted].astype(np.float64) - second.contributions[counted])
     else:
-        found = (one.value - other.value) + number * (first.influence[known] - second.influence[known])
-    return np.where(np.abs(found) < NEGLIGIBLE, 0.0, found)
+        result = (one.value - other.value) + num_groups * (first.influence[counted] - second.influence[counted])
+    return np.where(np.abs(result) < NEGLIGIBLE, 0.0, result)
 
 
 def all_pairs(estimates: Sequence[Estimate | None]) -> Pairs:
-    """The paired test of :func:`difference` for every pair of rows, as one matrix product; rows without one fail none.
+    """Computes the paired test of :func:`difference` for every pair of rows, by one matrix product.
 
     Args:
-        estimates: One column of a table, by row.
+        estimates: One column of a table, by row. Rows without a finite estimate have no test.
     """
-    number = len(estimates)
-    p = np.full((number, number), np.nan)
-    rows = [place for place, known in enumerate(estimates) if known is not None and np.isfinite(known.value)]
-    known = [estimate for estimate in estimates if estimate is not None and np.isfinite(estimate.value)]
-    if len(known) > 1:
-        p[np.ix_(rows, rows)] = _matrix(known)
+    num_rows = len(estimates)
+    p = np.full((num_rows, num_rows), np.nan)
+    rows = [index for index, row in enumerate(estimates) if row is not None and np.isfinite(row.value)]
+    finite = [estimate for estimate in estimates if estimate is not None and np.isfinite(estimate.value)]
+    if len(finite) > 1:
+        p[np.ix_(rows, rows)] = _pairwise_p_values(finite)
     np.fill_diagonal(p, 1.0)
-    upper = np.triu_indices(number, 1)
-    adjusted = np.ones((number, number))
+    upper = np.triu_indices(num_rows, 1)
+    adjusted = np.ones((num_rows, num_rows))
     adjusted[upper] = holm(p[upper])
     adjusted.T[upper] = adjusted[upper]
     return Pairs(p=p, adjusted=adjusted)
 
 
 def holm(p: NDArray[np.float64]) -> NDArray[np.float64]:
-    """P-values after Holm's correction; NaN is no test and counts for none.
+    """Applies Holm's correction to p-values. NaN means no test, stays NaN, and is not counted.
 
     Reference:
         Holm, A simple sequentially rejective multiple test procedure, Scandinavian Journal of Statistics 6, 1979.
@@ -156,31 +155,33 @@ def holm(p: NDArray[np.float64]) -> NDArray[np.float64]:
         >>> holm(np.array([0.01, np.nan, 0.04, 0.03]))
         array([0.03,  nan, 0.06, 0.06])
     """
-    found = np.full(len(p), np.nan)
-    places = np.flatnonzero(np.isfinite(p))
-    order = places[np.argsort(p[places], kind="stable")]
+    adjusted = np.full(len(p), np.nan)
+    indices = np.flatnonzero(np.isfinite(p))
+    order = indices[np.argsort(p[indices], kind="stable")]
     steps = p[order] * np.arange(len(order), 0, -1)
-    found[order] = np.minimum(np.maximum.accumulate(steps), 1.0)
-    return found
+    adjusted[order] = np.minimum(np.maximum.accumulate(steps), 1.0)
+    return adjusted
 
 
-def _matrix(estimates: Sequence[Estimate]) -> NDArray[np.float64]:
-    """P-values (R, R) by the variances of all differences: of a - b it is var a + var b - 2 cov."""
-    spreads = [estimate.spread for estimate in estimates]
+def _pairwise_p_values(estimates: Sequence[Estimate]) -> NDArray[np.float64]:
+    """Computes p-values (R, R) from the variances of all differences: var(a - b) = var a + var b - 2 cov(a, b)."""
+    errors = [estimate.error for estimate in estimates]
     values = np.array([estimate.value for estimate in estimates])
-    influence = np.stack([spread.influence for spread in spreads])
-    groups = np.array([spread.groups for spread in spreads])
-    seeds = np.array([spread.seed_variance for spread in spreads])
-    seed_freedom = np.array([max(spread.seeds - 1, 1) for spread in spreads])
+    influence = np.stack([error.influence for error in errors])
+    groups = np.array([error.groups for error in errors])
+    seeds = np.array([error.seed_variance for error in errors])
+    seed_freedom = np.array([max(error.seeds - 1, 1) for error in errors])
     products = influence @ influence.T
-    own = np.diag(products)
+    variances = np.diag(products)
     sizes = np.minimum(groups[:, None], groups)
-    between = np.maximum(own[:, None] + own - products - products.T, 0.0)
+    # Rounding may leave a tiny negative variance of a row minus itself.
+    between = np.maximum(variances[:, None] + variances - products - products.T, 0.0)
     with np.errstate(invalid="ignore", divide="ignore"):
         between = np.where(sizes > 1, between * sizes / (sizes - 1), np.nan)
         total = between + seeds[:, None] + seeds
-        of_seeds = seeds**2 / seed_freedom
-        freedom = total**2 / (between**2 / (sizes - 1) + of_seeds[:, None] + of_seeds)
+        seed_term = seeds**2 / seed_freedom
+        # Satterthwaite's approximation, as in error_parts.
+        freedom = total**2 / (between**2 / (sizes - 1) + seed_term[:, None] + seed_term)
     freedom = np.maximum(np.where(np.isfinite(freedom), freedom, sizes - 1), 1.0)
     return _p_values(values[:, None] - values, total, freedom)
 
@@ -188,7 +189,7 @@ def _matrix(estimates: Sequence[Estimate]) -> NDArray[np.float64]:
 def _p_values(
     value: NDArray[np.float64], variance: NDArray[np.float64], freedom: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Two-sided; where nothing varies, 1 for no difference and 0 for any."""
+    """Computes two-sided p-values of Student's t. Without any variance they are 1 for equal values, and 0 otherwise."""
     error = np.sqrt(np.maximum(variance, np.finfo(np.float64).tiny))
     size = np.where(np.abs(value) < NEGLIGIBLE, 0.0, np.abs(value))
     return np.where(np.isfinite(variance), 2 * stdtr(freedom, -size / error), np.nan)

@@ -209,7 +209,7 @@ def _published(made: Path, checked: CheckReport, tell: Callable[[str], None]) ->
     for problem in board.problems:
         tell(f"left out of the tables: {problem}")
     told = tuple(directory / path.relative_to(source) for path in sorted(fresh))
-    return SubmissionResult(directory=directory, records=told, checked=checked, apart=len(board.models_apart))
+    return SubmissionResult(directory=directory, records=told, checked=checked, apart=len(board.other_protocol_models))
 
 
 def _is_new(path: Path, made: Path, before: set[Path]) -> bool:

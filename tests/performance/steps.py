@@ -19,7 +19,7 @@ STEPS = {
     "sums in every draw": ("statistics.py:drawn",),
     "influence of groups": ("statistics.py:_spread",),
     "contrasts": ("contrasts.py:compute_contrasts",),
-    "agreement": ("agreement.py:agreements", "agreement.py:stabilities"),
+    "agreement": ("agreement.py:compute_agreements", "agreement.py:compute_stabilities"),
     "letters and ranks": ("board.py:_ranked",),
     "figures": ("figures.py:save_figure",),
     "page": ("render.py:page",),
@@ -50,8 +50,8 @@ def held(leaderboards: Sequence[LeaderboardTable]) -> dict[str, int]:
     known = [each for leaderboard in leaderboards for row in leaderboard.rows for each in row.estimates.values()]
     return {
         "draws of groups": leaderboards[0].groups * DRAWS * 8,
-        "shares of groups": _bytes(each.spread.share for each in known),
-        "counts of groups": _bytes(array for each in known for array in (each.spread.counts, each.spread.said)),
+        "shares of groups": _bytes(each.error.contributions for each in known),
+        "counts of groups": _bytes(array for each in known for array in (each.error.counts, each.error.has_images)),
         "estimates in every draw": _bytes(each.draws for each in known),
     }
 

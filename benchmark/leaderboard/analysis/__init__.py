@@ -1,1 +1,1 @@
-"""What may be said of a table: contrasts, claims, comparisons, and changes."""
+"""Analysis of a table: contrasts, claims, comparisons, and changes."""

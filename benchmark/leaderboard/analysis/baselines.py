@@ -1,4 +1,4 @@
-"""The rule for "best baseline", the human ceiling, and how many models surely beat the former."""
+"""The rules for "best baseline" and human ceiling, and the number of models significantly better than the former."""
 
 from dataclasses import dataclass
 
@@ -17,10 +17,10 @@ class AgainstBaseline:
 
     Attributes:
         best: The baseline.
-        value: What it scores.
-        above: How many models surely beat it, by the paired test after Holm over the models.
-        below: How many it surely beats.
-        models: Of how many.
+        value: Its score.
+        above: Number of models significantly better than it, by the paired test after Holm over the models.
+        below: Number of models that it is significantly better than.
+        models: Number of models.
     """
 
     best: Row
@@ -31,13 +31,17 @@ class AgainstBaseline:
 
 
 def row_kind(row: Row) -> str:
-    """Says "model", "baseline" or, for what was made from masks, "ceiling"."""
+    """Returns "model", "baseline", or "ceiling" for a row that was made from masks."""
     return "model" if row.is_model else "ceiling" if sees_masks(row.name) else "baseline"
 
 
 def best_baseline(leaderboard: LeaderboardTable, column: Column) -> Row | None:
-    """The best of the rows that no trained model and no mask made; None where neither end of the column is better."""
-    rows = [row for row in leaderboard.rows if row_kind(row) == "baseline" and row.known(column)]
+    """Returns the best row that uses neither a trained model nor masks.
+
+    Returns:
+        The row; None without such a row, or where neither end of the column is better.
+    """
+    rows = [row for row in leaderboard.rows if row_kind(row) == "baseline" and row.finite_estimate(column)]
     if not rows or column.higher_is_better is None:
         return None
     sign = 1 if column.higher_is_better else -1
@@ -45,20 +49,23 @@ def best_baseline(leaderboard: LeaderboardTable, column: Column) -> Row | None:
 
 
 def human_ceiling(leaderboard: LeaderboardTable, column: Column) -> Row | None:
-    """One rater against the others; None where too few drew."""
-    return next((row for row in leaderboard.rows if row.name == RATER and row.known(column)), None)
+    """Returns the row of one rater against the others; None with too few raters."""
+    return next((row for row in leaderboard.rows if row.name == RATER and row.finite_estimate(column)), None)
 
 
 def against_baseline(leaderboard: LeaderboardTable) -> AgainstBaseline | None:
-    """The models against the best baseline, by the column that ranks them; None without a baseline."""
+    """Compares the models with the best baseline, by the column that ranks them; None without a baseline."""
     best = best_baseline(leaderboard, leaderboard.column(RANKED_BY))
     if best is None:
         return None
-    known = best.estimates[RANKED_BY]
-    found = differences([(row.estimates[RANKED_BY], known) for row in leaderboard.models])
-    apart = holm(np.array([each.p for each in found])) < ALPHA
+    estimate = best.estimates[RANKED_BY]
+    tests = differences([(row.estimates[RANKED_BY], estimate) for row in leaderboard.models])
+    significant = holm(np.array([test.p for test in tests])) < ALPHA
     above, below = (
-        sum(bool(surely) and sign * each.value > 0 for each, surely in zip(found, apart, strict=True))
+        sum(
+            bool(is_significant) and sign * test.value > 0
+            for test, is_significant in zip(tests, significant, strict=True)
+        )
         for sign in (1, -1)
     )
-    return AgainstBaseline(best=best, value=known.value, above=above, below=below, models=len(found))
+    return AgainstBaseline(best=best, value=estimate.value, above=above, below=below, models=len(tests))

@@ -1,15 +1,15 @@
-"""The rule for "beats chance": a model that does not guesses, and its maps explain guesses."""
+"""The rule for "beats chance". Maps of a model that does not beat chance explain guesses."""
 
 from benchmark.leaderboard.columns import ACCURACY
 from benchmark.leaderboard.table import LeaderboardTable, Row
 
 
-def chance_of(leaderboard: LeaderboardTable) -> float:
-    """Balanced accuracy of guessing."""
+def chance_level(leaderboard: LeaderboardTable) -> float:
+    """Returns the balanced accuracy of guessing."""
     return 1 / len(leaderboard.record.classes)
 
 
 def beats_chance(row: Row, leaderboard: LeaderboardTable) -> bool:
-    """Whether the balanced accuracy lies above chance with its whole interval; without one it does not."""
-    known = row.estimates.get(ACCURACY)
-    return known is not None and known.low > chance_of(leaderboard)
+    """Returns whether the whole interval of the balanced accuracy is above chance; False without an interval."""
+    estimate = row.estimates.get(ACCURACY)
+    return estimate is not None and estimate.low > chance_level(leaderboard)

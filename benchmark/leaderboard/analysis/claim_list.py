@@ -1,20 +1,20 @@
-"""What the papers claim of training regimes, each declared once."""
+"""Claims of papers about training regimes, each declared once."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Claim:
-    """One regime is said to have more, or less, of something than another.
+    """A claim that one regime has a higher, or lower, score than another.
 
     Attributes:
         text: The claim in words.
-        source: Who makes it: author and year.
-        regime: The regime it is about.
+        source: Author and year of the paper.
+        regime: The regime of the claim.
         than: The regime that it is compared with.
         column: Name of the column of the leaderboard that measures it.
-        method: Saliency method whose maps are measured; none takes the first board's.
-        more: Whether the regime is said to have more of it.
+        method: Saliency method of the measured maps; empty for the main one.
+        more: Whether the claimed score is higher.
     """
 
     text: str
@@ -112,7 +112,7 @@ CLAIMS = (
         method="gradient",
     ),
     Claim(
-        text="The guidance by saliency matters: sparser maps than with attacks at random places",
+        text="The guidance by saliency matters: sparser maps than with attacks on random pixels",
         source=_XU,
         regime="scaat",
         than="scaat-random",
@@ -128,7 +128,7 @@ CLAIMS = (
         method="gradient",
     ),
     Claim(
-        text="SCAAT loses accuracy (it is said not to)",
+        text="SCAAT loses accuracy (the paper claims that it does not)",
         source=_XU,
         regime="scaat",
         than="standard",
@@ -136,7 +136,7 @@ CLAIMS = (
         more=False,
     ),
     Claim(
-        text="Grad-CAM of an adversarially trained network withstands attacks on the map better",
+        text="Grad-CAM of an adversarially trained network is more robust to attacks on the map",
         source=_RASAEE,
         regime="pgd-linf",
         than="standard",

@@ -15,16 +15,16 @@ BASE = "standard"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Contrast:
-    """One architecture in a regime less the same architecture in standard training.
+    """One architecture in a regime minus the same architecture in standard training.
 
     Attributes:
         column: The score.
         name: The architecture.
         regime: The regime.
-        title: How people are told of the regime.
-        difference: Regime less standard.
+        title: Title of the regime for people.
+        difference: Regime minus standard.
         adjusted: P-value after Holm, over the architectures of this column and regime.
-        wilcoxon_adjusted: The same of Wilcoxon's test.
+        wilcoxon_adjusted: P-value of Wilcoxon's test after Holm.
     """
 
     column: Column
@@ -36,55 +36,58 @@ class Contrast:
     wilcoxon_adjusted: float = np.nan
 
     @property
-    def told_apart(self) -> bool:
-        """Whether the two are told apart."""
+    def significant(self) -> bool:
+        """Whether the two differ significantly."""
         return self.adjusted < ALPHA
 
     @property
     def verdict(self) -> str:
-        """In words, of the regime against standard training."""
-        return verdict(self.column, self.difference.value, told_apart=self.told_apart)
+        """The verdict on the regime against standard training, in words."""
+        return verdict(self.column, self.difference.value, significant=self.significant)
 
 
-def verdict(column: Column, value: float, *, told_apart: bool) -> str:
-    """Better, worse or not told apart; higher or lower where neither is better."""
-    if not told_apart:
-        return "not told apart"
+def verdict(column: Column, value: float, *, significant: bool) -> str:
+    """Returns "better", "worse" or "not significantly different"; "higher" or "lower" where neither is better."""
+    if not significant:
+        return "not significantly different"
     if column.higher_is_better is None:
         return "higher" if value > 0 else "lower"
     return "better" if (value > 0) == column.higher_is_better else "worse"
 
 
 def compute_contrasts(leaderboard: LeaderboardTable) -> list[Contrast]:
-    """All contrasts of a board, by column, regime and architecture; Holm's correction within a column and regime."""
+    """Computes all contrasts of a table, by column, regime and architecture.
+
+    Holm's correction is over the architectures of a column and regime.
+    """
     by_name: dict[str, dict[str, Row]] = defaultdict(dict)
     for row in leaderboard.models:
         by_name[row.name][row.regime] = row
     regimes = sorted({row.regime for row in leaderboard.models} - {BASE})
-    found = []
+    contrasts = []
     for column in leaderboard.columns:
         for regime in regimes:
-            family = _family(
+            family = _contrast_family(
                 column,
                 [
                     (rows[BASE], rows[regime])
                     for _, rows in sorted(by_name.items())
-                    if all(name in rows and rows[name].known(column) for name in (BASE, regime))
+                    if all(name in rows and rows[name].finite_estimate(column) for name in (BASE, regime))
                 ],
             )
-            adjusted = holm(np.array([each.difference.p for each in family]))
-            signed = holm(np.array([each.difference.wilcoxon for each in family]))
-            found += [
-                replace(each, adjusted=float(p), wilcoxon_adjusted=float(w))
-                for each, p, w in zip(family, adjusted, signed, strict=True)
+            adjusted = holm(np.array([contrast.difference.p for contrast in family]))
+            wilcoxon_adjusted = holm(np.array([contrast.difference.wilcoxon for contrast in family]))
+            contrasts += [
+                replace(contrast, adjusted=float(p), wilcoxon_adjusted=float(w))
+                for contrast, p, w in zip(family, adjusted, wilcoxon_adjusted, strict=True)
             ]
-    return found
+    return contrasts
 
 
-def _family(column: Column, rows: Sequence[tuple[Row, Row]]) -> list[Contrast]:
-    """Rows in standard training beside the same in another regime."""
-    found = differences([(other.estimates[column.name], base.estimates[column.name]) for base, other in rows])
+def _contrast_family(column: Column, rows: Sequence[tuple[Row, Row]]) -> list[Contrast]:
+    """Tests pairs of rows, in standard training and in another regime."""
+    tests = differences([(other.estimates[column.name], base.estimates[column.name]) for base, other in rows])
     return [
-        Contrast(column=column, name=other.name, regime=other.regime, title=other.title, difference=known)
-        for (_, other), known in zip(rows, found, strict=True)
+        Contrast(column=column, name=other.name, regime=other.regime, title=other.title, difference=test)
+        for (_, other), test in zip(rows, tests, strict=True)
     ]

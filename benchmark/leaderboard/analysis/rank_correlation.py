@@ -6,37 +6,38 @@ from numpy.typing import NDArray
 from benchmark.statistics.intervals import LEVEL
 from benchmark.statistics.resampling import DRAWS
 
-CHUNK = 4_000_000
-SIGNS = 100_000_000
-"""So many differences between models are looked at, over all draws of the bootstrap: all draws of 316 models."""
-FEWEST_DRAWS = 400
+CHUNK_SIZE = 4_000_000
+"""Maximum number of differences between models that are held at once."""
+MAX_SIGNS = 100_000_000
+"""Maximum number of differences between models over all draws. It allows all draws for up to 316 models."""
+MIN_DRAWS = 400
 
 
-def taus(one: NDArray[np.floating], other: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Kendall's tau-b (B,) of two scores of models (M, B), draw by draw; NaN where one of them is constant."""
-    number, draws = one.shape
-    upper = np.triu_indices(number, 1)
-    step = max(1, CHUNK // len(upper[0]))
-    found = []
-    for start in range(0, draws, step):
+def kendall_taus(one: NDArray[np.floating], other: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Computes Kendall's tau-b (B,) of two scores of models (M, B), draw by draw; NaN where one of them is constant."""
+    num_models, num_draws = one.shape
+    upper = np.triu_indices(num_models, 1)
+    step = max(1, CHUNK_SIZE // len(upper[0]))
+    taus = []
+    for start in range(0, num_draws, step):
         first, second = (
             np.sign(v[upper[0], start : start + step] - v[upper[1], start : start + step]) for v in (one, other)
         )
         weight = np.sqrt((first != 0).sum(axis=0, dtype=np.float64) * (second != 0).sum(axis=0))
         total = (first * second).sum(axis=0, dtype=np.float64)
-        found.append(np.divide(total, weight, out=np.full(weight.shape, np.nan), where=weight > 0))
-    return np.concatenate(found)
+        taus.append(np.divide(total, weight, out=np.full(weight.shape, np.nan), where=weight > 0))
+    return np.concatenate(taus)
 
 
-def draws_for(models: int) -> int:
-    """How many draws of the bootstrap an interval of a rank correlation of so many models is taken from."""
-    return int(np.clip(SIGNS // max(1, models * (models - 1) // 2), FEWEST_DRAWS, DRAWS))
+def num_draws_for(num_models: int) -> int:
+    """Returns the number of draws for the interval of a rank correlation, which is smaller for very many models."""
+    return int(np.clip(MAX_SIGNS // max(1, num_models * (num_models - 1) // 2), MIN_DRAWS, DRAWS))
 
 
-def ends(found: NDArray[np.float64]) -> tuple[float, float]:
-    """Ends of the central 95 % of what is a number; NaN of nothing."""
-    known = found[np.isfinite(found)]
-    if not len(known):
+def central_interval(values: NDArray[np.float64]) -> tuple[float, float]:
+    """Returns the ends of the central 95 % of the finite values; NaN without any."""
+    finite = values[np.isfinite(values)]
+    if not len(finite):
         return np.nan, np.nan
-    low, high = np.quantile(known, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    low, high = np.quantile(finite, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return float(low), float(high)

@@ -1,4 +1,4 @@
-"""What a table says, in the sentences that stand above it."""
+"""The summary of a table in a few sentences."""
 
 import math
 from collections.abc import Sequence
@@ -11,58 +11,62 @@ from benchmark.leaderboard.table import LeaderboardTable
 
 
 def headline(leaderboard: LeaderboardTable, contrasts: Sequence[Contrast]) -> list[str]:
-    """Who is best and how surely, standard against the other regimes, and models against what looks at no model."""
+    """Returns sentences about the best model, about standard training against other regimes, and about baselines."""
     if not leaderboard.models or not leaderboard.models[0].rank:
         return []
-    lines = [_first(leaderboard)]
-    if (against := _regimes(contrasts)) is not None:
-        lines.append(against)
-    if (baseline := against_baseline(leaderboard)) is not None:
-        lines.append(_baseline(baseline))
+    lines = [_best_model_sentence(leaderboard)]
+    if (regimes := _regime_sentences(contrasts)) is not None:
+        lines.append(regimes)
+    if (comparison := against_baseline(leaderboard)) is not None:
+        lines.append(_baseline_sentence(comparison))
     return lines
 
 
-def _first(leaderboard: LeaderboardTable) -> str:
+def _best_model_sentence(leaderboard: LeaderboardTable) -> str:
     pairs, models = leaderboard.pairs, leaderboard.models
-    first, known = models[0], models[0].estimates[RANKED_BY]
-    value = f"{known.value:.3f}" + (f" [{known.low:.3f}, {known.high:.3f}]" if math.isfinite(known.low) else "")
+    first, best = models[0], models[0].estimates[RANKED_BY]
+    value = f"{best.value:.3f}" + (f" [{best.low:.3f}, {best.high:.3f}]" if math.isfinite(best.low) else "")
     if len(models) == 1:
-        return f"{first.label}, the only model, has an F1 of {value}."
-    beaten = int(pairs.apart[0].sum())
-    others = len(models) - 1
-    if beaten == others:
-        surely = f"and told apart from all {others} others"
-    elif beaten:
-        alike = [row.label for row, apart in zip(models[1:], pairs.apart[0, 1:], strict=True) if not apart]
-        whom = " and ".join(alike) if len(alike) < 3 else f"{len(alike)} others"
-        surely = f"told apart from {beaten} of {others} others, not from {whom}"
+        return f"{first.label}, the only model, has a map F1 of {value}."
+    num_beaten = int(pairs.significant[0].sum())
+    num_others = len(models) - 1
+    if num_beaten == num_others:
+        significance = f"significantly better than all {num_others} others"
+    elif num_beaten:
+        alike = [row.label for row, beaten in zip(models[1:], pairs.significant[0, 1:], strict=True) if not beaten]
+        rest = " and ".join(alike) if len(alike) < 3 else f"{len(alike)} others"
+        significance = f"significantly better than {num_beaten} of {num_others} others, but not than {rest}"
     else:
-        surely = f"but told apart from none of the {others} others"
+        significance = f"but not significantly better than any of the {num_others} others"
     guesses = (
-        "" if beats_chance(first, leaderboard) else " Its diagnosis does not beat chance: its maps explain guesses."
+        ""
+        if beats_chance(first, leaderboard)
+        else " Its classification does not beat chance: its maps explain guesses."
     )
     return (
-        f"Best maps by F1: {first.label}, {value}, {surely}.{guesses} "
-        f"In all, {pairs.told_apart} of {pairs.number} pairs of models are told apart."
+        f"Best maps by map F1: {first.label}, {value}, {significance}.{guesses} "
+        f"In all, {pairs.num_significant} of {pairs.num_tested} pairs of models are significantly different."
     )
 
 
-def _regimes(contrasts: Sequence[Contrast]) -> str | None:
-    parts = []
-    for regime in dict.fromkeys(each.regime for each in contrasts):
-        family = [each for each in contrasts if each.regime == regime and each.column.name == RANKED_BY]
+def _regime_sentences(contrasts: Sequence[Contrast]) -> str | None:
+    sentences = []
+    for regime in dict.fromkeys(contrast.regime for contrast in contrasts):
+        family = [c for c in contrasts if c.regime == regime and c.column.name == RANKED_BY]
         if family:
-            better, worse = (sum(each.verdict == word for each in family) for word in ("better", "worse"))
+            better, worse = (sum(contrast.verdict == word for contrast in family) for word in ("better", "worse"))
             rest = len(family) - better - worse
-            parts.append(
-                f"{family[0].title} training gives better maps than standard training in {better} of {len(family)} "
-                f"architectures, worse ones in {worse}, and {rest} are not told apart"
+            title = family[0].title[:1].upper() + family[0].title[1:]
+            sentences.append(
+                f"{title} training gives significantly better maps than standard training in {better} of "
+                f"{len(family)} architectures, significantly worse maps in {worse}, and no significant difference in "
+                f"{rest}."
             )
-    return "; ".join(parts)[:1].upper() + "; ".join(parts)[1:] + "." if parts else None
+    return " ".join(sentences) or None
 
 
-def _baseline(found: AgainstBaseline) -> str:
+def _baseline_sentence(comparison: AgainstBaseline) -> str:
     return (
-        f"The baseline {found.best.name} ({found.value:.3f}) is surely beaten by {found.above} of {found.models} "
-        f"models and surely beats {found.below}."
+        f"Of {comparison.models} models, {comparison.above} are significantly better than the baseline "
+        f"{comparison.best.name} ({comparison.value:.3f}), and {comparison.below} are significantly worse."
     )

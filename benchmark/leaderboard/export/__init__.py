@@ -1,1 +1,1 @@
-"""The table as CSV, Markdown and LaTeX."""
+"""Exports the table as CSV, Markdown and LaTeX."""

@@ -1,4 +1,4 @@
-"""The tables as CSV files: every row and column, for programs."""
+"""Exports the tables as CSV files with all rows and columns, for programs."""
 
 import csv
 import io
@@ -14,20 +14,20 @@ from benchmark.leaderboard.export.grid import digits
 from benchmark.leaderboard.synthetic import named
 from benchmark.leaderboard.table import LeaderboardTable, Row
 from benchmark.statistics.bootstrap import Estimate
-from benchmark.statistics.ranks import win_shares
+from benchmark.statistics.ranks import win_fractions
 
 CONTRAST_HEADING = (
     *("data", "method", "column", "regime", "architecture", "difference", "low", "high"),
     *("p", "p_holm", "wilcoxon", "wilcoxon_holm", "rank_biserial", "groups", "verdict"),
 )
-APART = "model of another protocol"
-"""The kind of such a row in the CSV files."""
-LISTED_PAIRS = 150
-"""So many models have their pairs listed: 11,175 lines."""
+OTHER_PROTOCOL = "model of another protocol"
+"""The value of `kind` for such a row in the CSV files."""
+MAX_PAIRED_MODELS = 150
+"""Maximum number of models whose pairs are listed: 11,175 lines."""
 
 
 def to_csv(leaderboard: LeaderboardTable) -> str:
-    """Every row and column with value, ends of the 95 % interval, n and the number of undefined scores."""
+    """Returns all rows and columns, with value, ends of the 95 % interval, n and the number of undefined scores."""
     parts = ("", "_low", "_high", "_n", "_undefined")
     fixed = ["data", "method", "kind", "name", "regime", "regime_title", "seeds", "rank_best", "rank_worst"]
     lines: list[list[object]] = [
@@ -35,13 +35,13 @@ def to_csv(leaderboard: LeaderboardTable) -> str:
             *fixed,
             *(column.name + part for column in leaderboard.columns for part in parts),
             "p_best",
-            *(f"{column.name}_group" for column in HEADLINES),
+            *(f"{column.name}_significance_group" for column in HEADLINES),
             "degenerate_maps",
         ]
     ]
     lines += [_csv_line(leaderboard, row, "model" if row.is_model else "baseline") for row in leaderboard.rows]
-    unranked = [replace(row, rank=None, best=None, letters={}) for row in leaderboard.models_apart]
-    lines += [_csv_line(leaderboard, row, APART) for row in unranked]
+    unranked = [replace(row, rank=None, best=None, letters={}) for row in leaderboard.other_protocol_models]
+    lines += [_csv_line(leaderboard, row, OTHER_PROTOCOL) for row in unranked]
     return as_csv(lines)
 
 
@@ -58,29 +58,31 @@ def _csv_line(leaderboard: LeaderboardTable, row: Row, kind: str) -> list[object
 
 
 def contrasts_csv(leaderboards: Sequence[LeaderboardTable], contrasts: Sequence[Sequence[Contrast]]) -> str:
-    """Standard training against each other regime: a line per method, column, regime and architecture."""
+    """Returns standard training against each other regime: a line per method, column, regime and architecture."""
     lines: list[list[object]] = [list(CONTRAST_HEADING)]
-    for leaderboard, of_board in zip(leaderboards, contrasts, strict=True):
-        for each in of_board:
-            known = each.difference
-            line: list[object] = [data_name(leaderboard), leaderboard.method, each.column.name, each.regime, each.name]
-            line += [digits(number, 6) for number in (known.value, known.low, known.high)]
-            line += [_p(p) for p in (known.p, each.adjusted, known.wilcoxon, each.wilcoxon_adjusted)]
-            lines.append([*line, digits(known.effect, 6), known.groups, each.verdict])
+    for leaderboard, table_contrasts in zip(leaderboards, contrasts, strict=True):
+        for contrast in table_contrasts:
+            test = contrast.difference
+            line: list[object] = [data_name(leaderboard), leaderboard.method, contrast.column.name]
+            line += [contrast.regime, contrast.name]
+            line += [digits(value, 6) for value in (test.value, test.low, test.high)]
+            line += [_p(p) for p in (test.p, contrast.adjusted, test.wilcoxon, contrast.wilcoxon_adjusted)]
+            lines.append([*line, digits(test.effect, 6), test.groups, contrast.verdict])
     return as_csv(lines)
 
 
 def pairs_csv(leaderboard: LeaderboardTable) -> str:
-    """Every pair of models by F1: difference, p-values, how often the first beats the second in the bootstrap.
+    """Returns all pairs of models by map F1: difference, p-values, and the fraction of draws that the first one wins.
 
-    Of very many models no pairs are listed; the letters of leaderboard.csv say the same.
+    Pairs of more than :data:`MAX_PAIRED_MODELS` models are not listed. The significance groups of leaderboard.csv have
+    the same information.
     """
     models, pairs = leaderboard.models, leaderboard.pairs
     lines: list[list[object]] = [["data", "method", "first", "second", "difference", "p", "p_holm", "win", "verdict"]]
-    known = [row.estimates.get(RANKED_BY) for row in models]
-    if 1 < len(models) <= LISTED_PAIRS and all(known):
-        wins = win_shares(np.stack([each.draws for each in known if each]), higher_is_better=True)
-        values = [each.value for each in known if each]
+    estimates = [row.estimates.get(RANKED_BY) for row in models]
+    if 1 < len(models) <= MAX_PAIRED_MODELS and all(estimates):
+        wins = win_fractions(np.stack([e.draws for e in estimates if e]), higher_is_better=True)
+        values = [estimate.value for estimate in estimates if estimate]
         for one in range(len(models)):
             for other in range(one + 1, len(models)):
                 line: list[object] = [
@@ -94,28 +96,29 @@ def pairs_csv(leaderboard: LeaderboardTable) -> str:
                     _p(pairs.p[one, other]),
                     _p(pairs.adjusted[one, other]),
                 ]
-                verdict = "told apart" if pairs.apart[one, other] else "not told apart"
+                verdict = f"{'' if pairs.significant[one, other] else 'not '}significantly different"
                 lines.append([*line, digits(wins[one, other], 4), verdict])
     return as_csv(lines)
 
 
 def as_csv(lines: Sequence[Sequence[object]]) -> str:
-    """Lines of cells as CSV."""
+    """Formats lines of cells as CSV."""
     out = io.StringIO()
     csv.writer(out, lineterminator="\n").writerows(lines)
     return out.getvalue()
 
 
 def data_name(leaderboard: LeaderboardTable) -> str:
-    """Name of the data set; what is synthetic says so."""
+    """Returns the name of the data set, with a suffix for synthetic data."""
     return named(leaderboard.record.dataset, synthetic=leaderboard.record.synthetic)
 
 
-def _csv_cells(known: Estimate | None) -> list[object]:
-    if known is None:
+def _csv_cells(estimate: Estimate | None) -> list[object]:
+    if estimate is None:
         return [""] * 5
-    return [*(digits(number, 6) for number in (known.value, known.low, known.high)), known.images, known.undefined]
+    numbers = (estimate.value, estimate.low, estimate.high)
+    return [*(digits(number, 6) for number in numbers), estimate.images, estimate.undefined]
 
 
-def _p(number: float) -> str:
-    return f"{number:.3g}" if math.isfinite(number) else ""
+def _p(p: float) -> str:
+    return f"{p:.3g}" if math.isfinite(p) else ""

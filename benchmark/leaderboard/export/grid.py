@@ -1,4 +1,4 @@
-"""The cells of the tables that people read: Markdown and LaTeX print the same."""
+"""The cells of the tables for people, which Markdown and LaTeX share."""
 
 import math
 from collections.abc import Sequence
@@ -9,32 +9,32 @@ from benchmark.leaderboard.columns import RANKED_BY
 from benchmark.leaderboard.table import LeaderboardTable, Row
 from benchmark.statistics.bootstrap import Estimate
 
-LISTED_MODELS = 100
-"""So many models, the best ones, have a row in the tables that people read; the CSV files have all."""
+MAX_LISTED_MODELS = 100
+"""Maximum number of models in the tables for people, best ones first. The CSV files have all models."""
 
 
 def grid(leaderboard: LeaderboardTable, columns: Sequence[Column], *, baselines: bool = True) -> list[list[str]]:
-    """Cells of a table for people: a heading, a line of n, a line per row; Markdown and LaTeX print the same.
+    """Returns the cells of a table for people: a heading, a line of n, and a line per row.
 
-    n stands in the second line, and beside a cell where it differs.
+    The second line has the largest n of each column. Cells with a smaller n state it.
     """
-    rows = list(leaderboard.models[:LISTED_MODELS])
+    rows = list(leaderboard.models[:MAX_LISTED_MODELS])
     rows += [row for row in leaderboard.rows if not row.is_model and baselines]
     columns = [column for column in columns if any(column.name in row.estimates for row in rows)]
-    usual = {
+    max_images = {
         c.name: max((r.estimates[c.name].images for r in rows if c.name in r.estimates), default=0) for c in columns
     }
-    degenerate = any(row.degenerate for row in rows) and RANKED_BY in usual
+    has_degenerate = any(row.degenerate for row in rows) and RANKED_BY in max_images
     table = [
-        ["rank", "group", "model", "regime", *(column.heading for column in columns)],
-        ["", "", "*images*", "", *(f"*n = {usual[column.name]}*" for column in columns)],
+        ["rank", "significance group", "model", "regime", *(column.heading for column in columns)],
+        ["", "", "*images*", "", *(f"*n = {max_images[column.name]}*" for column in columns)],
     ]
-    for number, row in enumerate(rows, start=1):
-        place = f"{number} ({row.rank[0]}-{row.rank[1]})" if row.rank else ""
+    for index, row in enumerate(rows, start=1):
+        rank = f"{index} ({row.rank[0]}-{row.rank[1]})" if row.rank else ""
         names = [row.name + _dagger(row, leaderboard), _title(row)] if row.is_model else [f"*{row.name}*", "*baseline*"]
-        cells = [_cell(row.estimates.get(c.name), usual[c.name]) for c in columns]
-        table.append([place, row.letters.get(RANKED_BY, ""), *names, *cells])
-    if degenerate:
+        cells = [_cell(row.estimates.get(c.name), max_images[c.name]) for c in columns]
+        table.append([rank, row.letters.get(RANKED_BY, ""), *names, *cells])
+    if has_degenerate:
         counts = ["" if row.degenerate is None else str(row.degenerate) for row in rows]
         for line, cell in zip(table, ["degenerate maps", "", *counts], strict=True):
             line.append(cell)
@@ -42,13 +42,13 @@ def grid(leaderboard: LeaderboardTable, columns: Sequence[Column], *, baselines:
 
 
 def markdown(table: Sequence[Sequence[str]]) -> list[str]:
-    """Lines of a Markdown table; the first line of cells is its heading."""
+    """Returns the lines of a Markdown table. The first line of cells is its heading."""
     lines = ["| " + " | ".join(cells) + " |" for cells in table]
     return [lines[0], "| " + " | ".join(["---"] * len(table[0])) + " |", *lines[1:]]
 
 
 def _title(row: Row) -> str:
-    """The regime, and of a submission its badge."""
+    """Returns the title of the regime, with the badge of a submission."""
     return f"{row.title}, {row.badge}" if row.badge else row.title
 
 
@@ -56,14 +56,16 @@ def _dagger(row: Row, leaderboard: LeaderboardTable) -> str:
     return "" if beats_chance(row, leaderboard) else " †"
 
 
-def _cell(known: Estimate | None, usual: int) -> str:
-    if known is None or not math.isfinite(known.value):
+def _cell(estimate: Estimate | None, max_images: int) -> str:
+    if estimate is None or not math.isfinite(estimate.value):
         return "-"
-    fewer = f", n = {known.images}" if known.images != usual else ""
-    ends = f"{digits(known.low, 3)}, {digits(known.high, 3)}" if math.isfinite(known.low) else "no interval: one group"
-    return f"{digits(known.value, 3)} [{ends}{fewer}]"
+    n = f", n = {estimate.images}" if estimate.images != max_images else ""
+    low, high = digits(estimate.low, 3), digits(estimate.high, 3)
+    ends = f"{low}, {high}" if math.isfinite(estimate.low) else "no interval: one group"
+    return f"{digits(estimate.value, 3)} [{ends}{n}]"
 
 
-def digits(number: float, digits: int) -> str:
-    """A number with so many digits; nothing where there is none."""
-    return f"{number + 0.0:.{digits}f}" if math.isfinite(number) else ""
+def digits(number: float, num_digits: int) -> str:
+    """Formats a number with a fixed number of decimals; empty if it is not finite."""
+    # + 0.0 turns -0.0 into 0.0.
+    return f"{number + 0.0:.{num_digits}f}" if math.isfinite(number) else ""

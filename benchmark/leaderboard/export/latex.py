@@ -1,10 +1,10 @@
-r"""The main table for a paper: LaTeX with booktabs, `\input` and done."""
+r"""Exports the main table for a paper, as LaTeX with booktabs for `\input`."""
 
 import re
 from collections.abc import Sequence
 
 from benchmark.leaderboard.column import Column
-from benchmark.leaderboard.export.grid import LISTED_MODELS, grid
+from benchmark.leaderboard.export.grid import MAX_LISTED_MODELS, grid
 from benchmark.leaderboard.synthetic import stamped
 from benchmark.leaderboard.table import LeaderboardTable
 
@@ -14,16 +14,16 @@ MARKS = {"↑": r"$\uparrow$", "↓": r"$\downarrow$", "†": r"$\dagger$"}
 
 
 def to_latex(leaderboard: LeaderboardTable, columns: Sequence[Column]) -> str:
-    r"""A table environment with caption and label; needs `\usepackage{booktabs}`.
+    r"""Returns a table environment with caption and label. It needs `\usepackage{booktabs}`.
 
-    The cells are those of the Markdown page. Values stand above their intervals.
+    The cells are those of the Markdown page. Intervals are in a smaller font.
     """
     head, sizes, *rows = grid(leaderboard, columns)
     record = leaderboard.record
     caption = (
         f"Saliency maps by {leaderboard.method} on {record.dataset} ({record.images['test']} test images, "
-        f"{leaderboard.groups} groups). Mean and 95 % interval (bootstrap over seeds and groups); models that share a "
-        "letter are not told apart by F1 (paired tests, Holm, 5 %)."
+        f"{leaderboard.groups} groups). Mean and 95 % interval (bootstrap over seeds and groups). Models that share a "
+        "letter are not significantly different by map F1 (paired tests, Holm, 5 %)."
     )
     caption = stamped(caption, synthetic=record.synthetic)
     lines = [
@@ -38,29 +38,29 @@ def to_latex(leaderboard: LeaderboardTable, columns: Sequence[Column]) -> str:
         _line(sizes),
         r"\midrule",
     ]
-    models = min(len(leaderboard.models), LISTED_MODELS)
-    for number, row in enumerate(rows):
-        if number == models:
+    num_models = min(len(leaderboard.models), MAX_LISTED_MODELS)
+    for index, row in enumerate(rows):
+        if index == num_models:
             lines.append(r"\midrule")
         lines.append(_line(row))
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", r"\end{table}", ""])
 
 
 def escaped(text: str) -> str:
-    r"""Text in which nothing is a command.
+    r"""Escapes all special characters of a text.
 
     Example:
         >>> escaped("resnet50_v2 & 5 %")
         'resnet50\\_v2 \\& 5 \\%'
     """
-    plain = SPECIAL.sub(lambda found: WORDS.get(found[0], f"\\{found[0]}"), text)
+    plain = SPECIAL.sub(lambda match: WORDS.get(match[0], f"\\{match[0]}"), text)
     for mark, command in MARKS.items():
         plain = plain.replace(mark, command)
     return plain
 
 
 def slug(text: str) -> str:
-    """A name fit for a label."""
+    """Turns a name into a part of a label: lower case letters, digits and hyphens."""
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
 
 
@@ -69,7 +69,7 @@ def _line(cells: Sequence[str]) -> str:
 
 
 def _cell(cell: str) -> str:
-    """A cell of the Markdown grid: what is between asterisks is set in italics, intervals are set small."""
+    """Converts a cell of the Markdown grid: text between asterisks to italics, intervals to a small font."""
     if len(cell) > 1 and cell.startswith("*") and cell.endswith("*"):
         return rf"\textit{{{escaped(cell.strip('*'))}}}"
     value, opening, rest = cell.partition(" [")

@@ -1,1 +1,1 @@
-"""Everything that becomes a picture beside the table."""
+"""The figures of a results directory."""

@@ -1,4 +1,4 @@
-"""Pictures of ranks: the critical-difference diagram, and how far the scores agree."""
+"""Figures of ranks: the critical-difference diagram, and the agreement of the scores."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,20 +20,20 @@ from benchmark.statistics.letters import cliques
 from benchmark.statistics.rank_tests import signed_ranks
 from benchmark.statistics.tests import ALPHA, group_differences, holm
 
-MOST_MODELS = 40
-"""With more models no diagram of ranks can be read."""
-FEWEST_MODELS = 3
+MAX_MODELS = 40
+"""Maximum number of models in a readable diagram of ranks."""
+MIN_MODELS = 3
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Ranks:
-    """Mean ranks over groups of images, and which models Wilcoxon's test with Holm tells apart.
+    """Mean ranks over groups of images, and Wilcoxon's tests of all pairs of models.
 
     Attributes:
-        names: Of the models, best mean rank first.
-        mean: Mean rank of each, (R,).
+        names: Labels of the models, best mean rank first.
+        mean: Mean ranks, (R,).
         adjusted: P-values of Wilcoxon's test after Holm, (R, R).
-        friedman: P-value of Friedman's test that all models rank alike.
+        friedman: P-value of Friedman's test of equal ranks.
         groups: Number of groups.
     """
 
@@ -45,88 +45,90 @@ class Ranks:
 
 
 def compute_ranks(leaderboard: LeaderboardTable) -> Ranks | None:
-    """Ranks by F1 within each group of images; None where models are too few or too many, or their images differ.
+    """Ranks models by map F1 within each group of images.
 
+    Returns:
+        The ranks; None with too few or too many models, fewer than two groups, or different images.
     Reference:
         Demsar, Statistical comparisons of classifiers over multiple data sets, JMLR 7, 2006, section 3.2.2 (the
         diagram); Benavoli et al., Should we really use post-hoc tests based on mean-ranks?, JMLR 17, 2016 (Wilcoxon
         with Holm in place of Nemenyi, whose verdict on a pair depends on the other models).
     """
     rows = [row for row in leaderboard.models if RANKED_BY in row.estimates]
-    known = [row.estimates[RANKED_BY] for row in rows]
-    alike = len({each.spread.key for each in known}) == 1
-    if not FEWEST_MODELS <= len(rows) <= MOST_MODELS or not alike:
+    estimates = [row.estimates[RANKED_BY] for row in rows]
+    same_images = len({estimate.error.key for estimate in estimates}) == 1
+    if not MIN_MODELS <= len(rows) <= MAX_MODELS or not same_images:
         return None
-    share = np.stack([each.spread.share for each in known])
-    share = share[:, known[0].spread.said].astype(np.float64)
-    if share.shape[1] < 2:
+    contributions = np.stack([estimate.error.contributions for estimate in estimates])
+    contributions = contributions[:, estimates[0].error.has_images].astype(np.float64)
+    if contributions.shape[1] < 2:
         return None
-    mean = rankdata(-share, axis=0).mean(axis=1)
+    mean = rankdata(-contributions, axis=0).mean(axis=1)
     order = np.argsort(mean, kind="stable")
-    number = len(rows)
-    upper = np.triu_indices(number, 1)
+    num_models = len(rows)
+    upper = np.triu_indices(num_models, 1)
     p = signed_ranks(
-        [group_differences(known[order[one]], known[order[other]]) for one, other in zip(*upper, strict=True)]
+        [group_differences(estimates[order[one]], estimates[order[other]]) for one, other in zip(*upper, strict=True)]
     )
-    adjusted = np.ones((number, number))
+    adjusted = np.ones((num_models, num_models))
     adjusted[upper] = holm(np.array(p))
     adjusted.T[upper] = adjusted[upper]
     return Ranks(
-        names=[rows[place].label for place in order],
+        names=[rows[index].label for index in order],
         mean=mean[order],
         adjusted=adjusted,
-        friedman=float(friedmanchisquare(*share).pvalue),
-        groups=share.shape[1],
+        friedman=float(friedmanchisquare(*contributions).pvalue),
+        groups=contributions.shape[1],
     )
 
 
 def critical_difference_figure(leaderboard: LeaderboardTable, ranks: Ranks, path: Path) -> None:
-    """Models on an axis of mean ranks; a bar joins those that Wilcoxon's test with Holm does not tell apart."""
+    """Plots models on an axis of mean ranks. A bar joins models that do not differ significantly."""
     bars = [rows for rows in cliques(ranks.adjusted < ALPHA) if len(rows) > 1]
-    number = len(ranks.names)
-    sides = (number + 1) // 2
-    figure = Figure(figsize=(11, 1.6 + 0.13 * len(bars) + 0.26 * sides), layout="constrained")
+    num_models = len(ranks.names)
+    num_left = (num_models + 1) // 2
+    figure = Figure(figsize=(11, 1.6 + 0.13 * len(bars) + 0.26 * num_left), layout="constrained")
     axis = figure.subplots()
     depth = 0.35 + 0.25 * len(bars)
     for level, rows in enumerate(bars):
         ends = ranks.mean[rows]
         height = -0.3 - 0.25 * level
         axis.plot([ends.min() - 0.05, ends.max() + 0.05], [height] * 2, color="#b3372f", linewidth=2.5)
-        # Sets need not be nested: a bar may pass over a model that is not of it.
+        # A set need not be an interval: a bar may pass a model that it does not join. Dots mark its members.
         axis.plot(ends, [height] * len(ends), "o", color="#b3372f", markersize=4.5)
-    for place, (name, mean) in enumerate(zip(ranks.names, ranks.mean, strict=True)):
-        left = place < sides
-        height = -depth - 0.5 * (place if left else number - 1 - place)
-        end = 0.6 if left else number + 0.4
+    for index, (name, mean) in enumerate(zip(ranks.names, ranks.mean, strict=True)):
+        left = index < num_left
+        height = -depth - 0.5 * (index if left else num_models - 1 - index)
+        end = 0.6 if left else num_models + 0.4
         axis.plot([mean, mean, end], [0, height, height], color="0.35", linewidth=0.8)
         text = f"{name}  {mean:.1f}" if left else f"{mean:.1f}  {name}"
         axis.text(end, height, text, ha="right" if left else "left", va="center", fontsize=8)
-    _rank_axis(axis, number, depth + 0.5 * sides)
+    _draw_rank_axis(axis, num_models, depth + 0.5 * num_left)
     title = (
-        f"mean rank of the F1 over {ranks.groups} groups, 1 is best; a bar joins its dots, which Wilcoxon's test "
-        f"with Holm (5 %) does not tell apart; Friedman p = {ranks.friedman:.2g}"
+        f"mean rank by map F1 over {ranks.groups} groups, 1 is best; dots on one bar are not significantly different "
+        f"(Wilcoxon's test, Holm, 5 %); Friedman p = {ranks.friedman:.2g}"
     )
     save_figure(figure, path, figure_title(leaderboard, title))
 
 
-def _rank_axis(axis: Axes, number: int, depth: float) -> None:
-    ticks = np.arange(1, number + 1)
-    axis.plot([1, number], [0, 0], color="black", linewidth=1.2)
+def _draw_rank_axis(axis: Axes, num_models: int, depth: float) -> None:
+    ticks = np.arange(1, num_models + 1)
+    axis.plot([1, num_models], [0, 0], color="black", linewidth=1.2)
     for tick in ticks:
         axis.plot([tick, tick], [0, 0.12], color="black", linewidth=1)
         axis.text(float(tick), 0.2, str(tick), ha="center", va="bottom", fontsize=8)
-    axis.set_xlim(-0.32 * number, 1.32 * number + 1)
+    axis.set_xlim(-0.32 * num_models, 1.32 * num_models + 1)
     axis.set_ylim(-depth, 0.9)
     axis.set_axis_off()
 
 
-def agreement_figure(leaderboard: LeaderboardTable, found: Sequence[Agreement], path: Path) -> None:
-    """A heat map: below the diagonal over the models, above it over the images."""
-    columns = list(dict.fromkeys(column.title for each in found for column in (each.one, each.other)))
+def agreement_figure(leaderboard: LeaderboardTable, agreements: Sequence[Agreement], path: Path) -> None:
+    """Plots the agreement of the scores as a heat map: below the diagonal over models, above it over images."""
+    columns = list(dict.fromkeys(column.title for pair in agreements for column in (pair.one, pair.other)))
     frame = pd.DataFrame(np.nan, index=columns, columns=columns)
-    for each in found:
-        frame.loc[each.other.title, each.one.title] = each.tau
-        frame.loc[each.one.title, each.other.title] = each.within
+    for pair in agreements:
+        frame.loc[pair.other.title, pair.one.title] = pair.tau
+        frame.loc[pair.one.title, pair.other.title] = pair.within
     figure = Figure(figsize=(2.6 + 0.62 * len(columns), 2.2 + 0.5 * len(columns)), layout="constrained")
     axis = figure.subplots()
     sns.heatmap(
@@ -145,6 +147,7 @@ def agreement_figure(leaderboard: LeaderboardTable, found: Sequence[Agreement], 
     axis.tick_params(axis="x", rotation=45)
     axis.tick_params(axis="y", rotation=0)
     title = (
-        "do the scores agree? below the diagonal over models, above it over images (mean over models); more is better"
+        "agreement of the scores: below the diagonal over models, above it over images (mean over models); signs are "
+        "those for which more is better"
     )
     save_figure(figure, path, figure_title(leaderboard, title))

@@ -1,4 +1,4 @@
-"""The pictures of a leaderboard."""
+"""Figures of scores, maps and images."""
 
 import textwrap
 from pathlib import Path
@@ -17,15 +17,15 @@ from benchmark.leaderboard.table import LeaderboardTable
 from benchmark.storage.files import atomic_file
 
 RESOLUTION = 110
-MOST_ARCHITECTURES = 40
-"""So many have a line in the figure of regimes, those with the best model first."""
+MAX_ARCHITECTURES = 40
+"""Maximum number of architectures in the figure of regimes, in the order of their best models."""
 
 
 def regimes_figure(leaderboard: LeaderboardTable, path: Path) -> None:
-    """Standard against adversarial: a panel per score, a line per architecture, baselines as dotted lines."""
+    """Plots standard against adversarial training: a panel per score, a line per architecture, lines of baselines."""
     columns = [column for column in leaderboard.columns if column.by_regime]
     names = list(dict.fromkeys(row.name for row in leaderboard.models))
-    order = names[:MOST_ARCHITECTURES]
+    order = names[:MAX_ARCHITECTURES]
     regimes = sorted({row.title for row in leaderboard.models}, key=lambda title: (title != "standard", title))
     colors = dict(zip(regimes, sns.color_palette("colorblind", len(regimes)), strict=True))
     sns.set_theme(style="whitegrid", font_scale=0.8)
@@ -34,14 +34,14 @@ def regimes_figure(leaderboard: LeaderboardTable, path: Path) -> None:
     for axis in axes[len(columns) :]:
         axis.set_axis_off()
     for axis, column in zip(axes, columns, strict=False):
-        _panel(axis, leaderboard, column, order, colors)
+        _draw_panel(axis, leaderboard, column, order, colors)
     handles, labels = axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False)
     best = f", the best {len(order)} of {len(names)} architectures" if len(order) < len(names) else ""
     save_figure(figure, path, figure_title(leaderboard, f"standard against adversarial{best}"))
 
 
-def _panel(
+def _draw_panel(
     axis: Axes,
     leaderboard: LeaderboardTable,
     column: Column,
@@ -50,38 +50,39 @@ def _panel(
 ) -> None:
     rows = [row for row in leaderboard.models if column.name in row.estimates and row.name in order]
     if not rows:
-        axis.set_axis_off()  # a data set without masks has no F1
+        axis.set_axis_off()  # such as the map F1 of a data set without masks
         return
     frame = pd.DataFrame(
         {
-            "place": [order.index(row.name) for row in rows],
+            "position": [order.index(row.name) for row in rows],
             "value": [row.estimates[column.name].value for row in rows],
             "regime": [row.title for row in rows],
         }
     )
-    for place in sorted(set(frame["place"])):
-        group = frame.loc[frame["place"] == place, "value"].to_list()
-        axis.plot(group, [place] * len(group), color="0.7", linewidth=1, zorder=1)
+    for position in sorted(set(frame["position"])):
+        values = frame.loc[frame["position"] == position, "value"].to_list()
+        axis.plot(values, [position] * len(values), color="0.7", linewidth=1, zorder=1)
     for row in rows:
-        known = row.estimates[column.name]
+        estimate = row.estimates[column.name]
         offset = (list(colors).index(row.title) - (len(colors) - 1) / 2) * 0.16
-        axis.plot([known.low, known.high], [order.index(row.name) + offset] * 2, color=colors[row.title], linewidth=1)
-    sns.scatterplot(frame, x="value", y="place", hue="regime", palette=colors, s=45, zorder=3, ax=axis, legend=True)
-    _baseline_lines(axis, leaderboard, column)
+        height = order.index(row.name) + offset
+        axis.plot([estimate.low, estimate.high], [height] * 2, color=colors[row.title], linewidth=1)
+    sns.scatterplot(frame, x="value", y="position", hue="regime", palette=colors, s=45, zorder=3, ax=axis, legend=True)
+    _draw_baselines(axis, leaderboard, column)
     if (legend := axis.get_legend()) is not None:
-        legend.remove()  # one for all panels stands below
+        legend.remove()  # the figure has one for all panels
     axis.set(title=column.heading, xlabel="", ylabel="", yticks=range(len(order)), yticklabels=order)
     axis.set_ylim(len(order) - 0.5, -0.5)
 
 
-def _baseline_lines(axis: Axes, leaderboard: LeaderboardTable, column: Column) -> None:
+def _draw_baselines(axis: Axes, leaderboard: LeaderboardTable, column: Column) -> None:
     baselines = [row for row in leaderboard.rows if not row.is_model and column.name in row.estimates]
     palette = sns.color_palette("Grays_d", max(1, len(baselines)))
     styles = ["dotted", "dashed", "dashdot", (0, (1, 4)), (0, (5, 5)), (0, (3, 1, 1, 1))]
-    for number, row in enumerate(baselines):
+    for index, row in enumerate(baselines):
         value = row.estimates[column.name].value
         if np.isfinite(value):
-            axis.axvline(value, color=palette[number], linestyle=styles[number % len(styles)], label=row.name)
+            axis.axvline(value, color=palette[index], linestyle=styles[index % len(styles)], label=row.name)
 
 
 def map_sheet(
@@ -91,13 +92,13 @@ def map_sheet(
     title: str,
     path: Path,
 ) -> None:
-    """A sheet of maps beside images and masks.
+    """Draws a sheet with a row per image: the image, its masks, and the map of each model.
 
     Args:
         images: (K, S, S, 3), uint8.
         references: Merged masks (K, S, S), uint8.
         maps: By name of the model, (K, S, S) in [0, 1].
-        title: Above the sheet.
+        title: Title of the sheet.
         path: Where to write the PNG.
     """
     rows = len(images)
@@ -105,32 +106,32 @@ def map_sheet(
     figure = Figure(figsize=(1.35 * columns, 1.35 * rows + 0.9), layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False)
     for row in range(rows):
-        _picture(axes[row, 0], images[row], "image" if row == 0 else "")
-        _overlay(axes[row, 1], images[row], references[row] / 255, "masks" if row == 0 else "")
-        for column, (name, drawn) in enumerate(maps.items(), start=2):
-            _overlay(axes[row, column], images[row], drawn[row].astype(float), name if row == 0 else "")
+        _draw_image(axes[row, 0], images[row], "image" if row == 0 else "")
+        _draw_overlay(axes[row, 1], images[row], references[row] / 255, "masks" if row == 0 else "")
+        for column, (name, model_maps) in enumerate(maps.items(), start=2):
+            _draw_overlay(axes[row, column], images[row], model_maps[row].astype(float), name if row == 0 else "")
     save_figure(figure, path, title)
 
 
 def contact_sheet(images: NDArray[np.uint8], titles: list[str], columns: int, title: str, path: Path) -> None:
-    """Images (K, S, S, 3), uint8, in rows of so many, each under its own title."""
+    """Draws images (K, S, S, 3), uint8, in a number of columns, each with its own title."""
     rows = -(-len(images) // columns)
     figure = Figure(figsize=(1.6 * columns, 1.75 * rows + 0.4), layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False).ravel()
     for axis in axes:
         axis.set_axis_off()
     for axis, image, name in zip(axes, images, titles, strict=False):
-        _picture(axis, image, name)
+        _draw_image(axis, image, name)
     save_figure(figure, path, title)
 
 
-def _picture(axis: Axes, image: NDArray[np.uint8], title: str) -> None:
+def _draw_image(axis: Axes, image: NDArray[np.uint8], title: str) -> None:
     axis.imshow(image)
     axis.set_title(title.replace("/", "\n"), fontsize=7)
     axis.set_axis_off()
 
 
-def _overlay(axis: Axes, image: NDArray[np.uint8], values: NDArray[np.float64], title: str) -> None:
+def _draw_overlay(axis: Axes, image: NDArray[np.uint8], values: NDArray[np.float64], title: str) -> None:
     gray = image.mean(axis=2)
     axis.imshow(gray, cmap="gray", vmin=0, vmax=255)
     axis.imshow(values, cmap="inferno", vmin=0, vmax=1, alpha=0.65)
@@ -138,14 +139,14 @@ def _overlay(axis: Axes, image: NDArray[np.uint8], values: NDArray[np.float64], 
     axis.set_axis_off()
 
 
-def figure_title(leaderboard: LeaderboardTable, what: str) -> str:
-    """What every figure of a board is headed by; synthetic data says so."""
+def figure_title(leaderboard: LeaderboardTable, content: str) -> str:
+    """Returns the title of a figure of a table, with a mark for synthetic data."""
     record = leaderboard.record
-    return marked(f"{record.dataset}, {record.preset}, {leaderboard.method}: {what}", synthetic=record.synthetic)
+    return marked(f"{record.dataset}, {record.preset}, {leaderboard.method}: {content}", synthetic=record.synthetic)
 
 
 def save_figure(figure: Figure, path: Path, title: str) -> None:
-    """Writes a figure with its title, the same bytes each time."""
+    """Writes a figure with its title. Equal figures give equal bytes."""
     width = int(figure.get_figwidth() * 10)
     figure.suptitle("\n".join(textwrap.wrap(title, width)), fontsize=9)
     with mpl.rc_context({"svg.hashsalt": "loupe"}), atomic_file(path) as temporary:

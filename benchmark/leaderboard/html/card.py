@@ -12,7 +12,7 @@ import pandas as pd
 from benchmark.leaderboard.html.charts import Curve, build_loss_curve
 from benchmark.leaderboard.html.page_input import digits
 from benchmark.leaderboard.html.perturbation_curves import Perturbed
-from benchmark.leaderboard.load.badges import standing
+from benchmark.leaderboard.load.badges import describe_badge
 from benchmark.leaderboard.load.results import ResultsDirectory
 from benchmark.leaderboard.table import Row
 from benchmark.storage.record import Record
@@ -96,7 +96,7 @@ def _provenance(records: Sequence[Record]) -> list[tuple[str, str]]:
     changed = " with uncommitted changes" if environment.get("uncommitted_changes") else ""
     machine = environment.get("accelerator") or environment.get("processor")
     return [
-        ("standing", _each(map(standing, records))),
+        ("standing", _each(map(describe_badge, records))),
         ("seed", _each(record.seed for record in records)),
         ("key", _each(record.key for record in records)),
         ("weights, SHA-256", _each(record.training.sha256 for record in records)),

@@ -203,11 +203,11 @@ def build_page_table(leaderboard: LeaderboardTable, models: Container[tuple[str,
                 place=place if row.is_model else 0,
                 doubtful=row.is_model and not beats_chance(row, leaderboard),
                 group=row.letters.get(RANKED_BY, ""),
-                gap=row.is_model and place > 1 and bool(leaderboard.pairs.apart[: place - 1, place - 1 :].all()),
+                gap=row.is_model and place > 1 and bool(leaderboard.pairs.significant[: place - 1, place - 1 :].all()),
                 cells={
                     heading.column.name: TableCell(known=known, scale=heading.scale, usual=heading.usual)
                     for heading in headings
-                    if (known := row.known(heading.column))
+                    if (known := row.finite_estimate(heading.column))
                 },
             )
         )
@@ -216,7 +216,7 @@ def build_page_table(leaderboard: LeaderboardTable, models: Container[tuple[str,
 
 def _known(rows: Sequence[Row], column: Column) -> list[Estimate]:
     """Estimates of a column that are numbers."""
-    return [known for row in rows if (known := row.known(column))]
+    return [known for row in rows if (known := row.finite_estimate(column))]
 
 
 def _heading(leaderboard: LeaderboardTable, column: Column) -> Heading:

@@ -5,7 +5,7 @@ from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 
 from benchmark.leaderboard.analysis.baselines import row_kind
-from benchmark.leaderboard.analysis.chance import chance_of
+from benchmark.leaderboard.analysis.chance import chance_level
 from benchmark.leaderboard.column import Column
 from benchmark.leaderboard.columns import ACCURACY
 from benchmark.leaderboard.html.charts import Label, around, spread, ticks
@@ -69,16 +69,16 @@ def build_scatter_plots(
         series: Number of each regime by its title, which decides its color and mark.
     """
     across = leaderboard.column(ACCURACY)
-    drawn = [row for row in leaderboard.models if (row.name, row.regime) in models and row.known(across)]
+    drawn = [row for row in leaderboard.models if (row.name, row.regime) in models and row.finite_estimate(across)]
     for up in (column for column in leaderboard.columns if column.headline):
-        rows = [row for row in drawn if row.known(up)]
+        rows = [row for row in drawn if row.finite_estimate(up)]
         if len(rows) < 2:
             continue
         xs, ys = (around(_ends(rows, column)) for column in (across, up))
         lines = _lines(leaderboard, up, ys)
         width = WIDTH - MARGIN if lines else WIDTH
         points = tuple(_point(row, across, up, (xs, ys, width, HEIGHT), series) for row in rows)
-        chance = xs.place(chance_of(leaderboard)) * width / 100
+        chance = xs.place(chance_level(leaderboard)) * width / 100
         yield Plane(
             across=across,
             up=up,
@@ -97,7 +97,7 @@ def _lines(leaderboard: LeaderboardTable, up: Column, scale: Scale) -> list[Labe
     """A line for each baseline that stands among the models."""
     lines = []
     for row in leaderboard.rows:
-        if row.is_model or not row.known(up):
+        if row.is_model or not row.finite_estimate(up):
             continue
         value = row.estimates[up.name].value
         y = HEIGHT * (1 - scale.place(value) / 100)

@@ -82,7 +82,7 @@ def _slopes(leaderboard: LeaderboardTable, family: Sequence[Contrast]) -> Slopes
     pairs = [(rows[each.name, BASE], rows[each.name, each.regime]) for each in family]
     values = [row.estimates[column.name].value for pair in pairs for row in pair]
     scale = around(values)
-    marks = [row for row in leaderboard.rows if not row.is_model and row.known(column)]
+    marks = [row for row in leaderboard.rows if not row.is_model and row.finite_estimate(column)]
     above = [row for row in marks if row.estimates[column.name].value > scale.high]
     below = [row for row in marks if row.estimates[column.name].value < scale.low]
     inside = [row for row in marks if row.name not in {other.name for other in (*above, *below)}]
@@ -119,5 +119,5 @@ def _slopes(leaderboard: LeaderboardTable, family: Sequence[Contrast]) -> Slopes
 def _slope(contrast: Contrast, left: float, right: float) -> Slope:
     known = contrast.difference
     told = f"{contrast.name}: {known.value:+.3f} ({known.low:+.3f} to {known.high:+.3f}), p = {contrast.adjusted:.3f}"
-    verdict = contrast.verdict if contrast.told_apart and contrast.column.higher_is_better is not None else "unsure"
+    verdict = contrast.verdict if contrast.significant and contrast.column.higher_is_better is not None else "unsure"
     return Slope(left=left, right=right, verdict=verdict, told=told)

@@ -26,7 +26,7 @@ def facts_of(leaderboard: LeaderboardTable) -> list[Fact]:
     facts = [_leader(leaderboard, models)]
     if len(models) > 1:
         apart = Fact(
-            number=f"{leaderboard.pairs.told_apart} of {leaderboard.pairs.number}",
+            number=f"{leaderboard.pairs.num_significant} of {leaderboard.pairs.num_tested}",
             text="pairs of models are told apart by F1, by paired tests over patients, Holm over all pairs. "
             "Models that share a letter are not.",
         )
@@ -36,7 +36,7 @@ def facts_of(leaderboard: LeaderboardTable) -> list[Fact]:
 
 def _leader(leaderboard: LeaderboardTable, models: Sequence[Row]) -> Fact:
     first, others = models[0], len(models) - 1
-    known, beaten = first.estimates[RANKED_BY], int(leaderboard.pairs.apart[0].sum())
+    known, beaten = first.estimates[RANKED_BY], int(leaderboard.pairs.significant[0].sum())
     text = f"trained {first.title}, leads: F1 {digits(known.value)} ({digits(known.low)} to {digits(known.high)})"
     text += f", told apart from {beaten} of {others} others." if others else ", the only model."
     if not beats_chance(first, leaderboard):

@@ -1,31 +1,31 @@
-"""Whose word a row's scores are: said of submissions; rows without a badge are entries of the repository."""
+"""Badges of submissions: whether the scores are self-reported or verified. Entries of the repository have no badge."""
 
 from collections.abc import Iterable
 
 from benchmark.storage.record import Record
 
 BADGES = {
-    "self-reported": "Submitted with these scores. None of them was computed again from the weights yet.",
-    "verified": "Submitted. A part of the test images was scored again from the weights, and agrees.",
+    "self-reported": "Submitted with these scores, which have not been computed again from the weights.",
+    "verified": "Submitted. A sample of the test images was scored again from the weights, and agrees.",
 }
-"""By badge what it means."""
+"""Meaning by badge."""
 OWN = "an entry of this repository, no submission"
 
 
 def find_badge(records: Iterable[Record]) -> str:
-    """The badge of a row: of a submission the weaker one of its seeds, of the repository's own entries none."""
-    told = {record.badge for record in records if record.submission is not None}
-    return next((badge for badge in BADGES if badge in told), "")
+    """Returns the badge of a row, the weakest one of its seeds; empty for the repository's own entries."""
+    badges = {record.badge for record in records if record.submission is not None}
+    return next((badge for badge in BADGES if badge in badges), "")
 
 
-def standing(record: Record) -> str:
-    """Whose word the scores of a record are, in a line."""
+def describe_badge(record: Record) -> str:
+    """Describes in a line where the scores of a record are from."""
     badge = find_badge([record])
     images = f" ({len(record.verification.images)} images)" if record.verification else ""
     return f"{badge}{images}: {BADGES[badge]}" if badge else OWN
 
 
-def explained(badges: Iterable[str]) -> str:
-    """What the badges that occur mean, in a few sentences; nothing where none occurs."""
-    seen = set(badges)
-    return " ".join(f"*{badge}*: {text}" for badge, text in BADGES.items() if badge in seen)
+def explain_badges(badges: Iterable[str]) -> str:
+    """Explains the badges that occur, in a few sentences; empty if none occurs."""
+    present = set(badges)
+    return " ".join(f"*{badge}*: {text}" for badge, text in BADGES.items() if badge in present)

@@ -1,4 +1,4 @@
-"""The statistics of a cell or a baseline, by saliency method and column, from its files."""
+"""Loads the statistics of a cell or a baseline from its files, by saliency method and column."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -7,82 +7,86 @@ from pathlib import Path
 from benchmark.leaderboard.column import Column
 from benchmark.leaderboard.load.predictions import RowData, read_predictions
 from benchmark.leaderboard.load.scores import ScoreReader, read_baselines
-from benchmark.leaderboard.record_columns import column_kinds, columns_of
+from benchmark.leaderboard.record_columns import build_columns, column_kinds
 from benchmark.statistics.ratios import RatioStatistic
 from benchmark.statistics.resampling import Grouped, Resampling
 from benchmark.storage.record import Record
 
-Of = tuple[str, str]
+StatisticKey = tuple[str, str]
 """Saliency method and name of the column."""
 
 
-def beside(record: Path, what: str) -> Path:
-    """The file of scores or predictions that belongs to a record."""
-    return record.with_name(f"{record.stem}.{what}.parquet")
+def artifact_path(record: Path, artifact: str) -> Path:
+    """Returns the path of a record's file of "scores" or "predictions"."""
+    return record.with_name(f"{record.stem}.{artifact}.parquet")
 
 
-def cell_statistics(path: Path, record: Record, images: Sequence[str], reader: ScoreReader) -> dict[Of, RatioStatistic]:
-    """Every statistic of a cell, image by image; those of the diagnosis are the same object for each method.
+def cell_statistics(
+    path: Path, record: Record, images: Sequence[str], reader: ScoreReader
+) -> dict[StatisticKey, RatioStatistic]:
+    """Loads all statistics of a cell, by image. Those of the classification are the same object for each method.
 
     Args:
-        path: The record.
-        record: What stands in it.
+        path: Path of the record.
+        record: Its content.
         images: Names of the test images.
-        reader: Of the scores, for the methods that are wanted.
+        reader: Reader of the scores of the requested methods.
 
     Raises:
-        ValueError: A file is damaged, or is of other images.
+        ValueError: A file is damaged, or has other images.
     """
-    columns = columns_of(record)
-    predictions = read_predictions(beside(path, "predictions"), images)
-    scores = reader.read(beside(path, "scores"), column_kinds(columns))
-    of_model = RowData(images=images, classes=record.classes, predictions=predictions)
-    diagnosis = _once(_statistics(of_model, [column for column in columns if not column.kinds]))
+    columns = build_columns(record)
+    predictions = read_predictions(artifact_path(path, "predictions"), images)
+    scores = reader.read(artifact_path(path, "scores"), column_kinds(columns))
+    row_data = RowData(images=images, classes=record.classes, predictions=predictions)
+    classification = _merge_equal(_statistics(row_data, [column for column in columns if not column.kinds]))
+    map_columns = [column for column in columns if column.kinds]
     return {
         (method, name): ratios
-        for method, known in scores.items()
+        for method, method_scores in scores.items()
         for name, ratios in (
-            *diagnosis.items(),
-            *_statistics(replace(of_model, scores=known), [column for column in columns if column.kinds]).items(),
+            *classification.items(),
+            *_statistics(replace(row_data, scores=method_scores), map_columns).items(),
         )
     }
 
 
-def grouped(found: Mapping[Of, RatioStatistic], draws: Resampling) -> dict[Of, Grouped]:
-    """The sums by group of each statistic: less than the statistics by image, of which only one cell's are held."""
-    known = {id(each): draws.grouped(each) for each in {id(each): each for each in found.values()}.values()}
-    return {name: known[id(each)] for name, each in found.items()}
+def grouped(statistics: Mapping[StatisticKey, RatioStatistic], draws: Resampling) -> dict[StatisticKey, Grouped]:
+    """Sums each statistic by group. Names of the same object share the result, which is smaller than the input."""
+    distinct = {id(ratios): ratios for ratios in statistics.values()}
+    sums = {key: draws.grouped(ratios) for key, ratios in distinct.items()}
+    return {name: sums[id(ratios)] for name, ratios in statistics.items()}
 
 
 def baseline_statistics(
     path: Path, record: Record, images: Sequence[str], methods: Sequence[str]
 ) -> Iterator[tuple[str, str, dict[str, RatioStatistic]]]:
-    """Saliency method, name and statistics by column of each baseline, one after another.
+    """Yields saliency method, name and statistics by column of each baseline.
 
     Args:
         path: A baselines.parquet.
-        record: Any of the records that they stand beside.
+        record: Any record of the same directory.
         images: Names of the test images.
-        methods: The saliency methods; a baseline that needs none stands under each.
+        methods: The saliency methods. A baseline that needs no method is yielded for each.
 
     Raises:
-        ValueError: The file is damaged, or is of other images.
+        ValueError: The file is damaged, or has other images.
     """
-    columns = columns_of(record)
-    found = read_baselines(path, record.protocol, images, methods, column_kinds(columns))
-    for method, known in found.items():
-        for name, scores in known.items():
-            evidence = RowData(images=images, classes=record.classes, scores=scores, predictions=None)
-            yield method, name, _statistics(evidence, columns)
+    columns = build_columns(record)
+    baselines = read_baselines(path, record.protocol, images, methods, column_kinds(columns))
+    for method, scores_by_name in baselines.items():
+        for name, scores in scores_by_name.items():
+            row_data = RowData(images=images, classes=record.classes, scores=scores, predictions=None)
+            yield method, name, _statistics(row_data, columns)
 
 
-def _statistics(evidence: RowData, columns: Sequence[Column]) -> dict[str, RatioStatistic]:
-    return {column.name: known for column in columns if (known := column.of(evidence)) is not None}
+def _statistics(row_data: RowData, columns: Sequence[Column]) -> dict[str, RatioStatistic]:
+    return {column.name: ratios for column in columns if (ratios := column.statistic(row_data)) is not None}
 
 
-def _once(found: dict[str, RatioStatistic]) -> dict[str, RatioStatistic]:
-    """One object for what is equal: of more than two classes, the sensitivity is the balanced accuracy."""
-    kept: dict[str, RatioStatistic] = {}
-    for name, each in found.items():
-        kept[name] = next((other for other in kept.values() if each.equals(other)), each)
-    return kept
+def _merge_equal(statistics: dict[str, RatioStatistic]) -> dict[str, RatioStatistic]:
+    """Uses one object for equal statistics. With more than two classes, the sensitivity is the balanced accuracy."""
+    merged: dict[str, RatioStatistic] = {}
+    for name, ratios in statistics.items():
+        merged[name] = next((other for other in merged.values() if ratios.equals(other)), ratios)
+    return merged

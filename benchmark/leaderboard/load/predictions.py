@@ -1,4 +1,4 @@
-"""What is known of a row, read from its files once and kept as arrays."""
+"""The data of a row: its scores and predictions, which are read from its files once."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -10,20 +10,20 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from benchmark.leaderboard.load.scores import Scores
+from benchmark.leaderboard.load.score_layout import Scores
 from benchmark.scoring.classification import MAP_KEPT, WITHSTOOD
 
-PREDICTED = ("image", "group", "label", "predicted")
+PREDICTION_COLUMNS = ("image", "group", "label", "predicted")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RowData:
-    """What is known of one model or baseline.
+    """The data of one model or baseline.
 
     Attributes:
         images: Names of the test images, in the order of the bootstrap's weights.
         classes: Names of the classes.
-        scores: Of the maps of one method.
+        scores: Scores of the maps of one method.
         predictions: Rows of :func:`benchmark.scoring.predictions.predict_and_attack` in the order of the images;
             None for a baseline.
     """
@@ -35,34 +35,35 @@ class RowData:
 
 
 def read_predictions(path: Path, images: Sequence[str] | None = None) -> pd.DataFrame:
-    """What the table takes from the predictions of a cell, in the order of the images.
+    """Reads the columns of a cell's predictions that the table needs, in the order of the images.
 
     Args:
         path: A predictions.parquet.
-        images: Names of the test images; without them the rows stay as they are, with their names and groups.
+        images: Names of the test images. By default the rows are returned in the order of the file, with their names
+            and groups.
 
     Raises:
-        ValueError: The file is damaged, or is of other images.
+        ValueError: The file is damaged, or has other images.
     """
-    wanted = [*PREDICTED] if images is None else [name for name in PREDICTED if name != "group"]
+    requested = [*PREDICTION_COLUMNS] if images is None else [name for name in PREDICTION_COLUMNS if name != "group"]
     try:
         names = pq.read_schema(path).names
         # The first schema of records had one attack, without a name.
         attacked = [name for name in names if name.startswith((WITHSTOOD, MAP_KEPT)) or name == "withstood"]
-        absent = [name for name in PREDICTED if name not in names]
-        table = None if absent else pq.read_table(path, columns=wanted + attacked, use_threads=False)
+        absent = [name for name in PREDICTION_COLUMNS if name not in names]
+        table = None if absent else pq.read_table(path, columns=requested + attacked, use_threads=False)
     except (pa.ArrowException, OSError) as error:
         raise ValueError(f"{path.name} is damaged ({str(error).splitlines()[0][:80]})") from None
     if table is None:
         raise ValueError(f"{path.name} lacks the column {absent[0]}")
-    named = table["image"]
-    if not len(named) or len(pc.unique(named)) != len(named):
-        raise ValueError("names of images that are missing or stand twice")
+    image = table["image"]
+    if not len(image) or len(pc.unique(image)) != len(image):
+        raise ValueError("names of images that are missing or duplicated")
     if images is None:
         return table.to_pandas()
-    places = pc.index_in(named.cast(pa.string()), value_set=pa.array(images, pa.string()))
-    if len(named) != len(images) or places.null_count:
+    indices = pc.index_in(image.cast(pa.string()), value_set=pa.array(images, pa.string()))
+    if len(image) != len(images) or indices.null_count:
         raise ValueError("other test images than those of the other records")
-    order = np.argsort(places.to_numpy(), kind="stable")
+    order = np.argsort(indices.to_numpy(), kind="stable")
     frame = table.drop_columns("image").to_pandas()
     return frame if (np.diff(order) == 1).all() else frame.iloc[order].reset_index(drop=True)

@@ -1,4 +1,4 @@
-"""What lies in a results directory: its records, and the test images that all rows stand on."""
+"""Reads a results directory: its records, and the test images that all rows share."""
 
 from collections import defaultdict
 from dataclasses import dataclass, field
@@ -8,9 +8,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from benchmark.errors import UserError
-from benchmark.leaderboard.load.cells import beside, cell_statistics
-from benchmark.leaderboard.load.predictions import PREDICTED, read_predictions
-from benchmark.leaderboard.load.scores import METHOD, NAMES, VALUE, ScoreReader
+from benchmark.leaderboard.load.cells import artifact_path, cell_statistics
+from benchmark.leaderboard.load.predictions import PREDICTION_COLUMNS, read_predictions
+from benchmark.leaderboard.load.score_layout import METHOD_COLUMN
+from benchmark.leaderboard.load.scores import NAME_COLUMNS, VALUE_COLUMN, ScoreReader
 from benchmark.scoring.classification import positive_class
 from benchmark.statistics.ratios import RatioStatistic
 from benchmark.statistics.resampling import Resampling, resampling
@@ -22,14 +23,14 @@ from benchmark.storage.upgrade import SCHEMA
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ResultsDirectory:
-    """What lies in a results directory.
+    """The records of a results directory.
 
     Attributes:
         directory: The directory.
-        protocol: Of the latest run; only records of it stand in one table.
-        records: By path of the record, sorted.
-        problems: One line for each record that cannot be used.
-        others: Records of other protocols, likewise.
+        protocol: Protocol of the latest run. A table has records of one protocol only.
+        records: Records of that protocol, by sorted path.
+        problems: One line for each unusable record.
+        others: Records of other protocols, by sorted path.
     """
 
     directory: Path
@@ -41,12 +42,12 @@ class ResultsDirectory:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BootstrapContext:
-    """What all rows of a results directory stand on.
+    """Test images and bootstrap draws that all rows of a results directory share.
 
     Attributes:
         images: Names of the test images.
-        draws: Of the bootstrap.
-        positive: Of two classes the one that counts as positive; empty where there are more.
+        draws: Draws of the bootstrap.
+        positive: The positive class of two classes; empty for more classes.
     """
 
     images: list[str]
@@ -55,10 +56,10 @@ class BootstrapContext:
 
 
 def read_results(directory: Path) -> ResultsDirectory:
-    """The records of a results directory that belong together.
+    """Reads the records of a results directory.
 
     Raises:
-        UserError: There are none.
+        UserError: No record of the latest protocol is usable.
     """
     if not (directory / PROTOCOL_FILE).is_file():
         raise UserError(f"{directory} holds no results; make some with `python -m benchmark run`")
@@ -70,7 +71,7 @@ def read_results(directory: Path) -> ResultsDirectory:
     problems: list[str] = []
     for path in record_files(directory):
         try:
-            record = _usable(path)
+            record = _load_usable(path)
         except ValueError as error:
             problems.append(f"{path.name}: {error}")
             continue
@@ -82,37 +83,45 @@ def read_results(directory: Path) -> ResultsDirectory:
     )
 
 
-def _usable(path: Path) -> Record:
-    """A record whose files are there and look whole; ValueError says what is wrong."""
+def _load_usable(path: Path) -> Record:
+    """Loads a record whose files exist and have all columns.
+
+    Raises:
+        ValueError: The record or one of its files is not usable.
+    """
     try:
         record = load_record(path)
     except (ValueError, OSError, RecursionError):
         raise ValueError("no record of this schema") from None
     if record.schema_version != SCHEMA:
         raise ValueError(f"made by another version of Loupe (schema {record.schema_version}, not {SCHEMA})")
-    for what, columns in (("scores", (*NAMES, METHOD, VALUE)), ("predictions", PREDICTED)):
-        file = beside(path, what)
+    columns_by_artifact = {
+        "scores": (*NAME_COLUMNS, METHOD_COLUMN, VALUE_COLUMN),
+        "predictions": PREDICTION_COLUMNS,
+    }
+    for artifact, columns in columns_by_artifact.items():
+        file = artifact_path(path, artifact)
         if not file.is_file():
             raise ValueError("its scores or predictions are missing")
         try:
             names = pq.read_schema(file).names
         except (pa.ArrowException, OSError):
-            raise ValueError(f"its {what} are damaged") from None
+            raise ValueError(f"its {artifact} are damaged") from None
         if absent := [name for name in columns if name not in names]:
-            raise ValueError(f"its {what} lack the column {absent[0]}")
+            raise ValueError(f"its {artifact} lack the column {absent[0]}")
     return record
 
 
 def build_bootstrap_context(published: ResultsDirectory) -> BootstrapContext:
-    """What all rows stand on: the test images of the first record that can be read.
+    """Builds the context of the bootstrap from the test images of the first readable record.
 
     Raises:
-        UserError: None can be read.
+        UserError: No record is readable.
     """
     for path, record in published.records.items():
         try:
-            # Sorted, so that the order in a file shows nowhere.
-            first = read_predictions(beside(path, "predictions")).sort_values("image")
+            # Sorted, so that results do not depend on the order in a file.
+            first = read_predictions(artifact_path(path, "predictions")).sort_values("image")
         except ValueError:
             continue
         positive = record.classes[positive_class(first["label"].to_numpy())] if len(record.classes) == 2 else ""
@@ -121,17 +130,23 @@ def build_bootstrap_context(published: ResultsDirectory) -> BootstrapContext:
 
 
 def load_ratio_statistics(
-    published: ResultsDirectory, method: str, label: str, ground: BootstrapContext
+    published: ResultsDirectory, method: str, label: str, context: BootstrapContext
 ) -> dict[str, list[RatioStatistic]]:
-    """The statistics of one model before they are averaged, by column and seed, as :func:`build_tables` takes them.
+    """Loads the statistics of one model by column and seed, the same as those of its row in the table.
+
+    Args:
+        published: The records.
+        method: The saliency method.
+        label: The model, as `architecture/regime`.
+        context: Test images of the directory.
 
     Raises:
         ValueError: A file of the model is damaged.
     """
-    found: dict[str, list[RatioStatistic]] = defaultdict(list)
-    reader = ScoreReader(ground.images, [method])
+    statistics: dict[str, list[RatioStatistic]] = defaultdict(list)
+    reader = ScoreReader(context.images, [method])
     for path, record in published.records.items():
         if f"{record.architecture}/{record.regime}" == label:
-            for (_, name), ratios in cell_statistics(path, record, ground.images, reader).items():
-                found[name].append(ratios)
-    return dict(found)
+            for (_, name), ratios in cell_statistics(path, record, context.images, reader).items():
+                statistics[name].append(ratios)
+    return dict(statistics)

@@ -1,4 +1,4 @@
-"""The statistics that columns show: of scores, of the diagnosis, of what attacks leave."""
+"""The statistics that columns show: of map scores, of the classification, and under attack."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,10 +7,10 @@ import numpy as np
 
 from benchmark.leaderboard.load.predictions import RowData
 from benchmark.scoring.classification import MAP_KEPT, WITHSTOOD, OneHot, one_hot, positive_class
-from benchmark.statistics.ratios import RatioStatistic, mean_of_known
+from benchmark.statistics.ratios import RatioStatistic, mean_of_finite
 
 Statistic = Callable[[RowData], RatioStatistic | None]
-"""A statistic of a row, None where the row has no such thing."""
+"""Computes a statistic of a row; None where the row lacks the data."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -19,86 +19,90 @@ class MeanScore:
 
     Attributes:
         metric: Name of the metric.
-        levels: Levels of the scores: the first one that there is.
-        macro: Whether characteristics count alike.
-        right_only: Whether images that are diagnosed wrongly are left out.
+        levels: Levels of the scores. The first one that exists is used.
+        macro: Whether all characteristics have equal weight.
+        correct_only: Whether to leave out images that are classified incorrectly.
     """
 
     metric: str
     levels: tuple[str, ...]
     macro: bool = False
-    right_only: bool = False
+    correct_only: bool = False
 
-    def __call__(self, evidence: RowData) -> RatioStatistic | None:
-        """The statistic of a row, None where it has no such scores."""
-        present = [known for level in self.levels if (known := evidence.scores.get((self.metric, level))) is not None]
-        if not present or (self.right_only and evidence.predictions is None):
+    def __call__(self, row_data: RowData) -> RatioStatistic | None:
+        """Computes the statistic of a row; None if it has no such scores."""
+        sections = [s for level in self.levels if (s := row_data.scores.get((self.metric, level))) is not None]
+        if not sections or (self.correct_only and row_data.predictions is None):
             return None
-        known, number = present[0], len(evidence.images)
-        finite = counted = np.isfinite(known.values)
-        if self.right_only and evidence.predictions is not None:
-            right = (evidence.predictions["label"] == evidence.predictions["predicted"]).to_numpy()
-            counted = finite & right[known.places]
-            finite = finite | ~right[known.places]
-        kinds = int(known.characteristics.max(initial=0)) + 1 if self.macro else 1
-        cells = known.places.astype(np.int64) * kinds + known.characteristics if self.macro else known.places
-        values = known.values
+        section, num_images = sections[0], len(row_data.images)
+        image_indices, values = section.image_indices, section.values
+        finite = counted = np.isfinite(values)
+        if self.correct_only and row_data.predictions is not None:
+            correct = (row_data.predictions["label"] == row_data.predictions["predicted"]).to_numpy()
+            counted = finite & correct[image_indices]
+            # An undefined score of an image that is left out anyway is not reported.
+            finite = finite | ~correct[image_indices]
+        num_columns = int(section.characteristics.max(initial=0)) + 1 if self.macro else 1
+        # A cell of the flattened matrix (images, columns) for each score.
+        cells = image_indices.astype(np.int64) * num_columns + section.characteristics if self.macro else image_indices
         if not counted.all():
             cells, values = cells[counted], values[counted]
-        amounts = np.bincount(cells, weights=values, minlength=number * kinds)
-        counts = np.bincount(cells, minlength=number * kinds)
+        amounts = np.bincount(cells, weights=values, minlength=num_images * num_columns)
+        counts = np.bincount(cells, minlength=num_images * num_columns)
         return RatioStatistic(
-            amounts=amounts.astype(np.float64, copy=False).reshape(number, kinds),
-            counts=counts.astype(np.float64).reshape(number, kinds),
+            amounts=amounts.astype(np.float64, copy=False).reshape(num_images, num_columns),
+            counts=counts.astype(np.float64).reshape(num_images, num_columns),
             undefined=int((~finite).sum()),
         )
 
 
-def mean_score(metric: str, level: str, *, macro: bool = False, right_only: bool = False) -> MeanScore:
-    """Mean of a metric's scores of one level."""
-    return MeanScore(metric=metric, levels=(level,), macro=macro, right_only=right_only)
+def mean_score(metric: str, level: str, *, macro: bool = False, correct_only: bool = False) -> MeanScore:
+    """Returns the mean of a metric's scores of one level."""
+    return MeanScore(metric=metric, levels=(level,), macro=macro, correct_only=correct_only)
 
 
-def of_diagnosis(count: Callable[[OneHot, OneHot], RatioStatistic], *, positive_only: bool = False) -> Statistic:
-    """A statistic of the diagnosis.
+def classification_score(
+    count: Callable[[OneHot, OneHot], RatioStatistic], *, positive_only: bool = False
+) -> Statistic:
+    """Returns a statistic of the classification.
 
     Args:
-        count: Makes it from truth and prediction.
-        positive_only: Whether, of two classes, the positive one alone counts.
+        count: Computes it from one-hot truth and prediction.
+        positive_only: Whether, of two classes, only the positive one counts.
     """
 
-    def of(evidence: RowData) -> RatioStatistic | None:
-        frame = evidence.predictions
+    def compute(row_data: RowData) -> RatioStatistic | None:
+        frame = row_data.predictions
         if frame is None:
             return None
-        labels, classes = frame["label"].to_numpy(), len(evidence.classes)
+        labels, classes = frame["label"].to_numpy(), len(row_data.classes)
         truth, predicted = one_hot(labels, classes), one_hot(frame["predicted"].to_numpy(), classes)
         if positive_only and classes == 2:
             positive = positive_class(labels)
             truth, predicted = truth[:, [positive]], predicted[:, [positive]]
         return count(truth, predicted)
 
-    return of
+    return compute
 
 
-def withstood(evidence: RowData) -> RatioStatistic | None:
-    """Share diagnosed rightly under PGD of the middle budget."""
-    if evidence.predictions is None:
+def accuracy_under_attack(row_data: RowData) -> RatioStatistic | None:
+    """Computes the fraction of images that are classified correctly under PGD with the median budget."""
+    if row_data.predictions is None:
         return None
-    frame = evidence.predictions
-    of_pgd = sorted(
+    frame = row_data.predictions
+    pgd_columns = sorted(
         (name for name in frame.columns if name.startswith(f"{WITHSTOOD}pgd-")),
         key=lambda name: float(name.split("-")[-1]),
     )
     # The first schema of records had one attack, without a name.
-    name = of_pgd[len(of_pgd) // 2] if of_pgd else "withstood"
+    name = pgd_columns[len(pgd_columns) // 2] if pgd_columns else "withstood"
     if name not in frame:
         return None
-    return mean_of_known(frame[name].to_numpy(dtype=np.float64))
+    return mean_of_finite(frame[name].to_numpy(dtype=np.float64))
 
 
-def map_kept(evidence: RowData) -> RatioStatistic | None:
-    """Under the attack of the largest budget that moves the map off its highest pixels."""
-    frame = evidence.predictions
+def map_overlap_under_attack(row_data: RowData) -> RatioStatistic | None:
+    """Computes how much of the map's highest pixels is left under the top-k attack with the largest budget."""
+    frame = row_data.predictions
     names = [] if frame is None else [name for name in frame.columns if name.startswith(f"{MAP_KEPT}top-k-")]
-    return None if frame is None or not names else mean_of_known(frame[names[-1]].to_numpy(dtype=np.float64))
+    return None if frame is None or not names else mean_of_finite(frame[names[-1]].to_numpy(dtype=np.float64))

@@ -120,7 +120,7 @@ def test_a_run_makes_a_leaderboard_and_a_second_one_does_nothing(tmp_path, isic_
     monkeypatch.setenv("LOUPE_RUNS", str(tmp_path / "runs"))
     published = read_results(directory)
     compared = compare_models(published, ("mobilenet/standard", "mobilenet/adversarial"))
-    image = ImagePair(image=build_bootstrap_context(published).images[0], place=0, one=0.0, other=0.0)
+    image = ImagePair(image=build_bootstrap_context(published).images[0], index=0, one=0.0, other=0.0)
     shown = replace(compared, images=(image,))
     assert plot_comparison(published, shown, isic_tree, tmp_path / "compared.png")
     assert (tmp_path / "compared.png").read_bytes().startswith(b"\x89PNG")

@@ -11,7 +11,7 @@ import pytest
 
 from benchmark.experiments.build_record import _definition
 from benchmark.leaderboard.analysis.claim_list import CLAIMS
-from benchmark.leaderboard.analysis.diff import TableDiff, diff_tables, parse
+from benchmark.leaderboard.analysis.diff import TableDiff, diff_tables, parse_table
 from benchmark.leaderboard.build import rebuild
 from benchmark.leaderboard.columns import ACCURACY, COLUMNS, DEGENERATE, RANKED_BY
 from benchmark.leaderboard.load.results import read_results
@@ -93,7 +93,7 @@ def results_with(metric: Metric, directory: Path) -> Path:
 def moved_since(directory: Path, text: str) -> TableDiff:
     """What moved since a table in which the new metric was lower."""
     leaderboard = build_tables(read_results(directory))[0]
-    now = parse(text, "now")
+    now = parse_table(text, "now")
     before = {key: row | {"peak_height": "0.000001"} for key, row in now.items() if row["peak_height"]}
     return diff_tables(before, now, leaderboard.columns)
 

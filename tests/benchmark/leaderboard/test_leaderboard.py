@@ -196,7 +196,9 @@ def test_the_tables_say_the_same(leaderboards, tmp_path):
             if column.name in row.estimates:
                 assert float(line[column.name]) == pytest.approx(row.estimates[column.name].value, abs=1e-6)
                 assert int(line[f"{column.name}_n"]) == row.estimates[column.name].images
-    assert [row["map_f1_group"] for row in rows[:6]] == [row.letters["map_f1"] for row in leaderboard.models]
+    assert [row["map_f1_significance_group"] for row in rows[:6]] == [
+        row.letters["map_f1"] for row in leaderboard.models
+    ]
     best = [float(row["p_best"]) for row in rows[:6]]
     assert sum(best) == pytest.approx(1, abs=1e-3)
     assert {row["p_best"] for row in rows[6:]} == {""}
@@ -226,7 +228,9 @@ def test_pairs_and_letters_tell_the_same_story(leaderboards, tmp_path):
     letters = {row.label: set(row.letters["map_f1"]) for row in leaderboards[0].models}
     assert len(lines) == 15
     for line in lines:
-        assert bool(letters[line["first"]] & letters[line["second"]]) == (line["verdict"] == "not told apart")
+        assert bool(letters[line["first"]] & letters[line["second"]]) == (
+            line["verdict"] == "not significantly different"
+        )
         assert (float(line["win"]) > 0.5) == (float(line["difference"]) > 0)
 
 
@@ -234,7 +238,7 @@ def test_the_first_sentence_counts_what_the_table_holds(leaderboards):
     leaderboard = leaderboards[0]
     first = headline(leaderboard, compute_contrasts(leaderboard))[0]
     apart, pairs = map(int, re.search(r"(\d+) of (\d+) pairs", first).groups())
-    assert (apart, pairs) == (leaderboard.pairs.told_apart, 15)
+    assert (apart, pairs) == (leaderboard.pairs.num_significant, 15)
     assert leaderboard.models[0].label in first
 
 

@@ -36,9 +36,10 @@ def watch(most, over):
 
 
 directory = Path(sys.argv[1])
-build_tables(read_results(make_results(folder / "first" / "quick", images=50, architectures=1)))  # what is loaded once
+# What is loaded once.
+build_tables(read_results(make_results(directory / "first" / "quick", images=50, architectures=1)))
 published = read_results(
-    make_results(folder / "large" / "quick", images=8000, architectures=3, regimes=1, distinct=1)
+    make_results(directory / "large" / "quick", images=8000, architectures=3, regimes=1, distinct=1)
 )
 before, most, over = anonymous(), [], threading.Event()
 watcher = threading.Thread(target=watch, args=(most, over))
@@ -47,7 +48,7 @@ boards = build_tables(published)
 over.set()
 watcher.join()
 assert len(boards[0].models) == 3
-rows = pq.read_metadata(next((folder / "large" / "quick" / "records").glob("*.scores.parquet"))).num_rows
+rows = pq.read_metadata(next((directory / "large" / "quick" / "records").glob("*.scores.parquet"))).num_rows
 print(before, max(most), build_bootstrap_context(published).draws.weights.nbytes, rows)
 """
 

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from benchmark.__main__ import app
 from benchmark.leaderboard.analysis.diff import parse
 from benchmark.leaderboard.build import rebuild
-from benchmark.leaderboard.export.csv import APART, to_csv
+from benchmark.leaderboard.export.csv import OTHER_PROTOCOL, to_csv
 from benchmark.leaderboard.export.markdown import to_markdown
 from benchmark.leaderboard.html.page_input import PageInput
 from benchmark.leaderboard.html.render import page
@@ -62,7 +62,7 @@ def test_the_rows_of_the_table_are_the_same_with_and_without_others(made, tmp_pa
 
 def test_the_others_are_a_board_of_their_own_for_each_method(made):
     for leaderboard in build_tables(read_results(made)):
-        (other,) = leaderboard.apart
+        (other,) = leaderboard.other_protocols
         assert (other.method, other.record.protocol) == (leaderboard.method, OLD)
         assert {row.name for row in other.rows} == {"efficientnet_b0", "inception_resnet_v2"}
         assert {end for row in other.models for end in row.rank} <= {1, 2}
@@ -73,8 +73,8 @@ def test_all_tables_show_them_marked(made):
     leaderboards = build_tables(published)
     rows = list(csv.DictReader(to_csv(leaderboards[0]).splitlines()))
     assert [row["name"] for row in rows if row["kind"] == "model"] == [NEW]
-    others = [row for row in rows if row["kind"] == APART]
-    assert [row["name"] for row in others] == [row.name for row in leaderboards[0].apart[0].models]
+    others = [row for row in rows if row["kind"] == OTHER_PROTOCOL]
+    assert [row["name"] for row in others] == [row.name for row in leaderboards[0].other_protocols[0].models]
     assert {row["rank_best"] + row["p_best"] + row["map_f1_group"] for row in others} == {""}
     assert all(float(row["map_f1"]) > 0 for row in others)
     text = to_markdown(leaderboards, [], [])
@@ -86,7 +86,9 @@ def test_all_tables_show_them_marked(made):
     assert "2 models of another protocol below." in above
     whole = page([PageInput(published=published, leaderboards=leaderboards)])
     table = re.search(r"<h3>Made under another protocol</h3>.*?</table>", whole, re.DOTALL)[0]
-    assert re.findall(r'<th scope="row">(\w+)', table) == [row.name for row in leaderboards[0].apart[0].models]
+    assert re.findall(r'<th scope="row">(\w+)', table) == [
+        row.name for row in leaderboards[0].other_protocols[0].models
+    ]
 
 
 def test_what_moved_is_asked_of_the_table_alone(made):
@@ -102,12 +104,12 @@ def test_one_that_cannot_be_read_is_left_out_by_name_and_stops_nothing(made, tmp
         whole[4 : len(whole) // 2] = bytes(len(whole) // 2 - 4)
         path.write_bytes(whole)
     leaderboard = build_tables(read_results(directory))[0]
-    assert [row.name for row in leaderboard.apart[0].models] == ["inception_resnet_v2"]
+    assert [row.name for row in leaderboard.other_protocols[0].models] == ["inception_resnet_v2"]
     assert [line.split(":")[0] for line in leaderboard.problems] == ["efficientnet_b0-standard-0.json"]
     for path in (directory / "records").glob("inception*.predictions.parquet"):
         path.write_bytes(path.read_bytes()[:-40] + bytes(40))
     leaderboard = build_tables(read_results(directory))[0]
-    assert leaderboard.apart == ()
+    assert leaderboard.other_protocols == ()
     assert len(leaderboard.problems) == 2
     assert [row.name for row in leaderboard.models] == [NEW]
 
@@ -118,4 +120,4 @@ def test_the_verb_says_so_in_its_line_and_finds_no_fault(made, tmp_path):
     assert done.exit_code == 0, done.output
     line = " ".join(done.output.split())
     assert line.endswith("1 models, and 2 of another protocol below; run them again to rank them all")
-    assert rebuild(directory)[0].apart
+    assert rebuild(directory)[0].other_protocols

@@ -7,9 +7,9 @@ import pytest
 from scipy.stats import wilcoxon
 
 from benchmark.leaderboard.analysis import agreement
-from benchmark.leaderboard.analysis.agreement import agreements
+from benchmark.leaderboard.analysis.agreement import compute_agreements
 from benchmark.leaderboard.analysis.contrasts import compute_contrasts
-from benchmark.leaderboard.analysis.rank_correlation import taus
+from benchmark.leaderboard.analysis.rank_correlation import kendall_taus
 from benchmark.leaderboard.columns import HEADLINES
 from benchmark.leaderboard.export.csv import to_csv
 from benchmark.leaderboard.export.latex import to_latex
@@ -24,7 +24,7 @@ from benchmark.statistics import resampling as drawing
 from benchmark.statistics import tests as pairs
 from benchmark.statistics.bootstrap import estimates
 from benchmark.statistics.ratios import RatioStatistic
-from benchmark.statistics.resampling import KEPT_COUNTS, resampling
+from benchmark.statistics.resampling import MAX_CACHED_COUNTS, resampling
 from benchmark.statistics.tests import Difference, difference, differences
 from tests.benchmark.leaderboard.made_results import make_results
 from tests.benchmark.statistics.alone import estimate, under
@@ -48,7 +48,7 @@ def test_products_in_pieces_are_what_they_are_at_once(monkeypatch):
     draws = drawn_of(40)
     parts = [rng.random((columns, 40)) for columns in (1, 5, 2, 9, 1)]
     for product in (1, 3 * 40, 7 * 40, 2**25):
-        monkeypatch.setattr(drawing, "PRODUCT", product)
+        monkeypatch.setattr(drawing, "MAX_PRODUCT_SIZE", product)
         found = draws.drawn(parts)
         assert len(found) == len(parts)
         for mine, part in zip(found, parts, strict=True):
@@ -82,13 +82,13 @@ def test_columns_drawn_together_are_what_they_are_alone(groups):
 def test_kept_counts_are_right_and_do_not_grow():
     rng = np.random.default_rng(0)
     draws = drawn_of(30)
-    for _ in range(KEPT_COUNTS + 20):
+    for _ in range(MAX_CACHED_COUNTS + 20):
         known = ratios(rng, missing=0.2)
         found = estimate([known], draws)
         assert found.value == pytest.approx(under(known, np.ones((1, IMAGES)))[0])
         weights = draws.weights[:, draws.codes]
         np.testing.assert_allclose(found.draws, under(known, weights), rtol=1e-5)
-    assert len(draws._counts) == len(draws._drawn) == KEPT_COUNTS
+    assert len(draws._counts) == len(draws._drawn) == MAX_CACHED_COUNTS
 
 
 def test_rows_of_the_same_images_share_their_counts_and_what_is_expected_of_them_is_right():
@@ -96,15 +96,15 @@ def test_rows_of_the_same_images_share_their_counts_and_what_is_expected_of_them
     draws = drawn_of(60)
     whole = [estimate([ratios(rng, 3) for _ in range(2)], draws, row=name) for name in "ab"]
     partly = estimate([ratios(rng, 3, missing=0.5) for _ in range(2)], draws, row="c")
-    assert whole[0].spread.counts is whole[1].spread.counts
-    assert partly.spread.counts.shape == (1, 60)  # nobody shares them: their sum is kept alone
+    assert whole[0].error.counts is whole[1].error.counts
+    assert partly.error.counts.shape == (1, 60)  # nobody shares them: their sum is kept alone
     for each in (*whole, partly):
-        assert each.spread.expected.sum() == pytest.approx(each.value, rel=1e-6)
-        assert each.spread.share.sum() == pytest.approx(each.value, rel=1e-6)
-        assert each.spread.influence.sum() == pytest.approx(0, abs=1e-6)
-        assert each.spread.said.all()
+        assert each.error.expected.sum() == pytest.approx(each.value, rel=1e-6)
+        assert each.error.contributions.sum() == pytest.approx(each.value, rel=1e-6)
+        assert each.error.influence.sum() == pytest.approx(0, abs=1e-6)
+        assert each.error.has_images.all()
     sizes = np.bincount(draws.codes) / IMAGES
-    np.testing.assert_allclose(whole[0].spread.expected, whole[0].value * sizes, rtol=1e-5)
+    np.testing.assert_allclose(whole[0].error.expected, whole[0].value * sizes, rtol=1e-5)
 
 
 @pytest.mark.parametrize("groups", [1, 8, 40, IMAGES])
@@ -118,12 +118,12 @@ def test_pairs_tested_together_are_what_they_are_alone(groups, monkeypatch):
     level = RatioStatistic(amounts=np.r_[np.full(50, 0.5), rng.random(100)][:, None], counts=np.ones((IMAGES, 1)))
     known += [estimate([partly], draws), estimate([level], draws)]
     every = [(one, other) for one in known for other in [*known, same]]
-    monkeypatch.setattr(pairs, "NUMBERS", 7 * groups)
+    monkeypatch.setattr(pairs, "CHUNK_SIZE", 7 * groups)
     for found, (one, other) in zip(differences(every), every, strict=True):
         alone = difference(one, other)
         by_group = pairs.group_differences(one, other)
         assert found.effect == rank_tests.rank_biserials([by_group])[0]
-        if len(by_group) > rank_tests.EXACT and by_group.any():
+        if len(by_group) > rank_tests.MAX_EXACT_GROUPS and by_group.any():
             assert found.wilcoxon == pytest.approx(wilcoxon(by_group).pvalue, rel=1e-12)
         for field in fields(Difference):
             assert getattr(found, field.name) == pytest.approx(getattr(alone, field.name), rel=1e-12, nan_ok=True)
@@ -150,17 +150,17 @@ def test_correlations_of_all_columns_together_are_what_they_are_alone(leaderboar
     leaderboard = replace(leaderboards[0], rows=tuple(rows))
     columns = [column for column in leaderboard.columns if column.agreement]
     found = agreement._drawn_taus(leaderboard.models, columns)
-    assert len(agreements(leaderboard)) > 50
+    assert len(compute_agreements(leaderboard)) > 50
     for place, one in enumerate(columns):
         for there, other in enumerate(columns[:place]):
             both = [row for row in rows if one.name in row.estimates and other.name in row.estimates]
             draws = [np.stack([row.estimates[c.name].draws for row in both]) for c in (one, other)]
-            np.testing.assert_allclose(found[:, place, there], taus(*draws), atol=1e-12)
+            np.testing.assert_allclose(found[:, place, there], kendall_taus(*draws), atol=1e-12)
 
 
 def test_of_very_many_models_the_best_are_shown_and_it_is_said(made, leaderboards, monkeypatch):
     for module in ("grid", "latex", "markdown"):
-        monkeypatch.setattr(f"benchmark.leaderboard.export.{module}.LISTED_MODELS", 4)
+        monkeypatch.setattr(f"benchmark.leaderboard.export.{module}.MAX_LISTED_MODELS", 4)
     monkeypatch.setattr(view, "SHOWN_MODELS", 4)
     leaderboard = leaderboards[0]
     assert len(leaderboard.models) == 6

@@ -12,7 +12,7 @@ from sklearn.metrics import balanced_accuracy_score, confusion_matrix, f1_score
 from benchmark.leaderboard.columns import COLUMNS
 from benchmark.leaderboard.load.predictions import RowData
 from benchmark.leaderboard.load.scores import ScoreReader
-from benchmark.statistics.ranks import best_share, rank_intervals, win_shares
+from benchmark.statistics.ranks import best_fractions, rank_intervals, win_fractions
 from benchmark.statistics.ratios import RatioStatistic
 from benchmark.statistics.resampling import resampling
 from tests.benchmark.statistics.alone import estimate, under
@@ -44,7 +44,7 @@ def evidence(frame: pd.DataFrame, classes: int, scores: pd.DataFrame | None = No
 
 
 def value(name: str, known: RowData) -> float:
-    return under(BY_NAME[name].of(known), np.ones((1, len(known.images))))[0]
+    return under(BY_NAME[name].statistic(known), np.ones((1, len(known.images))))[0]
 
 
 @pytest.mark.parametrize("classes", [2, 3, 6])
@@ -68,7 +68,7 @@ def test_accuracy_under_attack_counts_only_the_attacked():
     frame = predictions(3)
     known = evidence(frame, 3)
     assert value("accuracy_under_attack", known) == pytest.approx(frame["withstood:pgd-5-l2-0.25"][:20].mean())
-    assert BY_NAME["accuracy_under_attack"].of(known).images == 20
+    assert BY_NAME["accuracy_under_attack"].statistic(known).images == 20
 
 
 def test_a_macro_mean_is_a_mean_of_means_and_undefined_scores_are_counted():
@@ -76,7 +76,7 @@ def test_a_macro_mean_is_a_mean_of_means_and_undefined_scores_are_counted():
     scores = pd.DataFrame(rows, columns=["image", "characteristic", "value"])
     scores = scores.assign(metric="map-f1", level="characteristic", rater="")
     known = evidence(predictions(3), 3, scores)
-    ratios = BY_NAME["characteristic_f1"].of(known)
+    ratios = BY_NAME["characteristic_f1"].statistic(known)
     assert value("characteristic_f1", known) == pytest.approx((0.3 + 1.0) / 2)
     assert ratios.undefined == 1
     assert ratios.images == 2
@@ -103,7 +103,7 @@ def test_a_ratio_agrees_with_scipys_paired_bootstrap():
 
     theirs = scipy.stats.bootstrap((sums, sizes), ratio, paired=True, n_resamples=9999, method="percentile", rng=0)
     assert np.std(ours.draws) == pytest.approx(theirs.standard_error, rel=0.06)
-    assert np.sqrt(ours.spread.influence @ ours.spread.influence) == pytest.approx(theirs.standard_error, rel=0.06)
+    assert np.sqrt(ours.error.influence @ ours.error.influence) == pytest.approx(theirs.standard_error, rel=0.06)
 
 
 def test_groups_are_drawn_whole():
@@ -194,9 +194,9 @@ def test_ranks_of_rows_that_are_far_apart_are_sure_and_equal_rows_share():
     draws = np.stack([np.full(100, 0.9), np.linspace(0.1, 0.5, 100), np.linspace(0.5, 0.1, 100)])
     assert rank_intervals(draws, higher_is_better=True).tolist() == [[1, 1], [2, 3], [2, 3]]
     assert rank_intervals(draws, higher_is_better=False).tolist() == [[3, 3], [1, 2], [1, 2]]
-    assert best_share(draws, higher_is_better=True).tolist() == [1.0, 0.0, 0.0]
-    assert best_share(draws, higher_is_better=False).tolist() == [0.0, 0.5, 0.5]
-    wins = win_shares(draws, higher_is_better=True)
+    assert best_fractions(draws, higher_is_better=True).tolist() == [1.0, 0.0, 0.0]
+    assert best_fractions(draws, higher_is_better=False).tolist() == [0.0, 0.5, 0.5]
+    wins = win_fractions(draws, higher_is_better=True)
     assert wins.tolist() == [[0.5, 1.0, 1.0], [0.0, 0.5, 0.5], [0.0, 0.5, 0.5]]
 
 

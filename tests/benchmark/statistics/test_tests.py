@@ -87,8 +87,8 @@ def test_all_pairs_at_once_are_the_pairs_one_by_one():
     for one, other in itertools.combinations(range(4), 2):
         assert found.p[one, other] == pytest.approx(difference(rows[one], rows[other]).p, rel=1e-4)
     assert np.isnan(found.p[4, :4]).all()
-    assert found.number == 6
-    assert np.array_equal(found.apart, found.apart.T)
+    assert found.num_tested == 6
+    assert np.array_equal(found.significant, found.significant.T)
 
 
 def test_rows_on_different_images_are_compared_by_their_means():
@@ -148,7 +148,7 @@ def tables(rows: np.ndarray, number: int, times: int) -> list:
 def test_equal_rows_are_told_apart_in_one_table_of_twenty_at_most(number):
     """Family-wise: a table counts once, however many of its 28 pairs are told apart. Two standard errors allowed."""
     found = tables(np.full(8, 0.5), number, 300)
-    wrong = np.mean([known.told_apart > 0 for known in found])
+    wrong = np.mean([known.num_significant > 0 for known in found])
     assert wrong <= 0.05 + 2 * np.sqrt(0.05 * 0.95 / 300)
 
 
@@ -158,8 +158,8 @@ def test_rows_that_differ_are_told_apart_and_equal_ones_in_the_same_table_are_no
     found = tables(rows, 40, 200)
     truly = rows[:, None] != rows
     upper = np.triu(np.ones((4, 4), dtype=bool), 1)
-    assert np.mean([known.apart[truly & upper].mean() for known in found]) >= 0.9
-    assert np.mean([known.apart[~truly & upper].any() for known in found]) <= 0.08
+    assert np.mean([known.significant[truly & upper].mean() for known in found]) >= 0.9
+    assert np.mean([known.significant[~truly & upper].any() for known in found]) <= 0.08
 
 
 def test_letters_share_if_and_only_if_rows_are_not_told_apart():

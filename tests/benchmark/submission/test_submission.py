@@ -22,7 +22,7 @@ from benchmark.data.dataset import prepare
 from benchmark.data.load import Source, open_data
 from benchmark.errors import UserError
 from benchmark.leaderboard.build import rebuild
-from benchmark.leaderboard.export.csv import APART
+from benchmark.leaderboard.export.csv import OTHER_PROTOCOL
 from benchmark.storage.hashing import file_digest
 from benchmark.storage.paths import ROOT
 from benchmark.storage.record import load_record
@@ -308,7 +308,7 @@ def test_rows_of_another_protocol_stay_below_the_new_one_and_the_command_says_so
     submitted = place.submit(write_template("newcomer", tmp_path))
     with (directory / "leaderboard.csv").open(encoding="utf-8") as file:
         rows = {row["name"]: row["kind"] for row in csv.DictReader(file) if row["regime"]}
-    assert rows == {"newcomer": "model", "by_hand": APART, "elsewhere": APART}
+    assert rows == {"newcomer": "model", "by_hand": OTHER_PROTOCOL, "elsewhere": OTHER_PROTOCOL}
     assert "## Made under another protocol" in (directory / "leaderboard.md").read_text(encoding="utf-8")
     assert not (directory / "maps-adversarial.png").exists()
     assert describe_other_protocols(submitted, "quick").startswith(

@@ -9,9 +9,9 @@ import pytest
 import scikit_posthocs
 from scipy.stats import friedmanchisquare, kendalltau
 
-from benchmark.leaderboard.analysis.agreement import agreement_csv, agreements
-from benchmark.leaderboard.analysis.rank_correlation import taus
-from benchmark.leaderboard.analysis.stability import stabilities
+from benchmark.leaderboard.analysis.agreement import agreement_csv, compute_agreements
+from benchmark.leaderboard.analysis.rank_correlation import kendall_taus
+from benchmark.leaderboard.analysis.stability import compute_stabilities
 from benchmark.leaderboard.figures.ranks import agreement_figure, compute_ranks, critical_difference_figure
 from benchmark.leaderboard.load.results import read_results
 from benchmark.leaderboard.tables import build_tables
@@ -55,12 +55,14 @@ def test_cliques_are_those_of_scikit_posthocs(leaderboards, scores):
 def test_tau_is_scipys_in_every_draw_ties_included():
     rng = np.random.default_rng(0)
     one, other = rng.integers(0, 6, (2, 9, 40)) * 1.0
-    assert taus(one, other) == pytest.approx([kendalltau(one[:, draw], other[:, draw]).statistic for draw in range(40)])
-    assert np.isnan(taus(np.ones((3, 2)), np.arange(6.0).reshape(3, 2))).all()
+    assert kendall_taus(one, other) == pytest.approx(
+        [kendalltau(one[:, draw], other[:, draw]).statistic for draw in range(40)]
+    )
+    assert np.isnan(kendall_taus(np.ones((3, 2)), np.arange(6.0).reshape(3, 2))).all()
 
 
 def test_scores_that_say_the_same_agree_and_the_direction_is_minded(leaderboards):
-    found = {(each.one.name, each.other.name): each for each in agreements(leaderboards[0])}
+    found = {(each.one.name, each.other.name): each for each in compute_agreements(leaderboards[0])}
     assert found["map_f1", "map_iou"].tau > 0.9
     assert found["map_f1", "map_iou"].within > 0.9
     for each in found.values():
@@ -72,16 +74,16 @@ def test_scores_that_say_the_same_agree_and_the_direction_is_minded(leaderboards
 
 def test_halves_of_clear_scores_agree_and_of_noise_do_not(leaderboards):
     leaderboard = leaderboards[0]
-    halves, *_ = stabilities(leaderboards)
+    halves, *_ = compute_stabilities(leaderboards)
     assert 0.5 < halves.tau <= 1
     rng = np.random.default_rng(0)
     noise = []
     for row in leaderboard.models:
         known = row.estimates["map_f1"]
-        share = rng.normal(0.005, 0.001, known.spread.share.shape).astype(np.float32)
-        spread = replace(known.spread, share=share, counts=np.ones((1, len(share))), rates=np.array([0.005]))
-        noise.append(replace(row, estimates={"map_f1": replace(known, value=0.5, spread=spread)}))
-    nothing, *_ = stabilities([replace(leaderboard, rows=tuple(noise))])
+        share = rng.normal(0.005, 0.001, known.error.contributions.shape).astype(np.float32)
+        spread = replace(known.error, contributions=share, counts=np.ones((1, len(share))), rates=np.array([0.005]))
+        noise.append(replace(row, estimates={"map_f1": replace(known, value=0.5, error=spread)}))
+    nothing, *_ = compute_stabilities([replace(leaderboard, rows=tuple(noise))])
     assert abs(nothing.tau) < 0.4
 
 
@@ -96,20 +98,20 @@ def test_a_choice_that_changes_nothing_keeps_the_order_and_one_that_turns_scores
         turned = replace(known, value=1 - known.value, draws=1 - known.draws)
         rows.append(replace(row, estimates={"top_mask_f1": known, "f1_at_half": known, "best_f1": turned}))
     told = replace(leaderboard, record=leaderboard.record.model_copy(update={"metrics": metrics}), rows=tuple(rows))
-    half, best = stabilities([told])
-    assert half.what.startswith("top_mask_f1: thresholded at half")
+    half, best = compute_stabilities([told])
+    assert half.change.startswith("top_mask_f1: thresholded at half")
     assert (half.tau, half.low, half.high) == pytest.approx((1, 1, 1))
     assert (best.tau, best.low, best.high) == pytest.approx((-1, -1, -1))
 
 
 def test_figures_are_drawn_and_the_table_is_whole(leaderboards, tmp_path):
     leaderboard = leaderboards[0]
-    found = [agreements(each) for each in leaderboards]
+    found = [compute_agreements(each) for each in leaderboards]
     critical_difference_figure(leaderboard, compute_ranks(leaderboard), tmp_path / "ranks.png")
     agreement_figure(leaderboard, found[0], tmp_path / "agreement.png")
     for name in ("ranks.png", "agreement.png"):
         assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")
-    stable = stabilities(leaderboards)
+    stable = compute_stabilities(leaderboards)
     lines = list(csv.DictReader(agreement_csv(leaderboards, found, stable).splitlines()))
     assert len(lines) == len(found[0]) + len(found[1]) + len(stable)
     assert {line["method"] for line in lines} == {"grad-cam", "gradient"}

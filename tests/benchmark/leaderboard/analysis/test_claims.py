@@ -9,8 +9,8 @@ import pytest
 from benchmark.leaderboard.analysis import claims
 from benchmark.leaderboard.columns import COLUMNS
 from benchmark.leaderboard.load.predictions import RowData
-from benchmark.leaderboard.load.scores import ScoreSection
-from benchmark.leaderboard.record_columns import columns_of
+from benchmark.leaderboard.load.score_layout import ScoreSection
+from benchmark.leaderboard.record_columns import build_columns
 from benchmark.leaderboard.table import LeaderboardTable, Row
 from benchmark.registry import entries
 from benchmark.statistics.bootstrap import estimates
@@ -70,17 +70,19 @@ def test_claims_speak_of_what_there_is():
 def test_a_metric_that_no_column_reads_has_a_column_of_its_own():
     metric = MetricDefinition(higher_is_better=False, bounds=(0.0, 2.0), definition="How.", source="Who.")
     record = SimpleNamespace(metrics={"sparsity": metric, "quantus:MaxSensitivity": metric, "roc-auc": metric})
-    *usual, first, second = columns_of(record)
+    *usual, first, second = build_columns(record)
     assert tuple(usual) == COLUMNS  # the Gini index is the sparsity
     assert (first.name, first.title, first.bounds) == ("quantus:MaxSensitivity", "quantus:MaxSensitivity", (0.0, 2.0))
     assert (second.name, second.title, second.higher_is_better) == ("roc_auc", "roc-auc", False)
-    section = ScoreSection(places=np.array([0, 1]), characteristics=np.zeros(2, int), values=np.array([0.25, 0.75]))
-    evidence = RowData(images=["a", "b"], classes=("x", "y"), scores={("roc-auc", "image"): section}, predictions=None)
-    assert under(second.of(evidence), np.ones((1, 2))).tolist() == [0.5]
-    assert first.of(evidence) is None
+    section = ScoreSection(
+        image_indices=np.array([0, 1]), characteristics=np.zeros(2, int), values=np.array([0.25, 0.75])
+    )
+    row_data = RowData(images=["a", "b"], classes=("x", "y"), scores={("roc-auc", "image"): section}, predictions=None)
+    assert under(second.statistic(row_data), np.ones((1, 2))).tolist() == [0.5]
+    assert first.statistic(row_data) is None
 
 
 def test_sharpness_is_defined_as_the_record_defines_it():
     metric = MetricDefinition(higher_is_better=True, bounds=(0.0, 1.0), definition="As it was.", source="Own.")
-    told = {column.name: column for column in columns_of(SimpleNamespace(metrics={"sharpness": metric}))}
+    told = {column.name: column for column in build_columns(SimpleNamespace(metrics={"sharpness": metric}))}
     assert told["sharpness"].definition == "As it was."

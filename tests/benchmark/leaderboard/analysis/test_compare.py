@@ -90,7 +90,7 @@ def test_the_verdict_agrees_with_scipys_own_tests(published, names):
             better = (known.difference.value > 0) == known.column.higher_is_better
             assert known.verdict == ("A better" if better else "B better")
         elif flips.pvalue > 0.06:
-            assert known.verdict == "not told apart at this n"
+            assert known.verdict == "not significantly different at this n"
 
 
 def test_the_images_shown_are_those_that_differ_most(published):
@@ -130,4 +130,4 @@ def test_the_verb_needs_no_torch_and_answers_in_json(tmp_path):
     assert (told["a"], told["synthetic"], told["picture"]) == ("xception/standard", True, None)
     f1 = next(each for each in told["columns"] if each["column"] == "map_f1")
     assert f1["low"] <= f1["difference"] <= f1["high"]
-    assert f1["verdict"] in {"A better", "B better", "not told apart at this n"}
+    assert f1["verdict"] in {"A better", "B better", "not significantly different at this n"}

@@ -7,13 +7,13 @@ import pytest
 from scipy.stats import kendalltau
 
 from benchmark.errors import UserError
-from benchmark.leaderboard.analysis.diff import diff_tables, earlier_table, in_words, parse
+from benchmark.leaderboard.analysis.diff import diff_tables, format_diff, load_earlier_table, parse_table
 from benchmark.leaderboard.analysis.published import (
-    FOLDER,
-    against_csv,
-    against_markdown,
-    agreements,
+    TABLES_DIR,
+    compute_published_agreements,
     load_published_table,
+    published_agreement_csv,
+    published_agreement_markdown,
 )
 from benchmark.leaderboard.columns import COLUMNS
 from benchmark.leaderboard.load.results import read_results
@@ -29,7 +29,7 @@ def leaderboard():
     return build_tables(read_results(QUICK), ["grad-cam"])[0]
 
 
-@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.csv")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", sorted(TABLES_DIR.glob("*.csv")), ids=lambda path: path.stem)
 def test_every_published_table_has_a_source_and_known_columns(path):
     told = load_published_table(path.stem)
     assert told.sources
@@ -48,19 +48,19 @@ def test_published_values_are_those_of_the_paper():
 
 def test_rank_correlations_are_scipys_and_lie_in_their_intervals(leaderboard):
     published = load_published_table("dermxdb-2023")
-    found = agreements(leaderboard, published)
+    found = compute_published_agreements(leaderboard, published)
     standard = {row.name: row for row in leaderboard.models if row.regime == "standard"}
     for each in found:
         ours = [standard[name].estimates[each.column.name].value for name, *_ in each.rows]
-        theirs = [published.values[each.of, each.column.name][name][0] for name, *_ in each.rows]
+        theirs = [published.values[each.set_name, each.column.name][name][0] for name, *_ in each.rows]
         assert each.tau == pytest.approx(kendalltau(ours, theirs).statistic)
         assert each.low <= each.high
         assert -1 <= each.low <= each.tau + 0.15
         assert each.tau - 0.15 <= each.high <= 1
-    page = against_markdown(leaderboard, published, found)
+    page = published_agreement_markdown(leaderboard, published, found)
     assert "SYNTHETIC" in page
     assert all(text in page for text in (*published.differences, *published.sources))
-    lines = list(csv.DictReader(against_csv(leaderboard, found).splitlines()))
+    lines = list(csv.DictReader(published_agreement_csv(leaderboard, found).splitlines()))
     assert {line["set"] for line in lines} == {"A", "B"}
 
 
@@ -70,19 +70,21 @@ def test_an_unknown_published_table_is_named():
 
 
 def test_what_moved_beyond_the_intervals_is_told_from_what_moved_within():
-    before = parse(HEADING + "model,a,x,0.50,0.45,0.55\nmodel,b,x,0.40,0.35,0.45\nmodel,gone,x,0.1,0.1,0.1\n", "then")
-    after = parse(HEADING + "model,b,x,0.60,0.55,0.65\nmodel,a,x,0.52,0.47,0.57\nyardstick,new,,0.2,,\n", "now")
+    before = parse_table(
+        HEADING + "model,a,x,0.50,0.45,0.55\nmodel,b,x,0.40,0.35,0.45\nmodel,gone,x,0.1,0.1,0.1\n", "then"
+    )
+    after = parse_table(HEADING + "model,b,x,0.60,0.55,0.65\nmodel,a,x,0.52,0.47,0.57\nyardstick,new,,0.2,,\n", "now")
     found = diff_tables(before, after)
     assert [(move.label, move.beyond) for move in found.moves] == [("b/x", True), ("a/x", False)]
     assert (found.new, found.gone, found.scores) == (("new",), ("gone/x",), 2)
     assert found.ranks == (("b/x", 2, 1), ("a/x", 1, 2))
-    lines = in_words(found, "v1")
-    assert lines[0] == "Since v1: 2 of 2 scores moved, 1 of them beyond their intervals."
-    assert "beyond: b/x, F1: 0.400 -> 0.600" in lines
+    lines = format_diff(found, "v1")
+    assert lines[0] == "Since v1: 2 of 2 scores changed, 1 of them beyond their intervals."
+    assert "beyond: b/x, map F1: 0.400 -> 0.600" in lines
 
 
 def test_a_table_that_is_the_same_has_not_moved():
-    table = earlier_table(str(QUICK / "leaderboard.csv"), QUICK)
+    table = load_earlier_table(str(QUICK / "leaderboard.csv"), QUICK)
     found = diff_tables(table, table)
     assert not found.moves
     assert not found.ranks
@@ -97,9 +99,9 @@ def test_an_earlier_table_comes_from_git(tmp_path):
     for words in (["init", "-q"], ["add", "."], ["commit", "-qm", "first"]):
         subprocess.run([*git, *words], check=True, capture_output=True)
     (directory / "leaderboard.csv").write_text("changed", encoding="utf-8")
-    assert earlier_table("HEAD", directory)["a", "x"]["map_f1"] == "0.5"
+    assert load_earlier_table("HEAD", directory)["a", "x"]["map_f1"] == "0.5"
     for wrong in ("v9", "--output=x", "HEAD~7"):
         with pytest.raises(UserError, match="--diff"):
-            earlier_table(wrong, directory)
+            load_earlier_table(wrong, directory)
     with pytest.raises(UserError, match="no table of a leaderboard"):
-        earlier_table(str(directory / "leaderboard.csv"), directory)
+        load_earlier_table(str(directory / "leaderboard.csv"), directory)

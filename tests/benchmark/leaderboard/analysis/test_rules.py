@@ -6,7 +6,7 @@ import pytest
 
 from benchmark.baselines import RATER
 from benchmark.leaderboard.analysis.baselines import against_baseline, best_baseline, human_ceiling
-from benchmark.leaderboard.analysis.chance import beats_chance, chance_of
+from benchmark.leaderboard.analysis.chance import beats_chance, chance_level
 from benchmark.leaderboard.analysis.summary import headline
 from benchmark.leaderboard.columns import ACCURACY, RANKED_BY
 from benchmark.leaderboard.export.grid import grid
@@ -40,7 +40,7 @@ def with_accuracy(leaderboard: LeaderboardTable, low: float | None) -> Leaderboa
 def test_chance_is_beaten_alike_everywhere(leaderboard, low, beats):
     changed = with_accuracy(leaderboard, low)
     first = changed.models[0]
-    assert chance_of(changed) == 1 / 6
+    assert chance_level(changed) == 1 / 6
     assert beats_chance(first, changed) is beats
     assert ("†" in grid(changed, leaderboard.columns[:1])[2][2]) is not beats
     assert build_page_table(changed, models_shown(changed)).lines[0].doubtful is not beats
@@ -59,8 +59,9 @@ def test_the_best_baseline_is_the_same_everywhere(leaderboard):
     found = against_baseline(drawn)
     assert found.best == better
     assert found.models == len(leaderboard.models)
-    text = next(line for line in headline(drawn, []) if line.startswith("The baseline better"))
-    assert f"surely beaten by {found.above} of {found.models} models and surely beats {found.below}." in text
+    text = next(line for line in headline(drawn, []) if "the baseline better" in line)
+    assert text.startswith(f"Of {found.models} models, {found.above} are significantly better than the baseline better")
+    assert text.endswith(f"and {found.below} are significantly worse.")
     assert f"{found.above} of {found.models}" in {fact.number for fact in facts_of(drawn) if "better" in fact.text}
 
 

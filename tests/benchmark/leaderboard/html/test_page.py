@@ -220,7 +220,7 @@ def test_lines_say_what_is_a_model_a_yardstick_and_a_ceiling(shown):
     kinds = [line.kind for line in table.lines]
     assert kinds.count("model") == 4
     assert kinds.count("ceiling") == 1
-    apart = shown.leaderboards[0].pairs.apart
+    apart = shown.leaderboards[0].pairs.significant
     gaps = [all(apart[above, below] for above in range(cut) for below in range(cut, 4)) for cut in range(1, 4)]
     assert [line.gap for line in table.lines if line.kind == "model"] == [False, *gaps]
     assert [line.group for line in table.lines[:4]] == [row.letters[RANKED_BY] for row in shown.leaderboards[0].models]

@@ -6,6 +6,7 @@ import pytest
 
 from benchmark.leaderboard.load import scores as reading
 from benchmark.leaderboard.load.predictions import read_predictions
+from benchmark.leaderboard.load.score_layout import LayoutBuilder
 from benchmark.leaderboard.load.scores import ScoreReader, read_baselines
 
 IMAGES = [f"i{number}" for number in range(12)]
@@ -40,7 +41,7 @@ def check(found, rows: pd.DataFrame) -> None:
         assert set(scores) == {kind for kind in KINDS if len(expected(rows, method, kind)[0])}
         for kind, section in scores.items():
             places, characteristics, values = expected(rows, method, kind)
-            np.testing.assert_array_equal(section.places, places)
+            np.testing.assert_array_equal(section.image_indices, places)
             np.testing.assert_array_equal(section.characteristics, characteristics)
             np.testing.assert_array_equal(section.values, values)
 
@@ -59,13 +60,13 @@ def test_sections_are_the_rows_of_the_file_in_their_order(tmp_path, monkeypatch,
 
 def test_one_reader_reads_files_alike_and_unlike(tmp_path, monkeypatch):
     """Names are decoded again where any of them differs, and only there."""
-    decoded, add = [], reading._Listing.add
+    decoded, add = [], LayoutBuilder.add
 
     def counted(listing, *args):
         decoded.append(1)
         add(listing, *args)
 
-    monkeypatch.setattr(reading._Listing, "add", counted)
+    monkeypatch.setattr(LayoutBuilder, "add", counted)
     reader, rows = ScoreReader(IMAGES, METHODS), frame()
     one_off = rows.copy()
     one_off.loc[200, "characteristic"] = "Scale" if rows.loc[200, "characteristic"] != "Scale" else "Plaque"
@@ -137,7 +138,7 @@ def test_yardsticks_are_apart_by_method_and_name_in_the_order_of_the_file(tmp_pa
             part = parts[list(named).index(name)]
             for kind, section in scores.items():
                 np.testing.assert_array_equal(section.values, expected(part, method, kind)[2])
-                np.testing.assert_array_equal(section.places, expected(part, method, kind)[0])
+                np.testing.assert_array_equal(section.image_indices, expected(part, method, kind)[0])
 
 
 def test_predictions_follow_the_images(tmp_path):
