@@ -67,7 +67,7 @@ def test_loupe_curves(benchmark, inputs, network):
     few = inputs.take(slice(8))
     few = few.replace(images=few.images.float())
     asked = context(few, max_batch_size(few.images))
-    given = replace(asked, model=network, steps=STEPS, baselines={"blur": blurred(few.images)})
+    given = replace(asked, model=network, steps=STEPS, fills={"blur": blurred(few.images)})
     benchmark(lambda: replace(given).curves())  # a new probe each time: one keeps its answers
 
 

@@ -94,7 +94,7 @@ def test_maps_with_their_graph_equal_grad_cam(problem, layer):
     expected = grad_cam(model, layer, images, labels)
     atol = 16 * torch.finfo(torch.float32).eps * float(expected.max())
     torch.testing.assert_close(maps, expected, atol=atol, rtol=1e-5)
-    torch.testing.assert_close(logits, model(images))
+    torch.testing.assert_close(logits, model(images).double())
 
 
 def test_one_step_follows_the_closed_form_of_a_pooled_head(problem):
