@@ -23,7 +23,7 @@ def from_timm(architecture: Architecture, timm_name: str, *, smallest_side: int 
     Raises:
         ValueError: timm knows no such network, or none of its modules has a spatial grid.
     """
-    name = is_timm_name(timm_name)
+    name = resolve_timm_name(timm_name)
     config = import_module("timm").get_pretrained_cfg(name)
     build = partial(random_network, name, smallest_side=smallest_side)
     published = bool(config.hf_hub_id or config.url)
@@ -39,7 +39,7 @@ def from_timm(architecture: Architecture, timm_name: str, *, smallest_side: int 
     return Architecture(**fields)
 
 
-def is_timm_name(name: str) -> str:
+def resolve_timm_name(name: str) -> str:
     """The name with the tag of timm's default weights, so that it means the same when timm changes its default.
 
     Raises:

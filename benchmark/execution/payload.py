@@ -122,7 +122,7 @@ class PayloadBuilder:
     def _of_data(self, data: ImageDataset) -> Any:
         if data.key not in self._data:
             # A mapped file would be sent as a copy in memory; a plain view of it is sent as it lies.
-            plain = replace(data, images=np.asarray(data.images), planes=np.asarray(data.planes))
+            plain = replace(data, images=np.asarray(data.images), mask_arrays=np.asarray(data.mask_arrays))
             self._data[data.key] = self._put(plain)
         return self._data[data.key]
 

@@ -70,7 +70,7 @@ def _picture(data: ImageDataset, place: int) -> Picture:
     row = data.test[place]
     drawn = data.references[data.references["sample"] == row]
     masks = {
-        (str(each.level), str(each.rater)): np.asarray(data.planes[number])
+        (str(each.level), str(each.rater)): np.asarray(data.mask_arrays[number])
         for number, each in zip(drawn.index, drawn.itertuples(), strict=True)
         if each.level in {"image", "rater"}
     }

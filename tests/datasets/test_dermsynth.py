@@ -227,10 +227,10 @@ def test_inflammation_is_darker_on_dark_skin():
 
 def test_dermxdbs_reader_reads_it(directory):
     assert dermxdb.has_layout(directory)
-    read = dermxdb.read(directory)
-    assert len(read.cases) == IMAGES
+    read = dermxdb.load(directory)
+    assert len(read.samples) == IMAGES
     assert read.classes == plan.DIAGNOSES
-    assert {case.split for case in read.cases} == {"train", "test"}
+    assert {sample.split for sample in read.samples} == {"train", "test"}
     assert not read.left_out
 
 
