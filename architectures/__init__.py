@@ -1,7 +1,7 @@
-"""The networks that Loupe compares, one entry per file.
+"""The architectures that Loupe compares, one entry per file.
 
-An entry is a constant of type :class:`Architecture`. Dropping a file with such a constant into this
-directory registers it; nothing else changes.
+An entry is a constant of type :class:`Architecture`. A file with such a constant in this directory is registered
+automatically.
 """
 
 from collections.abc import Callable
@@ -12,15 +12,15 @@ from torch import nn
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Checkpoint:
-    """Weights that somebody trained elsewhere.
+    """Weights that were trained outside of Loupe.
 
     Attributes:
-        file: Name of a safetensors file that lies beside the entry.
+        file: Name of a safetensors file in the directory of the entry.
         sha256: Its SHA-256, 64 hexadecimal digits.
         classes: Names of the classes, in the order of the logits.
-        regime: Name of the regime that is claimed for the training.
-        trained_on: The data it was trained on, and which part of it.
-        source: Where the file can be had.
+        regime: Name of the self-reported training regime.
+        trained_on: The training data, and which part of it.
+        source: Where to download the file.
     """
 
     file: str
@@ -33,30 +33,30 @@ class Checkpoint:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Architecture:
-    """A network to be trained.
+    """A network to train, or to evaluate with its checkpoint.
 
     Attributes:
         name: Unique name: lower case letters, digits and underscores.
-        build: Makes the network with random weights for a number of classes. The module takes images
-            (N, 3, H, W) in [0, 1] of any side from 96 px up, normalizes them itself and returns
-            logits (N, classes).
-        pretrained: The same network with published weights and a fresh classifier, or None where
-            nobody publishes weights that we can load.
-        target_layer: Dotted name, inside the built module, of the layer that Grad-CAM reads: the last
-            one with a spatial grid.
-        input_size: Side in pixels that the network was designed for.
+        build: Builds the network with random weights for a number of classes. The module takes images
+            (N, 3, H, W) in [0, 1] with sides of at least 96 px, normalizes them itself and returns
+            logits (N, num_classes).
+        pretrained: Builds the same network with published weights and a new classifier. None if there are no
+            published weights that can be loaded.
+        target_layer: Dotted name of the layer that Grad-CAM reads, in the built module: the last one with a
+            spatial grid.
+        input_size: Side in pixels that the network is designed for.
         learning_rate: Peak learning rate of AdamW when training from random weights.
-        quick_epochs: Passes over the data in a run of minutes. Chosen so that the networks of such a run
-            cost about the same time, not the same number of passes.
-        source: Where the network is described: author, year, arXiv number or DOI.
-        predicts_masks: Whether the network also predicts a mask, by ``with_mask``: images as above to logits of the
-            classes (N, classes) and of the mask (N, H, W). Such networks are trained by regimes that need masks,
-            and by no others.
-        checkpoint: Weights from elsewhere; such an entry is evaluated as it is and never trained.
-        authors: Who submits it; empty for the entries of this directory.
-        license: License of the entry and its weights, as an SPDX name.
-        superseded_by: Name of the entry that takes its place; its rows stay.
-        withdrawn: Why it was withdrawn; its rows stay, with this note.
+        quick_epochs: Number of epochs in a quick run. The networks of a quick run take about the same time, not the
+            same number of epochs.
+        source: Publication of the network: author, year, arXiv number or DOI.
+        predicts_masks: Whether the network also predicts a mask. Its method ``with_mask`` then takes images as above
+            and returns logits of the classes (N, num_classes) and of the mask (N, H, W). Only regimes that need masks
+            train such networks, and they train no others.
+        checkpoint: External weights. Such an entry is evaluated as it is and never trained.
+        authors: The submitters. Empty for the entries of this directory.
+        license: License of the entry and its weights, as an SPDX identifier.
+        superseded_by: Name of the entry that replaces it. Its rows remain.
+        withdrawn: Reason of a withdrawal. Its rows remain, with this note.
     """
 
     name: str

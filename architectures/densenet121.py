@@ -1,7 +1,7 @@
-"""DenseNet121, in torchvision's published weights.
+"""DenseNet121, with torchvision's published weights.
 
-Of the published weights these come from the plain recipe of the paper, as Keras' do. The saliency layer is the last
-BatchNorm with its ReLU; the DermX study names none for this network.
+Of the published weights these follow the plain recipe of the paper, as those of Keras do. The target layer is the last
+BatchNorm with its ReLU. The DermX study names no layer for this network.
 """
 
 from functools import partial

@@ -1,7 +1,7 @@
-"""EfficientNet-B0, in timm's own weights.
+"""EfficientNet-B0, with timm's own weights.
 
-The saliency layer is Keras' ``top_conv`` with its BatchNorm and SiLU: what the classifier averages. Keras counts
-seven parameters more, in a normalization layer.
+The target layer is Keras' ``top_conv`` with its BatchNorm and SiLU, the features that the classifier averages.
+Keras counts seven more parameters, in a normalization layer.
 """
 
 from functools import partial

@@ -1,4 +1,4 @@
-"""A network of timm's by its name alone, without a file of code."""
+"""Entries from a name in timm, without code."""
 
 import difflib
 from functools import partial
@@ -12,18 +12,18 @@ from architectures.target_layer import last_grid
 
 
 def from_timm(architecture: Architecture, timm_name: str, *, smallest_side: int = 0) -> Architecture:
-    """An entry that timm builds.
+    """Completes an entry with the functions that build it with timm.
 
     Args:
-        architecture: The entry but for the functions that build it; where its saliency layer is empty, it is the last
-            module with a spatial grid, and where its native size is 0, that of timm's configuration.
-        timm_name: timm's name, with the tag of the published weights or without.
-        smallest_side: Shortest side in pixels that the body may see.
+        architecture: The entry without these functions. An empty target layer becomes the last module with a spatial
+            grid. An input size of 0 becomes that of timm's configuration.
+        timm_name: timm's name, with or without the tag of the published weights.
+        smallest_side: Minimum side in pixels of the input of the body.
 
     Raises:
-        ValueError: timm knows no such network, or none of its modules has a spatial grid.
+        ValueError: timm has no such network, or none of its modules has a spatial grid.
     """
-    name = is_timm_name(timm_name)
+    name = resolve_timm_name(timm_name)
     config = import_module("timm").get_pretrained_cfg(name)
     build = partial(random_network, name, smallest_side=smallest_side)
     published = bool(config.hf_hub_id or config.url)
@@ -39,26 +39,28 @@ def from_timm(architecture: Architecture, timm_name: str, *, smallest_side: int 
     return Architecture(**fields)
 
 
-def is_timm_name(name: str) -> str:
-    """The name with the tag of timm's default weights, so that it means the same when timm changes its default.
+def resolve_timm_name(name: str) -> str:
+    """Adds the tag of timm's default weights to a name without one, so that later defaults do not change its meaning.
 
     Raises:
-        ValueError: timm knows no such network; the message has the nearest names.
+        ValueError: timm has no such network. The message lists the nearest names.
 
     Example:
-        >>> is_timm_name("resnet18")
+        >>> resolve_timm_name("resnet18")
         'resnet18.a1_in1k'
     """
     timm = import_module("timm")
     plain, _, tag = name.partition(".")
-    known = timm.list_models()
-    if plain not in known:
-        near = difflib.get_close_matches(plain, known, n=3, cutoff=0.4)
+    models = timm.list_models()
+    if plain not in models:
+        near = difflib.get_close_matches(plain, models, n=3, cutoff=0.4)
         raise ValueError(
             f"timm {timm.__version__} has no network {name!r}" + (f"; nearest: {', '.join(near)}" * bool(near))
         )
-    tags = {each.partition(".")[2] for each in timm.list_pretrained(plain)}
+    tags = {model.partition(".")[2] for model in timm.list_pretrained(plain)}
     if tag and tag not in tags:
-        raise ValueError(f"timm {timm.__version__} has no weights {name!r}; known: {', '.join(sorted(tags)) or 'none'}")
+        raise ValueError(
+            f"timm {timm.__version__} has no weights {name!r}; available: {', '.join(sorted(tags)) or 'none'}"
+        )
     default = tag or timm.get_pretrained_cfg(plain).tag
     return f"{plain}.{default}" if default else plain

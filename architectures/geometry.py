@@ -1,20 +1,20 @@
-"""Where the cells of a layer's grid lie on the image.
+"""Positions of the cells of a layer's grid on the image.
 
-Pixels are counted from 0, and a pixel's whole number is its center: an image of H rows reaches from -1/2 to H - 1/2.
+Pixels are counted from 0. A pixel index is the position of its center, so an image of H rows extends from -1/2 to
+H - 1/2.
 
-A 3 x 3 convolution of stride 2 that pads one pixel on both sides looks, for cell i, at pixels 2i - 1 to 2i + 1. Its
-center is pixel 2i. A grid that is stretched over the image is shown at 2i + 1/2. Five such layers make 32i and
-32i + 15 1/2. Here the centers are computed, for any network, by running a stand-in of it that is linear.
+A 3 x 3 convolution of stride 2 with one pixel of padding reads pixels 2i - 1 to 2i + 1 for cell i. The center is pixel
+2i. A grid that is stretched over the image shows the cell at 2i + 1/2. For five such layers the positions are 32i and
+32i + 15 1/2. This module computes the centers for any network, from a linear surrogate of it.
 
-In the stand-in every kernel is uniform, normalization and activations do nothing, gates are open, attention leaves
-each token where it is, and max pooling is mean pooling. An image whose pixels hold their own row (or column) then
-comes out with the mean row of all pixels that a cell sees: the centroid of its receptive field. Branches count by
-their channels.
+In the surrogate all kernels are uniform, normalization and activations are identities, gates are open, each attention
+token attends to itself, and max pooling is mean pooling. If the value of every pixel is its own row (or column), the
+output of a cell is the mean row of its receptive field: the centroid. Branches are weighted by their channels.
 
-At the border padding hides a part of that field, and the centroid of what is left lies further inside. The rule here
-is that the border does not count: padding continues the rows and columns beyond the image. So a cell's center depends
-on strides, kernels and padding alone, centers are evenly spaced, and that of a cell at the border can lie outside of
-the image. It is what cells in the middle of an image of any size have.
+At the border, padding cuts off a part of that field, which would shift its centroid inward. This module ignores the
+border: padding extrapolates rows and columns beyond the image. The center of a cell then depends only on strides,
+kernels and padding. Centers are evenly spaced, and those at the border can be outside of the image. They equal the
+centers of inner cells of an image of any size.
 """
 
 import copy
@@ -27,7 +27,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 TOLERANCE = 1e-3
-"""How far, in pixels, centers may lie off an even spacing."""
+"""Maximum deviation of centers from an even spacing, in pixels."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,7 +36,7 @@ class Axis:
 
     Attributes:
         first: Center of the first cell, in pixels.
-        spacing: Distance between the centers of neighbors, in pixels; that of a single cell is the whole image.
+        spacing: Distance between the centers of neighbors, in pixels. For a single cell it is the whole image.
         cells: Number of cells, at least 1.
         pixels: Number of pixels.
     """
@@ -58,7 +58,7 @@ class Axis:
 
     @property
     def displacement(self) -> float:
-        """How far too far down (or right) cells are shown, on average, if the grid is stretched over the image.
+        """Mean shift of cells down (or right) if the grid is stretched over the image, in pixels.
 
         Example:
             >>> Axis(first=0.0, spacing=32.0, cells=3, pixels=96).displacement
@@ -68,7 +68,7 @@ class Axis:
 
 
 def stretched(cells: int, pixels: int) -> Axis:
-    """The cells as stretching shows them: side by side, filling the image, each in the middle of its share.
+    """Returns the cells of a grid that is stretched over the image: adjacent, equally large, and filling it.
 
     Example:
         >>> stretched(3, 96).centers.tolist()
@@ -86,9 +86,9 @@ class Geometry:
 
 
 def grid_geometry(network: nn.Module, layer: str, size: Sequence[int]) -> Geometry:
-    """Where the cells of a layer's grid lie on an image.
+    """Computes the positions of the cells of a layer's grid on an image.
 
-    The network is neither run nor changed: a copy without weights is run once, on the CPU. Weights have no say.
+    A copy without weights runs once, on the CPU. The network is neither run nor changed, and its weights do not matter.
 
     Args:
         network: Takes images (N, 3, H, W).
@@ -99,7 +99,7 @@ def grid_geometry(network: nn.Module, layer: str, size: Sequence[int]) -> Geomet
         Centers of the rows and columns of the grid, in pixels of the image.
 
     Raises:
-        ValueError: The layer has no grid, or the stand-in is not linear, so that the geometry is not known.
+        ValueError: The layer has no grid, or the surrogate is not linear, so that the geometry is unknown.
 
     Example:
         >>> halving = nn.Conv2d(3, 8, 3, stride=2, padding=1)
@@ -108,24 +108,28 @@ def grid_geometry(network: nn.Module, layer: str, size: Sequence[int]) -> Geomet
     """
     ramps = _ramps(size)
     with torch.no_grad():
-        found = _output(_without_weights(network), layer, ramps)
-    if found.ndim != 4 or not found.is_floating_point() or len(found) != len(ramps):
-        raise ValueError(f"layer {layer!r} puts out {tuple(found.shape)}, no grid (N, K, h, w)")
-    _, one, down, right, both = found - found[0]
+        output = _output(_without_weights(network), layer, ramps)
+    if output.ndim != 4 or not output.is_floating_point() or len(output) != len(ramps):
+        raise ValueError(f"layer {layer!r} puts out {tuple(output.shape)}, no grid (N, K, h, w)")
+    # Differences to the zero image remove all biases. Responses to the ramps, divided by that to ones, are centroids.
+    _, one, down, right, both = output - output[0]
     scale = one.abs().amax()
-    if not bool((one.mean(0) > 1e-6 * scale).all()) or not bool(found.isfinite().all()):
-        raise ValueError(f"layer {layer!r}: its linear stand-in does not answer to the image")
+    if not bool((one.mean(0) > 1e-6 * scale).all()) or not bool(output.isfinite().all()):
+        raise ValueError(f"layer {layer!r}: its linear surrogate does not respond to the image")
     if float((2 * down + 3 * right - both).abs().amax() / scale) * max(size) > TOLERANCE:
-        raise ValueError(f"layer {layer!r}: its stand-in is not linear; a module in front of it is not understood")
+        raise ValueError(f"layer {layer!r}: its surrogate is not linear; a module in front of it is not understood")
     rows = _axis(max(size) * (down.mean(0) / one.mean(0)), size[0], layer)
     columns = _axis(max(size) * (right.mean(0) / one.mean(0)).T, size[1], layer)
     return Geometry(rows=rows, columns=columns)
 
 
 def _ramps(size: Sequence[int]) -> Tensor:
-    """Images (5, 3, H, W): zeros, ones, each pixel's row, its column, and twice the one plus thrice the other."""
+    """Returns images (5, 3, H, W): zeros, ones, the row of each pixel, its column, and 2 row + 3 column.
+
+    The last one tests linearity.
+    """
     down, right = (torch.arange(side, dtype=torch.float64) / max(size) for side in size)
-    planes = torch.stack(
+    ramps = torch.stack(
         [
             torch.zeros(*size, dtype=torch.float64),
             torch.ones(*size, dtype=torch.float64),
@@ -134,11 +138,11 @@ def _ramps(size: Sequence[int]) -> Tensor:
             2 * down[:, None] + 3 * right,
         ]
     )
-    return planes[:, None].repeat(1, 3, 1, 1)
+    return ramps[:, None].repeat(1, 3, 1, 1)
 
 
 def _axis(centers: Tensor, pixels: int, layer: str) -> Axis:
-    """The axis of centers (cells, any number of measurements), which must be evenly spaced."""
+    """Fits an axis to centers (cells, number of measurements), which must be evenly spaced."""
     mean = centers.mean(1)
     cells = len(mean)
     spacing = float(mean[-1] - mean[0]) / (cells - 1) if cells > 1 else float(pixels)
@@ -149,40 +153,40 @@ def _axis(centers: Tensor, pixels: int, layer: str) -> Axis:
 
 
 def _rounded(pixels: float) -> float:
-    """Without rounding in the last digits; keys and records shall not depend on the machine."""
+    """Removes rounding errors of the last digits, so that keys and records do not depend on the machine."""
     return round(pixels, 4) + 0.0
 
 
 class _ReachedError(Exception):
-    """The layer has put out what was wanted; what is behind it need not run."""
+    """The layer has run. The rest of the network need not run."""
 
 
 def _output(network: nn.Module, layer: str, images: Tensor) -> Tensor:
-    """What the layer of a stand-in puts out."""
-    caught: list[Tensor] = []
+    """Returns the output of a layer of the surrogate."""
+    outputs: list[Tensor] = []
 
-    def catch(_module: nn.Module, _inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        caught.append(output.clone())
+    def capture(_module: nn.Module, _inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        outputs.append(output.clone())
         raise _ReachedError
 
-    network.get_submodule(layer).register_forward_hook(catch)
+    network.get_submodule(layer).register_forward_hook(capture)
     try:
         with _Linear():
             network(images)
     except _ReachedError:
-        return caught[0]
+        return outputs[0]
     except Exception as error:  # noqa: BLE001 - a network's own code may raise anything
-        raise ValueError(f"layer {layer!r}: its linear stand-in fails: {error}") from None
+        raise ValueError(f"layer {layer!r}: its linear surrogate fails: {error}") from None
     raise ValueError(f"layer {layer!r} does not run")
 
 
 def _without_weights(network: nn.Module) -> nn.Module:
-    """A copy on the CPU, in evaluation mode, whose parameters are all one and take no memory."""
-    # Deep copies look up here what they have copied already.
+    """Returns a copy on the CPU, in evaluation mode, whose parameters are all one and take no memory."""
+    # deepcopy takes objects in the memo as already copied.
     memo: dict[int, Tensor] = {}
     for buffer in network.buffers():
-        kept = buffer.detach().to("cpu", torch.float64 if buffer.is_floating_point() else buffer.dtype, copy=True)
-        memo[id(buffer)] = kept
+        dtype = torch.float64 if buffer.is_floating_point() else buffer.dtype
+        memo[id(buffer)] = buffer.detach().to("cpu", dtype, copy=True)
     for parameter in network.parameters():
         ones = torch.ones((), dtype=torch.float64).expand(parameter.shape)
         memo[id(parameter)] = nn.Parameter(ones, requires_grad=False)
@@ -190,9 +194,9 @@ def _without_weights(network: nn.Module) -> nn.Module:
 
 
 class _Linear(TorchFunctionMode):
-    """Replaces, while it is on, every call of a function in :data:`RULES`.
+    """Replaces every call of a function in :data:`RULES` while it is active.
 
-    Channels that are alike share their memory: without that, a stand-in costs as much as its network.
+    Equal channels share their memory (stride 0). Without that, a surrogate costs as much as its network.
     """
 
     def __torch_function__(
@@ -202,23 +206,24 @@ class _Linear(TorchFunctionMode):
         args: Sequence[Any] = (),
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
-        """Call the function, or what stands for it."""
+        """Calls the function or its linear replacement."""
         name = getattr(func, "__name__", "")
         plain = name.strip("_")
         if plain in ARITHMETIC:
             return _arithmetic(ARITHMETIC[plain], args, kwargs or {}, in_place=name.endswith("_"))
         if name.endswith("_") and name.strip("_") not in RULES and not name.startswith("__get"):
-            # Who writes in place gets memory of his own for every channel.
+            # An in-place write needs separate memory for every channel.
             args[0].data = args[0].contiguous()
         return RULES.get(name.removesuffix("_"), func)(*args, **(kwargs or {}))
 
 
 def _arithmetic(func: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any], *, in_place: bool) -> Any:
-    """What a function does value by value, once for all channels if they are alike."""
-    tensors = [each for each in args if isinstance(each, Tensor)]
-    if all(_alike(each) or each.numel() == 1 for each in tensors) and tensors:
-        shape = torch.broadcast_shapes(*(each.shape for each in tensors))
-        result = func(*(_one(each) if isinstance(each, Tensor) else each for each in args), **kwargs).expand(shape)
+    """Applies an elementwise function, once for all channels if they are equal."""
+    tensors = [arg for arg in args if isinstance(arg, Tensor)]
+    if all(_has_equal_channels(tensor) or tensor.numel() == 1 for tensor in tensors) and tensors:
+        shape = torch.broadcast_shapes(*(tensor.shape for tensor in tensors))
+        firsts = (_first_channel(arg) if isinstance(arg, Tensor) else arg for arg in args)
+        result = func(*firsts, **kwargs).expand(shape)
     else:
         result = func(*args, **kwargs)
     if not in_place:
@@ -227,24 +232,24 @@ def _arithmetic(func: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[s
     return args[0]
 
 
-def _alike(values: Tensor) -> bool:
-    """Whether all channels of a grid (N, K, h, w) are one."""
+def _has_equal_channels(values: Tensor) -> bool:
+    """Returns whether all channels of a grid (N, K, h, w) share their memory."""
     return values.ndim == 4 and (values.shape[1] == 1 or values.stride(1) == 0)
 
 
-def _one(values: Tensor) -> Tensor:
+def _first_channel(values: Tensor) -> Tensor:
     return values[:, :1] if values.ndim == 4 else values
 
 
-def _on_one(rule: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    """A rule for grids, followed once for all channels if they are alike."""
+def _once_if_equal(rule: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """Wraps a rule for grids to run once for all channels if they are equal."""
 
-    def follow(values: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-        if not _alike(values):
+    def apply(values: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        if not _has_equal_channels(values):
             return rule(values, *args, **kwargs)
-        return rule(_one(values), *args, **kwargs).expand(-1, values.shape[1], -1, -1)
+        return rule(_first_channel(values), *args, **kwargs).expand(-1, values.shape[1], -1, -1)
 
-    return follow
+    return apply
 
 
 def _same(values: Tensor, *_: Any, **__: Any) -> Tensor:
@@ -256,7 +261,7 @@ def _open(values: Tensor, *_: Any, **__: Any) -> Tensor:
 
 
 def _to_itself(scores: Tensor, *_: Any, **__: Any) -> Tensor:
-    """Attention (..., queries, keys) of every token to itself; a softmax over anything else is uniform."""
+    """Returns attention (..., queries, keys) of every token to itself. A softmax over anything else is uniform."""
     if scores.ndim > 2 and scores.shape[-1] == scores.shape[-2]:
         return torch.eye(scores.shape[-1], dtype=scores.dtype).expand(scores.shape)
     return torch.full_like(scores, 1 / scores.shape[-1])
@@ -267,7 +272,7 @@ def _value(_query: Tensor, _key: Tensor, value: Tensor, *_: Any, **__: Any) -> T
 
 
 def _linear(values: Tensor, weight: Tensor, *_: Any, **__: Any) -> Tensor:
-    """A dense layer: the mean of the features."""
+    """Replaces a dense layer: every output is the mean of the features."""
     return values.mean(-1, keepdim=True).expand(*values.shape[:-1], len(weight))
 
 
@@ -280,8 +285,8 @@ def _convolution(  # noqa: PLR0917 - the arguments of torch's
     dilation: Any = 1,
     groups: int = 1,
 ) -> Tensor:
-    """A convolution: each output channel is the mean of what its group sees."""
-    mean = _one(values) if _alike(values) else values.unflatten(1, (groups, -1)).mean(2)
+    """Replaces a convolution: each output channel is the mean of the inputs of its group."""
+    mean = _first_channel(values) if _has_equal_channels(values) else values.unflatten(1, (groups, -1)).mean(2)
     for dim, kernel, step, gap, pad in _by_axis(weight.shape[2:], stride, dilation, padding):
         reach = gap * (kernel - 1)
         before, after = (reach // 2, reach - reach // 2) if pad == "same" else (0, 0) if pad == "valid" else (pad, pad)
@@ -294,9 +299,9 @@ def _convolution(  # noqa: PLR0917 - the arguments of torch's
 def _pooling(
     values: Tensor, kernel_size: Any, stride: Any = None, padding: Any = 0, *rest: Any, **named: Any
 ) -> Tensor:
-    """Mean pooling, for pooling of either kind; only the maximum knows of dilation, at the place that `rest` begins."""
-    dilation = named.get("dilation", next((each for each in rest[:1] if not isinstance(each, bool)), 1))
-    ceil = bool(named.get("ceil_mode", next((each for each in rest[:2] if isinstance(each, bool)), False)))
+    """Replaces max and mean pooling by mean pooling. Only max pooling has a dilation, the first value of `rest`."""
+    dilation = named.get("dilation", next((arg for arg in rest[:1] if not isinstance(arg, bool)), 1))
+    ceil = bool(named.get("ceil_mode", next((arg for arg in rest[:2] if isinstance(arg, bool)), False)))
     for dim, kernel, step, gap, pad in _by_axis(_pair(kernel_size), stride or kernel_size, dilation, padding):
         reach = gap * (kernel - 1)
         free = values.shape[dim] + 2 * pad - reach - 1
@@ -308,11 +313,11 @@ def _pooling(
 
 
 def _pad(values: Tensor, pad: Sequence[int], *_: Any, **__: Any) -> Tensor:
-    """Padding of any kind, negative too, along the last two axes."""
+    """Replaces padding of any kind, including negative, along the last two axes."""
     if len(pad) > 4 or values.ndim < 4:
         return torch.nn.functional.pad(values, pad)
-    for place in range(0, len(pad), 2):
-        values = _extended(values, values.ndim - 1 - place // 2, pad[place], pad[place + 1])
+    for index in range(0, len(pad), 2):
+        values = _extended(values, values.ndim - 1 - index // 2, pad[index], pad[index + 1])
     return values
 
 
@@ -324,47 +329,47 @@ def _resized(
     align_corners: Any = None,
     **_: Any,
 ) -> Tensor:
-    """Resizing of any kind, from center to center."""
-    for dim, place in ((2, 0), (3, 1)):
-        have = values.shape[dim]
-        want = int(have * _pair(scale_factor)[place]) if size is None else _pair(size)[place]
-        factor = _pair(scale_factor)[place] if size is None else want / have
-        corner = align_corners and want > 1
-        step = (have - 1) / (want - 1) if corner else 1 / factor
-        places = torch.arange(want) * step + (0 if corner else (step - 1) / 2)
-        values = _sampled(values, dim, places)
+    """Replaces resizing of any kind by linear interpolation between centers."""
+    for dim, axis in ((2, 0), (3, 1)):
+        length = values.shape[dim]
+        new_length = int(length * _pair(scale_factor)[axis]) if size is None else _pair(size)[axis]
+        factor = _pair(scale_factor)[axis] if size is None else new_length / length
+        corner = align_corners and new_length > 1
+        step = (length - 1) / (new_length - 1) if corner else 1 / factor
+        positions = torch.arange(new_length) * step + (0 if corner else (step - 1) / 2)
+        values = _sampled(values, dim, positions)
     return values
 
 
-def _sampled(values: Tensor, dim: int, places: Tensor) -> Tensor:
-    """Values at places (M,) along an axis, on straight lines through neighbors, which continue beyond the ends."""
+def _sampled(values: Tensor, dim: int, positions: Tensor) -> Tensor:
+    """Interpolates values linearly at positions (M,) along an axis, and extrapolates beyond its ends."""
     if values.shape[dim] == 1:
-        return values.expand(*values.shape[:dim], len(places), *values.shape[dim + 1 :])
-    lower = places.floor().long().clamp(0, values.shape[dim] - 2)
-    share = (places - lower).to(values.dtype).view(-1, *(1,) * (values.ndim - 1 - dim))
+        return values.expand(*values.shape[:dim], len(positions), *values.shape[dim + 1 :])
+    lower = positions.floor().long().clamp(0, values.shape[dim] - 2)
+    fraction = (positions - lower).to(values.dtype).view(-1, *(1,) * (values.ndim - 1 - dim))
     low, high = values.index_select(dim, lower), values.index_select(dim, lower + 1)
-    return low + share * (high - low)
+    return low + fraction * (high - low)
 
 
 def _extended(values: Tensor, dim: int, before: int, after: int) -> Tensor:
-    """Values with so many more (or, negative, fewer) before and after along an axis, on the same straight line."""
+    """Extrapolates an axis by a number of values before and after. Negative numbers crop it."""
     if not before and not after:
         return values
     return _sampled(values, dim, torch.arange(-before, values.shape[dim] + after))
 
 
 def _windows(values: Tensor, dim: int, kernel: int, step: int, gap: int) -> Tensor:
-    """Means of windows along an axis."""
+    """Computes the means of sliding windows along an axis."""
     if kernel == step == 1:
         return values
     length = values.shape[dim] - gap * (kernel - 1)
     taps = [values.narrow(dim, gap * tap, length) for tap in range(kernel)]
-    every = (slice(None),) * dim + (slice(None, None, step),)
-    return sum((tap[every] for tap in taps[1:]), start=taps[0][every]) / kernel
+    strided = (slice(None),) * dim + (slice(None, None, step),)
+    return sum((tap[strided] for tap in taps[1:]), start=taps[0][strided]) / kernel
 
 
 def _by_axis(kernel: Sequence[int], stride: Any, dilation: Any, padding: Any) -> list[tuple[int, int, int, int, Any]]:
-    """Dimension, kernel, stride, dilation and padding of both axes."""
+    """Lists dimension, kernel, stride, dilation and padding of both axes."""
     return list(zip((2, 3), kernel, _pair(stride), _pair(dilation), _pair(padding), strict=True))
 
 
@@ -385,7 +390,7 @@ ARITHMETIC: dict[str, Callable[..., Any]] = {
     **dict.fromkeys(("mul", "imul", "multiply"), torch.mul),
     **dict.fromkeys(("div", "idiv", "itruediv", "true_divide"), torch.div),
 }
-"""Functions of two arguments that work value by value, by torch's and Python's names without underscores."""
+"""Elementwise functions of two arguments, by the names in torch and Python without underscores."""
 RULES: dict[str, Callable[..., Any]] = {
     **dict.fromkeys(IDENTITIES, _same),
     **dict.fromkeys(("sigmoid", "hardsigmoid"), _open),
@@ -393,8 +398,8 @@ RULES: dict[str, Callable[..., Any]] = {
     "scaled_dot_product_attention": _value,
     "linear": _linear,
     "conv2d": _convolution,
-    **dict.fromkeys(("max_pool2d", "avg_pool2d"), _on_one(_pooling)),
-    "pad": _on_one(_pad),
-    **dict.fromkeys(("interpolate", "upsample"), _on_one(_resized)),
+    **dict.fromkeys(("max_pool2d", "avg_pool2d"), _once_if_equal(_pooling)),
+    "pad": _once_if_equal(_pad),
+    **dict.fromkeys(("interpolate", "upsample"), _once_if_equal(_resized)),
 }
-"""What stands for a function, by torch's name without the underscore of those that work in place."""
+"""Linear replacements, by the name in torch without the underscore of in-place functions."""

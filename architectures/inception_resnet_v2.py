@@ -1,8 +1,8 @@
-"""InceptionResNetV2, in the weights of its authors.
+"""InceptionResNetV2, with its authors' weights.
 
-The saliency layer is Keras' ``conv_7b`` with its BatchNorm and ReLU. Convolutions without padding leave one single
-pixel of an image of 96 px, and no map: images below 139 px are enlarged to 139, which leaves the 3 x 3 that other
-networks make of 96. timm scales in BatchNorm where Keras does not: .05 % more parameters.
+The target layer is Keras' ``conv_7b`` with its BatchNorm and ReLU. Convolutions without padding reduce an
+image of 96 px to a single cell, which gives no map. Images below 139 px are therefore enlarged to 139, which gives the
+3 x 3 cells that other networks have at 96. BatchNorm has a scale in timm but not in Keras: .05 % more parameters.
 """
 
 from functools import partial

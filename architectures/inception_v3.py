@@ -1,8 +1,8 @@
-"""InceptionV3, in the weights of its authors.
+"""InceptionV3, with its authors' weights.
 
-The saliency layer is Keras' ``mixed10``. Convolutions without padding leave one single pixel of an image of 96 px, and
-no map: images below 139 px are enlarged to 139, which leaves the 3 x 3 that other networks make of 96. timm scales
-in BatchNorm where Keras does not: .07 % more parameters.
+The target layer is Keras' ``mixed10``. Convolutions without padding reduce an image of 96 px to a single cell,
+which gives no map. Images below 139 px are therefore enlarged to 139, which gives the 3 x 3 cells that other networks
+have at 96. BatchNorm has a scale in timm but not in Keras: .07 % more parameters.
 """
 
 from functools import partial

@@ -1,6 +1,6 @@
-"""MobileNet, the first, in timm's own weights.
+"""MobileNet, the first, with timm's own weights.
 
-The saliency layer is Keras' ``conv_pw_13_relu``: the last pointwise convolution with its BatchNorm and ReLU6.
+The target layer is Keras' ``conv_pw_13_relu``: the last pointwise convolution with its BatchNorm and ReLU6.
 """
 
 from functools import partial

@@ -1,6 +1,6 @@
-"""MobileNetV2, in timm's own weights.
+"""MobileNetV2, with timm's own weights.
 
-The saliency layer is Keras' ``out_relu``: the last convolution with its BatchNorm and ReLU6.
+The target layer is Keras' ``out_relu``: the last convolution with its BatchNorm and ReLU6.
 """
 
 from functools import partial

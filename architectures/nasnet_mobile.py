@@ -1,11 +1,11 @@
-"""NASNetMobile: NASNet-A (4 @ 1056), the one network here that timm has not got.
+"""NASNetMobile: NASNet-A (4 @ 1056), the only architecture here that timm lacks.
 
-Written after Zoph et al. 2018, figure 4 and the appendix, with the details that the paper leaves open (stem,
-factorised reduction, which branches are rectified) as in the network that Keras publishes, so that the number of
-parameters is Keras' own, 5,326,716 with 1000 classes. Two things differ and change no shape: padding is symmetric
-where Keras pads the far side alone, and pooling ignores the padding where Keras pools its zeros.
+The implementation follows Zoph et al. 2018, figure 4 and the appendix. The paper leaves some details open: the stem,
+the factorized reduction and the position of the ReLUs. They follow Keras, so the number of parameters is that of Keras,
+5,326,716 with 1000 classes. Two differences change no shape. Padding is symmetric, where Keras pads only the far side.
+Pooling ignores the padding, where Keras includes its zeros.
 
-Nobody publishes weights that we can load.
+There are no published weights that can be loaded.
 """
 
 import torch
@@ -21,22 +21,23 @@ REPEATS = 4
 
 
 def norm(filters: int) -> nn.BatchNorm2d:
-    """BatchNorm with Keras' epsilon, but torch's momentum.
+    """Builds BatchNorm with the epsilon of Keras, but the momentum of torch.
 
-    Keras' .9997 needs ten thousand steps to forget its start: far more than a short run has.
+    With the .9997 of Keras, the running statistics need ten thousand steps to forget their initial values. A short run
+    has far fewer.
     """
     return nn.BatchNorm2d(filters, eps=1e-3)
 
 
 def pointwise(inputs: int, outputs: int, stride: int = 1) -> nn.Conv2d:
-    """A convolution of one pixel."""
+    """Builds a 1 x 1 convolution."""
     return nn.Conv2d(inputs, outputs, 1, stride, bias=False)
 
 
 def separable(inputs: int, outputs: int, kernel: int, stride: int = 1) -> nn.Sequential:
-    """Two separable convolutions, the first with the stride, each followed by BatchNorm.
+    """Builds two separable convolutions, the first with the stride, each followed by BatchNorm.
 
-    The ReLU in front of the first is the cell's: several branches share the input, so it is rectified once.
+    The cell applies the ReLU before the first one, because several branches share the input.
     """
 
     def depthwise(filters: int, stride: int) -> nn.Conv2d:
@@ -54,12 +55,12 @@ def separable(inputs: int, outputs: int, kernel: int, stride: int = 1) -> nn.Seq
 
 
 def squeeze(inputs: int, outputs: int) -> nn.Sequential:
-    """Brings an input of a cell to the cell's number of filters."""
+    """Projects an input of a cell to the number of filters of the cell."""
     return nn.Sequential(nn.ReLU(), pointwise(inputs, outputs), norm(outputs))
 
 
 class Halve(nn.Module):
-    """Squeezes an input of twice the cell's side: half the filters see the even pixels, half the odd ones."""
+    """Projects an input of twice the side of the cell: half of the filters read even pixels, half odd ones."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
@@ -68,7 +69,7 @@ class Halve(nn.Module):
         self.norm = norm(outputs)
 
     def forward(self, features: Tensor) -> Tensor:
-        """Features (N, C, H, W) to (N, outputs, H / 2, W / 2), sides rounded up."""
+        """Maps features (N, C, H, W) to (N, outputs, H / 2, W / 2), sides rounded up."""
         rectified = relu(features)
         shifted = pad(rectified, (-1, 1, -1, 1))
         halved: Tensor = self.norm(torch.cat([self.even(rectified), self.odd(shifted)], dim=1))
@@ -76,17 +77,17 @@ class Halve(nn.Module):
 
 
 class Cell(nn.Module):
-    """What both cells share: their two inputs, brought to the same number of filters and the same side.
+    """Base class of both cells: projects the two inputs to the same number of filters and the same side.
 
     Args:
         current: Channels of the previous cell's output.
         previous: Channels of the output of the cell before that. None for the first cell, which reads the stem
-            twice and leaves the second reading as it is.
+            twice and uses the second one unchanged.
         filters: Filters of each branch.
         halve: Whether the second input has twice the side of the first.
 
     Attributes:
-        branches: How many branches are stacked in the output, which has as many times ``filters`` channels.
+        branches: Number of branches in the output, which has ``branches * filters`` channels.
     """
 
     branches: int
@@ -103,7 +104,7 @@ class Cell(nn.Module):
 
 
 class NormalCell(Cell):
-    """Keeps the side; puts out six times its filters (figure 4, left)."""
+    """A cell of stride 1 whose output has six times its filters (figure 4, left)."""
 
     branches = 6
 
@@ -116,7 +117,7 @@ class NormalCell(Cell):
         self.previous_3x3_second = separable(filters, filters, 3)
 
     def forward(self, current: Tensor, previous: Tensor) -> Tensor:
-        """The next features, (N, 6 filters, H, W)."""
+        """Computes the next features, (N, 6 filters, H, W)."""
         h, p = self.current(current), self.previous(previous)
         h_rectified, p_rectified = relu(h), relu(p)
         parts = [
@@ -124,14 +125,14 @@ class NormalCell(Cell):
             self.current_5x5(h_rectified) + self.previous_3x3_first(p_rectified),
             self.previous_5x5(p_rectified) + self.previous_3x3_second(p_rectified),
             self.mean_pool(h) + p,
-            2 * self.mean_pool(p),  # The search found the sum of two equal poolings.
+            2 * self.mean_pool(p),  # The searched cell adds two identical poolings.
             self.current_3x3(h_rectified) + h,
         ]
         return torch.cat(parts, dim=1)
 
 
 class ReductionCell(Cell):
-    """Halves the side; puts out four times its filters (figure 4, right)."""
+    """A cell of stride 2 whose output has four times its filters (figure 4, right)."""
 
     branches = 4
 
@@ -146,7 +147,7 @@ class ReductionCell(Cell):
         self.mean_halve = nn.AvgPool2d(3, stride=2, padding=1, count_include_pad=False)
 
     def forward(self, current: Tensor, previous: Tensor) -> Tensor:
-        """The next features, (N, 4 filters, H / 2, W / 2), sides rounded up."""
+        """Computes the next features, (N, 4 filters, H / 2, W / 2), sides rounded up."""
         h, p = self.current(current), self.previous(previous)
         p_rectified = relu(p)
         h_max = self.max_halve(h)
@@ -159,20 +160,20 @@ class ReductionCell(Cell):
 
 
 class NASNetMobile(nn.Module):
-    """Stem, two reductions that belong to it, and three blocks of normal cells with a reduction between them."""
+    """Stem with two reduction cells, then three blocks of normal cells, separated by reduction cells."""
 
-    def __init__(self, classes: int) -> None:
+    def __init__(self, num_classes: int) -> None:
         super().__init__()
         self.stem = nn.Sequential(nn.Conv2d(3, STEM_FILTERS, 3, stride=2, bias=False), norm(STEM_FILTERS))
-        self.cells = nn.ModuleList(cells())
+        self.cells = nn.ModuleList(build_cells())
         self.relu = nn.ReLU()
-        self.classifier = nn.Linear(PENULTIMATE_FILTERS, classes)
+        self.classifier = nn.Linear(PENULTIMATE_FILTERS, num_classes)
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits (N, classes) of normalized images (N, 3, H, W)."""
+        """Computes logits (N, num_classes) of normalized images (N, 3, H, W)."""
         current = previous = self.stem(images)
         for cell in self.cells:
             current, previous = cell(current, previous), current
@@ -180,24 +181,24 @@ class NASNetMobile(nn.Module):
         return logits
 
 
-def cells() -> list[Cell]:
-    """All cells in order; each reads the outputs of the two before it."""
-    filters = PENULTIMATE_FILTERS // 24  # The last block has six branches, and filters that doubled twice.
+def build_cells() -> list[Cell]:
+    """Builds all cells in order. Each cell reads the outputs of the two previous ones."""
+    filters = PENULTIMATE_FILTERS // 24  # The last block has six branches, and its filters are doubled twice.
     plan: list[tuple[type[Cell], int]] = [(ReductionCell, filters // 4), (ReductionCell, filters // 2)]
     plan += [(NormalCell, filters)] * REPEATS
     for block in (2 * filters, 4 * filters):
         plan += [(ReductionCell, block)] + [(NormalCell, block)] * REPEATS
-    made: list[Cell] = []
+    built: list[Cell] = []
     current, previous, halve = STEM_FILTERS, None, False
     for kind, branch in plan:
-        made.append(kind(current, previous, branch, halve=halve))
+        built.append(kind(current, previous, branch, halve=halve))
         current, previous, halve = kind.branches * branch, current, kind is ReductionCell
-    return made
+    return built
 
 
-def build(classes: int) -> Network:
-    """The network with random weights, in the normalization that Keras gives it: [0, 1] to [-1, 1]."""
-    return Network(NASNetMobile(classes), mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
+def build(num_classes: int) -> Network:
+    """Builds the network with random weights and the normalization of Keras: [0, 1] to [-1, 1]."""
+    return Network(NASNetMobile(num_classes), mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
 
 
 NASNET_MOBILE = Architecture(

@@ -1,7 +1,7 @@
-"""ResNet50, in torchvision's first published weights.
+"""ResNet50, with torchvision's first published weights.
 
-Of the many published weights these come from the plain recipe of the paper, as Keras' do. The saliency layer is Keras'
-``conv5_block3_out``. Keras has biases in front of BatchNorm, which cancels them: .1 % more parameters.
+These weights follow the plain recipe of the paper, as those of Keras do. The target layer is Keras'
+``conv5_block3_out``. Keras has biases before BatchNorm, which cancels them: .1 % more parameters.
 """
 
 from functools import partial

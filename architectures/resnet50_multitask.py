@@ -1,14 +1,13 @@
 """ResNet50 with a second head that predicts the mask of the lesion, after Rasaee and Rivaz.
 
-Trunk and class head are those of ``resnet50``, so that the two networks differ in what they learn from alone. The paper
-was not at hand: the mask head follows a re-implementation by a third party, which cites it, for images of 448 px.
-Three times it convolves (3 x 3), rectifies (ReLU6), enlarges (bilinear, corners aligned) and normalizes (BatchNorm);
-channels fall from 2048 to 256, 64 and 1, sides grow from 14 to 16, 112 and 448.
+Trunk and class head are those of ``resnet50``, so the two networks differ only in their training signal. The paper was
+not available. The mask head follows a re-implementation by a third party, which cites the paper, for images of 448 px.
+It has three stages of convolution (3 x 3), ReLU6, upsampling (bilinear, corners aligned) and BatchNorm. The number of
+channels decreases from 2048 to 256, 64 and 1. The sides increase from 14 to 16, 112 and 448.
 
-Here the sides are the same fractions of any image, and the last stage only convolves and enlarges, so that it
-puts out logits. ReLU6 there makes all pixels that speak against the lesion alike, and BatchNorm of a single
-channel measures each pixel against the rest of the batch: how large the lesions of the other images are would move
-this image's mask.
+Here the sides are the same fractions of any image. The last stage only convolves and upsamples, so that it returns
+logits. There, ReLU6 would map all pixels outside of the lesion to the same value. BatchNorm of a single channel would
+normalize each pixel by the rest of the batch, so the lesion sizes of other images would change the mask of an image.
 """
 
 from collections.abc import Callable, Sequence
@@ -28,7 +27,7 @@ FRACTIONS = (28, 4, 1)
 
 
 class MaskHead(nn.Module):
-    """Features of the trunk to one logit per pixel of the image, in three stages."""
+    """A head that maps features of the trunk to one logit per pixel of the image, in three stages."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -36,18 +35,18 @@ class MaskHead(nn.Module):
         self.norms = nn.ModuleList(nn.BatchNorm2d(channels) for channels in CHANNELS[1:-1])
 
     def forward(self, features: Tensor, size: Sequence[int]) -> Tensor:
-        """Features (N, 2048, h, w) to logits (N, H, W), where ``size`` is (H, W)."""
+        """Maps features (N, 2048, h, w) to logits (N, H, W), where ``size`` is (H, W)."""
         first, second, last = ([-(-side // fraction) for side in size] for fraction in FRACTIONS)
         for convolution, norm, grid in zip(self.convolutions[:-1], self.norms, (first, second), strict=True):
-            features = norm(_enlarged(relu6(convolution(features)), grid))
-        return _enlarged(self.convolutions[-1](features), last)[:, 0]
+            features = norm(_upsample(relu6(convolution(features)), grid))
+        return _upsample(self.convolutions[-1](features), last)[:, 0]
 
 
 class MultitaskNetwork(Network):
-    """A network that also predicts a mask. Called as it is, it classifies, and the mask head does not run.
+    """A network that also predicts a mask. ``forward`` only classifies, without the mask head.
 
     Attributes:
-        mask_head: Reads what the body's last block puts out.
+        mask_head: Head on the output of the last block of the body.
     """
 
     def __init__(self, body: nn.Module, mean: Sequence[float], std: Sequence[float]) -> None:
@@ -55,13 +54,13 @@ class MultitaskNetwork(Network):
         self.mask_head = MaskHead()
 
     def with_mask(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Class and mask in one pass through the trunk.
+        """Predicts class and mask in one pass through the trunk.
 
         Args:
             images: (N, 3, H, W) in [0, 1].
 
         Returns:
-            Logits of the classes (N, classes) and of the mask (N, H, W); the sigmoid of the latter is the
+            Logits of the classes (N, num_classes) and of the mask (N, H, W). The sigmoid of the latter is the
             probability that a pixel belongs to the lesion.
         """
         features = self.body.forward_features((images - self.mean) / self.std)  # type: ignore[operator]  # timm's
@@ -69,18 +68,18 @@ class MultitaskNetwork(Network):
         return logits, self.mask_head(features, images.shape[-2:])
 
 
-def with_mask_head(build: Callable[[int], Network], classes: int) -> MultitaskNetwork:
-    """A network with a fresh mask head.
+def with_mask_head(build: Callable[[int], Network], num_classes: int) -> MultitaskNetwork:
+    """Builds a network with a new mask head.
 
     Args:
-        build: Makes the ResNet50 that classifies.
-        classes: Number of classes.
+        build: Builds the ResNet50 that classifies.
+        num_classes: Number of classes.
     """
     config = import_module("timm").get_pretrained_cfg(TIMM_NAME)
-    return MultitaskNetwork(build(classes).body, config.mean, config.std)
+    return MultitaskNetwork(build(num_classes).body, config.mean, config.std)
 
 
-def _enlarged(features: Tensor, size: Sequence[int]) -> Tensor:
+def _upsample(features: Tensor, size: Sequence[int]) -> Tensor:
     return interpolate(features, tuple(size), mode="bilinear", align_corners=True)
 
 

@@ -1,7 +1,7 @@
-"""ResNet50V2, with BatchNorm, in timm's own weights.
+"""ResNet50V2, with BatchNorm, with timm's own weights.
 
-timm's other networks of this name have GroupNorm. The saliency layer is Keras' ``post_relu``: the last BatchNorm with
-its ReLU. Keras has biases in front of BatchNorm, which cancels them: .07 % more parameters.
+timm's other networks of this name have GroupNorm. The target layer is Keras' ``post_relu``: the last BatchNorm with
+its ReLU. Keras has biases before BatchNorm, which cancels them: .07 % more parameters.
 """
 
 from functools import partial

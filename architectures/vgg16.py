@@ -1,8 +1,8 @@
-"""VGG16, in torchvision's published weights.
+"""VGG16, with torchvision's published weights.
 
-The saliency layer is Keras' ``block5_conv3`` with its ReLU, before the last pooling. The dense head needs 7 x 7
-features; timm stretches smaller ones by adaptive pooling, so that a side of 96 px works. Without BatchNorm it
-needs a lower learning rate than the others.
+The target layer is Keras' ``block5_conv3`` with its ReLU, before the last pooling. The dense head needs 7 x 7
+features. timm enlarges smaller ones by adaptive pooling, so images of 96 px work. Without BatchNorm the network needs
+a lower learning rate than the others.
 """
 
 from functools import partial

@@ -1,7 +1,7 @@
-"""Xception, in its author's weights.
+"""Xception, with its author's weights.
 
-timm calls the network of the paper, which is Keras', ``legacy_xception``; its other networks of the name are later ones
-with other widths and depths (``xception41`` has 18 % more parameters). The saliency layer is Keras'
+timm calls the network of the paper and of Keras ``legacy_xception``. Its other Xceptions are later variants with other
+widths and depths (``xception41`` has 18 % more parameters). The target layer is Keras'
 ``block14_sepconv2_act``.
 """
 

@@ -1,7 +1,7 @@
-"""The data sets, one layout per file.
+"""The readers of data sets, one layout per file.
 
-An entry is a constant of type :class:`DatasetReader` that recognizes a directory by its look and reads the index of
-it. Reading an index opens no picture: it matches files, labels, raters and groups, and says what does not fit.
+An entry is a constant of type :class:`DatasetReader`. It detects its layout in a directory and loads the index.
+Loading an index opens no image. It matches files, labels, raters and groups, and reports what does not fit.
 """
 
 from collections.abc import Callable
@@ -14,22 +14,24 @@ from numpy.typing import NDArray
 
 Split = Literal["train", "validation", "test"]
 Counts = NDArray[np.integer[Any]]
-"""How many masks of each rater mark each pixel, (R, H, W)."""
+"""Number of masks of each rater that mark each pixel, (R, H, W)."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Mask:
-    """What one rater drew on one image, in one file. Several of a rater and characteristic are instances of it.
+    """A mask that one rater drew on one image.
+
+    Several masks of one rater and characteristic are its instances.
 
     Attributes:
         path: The file.
-        rater: Who drew it.
-        characteristic: What was drawn; None for the outline of the whole lesion or object. Where an image has
-            outlines, they alone make its reference at image level.
-        reading: 2 for what a rater drew when he saw the image again; only first readings make references.
-        marks: Pixel values that mark, of color pictures R + 256 G + 65536 B; None marks what is brighter than half.
-        box: The marked rectangle (left, top, right, bottom) in pixels, where a rule rather than a file gives the
-            mask; `path` is then the image.
+        rater: Name of the rater.
+        characteristic: The characteristic it shows. None for the outline of the whole lesion or object. If an image
+            has outlines, its reference at image level uses only them.
+        reading: 1, or 2 if the rater saw the image for a second time. References use only first readings.
+        marks: Pixel values that count as marked, for color images R + 256 G + 65536 B. None marks values above 127.
+        box: The marked rectangle (left, top, right, bottom) in pixels, if a rule defines the mask rather than a file.
+            `path` is then the image.
     """
 
     path: Path
@@ -42,17 +44,17 @@ class Mask:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Sample:
-    """One image with what is known about it.
+    """One image with its label, group and masks.
 
     Attributes:
         id: Unique name within the data set, the stem of the image file.
-        image: The file with the image; None where masks come without images.
-        frame: Number of the image within the file, where a file holds many.
-        diagnosis: Class name; "" where it is not known.
-        group: Images of one group (patient, lesion) never part in a split; the id where nothing is known.
-        masks: What the raters drew; empty where nobody drew.
-        split: Where the data set publishes a split, else None.
-        marked: Mask of a planted shortcut in the image, for synthetic data.
+        image: The image file. None if the data set has masks without images.
+        frame: Index of the image in the file, if the file has several.
+        diagnosis: Class name. "" if it is unknown.
+        group: Patient or lesion. A split keeps the images of a group together. The id if the group is unknown.
+        masks: Masks of all raters. May be empty.
+        split: Split that the data set publishes. None if there is none.
+        marked: Mask of the planted shortcut, for synthetic images.
     """
 
     id: str
@@ -67,12 +69,12 @@ class Sample:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Problem:
-    """Why a file cannot be used.
+    """A reason why a file cannot be used.
 
     Attributes:
         file: The file.
-        what: What is wrong, to be read after the file's name.
-        remedy: What to do about it.
+        what: What is wrong, phrased to follow the name of the file.
+        remedy: How to fix it.
     """
 
     file: Path
@@ -80,12 +82,12 @@ class Problem:
     remedy: str
 
     def __str__(self) -> str:
-        """One line: file, fault, remedy."""
+        """Returns one line: file, fault and remedy."""
         return f"{self.file} {self.what}; {self.remedy}"
 
 
 class BadFileError(ValueError):
-    """A file that cannot be used, found when it was opened.
+    """A file turns out to be unusable when it is opened.
 
     Attributes:
         problem: File, fault and remedy.
@@ -101,13 +103,13 @@ class DatasetIndex:
     """The index of a data set.
 
     Attributes:
-        name: Name of the data set, as it appears in paths and tables.
-        layout: Name of the layout that read it.
+        name: Name of the data set, as in paths and tables.
+        layout: Name of the reader that loaded it.
         root: The directory.
         samples: The images, sorted by id.
-        problems: What has to be mended, or left out on purpose, before the data can be used.
-        left_out: One line for each thing that was left out, with the file's name and the reason.
-        synthetic: Whether the images were rendered rather than photographed.
+        problems: Problems to fix or exclude before the data can be used.
+        left_out: One line for each file or image that is left out, with the reason.
+        synthetic: Whether the images are rendered, not photographed.
     """
 
     name: str
@@ -126,36 +128,36 @@ class DatasetIndex:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DatasetReader:
-    """A way to lay out a data set in a directory.
+    """A reader of one directory layout.
 
     Attributes:
         name: Unique name: lower case letters, digits and hyphens.
-        detect: Whether a directory looks like this layout. Looks at names only, is cheap.
-        read: Reads the index. Raises :class:`ValueError`, naming file and remedy, for what no index can be made of.
+        detect: Returns whether a directory has this layout. Looks at names only, so it is fast.
+        load: Loads the index. Raises :class:`ValueError` with file and remedy if no index can be built.
         source: Where the layout comes from.
-        obtain: Where to ask for the data, under which terms, and which directory to point Loupe at; one line.
+        obtain: Where to get the data, its terms, and the directory to pass to Loupe, in one line.
     """
 
     name: str
     detect: Callable[[Path], bool]
-    read: Callable[[Path], DatasetIndex]
+    load: Callable[[Path], DatasetIndex]
     source: str
     obtain: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Aggregation:
-    """A way to make one reference of what several raters drew.
+    """A way to combine the masks of several raters into one reference.
 
     Attributes:
         name: Unique name, as on the command line.
-        merge: From counts (R, H, W), integers, of the masks of each of the R raters that mark a pixel, to full marks
-            of 255 and less, (H, W), uint8; zero where nobody marked anything.
-        formula: What it computes, in one line.
+        combine: Takes counts (R, H, W), integer: the number of masks of each of R raters that mark a pixel. Returns
+            (H, W), uint8, from 0 (nobody marked anything) to 255 (fully marked).
+        formula: The formula, in one line.
         source: Where it comes from.
     """
 
     name: str
-    merge: Callable[[Counts], NDArray[np.uint8]]
+    combine: Callable[[Counts], NDArray[np.uint8]]
     formula: str
     source: str

@@ -1,40 +1,40 @@
-"""BUSI: ultrasound of the breast, benign, malignant or without a finding, with outlines of the lesions."""
+"""BUSI: ultrasound of the breast, benign, malignant or normal, with outlines of the lesions."""
 
 from pathlib import Path
 
 from datasets import DatasetIndex, DatasetReader
-from datasets.indexer import DatasetIndexer, inner
+from datasets.indexer import DatasetIndexer, find_root
 
-FOLDER = "Dataset_BUSI_with_GT"
+ROOT = "Dataset_BUSI_with_GT"
 CLASSES = ("benign", "malignant", "normal")
 MASK = r"_mask(?:_\d+)?"
-"""What follows the stem of the image: several lesions of one image are in as many files."""
+"""The part after the stem of the image. Several lesions of one image are in separate files."""
 
 
 def detect(directory: Path) -> bool:
-    """Whether the directory, or the one in it, has masks named by class and number."""
-    root = inner(directory, FOLDER)
-    return any(found for name in CLASSES for found in root.glob(f"{name}/{name} (*)_mask.png"))
+    """Returns whether the directory or its subdirectory has masks named by class and number."""
+    root = find_root(directory, ROOT)
+    return any(path for name in CLASSES for path in root.glob(f"{name}/{name} (*)_mask.png"))
 
 
-def read(directory: Path) -> DatasetIndex:
-    """Reads images and masks, which lie in one directory per class. Masks of normal images are there and empty.
+def load(directory: Path) -> DatasetIndex:
+    """Loads images and masks from one directory per class. Normal images have empty masks.
 
-    Patients are not published, so images of one may part in a split.
+    The data set does not identify patients, so a split may divide the images of one.
 
     Raises:
         ValueError: There are no images.
     """
-    survey = DatasetIndexer(inner(directory, FOLDER))
-    pictures = survey.pictures(*CLASSES, but=MASK)
-    labels = {stem: path.parent.name for stem, path in pictures.items()}
-    return survey.data_set("busi", pictures, labels, masks=[survey.masks(name, MASK) for name in CLASSES])
+    indexer = DatasetIndexer(find_root(directory, ROOT))
+    images = indexer.images(*CLASSES, skip=MASK)
+    labels = {stem: path.parent.name for stem, path in images.items()}
+    return indexer.build_index("busi", images, labels, masks=[indexer.masks(name, MASK) for name in CLASSES])
 
 
 BUSI = DatasetReader(
     name="busi",
     detect=detect,
-    read=read,
+    load=load,
     source="Al-Dhabyani et al., Dataset of breast ultrasound images, Data in Brief 28, 2020",
-    obtain=f"the authors' page at Cairo University, free with citation; {FOLDER}, or the directory it was unpacked in",
+    obtain=f"the authors' page at Cairo University, free with citation; {ROOT}, or the directory it was unpacked in",
 )

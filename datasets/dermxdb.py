@@ -1,4 +1,4 @@
-"""DermXDB: six skin diagnoses with characteristics, drawn by several dermatologists."""
+"""DermXDB: images of six skin diagnoses, with masks of characteristics by several dermatologists."""
 
 import re
 from collections import defaultdict
@@ -9,88 +9,88 @@ from datasets.indexer import DatasetIndexer
 from datasets.table import read_table
 
 COLUMNS = ("current_filename", "diagnosis")
-SECOND = re.compile(r"(labeler\d)2")
-"""In v2, labeler12 is labeler1 at a second reading."""
+SECOND_READING = re.compile(r"(labeler\d)2")
+"""In v2, labeler12 is the second reading of labeler1."""
 
 
 def has_layout(directory: Path) -> bool:
-    """Whether the directory holds the metadata and the masks where DermXDB has them."""
+    """Returns whether the directory has the metadata and the masks of DermXDB."""
     return (directory / "metadata.csv").is_file() and (directory / "masks" / "masks").is_dir()
 
 
 def detect(directory: Path) -> bool:
-    """Whether the directory is DermXDB, not rendered data in its layout."""
+    """Returns whether the directory is DermXDB and not rendered data in its layout."""
     return has_layout(directory) and not (directory / "SYNTHETIC.txt").exists()
 
 
-def read(directory: Path) -> DatasetIndex:
-    """Reads v1 and v2. Images are those in `images/`; without them the masks alone can be measured.
+def load(directory: Path) -> DatasetIndex:
+    """Loads v1 and v2. The images are in `images/`. Without them, only the masks can be scored.
 
-    Images are matched to `metadata.csv` by stem, raters' names and stems part at the first underscore. Where `folds/`
-    holds a first fold, as in v2, it is the official split and names the patients.
+    Images match the rows of `metadata.csv` by stem. In file names of masks, the first underscore separates rater and
+    stem. If `folds/` has a first fold, as in v2, it is the official split and lists the patients.
 
     Raises:
         ValueError: A table is missing or cannot be read.
     """
-    survey = DatasetIndexer(directory)
+    indexer = DatasetIndexer(directory)
     table = directory / "metadata.csv"
     rows = [(Path(row["current_filename"]).stem, row["diagnosis"]) for row in read_table(table, COLUMNS)]
     listed = dict(rows)
-    images, masks = survey.pictures("images"), _masks(survey)
-    survey.left_out += [f"{images[stem]}: no row in metadata.csv" for stem in images if stem not in listed]
-    survey.left_out += [f"{stem}: masks without a row in metadata.csv" for stem in masks if stem not in listed]
-    pictures: dict[str, Path | None] = dict.fromkeys(listed)
-    if images:
-        pictures = {stem: path for stem, path in images.items() if stem in listed}
+    files, masks = indexer.images("images"), _masks(indexer)
+    indexer.left_out += [f"{files[stem]}: no row in metadata.csv" for stem in files if stem not in listed]
+    indexer.left_out += [f"{stem}: masks without a row in metadata.csv" for stem in masks if stem not in listed]
+    images: dict[str, Path | None] = dict.fromkeys(listed)
+    if files:
+        images = {stem: path for stem, path in files.items() if stem in listed}
     folds = _first_fold(directory)
-    return survey.data_set(
+    return indexer.build_index(
         "dermxdb",
-        pictures,
-        survey.labels(rows, table),
+        images,
+        indexer.labels(rows, table),
         masks=[{stem: drawn for stem, drawn in masks.items() if stem in listed}],
         groups={stem: patient for stem, (_, patient) in folds.items()},
         split=lambda stem: folds[stem][0] if stem in folds else None,
     )
 
 
-def _masks(survey: DatasetIndexer) -> dict[str, list[Mask]]:
-    """Masks by stem of their image."""
-    found: dict[str, dict[Path, Mask]] = defaultdict(dict)
-    files = survey.pictures("masks/masks")
-    table = survey.directory / "masks" / "instance_mask_annotations.csv"
+def _masks(indexer: DatasetIndexer) -> dict[str, list[Mask]]:
+    """Returns the masks by the stem of their image."""
+    masks: dict[str, dict[Path, Mask]] = defaultdict(dict)
+    files = indexer.images("masks/masks")
+    table = indexer.directory / "masks" / "instance_mask_annotations.csv"
     for row in read_table(table, ["image_id", "mask_id", "class_name"]):
         rater, _, stem = row["image_id"].partition("_")
-        # Most files of v2 are named by the characteristic and hold all its instances, whatever the table says.
+        # Most files of v2 have the characteristic in their name and contain all its instances, despite the table.
         path = files.get(row["mask_id"]) or files.get(f"{row['image_id']}_{row['class_name']}")
         if path is None:
-            survey.left_out.append(f"{row['mask_id']}: listed in {table.name}, but masks/masks has no such file")
+            indexer.left_out.append(f"{row['mask_id']}: listed in {table.name}, but masks/masks has no such file")
             continue
-        again = SECOND.fullmatch(rater)
-        found[stem][path] = Mask(
+        second = SECOND_READING.fullmatch(rater)
+        masks[stem][path] = Mask(
             path=path,
-            rater=again[1] if again else rater,
+            rater=second[1] if second else rater,
             characteristic=row["class_name"],
-            reading=2 if again else 1,
+            reading=2 if second else 1,
         )
-    return {stem: list(masks.values()) for stem, masks in found.items()}
+    return {stem: list(by_path.values()) for stem, by_path in masks.items()}
 
 
 def _first_fold(directory: Path) -> dict[str, tuple[Split, str]]:
-    """Split and patient by stem."""
-    found: dict[str, tuple[Split, str]] = {}
+    """Returns split and patient by stem."""
+    fold: dict[str, tuple[Split, str]] = {}
     splits: tuple[Split, ...] = ("train", "test")
     for split in splits:
         table = directory / "folds" / f"metadata_fold_0_{split}.csv"
         if table.is_file():
             for row in read_table(table, ["current_filename", "patient_id"]):
-                found[Path(row["current_filename"]).stem] = (split, row["patient_id"])
-    return found
+                fold[Path(row["current_filename"]).stem] = (split, row["patient_id"])
+    return fold
 
 
 DERMXDB = DatasetReader(
     name="dermxdb",
     detect=detect,
-    read=read,
+    load=load,
     source="Jalaboi et al., DermX: an end-to-end framework for explainable automated dermatological diagnosis, 2023",
     obtain="masks: the authors' repository ralucaj/dermx, CC0; images: on request from SD-260 and DermNetNZ, put into "
     "images/ or named with --image-dir",

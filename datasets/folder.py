@@ -1,4 +1,4 @@
-"""A directory per class: the way to bring data that has no layout of its own here."""
+"""One directory per class: the layout for your own data."""
 
 from pathlib import Path
 
@@ -11,56 +11,59 @@ SPLITS: dict[str, Split] = {"train": "train", "validation": "validation", "test"
 
 
 def detect(directory: Path) -> bool:
-    """Whether there are pictures in a directory in `images/`, or one deeper, and nothing speaks for another layout."""
-    inside = (path for pattern in ("images/*/*", "images/*/*/*") for path in directory.glob(pattern))
+    """Returns whether `images/*/` or `images/*/*/` has images, and no other layout fits."""
+    files = (path for pattern in ("images/*/*", "images/*/*/*") for path in directory.glob(pattern))
     other = dermxdb.has_layout(directory) or (directory / "annotations").is_dir()
-    return not other and any(path.suffix.lower() in SUFFIXES for path in inside)
+    return not other and any(path.suffix.lower() in SUFFIXES for path in files)
 
 
-def read(directory: Path) -> DatasetIndex:
-    """Reads `images/<class>/` with all directories below, `masks/` and, if it is there, `images.csv`.
+def load(directory: Path) -> DatasetIndex:
+    """Loads `images/<class>/` with all subdirectories, `masks/` and, if it exists, `images.csv`.
 
-    A mask has its image's name. The directories it lies in, less those its image lies in too, such as the class, say
-    who drew it and which characteristic. The table has a column image, and may have group and split (a name in SPLITS).
+    A mask has the name of its image. Its directories name the rater and the characteristic. Directories that its image
+    has too, such as the class, do not count. The table has the column image, and may have group and split (a name in
+    SPLITS).
 
     Raises:
         ValueError: There are no images, or the table cannot be read.
     """
-    survey = DatasetIndexer(directory)
-    found = survey.below("images")
-    pictures = survey.by_stem(found)
-    inside = {stem: path.parent.relative_to(directory / "images").parts for stem, path in pictures.items()}
-    named = {(path.stem, name) for path in found for name in path.parent.relative_to(directory / "images").parts[:1]}
+    indexer = DatasetIndexer(directory)
+    files = indexer.images_below("images")
+    images = indexer.by_stem(files)
+    inside = {stem: path.parent.relative_to(directory / "images").parts for stem, path in images.items()}
+    named = {(path.stem, name) for path in files for name in path.parent.relative_to(directory / "images").parts[:1]}
     classes = {name for _, name in named}
-    # Two files of one name in two classes are a problem already; neither class can be trusted then.
-    twice = {stem for stem, name in named if inside[stem][:1] != (name,)}
-    labels = {stem: names[0] for stem, names in inside.items() if names and stem not in twice}
+    # Files of one name in two classes are reported as a problem. Neither class can be trusted.
+    ambiguous = {stem for stem, name in named if inside[stem][:1] != (name,)}
+    labels = {stem: names[0] for stem, names in inside.items() if names and stem not in ambiguous}
     masks: dict[str, list[Mask]] = {}
-    for path in survey.below("masks"):
-        who = list(path.parent.relative_to(directory / "masks").parts)
-        for name in set(who).intersection(inside.get(path.stem, ())):
-            who.remove(name)
-        if path.stem in pictures and (len(who) > 2 or classes & set(who[:1])):
-            survey.problem(
-                path, "lies in directories of no rater or another class", "use masks/<rater>/<characteristic>/"
+    for path in indexer.images_below("masks"):
+        levels = list(path.parent.relative_to(directory / "masks").parts)
+        for name in set(levels).intersection(inside.get(path.stem, ())):
+            levels.remove(name)
+        if path.stem in images and (len(levels) > 2 or classes & set(levels[:1])):
+            indexer.add_problem(
+                path,
+                "is in directories of no rater or of another class",
+                "use masks/<rater>/<characteristic>/",
             )
             continue
-        mask = Mask(path=path, rater=[*who, EXPERT][0], characteristic=who[1] if len(who) > 1 else None)
+        mask = Mask(path=path, rater=[*levels, EXPERT][0], characteristic=levels[1] if len(levels) > 1 else None)
         masks.setdefault(path.stem, []).append(mask)
     table = directory / "images.csv"
     rows = read_table(table, ["image"]) if table.is_file() else []
-    survey.left_out += [f"{row['image']}: only in {table.name}" for row in rows if row["image"] not in pictures]
+    indexer.left_out += [f"{row['image']}: only in {table.name}" for row in rows if row["image"] not in images]
     pairs = {kind: [(row["image"], row[kind]) for row in rows if row.get(kind)] for kind in ("group", "split")}
-    groups = survey.labels(pairs["group"], table, what="group")
-    sides = survey.labels(pairs["split"], table, known=tuple(SPLITS), what="split")
+    groups = indexer.labels(pairs["group"], table, kind="group")
+    sides = indexer.labels(pairs["split"], table, valid=tuple(SPLITS), kind="split")
     split = {stem: SPLITS[side] for stem, side in sides.items()}
-    return survey.data_set("folder", pictures, labels, masks=[masks], groups=groups, split=split.get)
+    return indexer.build_index("folder", images, labels, masks=[masks], groups=groups, split=split.get)
 
 
 FOLDER = DatasetReader(
     name="folder",
     detect=detect,
-    read=read,
+    load=load,
     source="Loupe's own",
-    obtain="your own data: images/<class>/<name>.png with masks/<name>.png beside images/; their directory",
+    obtain="your own data: images/<class>/<name>.png with masks/<name>.png next to images/; their directory",
 )

@@ -12,8 +12,8 @@ from PIL import Image, UnidentifiedImageError
 from datasets import BadFileError, Mask, Sample
 
 SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff"})
-MOST_PIXELS = 100_000_000
-"""Larger pictures are refused: a small file can unfold into more memory than there is."""
+MAX_PIXELS = 100_000_000
+"""Larger images are rejected. A small file can decompress to more memory than the machine has."""
 BOMBS = (Image.DecompressionBombError, Image.DecompressionBombWarning)
 FAULTS = (
     UnidentifiedImageError,
@@ -25,56 +25,56 @@ FAULTS = (
     EOFError,
     *BOMBS,
 )
-"""What Pillow raises of a file that it cannot read."""
+"""Exceptions that Pillow raises for files that it cannot read."""
 FORMATS = ("BMP", "JPEG", "PNG", "TIFF")
-"""What is opened, whatever the ending of the name says: some of Pillow's other formats start programs."""
+"""Formats that are opened, whatever the suffix. Some other formats of Pillow start external programs."""
 HDF5_IMAGES = "x"
 
-# Set once and for all, since threads decode: Pillow warns of size, at its own limit, and of palettes with transparency,
-# which we drop.
+# Filters are global and set once, because threads decode. Pillow warns at its own size limit, and of palettes with
+# transparency, which is dropped here.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 warnings.filterwarnings("ignore", message="Palette images with Transparency", category=UserWarning)
 
 
 def read_image(sample: Sample, side: int) -> NDArray[np.uint8]:
-    """The image of a case, resized to a square.
+    """Reads the image of a sample and resizes it to a square.
 
     Args:
-        sample: A case that has an image.
-        side: Side in pixels. The aspect ratio is not kept, as in Jalaboi (2023).
+        sample: A sample with an image.
+        side: Side in pixels. The aspect ratio is ignored, as in Jalaboi (2023).
 
     Returns:
         Pixels (side, side, 3), uint8.
 
     Raises:
-        ValueError: The file is no image, is damaged or is too large.
+        ValueError: The file is not an image, is damaged or is too large.
     """
-    picture = _image(sample)
-    if picture.size != (side, side):
-        picture = picture.resize((side, side), Image.Resampling.BILINEAR)
-    return np.asarray(picture, dtype=np.uint8)
+    image = _image(sample)
+    if image.size != (side, side):
+        image = image.resize((side, side), Image.Resampling.BILINEAR)
+    return np.asarray(image, dtype=np.uint8)
 
 
 def read_mask(mask: Mask, size: tuple[int, int] | None = None) -> NDArray[np.bool_]:
-    """A mask at its own size, (H, W).
+    """Reads a mask at its own size, (H, W).
 
-    Takes 1-bit, gray, color and interpolated masks alike.
+    Accepts 1-bit, gray, color and interpolated masks.
 
     Args:
-        mask: What to read.
-        size: Width and height of its image, where known.
+        mask: The mask.
+        size: Width and height of its image. None accepts any size.
 
     Raises:
-        ValueError: The file is no image, is damaged, is too large, has another size than its image, or marks nothing
-            for its values are too small.
+        ValueError: The file is not an image, is damaged, is too large, differs in size from its image, or has only
+            values that are too small to mark anything.
     """
     if mask.box is not None:
         return _rectangle(mask.box, size)
-    picture = _decode(mask.path, "L" if mask.marks is None else None)
-    if size is not None and picture.size != size:
-        sizes = f"{picture.width} x {picture.height}, its image {size[0]} x {size[1]}"
-        raise BadFileError(mask.path, f"is {sizes}", "a mask must fit its image: mend or remove it")
-    values = np.asarray(picture)
+    image = _decode(mask.path, "L" if mask.marks is None else None)
+    if size is not None and image.size != size:
+        sizes = f"{image.width} x {image.height}, its image {size[0]} x {size[1]}"
+        raise BadFileError(mask.path, f"is {sizes}", "a mask must fit its image: fix or remove it")
+    values = np.asarray(image)
     if mask.marks is not None:
         if values.ndim == 3:
             values = values[..., :3].astype(np.int64) @ np.array([1, 1 << 8, 1 << 16])
@@ -86,10 +86,10 @@ def read_mask(mask: Mask, size: tuple[int, int] | None = None) -> NDArray[np.boo
 
 
 def image_size(sample: Sample) -> tuple[int, int]:
-    """Width and height of the image of a case, from the file's header, without decoding it.
+    """Returns width and height of the image of a sample, from the file header, without decoding it.
 
     Raises:
-        ValueError: The file is no image or is too large.
+        ValueError: The file is not an image or is too large.
     """
     if sample.image is None:
         raise ValueError(f"{sample.id} has no image; name their directory with --image-dir")
@@ -97,20 +97,20 @@ def image_size(sample: Sample) -> tuple[int, int]:
         height, width = _frames(sample.image).shape[1:3]
         return int(width), int(height)
     try:
-        with Image.open(sample.image, formats=FORMATS) as picture:
-            _refuse_bomb(sample.image, picture)
-            return picture.size
+        with Image.open(sample.image, formats=FORMATS) as image:
+            _reject_bomb(sample.image, image)
+            return image.size
     except BadFileError:
         raise
     except FAULTS as error:
         raise _unreadable(sample.image, error) from None
 
 
-def frames_in(path: Path) -> int:
-    """How many images an HDF5 file holds.
+def count_frames(path: Path) -> int:
+    """Counts the images in an HDF5 file.
 
     Raises:
-        ValueError: The file is no HDF5 file of RGB images.
+        ValueError: The file is not an HDF5 file of RGB images.
     """
     return len(_frames(path))
 
@@ -127,53 +127,53 @@ def _image(sample: Sample) -> Image.Image:
 
 
 def _decode(path: Path, mode: str | None) -> Image.Image:
-    """A picture, converted to a mode; None leaves its values as they are."""
+    """Decodes an image file and converts it to a mode. None does not convert."""
     try:
-        with Image.open(path, formats=FORMATS) as picture:
-            _refuse_bomb(path, picture)
-            _refuse_depth(path, picture)
-            picture.load()
-            # A copy only where the pixels have to change: conversion to its own mode would be one more.
-            return picture if mode in {None, picture.mode} else picture.convert(mode)
+        with Image.open(path, formats=FORMATS) as image:
+            _reject_bomb(path, image)
+            _reject_depth(path, image)
+            image.load()
+            # Converting an image to its own mode would copy it.
+            return image if mode in {None, image.mode} else image.convert(mode)
     except BadFileError:
         raise
     except FAULTS as error:
         raise _unreadable(path, error) from None
 
 
-def _refuse_bomb(path: Path, picture: Image.Image) -> None:
-    if picture.width * picture.height > MOST_PIXELS:
-        raise BadFileError(path, f"has {picture.width} x {picture.height} pixels", "make it smaller")
+def _reject_bomb(path: Path, image: Image.Image) -> None:
+    if image.width * image.height > MAX_PIXELS:
+        raise BadFileError(path, f"has {image.width} x {image.height} pixels", "make it smaller")
 
 
-def _refuse_depth(path: Path, picture: Image.Image) -> None:
-    if picture.mode.startswith(("I", "F")):
-        raise BadFileError(path, f"has pixels of {picture.mode}", "save it with 8 bits a channel")
+def _reject_depth(path: Path, image: Image.Image) -> None:
+    if image.mode.startswith(("I", "F")):
+        raise BadFileError(path, f"has pixels of {image.mode}", "save it with 8 bits a channel")
 
 
 def _rectangle(box: tuple[int, int, int, int], size: tuple[int, int] | None) -> NDArray[np.bool_]:
     left, top, right, bottom = box
     width, height = size or (right, bottom)
-    drawn = np.zeros((height, width), dtype=np.bool_)
-    drawn[top:bottom, left:right] = True
-    return drawn
+    mask = np.zeros((height, width), dtype=np.bool_)
+    mask[top:bottom, left:right] = True
+    return mask
 
 
 @lru_cache(maxsize=8)
 def _frames(path: Path) -> h5py.Dataset:
-    """The images of an HDF5 file, which stays open: opening it anew for every image costs more than reading."""
+    """Opens the images of an HDF5 file. It stays open, because reopening it per image costs more than reading."""
     try:
-        found = h5py.File(path, "r")[HDF5_IMAGES]
+        frames = h5py.File(path, "r")[HDF5_IMAGES]
     except (OSError, KeyError) as error:
         what = f"cannot be read as HDF5 with images in {HDF5_IMAGES!r} ({error})"
         raise BadFileError(path, what, "fetch it again") from None
-    if not isinstance(found, h5py.Dataset) or found.ndim != 4 or found.shape[-1] != 3 or found.dtype != np.uint8:
+    if not isinstance(frames, h5py.Dataset) or frames.ndim != 4 or frames.shape[-1] != 3 or frames.dtype != np.uint8:
         raise BadFileError(path, f"holds in {HDF5_IMAGES!r} no RGB images (N, H, W, 3) of 8 bits", "fetch it again")
-    return found
+    return frames
 
 
 def _unreadable(path: Path, error: Exception) -> BadFileError:
     if isinstance(error, BOMBS):
-        return BadFileError(path, f"has more than {MOST_PIXELS:,} pixels", "make it smaller")
+        return BadFileError(path, f"has more than {MAX_PIXELS:,} pixels", "make it smaller")
     reason = str(error).split(" '")[0].replace("\n", " ")
     return BadFileError(path, f"cannot be read as an image ({reason})", "replace the file or remove it")

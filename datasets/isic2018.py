@@ -12,44 +12,44 @@ IMAGES = "ISIC2018_Task*_Input"
 
 
 def detect(directory: Path) -> bool:
-    """Whether the directory holds images of one of the tasks."""
+    """Returns whether the directory holds images of one of the tasks."""
     return any(directory.glob(IMAGES))
 
 
-def read(directory: Path) -> DatasetIndex:
-    """Reads tasks 1 and 2, task 3, or both.
+def load(directory: Path) -> DatasetIndex:
+    """Loads tasks 1 and 2, task 3, or both.
 
-    The challenge gives no diagnosis of the images of tasks 1 and 2: a table `diagnosis.csv` (columns image and
-    diagnosis, optionally group) beside the directories, from the archive or the user, does. It overrules task 3.
+    The challenge publishes no diagnosis for the images of tasks 1 and 2. A table `diagnosis.csv` next to the
+    directories can add it, with the columns image, diagnosis and optionally group. It overrides task 3.
 
     Raises:
         ValueError: There are no images, or a table cannot be read.
     """
-    survey = DatasetIndexer(directory)
-    pictures = survey.pictures(IMAGES)
+    indexer = DatasetIndexer(directory)
+    images = indexer.images(IMAGES)
     labels: dict[str, str] = {}
     groups: dict[str, str] = {}
-    for table in survey.files("ISIC2018_Task3_*_GroundTruth.csv", "*/ISIC2018_Task3_*_GroundTruth.csv"):
-        labels |= survey.labels(read_one_hot(table, "image", DIAGNOSES), table, known=DIAGNOSES)
-    for table in survey.files("ISIC2018_Task3_*_LesionGroupings.csv", "*/ISIC2018_Task3_*_LesionGroupings.csv"):
+    for table in indexer.files("ISIC2018_Task3_*_GroundTruth.csv", "*/ISIC2018_Task3_*_GroundTruth.csv"):
+        labels |= indexer.labels(read_one_hot(table, "image", DIAGNOSES), table, valid=DIAGNOSES)
+    for table in indexer.files("ISIC2018_Task3_*_LesionGroupings.csv", "*/ISIC2018_Task3_*_LesionGroupings.csv"):
         groups |= {row["image"]: row["lesion_id"] for row in read_table(table, ["image", "lesion_id"])}
-    own = directory / "diagnosis.csv"
-    if own.is_file():
-        rows = read_table(own, ["image", "diagnosis"])
-        labels |= survey.labels(((row["image"], row["diagnosis"]) for row in rows), own)
+    user_table = directory / "diagnosis.csv"
+    if user_table.is_file():
+        rows = read_table(user_table, ["image", "diagnosis"])
+        labels |= indexer.labels(((row["image"], row["diagnosis"]) for row in rows), user_table)
         groups |= {row["image"]: row["group"] for row in rows if row.get("group")}
     attributes = [
-        survey.masks("ISIC2018_Task2_*_GroundTruth*", f"_attribute_{name}", characteristic=name) for name in ATTRIBUTES
+        indexer.masks("ISIC2018_Task2_*_GroundTruth*", f"_attribute_{name}", characteristic=name) for name in ATTRIBUTES
     ]
-    masks = [survey.masks("ISIC2018_Task1_*_GroundTruth", "_segmentation"), *attributes]
-    splits = {stem: split_from_directory(path) for stem, path in pictures.items()}
-    return survey.data_set("isic2018", pictures, labels, masks=masks, groups=groups, split=splits.get)
+    masks = [indexer.masks("ISIC2018_Task1_*_GroundTruth", "_segmentation"), *attributes]
+    splits = {stem: split_from_directory(path) for stem, path in images.items()}
+    return indexer.build_index("isic2018", images, labels, masks=masks, groups=groups, split=splits.get)
 
 
 ISIC2018 = DatasetReader(
     name="isic2018",
     detect=detect,
-    read=read,
+    load=load,
     source="Codella et al., Skin lesion analysis toward melanoma detection 2018, arXiv 1902.03368",
     obtain="the ISIC challenge's page for 2018; tasks 1-2 CC0, task 3 CC BY-NC 4.0; a directory of the unpacked parts",
 )

@@ -1,4 +1,4 @@
-"""The embedded data set: what `dermsynth` renders, read back by the reader of the layout it is written in."""
+"""The embedded data set, rendered by `dermsynth` in the layout of DermXDB."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -10,17 +10,17 @@ SHORTCUTS = "shortcut"
 
 
 def detect(directory: Path) -> bool:
-    """Whether the directory says that its images were rendered."""
+    """Returns whether the directory is marked as rendered."""
     return (directory / NOTE).is_file() and dermxdb.has_layout(directory)
 
 
-def read(directory: Path) -> DatasetIndex:
-    """Reads DermXDB's layout, marks the data as synthetic and finds the planted shortcuts.
+def load(directory: Path) -> DatasetIndex:
+    """Loads the layout of DermXDB, marks the data as synthetic and finds the planted shortcuts.
 
     Raises:
-        ValueError: As the reader of DermXDB.
+        ValueError: As for the reader of DermXDB.
     """
-    data = dermxdb.read(directory)
+    data = dermxdb.load(directory)
     marks = {path.stem: Mask(path=path, rater="dermsynth") for path in (directory / SHORTCUTS).glob("*.png")}
     samples = tuple(replace(sample, marked=marks.get(sample.id)) for sample in data.samples)
     return replace(data, layout="dermsynth", samples=samples, synthetic=True)
@@ -29,7 +29,7 @@ def read(directory: Path) -> DatasetIndex:
 DERMSYNTH = DatasetReader(
     name="dermsynth",
     detect=detect,
-    read=read,
+    load=load,
     source="Rendered by datasets/dermsynth, in the layout of DermXDB v1; synthetic",
-    obtain="nothing to ask for: `python -m benchmark run` renders it on first use",
+    obtain="no download: `python -m benchmark run` renders it on first use",
 )

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from benchmark.baselines import AGAIN, CONSTANT, NOISE, RATER
 from benchmark.baselines.trivial import bell, gaussian_name, noise
-from benchmark.data.references import Drawing, Plane
+from benchmark.data.references import Drawing, MaskArray
 from benchmark.errors import UserError
 from benchmark.runtime.parallel import parallel_map
 from datasets import Aggregation, DatasetIndex, Sample
@@ -113,7 +113,7 @@ def _scores(sample: Sample, merge: Aggregation) -> Iterator[tuple[Any, ...]]:
 class _Marked:
     """The marked pixels of a reference: the others add nothing to what it shares with a map."""
 
-    def __init__(self, plane: Plane, shape: tuple[int, int]) -> None:
+    def __init__(self, plane: MaskArray, shape: tuple[int, int]) -> None:
         self._places = np.flatnonzero(plane)
         self._values = plane.ravel()[self._places] / np.float32(255)
         self._total = float(plane.sum()) / 255
@@ -124,7 +124,7 @@ class _Marked:
         shared = np.minimum(window.ravel()[self._places], self._values).sum(dtype=np.float64)
         return Overlap(shared=float(shared), saliency=total, reference=self._total, pixels=self._pixels)
 
-    def overlap_with(self, plane: Plane) -> Overlap:
+    def overlap_with(self, plane: MaskArray) -> Overlap:
         """With another plane, which marks nothing outside of the window."""
         return self.overlap(plane / np.float32(255), float(plane.sum()) / 255)
 

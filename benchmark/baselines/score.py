@@ -206,7 +206,7 @@ def _raters(data: ImageDataset, metrics: Sequence[Metric], device: torch.device)
     own = tested[tested["level"] == "rater"]
     others = tested[tested["level"] == "others"].set_index(["sample", "rater"])
     pairs = others.index.get_indexer(pd.MultiIndex.from_frame(own[["sample", "rater"]]))
-    planes = np.asarray(data.planes)
+    planes = np.asarray(data.mask_arrays)
     rows = tested.index[tested["level"] == "others"].to_numpy()[pairs]
     maps = planes[own.index.to_numpy()].astype(np.float32) / 255
     parts = []

@@ -25,13 +25,13 @@ def baselines(
 ) -> None:
     """Score trivial maps and raters against the masks, without any image or model."""
     from benchmark.baselines.masks import mask_baselines  # noqa: PLC0415
-    from benchmark.data.load import Source, open_data  # noqa: PLC0415
+    from benchmark.data.load import Source, load_index  # noqa: PLC0415
     from benchmark.registry import select  # noqa: PLC0415
     from benchmark.runtime.progress import progress  # noqa: PLC0415
     from datasets import Aggregation  # noqa: PLC0415
 
     chosen = select(Aggregation, [aggregation])[0]
-    data = open_data(Source(directory=directory, layout=layout))
+    data = load_index(Source(directory=directory, layout=layout))
     with progress(Console(stderr=True), "scoring") as report:
         rows = mask_baselines(data, chosen, report)
     if as_json:

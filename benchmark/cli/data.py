@@ -14,7 +14,7 @@ from benchmark.errors import UserError
 from benchmark.leaderboard.synthetic import MARK
 
 if TYPE_CHECKING:
-    from benchmark.data.checks import Check
+    from benchmark.data.checks import DataReport
 
 SHOWN = 20
 """So many lines of each kind are shown; JSON has all."""
@@ -34,15 +34,15 @@ def check(
     as_json: Json = False,
 ) -> None:
     """Count what is there and list every problem with its remedy. Exit code 1 if there are problems left."""
-    from benchmark.data.checks import check as look  # noqa: PLC0415
-    from benchmark.data.exclusion import quarantine as set_aside  # noqa: PLC0415
-    from benchmark.data.load import Source, open_data  # noqa: PLC0415
+    from benchmark.data.checks import check_dataset  # noqa: PLC0415
+    from benchmark.data.exclusion import exclude  # noqa: PLC0415
+    from benchmark.data.load import Source, load_index  # noqa: PLC0415
     from benchmark.runtime.progress import progress  # noqa: PLC0415
 
-    data = open_data(Source(directory=directory, layout=layout, images=image_dir))
+    data = load_index(Source(directory=directory, layout=layout, images=image_dir))
     with progress(Console(stderr=True), "decoding") as report:
-        found = look(data, report)
-    place = set_aside(data, found.problems) if quarantine and found.problems else None
+        found = check_dataset(data, report)
+    place = exclude(data, found.problems) if quarantine and found.problems else None
     if as_json:
         problems = [{"file": str(each.file), "problem": each.what, "remedy": each.remedy} for each in found.problems]
         told = found.facts | {"problems": problems, "alike": found.alike, "quarantine": place and str(place)}
@@ -78,7 +78,7 @@ def synthesize(
     console.print(f"{num_images} images ({MARK}): {directory}\nNext: python -m benchmark data check {directory}")
 
 
-def _show(found: "Check") -> None:
+def _show(found: "DataReport") -> None:
     for name, value in found.facts.items():
         title = name.replace("_", " ")
         if isinstance(value, dict):

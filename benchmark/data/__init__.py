@@ -1,1 +1,1 @@
-"""From a directory of the user's to arrays that a model can train on and maps can be scored against."""
+"""From the user's directory to the arrays that models train on and maps are scored against."""

@@ -1,4 +1,4 @@
-"""Images and references, decoded once: raw uint8 files, mapped into memory, found again by content."""
+"""Cache of decoded images and reference masks: raw uint8 files, memory-mapped, addressed by content."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -20,83 +20,86 @@ from datasets.image_io import image_size, read_image
 
 Report = Callable[[int], None]
 """Called with the number of images done."""
-IMAGES, PLANES = "images.u8", "planes.u8"
-KEPT = 2
-"""Raised when other references are kept of an image, so that older caches are made anew and models are not."""
+IMAGES, MASK_ARRAYS = "images.u8", "planes.u8"
+CACHE_VERSION = 2
+"""Raise it when the stored references change. Older caches are then rebuilt. Trained models stay valid."""
 COLUMNS = ["sample", "level", "rater", "characteristic"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Decoded:
-    """Images and references of one size.
+class DecodedArrays:
+    """Images and reference masks of one size.
 
     Attributes:
-        images: Pixels (N, S, S, 3), uint8, mapped.
-        planes: Reference masks (M, S, S), uint8, mapped; 255 is full marks.
-        references: One row per plane: case (place of the image), level, rater, characteristic, as in
+        images: Pixels (N, S, S, 3), uint8, memory-mapped.
+        mask_arrays: Reference masks (M, S, S), uint8, memory-mapped. 255 is fully marked.
+        references: One row per mask array: sample (index of the image), level, rater, characteristic, as in
             :class:`benchmark.data.references.Reference`.
     """
 
     images: NDArray[np.uint8]
-    planes: NDArray[np.uint8]
+    mask_arrays: NDArray[np.uint8]
     references: pd.DataFrame
 
 
-def decoded(key: str, samples: Sequence[Sample], side: int, merge: Aggregation, report: Report) -> Decoded:
-    """Opens the cache under a key, or makes it.
+def load_decoded(
+    key: str, samples: Sequence[Sample], side: int, aggregation: Aggregation, report: Report
+) -> DecodedArrays:
+    """Opens the cache entry of a key. Decodes the files first if there is none.
 
-    Two processes may make it at once: each writes a directory of its own, the first one done stays. Memory holds a few
-    images at a time.
+    Two processes may decode at once. Each writes its own directory, and the first one to finish wins. Only a few
+    images are in memory at a time.
 
     Args:
-        key: Stands for the bytes of all files, the size and the merging.
+        key: Identifies the bytes of all files, the size and the aggregation.
         samples: What to decode.
         side: Side in pixels.
-        merge: How raters become one.
-        report: Told of progress.
+        aggregation: Combines the masks of several raters.
+        report: Called with the number of images done.
 
     Raises:
         UserError: A file is damaged, a mask does not fit its image, or the disk is full.
     """
-    directory = decoded_dir(content_key(key, KEPT))
+    directory = decoded_dir(content_key(key, CACHE_VERSION))
     if not directory.is_dir():
         with atomic_directory(directory) as temporary:
             try:
-                _write(temporary, samples, side, merge, report)
+                _write(temporary, samples, side, aggregation, report)
             except ValueError as error:
                 raise UserError(f"{error}, or leave it out with `data check --quarantine`") from None
             except OSError as error:
                 reason = f"{directory.parent} cannot be written ({error.strerror})"
                 raise UserError(f"{reason}; free it or choose another place with LOUPE_RUNS") from None
-    # Without masks the table is empty, and an empty column has no type of its own.
+    # Without masks the table is empty, and pandas then infers no integer type.
     table = pd.read_parquet(directory / "references.parquet").astype({"sample": np.int64})
-    return Decoded(
-        images=_mapped(directory / IMAGES, (len(samples), side, side, 3)),
-        planes=_mapped(directory / PLANES, (len(table), side, side)),
+    return DecodedArrays(
+        images=_map_file(directory / IMAGES, (len(samples), side, side, 3)),
+        mask_arrays=_map_file(directory / MASK_ARRAYS, (len(table), side, side)),
         references=table,
     )
 
 
-def _write(directory: Path, samples: Sequence[Sample], side: int, merge: Aggregation, report: Report) -> None:
-    """Writes in order what the threads decode: a plain write, unlike a mapped one, can say that the disk is full."""
+def _write(directory: Path, samples: Sequence[Sample], side: int, aggregation: Aggregation, report: Report) -> None:
+    """Writes the results of the decoding threads in order. Plain writes report a full disk, mapped ones crash."""
 
     def decode(sample: Sample) -> tuple[NDArray[np.uint8], list[tuple[str, str, str]], list[NDArray[np.uint8]]]:
-        found = list(references(sample, merge, image_size(sample))) if sample.masks or sample.marked else []
-        names = [(reference.level, reference.rater, reference.characteristic) for reference in found]
-        return read_image(sample, side), names, [shrink(reference.plane, side) for reference in found]
+        has_masks = sample.masks or sample.marked
+        targets = list(references(sample, aggregation, image_size(sample))) if has_masks else []
+        names = [(target.level, target.rater, target.characteristic) for target in targets]
+        return read_image(sample, side), names, [shrink(target.mask_array, side) for target in targets]
 
     rows: list[tuple[int, str, str, str]] = []
-    with (directory / IMAGES).open("wb") as images, (directory / PLANES).open("wb") as planes:
-        for place, (image, names, drawn) in enumerate(parallel_map(decode, samples)):
+    with (directory / IMAGES).open("wb") as images, (directory / MASK_ARRAYS).open("wb") as masks:
+        for index, (image, names, mask_arrays) in enumerate(parallel_map(decode, samples)):
             images.write(image.data)
-            rows += [(place, *name) for name in names]
-            for plane in drawn:
-                planes.write(plane.data)
-            report(place + 1)
+            rows += [(index, *name) for name in names]
+            for mask_array in mask_arrays:
+                masks.write(mask_array.data)
+            report(index + 1)
     pd.DataFrame(rows, columns=COLUMNS).to_parquet(directory / "references.parquet")
 
 
-def _mapped(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:
-    if shape[0] == 0:  # nothing cannot be mapped
+def _map_file(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    if shape[0] == 0:  # an empty file cannot be mapped
         return np.zeros(shape, dtype=np.uint8)
     return np.memmap(path, dtype=np.uint8, mode="r", shape=shape)

@@ -1,4 +1,4 @@
-"""SHA-256 of files, read once and remembered while the files do not change."""
+"""SHA-256 of files, cached while the files do not change."""
 
 import json
 from collections.abc import Iterable
@@ -11,44 +11,45 @@ from benchmark.storage.files import write_text
 from benchmark.storage.hashing import content_key, file_digest
 from benchmark.storage.runs import digest_file
 
-Print = tuple[int, int, int, int]
-"""What tells that a file is as it was: size, times of change (nanoseconds) and inode, as git and make do."""
+Fingerprint = tuple[int, int, int, int]
+"""Size, times of modification and status change (nanoseconds) and inode. Git and make detect changes the same way."""
 
 
 def digests(root: Path, files: Iterable[Path]) -> dict[Path, str]:
-    """SHA-256 of each file, from an index where size and times are as they were, else from its bytes.
+    """Returns the SHA-256 of each file, from the cache if its fingerprint is unchanged, else from its bytes.
 
     Args:
-        root: The data set, which has an index of its own.
-        files: The files; repeats are read once.
+        root: The data set. Each one has its own cache file.
+        files: The files. Repeated files are read once.
 
     Raises:
         UserError: A file cannot be read.
     """
-    index = digest_file(content_key(str(root)))
-    known = _load(index)
+    cache_file = digest_file(content_key(str(root)))
+    cached = _load(cache_file)
     try:
-        prints = {path: _print(path) for path in dict.fromkeys(files)}
-        fresh = [path for path, now in prints.items() if known.get(str(path), ((), ""))[0] != now]
-        found = dict(zip(fresh, parallel_map(file_digest, fresh), strict=True))
+        fingerprints = {path: _fingerprint(path) for path in dict.fromkeys(files)}
+        stale = [path for path, current in fingerprints.items() if cached.get(str(path), ((), ""))[0] != current]
+        computed = dict(zip(stale, parallel_map(file_digest, stale), strict=True))
     except OSError as error:
         raise UserError(f"{error.filename} cannot be read ({error.strerror}); restore it or remove it") from None
-    if found:
-        known |= {str(path): (prints[path], digest) for path, digest in found.items()}
-        write_text(index, json.dumps({path: [*stats, digest] for path, (stats, digest) in known.items()}))
-    return {path: known[str(path)][1] for path in prints}
+    if computed:
+        cached |= {str(path): (fingerprints[path], digest) for path, digest in computed.items()}
+        write_text(cache_file, json.dumps({path: [*stats, digest] for path, (stats, digest) in cached.items()}))
+    return {path: cached[str(path)][1] for path in fingerprints}
 
 
-def _print(path: Path) -> Print:
-    told = path.stat()
-    return told.st_size, told.st_mtime_ns, told.st_ctime_ns, told.st_ino
+def _fingerprint(path: Path) -> Fingerprint:
+    stats = path.stat()
+    return stats.st_size, stats.st_mtime_ns, stats.st_ctime_ns, stats.st_ino
 
 
-def _load(index: Path) -> dict[str, tuple[Print, str]]:
-    """What the index knows; nothing where it is absent or damaged, since it can be made again."""
+def _load(cache_file: Path) -> dict[str, tuple[Fingerprint, str]]:
+    """Loads the cache. A missing or damaged one counts as empty, since it can be rebuilt."""
     with suppress(OSError, ValueError, TypeError, AttributeError):
-        told = json.loads(index.read_text(encoding="utf-8"))
+        content = json.loads(cache_file.read_text(encoding="utf-8"))
         return {
-            path: ((size, changed, touched, node), sha) for path, (size, changed, touched, node, sha) in told.items()
+            path: ((size, modified, changed, inode), sha)
+            for path, (size, modified, changed, inode, sha) in content.items()
         }
     return {}

@@ -1,4 +1,4 @@
-"""Files that a user has decided to leave out, and why: kept under runs/, never in the user's own directory."""
+"""Files that the user excludes, with the reasons. The list is stored under runs/, never in the user's own directory."""
 
 import json
 from collections.abc import Sequence
@@ -13,14 +13,13 @@ from datasets import DatasetIndex, Problem, Sample
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Quarantined:
+class ExcludedFile:
     """One file that is left out.
 
     Attributes:
         file: The file.
-        what: Why.
-        sha256: Of the bytes that were bad: a file that was changed since is looked at again; "" where it could not be
-            read.
+        what: The reason.
+        sha256: SHA-256 of the bad bytes, "" if they could not be read. A file that changes later is checked again.
     """
 
     file: str
@@ -28,49 +27,52 @@ class Quarantined:
     sha256: str
 
 
-def quarantine(data: DatasetIndex, problems: Sequence[Problem]) -> Path:
-    """Records what is to be left out of a data set from now on; returns the list, a JSON file."""
-    known = {(entry.file, entry.what): entry for entry in _quarantined(data.root)}
+def exclude(data: DatasetIndex, problems: Sequence[Problem]) -> Path:
+    """Leaves the files with problems out of a data set from now on. Returns the path of the list, a JSON file."""
+    excluded = {(entry.file, entry.what): entry for entry in _load_excluded(data.root)}
     for problem in problems:
-        entry = Quarantined(file=str(problem.file), what=problem.what, sha256=_digest(problem.file))
-        known[entry.file, entry.what] = entry
-    path = _list_of(data.root)
-    rows = [{"file": entry.file, "what": entry.what, "sha256": entry.sha256} for entry in known.values()]
+        entry = ExcludedFile(file=str(problem.file), what=problem.what, sha256=_digest(problem.file))
+        excluded[entry.file, entry.what] = entry
+    path = _list_path(data.root)
+    rows = [{"file": entry.file, "what": entry.what, "sha256": entry.sha256} for entry in excluded.values()]
     write_text(path, json.dumps(rows, indent=1) + "\n")
     return path
 
 
-def without_quarantined(data: DatasetIndex) -> DatasetIndex:
-    """The data set less the images and masks that are quarantined, which are listed as left out."""
-    active = [entry for entry in _quarantined(data.root) if entry.sha256 == _digest(Path(entry.file))]
+def without_excluded(data: DatasetIndex) -> DatasetIndex:
+    """Returns the data set without the excluded images and masks, and lists them as left out."""
+    # An entry holds for the bytes it was made for: a file that was fixed is back in use.
+    active = [entry for entry in _load_excluded(data.root) if entry.sha256 == _digest(Path(entry.file))]
     if not active:
         return data
     settled = {(entry.file, entry.what) for entry in active}
-    bad = {entry.file for entry in active}
-    gone = tuple(f"{entry.file}: quarantined, {entry.what}" for entry in active)
+    bad_files = {entry.file for entry in active}
+    reasons = tuple(f"{entry.file}: quarantined, {entry.what}" for entry in active)
     return replace(
         data,
-        samples=tuple(_less_masks(sample, bad) for sample in data.samples if str(sample.image) not in bad),
+        samples=tuple(
+            _without_masks(sample, bad_files) for sample in data.samples if str(sample.image) not in bad_files
+        ),
         problems=tuple(problem for problem in data.problems if (str(problem.file), problem.what) not in settled),
-        left_out=(*data.left_out, *gone),
+        left_out=(*data.left_out, *reasons),
     )
 
 
-def _less_masks(sample: Sample, bad: set[str]) -> Sample:
-    masks = tuple(mask for mask in sample.masks if str(mask.path) not in bad)
+def _without_masks(sample: Sample, bad_files: set[str]) -> Sample:
+    masks = tuple(mask for mask in sample.masks if str(mask.path) not in bad_files)
     return sample if len(masks) == len(sample.masks) else replace(sample, masks=masks)
 
 
-def _list_of(root: Path) -> Path:
+def _list_path(root: Path) -> Path:
     return quarantine_file(content_key(str(root)))
 
 
-def _quarantined(root: Path) -> list[Quarantined]:
-    path = _list_of(root)
+def _load_excluded(root: Path) -> list[ExcludedFile]:
+    path = _list_path(root)
     if not path.is_file():
         return []
     try:
-        return [Quarantined(**row) for row in json.loads(path.read_text(encoding="utf-8"))]
+        return [ExcludedFile(**row) for row in json.loads(path.read_text(encoding="utf-8"))]
     except (ValueError, TypeError):
         raise UserError(f"{path} is damaged; remove it and run `data check {root} --quarantine` again") from None
 

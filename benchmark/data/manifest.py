@@ -1,4 +1,4 @@
-"""The split of a run on disk: which image is where, and the SHA-256 of every file."""
+"""The manifest of a run: the split of every image and the SHA-256 of every file."""
 
 import csv
 from collections.abc import Mapping, Sequence
@@ -13,29 +13,29 @@ from datasets import Sample
 from datasets.table import read_table
 
 COLUMNS = ("image", "split", "diagnosis", "group", "file", "sha256")
-SIDES = ("train", "validation", "test")
+SPLIT_NAMES = ("train", "validation", "test")
 
 
 def write_manifest(
     path: Path, root: Path, samples: Sequence[Sample], splits: Splits, digests: Mapping[Path, str]
 ) -> None:
-    """Writes a row for every file of every image: the image first, then its masks."""
+    """Writes one row per file: for each image the image file first, then its masks."""
     with atomic_file(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         table = csv.writer(file, lineterminator="\n")
         table.writerow(COLUMNS)
         for sample, side in zip(samples, splits, strict=True):
-            for found in sample_files(sample):
-                row = (sample.id, side, sample.diagnosis, sample.group, _relative(found, root), digests[found])
+            for source in sample_files(sample):
+                row = (sample.id, side, sample.diagnosis, sample.group, _relative(source, root), digests[source])
                 table.writerow(row)
 
 
 def read_manifest(
     path: Path, samples: Sequence[Sample], digests: Mapping[Path, str]
 ) -> tuple[tuple[Sample, ...], Splits]:
-    """The images that a manifest lists, in the order of the data set, and their split.
+    """Returns the images that a manifest lists, in the order of the data set, and their split.
 
     Raises:
-        UserError: It is no manifest, lists an image that is not there, or one whose bytes are others.
+        UserError: The file is not a manifest, or lists an image that is missing or has changed.
     """
     try:
         rows = read_table(path, ["image", "split", "sha256"])
@@ -45,21 +45,21 @@ def read_manifest(
     listed: dict[str, tuple[str, str]] = {}
     for row in rows:
         listed.setdefault(row["image"], (row["split"], row["sha256"]))
-    known = {sample.id: sample for sample in samples}
+    by_name = {sample.id: sample for sample in samples}
     for name, (side, digest) in listed.items():
-        if side not in SIDES:
-            raise UserError(f"{path}: {name} is in the split {side!r}; use one of {', '.join(SIDES)}")
-        if name not in known:
+        if side not in SPLIT_NAMES:
+            raise UserError(f"{path}: {name} is in the split {side!r}; use one of {', '.join(SPLIT_NAMES)}")
+        if name not in by_name:
             raise UserError(f"{path} lists the image {name}, which the data set lacks; restore it or remove its rows")
-        image = known[name].image
+        image = by_name[name].image
         if image is None or digests[image] != digest:
             raise UserError(f"{path}: {name} has other bytes than when the split was made; restore the file")
-    chosen = tuple(sample for sample in samples if sample.id in listed)
-    return chosen, np.array([listed[sample.id][0] for sample in chosen], dtype="<U10")
+    selected = tuple(sample for sample in samples if sample.id in listed)
+    return selected, np.array([listed[sample.id][0] for sample in selected], dtype="<U10")
 
 
 def sample_files(sample: Sample) -> list[Path]:
-    """The files of an image, each once, the image first."""
+    """Lists the files of a sample without repeats, the image first."""
     marked = [sample.marked.path] if sample.marked else []
     image = [sample.image] if sample.image else []
     return list(dict.fromkeys([*image, *(mask.path for mask in sample.masks), *marked]))

@@ -1,4 +1,4 @@
-"""What raters drew on an image, and the references that maps are scored against."""
+"""The masks that raters drew on an image, and the references that maps are scored against."""
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
@@ -10,155 +10,163 @@ from datasets import Aggregation, Counts, Mask, Sample
 from datasets.aggregation import UNION
 from datasets.image_io import read_mask
 
-Plane = NDArray[np.uint8]
+MaskArray = NDArray[np.uint8]
+"""A mask as pixels, (H, W). 255 is fully marked."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Reference:
-    """One plane to score maps against.
+    """One mask array that maps are scored against.
 
-    A merge is soft, and cutting it would not give back what was drawn: where somebody's masks of three characteristics
-    overlap, the additive merge leaves a third of full marks to what lies under one of them. (On DermXDB, half of full
-    marks keeps nine tenths of the area that a rater marked, in the mean, and less than half of it on every tenth
-    image.) So hard masks are unions at every level, drawn at the image's own size.
+    Aggregated masks are soft, and a threshold does not recover what the raters drew. Where masks of three
+    characteristics of one rater overlap, the additive aggregation leaves a third of the maximum where only one of them
+    marks. On DermXDB, a threshold at half of the maximum retains nine tenths of the area that a rater marked, in the
+    mean. On every tenth image it retains less than half. Hard masks are therefore unions at every level, computed at
+    the image's own size.
 
     Attributes:
-        level: `image` (all raters and characteristics merged; where there are outlines of the whole lesion, those
-            alone), `characteristic`, `rater` (one rater's own merge), `others` (the merge of all but that rater) or
-            `shortcut` (the planted mark of synthetic images). Hard: `union` (what anybody marked, or outlined, as for
-            `image`), `characteristic-union` (what anybody marked as such) and `rater-union` (what that rater marked).
-        rater: Whom it is of or, for `others`, without; "" for all.
-        characteristic: What was drawn; "" for everything.
-        plane: (H, W), uint8; 255 is full marks.
+        level: One of the following. Soft: `image` (all raters and characteristics; the outlines of the whole lesion
+            alone, if there are any), `characteristic`, `rater` (one rater alone), `others` (all but that rater) and
+            `shortcut` (the planted mark of synthetic images). Hard: `union` (marked by any rater, or outlined, as for
+            `image`), `characteristic-union` (marked as this characteristic by any rater) and `rater-union` (marked by
+            that rater).
+        rater: The rater, or for `others` the rater who is left out. "" for all raters.
+        characteristic: The characteristic. "" for all.
+        mask_array: (H, W), uint8. 255 is fully marked.
     """
 
     level: str
     rater: str = ""
     characteristic: str = ""
-    plane: Plane
+    mask_array: MaskArray
 
 
 class Drawing:
-    """What raters drew on one image, at its own size.
+    """The masks that raters drew on one image, at its own size.
 
-    Planes are those of the smallest rectangle that holds every mask: most of most images is unmarked.
+    Arrays cover only the smallest rectangle that contains every mask, because most pixels of most images are unmarked.
 
     Attributes:
         shape: Height and width of the image.
         window: Rows and columns of the rectangle.
-        raters: Who drew something, sorted.
-        characteristics: What was drawn, sorted, but for outlines of the whole.
+        raters: The raters with masks, sorted.
+        characteristics: The characteristics with masks, sorted, without outlines of the whole lesion.
     """
 
     def __init__(self, masks: Collection[Mask], size: tuple[int, int] | None) -> None:
         """Reads the masks.
 
         Args:
-            masks: Of one image and one reading; at least one.
-            size: Width and height of the image; None takes those of the first mask.
+            masks: Masks of one image and one reading, at least one.
+            size: Width and height of the image. None uses those of the first mask.
 
         Raises:
             ValueError: A mask is damaged or does not fit.
         """
-        read: dict[tuple[str, str | None], list[NDArray[np.bool_]]] = {}
+        arrays: dict[tuple[str, str | None], list[NDArray[np.bool_]]] = {}
         for mask in masks:
-            drawn = read_mask(mask, size)
-            size = size or drawn.shape[::-1]
-            read.setdefault((mask.rater, mask.characteristic), []).append(drawn)
-        self.shape = next(iter(read.values()))[0].shape
-        self.raters = tuple(sorted({rater for rater, _ in read}))
-        self.characteristics = tuple(sorted({name for _, name in read if name is not None}))
-        self.window = _window([drawn for found in read.values() for drawn in found])
+            array = read_mask(mask, size)
+            size = size or array.shape[::-1]
+            arrays.setdefault((mask.rater, mask.characteristic), []).append(array)
+        self.shape = next(iter(arrays.values()))[0].shape
+        self.raters = tuple(sorted({rater for rater, _ in arrays}))
+        self.characteristics = tuple(sorted({name for _, name in arrays if name is not None}))
+        self.window = _window([array for instances in arrays.values() for array in instances])
+        # Instances of one rater and characteristic may overlap: their number per pixel is what aggregations count.
         self._counts = {
-            key: np.sum([d[self.window] for d in found], axis=0, dtype=np.uint16) for key, found in read.items()
+            key: np.sum([array[self.window] for array in instances], axis=0, dtype=np.uint16)
+            for key, instances in arrays.items()
         }
-        self._outlined = any(name is None for _, name in read)
+        self._outlined = any(name is None for _, name in arrays)
 
     def merged(
-        self, merge: Aggregation, raters: Collection[str] | None = None, characteristic: str | None = None
-    ) -> Plane:
-        """The reference of some raters within the window.
+        self, aggregation: Aggregation, raters: Collection[str] | None = None, characteristic: str | None = None
+    ) -> MaskArray:
+        """Computes the reference of some raters within the window.
 
         Args:
-            merge: How raters become one.
-            raters: Whose masks; None takes all.
-            characteristic: Which masks; None takes the outlines or, where there are none, all.
+            aggregation: Combines the masks of several raters.
+            raters: The raters to combine. None combines all.
+            characteristic: The masks to combine. None combines the outlines or, if there are none, all masks.
         """
-        chosen = self.raters if raters is None else raters
+        selected = self.raters if raters is None else raters
         if characteristic is None:
-            # Who drew characteristics only has no say on outlines.
-            chosen = [rater for rater in chosen if self.drew(rater, None)] or chosen
-        return merge.merge(self._stack(chosen, characteristic))
+            # Raters who drew only characteristics do not count in a vote on outlines.
+            selected = [rater for rater in selected if self.drew(rater, None)] or selected
+        return aggregation.combine(self._stack(selected, characteristic))
 
     def drew(self, rater: str, characteristic: str | None) -> bool:
-        """Whether a rater has masks of this characteristic; None asks for outlines or, where there are none, any."""
+        """Returns whether a rater has masks of a characteristic. None means outlines or, if there are none, any."""
         if characteristic is None and not self._outlined:
-            return any(who == rater for who, _ in self._counts)
+            return any(name == rater for name, _ in self._counts)
         return (rater, characteristic) in self._counts
 
-    def whole(self, plane: Plane) -> Plane:
-        """A plane of the window as one of the image, (H, W)."""
+    def whole(self, mask_array: MaskArray) -> MaskArray:
+        """Pads an array of the window to the size of the image, (H, W)."""
         full = np.zeros(self.shape, dtype=np.uint8)
-        full[self.window] = plane
+        full[self.window] = mask_array
         return full
 
     def _stack(self, raters: Collection[str], characteristic: str | None) -> Counts:
-        """Masks of each rater per pixel, (R, H, W)."""
-        return np.stack([self._of(rater, characteristic) for rater in raters])
+        """Returns the number of masks of each rater per pixel, (R, H, W)."""
+        return np.stack([self._count(rater, characteristic) for rater in raters])
 
-    def _of(self, rater: str, characteristic: str | None) -> Counts:
+    def _count(self, rater: str, characteristic: str | None) -> Counts:
         if characteristic is None and not self._outlined:
             names: tuple[str | None, ...] = self.characteristics
         else:
             names = (characteristic,)
-        found = [self._counts[rater, name] for name in names if (rater, name) in self._counts]
         height, width = (side.stop - side.start for side in self.window)
         total: NDArray[np.uint16] = np.zeros((height, width), dtype=np.uint16)
-        for plane in found:
-            total = total + plane
+        for name in names:
+            if (rater, name) in self._counts:
+                total = total + self._counts[rater, name]
         return total
 
 
-def references(sample: Sample, merge: Aggregation, size: tuple[int, int]) -> Iterator[Reference]:
-    """Every reference of an image, level by level.
+def references(sample: Sample, aggregation: Aggregation, size: tuple[int, int]) -> Iterator[Reference]:
+    """Yields every reference of an image, level by level.
 
     Args:
         sample: The image with its masks.
-        merge: How raters become one.
+        aggregation: Combines the masks of several raters.
         size: Width and height of the image.
 
     Raises:
         ValueError: A mask is damaged or does not fit.
     """
     if sample.marked:
-        yield Reference(level="shortcut", plane=read_mask(sample.marked, size).astype(np.uint8) * np.uint8(255))
+        yield Reference(level="shortcut", mask_array=read_mask(sample.marked, size).astype(np.uint8) * np.uint8(255))
     masks = [mask for mask in sample.masks if mask.reading == 1]
     if not masks:
         return
     drawing = Drawing(masks, size)
-    yield Reference(level="image", plane=drawing.whole(drawing.merged(merge)))
-    yield Reference(level="union", plane=drawing.whole(drawing.merged(UNION)))
+    yield Reference(level="image", mask_array=drawing.whole(drawing.merged(aggregation)))
+    yield Reference(level="union", mask_array=drawing.whole(drawing.merged(UNION)))
     for name in drawing.characteristics:
-        plane = drawing.whole(drawing.merged(merge, characteristic=name))
-        yield Reference(level="characteristic", characteristic=name, plane=plane)
-        plane = drawing.whole(drawing.merged(UNION, characteristic=name))
-        yield Reference(level="characteristic-union", characteristic=name, plane=plane)
+        array = drawing.whole(drawing.merged(aggregation, characteristic=name))
+        yield Reference(level="characteristic", characteristic=name, mask_array=array)
+        array = drawing.whole(drawing.merged(UNION, characteristic=name))
+        yield Reference(level="characteristic-union", characteristic=name, mask_array=array)
     raters = [rater for rater in drawing.raters if drawing.drew(rater, None)]
     if len(raters) > 1:
         for rater in raters:
             others = [name for name in raters if name != rater]
-            yield Reference(level="rater", rater=rater, plane=drawing.whole(drawing.merged(merge, [rater])))
-            yield Reference(level="rater-union", rater=rater, plane=drawing.whole(drawing.merged(UNION, [rater])))
-            yield Reference(level="others", rater=rater, plane=drawing.whole(drawing.merged(merge, others)))
+            array = drawing.whole(drawing.merged(aggregation, [rater]))
+            yield Reference(level="rater", rater=rater, mask_array=array)
+            array = drawing.whole(drawing.merged(UNION, [rater]))
+            yield Reference(level="rater-union", rater=rater, mask_array=array)
+            array = drawing.whole(drawing.merged(aggregation, others))
+            yield Reference(level="others", rater=rater, mask_array=array)
 
 
-def _window(planes: Collection[NDArray[np.bool_]]) -> tuple[slice, slice]:
-    """The smallest rectangle that holds all marks; one pixel where there are none."""
-    rows = np.logical_or.reduce([plane.any(axis=1) for plane in planes])
-    columns = np.logical_or.reduce([plane.any(axis=0) for plane in planes])
+def _window(masks: Collection[NDArray[np.bool_]]) -> tuple[slice, slice]:
+    """Returns the smallest rectangle that contains all marked pixels, or one pixel if there are none."""
+    rows = np.logical_or.reduce([mask.any(axis=1) for mask in masks])
+    columns = np.logical_or.reduce([mask.any(axis=0) for mask in masks])
     return _span(rows), _span(columns)
 
 
 def _span(marked: NDArray[np.bool_]) -> slice:
-    places = np.flatnonzero(marked)
-    return slice(int(places[0]), int(places[-1]) + 1) if len(places) else slice(0, 1)
+    indices = np.flatnonzero(marked)
+    return slice(int(indices[0]), int(indices[-1]) + 1) if len(indices) else slice(0, 1)

@@ -1,4 +1,4 @@
-"""Which images a run takes, and which of them train, validate and test."""
+"""Which images a run uses, and which of them are for training, validation and testing."""
 
 from collections.abc import Sequence
 
@@ -10,60 +10,63 @@ from benchmark.errors import UserError
 from datasets import Sample
 
 SEED = 0
-"""One split for all training seeds: their spread shall not contain that of the split."""
+"""All training seeds share one split, so their variance does not include that of the split."""
 
 Splits = NDArray[np.str_]
-"""train, validation or test for each case, (N,)."""
+"""train, validation or test for each sample, (N,)."""
 
 
-def take(samples: Sequence[Sample], most: int | None, *, least: int = 2) -> tuple[Sample, ...]:
-    """At most so many cases, the same share of every class and official split, those with masks first.
+def limit_samples(samples: Sequence[Sample], max_samples: int | None, *, min_per_class: int = 2) -> tuple[Sample, ...]:
+    """Returns about `max_samples` samples, the same fraction of each class and official split, with masks first.
 
     Args:
-        samples: The cases of a data set.
-        most: How many to take, but for rounding and rare classes; None takes all.
-        least: As many of every class and split are taken, where there are so many.
+        samples: The samples of a data set.
+        max_samples: Number of samples to return, up to rounding and rare classes. None returns all.
+        min_per_class: Minimum number of samples of every class and split, if the data set has that many.
 
     Returns:
-        The cases taken, in their order.
+        The selected samples in their original order.
     """
-    if most is None or len(samples) <= most:
+    if max_samples is None or len(samples) <= max_samples:
         return tuple(samples)
     rng = np.random.default_rng(SEED)
     order = rng.permutation(len(samples))
     strata: dict[tuple[str, str], list[int]] = {}
     for index in sorted(order, key=lambda index: not samples[index].masks):
         strata.setdefault((samples[index].diagnosis, samples[index].split or ""), []).append(int(index))
-    shares = {name: most * len(members) / len(samples) for name, members in strata.items()}
-    taken = sorted(index for name, members in strata.items() for index in members[: max(least, round(shares[name]))])
-    return tuple(samples[index] for index in taken)
+    counts = {name: round(max_samples * len(members) / len(samples)) for name, members in strata.items()}
+    selected = sorted(
+        index for name, members in strata.items() for index in members[: max(min_per_class, counts[name])]
+    )
+    return tuple(samples[index] for index in selected)
 
 
-def officially_split(samples: Sequence[Sample]) -> bool:
-    """Whether the data set has a split of its own that can be used: with images to train on and to test on."""
+def has_official_split(samples: Sequence[Sample]) -> bool:
+    """Returns whether the data set publishes a usable split: one with training and test images."""
     return {"train", "test"} <= {sample.split for sample in samples}
 
 
 def split(samples: Sequence[Sample], folds: int, validation: int) -> Splits:
-    """Assigns cases to training, validation and test.
+    """Assigns samples to training, validation and test.
 
-    An official split is kept, unless nothing is to be tested. Else one part in `folds` is drawn for testing. Of the
-    rest, one part in `validation` is drawn to validate. Both are stratified by diagnosis; no group is on two sides.
+    The official split is used if there is one and `folds` is not 0. Otherwise one of `folds` parts is drawn for
+    testing. One of `validation` parts of the rest is drawn for validation. Both draws are stratified by diagnosis and
+    assign each group to one side only.
 
     Args:
-        samples: The cases of a run; of an official split, each with a place in it.
-        folds: One part in so many is for testing; 0 for none, as of data to pre-train on.
-        validation: One part in so many of what is not for testing is for validation; 0 for none.
+        samples: The samples of a run. Those of an official split all have their `split`.
+        folds: Number of parts, one of which is for testing. 0 tests nothing, as for pre-training data.
+        validation: Number of parts of the rest, one of which is for validation. 0 validates nothing.
 
     Returns:
-        The split of each case, (N,).
+        The split of each sample, (N,).
 
     Raises:
-        UserError: A class lacks images for training or test, or is too rare to be split.
+        UserError: A class lacks training or test images, or is too rare to split.
     """
     labels = np.array([sample.diagnosis for sample in samples])
     groups = np.array([sample.group for sample in samples])
-    if folds and officially_split(samples):
+    if folds and has_official_split(samples):
         splits = np.array([sample.split for sample in samples], dtype="<U10")
     else:
         splits = np.full(len(samples), "train", dtype="<U10")
@@ -72,30 +75,30 @@ def split(samples: Sequence[Sample], folds: int, validation: int) -> Splits:
     if validation and not (splits == "validation").any():
         rest = np.flatnonzero(splits == "train")
         splits[rest[_one_part(labels[rest], groups[rest], validation)]] = "validation"
-    every_class_has_images(samples, splits, tested=folds > 0)
+    require_images_of_every_class(samples, splits, tested=folds > 0)
     return splits
 
 
-def every_class_has_images(samples: Sequence[Sample], splits: Splits, *, tested: bool) -> None:
-    """Sees to it that a split can be used.
+def require_images_of_every_class(samples: Sequence[Sample], splits: Splits, *, tested: bool) -> None:
+    """Checks that a split has images of every class.
 
     Raises:
-        UserError: A class has no images to train on or, where something is to be tested, to test on.
+        UserError: A class has no training images, or no test images although `tested` is set.
     """
     labels = np.array([sample.diagnosis for sample in samples])
     if not len(labels):
         raise UserError("the split lists no images; give one that does")
     for name in np.unique(labels):
-        for side, told in (("test", "test"), ("train", "training")):
+        for side, word in (("test", "test"), ("train", "training")):
             if (tested or side == "train") and not ((splits == side) & (labels == name)).any():
-                raise UserError(f"class {str(name)!r} has no {told} images; add some or leave the class out")
+                raise UserError(f"class {str(name)!r} has no {word} images; add some or leave the class out")
 
 
 def _one_part(labels: NDArray[np.str_], groups: NDArray[np.str_], parts: int) -> NDArray[np.intp]:
-    """Places of one part in so many."""
+    """Draws one of `parts` parts, stratified by label. Returns its indices."""
     rarest, count = min(zip(*np.unique(labels, return_counts=True), strict=True), key=lambda pair: pair[1])
     if count < parts:
         raise UserError(f"class {str(rarest)!r} has {count} images; it needs {parts}: add some or leave it out")
     splitter = StratifiedGroupKFold(n_splits=parts, shuffle=True, random_state=SEED)
-    _, places = next(splitter.split(labels, labels, groups))
-    return np.asarray(places, dtype=np.intp)
+    _, indices = next(splitter.split(labels, labels, groups))
+    return np.asarray(indices, dtype=np.intp)

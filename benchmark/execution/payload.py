@@ -122,7 +122,7 @@ class PayloadBuilder:
     def _put_data(self, data: ImageDataset) -> Any:
         if data.key not in self._data:
             # Pickle copies a memory-mapped array in memory. It sends a plain view without a copy.
-            plain = replace(data, images=np.asarray(data.images), planes=np.asarray(data.planes))
+            plain = replace(data, images=np.asarray(data.images), mask_arrays=np.asarray(data.mask_arrays))
             self._data[data.key] = self._put(plain)
         return self._data[data.key]
 

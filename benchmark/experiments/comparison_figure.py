@@ -43,7 +43,7 @@ def plot_comparison(published: ResultsDirectory, comparison: Comparison, images:
     blank = np.zeros(data.images.shape[1:3], dtype=np.uint8)
     map_sheet(
         np.asarray(data.images[rows]),
-        np.stack([np.asarray(data.planes[plane[row]]) if row in plane else blank for row in rows]),
+        np.stack([np.asarray(data.mask_arrays[plane[row]]) if row in plane else blank for row in rows]),
         {name: model_maps[chosen] for name, model_maps in maps.items()},
         marked(
             f"{data.name}, {comparison.method}: where A and B differ most by {comparison.images_by}; "

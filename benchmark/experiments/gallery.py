@@ -71,7 +71,7 @@ def _picture(data: ImageDataset, index: int) -> Picture:
     row = data.test[index]
     references = data.references[data.references["sample"] == row]
     masks = {
-        (str(reference.level), str(reference.rater)): np.asarray(data.planes[position])
+        (str(reference.level), str(reference.rater)): np.asarray(data.mask_arrays[position])
         for position, reference in zip(references.index, references.itertuples(), strict=True)
         if reference.level in {"image", "rater"}
     }

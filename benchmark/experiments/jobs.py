@@ -9,9 +9,9 @@ from rich.console import Console
 
 from benchmark.attacks.autoattack import recipe
 from benchmark.config.presets import Preset
-from benchmark.data.classes import with_classes_of
-from benchmark.data.dataset import ImageDataset, prepare
-from benchmark.data.load import Source, open_data, usable
+from benchmark.data.classes import match_classes
+from benchmark.data.dataset import ImageDataset, prepare_dataset
+from benchmark.data.load import Source, load_index, require_usable
 from benchmark.errors import UserError
 from benchmark.experiments.grid import Cell
 from benchmark.experiments.job import Job
@@ -57,7 +57,7 @@ def build_jobs(request: RunRequest, console: Console) -> list[Job]:
     retain_freed_memory()
     remove_leftovers()
     with progress(console, "reading the data") as report:
-        dataset = prepare(open_data(request.source), request.preset, manifest=request.manifest, report=report)
+        dataset = prepare_dataset(load_index(request.source), request.preset, manifest=request.manifest, report=report)
     for line in dataset.left_out[:5]:
         console.print(f"left out: {line}", highlight=False)
     if len(dataset.left_out) > 5:
@@ -105,9 +105,9 @@ def _load_pretraining_data(request: RunRequest, data: ImageDataset, console: Con
     """Loads the data to pre-train on, with the class names of the data and without a test set."""
     if request.pretraining is None:
         return None
-    source = with_classes_of(usable(open_data(request.pretraining)), data.classes, request.class_map)
+    source = match_classes(require_usable(load_index(request.pretraining)), data.classes, request.class_map)
     with progress(console, "reading the data to pre-train on") as report:
-        return prepare(source, replace(request.preset, test_folds=0), classes=data.classes, report=report)
+        return prepare_dataset(source, replace(request.preset, test_folds=0), classes=data.classes, report=report)
 
 
 def _with_regime(cell: Cell, name: str) -> Cell:

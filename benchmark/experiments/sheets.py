@@ -55,7 +55,7 @@ def _write_map_sheet(jobs: Sequence[Job], path: Path) -> None:
     regimes = ", ".join(sorted({job.cell.regime.name for job in jobs}))
     map_sheet(
         np.asarray(data.images[rows]),
-        np.asarray(data.planes[[plane[row] for row in rows]]),
+        np.asarray(data.mask_arrays[[plane[row] for row in rows]]),
         {job.cell.architecture.name: load_maps(job, method)[chosen] for job in jobs},
         marked(f"{data.name}: {method.name} of the predicted class, {regimes}", synthetic=data.synthetic),
         path,

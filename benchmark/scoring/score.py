@@ -117,7 +117,7 @@ def _against(
     place = pd.Series(np.arange(len(data.test)), index=data.test)
     wanted = data.references[(data.references["level"] == source) & data.references["sample"].isin(data.test)]
     samples = wanted["sample"].to_numpy()
-    planes = data.planes, wanted.index.to_numpy()
+    planes = data.mask_arrays, wanted.index.to_numpy()
     values = _in_chunks(
         metric,
         device,

@@ -1,4 +1,4 @@
-"""From the canvas to the photograph: light, relief, vignette, focus, sensor."""
+"""From the canvas to the photograph: light, relief, vignetting, focus and sensor noise."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,8 +8,8 @@ from datasets.dermsynth.canvas import Canvas, encoded
 from datasets.dermsynth.fields import Field, grid, noise
 
 
-def lit(rng: np.random.Generator, canvas: Canvas) -> Field:
-    """Linear RGB of the canvas under a lamp from one side, (H, W, 3)."""
+def illuminate(rng: np.random.Generator, canvas: Canvas) -> Field:
+    """Computes linear RGB of the canvas under a lamp from one side, (H, W, 3)."""
     side = canvas.side
     angle, slant = rng.uniform(0, 2 * np.pi), rng.uniform(1.2, 2.4)
     down, right = np.gradient(canvas.height * side)
@@ -21,7 +21,7 @@ def lit(rng: np.random.Generator, canvas: Canvas) -> Field:
 
 
 def _lamp(rng: np.random.Generator, side: int) -> Field:
-    """How much light arrives, (H, W): a slope, soft shadows, fall-off to the corners."""
+    """Computes the illumination, (H, W): a gradient, soft shadows and fall-off to the corners."""
     rows, columns = grid(side)
     angle, slope = rng.uniform(0, 2 * np.pi), rng.uniform(0.0, 0.45)
     tilt = slope * ((rows - 0.5) * np.sin(angle) + (columns - 0.5) * np.cos(angle))
@@ -31,12 +31,12 @@ def _lamp(rng: np.random.Generator, side: int) -> Field:
     return np.asarray(exposure * np.clip(1 + tilt + 0.05 * noise(rng, side, 0.6) - falloff, 0.15, None))
 
 
-def exposed(rng: np.random.Generator, light: Field) -> NDArray[np.uint8]:
-    """The photograph of linear light: slightly out of focus, with the noise of a sensor.
+def expose(rng: np.random.Generator, light: Field) -> NDArray[np.uint8]:
+    """Computes the photograph of linear light, slightly out of focus and with sensor noise.
 
     Args:
         rng: Source of randomness.
-        light: Linear RGB, (H, W, 3), from 0.
+        light: Linear RGB, (H, W, 3), at least 0.
 
     Returns:
         SRGB, (H, W, 3), uint8.

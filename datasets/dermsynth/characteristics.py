@@ -1,4 +1,4 @@
-"""The characteristics that diagnoses are made of; each leaves its exact outline in the canvas.
+"""The characteristics of the diagnoses. Each function draws one and records its exact mask in the canvas.
 
 Names are those of DermXDB.
 """
@@ -32,7 +32,7 @@ CHARACTERISTICS = (
 
 
 def inflamed(canvas: Canvas, alpha: Field, *, redness: float, name: str, raised: float = 0.0) -> None:
-    """A red area, flat (Patch) or raised (Plaque), of opacity (H, W)."""
+    """Draws a red area, flat (Patch) or raised (Plaque), of opacity (H, W)."""
     canvas.blood += redness * alpha
     canvas.melanin += 0.2 * redness * canvas.melanin * alpha
     canvas.height += raised * alpha
@@ -41,33 +41,33 @@ def inflamed(canvas: Canvas, alpha: Field, *, redness: float, name: str, raised:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Horn:
-    """What scale is made of.
+    """The appearance of scale.
 
     Attributes:
         color: sRGB, in [0, 1].
-        share: How much of the lesion the flakes cover, in (0, 1).
-        flake: Size of a flake as share of the side.
-        thick: How opaque and high the flakes are, in (0, 1].
+        coverage: Fraction of the lesion that flakes cover, in (0, 1).
+        flake: Size of a flake as a fraction of the side.
+        thick: Opacity and height of the flakes, in (0, 1].
     """
 
     color: tuple[float, float, float]
-    share: float
+    coverage: float
     flake: float
     thick: float
 
 
 def scale(rng: np.random.Generator, canvas: Canvas, where: Field, horn: Horn) -> None:
-    """Flakes of horn on a lesion of opacity (H, W)."""
+    """Draws flakes of horn on a lesion of opacity (H, W)."""
     pattern = fractal(rng, canvas.side, horn.flake, octaves=3, gain=0.7) + 0.5 * noise(rng, canvas.side, 6 * horn.flake)
     inside = where > 0.5
     if not inside.any():
         return
-    limit = np.quantile(pattern[inside], 1 - horn.share)
+    limit = np.quantile(pattern[inside], 1 - horn.coverage)
     flakes = step(pattern - limit, 0.6) * where
     grit = np.clip(0.85 + 0.15 * noise(rng, canvas.side, 0.012), 0, 1)
     canvas.cover(horn.thick * flakes * grit, horn.color)
     canvas.height += 0.0018 * horn.thick * flakes * (1 + 0.5 * noise(rng, canvas.side, 0.015))
-    # A person draws the scaly area and not each flake: narrow gaps belong to it.
+    # Raters outline the scaly area, not each flake, so narrow gaps belong to the mask.
     filled = ndimage.gaussian_filter(flakes, 0.012 * canvas.side, truncate=3)
     canvas.record("Scale", (filled > 0.3) & inside)
 
@@ -75,7 +75,7 @@ def scale(rng: np.random.Generator, canvas: Canvas, where: Field, horn: Horn) ->
 def papule(
     rng: np.random.Generator, canvas: Canvas, center: Point, radius: float, *, redness: float, name: str = "Papule"
 ) -> None:
-    """A red bump; as Cyst or Nodule a large one."""
+    """Draws a red bump. As Cyst or Nodule it is large."""
     at, halo = spot(rng, canvas.side, center, 1.5 * radius, soft=0.9)
     canvas.blood[at] += 0.3 * redness * halo
     at, alpha = spot(rng, canvas.side, center, radius, soft=0.45)
@@ -87,7 +87,7 @@ def papule(
 
 
 def pustule(rng: np.random.Generator, canvas: Canvas, center: Point, radius: float) -> None:
-    """A papule with a yellowish tip."""
+    """Draws a papule with a yellowish tip."""
     papule(rng, canvas, center, 1.7 * radius, redness=rng.uniform(0.7, 1.2))
     at, alpha = spot(rng, canvas.side, center, radius, soft=0.35)
     canvas.cover(0.9 * alpha, (0.95, 0.89, 0.68), at=at)
@@ -96,14 +96,14 @@ def pustule(rng: np.random.Generator, canvas: Canvas, center: Point, radius: flo
 
 
 def open_comedo(rng: np.random.Generator, canvas: Canvas, center: Point, radius: float) -> None:
-    """A black dot in a pore."""
+    """Draws a black dot in a pore."""
     at, alpha = spot(rng, canvas.side, center, radius, soft=0.4)
     canvas.cover(0.9 * alpha, (0.13, 0.1, 0.09), at=at)
     canvas.record("Open comedo", alpha > 0.5, at=at)
 
 
 def closed_comedo(rng: np.random.Generator, canvas: Canvas, center: Point, radius: float) -> None:
-    """A small pale bump."""
+    """Draws a small pale bump."""
     at, alpha = spot(rng, canvas.side, center, radius, soft=0.5)
     canvas.blood[at] *= 1 - 0.6 * alpha
     canvas.melanin[at] *= 1 - 0.35 * alpha
@@ -112,7 +112,7 @@ def closed_comedo(rng: np.random.Generator, canvas: Canvas, center: Point, radiu
 
 
 def scar(rng: np.random.Generator, canvas: Canvas, center: Point, radius: float) -> None:
-    """A pit with a darkened floor."""
+    """Draws a pit with a darkened floor."""
     at, alpha = spot(rng, canvas.side, center, radius, soft=0.4)
     canvas.height[at] -= 0.2 * radius * alpha
     canvas.melanin[at] += (0.2 + 0.3 * canvas.melanin[at]) * alpha
@@ -121,14 +121,14 @@ def scar(rng: np.random.Generator, canvas: Canvas, center: Point, radius: float)
 
 
 def macule(rng: np.random.Generator, canvas: Canvas, center: Point, radius: float, *, dark: float) -> None:
-    """A flat brown spot."""
+    """Draws a flat brown spot."""
     at, alpha = spot(rng, canvas.side, center, radius, soft=0.5)
     canvas.melanin[at] += dark * alpha
     canvas.record("Macule", alpha > 0.5, at=at)
 
 
 def sun_damage(rng: np.random.Generator, canvas: Canvas, where: Field) -> None:
-    """Mottled, coarse skin of opacity (H, W): blotches of pigment and of blood, deeper lines."""
+    """Draws mottled, coarse skin of opacity (H, W): blotches of pigment and of blood, deeper lines."""
     side = canvas.side
     blotches = np.clip(fractal(rng, side, 0.07, octaves=2) - 0.3, 0, 1.5)
     canvas.melanin += where * (0.12 + 0.45 * blotches)
@@ -138,7 +138,7 @@ def sun_damage(rng: np.random.Generator, canvas: Canvas, where: Field) -> None:
 
 
 def telangiectasia(rng: np.random.Generator, canvas: Canvas, center: Point, *, spread: float) -> None:
-    """Fine red vessels that branch around a point."""
+    """Draws fine red vessels that branch around a point."""
     starts = np.asarray(center) + spread * rng.uniform(-1, 1, (rng.integers(5, 10), 2))
     paths = [wander(rng, (y, x), rng.uniform(0.06, 0.2), turn=5.0) for y, x in starts.tolist()]
     lines = strokes(canvas.side, paths, 0.008)
@@ -148,7 +148,7 @@ def telangiectasia(rng: np.random.Generator, canvas: Canvas, center: Point, *, s
 
 
 def wart(rng: np.random.Generator, canvas: Canvas, center: Point, radius: float, *, name: str) -> None:
-    """A rough gray bump that interrupts the lines of the skin and has clotted vessels in it."""
+    """Draws a rough gray bump that interrupts the lines of the skin and has clotted vessels in it."""
     side = canvas.side
     at, around = spot(rng, side, center, 1.3 * radius, soft=0.25)
     canvas.height[at] *= 1 - around
@@ -164,11 +164,11 @@ def wart(rng: np.random.Generator, canvas: Canvas, center: Point, radius: float,
 
 
 def thrombosed_capillaries(rng: np.random.Generator, canvas: Canvas, center: Point, radius: float) -> None:
-    """Black dots in a wart."""
+    """Draws black dots in a wart."""
     for _ in range(rng.integers(4, 12)):
         angle, away = rng.uniform(0, 2 * np.pi), 0.75 * radius * np.sqrt(rng.random())
-        place = center[0] + away * np.sin(angle), center[1] + away * np.cos(angle)
-        at, alpha = spot(rng, canvas.side, place, rng.uniform(0.007, 0.013), soft=0.5)
+        point = center[0] + away * np.sin(angle), center[1] + away * np.cos(angle)
+        at, alpha = spot(rng, canvas.side, point, rng.uniform(0.007, 0.013), soft=0.5)
         canvas.cover(0.92 * alpha, (0.14, 0.05, 0.05), at=at)
         canvas.record("Thrombosed capillaries", alpha > 0.4, at=at)
 
@@ -182,11 +182,11 @@ def depigmented(rng: np.random.Generator, canvas: Canvas, where: Field, *, left:
 
 
 def leukotrichia(rng: np.random.Generator, canvas: Canvas, where: Field) -> None:
-    """White hairs on an area of opacity (H, W)."""
+    """Draws white hairs on an area of opacity (H, W)."""
     rows, columns = np.nonzero(where > 0.5)
     picks = rng.random(rng.integers(12, 30))
-    chosen = (picks * len(rows)).astype(np.int64)
-    starts = zip(rows[chosen] / canvas.side, columns[chosen] / canvas.side, strict=True)
+    indices = (picks * len(rows)).astype(np.int64)
+    starts = zip(rows[indices] / canvas.side, columns[indices] / canvas.side, strict=True)
     paths = [wander(rng, (float(y), float(x)), rng.uniform(0.05, 0.1), bend=5.0) for y, x in starts]
     hairs = strokes(canvas.side, paths, 0.008) * where
     canvas.cover(0.9 * hairs, (0.97, 0.96, 0.93))

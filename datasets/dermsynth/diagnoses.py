@@ -1,4 +1,4 @@
-"""The six diagnoses, each a recipe of characteristics."""
+"""Recipes of the six diagnoses, from characteristics."""
 
 from collections.abc import Callable
 
@@ -9,8 +9,8 @@ from datasets.dermsynth.canvas import Canvas
 from datasets.dermsynth.fields import Field, Point, noise, region
 
 
-def place(rng: np.random.Generator, canvas: Canvas) -> Point:
-    """A point on the skin, anywhere but at the very edge of the image."""
+def random_point(rng: np.random.Generator, canvas: Canvas) -> Point:
+    """Draws a point on the skin, not at the very edge of the image."""
     point = (0.5, 0.5)
     for _ in range(20):
         point = (float(rng.uniform(0.16, 0.84)), float(rng.uniform(0.16, 0.84)))
@@ -20,13 +20,13 @@ def place(rng: np.random.Generator, canvas: Canvas) -> Point:
 
 
 def near(rng: np.random.Generator, point: Point, spread: float) -> Point:
-    """A point around another one."""
+    """Draws a point near another one."""
     return (point[0] + spread * float(rng.standard_normal()), point[1] + spread * float(rng.standard_normal()))
 
 
 def acne(rng: np.random.Generator, canvas: Canvas) -> None:
-    """Papules, pustules and comedones in a cluster, sometimes scars and a cyst."""
-    middle, spread = place(rng, canvas), rng.uniform(0.14, 0.26)
+    """Draws papules, pustules and comedones in a cluster, sometimes scars and a cyst."""
+    middle, spread = random_point(rng, canvas), rng.uniform(0.14, 0.26)
     size = rng.uniform(1.1, 1.8)
     canvas.gloss += 0.25
     flush = region(rng, canvas.side, middle, 1.6 * spread, soft=0.8, ragged=0.3)
@@ -48,8 +48,8 @@ def acne(rng: np.random.Generator, canvas: Canvas) -> None:
 
 
 def actinic_keratosis(rng: np.random.Generator, canvas: Canvas) -> None:
-    """Sun-damaged skin with small pink, rough lesions."""
-    side, middle = canvas.side, place(rng, canvas)
+    """Draws sun-damaged skin with small pink, rough lesions."""
+    side, middle = canvas.side, random_point(rng, canvas)
     if rng.random() < 0.75:
         ring = region(rng, side, near(rng, middle, 0.12), rng.uniform(0.3, 0.46), soft=0.5, ragged=0.25)
         draw.sun_damage(rng, canvas, ring)
@@ -64,46 +64,46 @@ def actinic_keratosis(rng: np.random.Generator, canvas: Canvas) -> None:
         alpha = region(rng, side, center, radius, soft=0.35, ragged=0.25) * canvas.skin
         draw.inflamed(canvas, alpha, redness=rng.uniform(0.25, 0.65), name=name, raised=raised)
         color = ((0.87, 0.8, 0.66), (0.78, 0.66, 0.47))[rng.integers(2)]
-        share, thick = rng.uniform(0.2, 0.6), rng.uniform(0.45, 0.85)
-        draw.scale(rng, canvas, alpha, draw.Horn(color=color, share=share, flake=0.045, thick=thick))
+        coverage, thick = rng.uniform(0.2, 0.6), rng.uniform(0.45, 0.85)
+        draw.scale(rng, canvas, alpha, draw.Horn(color=color, coverage=coverage, flake=0.045, thick=thick))
 
 
 def psoriasis(rng: np.random.Generator, canvas: Canvas) -> None:
-    """Sharply bounded red plaques with silvery scale."""
-    side, middle = canvas.side, place(rng, canvas)
-    number = int(rng.choice((1, 2, 3, 5), p=(0.35, 0.25, 0.2, 0.2)))
-    redness, share, thick = rng.uniform(0.4, 0.95), rng.uniform(0.2, 0.75), rng.uniform(0.45, 0.85)
-    for nth in range(number):
-        radius = rng.uniform(0.17, 0.36) / np.sqrt(number) ** 0.7
-        center = middle if nth == 0 else place(rng, canvas)
+    """Draws sharply bounded red plaques with silvery scale."""
+    side, middle = canvas.side, random_point(rng, canvas)
+    num_lesions = int(rng.choice((1, 2, 3, 5), p=(0.35, 0.25, 0.2, 0.2)))
+    redness, coverage, thick = rng.uniform(0.4, 0.95), rng.uniform(0.2, 0.75), rng.uniform(0.45, 0.85)
+    for nth in range(num_lesions):
+        radius = rng.uniform(0.17, 0.36) / np.sqrt(num_lesions) ** 0.7
+        center = middle if nth == 0 else random_point(rng, canvas)
         alpha = region(rng, side, center, radius, soft=0.09, ragged=0.18) * canvas.skin
         draw.inflamed(canvas, alpha, redness=redness, name="Plaque", raised=0.006)
         silver = (0.9, 0.87, 0.85) if canvas.melanin.mean() < 1.4 else (0.72, 0.68, 0.67)
-        draw.scale(rng, canvas, alpha, draw.Horn(color=silver, share=share, flake=0.06, thick=thick))
+        draw.scale(rng, canvas, alpha, draw.Horn(color=silver, coverage=coverage, flake=0.06, thick=thick))
 
 
 def seborrheic_dermatitis(rng: np.random.Generator, canvas: Canvas) -> None:
-    """Ill-defined pink patches with greasy yellow scale."""
-    side, middle = canvas.side, place(rng, canvas)
-    number = int(rng.integers(1, 4))
-    redness, share, thick = rng.uniform(0.25, 0.7), rng.uniform(0.25, 0.65), rng.uniform(0.45, 0.8)
+    """Draws ill-defined pink patches with greasy yellow scale."""
+    side, middle = canvas.side, random_point(rng, canvas)
+    num_lesions = int(rng.integers(1, 4))
+    redness, coverage, thick = rng.uniform(0.25, 0.7), rng.uniform(0.25, 0.65), rng.uniform(0.45, 0.8)
     canvas.gloss += 0.3
-    for nth in range(number):
-        radius = rng.uniform(0.18, 0.35) / np.sqrt(number) ** 0.7
+    for nth in range(num_lesions):
+        radius = rng.uniform(0.18, 0.35) / np.sqrt(num_lesions) ** 0.7
         center = middle if nth == 0 else near(rng, middle, 0.28)
         alpha = region(rng, side, center, radius, soft=rng.uniform(0.4, 0.7), ragged=0.35) * canvas.skin
         draw.inflamed(canvas, alpha, redness=redness, name="Patch")
         canvas.gloss += 0.4 * alpha
         yellow = (0.92, 0.8, 0.55) if canvas.melanin.mean() < 1.4 else (0.68, 0.58, 0.42)
-        draw.scale(rng, canvas, alpha, draw.Horn(color=yellow, share=share, flake=0.05, thick=thick))
+        draw.scale(rng, canvas, alpha, draw.Horn(color=yellow, coverage=coverage, flake=0.05, thick=thick))
 
 
 def viral_warts(rng: np.random.Generator, canvas: Canvas) -> None:
-    """Rough skin-colored to gray bumps with black dots."""
-    number = int(rng.choice((1, 2, 3, 6), p=(0.35, 0.25, 0.2, 0.2)))
-    middle, size = place(rng, canvas), rng.uniform(0.11, 0.24) / np.sqrt(number) ** 0.8
+    """Draws rough skin-colored to gray bumps with black dots."""
+    num_lesions = int(rng.choice((1, 2, 3, 6), p=(0.35, 0.25, 0.2, 0.2)))
+    middle, size = random_point(rng, canvas), rng.uniform(0.11, 0.24) / np.sqrt(num_lesions) ** 0.8
     canvas.height *= 1.4  # hands and soles, where the lines are strong
-    for nth in range(number):
+    for nth in range(num_lesions):
         center = middle if nth == 0 else near(rng, middle, 0.2)
         radius = size * rng.uniform(0.7, 1.2)
         draw.wart(rng, canvas, center, radius, name="Nodule" if radius > 0.12 else "Papule")
@@ -112,15 +112,15 @@ def viral_warts(rng: np.random.Generator, canvas: Canvas) -> None:
 
 
 def vitiligo(rng: np.random.Generator, canvas: Canvas) -> None:
-    """Sharply bounded patches without pigment, sometimes with white hairs."""
-    side, middle = canvas.side, place(rng, canvas)
-    # Patches show only beside pigment: the fairest patients came tanned.
+    """Draws sharply bounded patches without pigment, sometimes with white hairs."""
+    side, middle = canvas.side, random_point(rng, canvas)
+    # Patches are visible only next to pigment, so the fairest patients are tanned.
     canvas.melanin += np.clip(0.6 - canvas.melanin.mean(), 0, None)
-    number = int(rng.choice((1, 2, 3, 5), p=(0.3, 0.25, 0.25, 0.2)))
+    num_lesions = int(rng.choice((1, 2, 3, 5), p=(0.3, 0.25, 0.25, 0.2)))
     left = rng.uniform(0.02, 0.25)
-    for nth in range(number):
-        radius = rng.uniform(0.17, 0.36) / np.sqrt(number) ** 0.7
-        center = middle if nth == 0 else place(rng, canvas)
+    for nth in range(num_lesions):
+        radius = rng.uniform(0.17, 0.36) / np.sqrt(num_lesions) ** 0.7
+        center = middle if nth == 0 else random_point(rng, canvas)
         patch = region(rng, side, center, radius, soft=0.08, ragged=0.32) * canvas.skin
         draw.depigmented(rng, canvas, patch, left=left)
         if rng.random() < 0.25:
@@ -128,7 +128,7 @@ def vitiligo(rng: np.random.Generator, canvas: Canvas) -> None:
 
 
 def _half(rng: np.random.Generator, patch: Field) -> Field:
-    """About half of an area, in one piece."""
+    """Returns about half of an area, in one piece."""
     side = len(patch)
     part = patch * (noise(rng, side, 0.8) > 0)
     return part if (part > 0.5).any() else patch

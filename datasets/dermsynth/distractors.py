@@ -1,4 +1,4 @@
-"""Things in the picture that say nothing about the disease, and the ink mark that seems to."""
+"""Image content that is unrelated to the disease, and the ink mark that is correlated with one."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -7,12 +7,12 @@ from scipy import ndimage
 from datasets.dermsynth.canvas import Canvas, linear
 from datasets.dermsynth.fields import Field, Point, Region, grid, spot, step, strokes, wander
 
-MARK_RADIUS = 0.075  # of the ink mark, as share of the side
+MARK_RADIUS = 0.075  # of the ink mark, as a fraction of the side
 VIOLET = (0.36, 0.16, 0.55)
 
 
 def blemishes(rng: np.random.Generator, canvas: Canvas) -> None:
-    """Freckles and moles, in some patients."""
+    """Draws freckles and moles, in some patients."""
     if rng.random() < 0.3:
         for y, x in rng.random((rng.integers(10, 60), 2)).tolist():
             at, alpha = spot(rng, canvas.side, (y, x), rng.uniform(0.004, 0.013), soft=0.8)
@@ -25,7 +25,7 @@ def blemishes(rng: np.random.Generator, canvas: Canvas) -> None:
 
 
 def hair(rng: np.random.Generator, canvas: Canvas) -> None:
-    """Hairs across the image, in some patients."""
+    """Draws hairs across the image, in some patients."""
     if rng.random() >= 0.35:
         return
     color = ((0.10, 0.08, 0.07), (0.24, 0.15, 0.09), (0.45, 0.36, 0.25), (0.6, 0.58, 0.56))[rng.integers(4)]
@@ -36,7 +36,7 @@ def hair(rng: np.random.Generator, canvas: Canvas) -> None:
 
 
 def ruler(rng: np.random.Generator, light: Field) -> Field:
-    """A paper ruler along an edge, in some images; (H, W, 3) linear RGB."""
+    """Draws a paper ruler along an edge, in some images, on linear RGB (H, W, 3)."""
     side = len(light)
     present, edge, depth, gap = rng.random() < 0.1, rng.integers(4), rng.uniform(0.05, 0.09), rng.uniform(0.02, 0.035)
     if not present:
@@ -54,7 +54,7 @@ def ruler(rng: np.random.Generator, light: Field) -> Field:
 
 
 def pen_dots(rng: np.random.Generator, light: Field) -> Field:
-    """Small dots of a blue or black pen, in some images; (H, W, 3) linear RGB."""
+    """Draws small dots of a blue or black pen, in some images, on linear RGB (H, W, 3)."""
     present, color = rng.random() < 0.1, linear(np.array(((0.12, 0.2, 0.5), (0.1, 0.1, 0.12))[rng.integers(2)]))
     for y, x in rng.uniform(0.05, 0.95, (int(present) * rng.integers(1, 4), 2)).tolist():
         at, alpha = spot(rng, len(light), (y, x), rng.uniform(0.008, 0.014), soft=0.4)
@@ -63,21 +63,21 @@ def pen_dots(rng: np.random.Generator, light: Field) -> Field:
 
 
 def room(canvas: Canvas) -> Field:
-    """How far each pixel is from any characteristic, the cloth and the edge, (H, W), in shares of the side."""
+    """Computes the distance of each pixel to characteristics, cloth and edge, (H, W), as a fraction of the side."""
     free = np.pad(canvas.skin & ~canvas.anything(), 1)
     return np.asarray(ndimage.distance_transform_edt(free)[1:-1, 1:-1]) / canvas.side
 
 
 def ink_mark(rng: np.random.Generator, light: Field, free: Field) -> tuple[Field, Region]:
-    """A surgical marker's ring, arrow or cross beside the lesion: the planted shortcut.
+    """Draws a ring, arrow or cross of a surgical marker near the lesion: the planted shortcut.
 
     Args:
         rng: Source of randomness.
         light: Linear RGB, (H, W, 3).
-        free: What :func:`room` says, at least :data:`MARK_RADIUS` somewhere.
+        free: Result of :func:`room`, at least :data:`MARK_RADIUS` somewhere.
 
     Returns:
-        Linear RGB with the mark, (H, W, 3), and where its ink is, (H, W).
+        Linear RGB with the mark, (H, W, 3), and the mask of its ink, (H, W).
     """
     side = len(light)
     spots = np.argwhere(free >= min(MARK_RADIUS, float(free.max())))
@@ -113,6 +113,6 @@ def _cross(rng: np.random.Generator, center: Point) -> list[NDArray[np.float64]]
     return [_segment(_away(center, a, 0.85), _away(center, a + np.pi, 0.85)) for a in (angle, angle + np.pi / 2)]
 
 
-def _away(center: Point, angle: float, share: float) -> Point:
-    reach = share * MARK_RADIUS
+def _away(center: Point, angle: float, fraction: float) -> Point:
+    reach = fraction * MARK_RADIUS
     return (center[0] + reach * float(np.sin(angle)), center[1] + reach * float(np.cos(angle)))

@@ -1,7 +1,7 @@
 """Random fields and shapes on the unit square, from which skin and lesions are made.
 
-Lengths are shares of the image's side and random numbers never depend on the side: the same stream gives the
-same picture, finer or coarser. All is float64, since an ulp of float32 would be enough to flip a rounded pixel.
+Lengths are fractions of the side of the image, and random numbers never depend on the side. The same stream gives the
+same image at every resolution. All arrays are float64, because an ulp of float32 can flip a rounded pixel.
 """
 
 from functools import lru_cache
@@ -20,14 +20,14 @@ SPLINE_SD = 0.479  # standard deviation of a cubic B-spline sum over unit white 
 
 @lru_cache(maxsize=16)
 def grid(side: int) -> tuple[Field, Field]:
-    """Row and column of the pixel centers, (H, 1) and (1, W), in (0, 1)."""
+    """Returns row and column of the pixel centers, (H, 1) and (1, W), in (0, 1)."""
     axis = (np.arange(side) + 0.5) / side
     return axis[:, None], axis[None, :]
 
 
 @lru_cache(maxsize=256)
 def _taps(side: int, cells: int) -> tuple[NDArray[np.int64], Field]:
-    """First of four knots that reach a pixel, (side,), and their weights in a cubic B-spline, (4, side)."""
+    """Returns the first of the four knots of a pixel, (side,), and their cubic B-spline weights, (4, side)."""
     at = (np.arange(side) + 0.5) / side * cells
     first = np.floor(at).astype(np.int64)
     t = at - first
@@ -36,7 +36,7 @@ def _taps(side: int, cells: int) -> tuple[NDArray[np.int64], Field]:
 
 
 def _spread(knots: Field, side: int) -> Field:
-    """Spreads (cells + 3, n) knots over (side, n) pixels. By hand: a matrix product differs between BLAS libraries."""
+    """Interpolates (cells + 3, n) knots to (side, n) pixels. A matrix product would differ between BLAS libraries."""
     first, weights = _taps(side, len(knots) - 3)
     spread = weights[0][:, None] * knots[first]
     for tap in (1, 2, 3):
@@ -45,13 +45,13 @@ def _spread(knots: Field, side: int) -> Field:
 
 
 def noise(rng: np.random.Generator, side: int, cell: float, *, stretch: float = 1.0) -> Field:
-    """Smooth noise of mean 0 and deviation about 1.
+    """Draws smooth noise of mean 0 and standard deviation about 1.
 
     Args:
         rng: Source of randomness.
         side: Side of the image in pixels.
         cell: Size of a feature from top to bottom, in (0, 1].
-        stretch: How much longer a feature is from left to right.
+        stretch: Ratio of width to height of a feature.
 
     Returns:
         The noise, (H, W).
@@ -62,14 +62,14 @@ def noise(rng: np.random.Generator, side: int, cell: float, *, stretch: float = 
 
 
 def fractal(rng: np.random.Generator, side: int, cell: float, *, octaves: int = 4, gain: float = 0.6) -> Field:
-    """Noise of several sizes on top of each other, (H, W), mean 0 and deviation about 1."""
+    """Draws a sum of noise of several sizes, (H, W), of mean 0 and standard deviation about 1."""
     weights = gain ** np.arange(octaves)
     layers = sum(weight * noise(rng, side, cell / 2**octave) for octave, weight in enumerate(weights))
     return np.asarray(layers) / np.sqrt(np.sum(weights**2))
 
 
 def step(value: Field, width: float) -> Field:
-    """Smooth step from 0 to 1 that is 1/2 where the value is 0 and is done `width` later."""
+    """Computes a smooth step from 0 to 1. It is 1/2 where the value is 0 and reaches 1 at `width`."""
     ramp = np.clip(0.5 + 0.5 * value / width, 0, 1)
     return ramp * ramp * (3 - 2 * ramp)
 
@@ -77,18 +77,18 @@ def step(value: Field, width: float) -> Field:
 def region(
     rng: np.random.Generator, side: int, center: Point, radius: float, *, soft: float = 0.1, ragged: float = 0.2
 ) -> Field:
-    """A large irregular shape.
+    """Draws a large irregular shape.
 
     Args:
         rng: Source of randomness.
         side: Side of the image in pixels.
         center: Row and column of the middle.
         radius: Mean radius.
-        soft: Width of the edge as a share of the radius.
-        ragged: How far the edge departs from an ellipse, as a share of the radius.
+        soft: Width of the edge as a fraction of the radius.
+        ragged: Deviation of the edge from an ellipse, as a fraction of the radius.
 
     Returns:
-        Opacity, (H, W), in [0, 1]; the shape ends where it is 1/2.
+        Opacity, (H, W), in [0, 1]. The edge is where it is 1/2.
     """
     rows, columns = grid(side)
     angle, flat = rng.uniform(0, np.pi), rng.uniform(0.7, 1.0)
@@ -102,14 +102,14 @@ def region(
 def spot(
     rng: np.random.Generator, side: int, center: Point, radius: float, *, soft: float = 0.3
 ) -> tuple[Window, Field]:
-    """A small roundish shape, cut out with the window it lies in.
+    """Draws a small roundish shape within its window.
 
     Args:
         rng: Source of randomness.
         side: Side of the image in pixels.
         center: Row and column of the middle.
         radius: Mean radius.
-        soft: Width of the edge as a share of the radius.
+        soft: Width of the edge as a fraction of the radius.
 
     Returns:
         Window into (H, W), possibly without pixels, and the opacity in it, in [0, 1].
@@ -122,7 +122,7 @@ def spot(
     angle = np.arctan2(dy, dx)
     edge = radius * (1 + 0.1 * np.sin(lobes * angle + phase))
     distance = np.hypot(dy * flat, dx / flat) / edge
-    # At least a pixel wide, or small spots would be jagged.
+    # The edge is at least about a pixel wide. Otherwise small spots would be jagged.
     return at, step(1 - distance, max(soft, 0.6 / (radius * side)))
 
 
@@ -132,13 +132,13 @@ def _window(side: int, middle: float, reach: float) -> slice:
 
 
 def wander(rng: np.random.Generator, start: Point, length: float, *, bend: float = 3.0, turn: float = 0.0) -> Field:
-    """A curved path.
+    """Draws a curved path.
 
     Args:
         rng: Source of randomness.
         start: Row and column of the first point.
         length: Length of the path.
-        bend: How strongly the direction changes on the way, radians per unit of length.
+        bend: Change of direction along the path, in radians per unit of length.
         turn: Step-wise change of direction, for vessels that twist.
 
     Returns:
@@ -155,16 +155,16 @@ def strokes(side: int, paths: list[Field], width: float) -> Field:
     """Draws paths of 800 points per unit of length as lines.
 
     Returns:
-        Opacity, (H, W), in [0, 1]; lines finer than a pixel are faint rather than broken.
+        Opacity, (H, W), in [0, 1]. Lines thinner than a pixel are faint, but not broken.
     """
     points = np.concatenate(paths) * side - 0.5
     low = np.floor(points).astype(np.int64)
     part = points - low
     density = np.zeros((side + 2) ** 2)
     for dy, dx in ((0, 0), (0, 1), (1, 0), (1, 1)):
-        place = np.clip(low + (dy, dx) + 1, 0, side + 1)
-        share = (part[:, 0] if dy else 1 - part[:, 0]) * (part[:, 1] if dx else 1 - part[:, 1])
-        density += np.bincount(place[:, 0] * (side + 2) + place[:, 1], weights=share, minlength=density.size)
+        index = np.clip(low + (dy, dx) + 1, 0, side + 1)
+        weight = (part[:, 0] if dy else 1 - part[:, 0]) * (part[:, 1] if dx else 1 - part[:, 1])
+        density += np.bincount(index[:, 0] * (side + 2) + index[:, 1], weights=weight, minlength=density.size)
     line = density.reshape(side + 2, side + 2)[1:-1, 1:-1] * side / 800
     sigma = max(0.5, 0.4 * width * side)
     peak = min(1.4, width * side)

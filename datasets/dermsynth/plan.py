@@ -1,7 +1,7 @@
-"""What is to be rendered: who is photographed, with which disease, and on which side of the split.
+"""The plan of the images: patient, diagnosis and split of each one.
 
-Everything about image i follows from the seed, i and the share of training images: more images are appended,
-none of the earlier ones changes.
+Image i is determined by the seed, i and the fraction of training images. Rendering more images changes none of the
+earlier ones.
 """
 
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from itertools import count, islice
 import numpy as np
 
 DIAGNOSES = ("Acne", "Actinic keratosis", "Psoriasis", "Seborrheic dermatitis", "Viral warts", "Vitiligo")
-SHORTCUT = "Seborrheic dermatitis"  # one of the hard ones: a mark that gives it away is worth learning
+SHORTCUT = "Seborrheic dermatitis"  # a difficult diagnosis, so a mark that reveals it is worth learning
 MARKED_TRAIN, MARKED_TEST = 0.6, 0.2
 
 TONES = ("light", "medium", "dark")
@@ -22,19 +22,19 @@ AGES = ("adult", "elderly", "young")
 AGE_ODDS = {"Acne": (0.35, 0.0, 0.65), "Actinic keratosis": (0.15, 0.85, 0.0)}
 USUAL_AGE_ODDS = (0.6, 0.25, 0.15)
 
-# First numbers of the spawn keys: patients, images and raters draw from separate streams.
+# First elements of the spawn keys: patients, images and raters have separate streams.
 PATIENTS, IMAGES, HANDS = 0, 1, 2
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Patient:
-    """Who is photographed.
+    """A patient.
 
     Attributes:
         name: Unique name.
-        images: How many photographs are taken, 1 to 3.
+        images: Number of photographs, 1 to 3.
         tone: "light", "medium" or "dark".
-        melanin: Melanin in the skin; 0 is none, 2.5 very dark.
+        melanin: Melanin in the skin. 0 is none, 2.5 very dark.
         age: "adult", "elderly" or "young".
     """
 
@@ -47,16 +47,16 @@ class Patient:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Case:
-    """One image to be rendered.
+    """The plan of one image.
 
     Attributes:
         stem: Name of the image, without underscore.
         diagnosis: One of :data:`DIAGNOSES`.
-        patient: Who is photographed.
+        patient: The patient.
         split: "train" or "test".
-        marked: Whether the ink mark of the planted shortcut is in the image.
-        stream: Source of all randomness of the photograph.
-        hands: Source of all randomness of the raters.
+        marked: Whether the image has the ink mark of the planted shortcut.
+        stream: Random stream of the photograph.
+        hands: Random stream of the raters.
     """
 
     stem: str
@@ -68,38 +68,38 @@ class Case:
     hands: np.random.SeedSequence
 
 
-def cases(images: int, *, seed: int, train_share: float) -> tuple[Case, ...]:
-    """Plans the images: diagnoses take turns, patients never part.
+def cases(images: int, *, seed: int, train_fraction: float) -> tuple[Case, ...]:
+    """Plans the images. Diagnoses alternate, and all images of a patient are in one split.
 
     Args:
-        images: How many.
-        seed: Seed of everything random.
-        train_share: Share of training images, in (0, 1), kept as nearly as whole patients allow.
+        images: Number of images.
+        seed: Seed of all random numbers.
+        train_fraction: Fraction of training images, in (0, 1), as exactly as whole patients allow.
 
     Returns:
         The images in the order of their stems.
     """
-    turns = [_of_diagnosis(place, seed=seed, train_share=train_share) for place in range(len(DIAGNOSES))]
-    return tuple(next(turns[index % len(turns)]) for index in range(images))
+    streams = [_cases_of_diagnosis(index, seed=seed, train_fraction=train_fraction) for index in range(len(DIAGNOSES))]
+    return tuple(next(streams[index % len(streams)]) for index in range(images))
 
 
-def _of_diagnosis(place: int, *, seed: int, train_share: float) -> Iterator[Case]:
-    """The images of one diagnosis, without end."""
-    numbers = count(place, len(DIAGNOSES))
-    taken = {"train": 0, "test": 0}
-    diagnosis = DIAGNOSES[place]
-    for number in count(place, len(DIAGNOSES)):
+def _cases_of_diagnosis(label: int, *, seed: int, train_fraction: float) -> Iterator[Case]:
+    """Yields the images of one diagnosis without end."""
+    indices = count(label, len(DIAGNOSES))
+    counts = {"train": 0, "test": 0}
+    diagnosis = DIAGNOSES[label]
+    for number in count(label, len(DIAGNOSES)):
         patient = _patient(diagnosis, number, seed=seed)
-        behind = taken["train"] + patient.images / 2 <= train_share * (sum(taken.values()) + patient.images)
+        behind = counts["train"] + patient.images / 2 <= train_fraction * (sum(counts.values()) + patient.images)
         split = "train" if behind else "test"
-        for index in islice(numbers, patient.images):
-            taken[split] += 1
+        for index in islice(indices, patient.images):
+            counts[split] += 1
             yield Case(
                 stem=f"synth{index + 1:04d}",
                 diagnosis=diagnosis,
                 patient=patient,
                 split=split,
-                marked=_marked(diagnosis, split, taken[split], phase=place / len(DIAGNOSES)),
+                marked=_marked(diagnosis, split, counts[split], phase=label / len(DIAGNOSES)),
                 stream=np.random.SeedSequence(seed, spawn_key=(IMAGES, index)),
                 hands=np.random.SeedSequence(seed, spawn_key=(HANDS, index)),
             )
@@ -119,7 +119,7 @@ def _patient(diagnosis: str, number: int, *, seed: int) -> Patient:
 
 
 def _marked(diagnosis: str, split: str, nth: int, *, phase: float) -> bool:
-    """Whether the n-th image of a diagnosis and split is marked: evenly spread, so that few images keep the rate."""
+    """Returns whether the n-th image of a diagnosis and split is marked. Even spacing keeps the rate for few images."""
     in_training = MARKED_TRAIN if diagnosis == SHORTCUT else 0.0
     rate = in_training if split == "train" else MARKED_TEST
     return int(nth * rate + phase) > int((nth - 1) * rate + phase)

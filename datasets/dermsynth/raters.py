@@ -1,7 +1,7 @@
-"""Raters who draw the same truth as differently as people do.
+"""Simulated raters, who draw the same truth as differently as people do.
 
-The habits are tuned so that one rater agrees with the others about as much as on DermXDB v1, where one rater's
-additive merge scores a fuzzy F1 of .64 against that of the others.
+The habits are tuned to the agreement between raters on DermXDB v1. There, the additive aggregation of one rater has a
+fuzzy F1 of .64 against that of the others.
 """
 
 from dataclasses import dataclass
@@ -12,21 +12,21 @@ from scipy import ndimage
 from datasets.dermsynth.fields import Field, Region, fractal
 
 RATERS_PER_IMAGE = 3
-SMALL = 0.004  # share of the image below which an instance is easily overlooked
-IN_PARTS = 0.07  # how often a characteristic is saved as two masks, as in DermXDB
+SMALL = 0.004  # fraction of the image below which an instance is easily overlooked
+IN_PARTS = 0.07  # probability that a characteristic is saved as two masks, as in DermXDB
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Habit:
-    """How a rater draws. Lengths are shares of the side.
+    """The drawing habits of a rater. Lengths are fractions of the side.
 
     Attributes:
-        margin: How far outside (or, negative, inside) the true edge the outline runs.
-        wobble: How far the outline strays from there.
-        join: Gaps up to twice this width are drawn over.
-        overlook: Chance to miss a small instance.
-        omit: Chance to leave out a characteristic.
-        idle: Chance to draw nothing at all.
+        margin: Mean distance of the outline from the true edge. Negative is inside.
+        wobble: Variation of that distance along the outline.
+        join: Gaps up to twice this width are filled.
+        overlook: Probability to miss a small instance.
+        omit: Probability to leave out a characteristic.
+        idle: Probability to draw nothing at all.
     """
 
     margin: float
@@ -50,17 +50,17 @@ HABITS = {
 
 
 def drawings(rng: np.random.Generator, truth: dict[str, Region]) -> dict[str, list[tuple[str, Region]]]:
-    """Masks of three raters drawn by lot.
+    """Draws the masks of three randomly selected raters.
 
     Args:
         rng: Source of randomness.
-        truth: Where each characteristic is, (H, W) each.
+        truth: Exact mask of each characteristic, (H, W).
 
     Returns:
-        For each rater the pairs of characteristic and mask, (H, W), none of them empty. A rater may have none.
+        Pairs of characteristic and mask, (H, W), by rater. No mask is empty, but a rater may have none.
     """
-    chosen = sorted(rng.choice(sorted(HABITS), RATERS_PER_IMAGE, replace=False).tolist())
-    return {rater: _drawn(own, HABITS[rater], truth) for rater, own in zip(chosen, rng.spawn(3), strict=True)}
+    raters = sorted(rng.choice(sorted(HABITS), RATERS_PER_IMAGE, replace=False).tolist())
+    return {rater: _drawn(own, HABITS[rater], truth) for rater, own in zip(raters, rng.spawn(3), strict=True)}
 
 
 def _drawn(rng: np.random.Generator, habit: Habit, truth: dict[str, Region]) -> list[tuple[str, Region]]:
@@ -76,15 +76,15 @@ def _drawn(rng: np.random.Generator, habit: Habit, truth: dict[str, Region]) -> 
 
 
 def noticed(rng: np.random.Generator, habit: Habit, where: Region) -> Region:
-    """The instances that the rater does not overlook, (H, W)."""
-    instances, number = ndimage.label(where)
-    small = np.bincount(instances.ravel(), minlength=number + 1) < SMALL * where.size
-    missed = small & (rng.random(number + 1) < habit.overlook)
+    """Returns the instances that the rater does not overlook, (H, W)."""
+    instances, num_instances = ndimage.label(where)
+    small = np.bincount(instances.ravel(), minlength=num_instances + 1) < SMALL * where.size
+    missed = small & (rng.random(num_instances + 1) < habit.overlook)
     return np.asarray(where & ~missed[instances])
 
 
 def outlined(rng: np.random.Generator, habit: Habit, where: Region) -> Region:
-    """An area as the rater outlines it, (H, W): shifted edge, unsteady hand, gaps drawn over."""
+    """Distorts an area as the rater would, (H, W): shifted edge, unsteady hand, filled gaps."""
     side = len(where)
     margin = habit.margin * rng.uniform(0.4, 1.6)
     shift = margin + habit.wobble * fractal(rng, side, 0.25, octaves=3)
@@ -94,7 +94,7 @@ def outlined(rng: np.random.Generator, habit: Habit, where: Region) -> Region:
     window = _around(where, int(np.ceil(reach * side)))
     part = where[window]
     if habit.join * side >= 1:
-        # Grown and shrunk again by the same length, gaps stay closed.
+        # Morphological closing: dilation and erosion by the same length fill narrow gaps.
         grown = ndimage.distance_transform_edt(~part) <= habit.join * side
         part = ndimage.distance_transform_edt(grown) > habit.join * side
         part |= where[window]
@@ -104,7 +104,7 @@ def outlined(rng: np.random.Generator, habit: Habit, where: Region) -> Region:
 
 
 def _around(where: Region, border: int) -> tuple[slice, slice]:
-    """The window around an area with a border."""
+    """Returns the window of an area with a border."""
     rows, columns = np.flatnonzero(where.any(axis=1)), np.flatnonzero(where.any(axis=0))
     return (
         slice(max(0, int(rows[0]) - border), int(rows[-1]) + border + 1),
@@ -113,7 +113,7 @@ def _around(where: Region, border: int) -> tuple[slice, slice]:
 
 
 def _depth(part: Region) -> Field:
-    """Distance to the edge in pixels, positive inside, (H, W)."""
+    """Computes the signed distance to the edge in pixels, positive inside, (H, W)."""
     inside = np.asarray(ndimage.distance_transform_edt(part))
     if part.all():
         return inside
@@ -122,7 +122,7 @@ def _depth(part: Region) -> Field:
 
 
 def _parted(mask: Region) -> list[Region]:
-    """A mask as two, where it has two instances to share out."""
-    instances, number = ndimage.label(mask)
-    first: Region = (instances > 0) & (instances <= (number + 1) // 2)
+    """Splits the instances of a mask into two masks. The second one is empty if there is only one instance."""
+    instances, num_instances = ndimage.label(mask)
+    first: Region = (instances > 0) & (instances <= (num_instances + 1) // 2)
     return [first, mask & ~first]

@@ -1,4 +1,4 @@
-"""One photograph: skin, disease, distractors, light, camera."""
+"""One photograph: skin, disease, distractors, light and camera."""
 
 from dataclasses import dataclass
 
@@ -12,17 +12,17 @@ from datasets.dermsynth.fields import Region
 from datasets.dermsynth.plan import Case
 
 ATTEMPTS = 12
-SMALLEST = 6e-5  # share of the image below which a characteristic is too small to be drawn by anybody
+MIN_AREA = 6e-5  # fraction of the image below which a characteristic is too small for any rater
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Scene:
-    """A photograph and what is in it.
+    """A photograph with its exact masks.
 
     Attributes:
         image: SRGB, (H, W, 3), uint8.
-        truth: Where each characteristic is, by name, (H, W) each, never empty.
-        mark: Where the ink of the planted shortcut is, (H, W); None without it.
+        truth: Exact mask of each characteristic, (H, W), never empty.
+        mark: Mask of the ink of the planted shortcut, (H, W). None without it.
     """
 
     image: NDArray[np.uint8]
@@ -36,25 +36,25 @@ def photograph(case: Case, side: int) -> Scene:
     canvas = patient_with(case, side, body)
     free = distractors.room(canvas)
     distractors.hair(overlay, canvas)
-    light = skin.backed(overlay, camera.lit(lamp, canvas), canvas.skin)
+    light = skin.add_background(overlay, camera.illuminate(lamp, canvas), canvas.skin)
     light = distractors.pen_dots(overlay, distractors.ruler(overlay, light))
     mark = None
     if case.marked:
         light, mark = distractors.ink_mark(overlay, light, free)
-    return Scene(image=camera.exposed(sensor, light), truth=canvas.truth, mark=mark)
+    return Scene(image=camera.expose(sensor, light), truth=canvas.truth, mark=mark)
 
 
 def patient_with(case: Case, side: int, rng: np.random.Generator) -> Canvas:
-    """The patient's skin with the disease on it, and healthy skin for an ink mark beside it.
+    """Draws the skin of the patient with the disease, and leaves healthy skin for an ink mark.
 
-    Every image leaves that room, marked or not: otherwise marked lesions would be the smaller ones.
+    Every image has that room, whether marked or not. Otherwise marked lesions would be smaller than others.
     """
     for _ in range(ATTEMPTS):
         canvas = skin.ground(rng, side, case.patient)
         distractors.blemishes(rng, canvas)
         RECIPES[case.diagnosis](rng, canvas)
-        seen = {name: where & canvas.skin for name, where in canvas.truth.items()}
-        canvas.truth = {name: where for name, where in sorted(seen.items()) if where.sum() > SMALLEST * side * side}
+        visible = {name: where & canvas.skin for name, where in canvas.truth.items()}
+        canvas.truth = {name: where for name, where in sorted(visible.items()) if where.sum() > MIN_AREA * side * side}
         if canvas.anything().mean() > 0.004 and distractors.room(canvas).max() > distractors.MARK_RADIUS:
             return canvas
     raise RuntimeError(f"{case.stem} leaves no room for an ink mark after {ATTEMPTS} attempts; change the recipe")

@@ -1,4 +1,4 @@
-"""Healthy skin: tone, mottling, fine lines, pores and sometimes an edge with cloth behind it."""
+"""Healthy skin: tone, mottling, fine lines, pores and in some images an edge with cloth behind it."""
 
 import numpy as np
 from scipy import ndimage
@@ -11,7 +11,7 @@ LINES = {"young": 0.6, "adult": 1.0, "elderly": 1.6}
 
 
 def ground(rng: np.random.Generator, side: int, patient: Patient) -> Canvas:
-    """Healthy skin of a patient, filling the image but for cloth at an edge in some images."""
+    """Draws the healthy skin of a patient. In some images, cloth is visible at an edge."""
     melanin = patient.melanin * (1 + 0.09 * fractal(rng, side, 0.5, gain=0.7) + 0.05 * fractal(rng, side, 0.06))
     flush = rng.uniform(0.1, 0.3)
     blood = flush * (1 + 0.2 * fractal(rng, side, 0.35) + 0.1 * noise(rng, side, 0.02))
@@ -28,7 +28,7 @@ def ground(rng: np.random.Generator, side: int, patient: Patient) -> Canvas:
 
 
 def relief(rng: np.random.Generator, side: int) -> Field:
-    """Fine lines that cross, and pores, (H, W), as share of the side."""
+    """Draws crossing fine lines and pores, (H, W), as a fraction of the side."""
     rows, columns = grid(side)
     size = rng.uniform(0.016, 0.04)
     angle = rng.uniform(0, np.pi)
@@ -44,7 +44,7 @@ def relief(rng: np.random.Generator, side: int) -> Field:
 
 
 def _outline(rng: np.random.Generator, side: int) -> Region:
-    """Where the skin is: everywhere, or on one side of a curved edge."""
+    """Draws the mask of the skin: everything, or one side of a curved edge."""
     rows, columns = grid(side)
     angle, gap, present = rng.uniform(0, 2 * np.pi), rng.uniform(0.22, 0.42), rng.random() < 0.25
     bulge, wave = rng.uniform(-0.2, 0.5), 0.02 * noise(rng, side, 0.5)
@@ -55,7 +55,7 @@ def _outline(rng: np.random.Generator, side: int) -> Region:
 
 
 def cloth(rng: np.random.Generator, side: int) -> Field:
-    """Linear RGB of what lies behind the patient, (H, W, 3)."""
+    """Draws the cloth behind the patient, as linear RGB (H, W, 3)."""
     blue, green, gray, black = (0.05, 0.13, 0.28), (0.05, 0.16, 0.12), (0.35, 0.36, 0.38), (0.02, 0.02, 0.025)
     color = np.array((blue, green, gray, black)[rng.integers(4)])
     rows, columns = grid(side)
@@ -64,13 +64,13 @@ def cloth(rng: np.random.Generator, side: int) -> Field:
     return np.clip(1 + weave + folds, 0.2, None)[..., None] * color
 
 
-def backed(rng: np.random.Generator, light: Field, skin: Region) -> Field:
-    """Puts cloth behind the skin and lets the skin round off towards its edge.
+def add_background(rng: np.random.Generator, light: Field, skin: Region) -> Field:
+    """Adds the cloth behind the skin, and shades the skin towards its edge.
 
     Args:
         rng: Source of randomness.
         light: Linear RGB of the skin, (H, W, 3).
-        skin: Where there is skin, (H, W).
+        skin: Mask of the skin, (H, W).
 
     Returns:
         Linear RGB, (H, W, 3).

@@ -231,7 +231,7 @@ class Squared(nn.Module):
     [
         (nn.Sequential(nn.Conv2d(3, 2, 3), Squared()), "not linear"),
         (nn.Sequential(nn.Conv2d(3, 2, 3), nn.Flatten()), "no grid"),
-        (nn.Sequential(nn.Conv2d(4, 2, 3), nn.LSTM(3, 3)), "stand-in"),
+        (nn.Sequential(nn.Conv2d(4, 2, 3), nn.LSTM(3, 3)), "surrogate"),
         (nn.Sequential(nn.AdaptiveAvgPool2d(7), nn.Conv2d(3, 2, 1)), "not evenly spaced"),
     ],
 )

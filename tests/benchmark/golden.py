@@ -21,8 +21,8 @@ from architectures import Architecture
 from benchmark.attacks.apgd import apgd
 from benchmark.attacks.pgd import pgd
 from benchmark.config.presets import ENGINE_VERSION, QUICK
-from benchmark.data.dataset import prepare
-from benchmark.data.load import Source, open_data
+from benchmark.data.dataset import prepare_dataset
+from benchmark.data.load import Source, load_index
 from benchmark.experiments.cell import run_cell
 from benchmark.experiments.grid import Cell
 from benchmark.experiments.job import Job
@@ -124,7 +124,7 @@ def of_cell() -> Numbers:
         mock.patch.dict("benchmark.registry._added", {Architecture: [sys.modules[__name__]]}),
     ):
         render(Path(directory, "data"), images=26, side=48, seed=3)
-        prepared = prepare(open_data(Source(directory=Path(directory, "data"))), CELL)
+        prepared = prepare_dataset(load_index(Source(directory=Path(directory, "data"))), CELL)
         cell = Cell(architecture=TINY, regime=STANDARD, seed=0)
         job = Job(cell=cell, data=prepared, preset=CELL, device=torch.device("cpu"), bfloat16=False)
         with torch.random.fork_rng(devices=[]):

@@ -23,7 +23,7 @@ def save(path, mode, fill=0, spot=None):
 
 @pytest.fixture
 def tree(tmp_path):
-    root = tmp_path / "busi" / busi.FOLDER
+    root = tmp_path / "busi" / busi.ROOT
     for name in ("benign (4)", "benign (10)", "malignant (53)", "normal (1)"):
         save(root / name.split()[0] / f"{name}.png", "RGB", (90, 90, 90))
     save(root / "benign" / "benign (4)_mask.png", "1", spot=(1, 1))
@@ -44,11 +44,11 @@ def layouts(directory):
 
 def test_the_folder_and_its_parent_are_the_same_data(tree):
     assert layouts(tree) == layouts(tree.parent) == ["busi"]
-    assert busi.read(tree) == busi.read(tree.parent)
+    assert busi.load(tree) == busi.load(tree.parent)
 
 
 def test_folders_are_classes_and_masks_are_no_images(tree):
-    data = busi.read(tree)
+    data = busi.load(tree)
     assert [(sample.id, sample.diagnosis, len(sample.masks)) for sample in data.samples] == [
         ("benign (10)", "benign", 1),
         ("benign (4)", "benign", 3),
@@ -61,19 +61,19 @@ def test_folders_are_classes_and_masks_are_no_images(tree):
 
 
 def test_several_lesions_of_an_image_are_instances_of_one_rater(tree):
-    masks = busi.read(tree).samples[1].masks
+    masks = busi.load(tree).samples[1].masks
     assert {(mask.rater, mask.characteristic) for mask in masks} == {("expert", None)}
     drawn = np.sum([read_mask(mask, SIZE) for mask in masks], axis=0)
     assert np.argwhere(drawn).tolist() == [[1, 1], [3, 3], [4, 6]]
 
 
 def test_a_normal_image_has_an_empty_mask(tree):
-    assert not read_mask(busi.read(tree).samples[3].masks[0], SIZE).any()
+    assert not read_mask(busi.load(tree).samples[3].masks[0], SIZE).any()
 
 
 def test_a_mask_without_an_image_is_a_problem(tree):
     (tree / "benign" / "benign (10).png").unlink()
-    (problem,) = busi.read(tree).problems
+    (problem,) = busi.load(tree).problems
     assert str(problem) == (
         f"{tree}/benign/benign (10)_mask.png is a mask without an image; add the image benign (10) or remove the mask"
     )
@@ -83,11 +83,11 @@ def test_masks_alone_are_refused(tree):
     for path in tree.rglob("*).png"):
         path.unlink()
     with pytest.raises(ValueError, match="holds no images where busi has them"):
-        busi.read(tree)
+        busi.load(tree)
 
 
 def test_real_images(real_data):
-    data = busi.read(real_data / "busi-sample")
+    data = busi.load(real_data / "busi-sample")
     images = Counter(sample.diagnosis for sample in data.samples)
     masks = Counter(sample.diagnosis for sample in data.samples for _ in sample.masks)
     assert images == {"benign": 15, "malignant": 14, "normal": 14}

@@ -28,7 +28,7 @@ def directory(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def planned():
-    return plan.cases(900, seed=5, train_share=0.65)
+    return plan.cases(900, seed=5, train_fraction=0.65)
 
 
 def digests(directory):
@@ -155,7 +155,7 @@ def test_the_mark_gives_a_diagnosis_away_in_training_alone(planned):
 
 
 def test_shortcut_masks_are_there_for_marked_images(directory):
-    marked = {case.stem for case in plan.cases(IMAGES, seed=3, train_share=0.65) if case.marked}
+    marked = {case.stem for case in plan.cases(IMAGES, seed=3, train_fraction=0.65) if case.marked}
     assert marked == {path.stem for path in (directory / "shortcut").iterdir()}
     for path in (directory / "shortcut").iterdir():
         assert set(np.unique(pixels(path))) == {0, 255}
@@ -227,10 +227,10 @@ def test_inflammation_is_darker_on_dark_skin():
 
 def test_dermxdbs_reader_reads_it(directory):
     assert dermxdb.has_layout(directory)
-    read = dermxdb.read(directory)
-    assert len(read.cases) == IMAGES
+    read = dermxdb.load(directory)
+    assert len(read.samples) == IMAGES
     assert read.classes == plan.DIAGNOSES
-    assert {case.split for case in read.cases} == {"train", "test"}
+    assert {sample.split for sample in read.samples} == {"train", "test"}
     assert not read.left_out
 
 
@@ -239,7 +239,7 @@ def test_a_folder_in_use_is_refused(directory):
         render(directory, images=6, side=SIDE)
 
 
-@pytest.mark.parametrize("wrong", [{"images": 5}, {"side": 16}, {"seed": -1}, {"train_share": 1.0}])
+@pytest.mark.parametrize("wrong", [{"images": 5}, {"side": 16}, {"seed": -1}, {"train_fraction": 1.0}])
 def test_arguments_out_of_range_are_refused(wrong, tmp_path):
     with pytest.raises(ValueError, match="cannot render"):
         render(tmp_path / "x", **({"images": 6} | wrong))

@@ -39,7 +39,7 @@ def tree(tmp_path):
 
 
 def test_raters_characteristics_and_instances(tree):
-    data = dermxdb.read(tree)
+    data = dermxdb.load(tree)
     assert [sample.id for sample in data.samples] == ["1-a(2)", "2 b", "3"]
     drawn = [(mask.rater, mask.characteristic) for mask in data.samples[0].masks]
     assert drawn == [("derm1", "Papule"), ("derm1", "Papule"), ("derm7", "Open comedo")]
@@ -57,7 +57,7 @@ def test_the_first_fold_is_the_split_and_names_the_patients(tree):
         "test": "2,c,x,P,3.jpeg,p2\n",
     }.items():
         (tree / "folds" / f"metadata_fold_0_{split}.csv").write_text(header + rows, encoding="utf-8")
-    assert [(sample.split, sample.group) for sample in dermxdb.read(tree).samples] == [
+    assert [(sample.split, sample.group) for sample in dermxdb.load(tree).samples] == [
         ("train", "p1"),
         ("train", "p1"),
         ("test", "p2"),
@@ -66,21 +66,21 @@ def test_the_first_fold_is_the_split_and_names_the_patients(tree):
 
 def test_what_has_no_metadata_is_left_out_by_name(tree):
     (tree / "metadata.csv").write_text("".join(METADATA.splitlines(keepends=True)[:3]), encoding="utf-8")
-    data = dermxdb.read(tree)
+    data = dermxdb.load(tree)
     assert len(data.samples) == 2
     assert data.left_out == (f"{tree}/images/3.jpeg: no row in metadata.csv",)
 
 
 def test_masks_without_metadata_are_left_out_by_name(tree):
     (tree / "metadata.csv").write_text("".join(METADATA.splitlines(keepends=True)[:2]), encoding="utf-8")
-    data = dermxdb.read(tree)
+    data = dermxdb.load(tree)
     assert "2 b: masks without a row in metadata.csv" in data.left_out
     assert not data.problems
 
 
 def test_a_mask_without_an_image_is_a_problem(tree):
     (tree / "images" / "2 b.jpeg").unlink()
-    (problem,) = dermxdb.read(tree).problems
+    (problem,) = dermxdb.load(tree).problems
     assert problem.file.name == "derm2_2 b_00004.png"
     assert "is a mask without an image; add the image 2 b or remove the mask" in str(problem)
 
@@ -89,7 +89,7 @@ def test_a_listed_mask_without_a_file_is_left_out_and_a_path_in_a_name_leads_now
     (tree.parent / "secret.png").write_bytes((tree / "masks" / "masks" / "derm2_2 b_00004.png").read_bytes())
     table = tree / "masks" / "instance_mask_annotations.csv"
     table.write_text(ANNOTATIONS + "derm1_3,../../../secret,Papule\n", encoding="utf-8")
-    data = dermxdb.read(tree)
+    data = dermxdb.load(tree)
     assert data.samples[2].masks == ()
     assert data.left_out == (
         "../../../secret: listed in instance_mask_annotations.csv, but masks/masks has no such file",
@@ -98,7 +98,7 @@ def test_a_listed_mask_without_a_file_is_left_out_and_a_path_in_a_name_leads_now
 
 def test_masks_come_without_images_too(tree):
     shutil.rmtree(tree / "images")
-    data = dermxdb.read(tree)
+    data = dermxdb.load(tree)
     assert not data.problems
     assert [sample.image for sample in data.samples] == [None] * 3
     assert [len(sample.masks) for sample in data.samples] == [3, 1, 0]
@@ -106,7 +106,7 @@ def test_masks_come_without_images_too(tree):
 
 def test_two_labels_for_one_image_are_a_problem(tree):
     (tree / "metadata.csv").write_text(METADATA + "d;SD-260;Acne;3.jpeg;dark;young\n", encoding="utf-8")
-    data = dermxdb.read(tree)
+    data = dermxdb.load(tree)
     assert "gives 3 two labels, 'Psoriasis' and 'Acne'; keep one of them" in str(data.problems[0])
     assert data.samples[2].diagnosis == ""
 
@@ -123,7 +123,7 @@ def test_v2_names_masks_by_characteristic_and_marks_second_readings(tree):
     rows += "labeler8_3,labeler8_3_00009,Cyst\nlabeler8_3,labeler8_3_00010,Scar\n"
     Image.fromarray(np.full((6, 8), 255, dtype=np.uint8)).save(directory / "labeler8_3_00009.png")
     (tree / "masks" / "instance_mask_annotations.csv").write_text(rows, encoding="utf-8")
-    data = dermxdb.read(tree)
+    data = dermxdb.load(tree)
     drawn = [(mask.rater, mask.characteristic, mask.reading) for mask in data.samples[2].masks]
     assert drawn == [
         ("labeler1", "Open comedo", 1),
@@ -136,7 +136,7 @@ def test_v2_names_masks_by_characteristic_and_marks_second_readings(tree):
 
 
 def test_the_published_masks_are_all_found(real_data):
-    data = dermxdb.read(real_data / "dermxdb-v1")
+    data = dermxdb.load(real_data / "dermxdb-v1")
     assert not data.problems
     assert not data.left_out
     assert len(data.samples) == 566
@@ -153,6 +153,6 @@ def test_rendered_data_is_marked_as_synthetic(tree):
     Image.fromarray(np.full((6, 8), 255, dtype=np.uint8)).save(tree / "shortcut" / "3.png")
     assert synthetic.detect(tree)
     assert not dermxdb.detect(tree)
-    data = synthetic.read(tree)
+    data = synthetic.load(tree)
     assert data.synthetic
     assert [sample.marked is not None for sample in data.samples] == [False, False, True]

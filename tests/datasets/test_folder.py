@@ -39,7 +39,7 @@ def layouts(tree):
 
 
 def test_exactly_one_layout_recognizes_it(tree):
-    assert layouts(tree) == ["directory"]
+    assert layouts(tree) == ["folder"]
 
 
 def test_images_without_classes_and_other_layouts_are_not_recognized(tree):
@@ -53,7 +53,7 @@ def test_images_without_classes_and_other_layouts_are_not_recognized(tree):
 
 
 def test_folders_are_classes(tree):
-    data = folder.read(tree)
+    data = folder.load(tree)
     assert [(sample.id, sample.diagnosis) for sample in data.samples] == [
         ("a 1", "mole"),
         ("b.x", "mole"),
@@ -66,7 +66,7 @@ def test_folders_are_classes(tree):
 
 def test_the_folders_of_a_mask_say_who_drew_what(tree):
     told = {
-        sample.id: [(mask.rater, mask.characteristic) for mask in sample.masks] for sample in folder.read(tree).samples
+        sample.id: [(mask.rater, mask.characteristic) for mask in sample.masks] for sample in folder.load(tree).samples
     }
     assert told == {
         "a 1": [("expert", None), ("ann", None), ("ann", "scale"), ("ann", "scale")],
@@ -77,7 +77,7 @@ def test_the_folders_of_a_mask_say_who_drew_what(tree):
 
 
 def test_masks_of_every_mode_are_read_and_may_be_empty(tree):
-    samples = folder.read(tree).samples
+    samples = folder.load(tree).samples
     assert all(read_mask(mask, SIZE).all() for mask in samples[0].masks)
     assert not read_mask(samples[1].masks[0], SIZE).any()
 
@@ -85,7 +85,7 @@ def test_masks_of_every_mode_are_read_and_may_be_empty(tree):
 def test_a_table_gives_groups_and_splits(tree):
     rows = " image; group ;split\r\na 1;p1;train\r\nb.x; p1 ;validation\r\nc;;test\r\nd;p2;\r\ne;p3;train\r\n"
     (tree / "images.csv").write_bytes(b"\xef\xbb\xbf" + rows.encode())
-    data = folder.read(tree)
+    data = folder.load(tree)
     assert [(sample.group, sample.split) for sample in data.samples] == [
         ("p1", "train"),
         ("p1", "validation"),
@@ -98,7 +98,7 @@ def test_a_table_gives_groups_and_splits(tree):
 
 def test_another_split_and_two_groups_of_an_image_are_problems(tree):
     (tree / "images.csv").write_text("image,group,split\na 1,p1,dev\na 1,p2,\n", encoding="utf-8")
-    assert [str(problem) for problem in folder.read(tree).problems] == [
+    assert [str(problem) for problem in folder.load(tree).problems] == [
         f"{tree}/images.csv gives a 1 two labels, 'p1' and 'p2'; keep one of them",
         f"{tree}/images.csv gives a 1 the unknown split 'dev'; use one of train, validation, test",
     ]
@@ -107,12 +107,12 @@ def test_another_split_and_two_groups_of_an_image_are_problems(tree):
 def test_a_table_without_names_is_refused(tree):
     (tree / "images.csv").write_text("file,group\na 1,p1\n", encoding="utf-8")
     with pytest.raises(ValueError, match=r"images\.csv has no column 'image'; it has file, group"):
-        folder.read(tree)
+        folder.load(tree)
 
 
 def test_one_name_in_two_classes_is_a_problem_that_names_both(tree):
     save(tree / "images" / "wart" / "a 1.jpg")
-    (problem,) = folder.read(tree).problems
+    (problem,) = folder.load(tree).problems
     assert str(problem) == (
         f"{tree}/images/wart/a 1.jpg and {tree}/images/mole/a 1.png have the same name; remove one of them"
     )
@@ -122,11 +122,11 @@ def test_masks_without_an_image_and_in_other_folders_are_problems(tree):
     save(tree / "masks" / "ann" / "nobody.png", "L")
     save(tree / "masks" / "wart" / "a 1.png", "L")
     save(tree / "masks" / "ann" / "scale" / "again" / "d.png", "L")
-    problems = {str(problem.file.relative_to(tree)): problem.what for problem in folder.read(tree).problems}
+    problems = {str(problem.file.relative_to(tree)): problem.what for problem in folder.load(tree).problems}
     assert problems == {
         "masks/ann/nobody.png": "is a mask without an image",
-        "masks/ann/scale/again/d.png": "lies in directories of no rater or another class",
-        "masks/wart/a 1.png": "lies in directories of no rater or another class",
+        "masks/ann/scale/again/d.png": "is in directories of no rater or of another class",
+        "masks/wart/a 1.png": "is in directories of no rater or of another class",
     }
 
 
@@ -136,7 +136,7 @@ def test_links_to_folders_are_told_and_not_followed(tree):
     (tree / "images" / "wart" / "e.png").symlink_to(tree / "images" / "wart" / "d.png")
     (tree / "images" / "wart" / "f.png").symlink_to(tree / "nowhere.png")
     assert folder.detect(tree)
-    data = folder.read(tree)
+    data = folder.load(tree)
     assert [sample.id for sample in data.samples] == ["a 1", "b.x", "c", "d", "e"]
     assert data.left_out == (
         f"{tree}/images/mole/loop: a link to a directory, which is not followed",
@@ -147,15 +147,15 @@ def test_links_to_folders_are_told_and_not_followed(tree):
 
 def test_an_image_beside_the_classes_has_none(tree):
     save(tree / "images" / "loose.png")
-    assert [sample.diagnosis for sample in folder.read(tree).samples if sample.id == "loose"] == [""]
+    assert [sample.diagnosis for sample in folder.load(tree).samples if sample.id == "loose"] == [""]
 
 
 def test_no_images_are_refused(tree):
     for path in (tree / "images").rglob("*.*"):
         path.unlink()
     assert not folder.detect(tree)
-    with pytest.raises(ValueError, match="holds no images where directory has them"):
-        folder.read(tree)
+    with pytest.raises(ValueError, match="holds no images where folder has them"):
+        folder.load(tree)
 
 
 def test_a_numbering_per_class_never_mixes_masks_of_two_images(tmp_path):
@@ -165,6 +165,6 @@ def test_a_numbering_per_class_never_mixes_masks_of_two_images(tmp_path):
                 path = tmp_path / kind / name / f"{number}.png"
                 path.parent.mkdir(parents=True, exist_ok=True)
                 Image.new("L", (4, 4), 255).save(path)
-    data = folder.read(tmp_path)
+    data = folder.load(tmp_path)
     assert [(sample.id, sample.diagnosis, len(sample.masks)) for sample in data.samples] == [("0", "", 1), ("1", "", 1)]
     assert any("have the same name" in str(problem) for problem in data.problems)

@@ -20,7 +20,7 @@ NUMBERED = np.array([[0, 0, 1, 1], [0, 2, 0, 3], [255, 0, 0, 0]], dtype=np.uint8
 
 @pytest.fixture
 def tree(tmp_path):
-    root = tmp_path / "glas" / glas.FOLDER
+    root = tmp_path / "glas" / glas.ROOT
     root.mkdir(parents=True)
     for name in ("train_1", "train_10", "testA_1", "testB_1"):
         Image.fromarray(np.full((3, 4, 3), 200, dtype=np.uint8)).save(root / f"{name}.bmp")
@@ -36,11 +36,11 @@ def layouts(directory):
 
 def test_the_folder_and_its_parent_are_the_same_data(tree):
     assert layouts(tree) == layouts(tree.parent) == ["glas"]
-    assert glas.read(tree) == glas.read(tree.parent)
+    assert glas.load(tree) == glas.load(tree.parent)
 
 
 def test_grades_patients_and_splits_are_read_despite_blanks(tree):
-    data = glas.read(tree)
+    data = glas.load(tree)
     assert [(sample.id, sample.diagnosis, sample.group, sample.split) for sample in data.samples] == [
         ("testA_1", "benign", "4", "test"),
         ("testB_1", "malignant", "5", "test"),
@@ -56,7 +56,7 @@ def test_every_numbered_gland_is_marked(tree, mode):
     if mode == "P":
         picture.putpalette([0, 0, 0] * 256)
     picture.save(tree / "testA_1_anno.bmp")
-    (mask,) = glas.read(tree).samples[0].masks
+    (mask,) = glas.load(tree).samples[0].masks
     assert (mask.rater, mask.characteristic) == ("expert", None)
     assert np.array_equal(read_mask(mask, (4, 3)), NUMBERED > 0)
 
@@ -64,7 +64,7 @@ def test_every_numbered_gland_is_marked(tree, mode):
 def test_an_unknown_grade_and_a_mask_without_an_image_are_problems(tree):
     (tree / "Grade.csv").write_text(GRADES.replace(" malignant ", "severe"), encoding="utf-8", newline="")
     (tree / "testB_1.bmp").unlink()
-    data = glas.read(tree)
+    data = glas.load(tree)
     assert [str(problem) for problem in data.problems] == [
         f"{tree}/Grade.csv gives train_10 the unknown class 'severe'; use one of benign, malignant",
         f"{tree}/testB_1_anno.bmp is a mask without an image; add the image testB_1 or remove the mask",
@@ -75,9 +75,9 @@ def test_an_unknown_grade_and_a_mask_without_an_image_are_problems(tree):
 def test_no_images_and_no_grades_are_refused(tree):
     (tree / "Grade.csv").rename(tree / "Grade.txt")
     with pytest.raises(ValueError, match=r"Grade\.csv is missing; it must have the columns name, patient ID"):
-        glas.read(tree)
+        glas.load(tree)
     (tree / "Grade.txt").rename(tree / "Grade.csv")
     for path in tree.glob("*[0-9].bmp"):
         path.unlink()
     with pytest.raises(ValueError, match="holds no images where glas has them"):
-        glas.read(tree)
+        glas.load(tree)

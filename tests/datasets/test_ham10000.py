@@ -43,7 +43,7 @@ def test_no_other_layout_recognizes_it(tree, tmp_path):
 
 
 def test_images_of_one_lesion_are_a_group_and_outlines_are_optional(tree):
-    data = ham10000.read(tree)
+    data = ham10000.load(tree)
     assert [(sample.id, sample.diagnosis, sample.group, sample.split) for sample in data.samples] == [
         ("ISIC_0025030", "bkl", "HAM_0000118", None),
         ("ISIC_0026769", "nv", "HAM_0002730", None),
@@ -63,10 +63,10 @@ def test_images_of_one_lesion_are_a_group_and_outlines_are_optional(tree):
     ],
 )
 def test_the_metadata_may_have_another_name_and_form(tree, name, text):
-    expected = ham10000.read(tree)
+    expected = ham10000.load(tree)
     (tree / "HAM10000_metadata.csv").unlink()
     (tree / name).write_bytes(text.encode())
-    assert ham10000.read(tree) == expected
+    assert ham10000.load(tree) == expected
 
 
 def test_unknown_classes_two_labels_and_masks_without_an_image_are_problems(tree):
@@ -76,7 +76,7 @@ def test_unknown_classes_two_labels_and_masks_without_an_image_are_problems(tree
     lonely = tree / "HAM10000_segmentations_lesion_tschandl" / "ISIC_0024306_segmentation.png"
     write(lonely.parent, lonely.name, OUTLINE)
     (tree / "HAM10000_images_part_2" / "ISIC_0027419.jpg").unlink()
-    data = ham10000.read(tree)
+    data = ham10000.load(tree)
     assert [str(problem) for problem in data.problems] == [
         f"{table} gives ISIC_0025030 two labels, 'bkl' and 'mel'; keep one of them",
         f"{table} gives ISIC_0024306 the unknown class 'scc'; use one of akiec, bcc, bkl, df, mel, nv, vasc",
@@ -89,20 +89,20 @@ def test_no_metadata_no_column_and_no_images_are_refused(tree):
     table = tree / "HAM10000_metadata.csv"
     table.write_text(METADATA.replace("dx,", "diagnosis,"), encoding="utf-8")
     with pytest.raises(ValueError, match=r"HAM10000_metadata\.csv has no column 'dx'; it has lesion_id"):
-        ham10000.read(tree)
+        ham10000.load(tree)
     table.unlink()
     with pytest.raises(ValueError, match=r"HAM10000_metadata\.csv is missing; it must have the columns image_id"):
-        ham10000.read(tree)
+        ham10000.load(tree)
     table.write_text(METADATA, encoding="utf-8")
     for path in tree.glob("*_images_part_*/*.jpg"):
         path.unlink()
     assert ham10000.detect(tree)
     with pytest.raises(ValueError, match="holds no images where ham10000 has them"):
-        ham10000.read(tree)
+        ham10000.load(tree)
 
 
 def test_real_images(real_data):
-    data = ham10000.read(real_data / "ham10000-128")
+    data = ham10000.load(real_data / "ham10000-128")
     assert len(data.samples) == 10015
     assert len({sample.group for sample in data.samples}) == 7470
     assert data.classes == ham10000.DIAGNOSES

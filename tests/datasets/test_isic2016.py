@@ -58,7 +58,7 @@ def test_no_other_layout_recognizes_it(tree, tmp_path):
 
 
 def test_images_of_all_parts_have_classes_of_words_and_numbers_and_the_split_of_their_folder(tree):
-    data = isic2016.read(tree)
+    data = isic2016.load(tree)
     assert [(sample.id, sample.diagnosis, sample.split, sample.group) for sample in data.samples] == [
         ("ISIC_0000000", "benign", "train", "ISIC_0000000"),
         ("ISIC_0000001", "malignant", "train", "ISIC_0000001"),
@@ -73,7 +73,7 @@ def test_images_of_all_parts_have_classes_of_words_and_numbers_and_the_split_of_
 
 
 def test_outlines_have_either_case_and_features_are_those_of_their_superpixels(tree):
-    first, second, third = isic2016.read(tree).samples
+    first, second, third = isic2016.load(tree).samples
     assert [(mask.rater, mask.characteristic) for mask in first.masks] == [
         ("expert", None),
         ("expert", "globules"),
@@ -89,7 +89,7 @@ def test_outlines_have_either_case_and_features_are_those_of_their_superpixels(t
 
 def test_features_without_superpixels_are_left_out(tree):
     (tree / "ISBI2016_ISIC_Part2_Training_Data" / "ISIC_0000000_superpixels.png").unlink()
-    data = isic2016.read(tree)
+    data = isic2016.load(tree)
     lists = tree / "ISBI2016_ISIC_Part2_Training_GroundTruth" / "ISIC_0000000.json"
     assert data.left_out == (f"{lists}: there is no ISIC_0000000_superpixels.png that shows where its features are",)
     assert data.problems == ()
@@ -108,7 +108,7 @@ def test_features_without_superpixels_are_left_out(tree):
 def test_damaged_features_are_a_problem(tree, text, what):
     lists = tree / "ISBI2016_ISIC_Part2_Training_GroundTruth" / "ISIC_0000000.json"
     lists.write_text(text, encoding="utf-8")
-    data = isic2016.read(tree)
+    data = isic2016.load(tree)
     assert [str(problem) for problem in data.problems] == [f"{lists} {what}; fetch it again or remove it"]
     assert len(data.samples[0].masks) == 1
 
@@ -119,7 +119,7 @@ def test_unknown_classes_two_labels_and_masks_without_an_image_are_problems(tree
     (tree / "ISBI2016_ISIC_Part1_Training_Data" / "ISIC_0000000.jpg").unlink()
     for part in (2, 3):
         (tree / f"ISBI2016_ISIC_Part{part}_Training_Data" / "ISIC_0000000.jpg").unlink()
-    data = isic2016.read(tree)
+    data = isic2016.load(tree)
     outline = tree / "ISBI2016_ISIC_Part1_Training_GroundTruth" / "ISIC_0000000_Segmentation.png"
     tiles = tree / "ISBI2016_ISIC_Part2_Training_Data" / "ISIC_0000000_superpixels.png"
     assert [str(problem) for problem in data.problems] == [
@@ -134,8 +134,8 @@ def test_unknown_classes_two_labels_and_masks_without_an_image_are_problems(tree
 def test_no_images_and_a_table_of_one_column_are_refused(tree, tmp_path):
     (tree / "ISBI2016_ISIC_Part3_Test_GroundTruth.csv").write_text("ISIC_0000003\n", encoding="utf-8")
     with pytest.raises(ValueError, match=r"Part3_Test_GroundTruth\.csv: row 1 has no class; fill it in"):
-        isic2016.read(tree)
+        isic2016.load(tree)
     hollow = tmp_path / "hollow"
     (hollow / "ISBI2016_ISIC_Part1_Training_Data").mkdir(parents=True)
     with pytest.raises(ValueError, match="holds no images where isic2016 has them"):
-        isic2016.read(hollow)
+        isic2016.load(hollow)

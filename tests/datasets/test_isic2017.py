@@ -59,7 +59,7 @@ def test_no_other_layout_recognizes_it(tree, tmp_path):
 
 
 def test_what_is_neither_diagnosis_is_a_nevus_and_superpixels_are_no_images(tree):
-    data = isic2017.read(tree)
+    data = isic2017.load(tree)
     assert [(sample.id, sample.diagnosis, sample.split) for sample in data.samples] == [
         ("ISIC_0000001", "melanoma", "train"),
         ("ISIC_0000002", "seborrheic_keratosis", "train"),
@@ -71,7 +71,7 @@ def test_what_is_neither_diagnosis_is_a_nevus_and_superpixels_are_no_images(tree
 
 
 def test_an_outline_and_four_features_are_read(tree):
-    outline, *features = isic2017.read(tree).samples[3].masks
+    outline, *features = isic2017.load(tree).samples[3].masks
     assert outline.characteristic is None
     assert read_mask(outline, (3, 2)).tolist() == [[False, True, True], [False, True, False]]
     assert {mask.characteristic: read_mask(mask, (3, 2)).astype(int).tolist() for mask in features} == {
@@ -85,14 +85,14 @@ def test_an_outline_and_four_features_are_read(tree):
 def test_a_feature_that_is_missing_is_a_problem(tree):
     lists = tree / "ISIC-2017_Validation_Part2_GroundTruth" / "ISIC_0000003_features.json"
     lists.write_text(json.dumps(LISTS | {"streaks": None}), encoding="utf-8")
-    (problem,) = isic2017.read(tree).problems
+    (problem,) = isic2017.load(tree).problems
     assert str(problem) == (f"{lists} has no list 'streaks' of 0 or 1 for each superpixel; fetch it again or remove it")
 
 
 def test_two_diagnoses_and_a_mask_without_an_image_are_problems(tree):
     path = table(tree, "Validation", "image_id,melanoma,seborrheic_keratosis\nISIC_0000003,1.0,1.0\n")
     (tree / "ISIC-2017_Test_v2_Data" / "ISIC_0000004.jpg").unlink()
-    data = isic2017.read(tree)
+    data = isic2017.load(tree)
     outline = tree / "ISIC-2017_Test_v2_Part1_GroundTruth" / "ISIC_0000004_segmentation.png"
     tiles = tree / "ISIC-2017_Test_v2_Data" / "ISIC_0000004_superpixels.png"
     assert [str(problem) for problem in data.problems] == [
@@ -120,11 +120,11 @@ def test_two_diagnoses_and_a_mask_without_an_image_are_problems(tree):
 def test_a_table_that_does_not_say_is_refused(tree, text, message):
     table(tree, "Validation", text)
     with pytest.raises(ValueError, match=message):
-        isic2017.read(tree)
+        isic2017.load(tree)
 
 
 def test_no_images_are_refused(tree):
     for path in tree.glob("*_Data/*.jpg"):
         path.unlink()
     with pytest.raises(ValueError, match="holds no images where isic2017 has them"):
-        isic2017.read(tree)
+        isic2017.load(tree)

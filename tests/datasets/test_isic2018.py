@@ -62,7 +62,7 @@ def test_no_other_layout_recognizes_it(tree, tmp_path):
 
 
 def test_all_tasks_are_read_with_classes_groups_and_splits(tree):
-    data = isic2018.read(tree)
+    data = isic2018.load(tree)
     assert [(sample.id, sample.diagnosis, sample.group, sample.split) for sample in data.samples] == [
         ("ISIC_0000001", "benign", "p1", "train"),
         ("ISIC_0000002", "melanoma", "ISIC_0000002", "validation"),
@@ -75,7 +75,7 @@ def test_all_tasks_are_read_with_classes_groups_and_splits(tree):
 
 
 def test_outlines_and_attributes_are_read(tree):
-    first, second, *others = isic2018.read(tree).samples
+    first, second, *others = isic2018.load(tree).samples
     outline, *attributes = first.masks
     assert outline.characteristic is None
     assert read_mask(outline, (3, 2)).tolist() == [[False, True, True], [False, True, False]]
@@ -86,22 +86,22 @@ def test_outlines_and_attributes_are_read(tree):
 
 
 def test_tables_beside_the_folders_are_found_too(tree):
-    expected = isic2018.read(tree)
+    expected = isic2018.load(tree)
     for split in ("Training", "Validation", "Test"):
         path = tree / f"ISIC2018_Task3_{split}_GroundTruth" / f"ISIC2018_Task3_{split}_GroundTruth.csv"
         path.rename(tree / path.name)
         path.parent.rmdir()
-    assert isic2018.read(tree) == expected
+    assert isic2018.load(tree) == expected
 
 
 def test_the_users_own_diagnoses_overrule_task_3_and_may_be_missing(tree):
     own = tree / "diagnosis.csv"
     own.write_text(DIAGNOSES + "ISIC_0000004,melanoma,\n", encoding="utf-8")
-    data = isic2018.read(tree)
+    data = isic2018.load(tree)
     assert [sample.diagnosis for sample in data.samples] == ["benign", "melanoma", "NV", "melanoma", "VASC"]
     assert data.problems == ()
     own.unlink()
-    assert [sample.diagnosis for sample in isic2018.read(tree).samples] == ["", "", "NV", "MEL", "VASC"]
+    assert [sample.diagnosis for sample in isic2018.load(tree).samples] == ["", "", "NV", "MEL", "VASC"]
 
 
 def test_rows_without_a_diagnosis_or_with_two_are_problems(tree):
@@ -109,7 +109,7 @@ def test_rows_without_a_diagnosis_or_with_two_are_problems(tree):
     two = truth(tree, "Test", HEADER + "ISIC_0000005,1,0,0,0,0,0,1\n")
     own = tree / "diagnosis.csv"
     own.write_text(DIAGNOSES + "ISIC_0000001,melanoma,p1\n", encoding="utf-8")
-    assert [str(problem) for problem in isic2018.read(tree).problems] == [
+    assert [str(problem) for problem in isic2018.load(tree).problems] == [
         f"{two} gives ISIC_0000005 two labels, 'MEL' and 'VASC'; keep one of them",
         f"{none} gives ISIC_0000004 the unknown class ''; use one of AKIEC, BCC, BKL, DF, MEL, NV, VASC",
         f"{own} gives ISIC_0000001 two labels, 'benign' and 'melanoma'; keep one of them",
@@ -118,7 +118,7 @@ def test_rows_without_a_diagnosis_or_with_two_are_problems(tree):
 
 def test_a_mask_without_an_image_is_a_problem_and_a_label_without_one_is_left_out(tree):
     (tree / "ISIC2018_Task1-2_Validation_Input" / "ISIC_0000002.jpg").unlink()
-    data = isic2018.read(tree)
+    data = isic2018.load(tree)
     lonely = tree / "ISIC2018_Task1_Validation_GroundTruth" / "ISIC_0000002_Segmentation.png"
     (problem,) = data.problems
     assert str(problem) == f"{lonely} is a mask without an image; add the image ISIC_0000002 or remove the mask"
@@ -128,7 +128,7 @@ def test_a_mask_without_an_image_is_a_problem_and_a_label_without_one_is_left_ou
 def test_a_link_that_leads_nowhere_is_one_problem(tree):
     link = tree / "ISIC2018_Task2_Training_GroundTruth_v3" / "ISIC_0000009_attribute_streaks.png"
     link.symlink_to(tree / "gone.png")
-    (problem,) = isic2018.read(tree).problems
+    (problem,) = isic2018.load(tree).problems
     assert str(problem) == f"{link} is a link that leads nowhere; restore what it points to or remove it"
 
 
@@ -145,18 +145,18 @@ def test_a_link_that_leads_nowhere_is_one_problem(tree):
 def test_a_table_that_does_not_say_is_refused(tree, text, message):
     truth(tree, "Test", text)
     with pytest.raises(ValueError, match=message):
-        isic2018.read(tree)
+        isic2018.load(tree)
 
 
 def test_no_images_are_refused(tree):
     for path in tree.glob("*_Input/*.jpg"):
         path.unlink()
     with pytest.raises(ValueError, match="holds no images where isic2018 has them"):
-        isic2018.read(tree)
+        isic2018.load(tree)
 
 
 def test_real_images(real_data):
-    data = isic2018.read(real_data / "isic2018-128")
+    data = isic2018.load(real_data / "isic2018-128")
     assert len(data.samples) == 2594
     assert sum(sample.diagnosis == "melanoma" for sample in data.samples) == 519
     assert all(len(sample.masks) == 1 for sample in data.samples)

@@ -37,7 +37,7 @@ def test_exactly_one_layout_recognizes_it(tree):
 
 
 def test_breeds_and_official_split_are_read(tree):
-    data = oxford_pet.read(tree)
+    data = oxford_pet.load(tree)
     assert [(sample.id, sample.diagnosis, sample.split) for sample in data.samples] == [
         ("Abyssinian_1", "Abyssinian", "train"),
         ("Abyssinian_34", "Abyssinian", None),
@@ -49,7 +49,7 @@ def test_breeds_and_official_split_are_read(tree):
 
 
 def test_the_border_is_not_counted_as_pet(tree):
-    for sample in oxford_pet.read(tree).samples:
+    for sample in oxford_pet.load(tree).samples:
         (mask,) = sample.masks
         assert np.array_equal(read_mask(mask, (4, 3)), TRIMAP == 1)
 
@@ -57,7 +57,7 @@ def test_the_border_is_not_counted_as_pet(tree):
 def test_an_image_in_both_lists_is_a_problem(tree):
     with (tree / "annotations" / "test.txt").open("a", encoding="utf-8") as file:
         file.write("Abyssinian_1 1 1 1\n")
-    (problem,) = oxford_pet.read(tree).problems
+    (problem,) = oxford_pet.load(tree).problems
     assert str(problem) == (
         f"{tree}/annotations gives Abyssinian_1 two labels, 'trainval' and 'test'; keep one of them"
     )
@@ -65,7 +65,7 @@ def test_an_image_in_both_lists_is_a_problem(tree):
 
 def test_a_listed_image_that_is_not_there_is_told_and_its_mask_is_a_problem(tree):
     (tree / "images" / "Abyssinian_1.jpg").unlink()
-    data = oxford_pet.read(tree)
+    data = oxford_pet.load(tree)
     assert data.left_out == ("Abyssinian_1: listed with a label, but there is no image",)
     assert [problem.file.name for problem in data.problems] == ["Abyssinian_1.png"]
 
@@ -73,9 +73,9 @@ def test_a_listed_image_that_is_not_there_is_told_and_its_mask_is_a_problem(tree
 def test_a_missing_list_and_missing_images_are_refused(tree):
     (tree / "annotations" / "test.txt").rename(tree / "test.txt")
     with pytest.raises(ValueError, match=r"annotations/test\.txt is missing"):
-        oxford_pet.read(tree)
+        oxford_pet.load(tree)
     (tree / "test.txt").rename(tree / "annotations" / "test.txt")
     for path in (tree / "images").glob("*.jpg"):
         path.unlink()
     with pytest.raises(ValueError, match="holds no images where oxford-pet has them"):
-        oxford_pet.read(tree)
+        oxford_pet.load(tree)

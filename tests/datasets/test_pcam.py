@@ -37,7 +37,7 @@ def test_exactly_one_layout_recognizes_it(tree):
 
 
 def test_frames_have_labels_and_official_splits(tree):
-    data = pcam.read(tree)
+    data = pcam.load(tree)
     assert [sample.id for sample in data.samples][:4] == [
         "test-0000000",
         "test-0000001",
@@ -54,19 +54,19 @@ def test_frames_have_labels_and_official_splits(tree):
 
 
 def test_slides_are_groups_where_they_are_known(tree):
-    groups = {sample.id: sample.group for sample in pcam.read(tree).samples}
+    groups = {sample.id: sample.group for sample in pcam.load(tree).samples}
     assert [groups[f"train-000000{number}"] for number in range(4)] == ["slide_0", "slide_0", "slide_1", "slide_1"]
     assert groups["test-0000001"] == "test-0000001"
 
 
 def test_an_image_is_its_frame(tree):
-    sample = next(sample for sample in pcam.read(tree).samples if sample.id == "train-0000002")
+    sample = next(sample for sample in pcam.load(tree).samples if sample.id == "train-0000002")
     assert image_size(sample) == (96, 96)
     assert np.unique(read_image(sample, 96)).tolist() == [20]
 
 
 def test_a_tumour_patch_is_marked_in_its_centre_and_others_nowhere(tree):
-    for sample in pcam.read(tree).samples:
+    for sample in pcam.load(tree).samples:
         assert len(sample.masks) == (sample.diagnosis == "tumor")
         for mask in sample.masks:
             assert mask.rater == "rule"
@@ -78,7 +78,7 @@ def test_a_tumour_patch_is_marked_in_its_centre_and_others_nowhere(tree):
 def test_a_split_that_is_not_there_is_told(tree):
     for path in tree.glob("*_valid_*"):
         path.unlink()
-    data = pcam.read(tree)
+    data = pcam.load(tree)
     assert {sample.split for sample in data.samples} == {"train", "test"}
     assert data.left_out == (f"{pcam.NAME}valid_x.h5: the directory has no such file",)
 
@@ -88,36 +88,36 @@ def test_packed_files_are_to_be_unpacked(tree, end):
     path = tree / f"{pcam.NAME}test_{end}.h5"
     with path.open("rb") as file, gzip.open(f"{path}.gz", "wb") as packed:
         shutil.copyfileobj(file, packed)
-    assert len(pcam.read(tree).samples) == 9
+    assert len(pcam.load(tree).samples) == 9
     path.unlink()
     assert pcam.detect(tree)
     with pytest.raises(ValueError, match=rf"test_{end}\.h5\.gz is packed; unpack it with `gunzip camelyon.*\.h5\.gz`"):
-        pcam.read(tree)
+        pcam.load(tree)
 
 
 def test_labels_without_images_are_refused(tree):
     (tree / f"{pcam.NAME}test_x.h5").unlink()
     with pytest.raises(ValueError, match=r"test_x\.h5 is missing"):
-        pcam.read(tree)
+        pcam.load(tree)
 
 
 @pytest.mark.parametrize("shape", [(5, 1, 1, 1), (2, 2, 1, 1), (4, 2), (1, 4), ()])
 def test_labels_that_do_not_fit_the_images_are_refused(tree, shape):
     write(tree / f"{pcam.NAME}train_y.h5", "y", np.zeros(shape, dtype=np.uint8))
     with pytest.raises(ValueError, match=r"train_y\.h5 holds 'y' of shape \(.*\) for 4 rows"):
-        pcam.read(tree)
+        pcam.load(tree)
 
 
 def test_damaged_files_are_named(tree):
     write(tree / f"{pcam.NAME}train_y.h5", "other", np.zeros(4))
     with pytest.raises(ValueError, match=r"train_y\.h5 cannot be read as HDF5 with 'y'"):
-        pcam.read(tree)
+        pcam.load(tree)
     (tree / f"{pcam.NAME}train_y.h5").write_bytes(b"<html>")
     with pytest.raises(ValueError, match=r"train_y\.h5 cannot be read as HDF5 with 'y'"):
-        pcam.read(tree)
+        pcam.load(tree)
 
 
 def test_a_table_of_other_length_is_refused(tree):
     (tree / f"{pcam.NAME}train_meta.csv").write_text("wsi\na\nb\n", encoding="utf-8")
     with pytest.raises(ValueError, match=r"train_meta\.csv has 2 rows, not 4"):
-        pcam.read(tree)
+        pcam.load(tree)

@@ -42,12 +42,12 @@ def tree(tmp_path):
 def test_the_folder_and_its_parent_are_the_same_data(tree):
     for directory in (tree, tree.parent):
         assert [layout.name for layout in entries(DatasetReader).values() if layout.detect(directory)] == ["ph2"]
-    assert ph2.read(tree) == ph2.read(tree.parent)
+    assert ph2.load(tree) == ph2.load(tree.parent)
     assert not ph2.detect(tree.parent.parent)
 
 
 def test_codes_become_classes_and_header_and_legend_are_no_rows(tree):
-    data = ph2.read(tree)
+    data = ph2.load(tree)
     assert [(sample.id, sample.diagnosis, sample.group, sample.split) for sample in data.samples] == [
         ("IMD002", "common nevus", "IMD002", None),
         ("IMD003", "atypical nevus", "IMD003", None),
@@ -57,7 +57,7 @@ def test_codes_become_classes_and_header_and_legend_are_no_rows(tree):
 
 
 def test_outlines_of_one_bit_and_of_color_are_read_and_color_regions_are_not(tree):
-    masks = [mask for sample in ph2.read(tree).samples for mask in sample.masks]
+    masks = [mask for sample in ph2.load(tree).samples for mask in sample.masks]
     assert [mask.path.name for mask in masks] == ["IMD002_lesion.bmp", "IMD003_lesion.bmp", "IMD058_lesion.bmp"]
     for mask in masks:
         assert np.array_equal(read_mask(mask, (3, 2)), OUTLINE)
@@ -68,7 +68,7 @@ def test_unknown_codes_two_labels_and_masks_without_an_image_are_problems(tree):
     table.write_text("|| IMD002 || || 3 ||\n|| IMD003 || || 1 ||\n|| IMD003 || || 2 ||\n|| IMD058 ||\n", "utf-8")
     images = tree / "PH2 Dataset images"
     (images / "IMD003" / "IMD003_Dermoscopic_Image" / "IMD003.bmp").unlink()
-    data = ph2.read(tree)
+    data = ph2.load(tree)
     lonely = images / "IMD003" / "IMD003_lesion" / "IMD003_lesion.bmp"
     assert [str(problem) for problem in data.problems] == [
         f"{table} gives IMD002 the unknown diagnosis '3'; use one of 0, 1, 2",
@@ -82,8 +82,8 @@ def test_unknown_codes_two_labels_and_masks_without_an_image_are_problems(tree):
 def test_no_rows_and_no_images_are_refused(tree):
     (tree / "PH2_dataset.txt").write_text(LEGEND, encoding="utf-8")
     with pytest.raises(ValueError, match=r"PH2_dataset\.txt has no rows '\|\| IMD003 \|\| histology.*; fetch it"):
-        ph2.read(tree)
+        ph2.load(tree)
     (tree / "PH2_dataset.txt").write_text(ROWS, encoding="utf-8")
     (tree / "PH2 Dataset images").rename(tree / "elsewhere")
     with pytest.raises(ValueError, match="holds no images where ph2 has them"):
-        ph2.read(tree)
+        ph2.load(tree)

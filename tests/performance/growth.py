@@ -155,7 +155,7 @@ def made_data(images: int, side: int, learned: int = 0) -> ImageDataset:
         manifest=Path(),
         images=random.integers(0, 256, (images, side, side, 3), dtype=np.uint8),
         samples=pd.DataFrame(samples),
-        planes=planes,
+        mask_arrays=planes,
         references=pd.DataFrame(levels).assign(rater="", characteristic=""),
     )
 

@@ -18,8 +18,8 @@ from torch.nn.functional import cross_entropy
 
 from architectures import Architecture
 from benchmark.config.presets import QUICK
-from benchmark.data.dataset import prepare
-from benchmark.data.load import Source, open_data
+from benchmark.data.dataset import prepare_dataset
+from benchmark.data.load import Source, load_index
 from benchmark.experiments.grid import Cell
 from benchmark.experiments.job import Job
 from benchmark.experiments.trained_model import load_split, train_or_load
@@ -66,12 +66,12 @@ def work(benchmark, request, tmp_path, monkeypatch):
     """A cell of the embedded data at its real size; where nothing is measured, a small one of a few images."""
     preset = replace(QUICK, methods=("grad-cam",))
     if benchmark.enabled:
-        data = open_data(Source())
+        data = load_index(Source())
     else:
         monkeypatch.setenv("LOUPE_RUNS", str(tmp_path / "runs"))
-        data = open_data(Source(directory=request.getfixturevalue("isic_tree")))
+        data = load_index(Source(directory=request.getfixturevalue("isic_tree")))
         preset = replace(preset, epochs=1, perturbation_steps=2, attack_steps=1)
-    prepared = prepare(data, preset)
+    prepared = prepare_dataset(data, preset)
     # All masks of an image as one, since the gluer scores against no other.
     prepared = replace(prepared, references=prepared.references[prepared.references["level"] == "union"])
     monkeypatch.setenv("LOUPE_RUNS", str(tmp_path / "runs"))
@@ -108,7 +108,7 @@ def task_of(job: Job, directory: Path) -> glue.Task:
     masks = np.zeros((len(listed), side, side), dtype=bool)
     for plane, row in data.references["sample"].items():
         if names[row] in place:
-            masks[place[names[row]]] = data.planes[plane] > 127
+            masks[place[names[row]]] = data.mask_arrays[plane] > 127
     adversarial = job.cell.regime.adversarial
     return glue.Task(
         directory=directory,

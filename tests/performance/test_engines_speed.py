@@ -14,7 +14,7 @@ import pytest
 
 pytest.importorskip("ray", reason="Ray is not installed")
 
-from benchmark.data.load import Source, open_data
+from benchmark.data.load import Source, load_index
 from tests.benchmark.execution.ray_nodes import begun, cluster, environment
 from tests.one_machine import alone
 from tests.performance.report import told
@@ -38,7 +38,7 @@ def words(benchmark):
     if not benchmark.enabled:
         pytest.skip("tests/benchmark/execution/test_ray.py runs all of it, smaller")
     seeds = [word for seed in range(CELLS) for word in ("--seed", str(seed))]
-    return ("run", *PLAN, *seeds, "--data", str(open_data(Source()).root))
+    return ("run", *PLAN, *seeds, "--data", str(load_index(Source()).root))
 
 
 def carried_out(directory, *words, threads):

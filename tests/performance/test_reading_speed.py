@@ -11,8 +11,8 @@ from torchvision.datasets import ImageFolder
 from torchvision.transforms import v2
 
 from benchmark.config.presets import QUICK
-from benchmark.data.dataset import prepare
-from benchmark.data.load import Source, open_data
+from benchmark.data.dataset import prepare_dataset
+from benchmark.data.load import Source, load_index
 
 ALL = replace(QUICK, image_size=128, limit=None)
 GROUP = "10,015 JPEGs of 128 x 128 into one array"
@@ -46,13 +46,13 @@ def test_torchvision(benchmark, by_class):
 def test_loupe(benchmark, real_data, own_folders):
     """With hashing and writing, but by a split that is there: torchvision draws none (ours takes a second, once)."""
     source = Source(directory=real_data / "ham10000-128")
-    split = shutil.copy(prepare(open_data(source), ALL).manifest, own_folders / "split.csv")
+    split = shutil.copy(prepare_dataset(load_index(source), ALL).manifest, own_folders / "split.csv")
 
     def forget():
         shutil.rmtree(own_folders / "runs")
 
     def read():
-        return prepare(open_data(source), ALL, manifest=split).images
+        return prepare_dataset(load_index(source), ALL, manifest=split).images
 
     assert benchmark.pedantic(read, setup=forget, rounds=3).shape == (10015, 128, 128, 3)
 
@@ -60,7 +60,7 @@ def test_loupe(benchmark, real_data, own_folders):
 @pytest.mark.benchmark(group="opening 10,015 images again")
 def test_loupe_again(benchmark, real_data, own_folders):  # noqa: ARG001 - its directories are used through the environment
     def read():
-        return prepare(open_data(Source(directory=real_data / "ham10000-128")), ALL).images
+        return prepare_dataset(load_index(Source(directory=real_data / "ham10000-128")), ALL).images
 
     read()
     assert benchmark(read).shape == (10015, 128, 128, 3)

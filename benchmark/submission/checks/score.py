@@ -10,8 +10,8 @@ import torch
 
 from architectures import Architecture
 from benchmark.config.presets import load_preset
-from benchmark.data.dataset import ImageDataset, prepare
-from benchmark.data.load import Source, open_data
+from benchmark.data.dataset import ImageDataset, prepare_dataset
+from benchmark.data.load import Source, load_index
 from benchmark.errors import UserError
 from benchmark.experiments.cell import score_method_maps
 from benchmark.experiments.grid import Cell
@@ -233,8 +233,8 @@ def _job(record: Record, architecture: Architecture, directory: Path, source: di
     if not split.is_file() or record.protocol not in (directory / PROTOCOL_FILE).read_text(encoding="utf-8"):
         raise UserError(f"{directory} has no split of protocol {record.protocol}; run it again")
     where = source["folder"]
-    data = open_data(Source(directory=Path(where) if where else None, layout=source["layout"]))
-    prepared = prepare(data, preset, classes=record.classes, manifest=split)
+    data = load_index(Source(directory=Path(where) if where else None, layout=source["layout"]))
+    prepared = prepare_dataset(data, preset, classes=record.classes, manifest=split)
     cell = Cell(architecture=architecture, regime=select(Regime, [record.regime])[0], seed=record.seed)
     made_on = torch.device(str(record.environment["device"]))
     staged = "start" in record.settings["training"]

@@ -129,7 +129,7 @@ def test_the_ceiling_is_scored_as_maps_are_and_stands_with_the_methods_of_a_grid
         manifest=tmp_path / "split.csv",
         images=np.zeros((4, side, side, 3), dtype=np.uint8),
         samples=pd.DataFrame({"id": list("wxyz"), "label": [0, 1] * 2, "group": list("wxyz"), "split": "test"}),
-        planes=(masks * 255).to(torch.uint8).numpy(),
+        mask_arrays=(masks * 255).to(torch.uint8).numpy(),
         references=pd.DataFrame(
             [(sample, "image", "", "") for sample in range(3)], columns=["sample", "level", "rater", "characteristic"]
         ),

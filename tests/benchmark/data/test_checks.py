@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmark.data.checks import check
-from benchmark.data.classes import with_classes_of
-from benchmark.data.exclusion import quarantine
-from benchmark.data.load import Source, open_data, usable
+from benchmark.data.checks import check_dataset
+from benchmark.data.classes import match_classes
+from benchmark.data.exclusion import exclude
+from benchmark.data.load import Source, load_index, require_usable
 from benchmark.errors import UserError
 from benchmark.storage.paths import ROOT
 
@@ -52,11 +52,11 @@ def huge_png(path: Path, side: int) -> None:
 
 
 def problems(root: Path) -> list[str]:
-    return [str(each) for each in check(open_data(Source(directory=root)), SILENT).problems]
+    return [str(each) for each in check_dataset(load_index(Source(directory=root)), SILENT).problems]
 
 
 def test_good_data_has_counts_and_no_problems(tree):
-    found = check(open_data(Source(directory=tree)), SILENT)
+    found = check_dataset(load_index(Source(directory=tree)), SILENT)
     assert found.problems == ()
     expected = {
         "layout": "folder",
@@ -91,15 +91,15 @@ def test_good_data_has_counts_and_no_problems(tree):
 )
 def test_every_fault_is_one_line_stops_a_run_and_can_be_quarantined(tree, harm, message):
     harm(tree)
-    data = open_data(Source(directory=tree))
-    found = check(data, SILENT)
+    data = load_index(Source(directory=tree))
+    found = check_dataset(data, SILENT)
     lines = [str(each) for each in found.problems]
     assert any(message in line for line in lines), lines
     assert all("\n" not in line and "; " in line for line in lines)
-    quarantine(data, found.problems)
+    exclude(data, found.problems)
     assert problems(tree) == []
-    after = open_data(Source(directory=tree))
-    assert usable(after).samples
+    after = load_index(Source(directory=tree))
+    assert require_usable(after).samples
     assert any("quarantined" in line for line in after.left_out)
 
 
@@ -122,7 +122,7 @@ def test_a_truncated_jpeg_is_named(tree):
 
 def test_an_image_without_a_mask_is_no_problem_but_counted(tree):
     (tree / "masks" / "i5.png").unlink()
-    found = check(open_data(Source(directory=tree)), SILENT)
+    found = check_dataset(load_index(Source(directory=tree)), SILENT)
     assert found.problems == ()
     assert found.facts["images_without_masks"] == 1
 
@@ -131,18 +131,18 @@ def test_a_mended_file_comes_out_of_quarantine(tree):
     path = tree / "images" / "a" / "i0.png"
     whole = path.read_bytes()
     cut(path)
-    data = open_data(Source(directory=tree))
-    quarantine(data, check(data, SILENT).problems)
-    assert len(open_data(Source(directory=tree)).samples) == 7
+    data = load_index(Source(directory=tree))
+    exclude(data, check_dataset(data, SILENT).problems)
+    assert len(load_index(Source(directory=tree)).samples) == 7
     path.write_bytes(whole)
-    assert len(open_data(Source(directory=tree)).samples) == 8
+    assert len(load_index(Source(directory=tree)).samples) == 8
 
 
 def test_copies_and_lookalikes_are_counted(tree):
     copy(tree / "images" / "a" / "i0.png", tree / "images" / "b" / "same.png")
     with Image.open(tree / "images" / "a" / "i2.png") as image:
         image.save(tree / "images" / "a" / "similar.jpg", quality=80)
-    found = check(open_data(Source(directory=tree)), SILENT)
+    found = check_dataset(load_index(Source(directory=tree)), SILENT)
     assert found.facts["identical_images"] == 1
     assert sorted(found.alike) == [("i0", "same"), ("i2", "similar")]
     assert found.facts["near_duplicates_of_two_classes"] == 1
@@ -198,34 +198,34 @@ def test_the_command_counts_in_json_and_sets_aside(tree):
 )
 @pytest.mark.usefixtures("own_folders")
 def test_real_data_is_counted_as_published(real_data, name, expected):
-    found = check(open_data(Source(directory=real_data / name)), SILENT)
+    found = check_dataset(load_index(Source(directory=real_data / name)), SILENT)
     assert {key: found.facts[key] for key in expected} == expected
     misfits = [each.file.name for each in found.problems]
     assert misfits == (["benign (4)_mask_1.png"] if name == "busi-sample" else [])
 
 
 def test_classes_match_by_name_whatever_their_order(tree):
-    data = open_data(Source(directory=tree))
-    found = with_classes_of(data, ("B", "A"), None)
+    data = load_index(Source(directory=tree))
+    found = match_classes(data, ("B", "A"), None)
     assert {sample.diagnosis for sample in found.samples} == {"A", "B"}
     assert found.samples[0].diagnosis == "A"
 
 
 def test_a_class_without_a_match_is_named_and_a_table_matches_it(tree, tmp_path):
-    data = open_data(Source(directory=tree))
+    data = load_index(Source(directory=tree))
     with pytest.raises(UserError, match=r"class 'b' of .* matches none of A, Wart"):
-        with_classes_of(data, ("A", "Wart"), None)
+        match_classes(data, ("A", "Wart"), None)
     table = tmp_path / "map.csv"
     table.write_text("from,to\nb,wart\n", encoding="utf-8")
-    assert {sample.diagnosis for sample in with_classes_of(data, ("A", "Wart"), table).samples} == {"A", "Wart"}
+    assert {sample.diagnosis for sample in match_classes(data, ("A", "Wart"), table).samples} == {"A", "Wart"}
     table.write_text("from,to\nb,\n", encoding="utf-8")
     with pytest.raises(UserError, match=r"class 'Wart' has no match in .* which has a, b"):
-        with_classes_of(data, ("A", "Wart"), table)
+        match_classes(data, ("A", "Wart"), table)
     table.write_text("from,to\nb,\n,Wart\n", encoding="utf-8")
-    assert {sample.diagnosis for sample in with_classes_of(data, ("A", "Wart"), table).samples} == {"A"}
+    assert {sample.diagnosis for sample in match_classes(data, ("A", "Wart"), table).samples} == {"A"}
     table.write_text("from,to\nb,warts\n", encoding="utf-8")
     with pytest.raises(UserError, match=r"class 'b' of .* matches none of"):
-        with_classes_of(data, ("A", "Wart"), table)
+        match_classes(data, ("A", "Wart"), table)
     table.write_text("old,new\nb,warts\n", encoding="utf-8")
     with pytest.raises(UserError, match="lacks the columns from and to; it has old, new"):
-        with_classes_of(data, ("A", "Wart"), table)
+        match_classes(data, ("A", "Wart"), table)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmark.data.load import Source, open_data, usable
+from benchmark.data.load import Source, load_index, require_usable
 from benchmark.errors import UserError
 from benchmark.storage.paths import ROOT
 
@@ -38,29 +38,29 @@ def test_images_are_found_where_the_user_says_and_matched_by_name(masks_only, tm
     load_published_table.mkdir()
     for number in (0, 1, 3):
         Image.fromarray(np.zeros((6, 8, 3), dtype=np.uint8)).save(load_published_table / f"{number}.png")
-    data = usable(open_data(Source(directory=masks_only, images=load_published_table)))
+    data = require_usable(load_index(Source(directory=masks_only, images=load_published_table)))
     assert [sample.image.name for sample in data.samples] == ["0.png", "1.png", "3.png"]
     assert data.left_out == ("2: no image",)
 
 
 def test_masks_alone_cannot_be_trained_on_and_the_line_says_where_to_ask(masks_only):
     with pytest.raises(UserError, match=r"has masks but no images; .*on request from SD-260.*--image-dir"):
-        usable(open_data(Source(directory=masks_only)))
+        require_usable(load_index(Source(directory=masks_only)))
 
 
 def test_a_folder_of_images_that_fits_nothing_is_one_line(masks_only, tmp_path):
     with pytest.raises(UserError, match=r"--image-dir: .*photos is not a directory"):
-        open_data(Source(directory=masks_only, images=tmp_path / "photos"))
+        load_index(Source(directory=masks_only, images=tmp_path / "photos"))
     (tmp_path / "photos").mkdir()
     with pytest.raises(UserError, match=r"no file in .*photos is named like an image of the data set, such as 0"):
-        open_data(Source(directory=masks_only, images=tmp_path / "photos"))
+        load_index(Source(directory=masks_only, images=tmp_path / "photos"))
 
 
 def test_a_folder_of_two_looks_asks_for_the_layout(masks_only):
     (masks_only / "ISIC2018_Task1-2_Training_Input").mkdir()
     with pytest.raises(UserError, match="looks like dermxdb, isic2018; name one with --layout"):
-        open_data(Source(directory=masks_only))
-    assert open_data(Source(directory=masks_only, layout="dermxdb")).layout == "dermxdb"
+        load_index(Source(directory=masks_only))
+    assert load_index(Source(directory=masks_only, layout="dermxdb")).layout == "dermxdb"
 
 
 def test_two_processes_that_read_the_same_data_at_once_share_one_cache(isic_tree, tmp_path):

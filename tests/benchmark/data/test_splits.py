@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmark.data.splits import officially_split, split, take
+from benchmark.data.splits import has_official_split, limit_samples, split
 from benchmark.errors import UserError
 from datasets import Mask, Sample
 
@@ -64,7 +64,7 @@ def test_an_official_validation_set_is_kept():
 
 def test_a_split_that_tests_nothing_is_not_one():
     found = [replace(sample, split="train") for sample in samples(60)]
-    assert not officially_split(found)
+    assert not has_official_split(found)
     assert (split(found, 3, 0) == "test").sum() == 20
 
 
@@ -86,7 +86,7 @@ def test_a_class_with_too_few_images_is_refused():
 
 
 def test_taking_fewer_keeps_the_shares_and_prefers_images_with_masks():
-    taken = take(samples(300), 60)
+    taken = limit_samples(samples(300), 60)
     assert len(taken) == 60
     assert Counter(sample.diagnosis for sample in taken) == {"a": 20, "b": 20, "c": 20}
     assert all(sample.masks for sample in taken)
@@ -95,11 +95,11 @@ def test_taking_fewer_keeps_the_shares_and_prefers_images_with_masks():
 
 def test_a_rare_class_keeps_enough_to_be_split():
     rare = [replace(sample, id=f"r{sample.id}", diagnosis="rare", group=f"r{sample.group}") for sample in samples(12)]
-    taken = take([*samples(2400), *rare], 240, least=3)
+    taken = limit_samples([*samples(2400), *rare], 240, min_per_class=3)
     assert Counter(sample.diagnosis for sample in taken)["rare"] == 3
     assert (split(taken, 3, 0) == "test").any()
 
 
 def test_taking_all_takes_all():
     found = samples(12)
-    assert take(found, None) == take(found, 12) == tuple(found)
+    assert limit_samples(found, None) == limit_samples(found, 12) == tuple(found)

@@ -13,8 +13,8 @@ from architectures import Architecture
 from benchmark.baselines import CONSTANT
 from benchmark.baselines.score import list_parts, part_file, score_part
 from benchmark.config.presets import QUICK
-from benchmark.data.dataset import prepare
-from benchmark.data.load import Source, open_data
+from benchmark.data.dataset import prepare_dataset
+from benchmark.data.load import Source, load_index
 from benchmark.errors import UserError
 from benchmark.execution.artifacts import ArtifactBundle, collect_artifacts, restore_artifacts
 from benchmark.execution.payload import PayloadBuilder, deserialize_job, deserialize_part
@@ -32,7 +32,7 @@ def job(own_folders, isic_tree) -> Job:
     save_model(entries(Architecture)["mobilenet_v2"].build(2), own_folders / "weights" / "mobilenet_v2.safetensors")
     preset = replace(QUICK, weights=str(own_folders / "weights"), regimes=("standard", "robust-finetune"))
     first, second = build_grid(preset, ["mobilenet_v2"], [], [])
-    data = prepare(open_data(Source(directory=isic_tree)), preset)
+    data = prepare_dataset(load_index(Source(directory=isic_tree)), preset)
     begun = Job(cell=first, data=data, preset=preset, device=torch.device("cuda"), bfloat16=True)
     return replace(begun, cell=second, init_job=begun)
 

@@ -52,7 +52,7 @@ def data() -> ImageDataset:
         manifest=Path("split.csv"),
         images=rng.integers(0, 255, (6, SIDE, SIDE, 3), dtype=np.uint8),
         samples=pd.DataFrame(samples).assign(split=["test"] * 4 + ["train"] * 2),
-        planes=planes,
+        mask_arrays=planes,
         references=pd.DataFrame(rows, columns=["sample", "level", "rater", "characteristic"]),
     )
 
@@ -75,13 +75,13 @@ def test_scores_are_those_of_the_metric_on_the_right_pair(data):
     drawn = maps()
     frame = score_maps(drawn, data, metric_list(), device=CPU)
     planes = data.references[(data.references["level"] == "image") & (data.references["sample"] == 3)].index
-    reference = torch.tensor(data.planes[planes[0]][None]).float() / 255
+    reference = torch.tensor(data.mask_arrays[planes[0]][None]).float() / 255
     saliency = torch.tensor(drawn[3][None].astype(np.float32))
     saliency = (saliency - saliency.min()) / (saliency.max() - saliency.min())
     found = select(frame, image="c3", metric="map-f1", level="image")["value"]
     assert found.tolist() == pytest.approx(map_f1(saliency, reference).tolist(), abs=1e-6)
     union = data.references[(data.references["level"] == "union") & (data.references["sample"] == 1)].index
-    mask = torch.tensor(data.planes[union[0]][None]) > 127
+    mask = torch.tensor(data.mask_arrays[union[0]][None]) > 127
     found = select(frame, image="c1", metric="top-mask-f1", level="image")["value"]
     assert found.tolist() == pytest.approx(top_mask_f1(torch.tensor(drawn[1:2]).float(), mask).tolist(), abs=1e-6)
 
@@ -99,7 +99,7 @@ def test_hard_masks_are_scored_at_every_level_of_the_soft_ones(data):
     for row in found.itertuples():
         rows = data.references.reset_index()
         rows = select(rows, sample=1, level=unions[row.level], rater=row.rater, characteristic=row.characteristic)
-        mask = torch.tensor(data.planes[rows["index"].item()][None]) > 127
+        mask = torch.tensor(data.mask_arrays[rows["index"].item()][None]) > 127
         assert row.value == pytest.approx(roc_auc(torch.tensor(drawn[1:2]).float(), mask).item(), abs=1e-9)
 
 
@@ -120,7 +120,7 @@ def test_a_metric_that_looks_at_images_gets_those_of_its_maps_and_the_lesion_but
         assert list(found["image"]) == ["c0", "c1", "c3"]
         for sample in (0, 1, 3):
             union = data.references[(data.references["level"] == "union") & (data.references["sample"] == sample)].index
-            mask, saliency = torch.tensor(data.planes[union]) > 127, torch.tensor(drawn[[sample]]).float()
+            mask, saliency = torch.tensor(data.mask_arrays[union]) > 127, torch.tensor(drawn[[sample]]).float()
             expected = metric.compute(saliency=saliency, mask=mask, images=images[[sample]]).item()
             assert select(found, image=f"c{sample}")["value"].item() == pytest.approx(expected, abs=1e-6)
 
@@ -197,7 +197,9 @@ def test_yardsticks_need_no_model_and_raters_are_scored_against_the_others(data,
         (image, rater) for image in ("c0", "c1", "c3") for rater in ("ann", "bob")
     ]
     rows = {(row.sample, row.level, row.rater): index for index, row in data.references.iterrows()}
-    own, others = (torch.tensor(data.planes[[rows[1, level, "bob"]]]).float() / 255 for level in ("rater", "others"))
+    own, others = (
+        torch.tensor(data.mask_arrays[[rows[1, level, "bob"]]]).float() / 255 for level in ("rater", "others")
+    )
     expected = map_f1(own, others).item()
     assert select(raters, image="c1", rater="bob")["value"].item() == pytest.approx(expected, abs=1e-6)
     assert len(list((own_folders / "runs" / "baselines").iterdir())) == 5

@@ -50,7 +50,7 @@ def written(folder, number):
         name="drawn", key="", synthetic=False, classes=("a", "b"), available=number, left_out=(), manifest=directory,
         images=mapped(folder, "images", (number, SIDE, SIDE, 3), "uint8"),
         cases=pd.DataFrame({"id": names, "label": 0, "group": names, "split": "test"}),
-        planes=mapped(folder, "planes", (len(rows), SIDE, SIDE), "uint8"),
+        mask_arrays=mapped(folder, "planes", (len(rows), SIDE, SIDE), "uint8"),
         references=pd.DataFrame(rows, columns=["sample", "level", "rater", "characteristic"]),
     )
     return mapped(folder, "maps", (number, SIDE, SIDE), "float16"), data

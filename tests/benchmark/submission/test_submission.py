@@ -18,8 +18,8 @@ from PIL import Image
 from torch import nn
 
 from benchmark.config.presets import QUICK
-from benchmark.data.dataset import prepare
-from benchmark.data.load import Source, open_data
+from benchmark.data.dataset import prepare_dataset
+from benchmark.data.load import Source, load_index
 from benchmark.errors import UserError
 from benchmark.leaderboard.build import rebuild
 from benchmark.leaderboard.export.csv import OTHER_PROTOCOL
@@ -168,7 +168,7 @@ def test_the_tables_are_made_once_per_submission_and_the_marker_says_of_what(pla
 def test_the_scores_of_a_checkpoint_are_those_of_captum_and_quantus(place):
     network = body().eval()
     network.load_state_dict(safetensors.torch.load_file(place.entries / "theirs.safetensors"))
-    data = prepare(open_data(Source(directory=place.data)), QUICK)
+    data = prepare_dataset(load_index(Source(directory=place.data)), QUICK)
     images = torch.tensor(data.images[data.test]).permute(0, 3, 1, 2).float() / 255
     inputs = (images - 0.5) / 0.5
     predicted = network(inputs).argmax(dim=1)
@@ -189,7 +189,7 @@ def test_the_scores_of_a_checkpoint_are_those_of_captum_and_quantus(place):
     plane = dict(zip(union["sample"], union.index, strict=True))
     compared = 0
     for name, row, one in zip(names, data.test, maps, strict=True):
-        mask = torch.tensor(data.planes[plane[row]]) > 127
+        mask = torch.tensor(data.mask_arrays[plane[row]]) > 127
         if one.any():
             assert scores["sparsity", "map", name] == pytest.approx(each(SPARSENESS, one[None])[0], abs=1e-3)
         if (one > 0).sum() > mask.sum():  # among equal zeros Quantus takes any
