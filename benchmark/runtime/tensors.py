@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from benchmark.runtime.device import images_at_once
-from metrics.batching import Chunks
+from metrics.batching import BatchRunner
 
 
 def to_float(images: Tensor) -> Tensor:
@@ -40,4 +40,4 @@ def in_batches(compute: Callable[[slice], Tensor], images: Tensor) -> Tensor:
     def work(places: Tensor) -> Tensor:
         return compute(slice(int(places[0]), int(places[-1]) + 1)).cpu()
 
-    return Chunks(images_at_once(images)).of(work, len(images), torch.device("cpu"))
+    return BatchRunner(images_at_once(images)).run(work, len(images), torch.device("cpu"))

@@ -205,13 +205,13 @@ def coherent_frequency(maps):
 
 
 def slope_alone(maps):
-    return module._slope(gaussian_blur(_relative(maps), module.SCALE))
+    return module._slope(gaussian_blur(_relative(maps), module.BLUR_SIGMA))
 
 
 def coherent_slope(maps):
     """The winner, each pixel's gradient energy weighed by the root of the structure tensor's coherence around it."""
     relative = _relative(maps)
-    trace, difference = _tensor(relative, module.SCALE, 3 * module.SCALE)
+    trace, difference = _tensor(relative, module.BLUR_SIGMA, 3 * module.BLUR_SIGMA)
     share = (trace * difference).sqrt().sum((1, 2)) / trace.sum((1, 2))
     return sharpness(maps) * share
 

@@ -10,8 +10,8 @@ from tests.metrics.maps import Inputs, context, model, seeded
 BLACK = torch.zeros((), dtype=torch.float64)
 
 
-def curves_of(inputs, *, classifier=model, steps=7, fill=BLACK, chunk=64):
-    given = replace(context(inputs, chunk), model=classifier, steps=steps, fills={"given": fill})
+def curves_of(inputs, *, classifier=model, steps=7, fill=BLACK, batch_size=64):
+    given = replace(context(inputs, batch_size), model=classifier, steps=steps, fills={"given": fill})
     return given.curves("given")
 
 
@@ -63,7 +63,7 @@ def test_two_by_two_by_hand():
         classes=torch.tensor([0]),
         ties=torch.zeros(1, 2, 2),
     )
-    curves = curves_of(inputs, classifier=summing, steps=4, fill=torch.zeros(3, 1, 1), chunk=3)
+    curves = curves_of(inputs, classifier=summing, steps=4, fill=torch.zeros(3, 1, 1), batch_size=3)
     up = torch.tensor([0.0, 4.0, 7.0, 9.0, 10.0]).sigmoid()
     down = torch.tensor([10.0, 6.0, 3.0, 1.0, 0.0]).sigmoid()
     torch.testing.assert_close(curves.insertion[0].float(), up)
@@ -94,7 +94,7 @@ def test_end_points_are_image_and_baseline_and_are_computed_once():
         seen.append(len(images))
         return model(images)
 
-    curves = curves_of(inputs, classifier=counting, steps=7, chunk=10)
+    curves = curves_of(inputs, classifier=counting, steps=7, batch_size=10)
     assert sum(seen) == 3 * (2 * (7 - 1) + 2)
     assert max(seen) <= 10
     assert torch.equal(curves.insertion[:, 0], curves.deletion[:, -1])
@@ -103,10 +103,10 @@ def test_end_points_are_image_and_baseline_and_are_computed_once():
     torch.testing.assert_close(curves.deletion[:, 0], whole)
 
 
-@pytest.mark.parametrize("chunk", [1, 5, 14, 1000])
-def test_the_chunk_does_not_count(chunk):
+@pytest.mark.parametrize("batch_size", [1, 5, 14, 1000])
+def test_the_chunk_does_not_count(batch_size):
     inputs = seeded(6)
-    expected, found = curves_of(inputs), curves_of(inputs, chunk=chunk)
+    expected, found = curves_of(inputs), curves_of(inputs, batch_size=batch_size)
     torch.testing.assert_close(found.deletion, expected.deletion, rtol=0, atol=1e-12)
     torch.testing.assert_close(found.insertion, expected.insertion, rtol=0, atol=1e-12)
 
@@ -122,9 +122,9 @@ def test_companions_do_not_count_for_a_convolutional_network_in_single_precision
     ).eval()
     inputs = seeded(6)
     inputs = inputs.replace(images=inputs.images.float())
-    together = curves_of(inputs, classifier=network, fill=torch.zeros(()), chunk=64)
+    together = curves_of(inputs, classifier=network, fill=torch.zeros(()), batch_size=64)
     for i in range(6):
-        alone = curves_of(inputs.take([i]), classifier=network, fill=torch.zeros(()), chunk=3)
+        alone = curves_of(inputs.take([i]), classifier=network, fill=torch.zeros(()), batch_size=3)
         torch.testing.assert_close(alone.insertion[0], together.insertion[i], rtol=0, atol=1e-6)
 
 

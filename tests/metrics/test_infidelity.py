@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from metrics.infidelity import infidelity, squares
+from metrics.infidelity import compute_square_losses, infidelity
 from metrics.regions import patch_labels
 from tests.metrics.gray import HEIGHT, WIDTH, gray_probe
 from tests.metrics.maps import context, noisy, seeded
@@ -40,11 +40,11 @@ def of_captum(asked, side, *, normalize):
 def test_equals_captum():
     """Captum's optimal scaling may be negative, ours may not; a map and its negative settle which sign fits."""
     asked = gray_probe()
-    grid = squares(asked, 2)  # ten squares along the shorter side of 16
-    unscaled = ((grid.foretold - grid.lost) ** 2).mean(1)
+    grid = compute_square_losses(asked, 2)  # ten squares along the shorter side of 16
+    unscaled = ((grid.predicted - grid.actual) ** 2).mean(1)
     np.testing.assert_allclose(unscaled, of_captum(asked, 2, normalize=False), rtol=1e-5)
-    fits = (grid.foretold * grid.lost).sum(1) > 0
-    scaled = of_captum(asked, 2, normalize=True) / (grid.lost**2).mean(1).numpy()
+    fits = (grid.predicted * grid.actual).sum(1) > 0
+    scaled = of_captum(asked, 2, normalize=True) / (grid.actual**2).mean(1).numpy()
     np.testing.assert_allclose(infidelity(asked)[fits], scaled[fits], rtol=1e-5)
     assert infidelity(asked)[~fits].tolist() == [1.0] * int((~fits).sum())
     asked.saliency.neg_()

@@ -20,7 +20,7 @@ def test_equals_quantus_on_one_channel_and_a_given_fill():
     curve = segment_curve(asked)
     numbers = segments(asked).flatten(1).amax(1) + 1
     for i in range(len(areas)):
-        points = curve.shares[i].unique(return_inverse=True)[1]  # as many steps as pixels: some remove nothing
+        points = curve.fractions[i].unique(return_inverse=True)[1]  # as many steps as pixels: some remove nothing
         first = curve.probability[i][points == 1][0] / curve.probability[i, 0]
         n = numbers[i].item()
         ours = n - (n * (1 - irof(asked)[i].item()) - (1 + first.item()) / 2)

@@ -43,7 +43,7 @@ def test_relevance_mass_of_the_absolute_map_equals_quantus_attribution_localizat
 
 @pytest.mark.parametrize("k", [1, 8, 399])
 def test_top_k_equals_quantus(untied, k, monkeypatch):
-    monkeypatch.setattr(localization, "TOP", k / 400)
+    monkeypatch.setattr(localization, "TOP_FRACTION", k / 400)
     expected = quantus_oracle.each(quantus_oracle.top_k_intersection(k=k), untied.saliency, untied.mask)
     assert top_k(untied.saliency, untied.mask).tolist() == pytest.approx(expected, abs=1e-12)
 
@@ -81,7 +81,7 @@ def test_ties_count_as_the_mean_over_all_ways_to_break_them(seed):
 
 @pytest.mark.parametrize("seed", range(6))
 def test_top_k_counts_ties_likewise(seed, monkeypatch):
-    monkeypatch.setattr(localization, "TOP", 3 / 6)
+    monkeypatch.setattr(localization, "TOP_FRACTION", 3 / 6)
     random = np.random.default_rng(seed)
     saliency, mask = random.integers(0, 3, 6).astype(float), np.arange(6) < random.integers(1, 6)
     orders = [o for o in permutations(range(6)) if all(saliency[a] >= saliency[b] for a, b in pairwise(o))]

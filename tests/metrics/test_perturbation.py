@@ -5,7 +5,7 @@ import torch
 
 from benchmark.registry import entries
 from metrics import Metric
-from metrics.batching import Chunks
+from metrics.batching import BatchRunner
 from tests.metrics.maps import context, model, score, seeded
 
 PROBED = [name for name, metric in entries(Metric).items() if metric.inputs & {"context", "curves"}]
@@ -26,7 +26,7 @@ class Small:
 
 @pytest.mark.parametrize("room", [1, 5])
 def test_where_memory_runs_out_the_chunk_is_halved_and_stays_so(room):
-    asked = context(seeded(3), chunk=32)
+    asked = context(seeded(3), batch_size=32)
     small = Small(room)
     squeezed = replace(asked, model=small)
     torch.testing.assert_close(squeezed.deletion_curve("minimum"), asked.deletion_curve("minimum"), rtol=0, atol=1e-12)
@@ -38,7 +38,7 @@ def test_where_memory_runs_out_the_chunk_is_halved_and_stays_so(room):
 
 def test_a_single_image_that_does_not_fit_is_an_error():
     with pytest.raises(torch.OutOfMemoryError):
-        replace(context(seeded(2)), model=Small(0)).whole()
+        replace(context(seeded(2)), model=Small(0)).unperturbed()
 
 
 def test_other_errors_are_not_swallowed():
@@ -46,14 +46,14 @@ def test_other_errors_are_not_swallowed():
         raise RuntimeError("other")
 
     with pytest.raises(RuntimeError, match="other"):
-        Chunks(4).of(broken, 3, torch.device("cpu"))
+        BatchRunner(4).run(broken, 3, torch.device("cpu"))
 
 
 def test_a_score_does_not_change_where_memory_runs_out(monkeypatch):
     inputs = seeded(3)
     faithful = [entries(Metric)[name] for name in PROBED]
     expected = [score(metric, inputs) for metric in faithful]
-    work = Chunks.of
+    work = BatchRunner.run
 
     def scarce(self, work_of, number, device):
         def picky(jobs):
@@ -63,7 +63,7 @@ def test_a_score_does_not_change_where_memory_runs_out(monkeypatch):
 
         return work(self, picky, number, device)
 
-    monkeypatch.setattr(Chunks, "of", scarce)
+    monkeypatch.setattr(BatchRunner, "run", scarce)
     for metric, scores in zip(faithful, expected, strict=True):
         torch.testing.assert_close(score(metric, inputs), scores, rtol=0, atol=1e-9)
 
@@ -71,9 +71,9 @@ def test_a_score_does_not_change_where_memory_runs_out(monkeypatch):
 def test_answers_are_kept():
     asked = context(seeded(2))
     for query in (
-        asked.whole,
+        asked.unperturbed,
         asked.pixel_steps,
-        lambda: asked.deletion_steps("mean"),
+        lambda: asked.deletion_probabilities("mean"),
         lambda: asked.insertion_curve("mean"),
     ):
         assert query() is query()
@@ -90,7 +90,7 @@ def test_arrival_read_backwards_is_the_removal_of_the_least_salient_first():
 
 def test_mass_is_the_saliency_of_what_is_hidden():
     inputs = seeded(2)
-    found = context(inputs).hidden(lambda image, _: inputs.mask[image], 1)
+    found = context(inputs).query_hidden(lambda image, _: inputs.mask[image], 1)
     torch.testing.assert_close(found.mass[:, 0], (inputs.saliency * inputs.mask).sum((1, 2)))
 
 

@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 import torch
 
-from metrics.regions import losses, part_curve, patch_labels, patches, region_perturbation, selectivity
+from metrics.regions import (
+    part_curve,
+    patch_labels,
+    probability_losses,
+    rank_patches,
+    region_perturbation,
+    selectivity,
+)
 from tests.metrics.gray import HEIGHT, WIDTH, ask_quantus, gray_probe
 from tests.metrics.maps import context, seeded
 
@@ -13,7 +20,7 @@ from tests.metrics.maps import context, seeded
 def test_region_perturbation_equals_quantus(side):
     asked = gray_probe()
     settings = {"patch_size": side, "regions_evaluation": 6, "perturb_baseline": 0.25}
-    found = losses(gray_probe(fill=0.25), patches(asked, side), 6)
+    found = probability_losses(gray_probe(fill=0.25), rank_patches(asked, side), 6)
     np.testing.assert_allclose(found, ask_quantus("RegionPerturbation", asked, softmax=True, **settings), rtol=1e-5)
 
 
@@ -21,7 +28,7 @@ def test_selectivity_equals_quantus():
     """It gives the curve without its first point; where the steps are as many as the patches, so do we."""
     asked = gray_probe(1, steps=HEIGHT * WIDTH)  # sides below 28 have patches of one pixel
     curves = np.array(ask_quantus("Selectivity", asked, softmax=True, patch_size=1))
-    whole = asked.whole().probability.numpy()
+    whole = asked.unperturbed().probability.numpy()
     expected = np.trapezoid(np.concatenate([whole, curves], axis=1), axis=1) / (HEIGHT * WIDTH)
     np.testing.assert_allclose(selectivity(asked), expected, rtol=1e-5)
 
@@ -73,12 +80,12 @@ def test_at_224_there_are_784_patches_of_8_pixels_of_which_100_go():
 
 def test_more_steps_than_patches_change_nothing():
     asked = gray_probe(2, steps=20)
-    found = patches(asked, 7)  # nine
+    patches = rank_patches(asked, 7)  # nine
     exact = replace(asked, steps=9)
-    numbers = torch.tensor([found.number] * 2)
+    numbers = torch.tensor([patches.num_patches] * 2)
     areas = []
     for one in (asked, exact):
-        curve = part_curve(one, found.ranks, numbers, "minimum")
-        areas.append(torch.trapezoid(curve.probability, curve.shares, dim=1))
-    assert found.number == 9 < asked.steps
+        curve = part_curve(one, patches.ranks, numbers, "minimum")
+        areas.append(torch.trapezoid(curve.probability, curve.fractions, dim=1))
+    assert patches.num_patches == 9 < asked.steps
     torch.testing.assert_close(*areas, rtol=0, atol=1e-12)

@@ -8,7 +8,7 @@ import torch
 
 from metrics import imputation
 from metrics.imputation import impute
-from metrics.road import NOISE, PERCENTAGES, imputed, road, road_combined
+from metrics.road import NOISE_STD, PERCENTAGES, imputed_probability, road, road_combined
 from metrics.smoothing import gaussian_blur
 from tests.metrics.maps import context, seeded
 from tests.metrics.quantus_oracle import quantus
@@ -71,7 +71,7 @@ def test_imputation_depends_on_no_other_image(monkeypatch):
     alone = torch.cat([impute(images[[i]], missing[[i]]) for i in range(3)])
     # To rounding, which products of matrices do in another order for another number of them.
     torch.testing.assert_close(together, alone, rtol=0, atol=1e-10)
-    monkeypatch.setitem(imputation.TOGETHER, "cpu", 1)
+    monkeypatch.setitem(imputation.MAX_UNKNOWNS, "cpu", 1)
     torch.testing.assert_close(impute(images, missing), alone, rtol=0, atol=1e-10)
     assert torch.equal(together[0, :, 0], images[0, :, 0])
     torch.testing.assert_close(together[1], images[1, :, :1, :1].expand(3, 33, 20))
@@ -99,14 +99,16 @@ def test_curves_equal_the_literal_loop(least_first):
     for i in range(2):
         keys = inputs.ties[i].flatten().numpy(), -inputs.saliency[i].flatten().numpy()
         order = np.lexsort(keys)[:: -1 if least_first else 1]
-        noise = NOISE * np.random.default_rng([int(asked.seeds[i]), *b"road"]).standard_normal((3, 12, 15))
+        noise = NOISE_STD * np.random.default_rng([int(asked.seeds[i]), *b"road"]).standard_normal((3, 12, 15))
         for column, percentage in enumerate(PERCENTAGES):
             missing = np.zeros(180, dtype=bool)
             missing[order[: 180 * percentage // 100]] = True
             missing = missing.reshape(12, 15)
             changed = torch.tensor(direct(inputs.images[i].numpy(), missing) + noise * missing)
             expected = asked.model(changed[None]).softmax(1)[0, inputs.classes[i]].item()
-            assert imputed(asked, least_first=least_first)[i, column].item() == pytest.approx(expected, rel=1e-5)
+            assert imputed_probability(asked, least_first=least_first)[i, column].item() == pytest.approx(
+                expected, rel=1e-5
+            )
 
 
 def test_both_scores_are_means_of_curves_that_are_asked_once():
@@ -119,6 +121,6 @@ def test_both_scores_are_means_of_curves_that_are_asked_once():
     asked = replace(asked, model=counting)
     low, both = road(asked), road_combined(asked)
     assert sum(calls) == 2 * 2 * len(PERCENTAGES)
-    most, least = (imputed(asked, least_first=least) for least in (False, True))
+    most, least = (imputed_probability(asked, least_first=least) for least in (False, True))
     torch.testing.assert_close(low, most.mean(1))
     torch.testing.assert_close(both, (least - most).mean(1))

@@ -6,9 +6,9 @@ import torch
 from scipy.stats import spearmanr
 from torch import nn
 
-from metrics.normalize import as_kept
+from metrics.normalize import as_stored
 from metrics.rank_correlation import rank_correlation
-from metrics.sanity import other_classes, parameter_randomization, random_logit, randomizations
+from metrics.sanity import other_classes, parameter_randomization, random_logit, randomized_models
 from tests.metrics import maps as drawn
 from tests.metrics import quantus_oracle
 from tests.metrics.maps import context, model, seeded
@@ -18,7 +18,7 @@ CPU = torch.device("cpu")
 
 def explain_fn(changed, images, classes):
     """Maps in the precision that maps are kept in, so that oracles rank the same values."""
-    return as_kept(drawn.explain_fn(changed, images, classes)).double()
+    return as_stored(drawn.explain_fn(changed, images, classes)).double()
 
 
 class Scripted(nn.Conv2d):
@@ -75,7 +75,7 @@ def test_parameter_randomization_equals_quantus_with_the_same_weights():
 
 def test_parameter_randomization_equals_a_literal_loop():
     given = gradients_of(network(), seeded(4))
-    states = [deepcopy(one) for one in randomizations(given.model, CPU)]
+    states = [deepcopy(one) for one in randomized_models(given.model, CPU)]
     for i, found in enumerate(parameter_randomization(given).tolist()):
         own = given.saliency[i].flatten()
         maps = [explain_fn(one, given.images[[i]], given.classes[[i]]).flatten() for one in states]
@@ -121,14 +121,14 @@ def test_stages_cascade_from_the_top_and_leave_the_rest():
     layers = [classifier[0], classifier[2], classifier[4]]
     changed = [
         [not torch.equal(random[place].weight, layer.weight) for place, layer in zip((0, 2, 4), layers, strict=True)]
-        for random in randomizations(classifier, CPU)
+        for random in randomized_models(classifier, CPU)
     ]
     assert changed == [[False, False, True], [False, True, True], [True, True, True]]
 
 
 def test_layers_are_grouped_into_five_stages_and_all_are_reached():
     deep = nn.Sequential(*(nn.Linear(2, 2) for _ in range(13))).eval()
-    stages = list(randomizations(deep, CPU))
+    stages = list(randomized_models(deep, CPU))
     changed = [
         sum(not torch.equal(one.weight, two.weight) for one, two in zip(random, deep, strict=True)) for random in stages
     ]
@@ -145,7 +145,7 @@ def test_statistics_and_parameters_without_a_rule_of_their_own_are_randomized_to
 
     norm = nn.BatchNorm2d(3)
     norm.running_mean.fill_(5)
-    (*_, random) = randomizations(nn.Sequential(norm, Scale()).eval(), CPU)
+    (*_, random) = randomized_models(nn.Sequential(norm, Scale()).eval(), CPU)
     assert random[0].running_mean.tolist() == [0, 0, 0]
     assert not torch.equal(random[1].scale, torch.linspace(2, 4, 100))
     assert random[1].scale.mean().item() == pytest.approx(3, abs=0.3)
@@ -185,7 +185,7 @@ def test_the_other_class_is_what_the_second_map_explains():
     inputs = seeded(8)
     by_class = drawn_by(lambda _model, images, classes: images[torch.arange(len(images)), classes], inputs)
     others = other_classes(by_class, 3)
-    expected = rank_correlation(as_kept(by_class.saliency), as_kept(inputs.images[torch.arange(8), others]))
+    expected = rank_correlation(as_stored(by_class.saliency), as_stored(inputs.images[torch.arange(8), others]))
     torch.testing.assert_close(random_logit(by_class), expected)
 
 

@@ -3,7 +3,7 @@ import pytest
 import scipy.stats
 import torch
 
-from metrics.sparsity import COUNTS_FROM, effective_complexity, entropy, gini
+from metrics.sparsity import MIN_RELATIVE_VALUE, effective_complexity, entropy, gini
 from tests.metrics import quantus_oracle
 from tests.metrics.maps import seeded
 
@@ -46,7 +46,7 @@ def test_entropy_equals_that_of_scipy():
 
 
 def test_effective_complexity_counts_above_the_threshold_only():
-    saliency = torch.tensor([[[1.0, -1.0, COUNTS_FROM, 1.1 * COUNTS_FROM, 0.0]]], dtype=torch.float64)
+    saliency = torch.tensor([[[1.0, -1.0, MIN_RELATIVE_VALUE, 1.1 * MIN_RELATIVE_VALUE, 0.0]]], dtype=torch.float64)
     assert effective_complexity(saliency).item() == 3 / 5
 
 

@@ -3,13 +3,13 @@ from dataclasses import replace
 import pytest
 import torch
 
-from metrics.stability import DRAWS, RADIUS, changes, local_lipschitz, max_sensitivity, neighbors
+from metrics.stability import NUM_SAMPLES, RADIUS, changes, local_lipschitz, max_sensitivity, neighbors
 from tests.metrics import quantus_oracle
 from tests.metrics.maps import context, seeded
 
 BOTH = [max_sensitivity, local_lipschitz]
-RIM = [RADIUS] * DRAWS
-NEAR_AND_FAR = [RADIUS * (draw + 1) / DRAWS for draw in range(DRAWS)]
+RIM = [RADIUS] * NUM_SAMPLES
+NEAR_AND_FAR = [RADIUS * (draw + 1) / NUM_SAMPLES for draw in range(NUM_SAMPLES)]
 
 
 def curved(_model, images, classes):

@@ -6,15 +6,15 @@ import scipy.stats
 import torch
 
 from metrics.subsets import (
-    DRAWS_PER_SHARE,
-    SHARES,
-    draws,
+    SET_FRACTIONS,
+    SETS_PER_FRACTION,
+    build_sampler,
     faithfulness_correlation,
     faithfulness_estimate,
-    over,
+    hide_sampled,
+    loss_correlation,
     pearson,
     sensitivity_n,
-    sets,
 )
 from tests.metrics.gray import HEIGHT, WIDTH, ask_quantus, gray_probe
 from tests.metrics.maps import context, noisy, seeded
@@ -33,7 +33,9 @@ def test_faithfulness_correlation_equals_quantus_with_its_draws_replayed():
         np.random.uniform(size=1)  # noqa: NPY002 - it draws a uniform baseline every time, needed or not
     settings = {"nr_runs": 30, "subset_size": 18, "perturb_baseline": "black"}
     expected = ask_quantus("FaithfulnessCorrelation", asked, softmax=False, seed=3, **settings)
-    np.testing.assert_allclose(over(asked, asked.hidden(sets(asked, replayed), 30)), expected, rtol=1e-5)
+    np.testing.assert_allclose(
+        loss_correlation(asked, asked.query_hidden(hide_sampled(asked, replayed), 30)), expected, rtol=1e-5
+    )
 
 
 @pytest.mark.parametrize("steps", [5, 40])
@@ -58,12 +60,12 @@ def lost_logits(asked, i, places):
 def test_sensitivity_n_equals_the_literal_loop():
     """Named faults of Quantus: it correlates over the batch, and its sum of saliency is of the last block only."""
     asked = context(seeded(2))
-    sizes = [round(share * 180) for share in SHARES for _ in range(DRAWS_PER_SHARE)]
-    draw = draws(asked, sizes, "sensitivity-n")
+    sizes = [round(share * 180) for share in SET_FRACTIONS for _ in range(SETS_PER_FRACTION)]
+    draw = build_sampler(asked, sizes, "sensitivity-n")
     for i in range(2):
         of_sizes = []
-        for start in range(0, len(sizes), DRAWS_PER_SHARE):
-            places = [draw(i, number) for number in range(start, start + DRAWS_PER_SHARE)]
+        for start in range(0, len(sizes), SETS_PER_FRACTION):
+            places = [draw(i, number) for number in range(start, start + SETS_PER_FRACTION)]
             saliency = [asked.saliency[i].flatten()[chosen].sum().item() for chosen in places]
             of_sizes.append(scipy.stats.pearsonr(saliency, lost_logits(asked, i, places)).statistic)
         assert sensitivity_n(asked)[i].item() == pytest.approx(np.mean(of_sizes), rel=1e-9)
@@ -71,7 +73,7 @@ def test_sensitivity_n_equals_the_literal_loop():
 
 def test_faithfulness_correlation_equals_the_literal_loop_on_color_images():
     asked = context(seeded(2))
-    draw = draws(asked, [13] * 100, "faithfulness-correlation")
+    draw = build_sampler(asked, [13] * 100, "faithfulness-correlation")
     for i in range(2):
         places = [draw(i, number) for number in range(100)]
         saliency = [asked.saliency[i].flatten()[chosen].sum().item() for chosen in places]
@@ -81,12 +83,12 @@ def test_faithfulness_correlation_equals_the_literal_loop_on_color_images():
 
 def test_sets_have_their_size_and_are_each_drawn_anew():
     asked = context(seeded(2))
-    hide = sets(asked, draws(asked, [5, 5, 90], "purpose"))
+    hide = hide_sampled(asked, build_sampler(asked, [5, 5, 90], "purpose"))
     found = hide(torch.tensor([0, 0, 0, 1]), torch.tensor([0, 1, 2, 0]))
     assert found.flatten(1).sum(1).tolist() == [5, 5, 90, 5]
     assert not torch.equal(found[0], found[1])
     assert not torch.equal(found[0], found[3])
-    other = sets(asked, draws(asked, [5, 5, 90], "other purpose"))
+    other = hide_sampled(asked, build_sampler(asked, [5, 5, 90], "other purpose"))
     assert not torch.equal(found[0], other(torch.tensor([0]), torch.tensor([0]))[0])
 
 

@@ -20,7 +20,7 @@ OTHER = slice(20, 28), slice(4, 12)
 """A patch that stands out as much, and that the model does not look at."""
 
 FAITHFUL = {
-    f"metrics.{name}" for name in ("baselines", "faithfulness", "flipping", "infidelity", "irof", "regions", "road")
+    f"metrics.{name}" for name in ("faithfulness", "fills", "flipping", "infidelity", "irof", "regions", "road")
 } | {"metrics.subsets"}
 METRICS = {
     name: metric
@@ -70,7 +70,7 @@ def build_perturbation_context(images: Tensor, saliency: Tensor) -> Perturbation
             "minimum": images.amin(dim=(1, 2, 3), keepdim=True),
         },
         steps=16,
-        chunk=64,
+        batch_size=64,
         explain_fn=lambda *_: saliency,
     )
 

@@ -13,9 +13,9 @@ import torch
 from benchmark.runtime.device import images_at_once
 from metrics.flipping import pixel_flipping
 from metrics.imputation import impute
-from metrics.regions import losses, patches
+from metrics.regions import probability_losses, rank_patches
 from metrics.smoothing import gaussian_blur
-from metrics.subsets import draws, over, sets
+from metrics.subsets import build_sampler, hide_sampled, loss_correlation
 from tests.metrics.maps import context, seeded
 from tests.metrics.quantus_oracle import SILENT, quantus
 
@@ -42,12 +42,14 @@ def flipping(asked):
 
 def correlation(asked):
     new = replace(asked)
-    return over(new, new.hidden(sets(new, draws(new, [SIDE] * QUESTIONS, "benchmark")), QUESTIONS))
+    return loss_correlation(
+        new, new.query_hidden(hide_sampled(new, build_sampler(new, [SIDE] * QUESTIONS, "benchmark")), QUESTIONS)
+    )
 
 
 def regions(asked):
     new = replace(asked)
-    return losses(new, patches(new, 8), QUESTIONS).mean(1)
+    return probability_losses(new, rank_patches(new, 8), QUESTIONS).mean(1)
 
 
 def by_quantus(kind, **settings):
@@ -77,9 +79,9 @@ BOTH = {
 @torch.inference_mode()
 def bare_forwards(asked):
     """As many images as a score asks about, those untouched included."""
-    images = torch.zeros(asked.chunk, 3, SIDE, SIDE).contiguous(memory_format=torch.channels_last)
+    images = torch.zeros(asked.batch_size, 3, SIDE, SIDE).contiguous(memory_format=torch.channels_last)
     asked.model(images[:IMAGES])
-    for part in torch.arange(IMAGES * QUESTIONS).split(asked.chunk):
+    for part in torch.arange(IMAGES * QUESTIONS).split(asked.batch_size):
         asked.model(images[: len(part)])
 
 
