@@ -76,9 +76,8 @@ def sharpness(saliency: Tensor) -> Tensor:
     has these limits:
 
     - It does not see noise that is part of the structure. A score that falls with every blur must rank a noisy map
-    above
-      the same map blurred. So it ranks noise under an envelope above the bare envelope. Sparse specks under an envelope
-      score far too high. `tv-ratio` does see them.
+      above the same map blurred. So it ranks noise under an envelope above the bare envelope. Sparse specks under an
+      envelope score far too high. `tv-ratio` does see them.
     - An enlarged coarse grid of random values is as steep as its cells. It is about as sharp as a shape blurred by the
       same interpolation, at most 1.3 times. It never passes for a sharp shape, but the score does not reveal that it is
       random.
@@ -86,8 +85,7 @@ def sharpness(saliency: Tensor) -> Tensor:
       to .52 at 96 to 224 pixels), but broad ones do not (a blob whose sigma is a sixth of the side: .07 at 224, .17 at
       96).
     - Gradients of untrained networks are nearly noise. A blur by 1 or 2 pixels brings out structure and raises the
-    score
-      from nearly 0.
+      score from nearly 0.
     - A few specks form clusters by chance. Shuffles with less than 3 % of nonzero pixels may pass for structured. With
       0.1 %, the worst of 40 shuffles scores .10 at 224 pixels and .37 at 96.
     - Below about 64 pixels a side, the blur is as wide as the shapes, and broad and sharp shapes score alike.
