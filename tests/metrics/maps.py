@@ -73,7 +73,7 @@ def noisy(images: Tensor) -> Tensor:
     return logits + ulp * (torch.arange(logits.numel()).reshape(logits.shape) * 7 % 5 - 2)
 
 
-def context(inputs: Inputs, batch_size: int = 64) -> PerturbationContext:
+def build_context(inputs: Inputs, batch_size: int = 64) -> PerturbationContext:
     """The fixed classifier, ready to be asked about the inputs."""
     return PerturbationContext(
         model=model,
@@ -104,9 +104,9 @@ def explain_fn(changed, images: Tensor, classes: Tensor) -> Tensor:
 
 def score(metric: Metric, inputs: Inputs, batch_size: int = 64) -> Tensor:
     """The metric's scores, (N,), with the fixed classifier for those that need a model."""
-    given = {name: getattr(inputs, name) for name in metric.inputs - {"curves", "context"}}
+    arguments = {name: getattr(inputs, name) for name in metric.inputs - {"curves", "context"}}
     if "curves" in metric.inputs:
-        given["curves"] = context(inputs, batch_size).curves()
+        arguments["curves"] = build_context(inputs, batch_size).curves()
     if "context" in metric.inputs:
-        given["context"] = context(inputs, batch_size)
-    return metric.compute(**given)
+        arguments["context"] = build_context(inputs, batch_size)
+    return metric.compute(**arguments)

@@ -181,10 +181,10 @@ def test_chance_equals_shuffles():
     pixels = random.normal(size=(40, 56))
     pixels = (pixels - pixels.mean()) / pixels.std()
     draws = random.permuted(np.tile(pixels.ravel(), (2000, 1)), axis=1).reshape(-1, *pixels.shape)
-    found = gaussian_blur(torch.tensor(draws), BLUR_SIGMA).square().sum((1, 2)).numpy()
+    actual = gaussian_blur(torch.tensor(draws), BLUR_SIGMA).square().sum((1, 2)).numpy()
     expected, deviation = _shuffled_blur(*pixels.shape, torch.device("cpu"))
-    assert expected.item() == pytest.approx(found.mean(), abs=4 * found.std() / sqrt(len(found)))
-    assert deviation.item() == pytest.approx(found.std(), rel=0.1)
+    assert expected.item() == pytest.approx(actual.mean(), abs=4 * actual.std() / sqrt(len(actual)))
+    assert deviation.item() == pytest.approx(actual.std(), rel=0.1)
 
 
 def test_blur_and_noise_lower_it_on_gradients_of_networks(real_data):

@@ -41,12 +41,12 @@ class Scene:
 
     def score(self, metric: Metric, saliency: Tensor) -> float:
         """Mean score of some maps."""
-        given = {"saliency": saliency, "mask": self.mask, "reference": self.mask.double()}
+        arguments = {"saliency": saliency, "mask": self.mask, "reference": self.mask.double()}
         if "context" in metric.inputs:
-            given["context"] = build_perturbation_context(self.images, saliency)
+            arguments["context"] = build_context(self.images, saliency)
         if "curves" in metric.inputs:
-            given["curves"] = build_perturbation_context(self.images, saliency).curves()
-        return metric.compute(**{name: given[name] for name in metric.inputs}).mean().item()
+            arguments["curves"] = build_context(self.images, saliency).curves()
+        return metric.compute(**{name: arguments[name] for name in metric.inputs}).mean().item()
 
 
 def reads_the_patch(images: Tensor) -> Tensor:
@@ -55,7 +55,7 @@ def reads_the_patch(images: Tensor) -> Tensor:
     return torch.stack([evidence, -evidence], dim=1)
 
 
-def build_perturbation_context(images: Tensor, saliency: Tensor) -> PerturbationContext:
+def build_context(images: Tensor, saliency: Tensor) -> PerturbationContext:
     random = np.random.default_rng(1)
     return PerturbationContext(
         model=reads_the_patch,

@@ -16,7 +16,7 @@ from metrics.imputation import impute
 from metrics.regions import probability_losses, rank_patches
 from metrics.smoothing import gaussian_blur
 from metrics.subsets import build_sampler, hide_sampled, loss_correlation
-from tests.metrics.maps import context, seeded
+from tests.metrics.maps import build_context, seeded
 from tests.metrics.quantus_oracle import SILENT, quantus
 
 IMAGES, SIDE, QUESTIONS = 8, 128, 12
@@ -24,42 +24,42 @@ GROUP = f"{IMAGES} images of {SIDE} x {SIDE}"
 
 
 @pytest.fixture(scope="module")
-def asked():
+def context():
     """Smooth maps, as Grad-CAM's are, and a network that both we and Quantus ask."""
     inputs = seeded(IMAGES, SIDE, SIDE)
     inputs = inputs.replace(images=inputs.images.float(), saliency=gaussian_blur(inputs.saliency, SIDE / 10).float())
     network = timm.create_model("resnet50", num_classes=3).eval().to(memory_format=torch.channels_last)
-    return replace(context(inputs, images_at_once(inputs.images)), model=network, steps=QUESTIONS)
+    return replace(build_context(inputs, images_at_once(inputs.images)), model=network, steps=QUESTIONS)
 
 
 def few_rounds(benchmark, work):
     benchmark.pedantic(work, rounds=3, iterations=1, warmup_rounds=1)
 
 
-def flipping(asked):
-    return pixel_flipping(replace(asked))  # a new probe each time: one keeps its answers
+def flipping(context):
+    return pixel_flipping(replace(context))  # a new context each time, since one caches its results
 
 
-def correlation(asked):
-    new = replace(asked)
+def correlation(context):
+    new = replace(context)
     return loss_correlation(
         new, new.query_hidden(hide_sampled(new, build_sampler(new, [SIDE] * QUESTIONS, "benchmark")), QUESTIONS)
     )
 
 
-def regions(asked):
-    new = replace(asked)
+def regions(context):
+    new = replace(context)
     return probability_losses(new, rank_patches(new, 8), QUESTIONS).mean(1)
 
 
 def by_quantus(kind, **settings):
-    def scores(asked):
+    def scores(context):
         metric = getattr(quantus, kind)(**settings, **SILENT, return_aggregate=False)
         return metric(
-            model=asked.model,
-            x_batch=asked.images.numpy().copy(),
-            y_batch=asked.classes.numpy(),
-            a_batch=asked.saliency[:, None].numpy().copy(),
+            model=context.model,
+            x_batch=context.images.numpy().copy(),
+            y_batch=context.classes.numpy(),
+            a_batch=context.saliency[:, None].numpy().copy(),
             device="cpu",
         )
 
@@ -77,20 +77,20 @@ BOTH = {
 
 
 @torch.inference_mode()
-def bare_forwards(asked):
+def bare_forwards(context):
     """As many images as a score asks about, those untouched included."""
-    images = torch.zeros(asked.batch_size, 3, SIDE, SIDE).contiguous(memory_format=torch.channels_last)
-    asked.model(images[:IMAGES])
-    for part in torch.arange(IMAGES * QUESTIONS).split(asked.batch_size):
-        asked.model(images[: len(part)])
+    images = torch.zeros(context.batch_size, 3, SIDE, SIDE).contiguous(memory_format=torch.channels_last)
+    context.model(images[:IMAGES])
+    for part in torch.arange(IMAGES * QUESTIONS).split(context.batch_size):
+        context.model(images[: len(part)])
 
 
 @pytest.mark.parametrize("name", BOTH)
 @pytest.mark.parametrize("peer", ["loupe", "quantus", "floor"])
-def test_scores(benchmark, asked, name, peer):
+def test_scores(benchmark, context, name, peer):
     benchmark.group = f"{name}, {GROUP}, {QUESTIONS} questions each, ResNet-50"
     work = dict(zip(["loupe", "quantus", "floor"], (*BOTH[name], bare_forwards), strict=True))[peer]
-    few_rounds(benchmark, lambda: work(asked))
+    few_rounds(benchmark, lambda: work(context))
 
 
 @pytest.mark.parametrize("side", [128, 224])
