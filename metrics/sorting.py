@@ -62,7 +62,7 @@ def _dense_ranks(values: Tensor) -> Tensor:
 
 
 def percentile(maps: Tensor, fraction: float) -> Tensor:
-    """Returns the value below which a fraction of the pixels of each map lies, (N,), interpolated as numpy does.
+    """Returns the value below which a fraction of the pixels of each map falls, (N,), interpolated as numpy does.
 
     (torch.quantile returns the same, but uses torch's own sort, which is slow on the CPU.)
 

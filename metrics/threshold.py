@@ -1,6 +1,6 @@
 """Separation of mask and background by a threshold on the map.
 
-Equal pixels lie on the same side of every threshold, so no score depends on how ties are broken. A threshold lies
+Equal pixels are on the same side of every threshold, so no score depends on how ties are broken. A threshold is
 between two different values of the map, or below the smallest one, which marks all pixels. A constant map has only the
 latter.
 """

@@ -1,4 +1,4 @@
-"""Probes of one-channel images, where Quantus 0.6.0 and we remove the same elements, and Quantus on the same images."""
+"""Contexts of one-channel images, of which Quantus 0.6.0 and Loupe remove the same elements, and calls of Quantus."""
 
 import warnings
 from dataclasses import replace
@@ -42,7 +42,7 @@ def gray_context(number: int = 4, steps: int = 16, fill: float | None = None) ->
 
 
 def run_quantus(kind: str, context: PerturbationContext, *, softmax: bool, seed: int | None = None, **settings) -> list:
-    """What a Quantus metric returns for each image, in a call of its own; numpy's draws begin anew for each."""
+    """Returns the scores of a Quantus metric, with one call and a newly seeded numpy generator per image."""
     metric = getattr(quantus, kind)(**settings, **SILENT, return_aggregate=False)
     scores = []
     for i in range(len(context.images)):

@@ -74,7 +74,7 @@ def noisy(images: Tensor) -> Tensor:
 
 
 def build_context(inputs: Inputs, batch_size: int = 64) -> PerturbationContext:
-    """The fixed classifier, ready to be asked about the inputs."""
+    """Returns a context of the fixed classifier and the inputs."""
     return PerturbationContext(
         model=model,
         images=inputs.images,

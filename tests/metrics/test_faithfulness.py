@@ -137,7 +137,7 @@ def test_ties_are_broken_by_the_given_numbers_and_not_by_the_raster():
         return model(images)
 
     compute_curves(inputs.replace(images=torch.ones(1, 3, 4, 4, dtype=torch.float64)), classifier=watching, steps=4)
-    after_one_step = shown[1][0, 0]  # the untouched image is asked first
+    after_one_step = shown[1][0, 0]  # the first query is the original image
     deletion_steps = inputs.ties[0] <= inputs.ties[0].flatten().sort().values[3]
     assert torch.equal(after_one_step == 0, deletion_steps)
 

@@ -93,7 +93,7 @@ def test_what_missing_pixels_show_does_not_count():
 
 @pytest.mark.parametrize("least_first", [True, False])
 def test_curves_equal_the_literal_loop(least_first):
-    """Named faults of Quantus 0.6.0: ROAD crashes on color images, and of several batches it keeps the first."""
+    """Named faults of Quantus 0.6.0: ROAD crashes on color images, and of several batches it returns the first."""
     inputs = seeded(2)
     context = build_context(inputs)
     for i in range(2):

@@ -17,7 +17,7 @@ CPU = torch.device("cpu")
 
 
 def explain_fn(changed, images, classes):
-    """Maps in the precision that maps are kept in, so that oracles rank the same values."""
+    """Returns maps in the precision of stored maps, so that oracles rank the same values."""
     return as_stored(drawn.explain_fn(changed, images, classes)).double()
 
 
@@ -51,7 +51,7 @@ def network(*, layer=nn.Conv2d, seed=0):
 
 
 def gradient_context(classifier, inputs):
-    """A probe of a classifier with its own gradient maps."""
+    """Returns a context of a classifier with its own gradient maps."""
     maps = explain_fn(classifier, inputs.images, inputs.classes)
     return replace(build_context(inputs), model=classifier, saliency=maps, explain_fn=explain_fn)
 

@@ -19,7 +19,7 @@ def curved(_model, images, classes):
 
 
 def drawn_by(method, inputs):
-    """A probe whose maps are those of the method."""
+    """Returns a context whose maps are those of the method."""
     return replace(build_context(inputs), saliency=method(None, inputs.images, inputs.classes), explain_fn=method)
 
 

@@ -17,7 +17,7 @@ NUMBER, SIDE = 4, 32
 PATCH = slice(4, 12), slice(18, 26)
 """What the model reads."""
 OTHER = slice(20, 28), slice(4, 12)
-"""A patch that stands out as much, and that the model does not look at."""
+"""A patch that is as salient, and that the model does not read."""
 
 FAITHFUL = {
     f"metrics.{name}" for name in ("faithfulness", "fills", "flipping", "infidelity", "irof", "regions", "road")
@@ -25,7 +25,7 @@ FAITHFUL = {
 METRICS = {
     name: metric
     for name, metric in entries(Metric).items()
-    # Scores of the image's own colors within the mask tell nothing of right or wrong maps.
+    # Scores of the image's own colors within the mask do not depend on whether a map is right.
     if metric.compute.__module__ in FAITHFUL
     or (metric.inputs & {"mask", "reference"} and "images" not in metric.inputs)
 }

@@ -48,9 +48,7 @@ def test_metric(benchmark, maps, name, who):
     """Quantus as a user calls it, with the checks that take most of its time, and its own arithmetic alone."""
     benchmark.group = f"{name}, 64 maps of 224 x 224"
     ours, theirs = PAIRS[name]
-    context_with_model = (
-        [maps.saliency] if ours in {gini, entropy, effective_complexity} else [maps.saliency, maps.mask]
-    )
+    arguments = [maps.saliency] if ours in {gini, entropy, effective_complexity} else [maps.saliency, maps.mask]
     function = {
         "loupe": ours,
         "quantus": partial(quantus_oracle.at_once, theirs),
