@@ -88,7 +88,7 @@ def bare_forwards(context):
 @pytest.mark.parametrize("name", BOTH)
 @pytest.mark.parametrize("peer", ["loupe", "quantus", "floor"])
 def test_scores(benchmark, context, name, peer):
-    benchmark.group = f"{name}, {GROUP}, {NUM_QUERIES} queries each, ResNet-50"
+    benchmark.group = f"{name}, {GROUP}, {NUM_QUERIES} questions each, ResNet-50"
     work = dict(zip(["loupe", "quantus", "floor"], (*BOTH[name], bare_forwards), strict=True))[peer]
     few_rounds(benchmark, lambda: work(context))
 
