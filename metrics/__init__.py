@@ -1,7 +1,7 @@
 """The metrics, one idea per file.
 
-An entry is a constant of type :class:`Metric` around a pure function of tensors that returns one score per
-image. A score depends on that image, its map and the model alone, never on the rest of the batch.
+An entry is a constant of type :class:`Metric`. It wraps a pure function of tensors that returns one score per image.
+A score depends only on that image, its map and the model, never on the rest of the batch.
 """
 
 import inspect
@@ -11,13 +11,15 @@ from dataclasses import dataclass
 from torch import Tensor
 
 INPUTS = frozenset({"saliency", "reference", "mask", "images", "curves", "context"})
-"""What a metric may ask for, by parameter name.
+"""The inputs that a metric may take, by parameter name.
 
-saliency: maps (N, H, W), float. reference: soft expert masks (N, H, W), float in [0, 1]. mask: hard expert
-masks (N, H, W), bool. images: (N, 3, H, W), RGB (sRGB), float in [0, 1]. curves: a
-:class:`metrics.faithfulness.Curves` of the same N images, against the blurred image. context:
-a :class:`metrics.perturbation.PerturbationContext`, the model with the same N images. Such metrics are expensive and
-computed only where they are named.
+saliency: Maps, (N, H, W), float.
+reference: Soft expert masks, (N, H, W), float in [0, 1].
+mask: Hard expert masks, (N, H, W), bool.
+images: RGB images (sRGB), (N, 3, H, W), float in [0, 1].
+curves: A :class:`metrics.faithfulness.Curves` of the same N images, with the blurred image as fill.
+context: A :class:`metrics.perturbation.PerturbationContext`, which holds the model and the same N images. A metric with
+this input is expensive. It is computed only when it is selected by name.
 """
 
 
@@ -26,15 +28,15 @@ class Metric:
     """A named score.
 
     Attributes:
-        name: Unique name: lower case letters, digits and hyphens.
-        compute: Function of some of :data:`INPUTS`, asked for by parameter name; returns scores (N,).
-            NaN means that the score is undefined for that image; it is counted, never averaged away.
+        name: Unique name of lower case letters, digits and hyphens.
+        compute: Function whose parameters are names of :data:`INPUTS`. It returns scores (N,). NaN means that the
+            score is undefined for that image. The benchmark counts such images and leaves them out of averages.
         bounds: Lowest and highest possible score.
-        higher_is_better: Direction of a better map.
-        source: Where it is defined: author, year, section.
-        heading: Heading of its column in the leaderboard; without one its name.
-        agreement: Whether the leaderboard sets its order of the models against that of other scores. For scores that
-            say something of their own, not for variants of one that does.
+        higher_is_better: Whether a higher score is better.
+        source: Where the score is defined: author, year, section.
+        heading: Column heading in the leaderboard. The default is the name.
+        agreement: Whether the leaderboard compares the ranking by this score with the rankings by other scores. Set it
+            for scores that measure something distinct, not for variants of one that does.
     """
 
     name: str
@@ -46,21 +48,21 @@ class Metric:
     agreement: bool = False
 
     def __post_init__(self) -> None:
-        """Refuse a function that asks for something the engine does not have."""
+        """Rejects a function with a parameter that the engine cannot provide."""
         if unknown := self.inputs - INPUTS:
-            raise TypeError(f"metric {self.name!r} asks for {sorted(unknown)}; it may ask for {sorted(INPUTS)}")
+            raise TypeError(f"metric {self.name!r} takes {sorted(unknown)}, but the inputs are {sorted(INPUTS)}")
 
     @property
     def inputs(self) -> frozenset[str]:
-        """The names of :data:`INPUTS` that the function asks for."""
+        """The names of :data:`INPUTS` that the function takes."""
         return frozenset(inspect.signature(self.compute).parameters)
 
     @property
     def expensive(self) -> bool:
-        """Whether the metric is computed only where a preset or `--metric` asks for it, because it is dear."""
+        """Whether the metric is computed only when a preset or `--metric` selects it."""
         return "context" in self.inputs
 
     @property
     def definition(self) -> str:
-        """First sentence of the function's docstring."""
+        """First paragraph of the function's docstring, which is one sentence."""
         return (inspect.getdoc(self.compute) or "").split("\n\n")[0].replace("\n", " ")

@@ -1,4 +1,4 @@
-"""Work cut into pieces that fit the memory."""
+"""Work in batches that fit the memory."""
 
 from collections.abc import Callable
 
@@ -6,43 +6,43 @@ import torch
 from torch import Tensor
 
 
-class Chunks:
-    """Numbered jobs, done at most a chunk at a time; where memory runs out, the chunk is halved and stays so.
+class BatchRunner:
+    """Runs numbered jobs in batches. If memory runs out, it halves the batch size permanently.
 
     Attributes:
-        size: Most jobs at once.
+        batch_size: Maximum number of jobs per batch.
     """
 
-    def __init__(self, size: int) -> None:
-        self.size = size
+    def __init__(self, batch_size: int) -> None:
+        self.batch_size = batch_size
 
-    def of(self, work: Callable[[Tensor], Tensor], number: int, device: torch.device) -> Tensor:
-        """What the work gives for all jobs, joined in their order.
+    def run(self, compute: Callable[[Tensor], Tensor], num_jobs: int, device: torch.device) -> Tensor:
+        """Returns the results of all jobs, in the order of the jobs.
 
         Args:
-            work: Given the numbers of some jobs, (M,), returns M rows.
-            number: How many jobs there are, at least one.
-            device: Where the numbers of the jobs lie.
+            compute: Takes the indices of M jobs, (M,), and returns M rows.
+            num_jobs: Number of jobs, at least one.
+            device: Device of the job indices.
 
         Returns:
-            As many rows as there are jobs.
+            One row per job.
 
         Raises:
             torch.OutOfMemoryError: Not even a single job fits.
 
         Example:
-            >>> Chunks(2).of(lambda jobs: jobs * 10, 5, torch.device("cpu")).tolist()
+            >>> BatchRunner(2).run(lambda jobs: jobs * 10, 5, torch.device("cpu")).tolist()
             [0, 10, 20, 30, 40]
         """
-        jobs, done = torch.arange(number, device=device), list[Tensor]()
+        jobs, results = torch.arange(num_jobs, device=device), list[Tensor]()
         while len(jobs):
-            part = jobs[: self.size]
+            batch = jobs[: self.batch_size]
             try:
-                done.append(work(part))
+                results.append(compute(batch))
             except torch.OutOfMemoryError:
-                if len(part) == 1:
+                if len(batch) == 1:
                     raise
-                self.size = len(part) // 2
+                self.batch_size = len(batch) // 2
                 continue
-            jobs = jobs[len(part) :]
-        return torch.cat(done)
+            jobs = jobs[len(batch) :]
+        return torch.cat(results)

@@ -1,15 +1,15 @@
-"""Does the map follow the variation of color within the lesion?
+"""Color variation: whether the map follows the variation of color within the lesion.
 
-That adversarially trained networks "highlight regions with significant color variation within the lesion" was said of
-them from looking at maps. Here it is a number, and beside it a second one, of the same map turned half about: a map
-that is merely central, or merely follows the rim, follows the colors as well when it is turned. So read the two
-together: what the first has above the second is owed to where the map puts its weight.
+Margeloiu et al. inspected maps and found that adversarially trained networks "highlight regions with significant color
+variation within the lesion". This module measures that. A second score measures the same map turned by 180 degrees. A
+map that is merely central, or merely follows the border, follows the colors equally well when turned. So compare the
+two scores. The difference is due to where the map puts its weight.
 
-They are not subtracted. The colors of a lesion are symmetric to some degree themselves (on 250 images of ISIC 2018,
-turned colors correlate with themselves by 0.21 in the mean, with a standard deviation of 0.27), so a map that follows
-them perfectly would score 1 less that degree, another number for every lesion, and one could no longer tell a map that
-follows no colors from one that follows symmetric ones. Scores are kept by image: whoever wants the differences has
-them. On the same images a bell at the center of the mask scores -0.23, and turned -0.24.
+The scores are not subtracted, since the colors of a lesion are partly symmetric themselves. On 250 images of ISIC 2018,
+turned colors correlate with the original ones by 0.21 on average, with a standard deviation of 0.27. After subtraction,
+a perfect map would score 1 minus that value, which is different for each lesion. A map that follows no colors could not
+be distinguished from one that follows symmetric colors. The scores are stored for each image, so the differences can be
+computed. On the same images, a bell at the center of the mask scores -0.23, and -0.24 when turned.
 """
 
 import torch
@@ -20,12 +20,12 @@ from metrics import Metric
 from metrics.normalize import finite
 from metrics.sorting import ascending
 
-RADIUS = 3 / 224
-"""Reach of the window, as a share of the image's shorter side: 3 pixels at 224, 7 x 7 in all."""
-FEWEST = 10
-"""Pixels below which a rank correlation is not worth its name."""
-GRID = 1024
-"""Steps to which one unit of CIELAB is divided; people notice a difference of about two units."""
+WINDOW_RADIUS = 3 / 224
+"""Radius of the window, as a fraction of the shorter side: 3 pixels at 224, for a window of 7 x 7."""
+MIN_PIXELS = 10
+"""Minimum number of pixels for a meaningful rank correlation."""
+STEPS_PER_UNIT = 1024
+"""Number of quantization steps per unit of CIELAB. People notice a difference of about two units."""
 
 # IEC 61966-2-1: linear sRGB to CIE XYZ, with D65 for white.
 _TO_XYZ = ((0.4124, 0.3576, 0.1805), (0.2126, 0.7152, 0.0722), (0.0193, 0.1192, 0.9505))
@@ -36,21 +36,21 @@ _TO_LAB = ((0.0, 116.0, 0.0), (500.0, -500.0, 0.0), (0.0, 200.0, -200.0))
 def color_variation(saliency: Tensor, mask: Tensor, images: Tensor) -> Tensor:
     """Spearman's rank correlation, within the mask, of the map with the local variation of color.
 
-    A random map scores about 0. Equal values share the mean of their ranks. A mask of fewer than 10 pixels, a map or
-    a variation that is constant within the mask, or a map that is not finite, scores NaN. Read it beside
-    :func:`color_variation_null`. The window of a pixel at the rim looks across it, so the rim of a lesion counts as
-    variation.
+    A random map scores about 0. Ties have the mean of their ranks. A mask of fewer than 10 pixels scores NaN. So does a
+    map or a variation that is constant within the mask, and a map that is not finite. Compare the score with
+    :func:`color_variation_null`. The window of a pixel at the border of the mask crosses it, so the border of a lesion
+    counts as variation.
 
     Args:
-        saliency: Maps, (N, H, W), real; only their order within the mask counts.
+        saliency: Maps, (N, H, W), real. Only the order of the values within the mask matters.
         mask: Expert masks, (N, H, W), boolean.
-        images: Images, (N, 3, H, W), sRGB in [0, 1]; see :func:`local_variation`.
+        images: Images, (N, 3, H, W), sRGB in [0, 1], see :func:`local_variation`.
 
     Returns:
         Scores, (N,), in [-1, 1]; higher follows the colors more, which the source calls better.
 
     Reference:
-        Margeloiu et al., Med-NeurIPS 2020, arXiv 2012.01166, for the claim, which was judged by eye; the protocol is
+        Margeloiu et al., Med-NeurIPS 2020, arXiv 2012.01166, for the claim, which was judged by eye. The protocol is
         Loupe's own.
 
     Example:
@@ -63,23 +63,23 @@ def color_variation(saliency: Tensor, mask: Tensor, images: Tensor) -> Tensor:
 
 
 def color_variation_null(saliency: Tensor, mask: Tensor, images: Tensor) -> Tensor:
-    """The same correlation for the map turned by 180 degrees about the center of the mask's bounding box.
+    """Color variation of the map after a turn by 180 degrees about the center of the mask's bounding box.
 
-    Each pixel of the mask is given the map's value at the pixel opposite to it. If the opposite pixel is not of the
-    mask, neither of map nor of colors does the pixel count: a map that fills the lesion would else be punished for
-    the lesion's asymmetry. If the mask is symmetric, all of its pixels count. NaN as in :func:`color_variation`,
-    where fewer than 10 pixels are left, or on them map or variation is constant.
+    Each pixel of the mask takes the value of the map at the opposite pixel. If the opposite pixel is outside the mask,
+    the pixel is left out of both map and colors. Otherwise a map that fills the lesion would be penalized for the
+    asymmetry of the lesion. If the mask is symmetric, all of its pixels count. The score is NaN as in
+    :func:`color_variation`, applied to the remaining pixels.
 
     Args:
-        saliency: Maps, (N, H, W), real; only their order within the mask counts.
+        saliency: Maps, (N, H, W), real. Only the order of the values within the mask matters.
         mask: Expert masks, (N, H, W), boolean.
         images: Images, (N, 3, H, W), sRGB in [0, 1].
 
     Returns:
-        Scores, (N,), in [-1, 1]; the level that :func:`color_variation` has to leave behind, no merit of a map.
+        Scores, (N,), in [-1, 1]. It is the level that :func:`color_variation` must exceed, not a quality of the map.
 
     Reference:
-        Own; for the claim, Margeloiu et al., Med-NeurIPS 2020, arXiv 2012.01166.
+        Own. For the claim, Margeloiu et al., Med-NeurIPS 2020, arXiv 2012.01166.
 
     Example:
         >>> images = torch.rand(1, 3, 16, 16, generator=torch.Generator().manual_seed(0))
@@ -88,17 +88,17 @@ def color_variation_null(saliency: Tensor, mask: Tensor, images: Tensor) -> Tens
         1.0
     """
     opposite = _opposite(mask)
-    turned, turned_mask = (field.flatten(1).gather(1, opposite).view_as(field) for field in (saliency, mask))
+    turned, turned_mask = (values.flatten(1).gather(1, opposite).view_as(values) for values in (saliency, mask))
     scores = _spearman(turned, local_variation(images), mask & turned_mask)
     return scores.masked_fill(~finite(saliency), torch.nan)
 
 
 def local_variation(images: Tensor) -> Tensor:
-    """Root of the summed variances of the CIELAB channels in the square window about each pixel.
+    """Returns the root of the summed variances of the CIELAB channels in the square window around each pixel.
 
-    The window reaches 3 pixels to each side at 224, in proportion else, at least 1; at the image's border it is cut
-    off. Colors are rounded to 1/1024 of a unit, so that sums are exact: areas of one color have a variation of just
-    0, and equal variations are equal on every device, which ranks need.
+    The radius of the window is 3 pixels at 224, proportional at other sizes, and at least 1. The window is cut at the
+    border of the image. Colors are rounded to 1/1024 of a unit, so that sums are exact. So areas of one color have a
+    variation of exactly 0, and equal variations are equal on every device, which ranks need.
 
     Args:
         images: (N, 3, H, W), sRGB in [0, 1].
@@ -110,62 +110,64 @@ def local_variation(images: Tensor) -> Tensor:
         >>> local_variation(torch.tensor([0.0, 1.0]).expand(1, 3, 2, 2)).tolist()  # L* is 0 or 100
         [[[50.0, 50.0], [50.0, 50.0]]]
     """
-    colors = (cielab(images) * GRID).round().long()
-    reach = max(1, round(RADIUS * min(images.shape[-2:])))
-    number = _window_sums(torch.ones_like(colors[:1, 0]), reach)
-    spread = number * _window_sums(colors.square().sum(1), reach)
+    colors = (cielab(images) * STEPS_PER_UNIT).round().long()
+    radius = max(1, round(WINDOW_RADIUS * min(images.shape[-2:])))
+    # In integers: n^2 times the variance is n times the sum of squares minus the square of the sum.
+    num_pixels = _window_sums(torch.ones_like(colors[:1, 0]), radius)
+    spread = num_pixels * _window_sums(colors.square().sum(1), radius)
     for channel in colors.unbind(1):
-        spread -= _window_sums(channel, reach).square()
-    return spread.double().sqrt() / (number * GRID)
+        spread -= _window_sums(channel, radius).square()
+    return spread.double().sqrt() / (num_pixels * STEPS_PER_UNIT)
 
 
 def cielab(images: Tensor) -> Tensor:
-    """Colors as CIE 1976 L*, a*, b* under D65, (N, 3, H, W), float64, from sRGB in [0, 1].
+    """Returns the colors as CIE 1976 L*, a*, b* under D65, (N, 3, H, W), float64, from sRGB in [0, 1].
 
-    White is what the matrix makes of it, so that grays have no color.
+    White is the white of the matrix, so that grays have a* and b* of 0.
 
     Reference:
-        IEC 61966-2-1 (sRGB to XYZ); CIE 1976 (XYZ to L*a*b*).
+        IEC 61966-2-1 (sRGB to XYZ). CIE 1976 (XYZ to L*a*b*).
 
     Example:
         >>> cielab(torch.tensor([1.0, 0.0, 0.0]).view(1, 3, 1, 1)).flatten().round().tolist()
         [53.0, 80.0, 67.0]
     """
     to_xyz, to_lab = (torch.tensor(matrix, dtype=torch.float64, device=images.device) for matrix in (_TO_XYZ, _TO_LAB))
-    share_of_white = _mixed(_linear(images.double()), to_xyz / to_xyz.sum(1, keepdim=True))
-    colors = _mixed(_perceived(share_of_white), to_lab)
+    relative_xyz = _mix_channels(_linear(images.double()), to_xyz / to_xyz.sum(1, keepdim=True))
+    colors = _mix_channels(_perceived(relative_xyz), to_lab)
     colors[:, 0] -= 16
     return colors
 
 
 def _linear(values: Tensor) -> Tensor:
-    """Light from sRGB values."""
+    """Converts sRGB values to linear light."""
     return torch.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)
 
 
 def _perceived(light: Tensor) -> Tensor:
-    """The cube root, with a straight line in its place near zero, where it would be too steep."""
+    """Returns the cube root. Near zero, where the root would be too steep, a straight line replaces it."""
     knee = 6 / 29
     return torch.where(light > knee**3, light ** (1 / 3), light / (3 * knee**2) + 4 / 29)
 
 
-def _mixed(channels: Tensor, matrix: Tensor) -> Tensor:
-    """The matrix (3, 3) times the channels of (N, 3, H, W)."""
+def _mix_channels(channels: Tensor, matrix: Tensor) -> Tensor:
+    """Returns the matrix (3, 3) times the channels of (N, 3, H, W)."""
     return (matrix @ channels.flatten(2)).view_as(channels)
 
 
-def _window_sums(fields: Tensor, reach: int) -> Tensor:
-    """Sum over the window about each pixel of (N, H, W), int64, as far as it lies in the image."""
-    side = 2 * reach + 1
-    total = pad(fields, (reach + 1, reach) * 2).cumsum(1).cumsum(2)
+def _window_sums(values: Tensor, radius: int) -> Tensor:
+    """Returns the sum over the window around each pixel of (N, H, W), int64. Pixels outside the image count as 0."""
+    side = 2 * radius + 1
+    # Summed-area table, padded so that each window is a difference of four entries.
+    total = pad(values, (radius + 1, radius) * 2).cumsum(1).cumsum(2)
     rows = total[:, side:] - total[:, :-side]
     return rows[:, :, side:] - rows[:, :, :-side]
 
 
 def _opposite(mask: Tensor) -> Tensor:
-    """Place (N, H*W) of the pixel opposite to each, seen from the center of the mask's bounding box.
+    """Returns the flat index, (N, H*W), of the pixel opposite to each about the center of the mask's bounding box.
 
-    What is opposite to a pixel of the mask lies in the box, so in the image. To others any place is given.
+    The opposite of a pixel of the mask is in the box, so it is in the image. For other pixels the index is arbitrary.
     """
     width = mask.shape[2]
     rows, columns = (_mirrored(mask.any(dim)) for dim in (2, 1))
@@ -173,34 +175,37 @@ def _opposite(mask: Tensor) -> Tensor:
 
 
 def _mirrored(occupied: Tensor) -> Tensor:
-    """Mirror image (N, L) of each place of a line in the span between the first and the last that are occupied."""
+    """Returns the mirror image (N, L) of each index, within the span from the first to the last occupied index."""
     last = occupied.shape[1] - 1
-    line = torch.arange(last + 1, device=occupied.device)
-    ends = line.where(occupied, last).amin(1) + line.where(occupied, 0).amax(1)
-    return (ends[:, None] - line).clamp(0, last)
+    indices = torch.arange(last + 1, device=occupied.device)
+    ends = indices.where(occupied, last).amin(1) + indices.where(occupied, 0).amax(1)
+    return (ends[:, None] - indices).clamp(0, last)
 
 
 def _spearman(first: Tensor, second: Tensor, inside: Tensor) -> Tensor:
-    """Rank correlation (N,) of two fields (N, H, W) over the pixels inside; NaN for fewer than 10 or a constant."""
-    number = inside.flatten(1).sum(1)
-    one, other = (_centered_ranks(field, inside, number) for field in (first, second))
+    """Returns the rank correlation (N,) of two tensors (N, H, W) over the pixels inside.
+
+    NaN for fewer than 10 pixels, or where a tensor is constant.
+    """
+    num_pixels = inside.flatten(1).sum(1)
+    one, other = (_centered_ranks(values, inside, num_pixels) for values in (first, second))
     spread = one.square().sum(1) * other.square().sum(1)
     scores = ((one * other).sum(1) / spread.sqrt()).clamp(-1, 1)  # 0/0 is NaN
-    return scores.masked_fill(number < FEWEST, torch.nan)
+    return scores.masked_fill(num_pixels < MIN_PIXELS, torch.nan)
 
 
-def _centered_ranks(field: Tensor, inside: Tensor, number: Tensor) -> Tensor:
-    """Twice the ranks (N, M) among the pixels inside, less their mean; rows of fewer than M pixels end with zeros.
+def _centered_ranks(values: Tensor, inside: Tensor, num_pixels: Tensor) -> Tensor:
+    """Returns twice the ranks (N, M) among the pixels inside, minus their mean. Shorter rows end with zeros.
 
-    Equal values share the mean of their ranks, which is half a whole number; so twice that is whole and its sums of
-    squares are exact in any order, up to images of 500 x 500.
+    The rank of ties is a multiple of one half, so twice the rank is an integer. Its sums of squares are exact in any
+    order, up to images of 500 x 500.
     """
-    taken = torch.arange(int(number.max()), device=field.device) < number[:, None]
-    values = torch.full(taken.shape, torch.inf, dtype=torch.float64, device=field.device)
-    values[taken] = field[inside].double()
-    line = ascending(values[:, None])
-    below, up_to = (torch.searchsorted(line, values, right=right) for right in (False, True))
-    return ((below + up_to - number[:, None]) * taken).double()
+    valid = torch.arange(int(num_pixels.max()), device=values.device) < num_pixels[:, None]
+    packed = torch.full(valid.shape, torch.inf, dtype=torch.float64, device=values.device)
+    packed[valid] = values[inside].double()
+    ordered = ascending(packed[:, None])
+    below, up_to = (torch.searchsorted(ordered, packed, right=right) for right in (False, True))
+    return ((below + up_to - num_pixels[:, None]) * valid).double()
 
 
 _CLAIM = "Margeloiu et al. 2020, Med-NeurIPS, arXiv 2012.01166, for the claim"

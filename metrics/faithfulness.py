@@ -1,7 +1,7 @@
-"""Does the model rely on what the map marks? Curves of the class probability while marked pixels come and go.
+"""Faithfulness: curves of the class probability while pixels are inserted or deleted in the order of the map.
 
-The context computes the curves (:meth:`metrics.perturbation.PerturbationContext.curves`). A constant map is ordered by
-the image's random numbers alone, as a random map would be; a map that is not finite has curves of NaN.
+:meth:`metrics.perturbation.PerturbationContext.curves` computes the curves. The pixels of a constant map are ordered by
+the random numbers of the image, as those of a random map would be. The curves of a map that is not finite are NaN.
 """
 
 from dataclasses import dataclass
@@ -15,12 +15,12 @@ from metrics.smoothing import gaussian_blur
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Curves:
-    """Class probabilities of N images after 0, 1, ..., K steps of perturbation.
+    """Class probabilities of N images after 0, 1, ..., K perturbation steps.
 
     Attributes:
-        deletion: (N, K+1), in [0, 1]: the first k steps of the map's order show the fill.
-        insertion: (N, K+1), in [0, 1]: the first k steps show the image, the rest the fill.
-        fractions: (K+1,), from 0 to 1: share of the pixels in the first k steps.
+        deletion: (N, K+1), in [0, 1]. The pixels of the first k steps show the fill.
+        insertion: (N, K+1), in [0, 1]. The pixels of the first k steps show the image, and the rest the fill.
+        fractions: Fraction of the pixels in the first k steps, (K+1,), from 0 to 1.
     """
 
     deletion: Tensor
@@ -29,15 +29,15 @@ class Curves:
 
 
 def blurred(images: Tensor) -> Tensor:
-    """A fill without detail: the images under a Gaussian blur of a twentieth of their shorter side.
+    """Returns a fill without detail: the images under a Gaussian blur with a sigma of 1/20 of their shorter side.
 
-    Colors and lighting stay, lesions dissolve; 11 pixels at 224, near the 10 of Fong and Vedaldi.
+    Colors and lighting stay, and lesions dissolve. At 224 pixels, sigma is 11, near the 10 of Fong and Vedaldi.
 
     Args:
         images: (N, 3, H, W), real.
 
     Returns:
-        Blurred images, same shape and type.
+        Blurred images of the same shape and type.
 
     Reference:
         Fong and Vedaldi, Interpretable Explanations of Black Boxes by Meaningful Perturbation, ICCV 2017.
@@ -50,12 +50,12 @@ def blurred(images: Tensor) -> Tensor:
 
 
 def insertion(curves: Curves) -> Tensor:
-    """Area under the class probability while the image appears on the fill, most salient pixels first.
+    """Area under the class probability while the pixels of the image replace the fill, most salient pixels first.
 
-    A map that is not finite scores NaN; a constant map scores as a random order does.
+    A constant map scores as a random order does. A map that is not finite scores NaN.
 
     Args:
-        curves: Of N images; see :meth:`metrics.perturbation.PerturbationContext.curves`.
+        curves: Curves of N images, see :meth:`metrics.perturbation.PerturbationContext.curves`.
 
     Returns:
         Scores, (N,), in [0, 1]; higher is better.
@@ -72,12 +72,12 @@ def insertion(curves: Curves) -> Tensor:
 
 
 def deletion(curves: Curves) -> Tensor:
-    """Area under the class probability while the image turns into the fill, most salient pixels first.
+    """Area under the class probability while the fill replaces the pixels of the image, most salient pixels first.
 
-    A map that is not finite scores NaN; a constant map scores as a random order does.
+    A constant map scores as a random order does. A map that is not finite scores NaN.
 
     Args:
-        curves: Of N images; see :meth:`metrics.perturbation.PerturbationContext.curves`.
+        curves: Curves of N images, see :meth:`metrics.perturbation.PerturbationContext.curves`.
 
     Returns:
         Scores, (N,), in [0, 1]; lower is better.
@@ -94,20 +94,20 @@ def deletion(curves: Curves) -> Tensor:
 
 
 def insertion_deletion(curves: Curves) -> Tensor:
-    """Insertion less deletion: how much earlier the salient pixels act than the others.
+    """Insertion minus deletion: how much earlier the salient pixels affect the class probability than the others.
 
-    Both curves go by one order of the pixels. An insertion curve read backwards is the deletion of the least salient
-    pixels first (LeRF), so this is also the area between the LeRF and the MoRF curve. A random order scores about 0,
-    whatever the model; so does a constant map. A map that is not finite scores NaN.
+    Both curves use one order of the pixels. An insertion curve read backwards is the deletion of the least salient
+    pixels first (LeRF). So the score is also the area between the LeRF and the MoRF curve. For any model, a random
+    order scores about 0, and so does a constant map. A map that is not finite scores NaN.
 
     Args:
-        curves: Of N images; see :meth:`metrics.perturbation.PerturbationContext.curves`.
+        curves: Curves of N images, see :meth:`metrics.perturbation.PerturbationContext.curves`.
 
     Returns:
         Scores, (N,), in [-1, 1]; higher is better.
 
     Reference:
-        Petsiuk et al., RISE, BMVC 2018, causal metrics, subtracted.
+        Petsiuk et al., RISE, BMVC 2018, difference of the causal metrics.
 
     Example:
         >>> up, down = torch.tensor([[0.0, 1.0, 1.0]]), torch.tensor([[1.0, 0.0, 0.0]])

@@ -1,4 +1,4 @@
-"""How far faithfulness depends on what removed pixels show: insertion less deletion against other fills."""
+"""Faithfulness with other fills: how much insertion and deletion depend on the values that removed pixels show."""
 
 from torch import Tensor
 
@@ -8,20 +8,20 @@ from metrics.perturbation import PerturbationContext
 
 
 def insertion_deletion_mean(context: PerturbationContext) -> Tensor:
-    """Insertion less deletion where removed pixels show the mean color of the training images.
+    """Insertion minus deletion where removed pixels show the mean color of the training images.
 
-    As `faithfulness`, which removes by blurring. A constant map scores about 0, as a random order does; a map
-    that is not finite scores NaN.
+    The score `faithfulness` is the same with the blurred image as fill. A constant map scores about 0, as a random
+    order does. A map that is not finite scores NaN.
 
     Args:
-        context: Model, N images and maps; its fill "mean" and its steps.
+        context: Model, N images and maps. The metric uses the fill "mean" and the steps.
 
     Returns:
         Scores, (N,), in [-1, 1]; higher is better.
 
     Reference:
         Petsiuk et al., RISE, BMVC 2018, causal metrics. Sturmfels et al., Visualizing the Impact of Feature
-        Attribution Baselines, Distill 2020, on how much the baseline matters.
+        Attribution Baselines, Distill 2020, on how much the fill matters.
 
     Example:
         >>> from metrics.perturbation import example
@@ -32,20 +32,20 @@ def insertion_deletion_mean(context: PerturbationContext) -> Tensor:
 
 
 def insertion_deletion_minimum(context: PerturbationContext) -> Tensor:
-    """Insertion less deletion where removed pixels show the darkest value of their image.
+    """Insertion minus deletion where removed pixels show the darkest value of their image.
 
-    As `faithfulness`, which removes by blurring. A constant map scores about 0, as a random order does; a map
-    that is not finite scores NaN.
+    The score `faithfulness` is the same with the blurred image as fill. A constant map scores about 0, as a random
+    order does. A map that is not finite scores NaN.
 
     Args:
-        context: Model, N images and maps; its fill "minimum" and its steps.
+        context: Model, N images and maps. The metric uses the fill "minimum" and the steps.
 
     Returns:
         Scores, (N,), in [-1, 1]; higher is better.
 
     Reference:
         Petsiuk et al., RISE, BMVC 2018, causal metrics. Sturmfels et al., Visualizing the Impact of Feature
-        Attribution Baselines, Distill 2020, on how much the baseline matters.
+        Attribution Baselines, Distill 2020, on how much the fill matters.
 
     Example:
         >>> from metrics.perturbation import example

@@ -1,4 +1,4 @@
-"""How fast the model loses the class while the most salient pixels turn dark."""
+"""Pixel flipping: the class probability while the most salient pixels turn dark."""
 
 import torch
 from torch import Tensor
@@ -8,15 +8,17 @@ from metrics.perturbation import PerturbationContext
 
 
 def pixel_flipping(context: PerturbationContext) -> Tensor:
-    """Mean height of the class probability while pixels, the most salient first, turn to the image's darkest value.
+    """Mean class probability while pixels turn to the image's darkest value, most salient pixels first.
 
-    The pixels go in K equal steps; the curve begins after the first step and ends at the dark image. (Quantus gives
-    its area with steps of length 1, which is this times K - 1; its 0.6.0 flips single color channels, ours whole
-    pixels.) With one step it is the probability of the dark image. A constant map scores as a random order does; a map
-    that is not finite scores NaN.
+    The pixels change in K equal steps. The curve begins after the first step and ends at the dark image, and the score
+    is its mean height. With one step, the score is the probability of the dark image. A constant map scores as a random
+    order does. A map that is not finite scores NaN.
+
+    Quantus returns the area with steps of length 1, which is K - 1 times this score. Quantus 0.6.0 flips single color
+    channels, while this metric flips all channels of a pixel.
 
     Args:
-        context: Model, N images and maps; its fill "minimum" and its steps.
+        context: Model, N images and maps. The metric uses the fill "minimum" and the steps.
 
     Returns:
         Scores, (N,), in [0, 1]; lower is better.
@@ -30,11 +32,14 @@ def pixel_flipping(context: PerturbationContext) -> Tensor:
         >>> pixel_flipping(example([[0.9, 0.1], [0.1, 0.9]])).round(decimals=3).tolist()
         [0.5, 0.69]
     """
-    return mean_height(context.deletion_steps("minimum"))
+    return mean_height(context.deletion_probabilities("minimum"))
 
 
 def mean_height(curve: Tensor) -> Tensor:
-    """Area under curves (N, K) of equal steps over their length, (N,); the value itself for a single point."""
+    """Returns the area under curves (N, K) of equal steps divided by their length, (N,).
+
+    For a single point it returns the value.
+    """
     return torch.trapezoid(curve, dim=1) / (curve.shape[1] - 1) if curve.shape[1] > 1 else curve[:, 0]
 
 

@@ -1,4 +1,4 @@
-"""Pixels that are missing, filled in from their neighbors so smoothly that their outline tells nothing."""
+"""Imputation of missing pixels from their neighbors, so smooth that their outline does not show."""
 
 from dataclasses import dataclass, replace
 
@@ -7,35 +7,39 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d, interpolate, pad
 
 TOLERANCE = {torch.float64: 1e-7, torch.float32: 1e-6}
-"""Largest residual of a solved system, relative to its right-hand side. (In single precision, values are then right to
-about 1e-4, a hundredth of ROAD's noise.)
-"""
-REVIEW = 4
-"""Iterations after which systems that are solved leave the batch."""
-COARSER = 4
-"""How many times as coarse each level is as the one before.
+"""Maximum residual of a solved system, relative to its right-hand side.
 
-With 2, an iteration takes twice as long and four fewer are needed.
+In single precision, values are then correct to about 1e-4, which is a hundredth of ROAD's noise.
 """
-TOGETHER = {"cpu": 2**18}
-"""Most unknowns solved at once, by kind of device: on a CPU hardly more than its caches hold."""
+CHECK_INTERVAL = 4
+"""Number of iterations between two checks, at which solved systems leave the batch."""
+COARSENING = 4
+"""Ratio of the grid spacings of two levels.
+
+With 2, an iteration takes twice as long, and only four fewer are needed.
+"""
+MAX_UNKNOWNS = {"cpu": 2**18}
+"""Maximum number of unknowns in a batch, by device type. On a CPU, this is slightly more than its caches hold."""
 
 
 def impute(images: Tensor, missing: Tensor) -> Tensor:
-    """Images in which every missing pixel is the weighted mean of its eight neighbors, missing or not.
+    """Returns images in which each missing pixel is the weighted mean of its eight neighbors, missing or not.
 
-    Neighbors by side weigh 1/6, by corner 1/12; where the image ends, the weights within it count. The equations of
-    the missing pixels, D u - W u = W x, are solved by conjugate gradients for all images and channels at once. The
-    preconditioner is the diagonal D of every level of a pyramid (Bramble, Pasciak and Xu 1990): about 28 iterations
-    at any size, where D of the finest level alone takes hundreds. A solved system stays as it is, so that no image
-    depends on another.
+    Direct neighbors have weight 1/6, and diagonal neighbors 1/12. At the border of the image, only the weights within
+    it count. The equations of the missing pixels, D u - W u = W x, are solved by conjugate gradients for all images and
+    channels at once. The preconditioner is the diagonal D of every level of a pyramid (Bramble, Pasciak and Xu 1990).
+    It needs about 28 iterations at any size, while D of the finest level alone needs hundreds. A solved system does not
+    change any more, so that no image depends on another.
 
     Args:
-        images: (N, C, H, W), real; what missing pixels show does not count.
-        missing: (N, H, W), bool; at least one pixel of each image is there.
+        images: (N, C, H, W), real. The values of missing pixels do not matter.
+        missing: (N, H, W), bool. At least one pixel of each image is not missing.
 
     Returns:
-        Images, (N, C, H, W); float64 stays float64, all else becomes float32. Pixels that are there stay as they are.
+        Images, (N, C, H, W). float64 stays float64, and all other types become float32. Other pixels do not change.
+
+    Raises:
+        ValueError: All pixels of an image are missing.
 
     Reference:
         Rong et al., A Consistent and Efficient Evaluation Strategy for Attribution Methods, ICML 2022, section 4.2,
@@ -47,57 +51,66 @@ def impute(images: Tensor, missing: Tensor) -> Tensor:
         [[[[1.0, 2.0, 3.0]]]]
     """
     if not (~missing).flatten(1).any(1).all():
-        raise ValueError("an image of which every pixel is missing cannot be imputed")
+        raise ValueError("cannot impute an image of which every pixel is missing")
     dtype = torch.float64 if images.dtype == torch.float64 else torch.float32
-    known = torch.where(missing[:, None], 0, images).to(dtype)
-    holes = missing[:, None].expand_as(known).to(dtype)
-    systems = [values.reshape(-1, 1, *images.shape[2:]) for values in (known, holes)]
-    together = max(TOGETHER.get(images.device.type, 2**26) // missing[0].numel(), 1)
-    solved = [_solve(*parts) for parts in zip(*(values.split(together) for values in systems), strict=True)]
-    return known + torch.cat(solved).view_as(known)
+    observed = torch.where(missing[:, None], 0, images).to(dtype)
+    holes = missing[:, None].expand_as(observed).to(dtype)
+    systems = [values.reshape(-1, 1, *images.shape[2:]) for values in (observed, holes)]
+    batch_size = max(MAX_UNKNOWNS.get(images.device.type, 2**26) // missing[0].numel(), 1)
+    batches = zip(*(values.split(batch_size) for values in systems), strict=True)
+    return observed + torch.cat([_solve(*batch) for batch in batches]).view_as(observed)
 
 
-def _solve(known: Tensor, holes: Tensor) -> Tensor:
-    """The missing pixels of planes (M, 1, H, W), zero elsewhere; holes are 1 where a pixel is missing."""
+def _solve(observed: Tensor, holes: Tensor) -> Tensor:
+    """Solves for the missing pixels of single channels by conjugate gradients.
+
+    Args:
+        observed: Channels, (M, 1, H, W), zero where a pixel is missing.
+        holes: 1 where a pixel is missing, 0 elsewhere, (M, 1, H, W).
+
+    Returns:
+        The missing pixels, (M, 1, H, W), zero elsewhere.
+    """
     diagonal = _neighbors(torch.ones_like(holes[:1]))
-    target = holes * _neighbors(known)
-    u = holes * _guess(known, 1 - holes)
+    target = holes * _neighbors(observed)
+    u = holes * _initial_guess(observed, 1 - holes)
     levels = _levels(holes)
     residual = target - holes * (diagonal * u - _neighbors(u))
-    limit = TOLERANCE[known.dtype] ** 2 * _dot(target, target)
+    limit = TOLERANCE[observed.dtype] ** 2 * _dot(target, target)
     direction = scaled = _precondition(residual, diagonal, holes, levels)
     product = _dot(residual, scaled)
     solution, rows = u.clone(), torch.arange(len(holes), device=holes.device)
     for iteration in range(1, max(holes[0].numel(), 100)):
-        going = _dot(residual, residual) > limit
-        if iteration % REVIEW == 0:
+        active = _dot(residual, residual) > limit
+        if iteration % CHECK_INTERVAL == 0:
             solution[rows] = u
-            left = going.view(-1).nonzero()[:, 0]
-            if not len(left):
+            remaining = active.view(-1).nonzero()[:, 0]
+            if not len(remaining):
                 break
-            if len(left) < len(rows):
-                levels = [level.take(left) for level in levels]
-                rows, u, residual, direction, holes, product, going, limit = (
-                    values[left] for values in (rows, u, residual, direction, holes, product, going, limit)
+            if len(remaining) < len(rows):
+                levels = [level.take(remaining) for level in levels]
+                rows, u, residual, direction, holes, product, active, limit = (
+                    values[remaining] for values in (rows, u, residual, direction, holes, product, active, limit)
                 )
         image = (diagonal * direction).sub_(_neighbors(direction)).mul_(holes)
-        length = torch.where(going, product / _dot(direction, image), 0)
+        # Solved systems take steps of length 0 until they leave the batch.
+        length = torch.where(active, product / _dot(direction, image), 0)
         u.addcmul_(length, direction)
         residual.addcmul_(length, image, value=-1)
         scaled = _precondition(residual, diagonal, holes, levels)
-        before, product = product, _dot(residual, scaled)
-        direction = scaled.addcmul_(torch.where(going, product / before, 0), direction)
+        previous, product = product, _dot(residual, scaled)
+        direction = scaled.addcmul_(torch.where(active, product / previous, 0), direction)
     return solution
 
 
 @dataclass(frozen=True, slots=True)
 class _Level:
-    """A coarser grid: h x w of the finer one's H x W, a quarter of the sides, rounded up.
+    """A coarser grid of h x w cells over a finer one of H x W. Its sides are a quarter, rounded up.
 
     Attributes:
-        rows: From its rows to the finer ones, (H, h): bilinear interpolation.
-        columns: From its columns to the finer ones, transposed, (w, W).
-        diagonal: Of the equations on it, (M, 1, h, w): 1 inside a hole, more where its rim runs through.
+        rows: Bilinear interpolation from its rows to the finer ones, (H, h).
+        columns: The same for the columns, transposed, (w, W).
+        diagonal: Diagonal of its equations, (M, 1, h, w). It is 1 inside a hole, and larger at the border of a hole.
     """
 
     rows: Tensor
@@ -105,47 +118,50 @@ class _Level:
     diagonal: Tensor
 
     def coarser(self, values: Tensor) -> Tensor:
-        """Sums onto this grid, with the weights of the interpolation."""
+        """Returns the sums of finer values on this grid, with the weights of the interpolation."""
         return self.rows.T @ values @ self.columns.T
 
     def finer(self, values: Tensor) -> Tensor:
-        """Values of this grid, interpolated."""
+        """Returns values of this grid, interpolated to the finer one."""
         return self.rows @ values @ self.columns
 
     def take(self, systems: Tensor) -> "_Level":
-        """The same for some of the systems."""
+        """Returns the same grid for a selection of systems."""
         return replace(self, diagonal=self.diagonal[systems])
 
 
 def _levels(holes: Tensor) -> list[_Level]:
-    """The coarser grids, each a quarter of the one before, down to a side of 1."""
-    levels, rim = list[_Level](), holes * _neighbors(1 - holes)
-    while min(rim.shape[-2:]) > 1:
-        rows, columns = (_interpolation(side).to(rim) for side in rim.shape[-2:])
-        rim = rows.T @ rim @ columns
-        levels.append(_Level(rows, columns.T.contiguous(), 1 + rim))
+    """Builds the coarser grids. Each has a quarter of the side of the one before, down to a side of 1."""
+    levels, border = list[_Level](), holes * _neighbors(1 - holes)
+    while min(border.shape[-2:]) > 1:
+        rows, columns = (_interpolation(side).to(border) for side in border.shape[-2:])
+        border = rows.T @ border @ columns
+        levels.append(_Level(rows, columns.T.contiguous(), 1 + border))
     return levels
 
 
 def _interpolation(side: int) -> Tensor:
-    """The matrix (side, coarser side) of linear interpolation; beyond the ends, the end is repeated."""
-    coarse = torch.eye(-(-side // COARSER))[None]
-    return interpolate(coarse, scale_factor=COARSER, mode="linear")[0, :, :side].T
+    """Returns the matrix (side, coarser side) of linear interpolation, which replicates the ends."""
+    coarse = torch.eye(-(-side // COARSENING))[None]
+    return interpolate(coarse, scale_factor=COARSENING, mode="linear")[0, :, :side].T
 
 
 def _precondition(residual: Tensor, diagonal: Tensor, holes: Tensor, levels: list[_Level]) -> Tensor:
-    """The residual over the diagonal of each level, added up: an estimate of the error at every scale."""
+    """Returns the sum over all levels of residual / diagonal: an estimate of the error at every scale."""
     residuals = [residual]
     for level in levels:
         residuals.append(level.coarser(residuals[-1]))
     error = torch.zeros_like(residuals[-1])
-    for level, coarse in zip(reversed(levels), reversed(residuals), strict=False):  # the finest is added below
+    for level, coarse in zip(reversed(levels), reversed(residuals), strict=False):  # the finest follows below
         error = level.finer(error.addcdiv_(coarse, level.diagonal))
     return error.addcdiv_(residual, diagonal).mul_(holes)
 
 
 def _neighbors(values: Tensor) -> Tensor:
-    """Weighted sum W of the eight neighbors: (1 2 1) along both sides less the center; beyond the border, nothing."""
+    """Returns the weighted sum W of the eight neighbors: (1 2 1) along both axes minus the center.
+
+    Neighbors beyond the border count as 0.
+    """
     across = 2 * values
     across[..., 1:] += values[..., :-1]
     across[..., :-1] += values[..., 1:]
@@ -156,17 +172,22 @@ def _neighbors(values: Tensor) -> Tensor:
 
 
 def _dot(a: Tensor, b: Tensor) -> Tensor:
-    """Inner product of each system, (M, 1, 1, 1)."""
+    """Returns the inner product of each system, (M, 1, 1, 1)."""
     return torch.linalg.vecdot(a.flatten(1), b.flatten(1))[:, None, None, None]
 
 
-def _guess(known: Tensor, there: Tensor) -> Tensor:
-    """A first guess everywhere: the mean of what is known in ever larger squares, until something is."""
-    height, width = known.shape[-2:]
+def _initial_guess(observed: Tensor, weights: Tensor) -> Tensor:
+    """Returns a first guess for each pixel: the mean of what is observed in ever larger squares, until one has any.
+
+    Args:
+        observed: Values, (M, 1, H, W), zero where a pixel is missing.
+        weights: 0 where a pixel is missing, 1 elsewhere, (M, 1, H, W).
+    """
+    height, width = observed.shape[-2:]
     if height == width == 1:
-        return known
+        return observed
     even = (0, width % 2, 0, height % 2)
-    sums, counts = (avg_pool2d(pad(values, even), 2) for values in (known, there))
-    coarse = _guess(torch.where(counts > 0, sums / counts, 0), (counts > 0).to(known))
+    sums, counts = (avg_pool2d(pad(values, even), 2) for values in (observed, weights))
+    coarse = _initial_guess(torch.where(counts > 0, sums / counts, 0), (counts > 0).to(observed))
     fine = interpolate(coarse, scale_factor=2)[..., :height, :width]
-    return torch.where(there > 0, known, fine)
+    return torch.where(weights > 0, observed, fine)

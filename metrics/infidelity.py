@@ -1,4 +1,4 @@
-"""Does the map foretell how much the model loses with each square of the image?"""
+"""Infidelity: how badly the map predicts the logit lost with each square of the image."""
 
 from dataclasses import dataclass
 
@@ -8,25 +8,27 @@ from torch import Tensor
 from metrics import Metric
 from metrics.perturbation import PerturbationContext
 from metrics.pixel_ordering import part_sums
-from metrics.regions import patch_labels, patch_side
+from metrics.regions import patch_labels, patch_size
 
-ACROSS = 10
-"""Squares along the shorter side."""
+SQUARES_ACROSS = 10
+"""Number of squares along the shorter side."""
 
 
 def infidelity(context: PerturbationContext) -> Tensor:
-    """Share of the logit lost with each square of the image that the map, at its best scale, does not foretell.
+    """Fraction of the squared logit losses, one for each square of the image, that the map does not predict.
 
-    The image is cut into squares, ten along its shorter side; each alone shows the image's darkest value. With I what
-    a square loses in brightness, the map a foretells a.I (summed over pixels and channels), the model loses
-    f(x) - f(x - I). A map has no unit, so it is multiplied by the factor of least square error (beta in the source),
-    never a negative one; the squared error is divided by the squared loss, since logits have no unit either. So 0 is a
-    map that foretells every loss up to one factor, 1 a map that foretells none, as a zero map does, or the wrong way
-    round. A model that loses nothing with any square but what rounding
-    takes, or a map that is not finite, scores NaN.
+    The image is cut into squares, ten along its shorter side. One query per square fills that square with the image's
+    darkest value. Let I be the brightness that the square loses. The map a predicts the loss a.I, summed over pixels
+    and channels. The model loses f(x) - f(x - I).
+
+    A map has no unit, so it is multiplied by the factor of least squared error (beta in the source). The factor is
+    never negative. Logits have no unit either, so the squared error is divided by the squared loss. A map that predicts
+    every loss up to one factor scores 0. A map that predicts no loss scores 1, as a zero map does, and so does a map
+    that predicts the opposite. A map that is not finite scores NaN. So does a model whose losses are all within
+    rounding error.
 
     Args:
-        context: Model, N images and maps; its fill "minimum".
+        context: Model, N images and maps. The metric uses the fill "minimum".
 
     Returns:
         Scores, (N,), in [0, 1]; lower is better.
@@ -41,31 +43,37 @@ def infidelity(context: PerturbationContext) -> Tensor:
         [0.0, 1.0]
     """
     height, width = context.saliency.shape[1:]
-    found = squares(context, patch_side(height, width, ACROSS))
-    along = (found.foretold * found.lost).sum(1).clamp(min=0) ** 2
-    foretold, lost = ((values**2).sum(1) for values in (found.foretold, found.lost))
-    explained = torch.where(foretold > 0, along / foretold, foretold)
-    unmoved = found.lost.abs().amax(1) <= context.rounding()
-    return (1 - explained / lost).clamp(0, 1).masked_fill(unmoved, torch.nan)
+    losses = compute_square_losses(context, patch_size(height, width, SQUARES_ACROSS))
+    # Least squares through the origin explains (p.a)^2 / (p.p) of the squared loss a.a.
+    product = (losses.predicted * losses.actual).sum(1).clamp(min=0) ** 2
+    predicted, actual = ((values**2).sum(1) for values in (losses.predicted, losses.actual))
+    explained = torch.where(predicted > 0, product / predicted, predicted)
+    unchanged = losses.actual.abs().amax(1) <= context.rounding_bound()
+    return (1 - explained / actual).clamp(0, 1).masked_fill(unchanged, torch.nan)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Squares:
-    """What the map foretells and what the model loses with each square, (N, Q) each."""
+class SquareLosses:
+    """Logit losses with each of Q squares.
 
-    foretold: Tensor
-    lost: Tensor
+    Attributes:
+        predicted: The loss that the map predicts, (N, Q), float64.
+        actual: The loss of the model, (N, Q), float64.
+    """
+
+    predicted: Tensor
+    actual: Tensor
 
 
-def squares(context: PerturbationContext, side: int) -> Squares:
-    """Each square of a grid alone shows the fill."""
+def compute_square_losses(context: PerturbationContext, side: int) -> SquareLosses:
+    """Computes the losses for a grid of squares of `side` pixels, each filled alone."""
     height, width = context.saliency.shape[1:]
     labels = patch_labels(height, width, side).to(context.images.device)
-    number = int(labels.max()) + 1
-    outputs = context.hidden(lambda _, square: labels == square[:, None, None], number)
+    num_squares = int(labels.max()) + 1
+    outputs = context.query_hidden(lambda _, square: labels == square[:, None, None], num_squares)
     change = (context.images - context.fills["minimum"]).double().sum(1)
-    foretold = part_sums(context.saliency.double() * change, labels.expand_as(context.saliency), number)
-    return Squares(foretold=foretold, lost=context.whole().logit - outputs.logit)
+    predicted = part_sums(context.saliency.double() * change, labels.expand_as(context.saliency), num_squares)
+    return SquareLosses(predicted=predicted, actual=context.unperturbed().logit - outputs.logit)
 
 
 INFIDELITY = Metric(

@@ -1,4 +1,4 @@
-"""How fast the model loses the class while the segments of the image are removed, the most salient first."""
+"""IROF: the class probability while image segments are removed, most salient segments first."""
 
 import math
 
@@ -14,17 +14,19 @@ from metrics.regions import PartCurve, part_curve
 
 
 def irof(context: PerturbationContext) -> Tensor:
-    """Area over the curve of the class probability, as a share of its start, while segments go, most salient first.
+    """Area over the relative class probability while image segments are removed, most salient segments first.
 
-    The segments are about 100 superpixels (SLIC) of the image, ordered by their mean saliency; removed ones show the
-    mean color of the training images. The K steps of the curve take nearly equal numbers of segments, both ends are
-    counted, and the axis is the share of segments removed. Equal segments go in an order drawn for the image, so a
-    constant map scores as a random one. Below 0 where the class gains by the removal: not below 1 - C for the predicted
-    one of C classes, without limit for a class that the model thinks unlikely. A map that is not finite, or an image
-    whose class has no probability, scores NaN.
+    The segments are about 100 superpixels (SLIC) of the image, ordered by their mean saliency. Removed segments show
+    the mean color of the training images. The probability is relative to that of the original image. The K steps of the
+    curve remove nearly equal numbers of segments. Both ends of the curve count, and the axis is the fraction of removed
+    segments. Random numbers of the image order equal segments, so a constant map scores as a random one.
+
+    The score is negative if the class gains by the removal. It is at least 1 - C for the predicted one of C classes,
+    but unbounded for a class that the model considers unlikely. A map that is not finite scores NaN, and so does an
+    image whose class has probability 0.
 
     Args:
-        context: Model, N images and maps; its fill "mean" and its steps.
+        context: Model, N images and maps. The metric uses the fill "mean" and the steps.
 
     Returns:
         Scores, (N,), at most 1; higher is better.
@@ -38,31 +40,31 @@ def irof(context: PerturbationContext) -> Tensor:
         [0.22, 0.073]
     """
     curve = segment_curve(context)
-    share = curve.probability / curve.probability[:, :1]
-    scores = 1 - torch.trapezoid(share, curve.shares, dim=1)
+    relative = curve.probability / curve.probability[:, :1]
+    scores = 1 - torch.trapezoid(relative, curve.fractions, dim=1)
     return scores.masked_fill(curve.probability[:, 0] == 0, torch.nan)
 
 
 def segment_curve(context: PerturbationContext) -> PartCurve:
-    """Class probability while segments are removed, by their mean saliency."""
+    """Computes the class probability while segments are removed in the order of their mean saliency."""
     labels = segments(context)
-    numbers = labels.flatten(1).amax(1) + 1
-    parts = int(numbers.max())
-    sizes = part_sums(torch.ones_like(context.saliency), labels, parts)
-    means, ties = (part_sums(values, labels, parts) / sizes for values in (context.saliency, context.ties))
+    num_segments = labels.flatten(1).amax(1) + 1
+    max_segments = int(num_segments.max())
+    sizes = part_sums(torch.ones_like(context.saliency), labels, max_segments)
+    means, ties = (part_sums(values, labels, max_segments) / sizes for values in (context.saliency, context.ties))
     ranks = part_ranks(means, sizes, ties).gather(1, labels.flatten(1)).view_as(labels)
-    return part_curve(context, ranks, numbers, "mean")
+    return part_curve(context, ranks, num_segments, "mean")
 
 
 def segments(context: PerturbationContext) -> Tensor:
-    """The number of the segment that each pixel lies in, (N, H, W), from 0; cut once, on the CPU, and kept."""
+    """Returns the index of the segment of each pixel, (N, H, W), from 0. Computed on the CPU and cached."""
 
-    def cut() -> Tensor:
-        pictures = context.images.permute(0, 2, 3, 1).double().cpu().numpy()
-        labels = np.stack([slic(picture, start_label=0) for picture in pictures])
+    def compute() -> Tensor:
+        images = context.images.permute(0, 2, 3, 1).double().cpu().numpy()
+        labels = np.stack([slic(image, start_label=0) for image in images])
         return torch.as_tensor(labels, device=context.images.device)
 
-    return context.once("segments", cut)
+    return context.cached("segments", compute)
 
 
 IROF = Metric(

@@ -1,7 +1,7 @@
-"""Does the map point into the expert's mask?
+"""Localization: how well the map points into the expert's mask.
 
-Equal values have no order. Wherever a choice among them would change a score, the score is its expectation over all
-ways to choose, so it depends on no sorting routine. ReLU maps are full of exact zeros; this is not a rare case.
+Equal values have no order. If a choice among them would change a score, the score is its expectation over all possible
+choices. So it depends on no sorting routine. Ties are common, since ReLU maps have many exact zeros.
 """
 
 import torch
@@ -11,25 +11,28 @@ from metrics import Metric
 from metrics.normalize import finite
 from metrics.sorting import ascending
 
-TOP = 1000 / 224**2
-"""Share of the pixels that top-k takes, about 2 %: at 224 the 1,000 of Quantus, at other sides as large an area."""
+TOP_FRACTION = 1000 / 224**2
+"""Fraction of the pixels that top-k takes, about 2 %.
+
+At 224 pixels this is the 1,000 of Quantus. At other sizes it is the same relative area.
+"""
 
 
 def scored(scores: Tensor, saliency: Tensor, mask: Tensor) -> Tensor:
-    """The scores (N,), with NaN where the mask is empty or the map is not finite."""
+    """Returns the scores (N,), with NaN where the mask is empty or the map is not finite."""
     return scores.masked_fill(~mask.flatten(1).any(1) | ~finite(saliency), torch.nan)
 
 
 def top_mask_f1(saliency: Tensor, mask: Tensor) -> Tensor:
     """F1 of the mask and the map's largest values, taking as many of them as the mask has pixels.
 
-    Both sets have one size, so precision, recall, F1, Dice and Relevance Rank Accuracy are the same number, and its
-    chance level is the mask's share of the image. Among equal values at the cut the expected score is given, so a
-    constant map scores the chance level; a mask that fills the image scores 1. An empty mask, or a map that is not
-    finite, scores NaN.
+    Both sets have the same size, so precision, recall, F1, Dice and Relevance Rank Accuracy are equal. The chance level
+    is the fraction of the image that the mask covers. For ties at the cut, the score is the expected one. So a constant
+    map scores the chance level. A mask that fills the image scores 1. An empty mask or a map that is not finite scores
+    NaN.
 
     Args:
-        saliency: Maps, (N, H, W), real; only their order counts.
+        saliency: Maps, (N, H, W), real. Only the order of the values matters.
         mask: Expert masks, (N, H, W), boolean.
 
     Returns:
@@ -48,57 +51,59 @@ def top_mask_f1(saliency: Tensor, mask: Tensor) -> Tensor:
 
 
 def top_k(saliency: Tensor, mask: Tensor) -> Tensor:
-    """Share of the map's largest values, 2 % of its pixels, that lie in the mask.
+    """Fraction of the map's largest values, 2 % of its pixels, that are inside the mask.
 
-    How many, k, is the same share of the pixels at every resolution: round(:data:`TOP` H W), at least 1; that is 1,000
-    at 224 x 224 and 184 at 96 x 96. Among equal values at the cut the expected score is given, so a constant map
-    scores the mask's share of the image. A mask of fewer than k pixels cannot be hit k times: its best score is its
-    size divided by k. An empty mask, or a map that is not finite, scores NaN.
+    The number of pixels, k, is round(:data:`TOP_FRACTION` H W), and at least 1. That is 1,000 at 224 x 224 and 184 at
+    96 x 96. For ties at the cut, the score is the expected one. So a constant map scores the fraction of the image that
+    the mask covers. A mask of fewer than k pixels cannot have k hits, so its maximum score is its size divided by k. An
+    empty mask or a map that is not finite scores NaN.
 
     Args:
-        saliency: Maps, (N, H, W), real; only their order counts.
+        saliency: Maps, (N, H, W), real. Only the order of the values matters.
         mask: Expert masks, (N, H, W), boolean.
 
     Returns:
         Scores, (N,), in [0, 1]; higher is better.
 
     Reference:
-        Theiner et al., Interpretable Semantic Photo Geolocation, WACV 2022, arXiv 2104.14995; Quantus'
-        TopKIntersection with its default of 1,000 pixels of 224 x 224.
+        Theiner et al., Interpretable Semantic Photo Geolocation, WACV 2022, arXiv 2104.14995. Quantus implements it as
+        TopKIntersection, with a default of 1,000 pixels of 224 x 224.
 
     Example:
         >>> saliency, mask = torch.zeros(1, 10, 20), torch.zeros(1, 10, 20, dtype=torch.bool)
         >>> saliency[0, 0, :4], mask[0, 0, :3] = torch.tensor([0.9, 0.8, 0.7, 0.6]), True
-        >>> top_k(saliency, mask).item()  # 4 of the 200 pixels count; 3 of them are hits
+        >>> top_k(saliency, mask).item()  # 4 of the 200 pixels count, and 3 of them are hits
         0.75
     """
-    k = max(1, round(TOP * saliency[0].numel()))
+    k = max(1, round(TOP_FRACTION * saliency[0].numel()))
     size = torch.full((len(saliency),), k, device=saliency.device)
     return scored(_expected_hits(saliency, mask, size) / k, saliency, mask)
 
 
 def _expected_hits(saliency: Tensor, mask: Tensor, size: Tensor) -> Tensor:
-    """How many of the largest values, `size` (N,) of them, lie in the mask, (N,); the mean over all ways to break ties.
+    """Returns the expected number of the `size` (N,) largest values that are inside the mask, (N,).
 
-    A size of 0, which has no smallest chosen value, takes the largest for it; what it gives is divided by 0.
+    The expectation is over all ways to break ties. A size of 0 has no smallest chosen value, so the largest value of
+    the map stands in for it. The caller divides that result by 0.
     """
     values, inside = saliency.double().flatten(1), mask.flatten(1)
     smallest_chosen = (values.shape[1] - size).clamp(max=values.shape[1] - 1)
     cut = ascending(saliency).gather(1, smallest_chosen[:, None])
     above, tied = values > cut, values == cut
+    # Each tied pixel is chosen with the same probability.
     chosen = (size - above.sum(1)).double() / tied.sum(1)
     return (above & inside).sum(1) + chosen * (tied & inside).sum(1)
 
 
 def relevance_mass(saliency: Tensor, mask: Tensor) -> Tensor:
-    """Share of the positive saliency that falls inside the mask.
+    """Fraction of the positive saliency that is inside the mask.
 
-    A map without positive values has no mass to place and scores 0. An empty mask, or a map that is not finite, scores
-    NaN. Of the absolute map it is Quantus' AttributionLocalisation, so that is no metric of its own: no method here
-    draws negative values.
+    A map without positive values scores 0. An empty mask or a map that is not finite scores NaN. Applied to the
+    absolute map, the score is Quantus' AttributionLocalisation. That is no separate metric here, since the methods of
+    this benchmark return no negative values.
 
     Args:
-        saliency: Maps, (N, H, W), real; negative values count as zero.
+        saliency: Maps, (N, H, W), real. Negative values count as zero.
         mask: Expert masks, (N, H, W), boolean.
 
     Returns:
@@ -118,10 +123,10 @@ def relevance_mass(saliency: Tensor, mask: Tensor) -> Tensor:
 
 
 def pointing_game(saliency: Tensor, mask: Tensor) -> Tensor:
-    """Whether the map's largest value lies inside the mask.
+    """Whether the map's largest value is inside the mask.
 
-    If several pixels share the largest value, the expected score is given: the share of them inside. A constant map
-    so scores the mask's share of the image. An empty mask, or a map that is not finite, scores NaN.
+    If several pixels have the largest value, the score is the fraction of them that is inside. So a constant map scores
+    the fraction of the image that the mask covers. An empty mask or a map that is not finite scores NaN.
 
     Args:
         saliency: Maps, (N, H, W), real.
@@ -131,7 +136,7 @@ def pointing_game(saliency: Tensor, mask: Tensor) -> Tensor:
         Scores, (N,), in [0, 1], mostly 0 or 1; higher is better.
 
     Reference:
-        Zhang et al., Top-down Neural Attention by Excitation Backprop, IJCV 126 (2018), pointing game; without its
+        Zhang et al., Top-down Neural Attention by Excitation Backprop, IJCV 126 (2018), pointing game, without its
         margin of 15 pixels.
 
     Example:

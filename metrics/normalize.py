@@ -1,28 +1,28 @@
-"""Bringing maps to the scale that the fuzzy metrics need."""
+"""Normalization of maps to the range that the fuzzy metrics need."""
 
 import torch
 from torch import Tensor
 
 
 def finite(saliency: Tensor) -> Tensor:
-    """Whether each map (N, H, W) has finite values only, (N,); every other map scores NaN in every metric."""
+    """Returns whether all values of each map (N, H, W) are finite, (N,). Other maps score NaN in every metric."""
     return saliency.isfinite().flatten(1).all(1)
 
 
-def as_kept(saliency: Tensor) -> Tensor:
-    """Maps in the precision that maps are kept in: divided by their largest absolute value, in half precision.
+def as_stored(saliency: Tensor) -> Tensor:
+    """Returns maps in the precision of stored maps: divided by the maximum absolute value, in half precision.
 
-    Values that differ by less are equal. Of pixels whose values are equal but for rounding, the order is chance, and
-    another processor has another: ranks would make much of it.
+    Smaller differences count as ties. If values differ only by rounding, their order is random and varies between
+    processors, and ranks would amplify it.
 
     Args:
         saliency: Maps, (N, H, W), real.
 
     Returns:
-        (N, H, W), float16, in [-1, 1]; a map that is not finite is not finite.
+        Maps, (N, H, W), float16, in [-1, 1]. A map that is not finite stays so.
 
     Example:
-        >>> as_kept(torch.tensor([[[2.0, 2.0000002, 1.0]]])).tolist()
+        >>> as_stored(torch.tensor([[[2.0, 2.0000002, 1.0]]])).tolist()
         [[[1.0, 1.0, 0.5]]]
     """
     values = saliency.double()
@@ -31,17 +31,16 @@ def as_kept(saliency: Tensor) -> Tensor:
 
 
 def normalize(saliency: Tensor) -> Tensor:
-    """Each map stretched to fill [0, 1]: its minimum becomes 0 and its maximum 1.
+    """Scales each map linearly to [0, 1]: its minimum becomes 0 and its maximum 1.
 
-    A constant map has no range to stretch. As in the published evaluation it stays as it is, clipped to [0, 1]: an
-    all-zero Grad-CAM stays empty, and the baseline "0.5 everywhere" stays 0.5. A map with a value that is not
-    finite becomes NaN everywhere.
+    A constant map has no range. As in the published evaluation, it is only clipped to [0, 1]. So an all-zero Grad-CAM
+    stays empty, and the baseline "0.5 everywhere" stays 0.5. A map with a value that is not finite becomes NaN.
 
     Args:
-        saliency: Maps, (N, H, W), any real values.
+        saliency: Maps, (N, H, W), real.
 
     Returns:
-        Maps, (N, H, W), in [0, 1] or NaN; float64 stays float64, all else becomes float32.
+        Maps, (N, H, W), in [0, 1] or NaN. float64 stays float64, and all other types become float32.
 
     Reference:
         Jalaboi et al., arXiv 2302.12084, published evaluation code.
@@ -52,6 +51,6 @@ def normalize(saliency: Tensor) -> Tensor:
     """
     values = saliency.double()
     low, high = (extreme[:, None, None] for extreme in values.flatten(1).aminmax(dim=1))
-    stretched = torch.where(high > low, (values - low) / (high - low), values.clamp(0, 1))
-    stretched = stretched.masked_fill(~finite(saliency)[:, None, None], torch.nan)
-    return stretched if saliency.dtype == torch.float64 else stretched.float()
+    scaled = torch.where(high > low, (values - low) / (high - low), values.clamp(0, 1))
+    scaled = scaled.masked_fill(~finite(saliency)[:, None, None], torch.nan)
+    return scaled if saliency.dtype == torch.float64 else scaled.float()

@@ -1,8 +1,8 @@
 """Fuzzy overlap of soft maps with soft expert masks: the scores of the DermXDB benchmark.
 
-Both are degrees of membership in [0, 1], so AND is the minimum, OR the maximum, NOT the complement; nothing is
-thresholded. Maps are expected as :func:`metrics.normalize.normalize` leaves them. A map that leaves [0, 1], or is not
-finite, was not normalized and scores NaN.
+Maps and masks are degrees of membership in [0, 1]. AND is the minimum, OR is the maximum, and NOT is the complement, so
+no threshold is needed. Maps must be normalized, see :func:`metrics.normalize.normalize`. A map with values outside
+[0, 1], or one that is not finite, scores NaN.
 """
 
 import torch
@@ -11,28 +11,28 @@ from torch import Tensor
 from metrics import Metric
 
 
-def _both(saliency: Tensor, reference: Tensor) -> Tensor:
-    """Size of the fuzzy intersection, (N,); NaN for a map outside [0, 1]."""
-    # Sums are float64 so that a score does not depend on how the device splits them.
-    shared = torch.minimum(saliency.double(), reference.double()).flatten(1).sum(1)
-    inside = ((saliency >= 0) & (saliency <= 1)).flatten(1).all(1)
-    return shared.masked_fill(~inside, torch.nan)
+def _intersection(saliency: Tensor, reference: Tensor) -> Tensor:
+    """Returns the size of the fuzzy intersection, (N,). NaN for a map with values outside [0, 1]."""
+    # Sums are float64, so that a score does not depend on how the device splits them.
+    intersection = torch.minimum(saliency.double(), reference.double()).flatten(1).sum(1)
+    in_range = ((saliency >= 0) & (saliency <= 1)).flatten(1).all(1)
+    return intersection.masked_fill(~in_range, torch.nan)
 
 
 def _size(membership: Tensor) -> Tensor:
-    """Number of members, counting degrees, (N,)."""
+    """Returns the sum of the degrees of membership, (N,)."""
     return membership.double().flatten(1).sum(1)
 
 
 def _unless_empty(scores: Tensor, reference: Tensor) -> Tensor:
-    """The scores, with NaN where the reference marks nothing."""
+    """Returns the scores, with NaN where the reference is empty."""
     return scores.masked_fill(_size(reference) == 0, torch.nan)
 
 
 def map_f1(saliency: Tensor, reference: Tensor) -> Tensor:
     """Twice the fuzzy intersection of map and reference, divided by the sum of their sizes (Dice).
 
-    An all-zero map scores 0. An empty reference, or a map outside [0, 1], scores NaN.
+    An all-zero map scores 0. An empty reference or a map with values outside [0, 1] scores NaN.
 
     Args:
         saliency: Normalized maps, (N, H, W), in [0, 1].
@@ -48,21 +48,22 @@ def map_f1(saliency: Tensor, reference: Tensor) -> Tensor:
         >>> map_f1(torch.tensor([[[0.5, 0.5]]]), torch.tensor([[[1.0, 0.0]]])).tolist()
         [0.5]
     """
-    scores = 2 * _both(saliency, reference) / (_size(saliency) + _size(reference))
+    scores = 2 * _intersection(saliency, reference) / (_size(saliency) + _size(reference))
     return _unless_empty(scores, reference)
 
 
 def map_sensitivity(saliency: Tensor, reference: Tensor) -> Tensor:
-    """Share of the reference that the map covers.
+    """Fraction of the reference that the map covers.
 
-    An all-zero map scores 0, an all-one map 1. An empty reference, or a map outside [0, 1], scores NaN.
+    An all-zero map scores 0, and an all-one map scores 1. An empty reference or a map with values outside [0, 1] scores
+    NaN.
 
     Args:
         saliency: Normalized maps, (N, H, W), in [0, 1].
         reference: Soft expert masks, (N, H, W), in [0, 1].
 
     Returns:
-        Scores, (N,), in [0, 1]; higher is better, but read it beside the specificity.
+        Scores, (N,), in [0, 1]; higher is better, but only together with the specificity.
 
     Reference:
         Jalaboi et al., arXiv 2302.12084, `pixel_metrics_fuzzy` of the published code.
@@ -71,20 +72,21 @@ def map_sensitivity(saliency: Tensor, reference: Tensor) -> Tensor:
         >>> map_sensitivity(torch.tensor([[[0.25, 1.0]]]), torch.tensor([[[1.0, 0.0]]])).tolist()
         [0.25]
     """
-    return _unless_empty(_both(saliency, reference) / _size(reference), reference)
+    return _unless_empty(_intersection(saliency, reference) / _size(reference), reference)
 
 
 def map_specificity(saliency: Tensor, reference: Tensor) -> Tensor:
-    """Share of the reference's background that the map leaves out.
+    """Fraction of the reference's background that the map leaves out.
 
-    An all-zero map scores 1, an all-one map 0. A reference that fills the image, or a map outside [0, 1], scores NaN.
+    An all-zero map scores 1, and an all-one map scores 0. A reference that fills the image or a map with values outside
+    [0, 1] scores NaN.
 
     Args:
         saliency: Normalized maps, (N, H, W), in [0, 1].
         reference: Soft expert masks, (N, H, W), in [0, 1].
 
     Returns:
-        Scores, (N,), in [0, 1]; higher is better, but read it beside the sensitivity.
+        Scores, (N,), in [0, 1]; higher is better, but only together with the sensitivity.
 
     Reference:
         Jalaboi et al., arXiv 2302.12084, `pixel_metrics_fuzzy` of the published code.
@@ -93,15 +95,15 @@ def map_specificity(saliency: Tensor, reference: Tensor) -> Tensor:
         >>> map_specificity(torch.tensor([[[0.5, 0.25]]]), torch.tensor([[[1.0, 0.0]]])).tolist()
         [0.75]
     """
-    # The complement of a float32 is exact in float64 only.
+    # The complement of a float32 is exact only in float64.
     left_out, background = 1 - saliency.double(), 1 - reference.double()
-    return _both(left_out, background) / _size(background)
+    return _intersection(left_out, background) / _size(background)
 
 
 def map_iou(saliency: Tensor, reference: Tensor) -> Tensor:
     """Fuzzy intersection of map and reference, divided by their fuzzy union.
 
-    An all-zero map scores 0. An empty reference, or a map outside [0, 1], scores NaN.
+    An all-zero map scores 0. An empty reference or a map with values outside [0, 1] scores NaN.
 
     Args:
         saliency: Normalized maps, (N, H, W), in [0, 1].
@@ -117,8 +119,8 @@ def map_iou(saliency: Tensor, reference: Tensor) -> Tensor:
         >>> map_iou(torch.tensor([[[0.5, 0.5]]]), torch.tensor([[[1.0, 0.0]]])).item()  # 0.5 of 1.5
         0.3333333333333333
     """
-    either = torch.maximum(saliency.double(), reference.double())
-    return _unless_empty(_both(saliency, reference) / _size(either), reference)
+    union = torch.maximum(saliency.double(), reference.double())
+    return _unless_empty(_intersection(saliency, reference) / _size(union), reference)
 
 
 _SOURCE = "Jalaboi et al. 2023, arXiv 2302.12084, pixel_metrics_fuzzy of the published code"

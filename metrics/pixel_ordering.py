@@ -1,50 +1,53 @@
-"""In what order pixels, or parts of an image, are taken: the most salient first, equals by numbers drawn per image."""
+"""Order in which pixels or parts of an image are perturbed: the most salient first, ties by random numbers."""
 
 import torch
 from torch import Tensor
 
 
-def pixel_steps_of(saliency: Tensor, ties: Tensor, steps: int) -> Tensor:
-    """The step in which each pixel's turn comes, the most salient pixels in step 0.
+def compute_pixel_steps(saliency: Tensor, ties: Tensor, steps: int) -> Tensor:
+    """Returns the step that changes each pixel. The most salient pixels have step 0.
 
     Args:
-        saliency: Maps, (N, H, W), real; only their order counts.
-        ties: Random numbers, (N, H, W), drawn for each image: the smaller goes first among pixels of equal saliency.
-            (In raster order the top rows would always go first.)
+        saliency: Maps, (N, H, W), real. Only the order of the values matters.
+        ties: Random numbers for each image, (N, H, W). Among pixels of equal saliency, the smaller number comes first.
+            (Raster order would always favor the top rows.)
         steps: Number of nearly equal steps, from 1 to H*W.
 
     Returns:
         Steps, (N, H, W), int32, from 0 to steps - 1.
 
+    Raises:
+        ValueError: The number of steps is out of range.
+
     Example:
-        >>> pixel_turns(torch.tensor([[[0.5, 0.9, 0.5]]]), torch.tensor([[[0.2, 0.3, 0.1]]]), steps=3).tolist()
+        >>> compute_pixel_steps(torch.tensor([[[0.5, 0.9, 0.5]]]), torch.tensor([[[0.2, 0.3, 0.1]]]), steps=3).tolist()
         [[[2, 0, 1]]]
     """
     if not 1 <= steps <= saliency[0].numel():
-        raise ValueError(f"steps is {steps}; it must lie between 1 and the number of pixels, {saliency[0].numel()}")
+        raise ValueError(f"steps is {steps}, but must be between 1 and the number of pixels, {saliency[0].numel()}")
     ranks = _ranks(saliency.flatten(1), ties.flatten(1))
     return (ranks * steps // ranks.shape[1]).int().view_as(saliency)
 
 
-def pixel_shares(steps: int, pixels: int, device: torch.device) -> Tensor:
-    """Share of the pixels whose turn came in the first 0, 1, ..., K of K steps, (K+1,), float64.
+def pixel_fractions(steps: int, num_pixels: int, device: torch.device) -> Tensor:
+    """Returns the fraction of the pixels that the first 0, 1, ..., K of K steps change, (K+1,), float64.
 
     Example:
-        >>> pixel_shares(2, 5, torch.device("cpu")).tolist()
+        >>> pixel_fractions(2, 5, torch.device("cpu")).tolist()
         [0.0, 0.6, 1.0]
     """
     k = torch.arange(steps + 1, device=device)
-    counts = (k * pixels + steps - 1) // steps  # the pixels of rank r with r * K // n < k
-    return counts.double() / pixels
+    counts = (k * num_pixels + steps - 1) // steps  # the number of ranks r with r * K // n < k
+    return counts.double() / num_pixels
 
 
 def part_ranks(totals: Tensor, sizes: Tensor, ties: Tensor) -> Tensor:
-    """The rank of each part of an image, the part of the highest total first, absent parts last.
+    """Returns the rank of each part of an image. The highest total has rank 0, and absent parts come last.
 
     Args:
-        totals: What the parts are ordered by, (N, P), real.
-        sizes: Pixels of each part, (N, P); a part without pixels is absent.
-        ties: Random numbers, (N, P), drawn for each image: the smaller goes first among equal parts.
+        totals: The values to order by, (N, P), real.
+        sizes: Number of pixels of each part, (N, P). A part without pixels is absent.
+        ties: Random numbers for each image, (N, P). Among equal parts, the smaller number comes first.
 
     Returns:
         Ranks, (N, P), from 0.
@@ -56,21 +59,27 @@ def part_ranks(totals: Tensor, sizes: Tensor, ties: Tensor) -> Tensor:
     return _ranks(totals.masked_fill(sizes == 0, -torch.inf), ties + (sizes == 0) * 1e9)
 
 
-def part_sums(values: Tensor, labels: Tensor, parts: int) -> Tensor:
-    """Sum of the values (N, H, W) within each part, (N, P), float64; labels (N, H, W) run from 0 to parts - 1.
+def part_sums(values: Tensor, labels: Tensor, num_parts: int) -> Tensor:
+    """Returns the sum of the values within each part, (N, P), float64.
+
+    Args:
+        values: (N, H, W), real.
+        labels: Index of the part of each pixel, (N, H, W), from 0 to num_parts - 1.
+        num_parts: Number of parts, P.
 
     Example:
         >>> part_sums(torch.tensor([[[1.0, 2.0, 4.0]]]), torch.tensor([[[0, 1, 0]]]), 2).tolist()
         [[5.0, 2.0]]
     """
-    empty = torch.zeros(len(values), parts, dtype=torch.float64, device=values.device)
-    return empty.scatter_add(1, labels.flatten(1), values.double().flatten(1))
+    sums = torch.zeros(len(values), num_parts, dtype=torch.float64, device=values.device)
+    return sums.scatter_add(1, labels.flatten(1), values.double().flatten(1))
 
 
 def _ranks(values: Tensor, ties: Tensor) -> Tensor:
-    """Place of each value (N, n) in descending order, from 0."""
+    """Returns the rank of each value (N, n) in descending order, from 0."""
+    # Two stable sorts: values that are equal stay in the order of their random numbers.
     shuffled = ties.argsort(dim=1, stable=True)
     ranked = values.gather(1, shuffled).argsort(dim=1, descending=True, stable=True)
     order = shuffled.gather(1, ranked)
-    places = torch.arange(order.shape[1], device=order.device).expand_as(order)
-    return torch.empty_like(order).scatter_(1, order, places)
+    ranks = torch.arange(order.shape[1], device=order.device).expand_as(order)
+    return torch.empty_like(order).scatter_(1, order, ranks)

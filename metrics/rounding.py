@@ -1,57 +1,62 @@
-"""When a difference is no more than rounding: the one rule for empty maps and for answers that never change.
+"""Bounds on rounding error: one rule for maps that are empty and for model outputs that never change.
 
-A difference of two answers is evidence only if it exceeds the rounding error of the forward pass. That error is
-bounded in two ways, and the larger bound holds. Derived: sums are formed in blocks, so that a layer errs by a unit or
-two in the last place of its largest value, and 100 layers, whose errors are independent, by ten times as much; with a
-factor of three on top, 64 units of the largest logit. Measured: what becomes of the answer if every value of the image
-changes by one unit in the last place. It tells of networks whose logits are small because large features cancel. Eight
-such changes are tried, and eight times the largest effect is allowed.
+A difference of two outputs is evidence only if it exceeds the rounding error of the forward pass. Two estimates bound
+that error, and the larger one holds.
+
+- Derived: sums are formed in blocks, so a layer errs by one or two units in the last place (ulp) of its largest value.
+  The errors of 100 layers are independent, so they add up to ten times as much. With a safety factor of three, this is
+  64 ulp of the largest logit.
+- Measured: the change of the output if every value of the image changes by one ulp. It matters for networks whose
+  logits are small because large features cancel. Eight such changes are computed, and the bound is eight times the
+  largest effect.
 """
 
 import torch
 from torch import Tensor
 
-ROUNDING = 64.0
-"""Units in the last place of the largest value that two sums may differ by."""
-COPIES = 8
-"""Images changed by a unit in the last place."""
-MARGIN = 8.0
-"""How many times the largest effect of these changes is still rounding: differences of hundreds of answers are looked
-at, whose largest is some three times that of eight."""
+ROUNDING_ULPS = 64.0
+"""Maximum difference of two sums, in units in the last place of the largest value."""
+NUM_COPIES = 8
+"""Number of copies of an image that are changed by one ulp."""
+SAFETY_FACTOR = 8.0
+"""Factor between the largest effect on these copies and the bound.
+
+Metrics look at the differences of hundreds of outputs. The largest of those is about three times the largest of eight.
+"""
 SEED = 20270
 
 
-def nudges(like: Tensor) -> Tensor:
-    """What to add to an image for itself and for copies a unit in the last place away, (1 + COPIES, C, H, W).
+def ulp_perturbations(image: Tensor) -> Tensor:
+    """Returns perturbations of one unit in the last place, (1 + NUM_COPIES, C, H, W). The first is zero.
 
-    The unit is that of 1, up or down at random, and the same for all images of a size.
+    The unit is that of 1, with random sign. It is the same for all images of one size.
 
     Args:
-        like: An image, (C, H, W), float.
+        image: An image, (C, H, W), float. Only its shape, type and device matter.
 
     Example:
-        >>> found = nudges(torch.zeros(3, 2, 2))
-        >>> found.shape[0], bool(found[0].any()), bool((found[1:].abs() == torch.finfo(torch.float32).eps).all())
-        (9, False, True)
+        >>> perturbations = ulp_perturbations(torch.zeros(3, 2, 2))
+        >>> len(perturbations), perturbations[0].any().item(), perturbations[1:].abs().unique().tolist()
+        (9, False, [1.1920928955078125e-07])
     """
     random = torch.Generator().manual_seed(SEED)
-    signs = torch.randint(2, (COPIES, *like.shape), generator=random).to(like) * 2 - 1
-    return torch.finfo(like.dtype).eps * torch.cat([torch.zeros_like(like)[None], signs])
+    signs = torch.randint(2, (NUM_COPIES, *image.shape), generator=random).to(image) * 2 - 1
+    return torch.finfo(image.dtype).eps * torch.cat([torch.zeros_like(image)[None], signs])
 
 
-def rounding_of(copies: Tensor, dtype: torch.dtype, others: Tensor | None = None) -> Tensor:
-    """Most that two logits of a model may differ by through rounding alone.
+def compute_rounding_bound(copies: Tensor, dtype: torch.dtype, others: Tensor | None = None) -> Tensor:
+    """Returns the maximum difference of two logits of a model that rounding alone explains.
 
     Args:
-        copies: Logits of an image and of those that :func:`nudges` make of it, (..., 1 + COPIES, C).
-        dtype: What the model computes in.
-        others: Further logits that are to be compared, (..., M, C).
+        copies: Logits of an image with each of its :func:`ulp_perturbations`, (..., 1 + NUM_COPIES, C).
+        dtype: The type in which the model computes.
+        others: Further logits to compare, (..., M, C).
 
     Returns:
-        (...), not negative, float64.
+        Bounds, (...), not negative, float64.
 
     Example:
-        >>> rounding_of(torch.tensor([[1.0, -2.0]]).expand(9, 2), torch.float32).item()  # 64 units of the largest
+        >>> compute_rounding_bound(torch.tensor([[1.0, -2.0]]).expand(9, 2), torch.float32).item()  # 64 ulp of 2
         1.52587890625e-05
     """
     copies = copies.double()
@@ -59,23 +64,23 @@ def rounding_of(copies: Tensor, dtype: torch.dtype, others: Tensor | None = None
     if others is not None:
         largest = torch.maximum(largest, others.double().abs().amax(dim=(-2, -1)))
     spread = (copies - copies[..., :1, :]).abs().amax(dim=(-2, -1))
-    return torch.maximum(ROUNDING * torch.finfo(dtype).eps * largest, MARGIN * spread)
+    return torch.maximum(ROUNDING_ULPS * torch.finfo(dtype).eps * largest, SAFETY_FACTOR * spread)
 
 
 def evident(maps: Tensor, sizes: Tensor | None = None) -> Tensor:
-    """Maps as they are, but zero where all that they show is the rounding of the sums that they are made of.
+    """Returns the maps, with zeros in place of a map that shows only the rounding error of its sums.
 
-    A product of gradients is as exact, in relation to itself, as its factors, however small it is. So a map is not
-    judged by its size, only by what it is the remainder of: its largest value must exceed 64 units in the last place of
-    the largest sum of absolute terms. And it must lie above the range in which numbers lose their digits.
+    A product of gradients is as exact as its factors, relative to its own size, however small it is. So the size of a
+    map says nothing, but cancellation does. The largest value of a map must exceed 64 units in the last place of the
+    largest sum of absolute terms. It must also exceed the range in which floating-point numbers lose digits.
 
     Args:
         maps: (N, H, W), not negative: sums of terms, rectified.
-        sizes: The same sums of the terms' absolute values, (N, H, W) of the same or another size; None for maps that
-            are themselves sums of absolute values.
+        sizes: Sums of the absolute values of the same terms, (N, H, W), possibly of another height and width. None if
+            the maps are themselves sums of absolute values.
 
     Returns:
-        (N, H, W); maps that are not finite stay as they are.
+        Maps, (N, H, W). Maps that are not finite are returned unchanged.
 
     Example:
         >>> maps = torch.tensor([[[1e-8, 0.0]], [[1e-8, 0.0]], [[1e-36, 0.0]]])
@@ -83,14 +88,14 @@ def evident(maps: Tensor, sizes: Tensor | None = None) -> Tensor:
         >>> evident(maps, sizes).amax(dim=(1, 2)).tolist()
         [0.0, 9.99999993922529e-09, 0.0]
     """
-    kind = torch.finfo(maps.dtype)
+    info = torch.finfo(maps.dtype)
     terms = maps if sizes is None else sizes
-    least = (ROUNDING * kind.eps * terms.amax(dim=(1, 2))).clamp(min=kind.tiny / kind.eps)
-    return maps.masked_fill((maps.amax(dim=(1, 2)) <= least)[:, None, None], 0.0)
+    threshold = (ROUNDING_ULPS * info.eps * terms.amax(dim=(1, 2))).clamp(min=info.tiny / info.eps)
+    return maps.masked_fill((maps.amax(dim=(1, 2)) <= threshold)[:, None, None], 0.0)
 
 
 def log_odds(logits: Tensor, label: Tensor) -> Tensor:
-    """Logarithm of the odds of one class, (M,), of logits (M, C), float64; infinite where there is no other class.
+    """Returns the log-odds of one class, (M,), float64, from logits (M, C). Infinite if there is no other class.
 
     Example:
         >>> log_odds(torch.tensor([[3.0, 1.0]]), torch.tensor(0)).tolist()
@@ -102,9 +107,10 @@ def log_odds(logits: Tensor, label: Tensor) -> Tensor:
 
 
 def probability_gained(odds: Tensor, start: Tensor) -> Tensor:
-    """How much more probable a class is at some log-odds than at the start; exact where both are near 0 or near 1.
+    """Returns the probability at some log-odds minus the probability at the start.
 
-    (One less 1e-20 is one in float64: the probability of the rest is subtracted instead.)
+    The result is exact where both probabilities are near 0 or near 1. In float64, 1 - 1e-20 equals 1, so near 1 the
+    function subtracts the probabilities of the other classes.
 
     Example:
         >>> probability_gained(torch.tensor(51.0), torch.tensor(50.0)).item() > 0

@@ -1,4 +1,4 @@
-"""Does the map depend on what it claims to explain: on the model, and on the class?"""
+"""Sanity checks: whether the map depends on the model and on the class that it explains."""
 
 from collections.abc import Callable, Iterator
 from copy import deepcopy
@@ -8,30 +8,32 @@ import torch
 from torch import Tensor, nn
 
 from metrics import Metric
-from metrics.normalize import as_kept, finite
+from metrics.normalize import as_stored, finite
 from metrics.perturbation import PerturbationContext
 from metrics.rank_correlation import rank_correlation
 
-STAGES = 5
-"""Most steps of a randomization; each costs one map per image."""
+MAX_STAGES = 5
+"""Maximum number of randomization stages. Each stage costs one map per image."""
 SEED = 20181208
-"""Seed of the random weights: one and the same random model for all images."""
+"""Seed of the random weights. All images share the same random models."""
 
 
 def parameter_randomization(context: PerturbationContext) -> Tensor:
-    """One minus the mean rank correlation of the map with the maps of the model as it is randomized from the top down.
+    """One minus the mean rank correlation of the map with the maps of increasingly randomized models.
 
-    The layers that have parameters of their own are parted, in the order in which the model registers them, into at
-    most five stages of as many layers each. From the last stage, with the classifier, to the first, each is
-    initialized anew and stays so, statistics of batch normalization included; after every stage the map is drawn
-    again. A map that looks at the image alone scores 0, one that randomization destroys scores about 1. The random
-    weights are the same for all images and on every device. A redrawn map that is constant has nothing in common
-    with any other: correlation 0. Both maps are ranked in half precision, in which maps are kept: finer differences may
-    be rounding. A constant map, or one that is not finite, scores NaN; so does one where a redrawn
-    map is not finite.
+    The layers with parameters of their own are split into at most five stages of nearly equal numbers of layers. They
+    are split in the order in which the model registers them. The randomization starts at the last stage, which includes
+    the classifier, and proceeds to the first. It is cascading: a randomized stage stays randomized. It includes the
+    statistics of batch normalization. After each stage, the maps are computed again. The random weights are the same
+    for all images and on every device.
+
+    A map that depends only on the image scores 0. A map that randomization destroys scores about 1. If a recomputed map
+    is constant, the correlation is 0. Both maps are ranked in half precision, the precision of stored maps, since finer
+    differences may be rounding. A constant map or one that is not finite scores NaN. So does a map of which a
+    recomputed version is not finite.
 
     Args:
-        context: The model, a torch module with parameters, N images and their maps, real. The model is copied.
+        context: The model, a torch module with parameters, and N images with their maps. The model is copied.
 
     Returns:
         Scores, (N,), in [0, 2]; higher is better.
@@ -43,35 +45,35 @@ def parameter_randomization(context: PerturbationContext) -> Tensor:
         Adebayo et al., Sanity Checks for Saliency Maps, NeurIPS 2018, section 4.1, cascading randomization.
 
     Example:
-        >>> from metrics.perturbation import Probe
+        >>> from metrics.perturbation import PerturbationContext
         >>> images = torch.rand(1, 3, 4, 4)
         >>> context = PerturbationContext(
         ...     model=nn.Conv2d(3, 2, 1), images=images, saliency=images[:, 0], classes=torch.tensor([0]),
-        ...     ties=torch.rand(1, 4, 4), seeds=torch.tensor([7]), fills={}, steps=1, chunk=8,
+        ...     ties=torch.rand(1, 4, 4), seeds=torch.tensor([7]), fills={}, steps=1, batch_size=8,
         ...     explain_fn=lambda model, images, classes: images[:, 0],
         ... )
-        >>> parameter_randomization(context).item()  # the maps show the image, whatever the model
+        >>> parameter_randomization(context).item()  # the maps show the image, for any model
         0.0
     """
     if not isinstance(context.model, nn.Module) or not _layers(context.model):
         raise TypeError("parameter-randomization needs a torch module with parameters")
-    alike = [
-        _similarity(context, _redrawn(context, randomized, context.classes))
-        for randomized in randomizations(context.model, context.images.device)
+    similarities = [
+        _similarity(context, _compute_maps(context, randomized, context.classes))
+        for randomized in randomized_models(context.model, context.images.device)
     ]
-    return 1 - torch.stack(alike).mean(dim=0)
+    return 1 - torch.stack(similarities).mean(dim=0)
 
 
 def random_logit(context: PerturbationContext) -> Tensor:
-    """Rank correlation of the map with that of another class, which is drawn by the image's name.
+    """Rank correlation of the map with the map of another class, which is drawn at random for each image.
 
-    With two classes it is the other one. A map that ignores the class scores 1, one that tells classes apart about 0
-    or less. Both maps are ranked in half precision, in which maps are kept: finer differences may be rounding. A
-    constant map of the other class has nothing in common with any map: 0. A constant map, one that is not finite, and a
-    model of one class score NaN.
+    The draw depends only on the name of the image. With two classes, it is the other one. A map that ignores the class
+    scores 1. A map that separates the classes scores about 0 or less. Both maps are ranked in half precision, the
+    precision of stored maps, since finer differences may be rounding. If the map of the other class is constant, the
+    score is 0. A constant map or one that is not finite scores NaN, and so does a model of one class.
 
     Args:
-        context: The model, N images and their maps, real.
+        context: The model, and N images with their maps.
 
     Returns:
         Scores, (N,), in [-1, 1]; lower is better.
@@ -80,48 +82,48 @@ def random_logit(context: PerturbationContext) -> Tensor:
         Sixt et al., When Explanations Lie: Why Many Modified BP Attributions Fail, ICML 2020, random logit test.
 
     Example:
-        >>> from metrics.perturbation import Probe
+        >>> from metrics.perturbation import PerturbationContext
         >>> images = torch.rand(1, 3, 4, 4)
         >>> context = PerturbationContext(
         ...     model=lambda x: x.mean((2, 3)), images=images, saliency=images[:, 0], classes=torch.tensor([0]),
-        ...     ties=torch.rand(1, 4, 4), seeds=torch.tensor([7]), fills={}, steps=1, chunk=8,
+        ...     ties=torch.rand(1, 4, 4), seeds=torch.tensor([7]), fills={}, steps=1, batch_size=8,
         ...     explain_fn=lambda model, images, classes: images[:, 0],
         ... )
-        >>> random_logit(context).item()  # the maps show the image, whatever the class
+        >>> random_logit(context).item()  # the maps show the image, for any class
         1.0
     """
-    number = context.logits(lambda jobs: context.images[jobs], 1).shape[1]
-    if number < 2:
+    num_classes = context.logits(lambda indices: context.images[indices], 1).shape[1]
+    if num_classes < 2:
         return torch.full((len(context.images),), torch.nan, dtype=torch.float64, device=context.images.device)
-    return _similarity(context, _redrawn(context, context.model, other_classes(context, number)))
+    return _similarity(context, _compute_maps(context, context.model, other_classes(context, num_classes)))
 
 
-def other_classes(context: PerturbationContext, number: int) -> Tensor:
-    """For each image one of the classes that its map does not explain, (N,), all equally likely."""
-    steps = [np.random.default_rng(int(seed)).integers(1, number) for seed in context.seeds]
-    return (context.classes + torch.as_tensor(np.array(steps)).to(context.classes)) % number
+def other_classes(context: PerturbationContext, num_classes: int) -> Tensor:
+    """Returns a random class for each image, (N,), other than the one that its map explains."""
+    offsets = [np.random.default_rng(int(seed)).integers(1, num_classes) for seed in context.seeds]
+    return (context.classes + torch.as_tensor(np.array(offsets)).to(context.classes)) % num_classes
 
 
-def randomizations(model: nn.Module, device: torch.device) -> Iterator[nn.Module]:
-    """Copies of a model with the layers of one, two and so on of its stages initialized anew, from the top down."""
+def randomized_models(model: nn.Module, device: torch.device) -> Iterator[nn.Module]:
+    """Yields copies of a model whose last one, two, ... stages are randomized."""
     # On the CPU, whose random numbers are the same on every machine.
-    random = deepcopy(model).cpu()
-    layers = _layers(random)[::-1]
-    for number, stage in enumerate(np.array_split(np.arange(len(layers)), min(STAGES, len(layers)))):
+    randomized = deepcopy(model).cpu()
+    layers = _layers(randomized)[::-1]
+    for index, stage in enumerate(np.array_split(np.arange(len(layers)), min(MAX_STAGES, len(layers)))):
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(SEED + number)
+            torch.manual_seed(SEED + index)
             for layer in stage:
                 _initialize(layers[layer])
-        yield deepcopy(random).to(device)
+        yield deepcopy(randomized).to(device)
 
 
 def _layers(model: nn.Module) -> list[nn.Module]:
-    """The modules that have parameters of their own, from the input to the classifier."""
+    """Returns the modules that have parameters of their own, from the input to the classifier."""
     return [module for module in model.modules() if any(True for _ in module.parameters(recurse=False))]
 
 
 def _initialize(layer: nn.Module) -> None:
-    """Gives a layer random weights: by its own rule, or of the mean and the spread that its weights have."""
+    """Initializes a layer by its own rule, or else with the mean and standard deviation of its weights."""
     reset = getattr(layer, "reset_parameters", None)
     if callable(reset):
         reset()
@@ -131,18 +133,18 @@ def _initialize(layer: nn.Module) -> None:
             weights.normal_(weights.mean().item(), weights.std(correction=0).item())
 
 
-def _redrawn(context: PerturbationContext, model: Callable[[Tensor], Tensor], classes: Tensor) -> Tensor:
-    """Maps (N, H, W) of the same images, of another model or for other classes."""
-    parts = torch.arange(len(classes), device=classes.device).split(context.chunk)
-    return torch.cat([context.explain_fn(model, context.images[part], classes[part]) for part in parts])
+def _compute_maps(context: PerturbationContext, model: Callable[[Tensor], Tensor], classes: Tensor) -> Tensor:
+    """Computes maps (N, H, W) of the same images for another model or for other classes."""
+    batches = torch.arange(len(classes), device=classes.device).split(context.batch_size)
+    return torch.cat([context.explain_fn(model, context.images[batch], classes[batch]) for batch in batches])
 
 
-def _similarity(context: PerturbationContext, redrawn: Tensor) -> Tensor:
-    """Rank correlation, (N,), of maps as they are kept; 0 where only the redrawn map is constant."""
-    own, redrawn = as_kept(context.saliency), as_kept(redrawn)
-    scores = rank_correlation(own, redrawn)
-    constant, redrawn_constant = (_constant(maps) for maps in (own, redrawn))
-    scores = scores.masked_fill(redrawn_constant & ~constant, 0.0)
+def _similarity(context: PerturbationContext, recomputed: Tensor) -> Tensor:
+    """Returns the rank correlation with the recomputed maps, (N,). It is 0 if only the recomputed map is constant."""
+    original, recomputed = as_stored(context.saliency), as_stored(recomputed)
+    scores = rank_correlation(original, recomputed)
+    constant, recomputed_constant = (_constant(maps) for maps in (original, recomputed))
+    scores = scores.masked_fill(recomputed_constant & ~constant, 0.0)
     return scores.masked_fill(~finite(context.saliency), torch.nan)
 
 

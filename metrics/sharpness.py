@@ -1,11 +1,11 @@
-"""Is the map made of clear edges, or of haze and noise?
+"""Sharpness and coherence: whether the map consists of clear edges, or of haze and noise.
 
-Tenengrad, Laplacian variance, high-frequency energy and file size are noise meters: pure noise wins in each.
-`tests/metrics/sharpness_controls.py` holds the scores that were tried and the controls that each of them fails;
-`results/benchmarks/sharpness-controls.md` is its table. Two scores are kept, to be read together: how steep the map is
-for its height, and how coherent.
+Tenengrad, Laplacian variance, high-frequency energy and file size measure noise: pure noise wins in each of them.
+`tests/metrics/sharpness_controls.py` contains the scores that were tried and the controls that each of them fails.
+`results/performance/sharpness-controls.md` is its table. Two scores remain, to be read together: `sharpness` measures
+how steep the map is for its height, and `tv-ratio` how coherent it is.
 
-Never compare maps of different native resolutions: a 7 x 7 map, up-sampled, is smooth whatever the network does.
+Never compare maps of different native resolutions. An upsampled 7 x 7 map is smooth for any network.
 """
 
 from math import pi, sqrt
@@ -19,28 +19,28 @@ from metrics.normalize import finite
 from metrics.smoothing import blur_matrix, gaussian_blur
 from metrics.sorting import ascending, percentile
 
-SCALE = 3.0
+BLUR_SIGMA = 3.0
 """Standard deviation, in pixels, of the blur under which sharpness is measured.
 
-At 2 pixels added noise sharpens a broad blob; from 4 pixels on a small map has too few pixels left.
+At 2 pixels, added noise sharpens a broad blob. From 4 pixels on, a small map has too few pixels left.
 """
 
-CHANCE = 3.0
-"""Standard deviations by which a map must vary more than its shuffles do on average before it counts as structured."""
+CHANCE_STDS = 3.0
+"""Number of standard deviations above the mean of its shuffles at which the variation of a map counts as structure."""
 
 
 def tv_ratio(saliency: Tensor) -> Tensor:
     """Total variation of the map, divided by the expected total variation after shuffling its pixels.
 
-    Near 0 is a coherent map, 1 is noise; alternating pixels exceed 1. A map of few regions is coherent however blurred
-    it is, so the ratio says nothing of sharpness by itself. A constant map (after taking absolute values), or one that
-    is not finite, scores NaN.
+    A coherent map scores near 0, and noise scores about 1. Alternating pixels exceed 1. A map of few regions is
+    coherent at any blur, so the ratio alone says nothing about sharpness. A map whose absolute values are constant, or
+    one that is not finite, scores NaN.
 
-    The expectation is exact: after a shuffle every pair of neighbors is a random pair of pixels, so it is the number
+    The expectation is exact. After a shuffle, every pair of neighbors is a random pair of pixels. So it is the number
     of such pairs times the mean absolute difference of two pixels, which sorting gives.
 
     Args:
-        saliency: Maps, (N, H, W), real; absolute values, clipped at their 99th percentile. Scale does not count.
+        saliency: Maps, (N, H, W), real. Absolute values, clipped at their 99th percentile. Scale does not matter.
 
     Returns:
         Scores, (N,), in [0, 2]; lower is more coherent.
@@ -57,48 +57,50 @@ def tv_ratio(saliency: Tensor) -> Tensor:
 
 
 def sharpness(saliency: Tensor) -> Tensor:
-    """Slope of the map for its height, under a blur of 3 pixels, times the share of its structure beyond chance.
+    """Slope of the map relative to its height, under a blur of 3 pixels, times the fraction of non-random structure.
 
-    With u the absolute map, v the blurred map, |dv| the size of its gradient (central differences) and s = 3 pixels:
+    Let u be the absolute map, v the blurred map, |dv| the size of its gradient (central differences) and s = 3 pixels:
 
-    - slope = sqrt(pi) s / 2 times (sum of |dv|^2) / (sum of v |dv|), at most 1: the relative slope |dv| / v, averaged
-      where the map is high and steep;
-    - structure = 1 - chance / (sum of (v - mean of u)^2), at least 0. Chance is that sum's expectation over all orders
-      of the pixels of u, plus 3 standard deviations: what a shuffled map reaches.
+    - slope = sqrt(pi) s / 2 times (sum of |dv|^2) / (sum of v |dv|), at most 1. It is the relative slope |dv| / v,
+      averaged where the map is high and steep.
+    - structure = 1 - chance / (sum of (v - mean of u)^2), at least 0. Chance is the expectation of that sum over all
+      orders of the pixels of u, plus 3 standard deviations. A shuffled map reaches it.
 
-    A straight edge, blurred by b pixels, from a low to a high value scores
-    (high - low) / (high + low) / 2 * s / sqrt(s^2 + b^2): 1/2 where it is sharp and stands on nothing; a thin line
-    pi / 4; noise and shuffled pixels about 0. A constant map (after taking absolute values), or one that is not finite,
-    scores NaN.
+    A straight edge from a low to a high value, blurred by b pixels, scores
+    (high - low) / (high + low) / 2 * s / sqrt(s^2 + b^2). That is 1/2 for a sharp edge that rises from 0. A thin line
+    scores pi / 4. Noise and shuffled pixels score about 0. A map whose absolute values are constant, or one that is not
+    finite, scores NaN.
 
-    On the controls it falls with every step of blur (to 8 pixels) and of noise (half-normal, to 40 % of the maximum),
-    for maps of 96, 128 and 224 pixels, and puts noise and every shuffled map below every structured one. What it does
-    not do:
+    On the controls, the score falls with every step of blur (to 8 pixels) and of noise (half-normal, to 40 % of the
+    maximum), for maps of 96, 128 and 224 pixels. It ranks noise and every shuffled map below every structured one. It
+    has these limits:
 
-    - It sees no noise that is part of the structure. A score that falls with every blur has to put a noisy map above
-      the same map blurred, and so noise under an envelope above the bare envelope; sparse specks under an envelope
-      score far too high. Read it beside `tv-ratio`, which does see them.
-    - An enlarged coarse grid of random values is as steep as its cells: about as sharp as a shape blurred by the same
-      interpolation, at most 1.3 times. It never passes for a sharp shape, but it is not known for random.
-    - It counts pixels: a map enlarged k times is blurred k times as much. Sharp shapes keep their score (a disk .50 to
-      .52 at 96 to 224 pixels), broad ones do not (a blob whose sigma is a sixth of the side: .07 at 224, .17 at 96).
-    - On gradients of untrained networks, which are nearly noise, blur by 1 or 2 pixels brings out structure and raises
-      the score from nearly 0.
-    - A few specks clump by chance. Shuffles with less than 3 % of the pixels lit may pass for structured: with 0.1 %
-      lit, the worst of 40 shuffles scores .10 at 224 pixels and .37 at 96.
-    - Under about 64 pixels a side the blur is as wide as the shapes, and broad and sharp ones score alike.
-    - It has not been held against people's eyes.
+    - It does not see noise that is part of the structure. A score that falls with every blur must rank a noisy map
+      above the same map blurred. So it ranks noise under an envelope above the bare envelope. Sparse specks under an
+      envelope score far too high. `tv-ratio` does see them.
+    - An enlarged coarse grid of random values is as steep as its cells. It is about as sharp as a shape blurred by the
+      same interpolation, at most 1.3 times. It never passes for a sharp shape, but the score does not reveal that it is
+      random.
+    - It counts pixels: a map enlarged k times is blurred k times as much. Sharp shapes have a stable score (a disk .50
+      to .52 at 96 to 224 pixels), but broad ones do not (a blob whose sigma is a sixth of the side: .07 at 224, .17 at
+      96).
+    - Gradients of untrained networks are nearly noise. A blur by 1 or 2 pixels brings out structure and raises the
+      score from nearly 0.
+    - A few specks form clusters by chance. Shuffles with less than 3 % of nonzero pixels may pass for structured. With
+      0.1 %, the worst of 40 shuffles scores .10 at 224 pixels and .37 at 96.
+    - Below about 64 pixels a side, the blur is as wide as the shapes, and broad and sharp shapes score alike.
+    - It has not been compared with human judgment.
 
     Args:
-        saliency: Maps, (N, H, W), real; absolute values, not clipped. Scale does not count. An offset does: it is
-            haze, and lowers the score.
+        saliency: Maps, (N, H, W), real. Absolute values, not clipped. Scale does not matter. An offset does: it is haze
+            and lowers the score.
 
     Returns:
-        Scores, (N,), in [0, 1]; higher is sharper. Only maps of one native resolution may be compared.
+        Scores, (N,), in [0, 1]; higher is sharper. Compare only maps of one native resolution.
 
     Reference:
-        Own. Against one's own shuffles: as in permutation tests of Moran's I (Cliff and Ord, Spatial processes, 1981);
-        contrast as Michelson's.
+        Own. Comparison with a map's own shuffles as in permutation tests of Moran's I (Cliff and Ord, Spatial
+        processes, 1981). Contrast as Michelson's.
 
     Example:
         >>> step = torch.cat([torch.zeros(1, 64, 32), torch.ones(1, 64, 32)], 2)
@@ -110,38 +112,41 @@ def sharpness(saliency: Tensor) -> Tensor:
     low, high = magnitude.flatten(1).aminmax(dim=1)
     undefined = (high == low) | ~finite(saliency)
     relative = (magnitude / high[:, None, None]).masked_fill(undefined[:, None, None], torch.nan)
-    smooth = gaussian_blur(relative, SCALE)
+    smooth = gaussian_blur(relative, BLUR_SIGMA)
     return _slope(smooth) * _beyond_chance(relative, smooth)
 
 
 def _slope(smooth: Tensor) -> Tensor:
-    """Gradient over height, averaged where both are large, (N,), in [0, 1]; a single blurred point gives 1."""
+    """Returns the gradient over the height, averaged where both are large, (N,), in [0, 1].
+
+    The factor is chosen so that a single blurred point gives 1.
+    """
     padded = pad(smooth[:, None], (1, 1, 1, 1), mode="replicate")[:, 0]
     down = (padded[:, 2:, 1:-1] - padded[:, :-2, 1:-1]) / 2
     right = (padded[:, 1:-1, 2:] - padded[:, 1:-1, :-2]) / 2
     gradient = down.hypot(right)
-    rise = (gradient * smooth).sum((1, 2)).clamp(min=torch.finfo(torch.float64).tiny)  # 0 / 0 where all is level
-    return (gradient.square().sum((1, 2)) / rise * sqrt(pi) * SCALE / 2).clamp(max=1)
+    rise = (gradient * smooth).sum((1, 2)).clamp(min=torch.finfo(torch.float64).tiny)  # avoids 0/0 for level maps
+    return (gradient.square().sum((1, 2)) / rise * sqrt(pi) * BLUR_SIGMA / 2).clamp(max=1)
 
 
 def _beyond_chance(maps: Tensor, smooth: Tensor) -> Tensor:
-    """Share of the blurred maps' variation that no shuffle of their pixels is likely to have, (N,), in [0, 1]."""
+    """Returns the fraction of the blurred maps' variation that shuffles are unlikely to have, (N,), in [0, 1]."""
     mean = maps.mean((1, 2), keepdim=True)
     height, width = maps.shape[1:]
     expected, deviation = _shuffled_blur(height, width, maps.device)
-    chance = (maps - mean).square().mean((1, 2)) * (expected + CHANCE * deviation)
-    found = (smooth - mean).square().sum((1, 2)).clamp(min=torch.finfo(torch.float64).tiny)
-    return (1 - chance / found).clamp(min=0)
+    chance = (maps - mean).square().mean((1, 2)) * (expected + CHANCE_STDS * deviation)
+    variation = (smooth - mean).square().sum((1, 2)).clamp(min=torch.finfo(torch.float64).tiny)
+    return (1 - chance / variation).clamp(min=0)
 
 
 def _shuffled_blur(height: int, width: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation of the blurred variation of a shuffled map of unit variance.
+    """Returns the mean and standard deviation of the blurred variation of a shuffled map of unit variance.
 
-    The blur is a matrix K over all n pixels, rows summing to 1, and the shuffled pixels have covariance -1 / (n - 1):
-    the mean over all orders is exactly (|K|^2 - 1) n / (n - 1), in the Frobenius norm. The deviation is that of
-    Gaussian white noise, sqrt(2 (|K'K|^2 - 1)); K splits into rows and columns, and so do the norms.
+    The blur is a matrix K over all n pixels, whose rows sum to 1. Shuffled pixels have covariance -1 / (n - 1). So the
+    mean over all orders is exactly (|K|^2 - 1) n / (n - 1), in the Frobenius norm. The deviation is that of Gaussian
+    white noise, sqrt(2 (|K'K|^2 - 1)). K factors into rows and columns, and so do the norms.
     """
-    matrices = [blur_matrix(side, SCALE, device) for side in (height, width)]
+    matrices = [blur_matrix(side, BLUR_SIGMA, device) for side in (height, width)]
     norm = torch.stack([matrix.square().sum() for matrix in matrices]).prod()
     second = torch.stack([(matrix.T @ matrix).square().sum() for matrix in matrices]).prod()
     n = height * width
@@ -149,9 +154,9 @@ def _shuffled_blur(height: int, width: int, device: torch.device) -> tuple[Tenso
 
 
 def _magnitude(saliency: Tensor) -> Tensor:
-    """Absolute maps, clipped at the 99th percentile and divided by it; NaN where constant or not finite.
+    """Returns absolute maps, clipped at the 99th percentile and divided by it. NaN where constant or not finite.
 
-    If the percentile is the minimum, clipping would leave nothing of a sparse map: then the maximum takes its place.
+    If the percentile equals the minimum, clipping would leave nothing of a sparse map, so the maximum replaces it.
     """
     values = saliency.double().abs()
     low, high = values.flatten(1).aminmax(dim=1)
@@ -162,16 +167,17 @@ def _magnitude(saliency: Tensor) -> Tensor:
 
 
 def _variation(maps: Tensor) -> Tensor:
-    """Sum of the absolute differences of neighbors, (N,)."""
+    """Returns the sum of the absolute differences of neighbors, (N,)."""
     return maps.diff(dim=1).abs().sum((1, 2)) + maps.diff(dim=2).abs().sum((1, 2))
 
 
 def _shuffled_variation(maps: Tensor) -> Tensor:
-    """Expectation of :func:`_variation` over all orders of the pixels, (N,)."""
+    """Returns the expectation of :func:`_variation` over all orders of the pixels, (N,)."""
     height, width = maps.shape[1:]
-    n, pairs = height * width, height * (width - 1) + width * (height - 1)
+    n, num_pairs = height * width, height * (width - 1) + width * (height - 1)
+    # The sum of |x_i - x_j| over all pairs is the sum of (2 i - n - 1) x_(i) over the sorted values.
     weight = 2 * torch.arange(1, n + 1, device=maps.device) - n - 1
-    return pairs * 2 * (ascending(maps) * weight).sum(1) / (n * (n - 1))
+    return num_pairs * 2 * (ascending(maps) * weight).sum(1) / (n * (n - 1))
 
 
 TV_RATIO = Metric(name="tv-ratio", compute=tv_ratio, bounds=(0.0, 2.0), higher_is_better=False, source="Own")

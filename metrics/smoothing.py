@@ -1,4 +1,4 @@
-"""Gaussian blur in float64: the same to the last few bits on every device and in any batch."""
+"""Gaussian blur in float64: the same up to the last few bits on every device and in any batch."""
 
 from math import ceil
 
@@ -7,13 +7,13 @@ from torch import Tensor
 
 
 def gaussian_blur(images: Tensor, sigma: float) -> Tensor:
-    """Images blurred along their last two axes; the kernel ends at four sigma, the border pixel is repeated.
+    """Returns images blurred along the last two axes. The kernel ends at four sigma, and the border is replicated.
 
-    A blur is linear, so each axis is one matrix product. Convolutions would be the usual way, but they round
-    differently by device and may run in TF32.
+    The blur is linear and separable, so each axis is one matrix product. A convolution would round differently on each
+    device and may run in TF32.
 
     Args:
-        images: Any number of leading axes, then (H, W); real.
+        images: Any number of leading axes, then (H, W), real.
         sigma: Standard deviation in pixels, above 0.
 
     Returns:
@@ -29,15 +29,16 @@ def gaussian_blur(images: Tensor, sigma: float) -> Tensor:
 
 
 def blur_matrix(side: int, sigma: float, device: torch.device) -> Tensor:
-    """The matrix (side, side), float64, by which :func:`gaussian_blur` blurs a line of pixels.
+    """Returns the matrix (side, side), float64, with which :func:`gaussian_blur` blurs one axis.
 
     Example:
         >>> blur_matrix(2, 0.5, torch.device("cpu")).round(decimals=2).tolist()
         [[0.89, 0.11], [0.11, 0.89]]
     """
-    reach = ceil(4 * sigma)
-    offset = torch.arange(-reach, reach + 1, device=device)
+    radius = ceil(4 * sigma)
+    offset = torch.arange(-radius, radius + 1, device=device)
     weight = torch.exp(-0.5 * (offset.double() / sigma) ** 2)
     weight = (weight / weight.sum()).expand(side, -1)
+    # Offsets beyond the border read the border pixel, so their weights add up there.
     source = (torch.arange(side, device=device)[:, None] + offset).clamp(0, side - 1)
     return torch.zeros(side, side, dtype=torch.float64, device=device).scatter_add(1, source, weight)

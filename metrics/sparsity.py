@@ -1,4 +1,4 @@
-"""How concentrated a map is, wherever it points."""
+"""Sparsity and complexity: how concentrated a map is, regardless of where it points."""
 
 from math import log
 
@@ -9,18 +9,18 @@ from metrics import Metric
 from metrics.normalize import finite
 from metrics.sorting import ascending
 
-COUNTS_FROM = 1e-5
-"""Share of a map's largest absolute value above which a pixel counts for the effective complexity."""
+MIN_RELATIVE_VALUE = 1e-5
+"""Threshold of the effective complexity, relative to the largest absolute value of the map."""
 
 
 def gini(saliency: Tensor) -> Tensor:
-    """Gini index of the absolute saliency: 0 if all pixels matter alike, near 1 if few matter.
+    """Gini index of the absolute saliency: 0 if all pixels are equally salient, near 1 if few pixels are salient.
 
-    A constant map scores 0, a single pixel of n scores 1 - 1/n. The scale of a map does not count, but its offset
-    does: give maps whose zero means "no relevance". A zero map, or one that is not finite, scores NaN.
+    A constant map scores 0, and a single pixel of n scores 1 - 1/n. The scale of a map does not matter, but its offset
+    does. Use maps whose zero means "no relevance". A zero map or one that is not finite scores NaN.
 
     Args:
-        saliency: Maps, (N, H, W), real; the sign does not count.
+        saliency: Maps, (N, H, W), real. The sign does not matter.
 
     Returns:
         Scores, (N,), in [0, 1]; higher is sparser, which the source calls better.
@@ -40,65 +40,65 @@ def gini(saliency: Tensor) -> Tensor:
 
 
 def entropy(saliency: Tensor) -> Tensor:
-    """Entropy of the absolute saliency, taken as a distribution over the pixels, divided by that of the even one.
+    """Entropy of the absolute saliency as a distribution over the pixels, divided by the maximum entropy.
 
-    A constant map scores 1, a single pixel 0. Scale and sign do not count. A zero map, or one that is not finite,
-    scores NaN.
+    A constant map scores 1, and a single pixel scores 0. Scale and sign do not matter. A zero map or one that is not
+    finite scores NaN.
 
-    Times ln(H W) it is Quantus' Complexity, in nats, which cannot be compared between resolutions.
+    Multiplied by ln(H W), it is Quantus' Complexity, in nats, which is not comparable between resolutions.
 
     Args:
-        saliency: Maps, (N, H, W), real; the sign does not count.
+        saliency: Maps, (N, H, W), real. The sign does not matter.
 
     Returns:
-        Scores, (N,), in [0, 1]; lower is more concentrated, which the source calls less complex, hence better.
+        Scores, (N,), in [0, 1]; lower is more concentrated, which the source calls less complex and so better.
 
     Reference:
         Bhatt et al., Evaluating and Aggregating Feature-based Model Explanations, IJCAI 2020, arXiv 2005.00631,
-        complexity; divided by its largest value.
+        complexity, divided by its maximum.
 
     Example:
         >>> entropy(torch.tensor([[[1.0, 1.0], [0.0, 0.0]], [[1.0, 1.0], [1.0, 1.0]]])).tolist()
         [0.5, 1.0]
     """
-    share = _of_maximum(saliency)
-    share = share / share.sum(1, keepdim=True)
-    return (torch.special.entr(share).sum(1) / log(share.shape[1])).clamp(0, 1)
+    values = _divide_by_maximum(saliency)
+    probabilities = values / values.sum(1, keepdim=True)
+    return (torch.special.entr(probabilities).sum(1) / log(probabilities.shape[1])).clamp(0, 1)
 
 
 def effective_complexity(saliency: Tensor) -> Tensor:
-    """Share of the pixels whose absolute saliency is above 1/100,000 of the map's largest.
+    """Fraction of the pixels whose absolute saliency is above 1/100,000 of the map's maximum.
 
-    A constant map scores 1, a single pixel of n scores 1/n. Scale and sign do not count. A zero map, or one that is
-    not finite, scores NaN. The threshold is so low that it asks where the map is zero, not where it is weak: a ReLU
-    leaves zeros, a gradient hardly any.
+    A constant map scores 1, and a single pixel of n scores 1/n. Scale and sign do not matter. A zero map or one that is
+    not finite scores NaN. The threshold is so low that it measures where the map is zero, not where it is weak. ReLU
+    maps have many zeros, and gradients have hardly any.
 
-    Times H W it is Quantus' EffectiveComplexity of one map, a number of pixels. (Of several maps in one call Quantus
-    divides by the maximum of them all.)
+    Multiplied by H W, it is Quantus' EffectiveComplexity of one map, a number of pixels. If a call has several maps,
+    Quantus divides by the maximum of all of them.
 
     Args:
-        saliency: Maps, (N, H, W), real; the sign does not count.
+        saliency: Maps, (N, H, W), real. The sign does not matter.
 
     Returns:
-        Scores, (N,), in [0, 1]; lower is more concentrated, which the source calls less complex, hence better.
+        Scores, (N,), in [0, 1]; lower is more concentrated, which the source calls less complex and so better.
 
     Reference:
         Nguyen and Rodriguez Martinez, On Quantitative Aspects of Model Interpretability, 2020, arXiv 2007.07584,
-        effective complexity, in the simpler form of Quantus 0.6.0: no model is asked.
+        effective complexity, in the simpler form of Quantus 0.6.0, which queries no model.
 
     Example:
         >>> effective_complexity(torch.tensor([[[1.0, -0.5], [1e-6, 0.0]]])).item()
         0.5
     """
-    share = _of_maximum(saliency)
-    counts = (share > COUNTS_FROM).sum(1).double() / share.shape[1]
-    return counts.masked_fill(share.isnan().any(1), torch.nan)
+    values = _divide_by_maximum(saliency)
+    fractions = (values > MIN_RELATIVE_VALUE).sum(1).double() / values.shape[1]
+    return fractions.masked_fill(values.isnan().any(1), torch.nan)
 
 
-def _of_maximum(saliency: Tensor) -> Tensor:
-    """Absolute values as shares of the largest one, (N, H*W), float64; NaN for a zero map or one not finite.
+def _divide_by_maximum(saliency: Tensor) -> Tensor:
+    """Returns absolute values divided by the largest one, (N, H*W), float64. NaN for a zero map or one not finite.
 
-    So no sum overflows, and the smallest maps lose nothing.
+    Without the division, sums could overflow, and very small values would lose digits.
     """
     values = saliency.double().abs().flatten(1)
     largest = values.amax(1, keepdim=True)
@@ -125,5 +125,5 @@ EFFECTIVE_COMPLEXITY = Metric(
     compute=effective_complexity,
     bounds=(0.0, 1.0),
     higher_is_better=False,
-    source="Nguyen and Rodriguez Martinez 2020, arXiv 2007.07584; in the form of Quantus 0.6.0, as a share",
+    source="Nguyen and Rodriguez Martinez 2020, arXiv 2007.07584; in the form of Quantus 0.6.0, as a fraction",
 )

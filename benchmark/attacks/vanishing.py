@@ -8,7 +8,7 @@ from benchmark.attacks.losses import LOSSES, Loss
 from benchmark.attacks.mode import evaluating
 from benchmark.attacks.slope import slope
 from benchmark.runtime.precision import precise
-from metrics.rounding import ROUNDING
+from metrics.rounding import ROUNDING_ULPS
 
 
 def vanishes(model: nn.Module, images: Tensor, labels: Tensor, ball: Ball, loss: Loss) -> Tensor:
@@ -33,5 +33,5 @@ def vanishes(model: nn.Module, images: Tensor, labels: Tensor, ball: Ball, loss:
     # In the dual norm: the most that a change of size one gains. In float64, where squares do not vanish.
     order = 2 if ball.norm == "l2" else 1
     gain = ball.radius(images.shape[-1]) * precise(found.gradient).reshape(len(images), -1).norm(order, dim=1)
-    least = ROUNDING * torch.finfo(images.dtype).eps * found.logits.abs().amax(dim=1)
+    least = ROUNDING_ULPS * torch.finfo(images.dtype).eps * found.logits.abs().amax(dim=1)
     return (gain <= least) & (ball.eps > 0)

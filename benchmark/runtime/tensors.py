@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from benchmark.runtime.device import max_batch_size
-from metrics.batching import Chunks
+from metrics.batching import BatchRunner
 
 
 def to_float(images: Tensor) -> Tensor:
@@ -40,4 +40,4 @@ def map_batches(compute: Callable[[slice], Tensor], images: Tensor) -> Tensor:
     def work(indices: Tensor) -> Tensor:
         return compute(slice(int(indices[0]), int(indices[-1]) + 1)).cpu()
 
-    return Chunks(max_batch_size(images)).of(work, len(images), torch.device("cpu"))
+    return BatchRunner(max_batch_size(images)).run(work, len(images), torch.device("cpu"))

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from metrics.rounding import nudges, rounding_of
+from metrics.rounding import compute_rounding_bound, ulp_perturbations
 
 FORWARDS = 64
 """Most images per forward pass."""
@@ -37,5 +37,5 @@ def rounding_at(model: nn.Module, image: Tensor, others: Tensor | None = None) -
         others: Logits (M, C) that are to be compared.
     """
     with torch.inference_mode():
-        copies = model((image + nudges(image)).contiguous(memory_format=torch.channels_last))
-    return rounding_of(copies.to(torch.float64, copy=True), image.dtype, others)
+        copies = model((image + ulp_perturbations(image)).contiguous(memory_format=torch.channels_last))
+    return compute_rounding_bound(copies.to(torch.float64, copy=True), image.dtype, others)

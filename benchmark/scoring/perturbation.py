@@ -69,6 +69,6 @@ def build_perturbation_context(  # noqa: PLR0913 - what a probe is made of
             "minimum": inputs.amin(dim=(1, 2, 3), keepdim=True),
         },
         steps=steps,
-        chunk=max_batch_size(inputs),
+        batch_size=max_batch_size(inputs),
         explain_fn=explain_fn,
     )

@@ -1,4 +1,4 @@
-"""Probes of one-channel images, where Quantus 0.6.0 and we remove the same elements, and Quantus on the same images."""
+"""Contexts of one-channel images, of which Quantus 0.6.0 and Loupe remove the same elements, and calls of Quantus."""
 
 import warnings
 from dataclasses import replace
@@ -27,7 +27,7 @@ class Classifier(nn.Module):
         return torch.tanh(images.double().flatten(1) @ self.hidden) @ self.out
 
 
-def gray_probe(number: int = 4, steps: int = 16, fill: float | None = None) -> PerturbationContext:
+def gray_context(number: int = 4, steps: int = 16, fill: float | None = None) -> PerturbationContext:
     """One-channel float32 images of 16 x 20 with signed maps of unique values; `fill` replaces all baselines."""
     inputs = maps.seeded(number, HEIGHT, WIDTH)
     random = np.random.default_rng(1)
@@ -35,23 +35,23 @@ def gray_probe(number: int = 4, steps: int = 16, fill: float | None = None) -> P
         images=inputs.images[:, :1].float(),
         saliency=torch.tensor(random.normal(size=(number, HEIGHT, WIDTH))),
     )
-    given = maps.context(inputs)
+    context = maps.build_context(inputs)
     minimum = inputs.images.amin(dim=(1, 2, 3), keepdim=True)
-    fills = {name: minimum if fill is None else torch.tensor(fill) for name in given.fills}
-    return replace(given, model=Classifier().eval(), steps=steps, fills=fills)
+    fills = {name: minimum if fill is None else torch.tensor(fill) for name in context.fills}
+    return replace(context, model=Classifier().eval(), steps=steps, fills=fills)
 
 
-def ask_quantus(kind: str, context: PerturbationContext, *, softmax: bool, seed: int | None = None, **settings) -> list:
-    """What a Quantus metric returns for each image, in a call of its own; numpy's draws begin anew for each."""
+def run_quantus(kind: str, context: PerturbationContext, *, softmax: bool, seed: int | None = None, **settings) -> list:
+    """Returns the scores of a Quantus metric, with one call and a newly seeded numpy generator per image."""
     metric = getattr(quantus, kind)(**settings, **SILENT, return_aggregate=False)
-    found = []
+    scores = []
     for i in range(len(context.images)):
         if seed is not None:
             np.random.seed(seed)  # noqa: NPY002 - it draws from numpy's global generator
         one = slice(i, i + 1)
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "`trapz` is deprecated")
-            found += metric(
+            scores += metric(
                 model=context.model,
                 x_batch=context.images[one].numpy().copy(),
                 y_batch=context.classes[one].numpy(),
@@ -59,4 +59,4 @@ def ask_quantus(kind: str, context: PerturbationContext, *, softmax: bool, seed:
                 softmax=softmax,
                 device="cpu",
             )
-    return found
+    return scores

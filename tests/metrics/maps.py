@@ -73,8 +73,8 @@ def noisy(images: Tensor) -> Tensor:
     return logits + ulp * (torch.arange(logits.numel()).reshape(logits.shape) * 7 % 5 - 2)
 
 
-def context(inputs: Inputs, chunk: int = 64) -> PerturbationContext:
-    """The fixed classifier, ready to be asked about the inputs."""
+def build_context(inputs: Inputs, batch_size: int = 64) -> PerturbationContext:
+    """Returns a context of the fixed classifier and the inputs."""
     return PerturbationContext(
         model=model,
         images=inputs.images,
@@ -88,7 +88,7 @@ def context(inputs: Inputs, chunk: int = 64) -> PerturbationContext:
             "minimum": inputs.images.amin(dim=(1, 2, 3), keepdim=True),
         },
         steps=7,
-        chunk=chunk,
+        batch_size=batch_size,
         explain_fn=explain_fn,
     )
 
@@ -102,11 +102,11 @@ def explain_fn(changed, images: Tensor, classes: Tensor) -> Tensor:
     return slope.abs().sum(dim=1)
 
 
-def score(metric: Metric, inputs: Inputs, chunk: int = 64) -> Tensor:
+def score(metric: Metric, inputs: Inputs, batch_size: int = 64) -> Tensor:
     """The metric's scores, (N,), with the fixed classifier for those that need a model."""
-    given = {name: getattr(inputs, name) for name in metric.inputs - {"curves", "context"}}
+    arguments = {name: getattr(inputs, name) for name in metric.inputs - {"curves", "context"}}
     if "curves" in metric.inputs:
-        given["curves"] = context(inputs, chunk).curves()
+        arguments["curves"] = build_context(inputs, batch_size).curves()
     if "context" in metric.inputs:
-        given["context"] = context(inputs, chunk)
-    return metric.compute(**given)
+        arguments["context"] = build_context(inputs, batch_size)
+    return metric.compute(**arguments)

@@ -26,7 +26,7 @@ top_k_intersection = partial(quantus.TopKIntersection, abs=False, **SETTINGS)
 """Takes k, a number of pixels."""
 
 
-def each(metric, saliency, mask=None):
+def score_each(metric, saliency, mask=None):
     """Scores of maps (N, H, W), each in a call of its own."""
     masks = [None] * len(saliency) if mask is None else mask.split(1)
     pairs = zip(saliency.split(1), masks, strict=True)
@@ -45,8 +45,8 @@ def at_once(metric, saliency, mask=None):
 def unchecked(metric, saliency, mask=None):
     """The metric's own arithmetic on maps not negative, without the checks and conversions around it."""
     maps = saliency.numpy()[:, None] / saliency.numpy().max()
-    given = {} if mask is None else {"s_batch": mask.numpy()[:, None]}
-    return metric.evaluate_batch(x_batch=np.zeros((len(maps), 3, 1, 1)), a_batch=maps, **given)
+    masks = {} if mask is None else {"s_batch": mask.numpy()[:, None]}
+    return metric.evaluate_batch(x_batch=np.zeros((len(maps), 3, 1, 1)), a_batch=maps, **masks)
 
 
 def max_sensitivity(context, changed):

@@ -3,7 +3,7 @@
     python -m tests.metrics.sharpness_controls
 
 writes results/performance/sharpness-controls.md. With LOUPE_REAL_DATA set it trains a small network, plainly
-and adversarially, to draw real maps (ten minutes on a CPU core; the weights are kept under LOUPE_RUNS).
+and adversarially, to draw real maps (ten minutes on a CPU core; the weights are stored under LOUPE_RUNS).
 """
 
 import os
@@ -41,7 +41,7 @@ SHARP = ("ring", "disk")
 CLEAN = (*SHARP, "blob 20", "blob 40")
 SEEDS = range(2)
 DEMANDS = ("blur, clean", "blur, noisy", "noise", "bottom", "grids", "grid over shape")
-KEPT = runs_dir() / "sharpness-controls"
+CACHE_DIR = runs_dir() / "sharpness-controls"
 
 
 # The controls. Lengths are pixels at a side of 224, and scale with it; the steps of blur are pixels at any side.
@@ -205,13 +205,13 @@ def coherent_frequency(maps):
 
 
 def slope_alone(maps):
-    return module._slope(gaussian_blur(_relative(maps), module.SCALE))
+    return module._slope(gaussian_blur(_relative(maps), module.BLUR_SIGMA))
 
 
 def coherent_slope(maps):
     """The winner, each pixel's gradient energy weighed by the root of the structure tensor's coherence around it."""
     relative = _relative(maps)
-    trace, difference = _tensor(relative, module.SCALE, 3 * module.SCALE)
+    trace, difference = _tensor(relative, module.BLUR_SIGMA, 3 * module.BLUR_SIGMA)
     share = (trace * difference).sqrt().sum((1, 2)) / trace.sum((1, 2))
     return sharpness(maps) * share
 
@@ -355,7 +355,7 @@ def train(model, images, epochs, steps=0):
 
 
 def trained(images):
-    """An untrained network, the same after six epochs, and that after four adversarial ones more; kept."""
+    """An untrained network, the same after six epochs, and that after four adversarial ones more. Cached."""
     torch.manual_seed(0)
     channels = (0, 2, 3)
     model = Network(images.mean(channels, keepdim=True), images.std(channels, keepdim=True)).eval()
@@ -364,12 +364,12 @@ def trained(images):
         "standard": {"epochs": 6},
         "adversarial": {"epochs": 4, "steps": 2},
     }.items():
-        file = KEPT / f"{state}.safetensors"
+        file = CACHE_DIR / f"{state}.safetensors"
         if lesson and file.is_file():
             model.load_state_dict(load_file(file))
         elif lesson:
             train(model, images, **lesson)
-            KEPT.mkdir(parents=True, exist_ok=True)
+            CACHE_DIR.mkdir(parents=True, exist_ok=True)
             save_file(model.state_dict(), file)
         yield state, model.eval()
 

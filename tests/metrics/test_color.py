@@ -79,12 +79,12 @@ def test_variation_equals_a_slow_window(height, width, reach):
     random = np.random.default_rng(0)
     images = gaussian_filter(random.random((1, 3, height, width)), (0, 0, 1, 1))
     lab = rgb2lab(np.moveaxis(images[0], 0, 2))
-    found = local_variation(torch.tensor(images))[0]
-    assert found.shape == (height, width)
+    actual = local_variation(torch.tensor(images))[0]
+    assert actual.shape == (height, width)
     pixels = [(0, 0), (0, width - 1), (height - 1, 0), (height - 1, width - 1), (1, width // 2)]
     pixels += list(zip(random.integers(0, height, 200), random.integers(0, width, 200), strict=True))
     expected = [slow_variation(lab, reach, *pixel) for pixel in pixels]
-    assert [found[pixel].item() for pixel in pixels] == pytest.approx(expected, rel=1e-3, abs=2e-3)
+    assert [actual[pixel].item() for pixel in pixels] == pytest.approx(expected, rel=1e-3, abs=2e-3)
 
 
 def test_areas_of_one_color_have_no_variation_at_all():
@@ -111,8 +111,8 @@ def test_ranks_are_those_of_scipy(lesions, levels):
         spearmanr(one[inside], other[inside]).statistic
         for one, other, inside in zip(saliency, variation, lesions.mask, strict=True)
     ]
-    found = color_variation(saliency, lesions.mask, lesions.images)
-    assert found.tolist() == pytest.approx(expected, abs=1e-12)
+    actual = color_variation(saliency, lesions.mask, lesions.images)
+    assert actual.tolist() == pytest.approx(expected, abs=1e-12)
 
 
 def test_a_map_that_follows_the_colors_scores_one_and_its_opposite_minus_one(lesions):

@@ -5,14 +5,14 @@ import pytest
 import torch
 
 from metrics.faithfulness import Curves, blurred, deletion, insertion, insertion_deletion
-from tests.metrics.maps import Inputs, context, model, seeded
+from tests.metrics.maps import Inputs, build_context, model, seeded
 
 BLACK = torch.zeros((), dtype=torch.float64)
 
 
-def curves_of(inputs, *, classifier=model, steps=7, fill=BLACK, chunk=64):
-    given = replace(context(inputs, chunk), model=classifier, steps=steps, fills={"given": fill})
-    return given.curves("given")
+def compute_curves(inputs, *, classifier=model, steps=7, fill=BLACK, batch_size=64):
+    context = replace(build_context(inputs, batch_size), model=classifier, steps=steps, fills={"test": fill})
+    return context.curves("test")
 
 
 def literal(inputs, i, steps, fill):
@@ -24,9 +24,9 @@ def literal(inputs, i, steps, fill):
     down, up, fractions = [], [], []
     for k in range(steps + 1):
         deleted, inserted, count = image.copy(), base.copy(), 0
-        for rank, place in enumerate(order):
+        for rank, index in enumerate(order):
             if rank * steps // (height * width) < k:
-                row, column = divmod(place, width)
+                row, column = divmod(index, width)
                 deleted[:, row, column] = base[:, row, column]
                 inserted[:, row, column] = image[:, row, column]
                 count += 1
@@ -40,7 +40,7 @@ def literal(inputs, i, steps, fill):
 def test_equals_the_literal_loop(steps):
     inputs = seeded(5, 6, 7)
     fill = torch.rand(5, 3, 6, 7, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    curves = curves_of(inputs, steps=steps, fill=fill)
+    curves = compute_curves(inputs, steps=steps, fill=fill)
     for i in range(5):
         down, up, fractions = literal(inputs, i, steps, fill)
         assert curves.deletion[i].tolist() == pytest.approx(down, abs=1e-12)
@@ -63,7 +63,7 @@ def test_two_by_two_by_hand():
         classes=torch.tensor([0]),
         ties=torch.zeros(1, 2, 2),
     )
-    curves = curves_of(inputs, classifier=summing, steps=4, fill=torch.zeros(3, 1, 1), chunk=3)
+    curves = compute_curves(inputs, classifier=summing, steps=4, fill=torch.zeros(3, 1, 1), batch_size=3)
     up = torch.tensor([0.0, 4.0, 7.0, 9.0, 10.0]).sigmoid()
     down = torch.tensor([10.0, 6.0, 3.0, 1.0, 0.0]).sigmoid()
     torch.testing.assert_close(curves.insertion[0].float(), up)
@@ -77,7 +77,7 @@ def test_two_by_two_by_hand():
 
 def test_unequal_steps_are_weighted_by_their_true_size():
     inputs = seeded(1, 1, 5)
-    assert curves_of(inputs, steps=2).fractions.tolist() == pytest.approx([0, 3 / 5, 1])
+    assert compute_curves(inputs, steps=2).fractions.tolist() == pytest.approx([0, 3 / 5, 1])
     curves = Curves(
         deletion=torch.tensor([[1.0, 0.0, 0.0]]),
         insertion=torch.tensor([[0.0, 1.0, 1.0]]),
@@ -94,7 +94,7 @@ def test_end_points_are_image_and_baseline_and_are_computed_once():
         seen.append(len(images))
         return model(images)
 
-    curves = curves_of(inputs, classifier=counting, steps=7, chunk=10)
+    curves = compute_curves(inputs, classifier=counting, steps=7, batch_size=10)
     assert sum(seen) == 3 * (2 * (7 - 1) + 2)
     assert max(seen) <= 10
     assert torch.equal(curves.insertion[:, 0], curves.deletion[:, -1])
@@ -103,12 +103,12 @@ def test_end_points_are_image_and_baseline_and_are_computed_once():
     torch.testing.assert_close(curves.deletion[:, 0], whole)
 
 
-@pytest.mark.parametrize("chunk", [1, 5, 14, 1000])
-def test_the_chunk_does_not_count(chunk):
+@pytest.mark.parametrize("batch_size", [1, 5, 14, 1000])
+def test_the_chunk_does_not_count(batch_size):
     inputs = seeded(6)
-    expected, found = curves_of(inputs), curves_of(inputs, chunk=chunk)
-    torch.testing.assert_close(found.deletion, expected.deletion, rtol=0, atol=1e-12)
-    torch.testing.assert_close(found.insertion, expected.insertion, rtol=0, atol=1e-12)
+    expected, actual = compute_curves(inputs), compute_curves(inputs, batch_size=batch_size)
+    torch.testing.assert_close(actual.deletion, expected.deletion, rtol=0, atol=1e-12)
+    torch.testing.assert_close(actual.insertion, expected.insertion, rtol=0, atol=1e-12)
 
 
 def test_companions_do_not_count_for_a_convolutional_network_in_single_precision():
@@ -122,9 +122,9 @@ def test_companions_do_not_count_for_a_convolutional_network_in_single_precision
     ).eval()
     inputs = seeded(6)
     inputs = inputs.replace(images=inputs.images.float())
-    together = curves_of(inputs, classifier=network, fill=torch.zeros(()), chunk=64)
+    together = compute_curves(inputs, classifier=network, fill=torch.zeros(()), batch_size=64)
     for i in range(6):
-        alone = curves_of(inputs.take([i]), classifier=network, fill=torch.zeros(()), chunk=3)
+        alone = compute_curves(inputs.take([i]), classifier=network, fill=torch.zeros(()), batch_size=3)
         torch.testing.assert_close(alone.insertion[0], together.insertion[i], rtol=0, atol=1e-6)
 
 
@@ -136,8 +136,8 @@ def test_ties_are_broken_by_the_given_numbers_and_not_by_the_raster():
         shown.append(images.clone())
         return model(images)
 
-    curves_of(inputs.replace(images=torch.ones(1, 3, 4, 4, dtype=torch.float64)), classifier=watching, steps=4)
-    after_one_step = shown[1][0, 0]  # the untouched image is asked first
+    compute_curves(inputs.replace(images=torch.ones(1, 3, 4, 4, dtype=torch.float64)), classifier=watching, steps=4)
+    after_one_step = shown[1][0, 0]  # the first query is the original image
     deletion_steps = inputs.ties[0] <= inputs.ties[0].flatten().sort().values[3]
     assert torch.equal(after_one_step == 0, deletion_steps)
 
@@ -145,19 +145,19 @@ def test_ties_are_broken_by_the_given_numbers_and_not_by_the_raster():
 def test_a_constant_map_scores_near_zero_on_average_and_a_good_map_above():
     inputs = seeded(64)
     constant = inputs.replace(saliency=torch.ones_like(inputs.saliency))
-    assert insertion_deletion(curves_of(constant)).mean().abs() < 0.02
+    assert insertion_deletion(compute_curves(constant)).mean().abs() < 0.02
     height, width = inputs.saliency.shape[1:]
     red = inputs.replace(
         classes=torch.zeros(64, dtype=torch.int64),
         saliency=inputs.images[:, 0] * torch.linspace(-1, 1, height)[:, None].expand(height, width),
     )
-    assert (insertion_deletion(curves_of(red)) > 0.1).all()  # the model's own evidence for class 0
+    assert (insertion_deletion(compute_curves(red)) > 0.1).all()  # the model's own evidence for class 0
 
 
 def test_a_map_that_is_not_finite_has_no_curve_and_its_neighbor_has():
     inputs = seeded(2)
     inputs.saliency[0, 2, 2] = torch.nan
-    curves = curves_of(inputs)
+    curves = compute_curves(inputs)
     assert curves.deletion.isnan().all(1).tolist() == [True, False]
     assert insertion_deletion(curves).isnan().tolist() == [True, False]
 
@@ -165,7 +165,7 @@ def test_a_map_that_is_not_finite_has_no_curve_and_its_neighbor_has():
 def test_no_graph_is_kept():
     network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * 12 * 15, 3)).double()
     inputs = seeded(2)
-    curves = curves_of(inputs, classifier=network)
+    curves = compute_curves(inputs, classifier=network)
     assert not curves.deletion.requires_grad
     assert not insertion(curves).is_inference()  # usable like any tensor
 
@@ -173,13 +173,13 @@ def test_no_graph_is_kept():
 @pytest.mark.parametrize("steps", [0, 181])
 def test_steps_must_fit_the_image(steps):
     with pytest.raises(ValueError, match=f"steps is {steps}.*180"):
-        curves_of(seeded(1), steps=steps)
+        compute_curves(seeded(1), steps=steps)
 
 
 def test_shapes_must_agree():
     inputs = seeded(2)
     with pytest.raises(ValueError, match="must agree"):
-        curves_of(inputs.replace(saliency=inputs.saliency[:, :6]))
+        compute_curves(inputs.replace(saliency=inputs.saliency[:, :6]))
 
 
 def test_blurred_keeps_color_and_loses_detail():

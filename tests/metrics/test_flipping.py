@@ -5,17 +5,17 @@ import pytest
 import torch
 
 from metrics.flipping import mean_height, pixel_flipping
-from tests.metrics.gray import ask_quantus, gray_probe
-from tests.metrics.maps import context, seeded
+from tests.metrics.gray import gray_context, run_quantus
+from tests.metrics.maps import build_context, seeded
 
 
 @pytest.mark.parametrize("steps", [8, 40])
 def test_equals_quantus(steps):
     """Its area has steps of length 1; on one channel it flips what we flip."""
-    asked = gray_probe(steps=steps)
+    context = gray_context(steps=steps)
     settings = {"features_in_step": 320 // steps, "return_auc_per_sample": True}
-    areas = ask_quantus("PixelFlipping", asked, softmax=True, **settings)
-    np.testing.assert_allclose(pixel_flipping(asked).numpy() * (steps - 1), areas, rtol=1e-5)
+    areas = run_quantus("PixelFlipping", context, softmax=True, **settings)
+    np.testing.assert_allclose(pixel_flipping(context).numpy() * (steps - 1), areas, rtol=1e-5)
 
 
 def test_a_pixel_is_all_its_channels():
@@ -26,17 +26,19 @@ def test_a_pixel_is_all_its_channels():
         shown.append(images)
         return torch.zeros(len(images), 3)
 
-    asked = replace(context(seeded(1).replace(images=torch.ones(1, 3, 12, 15))), model=watching, steps=180)
+    context = replace(build_context(seeded(1).replace(images=torch.ones(1, 3, 12, 15))), model=watching, steps=180)
     dark = {"minimum": torch.tensor(0.0)}
-    pixel_flipping(replace(asked, fills=dark))
+    pixel_flipping(replace(context, fills=dark))
     black = torch.cat(shown) == 0
     assert torch.equal(black.all(1), black.any(1))
     assert sorted(black.all(1).sum((1, 2)).tolist()) == list(range(1, 181))
 
 
 def test_it_is_the_deletion_curve_without_its_first_point():
-    asked = context(seeded(3))
-    np.testing.assert_allclose(pixel_flipping(asked), np.trapezoid(asked.curves("minimum").deletion[:, 1:], axis=1) / 6)
+    context = build_context(seeded(3))
+    np.testing.assert_allclose(
+        pixel_flipping(context), np.trapezoid(context.curves("minimum").deletion[:, 1:], axis=1) / 6
+    )
 
 
 def test_a_curve_of_one_point_is_that_point():

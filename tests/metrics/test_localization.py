@@ -23,12 +23,12 @@ def untied():
 
 
 def test_top_mask_f1_equals_quantus_relevance_rank_accuracy(untied):
-    expected = quantus_oracle.each(quantus_oracle.RANK_ACCURACY, untied.saliency, untied.mask)
+    expected = quantus_oracle.score_each(quantus_oracle.RANK_ACCURACY, untied.saliency, untied.mask)
     assert top_mask_f1(untied.saliency, untied.mask).tolist() == pytest.approx(expected, abs=1e-12)
 
 
 def test_relevance_mass_equals_quantus_on_positive_maps(untied):
-    expected = quantus_oracle.each(quantus_oracle.MASS_ACCURACY, untied.saliency, untied.mask)
+    expected = quantus_oracle.score_each(quantus_oracle.MASS_ACCURACY, untied.saliency, untied.mask)
     assert relevance_mass(untied.saliency, untied.mask).tolist() == pytest.approx(expected, abs=1e-12)
 
 
@@ -37,14 +37,14 @@ def test_relevance_mass_equals_quantus_on_positive_maps(untied):
 @pytest.mark.filterwarnings("ignore:divide by zero:RuntimeWarning", "ignore:Ratio is smaller:UserWarning")
 def test_relevance_mass_of_the_absolute_map_equals_quantus_attribution_localization(untied):
     saliency = untied.saliency - 0.2
-    expected = quantus_oracle.each(quantus_oracle.ATTRIBUTION_LOCALISATION, saliency, untied.mask)
+    expected = quantus_oracle.score_each(quantus_oracle.ATTRIBUTION_LOCALISATION, saliency, untied.mask)
     assert relevance_mass(saliency.abs(), untied.mask).tolist() == pytest.approx(expected, rel=1e-9)
 
 
 @pytest.mark.parametrize("k", [1, 8, 399])
 def test_top_k_equals_quantus(untied, k, monkeypatch):
-    monkeypatch.setattr(localization, "TOP", k / 400)
-    expected = quantus_oracle.each(quantus_oracle.top_k_intersection(k=k), untied.saliency, untied.mask)
+    monkeypatch.setattr(localization, "TOP_FRACTION", k / 400)
+    expected = quantus_oracle.score_each(quantus_oracle.top_k_intersection(k=k), untied.saliency, untied.mask)
     assert top_k(untied.saliency, untied.mask).tolist() == pytest.approx(expected, abs=1e-12)
 
 
@@ -58,12 +58,12 @@ def test_top_k_takes_as_large_an_area_at_every_resolution(side, k):
 
 
 def test_top_mask_f1_is_the_f1_of_the_binarised_map(untied):
-    for saliency, mask, found in zip(
+    for saliency, mask, actual in zip(
         untied.saliency, untied.mask, top_mask_f1(untied.saliency, untied.mask), strict=True
     ):
         chosen = np.zeros(mask.numel(), bool)
         chosen[np.argsort(-saliency.flatten().numpy())[: int(mask.sum())]] = True
-        assert found.item() == pytest.approx(f1_score(mask.flatten().numpy(), chosen), abs=1e-12)
+        assert actual.item() == pytest.approx(f1_score(mask.flatten().numpy(), chosen), abs=1e-12)
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -75,29 +75,29 @@ def test_ties_count_as_the_mean_over_all_ways_to_break_them(seed):
     # every order that the values permit is equally likely
     orders = [o for o in permutations(range(6)) if all(saliency[a] >= saliency[b] for a, b in pairwise(o))]
     hits = [mask[list(order[:size])].mean() for order in orders]
-    found = top_mask_f1(torch.tensor(saliency).view(1, 2, 3), torch.tensor(mask).view(1, 2, 3))
-    assert found.item() == pytest.approx(np.mean(hits), abs=1e-12)
+    actual = top_mask_f1(torch.tensor(saliency).view(1, 2, 3), torch.tensor(mask).view(1, 2, 3))
+    assert actual.item() == pytest.approx(np.mean(hits), abs=1e-12)
 
 
 @pytest.mark.parametrize("seed", range(6))
 def test_top_k_counts_ties_likewise(seed, monkeypatch):
-    monkeypatch.setattr(localization, "TOP", 3 / 6)
+    monkeypatch.setattr(localization, "TOP_FRACTION", 3 / 6)
     random = np.random.default_rng(seed)
     saliency, mask = random.integers(0, 3, 6).astype(float), np.arange(6) < random.integers(1, 6)
     orders = [o for o in permutations(range(6)) if all(saliency[a] >= saliency[b] for a, b in pairwise(o))]
     hits = [mask[list(order[:3])].mean() for order in orders]
-    found = top_k(torch.tensor(saliency).view(1, 2, 3), torch.tensor(mask).view(1, 2, 3))
-    assert found.item() == pytest.approx(np.mean(hits), abs=1e-12)
+    actual = top_k(torch.tensor(saliency).view(1, 2, 3), torch.tensor(mask).view(1, 2, 3))
+    assert actual.item() == pytest.approx(np.mean(hits), abs=1e-12)
 
 
 def test_chance_level_of_a_constant_map_is_the_share_of_the_mask():
     mask = seeded(4).mask
-    share = mask.double().mean((1, 2))
+    fraction = mask.double().mean((1, 2))
     constant = torch.full(mask.shape, 0.3)
-    torch.testing.assert_close(top_mask_f1(constant, mask), share)
-    torch.testing.assert_close(top_k(constant, mask), share)
-    torch.testing.assert_close(pointing_game(constant, mask), share)
-    torch.testing.assert_close(relevance_mass(constant, mask), share)
+    torch.testing.assert_close(top_mask_f1(constant, mask), fraction)
+    torch.testing.assert_close(top_k(constant, mask), fraction)
+    torch.testing.assert_close(pointing_game(constant, mask), fraction)
+    torch.testing.assert_close(relevance_mass(constant, mask), fraction)
 
 
 @pytest.mark.parametrize("metric", [top_mask_f1, top_k])

@@ -5,8 +5,8 @@ import torch
 
 from benchmark.registry import entries
 from metrics import Metric
-from metrics.batching import Chunks
-from tests.metrics.maps import context, model, score, seeded
+from metrics.batching import BatchRunner
+from tests.metrics.maps import build_context, model, score, seeded
 
 PROBED = [name for name, metric in entries(Metric).items() if metric.inputs & {"context", "curves"}]
 
@@ -26,19 +26,21 @@ class Small:
 
 @pytest.mark.parametrize("room", [1, 5])
 def test_where_memory_runs_out_the_chunk_is_halved_and_stays_so(room):
-    asked = context(seeded(3), chunk=32)
+    context = build_context(seeded(3), batch_size=32)
     small = Small(room)
-    squeezed = replace(asked, model=small)
-    torch.testing.assert_close(squeezed.deletion_curve("minimum"), asked.deletion_curve("minimum"), rtol=0, atol=1e-12)
+    squeezed = replace(context, model=small)
+    torch.testing.assert_close(
+        squeezed.deletion_curve("minimum"), context.deletion_curve("minimum"), rtol=0, atol=1e-12
+    )
     assert max(small.seen) == room
     small.seen.clear()
-    squeezed.logits(lambda jobs: asked.images[jobs % 3], 10)  # no attempt above what fitted
+    squeezed.logits(lambda jobs: context.images[jobs % 3], 10)  # no attempt above what fitted
     assert small.seen == [room] * (10 // room)
 
 
 def test_a_single_image_that_does_not_fit_is_an_error():
     with pytest.raises(torch.OutOfMemoryError):
-        replace(context(seeded(2)), model=Small(0)).whole()
+        replace(build_context(seeded(2)), model=Small(0)).unperturbed()
 
 
 def test_other_errors_are_not_swallowed():
@@ -46,35 +48,35 @@ def test_other_errors_are_not_swallowed():
         raise RuntimeError("other")
 
     with pytest.raises(RuntimeError, match="other"):
-        Chunks(4).of(broken, 3, torch.device("cpu"))
+        BatchRunner(4).run(broken, 3, torch.device("cpu"))
 
 
 def test_a_score_does_not_change_where_memory_runs_out(monkeypatch):
     inputs = seeded(3)
     faithful = [entries(Metric)[name] for name in PROBED]
     expected = [score(metric, inputs) for metric in faithful]
-    work = Chunks.of
+    work = BatchRunner.run
 
-    def scarce(self, work_of, number, device):
+    def scarce(self, compute, number, device):
         def picky(jobs):
             if len(jobs) > 3:
                 raise torch.OutOfMemoryError
-            return work_of(jobs)
+            return compute(jobs)
 
         return work(self, picky, number, device)
 
-    monkeypatch.setattr(Chunks, "of", scarce)
+    monkeypatch.setattr(BatchRunner, "run", scarce)
     for metric, scores in zip(faithful, expected, strict=True):
         torch.testing.assert_close(score(metric, inputs), scores, rtol=0, atol=1e-9)
 
 
 def test_answers_are_kept():
-    asked = context(seeded(2))
+    context = build_context(seeded(2))
     for query in (
-        asked.whole,
-        asked.pixel_steps,
-        lambda: asked.deletion_steps("mean"),
-        lambda: asked.insertion_curve("mean"),
+        context.unperturbed,
+        context.pixel_steps,
+        lambda: context.deletion_probabilities("mean"),
+        lambda: context.insertion_curve("mean"),
     ):
         assert query() is query()
 
@@ -83,15 +85,15 @@ def test_arrival_read_backwards_is_the_removal_of_the_least_salient_first():
     """So insertion less deletion is the area between the LeRF and the MoRF curve."""
     inputs = seeded(3)
     backwards = inputs.replace(saliency=-inputs.saliency, ties=1 - inputs.ties)
-    asked = replace(context(inputs), steps=6)  # equal steps, which also end where they begin backwards
-    least_first = replace(context(backwards), steps=6).deletion_curve("mean")
-    torch.testing.assert_close(asked.insertion_curve("mean").flip(1), least_first, rtol=0, atol=1e-12)
+    context = replace(build_context(inputs), steps=6)  # equal steps, which also end where they begin backwards
+    least_first = replace(build_context(backwards), steps=6).deletion_curve("mean")
+    torch.testing.assert_close(context.insertion_curve("mean").flip(1), least_first, rtol=0, atol=1e-12)
 
 
 def test_mass_is_the_saliency_of_what_is_hidden():
     inputs = seeded(2)
-    found = context(inputs).hidden(lambda image, _: inputs.mask[image], 1)
-    torch.testing.assert_close(found.mass[:, 0], (inputs.saliency * inputs.mask).sum((1, 2)))
+    actual = build_context(inputs).query_hidden(lambda image, _: inputs.mask[image], 1)
+    torch.testing.assert_close(actual.mass[:, 0], (inputs.saliency * inputs.mask).sum((1, 2)))
 
 
 def test_the_model_runs_in_inference_mode_on_channels_last():
@@ -101,5 +103,5 @@ def test_the_model_runs_in_inference_mode_on_channels_last():
         seen.append((torch.is_inference_mode_enabled(), images.is_contiguous(memory_format=torch.channels_last)))
         return model(images)
 
-    replace(context(seeded(3)), model=watching).curves("mean")
+    replace(build_context(seeded(3)), model=watching).curves("mean")
     assert set(seen) == {(True, True)}

@@ -48,7 +48,7 @@ def test_one_score_per_image_within_bounds(metric):
 def test_the_batch_does_not_count(metric, size):
     inputs = seeded(64)
     expected = score(metric, inputs)
-    parts = [score(metric, inputs.take(part), chunk=11) for part in torch.arange(64).split(size)]
+    parts = [score(metric, inputs.take(part), batch_size=11) for part in torch.arange(64).split(size)]
     torch.testing.assert_close(torch.cat(parts), expected, rtol=0, atol=1e-6)
 
 

@@ -8,9 +8,9 @@ import torch
 
 from metrics import imputation
 from metrics.imputation import impute
-from metrics.road import NOISE, PERCENTAGES, imputed, road, road_combined
+from metrics.road import NOISE_STD, PERCENTAGES, imputed_probability, road, road_combined
 from metrics.smoothing import gaussian_blur
-from tests.metrics.maps import context, seeded
+from tests.metrics.maps import build_context, seeded
 from tests.metrics.quantus_oracle import quantus
 
 WEIGHTS = {(a, b): (1 / 6 if 0 in {a, b} else 1 / 12) for a in (-1, 0, 1) for b in (-1, 0, 1) if (a, b) != (0, 0)}
@@ -19,45 +19,45 @@ WEIGHTS = {(a, b): (1 / 6 if 0 in {a, b} else 1 / 12) for a in (-1, 0, 1) for b 
 def direct(image, missing):
     """The same equations, written out pixel by pixel and given to a sparse direct solver."""
     height, width = missing.shape
-    unknown = {place: number for number, place in enumerate(zip(*np.nonzero(missing), strict=True))}
+    unknown = {index: number for number, index in enumerate(zip(*np.nonzero(missing), strict=True))}
     matrix, right = scipy.sparse.lil_matrix((len(unknown), len(unknown))), np.zeros((len(unknown), len(image)))
     for (row, column), number in unknown.items():
         for (down, across), weight in WEIGHTS.items():
-            place = row + down, column + across
-            if not (0 <= place[0] < height and 0 <= place[1] < width):
+            index = row + down, column + across
+            if not (0 <= index[0] < height and 0 <= index[1] < width):
                 continue
             matrix[number, number] += weight
-            if place in unknown:
-                matrix[number, unknown[place]] -= weight
+            if index in unknown:
+                matrix[number, unknown[index]] -= weight
             else:
-                right[number] += weight * image[:, *place]
+                right[number] += weight * image[:, *index]
     filled = image.copy()
     filled[:, missing] = scipy.sparse.linalg.spsolve(matrix.tocsc(), right).reshape(right.shape).T
     return filled
 
 
-def holes(share, height, width, *, smooth):
+def holes(fraction, height, width, *, smooth):
     saliency = torch.rand(3, height, width, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     saliency = gaussian_blur(saliency, height / 10) if smooth else saliency
-    least = saliency.flatten(1).quantile(1 - share, dim=1)
+    least = saliency.flatten(1).quantile(1 - fraction, dim=1)
     return saliency > least[:, None, None]
 
 
 @pytest.mark.parametrize("smooth", [True, False])
-@pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
-def test_imputation_equals_a_direct_solver(share, smooth):
-    images, missing = seeded(3, 33, 20).images, holes(share, 33, 20, smooth=smooth)
-    found = impute(images, missing)
+@pytest.mark.parametrize("fraction", [0.1, 0.5, 0.9])
+def test_imputation_equals_a_direct_solver(fraction, smooth):
+    images, missing = seeded(3, 33, 20).images, holes(fraction, 33, 20, smooth=smooth)
+    actual = impute(images, missing)
     for i in range(3):
         expected = direct(images[i].numpy(), missing[i].numpy())
-        np.testing.assert_allclose(found[i], expected, rtol=0, atol=1e-5)
-    np.testing.assert_allclose(impute(images.float(), missing), found, rtol=0, atol=2e-4)  # single precision
+        np.testing.assert_allclose(actual[i], expected, rtol=0, atol=1e-5)
+    np.testing.assert_allclose(impute(images.float(), missing), actual, rtol=0, atol=2e-4)  # single precision
 
 
 def test_imputation_equals_quantus():
     image, missing = seeded(1, 40, 40).images, holes(0.5, 40, 40, smooth=True)[:1]
-    places = missing.flatten().nonzero()[:, 0].numpy()
-    expected = quantus.functions.perturb_func.noisy_linear_imputation(image[0].numpy(), places, noise=0)
+    indices = missing.flatten().nonzero()[:, 0].numpy()
+    expected = quantus.functions.perturb_func.noisy_linear_imputation(image[0].numpy(), indices, noise=0)
     np.testing.assert_allclose(impute(image, missing)[0], expected, rtol=0, atol=1e-5)
 
 
@@ -71,7 +71,7 @@ def test_imputation_depends_on_no_other_image(monkeypatch):
     alone = torch.cat([impute(images[[i]], missing[[i]]) for i in range(3)])
     # To rounding, which products of matrices do in another order for another number of them.
     torch.testing.assert_close(together, alone, rtol=0, atol=1e-10)
-    monkeypatch.setitem(imputation.TOGETHER, "cpu", 1)
+    monkeypatch.setitem(imputation.MAX_UNKNOWNS, "cpu", 1)
     torch.testing.assert_close(impute(images, missing), alone, rtol=0, atol=1e-10)
     assert torch.equal(together[0, :, 0], images[0, :, 0])
     torch.testing.assert_close(together[1], images[1, :, :1, :1].expand(3, 33, 20))
@@ -93,32 +93,34 @@ def test_what_missing_pixels_show_does_not_count():
 
 @pytest.mark.parametrize("least_first", [True, False])
 def test_curves_equal_the_literal_loop(least_first):
-    """Named faults of Quantus 0.6.0: ROAD crashes on color images, and of several batches it keeps the first."""
+    """Named faults of Quantus 0.6.0: ROAD crashes on color images, and of several batches it returns the first."""
     inputs = seeded(2)
-    asked = context(inputs)
+    context = build_context(inputs)
     for i in range(2):
         keys = inputs.ties[i].flatten().numpy(), -inputs.saliency[i].flatten().numpy()
         order = np.lexsort(keys)[:: -1 if least_first else 1]
-        noise = NOISE * np.random.default_rng([int(asked.seeds[i]), *b"road"]).standard_normal((3, 12, 15))
+        noise = NOISE_STD * np.random.default_rng([int(context.seeds[i]), *b"road"]).standard_normal((3, 12, 15))
         for column, percentage in enumerate(PERCENTAGES):
             missing = np.zeros(180, dtype=bool)
             missing[order[: 180 * percentage // 100]] = True
             missing = missing.reshape(12, 15)
             changed = torch.tensor(direct(inputs.images[i].numpy(), missing) + noise * missing)
-            expected = asked.model(changed[None]).softmax(1)[0, inputs.classes[i]].item()
-            assert imputed(asked, least_first=least_first)[i, column].item() == pytest.approx(expected, rel=1e-5)
+            expected = context.model(changed[None]).softmax(1)[0, inputs.classes[i]].item()
+            assert imputed_probability(context, least_first=least_first)[i, column].item() == pytest.approx(
+                expected, rel=1e-5
+            )
 
 
 def test_both_scores_are_means_of_curves_that_are_asked_once():
-    asked, calls = context(seeded(2)), []
+    context, calls = build_context(seeded(2)), []
 
     def counting(images):
         calls.append(len(images))
-        return context(seeded(2)).model(images)
+        return build_context(seeded(2)).model(images)
 
-    asked = replace(asked, model=counting)
-    low, both = road(asked), road_combined(asked)
+    context = replace(context, model=counting)
+    low, both = road(context), road_combined(context)
     assert sum(calls) == 2 * 2 * len(PERCENTAGES)
-    most, least = (imputed(asked, least_first=least) for least in (False, True))
+    most, least = (imputed_probability(context, least_first=least) for least in (False, True))
     torch.testing.assert_close(low, most.mean(1))
     torch.testing.assert_close(both, (least - most).mean(1))

@@ -6,19 +6,19 @@ import torch
 from scipy.stats import spearmanr
 from torch import nn
 
-from metrics.normalize import as_kept
+from metrics.normalize import as_stored
 from metrics.rank_correlation import rank_correlation
-from metrics.sanity import other_classes, parameter_randomization, random_logit, randomizations
+from metrics.sanity import other_classes, parameter_randomization, random_logit, randomized_models
 from tests.metrics import maps as drawn
 from tests.metrics import quantus_oracle
-from tests.metrics.maps import context, model, seeded
+from tests.metrics.maps import build_context, model, seeded
 
 CPU = torch.device("cpu")
 
 
 def explain_fn(changed, images, classes):
-    """Maps in the precision that maps are kept in, so that oracles rank the same values."""
-    return as_kept(drawn.explain_fn(changed, images, classes)).double()
+    """Returns maps in the precision of stored maps, so that oracles rank the same values."""
+    return as_stored(drawn.explain_fn(changed, images, classes)).double()
 
 
 class Scripted(nn.Conv2d):
@@ -50,15 +50,15 @@ def network(*, layer=nn.Conv2d, seed=0):
     return built
 
 
-def gradients_of(classifier, inputs):
-    """A probe of a classifier with its own gradient maps."""
+def gradient_context(classifier, inputs):
+    """Returns a context of a classifier with its own gradient maps."""
     maps = explain_fn(classifier, inputs.images, inputs.classes)
-    return replace(context(inputs), model=classifier, saliency=maps, explain_fn=explain_fn)
+    return replace(build_context(inputs), model=classifier, saliency=maps, explain_fn=explain_fn)
 
 
 def drawn_by(method, inputs):
-    given = gradients_of(network(), inputs)
-    return replace(given, explain_fn=method, saliency=method(given.model, given.images, given.classes))
+    context = gradient_context(network(), inputs)
+    return replace(context, explain_fn=method, saliency=method(context.model, context.images, context.classes))
 
 
 def edges(_model, images, _classes):
@@ -67,25 +67,25 @@ def edges(_model, images, _classes):
 
 
 def test_parameter_randomization_equals_quantus_with_the_same_weights():
-    given = gradients_of(network(layer=Scripted), seeded(4))
-    expected = quantus_oracle.parameter_randomization(given, stages=3)
-    assert parameter_randomization(given).tolist() == pytest.approx(expected, rel=1e-5)
+    context = gradient_context(network(layer=Scripted), seeded(4))
+    expected = quantus_oracle.parameter_randomization(context, stages=3)
+    assert parameter_randomization(context).tolist() == pytest.approx(expected, rel=1e-5)
     assert min(expected) > 0.01
 
 
 def test_parameter_randomization_equals_a_literal_loop():
-    given = gradients_of(network(), seeded(4))
-    states = [deepcopy(one) for one in randomizations(given.model, CPU)]
-    for i, found in enumerate(parameter_randomization(given).tolist()):
-        own = given.saliency[i].flatten()
-        maps = [explain_fn(one, given.images[[i]], given.classes[[i]]).flatten() for one in states]
-        assert found == pytest.approx(1 - sum(spearmanr(own, one).statistic for one in maps) / 3, abs=1e-9)
+    context = gradient_context(network(), seeded(4))
+    states = [deepcopy(one) for one in randomized_models(context.model, CPU)]
+    for i, actual in enumerate(parameter_randomization(context).tolist()):
+        own = context.saliency[i].flatten()
+        maps = [explain_fn(one, context.images[[i]], context.classes[[i]]).flatten() for one in states]
+        assert actual == pytest.approx(1 - sum(spearmanr(own, one).statistic for one in maps) / 3, abs=1e-9)
 
 
 def test_random_logit_equals_quantus_for_the_same_class():
-    given = gradients_of(network(), seeded(6))
-    expected = quantus_oracle.random_logit(given, other_classes(given, 3))
-    assert random_logit(given).tolist() == pytest.approx(expected, rel=1e-5)
+    context = gradient_context(network(), seeded(6))
+    expected = quantus_oracle.random_logit(context, other_classes(context, 3))
+    assert random_logit(context).tolist() == pytest.approx(expected, rel=1e-5)
 
 
 def test_rank_correlation_equals_scipy_with_ties():
@@ -107,28 +107,28 @@ def reader_of_a_patch():
 def test_randomization_destroys_the_map_that_follows_the_model_and_no_edge_map():
     inputs = seeded(8, 24, 24)
     inputs = inputs.replace(classes=inputs.classes % 2)
-    following = gradients_of(reader_of_a_patch(), inputs)
+    following = gradient_context(reader_of_a_patch(), inputs)
     looking = replace(following, explain_fn=edges, saliency=edges(None, inputs.images, inputs.classes))
     assert parameter_randomization(following).tolist() == pytest.approx([1] * 8, abs=0.15)
     assert random_logit(following).max() < 0.5
     assert parameter_randomization(looking).tolist() == pytest.approx([0] * 8, abs=1e-12)
     assert random_logit(looking).tolist() == pytest.approx([1] * 8, abs=1e-12)
-    assert parameter_randomization(gradients_of(network(), inputs)).min() > 0.2  # its lowest layer goes last
+    assert parameter_randomization(gradient_context(network(), inputs)).min() > 0.2  # its lowest layer goes last
 
 
 def test_stages_cascade_from_the_top_and_leave_the_rest():
     classifier = network()
     layers = [classifier[0], classifier[2], classifier[4]]
     changed = [
-        [not torch.equal(random[place].weight, layer.weight) for place, layer in zip((0, 2, 4), layers, strict=True)]
-        for random in randomizations(classifier, CPU)
+        [not torch.equal(random[index].weight, layer.weight) for index, layer in zip((0, 2, 4), layers, strict=True)]
+        for random in randomized_models(classifier, CPU)
     ]
     assert changed == [[False, False, True], [False, True, True], [True, True, True]]
 
 
 def test_layers_are_grouped_into_five_stages_and_all_are_reached():
     deep = nn.Sequential(*(nn.Linear(2, 2) for _ in range(13))).eval()
-    stages = list(randomizations(deep, CPU))
+    stages = list(randomized_models(deep, CPU))
     changed = [
         sum(not torch.equal(one.weight, two.weight) for one, two in zip(random, deep, strict=True)) for random in stages
     ]
@@ -145,7 +145,7 @@ def test_statistics_and_parameters_without_a_rule_of_their_own_are_randomized_to
 
     norm = nn.BatchNorm2d(3)
     norm.running_mean.fill_(5)
-    (*_, random) = randomizations(nn.Sequential(norm, Scale()).eval(), CPU)
+    (*_, random) = randomized_models(nn.Sequential(norm, Scale()).eval(), CPU)
     assert random[0].running_mean.tolist() == [0, 0, 0]
     assert not torch.equal(random[1].scale, torch.linspace(2, 4, 100))
     assert random[1].scale.mean().item() == pytest.approx(3, abs=0.3)
@@ -153,39 +153,41 @@ def test_statistics_and_parameters_without_a_rule_of_their_own_are_randomized_to
 
 
 def test_neither_the_model_nor_the_random_numbers_of_others_are_touched():
-    given = gradients_of(network(), seeded(2))
-    before = deepcopy(given.model.state_dict())
+    context = gradient_context(network(), seeded(2))
+    before = deepcopy(context.model.state_dict())
     torch.manual_seed(3)
     expected = torch.rand(2)
     torch.manual_seed(3)
-    first = parameter_randomization(given)
+    first = parameter_randomization(context)
     assert torch.equal(torch.rand(2), expected)
-    assert all(torch.equal(value, before[name]) for name, value in given.model.state_dict().items())
+    assert all(torch.equal(value, before[name]) for name, value in context.model.state_dict().items())
     torch.manual_seed(4)
-    assert torch.equal(parameter_randomization(given), first)
+    assert torch.equal(parameter_randomization(context), first)
 
 
 def test_a_model_that_is_no_module_cannot_be_randomized():
     for plain in (model.forward, nn.Flatten()):
         with pytest.raises(TypeError, match="needs a torch module with parameters"):
-            parameter_randomization(replace(context(seeded(2)), model=plain))
+            parameter_randomization(replace(build_context(seeded(2)), model=plain))
 
 
 def test_the_other_class_is_never_the_own_and_any_other_comes_up():
     inputs = seeded(64)
-    given = context(inputs)
-    found = other_classes(given, 3)
-    assert (found != given.classes).all()
-    steps = (found - given.classes) % 3
+    context = build_context(inputs)
+    actual = other_classes(context, 3)
+    assert (actual != context.classes).all()
+    steps = (actual - context.classes) % 3
     assert 20 < (steps == 1).sum() < 44
-    assert other_classes(replace(given, classes=given.classes % 2), 2).tolist() == (1 - given.classes % 2).tolist()
+    assert (
+        other_classes(replace(context, classes=context.classes % 2), 2).tolist() == (1 - context.classes % 2).tolist()
+    )
 
 
 def test_the_other_class_is_what_the_second_map_explains():
     inputs = seeded(8)
     by_class = drawn_by(lambda _model, images, classes: images[torch.arange(len(images)), classes], inputs)
     others = other_classes(by_class, 3)
-    expected = rank_correlation(as_kept(by_class.saliency), as_kept(inputs.images[torch.arange(8), others]))
+    expected = rank_correlation(as_stored(by_class.saliency), as_stored(inputs.images[torch.arange(8), others]))
     torch.testing.assert_close(random_logit(by_class), expected)
 
 
@@ -198,7 +200,7 @@ def test_degenerate_maps_score_as_documented():
     assert parameter_randomization(vanishing).tolist() == [1, 1, 1]
     assert random_logit(vanishing).tolist() == [0, 0, 0]
     one_class = nn.Sequential(nn.Conv2d(3, 1, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten()).double().eval()
-    assert random_logit(replace(context(inputs), model=one_class)).isnan().all()
+    assert random_logit(replace(build_context(inputs), model=one_class)).isnan().all()
 
 
 @pytest.mark.parametrize("metric", [random_logit, parameter_randomization])
@@ -212,7 +214,9 @@ def test_the_order_of_pixels_that_are_equal_but_for_rounding_does_not_count(metr
             noise = torch.randn(12, 15, generator=torch.Generator().manual_seed(seed))
             return torch.stack([plain.roll(int(label), 1) * (1 + ulp * noise) for label in classes])
 
-        return replace(context(inputs), explain_fn=drawn_with_noise, model=network(), saliency=plain.expand(6, -1, -1))
+        return replace(
+            build_context(inputs), explain_fn=drawn_with_noise, model=network(), saliency=plain.expand(6, -1, -1)
+        )
 
     exact = metric(levels(0, 0))
     for seed in range(3):

@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy.ndimage import correlate1d, gaussian_filter
 
-from metrics.sharpness import SCALE, _magnitude, _shuffled_blur, _shuffled_variation, _slope, sharpness, tv_ratio
+from metrics.sharpness import BLUR_SIGMA, _magnitude, _shuffled_blur, _shuffled_variation, _slope, sharpness, tv_ratio
 from metrics.smoothing import gaussian_blur
 from tests.metrics.maps import seeded
 from tests.metrics.sharpness_controls import (
@@ -110,7 +110,7 @@ def test_a_straight_edge_scores_half_its_contrast_and_less_by_its_blur(low, high
     edge = torch.full((1, 400, 100), low, dtype=torch.float64)
     edge[:, 200:] = high
     edge = gaussian_blur(edge, blur) if blur else edge
-    expected = abs(high - low) / (high + low) / 2 * SCALE / sqrt(SCALE**2 + blur**2)
+    expected = abs(high - low) / (high + low) / 2 * BLUR_SIGMA / sqrt(BLUR_SIGMA**2 + blur**2)
     assert sharpness(edge).item() == pytest.approx(expected, rel=0.03)
 
 
@@ -118,7 +118,7 @@ def test_a_thin_line_is_as_steep_as_a_quarter_of_pi_and_a_point_as_one():
     line, point = torch.zeros(2, 1, 100, 100).unbind()
     line[:, 50] = 1
     point[:, 50, 50] = 1
-    slopes = _slope(gaussian_blur(torch.cat([line, point]), SCALE))
+    slopes = _slope(gaussian_blur(torch.cat([line, point]), BLUR_SIGMA))
     assert slopes.tolist() == pytest.approx([pi / 4, 1], rel=0.05)
     assert 0.7 * pi / 4 < sharpness(line).item() < slopes[0]  # chance takes some from so sparse a map
 
@@ -181,10 +181,10 @@ def test_chance_equals_shuffles():
     pixels = random.normal(size=(40, 56))
     pixels = (pixels - pixels.mean()) / pixels.std()
     draws = random.permuted(np.tile(pixels.ravel(), (2000, 1)), axis=1).reshape(-1, *pixels.shape)
-    found = gaussian_blur(torch.tensor(draws), SCALE).square().sum((1, 2)).numpy()
+    actual = gaussian_blur(torch.tensor(draws), BLUR_SIGMA).square().sum((1, 2)).numpy()
     expected, deviation = _shuffled_blur(*pixels.shape, torch.device("cpu"))
-    assert expected.item() == pytest.approx(found.mean(), abs=4 * found.std() / sqrt(len(found)))
-    assert deviation.item() == pytest.approx(found.std(), rel=0.1)
+    assert expected.item() == pytest.approx(actual.mean(), abs=4 * actual.std() / sqrt(len(actual)))
+    assert deviation.item() == pytest.approx(actual.std(), rel=0.1)
 
 
 def test_blur_and_noise_lower_it_on_gradients_of_networks(real_data):

@@ -3,7 +3,7 @@ import pytest
 import scipy.stats
 import torch
 
-from metrics.sparsity import COUNTS_FROM, effective_complexity, entropy, gini
+from metrics.sparsity import MIN_RELATIVE_VALUE, effective_complexity, entropy, gini
 from tests.metrics import quantus_oracle
 from tests.metrics.maps import seeded
 
@@ -12,20 +12,20 @@ ALL = [gini, entropy, effective_complexity]
 
 def test_equals_quantus_sparseness():
     saliency = seeded(12, 20, 20).saliency - 0.2  # signed: both take absolute values
-    expected = quantus_oracle.each(quantus_oracle.SPARSENESS, saliency)
+    expected = quantus_oracle.score_each(quantus_oracle.SPARSENESS, saliency)
     assert gini(saliency).tolist() == pytest.approx(expected, abs=1e-5)  # it adds 1e-7 to every pixel
 
 
 def test_entropy_equals_quantus_complexity_as_a_share_of_its_largest_value():
     saliency = seeded(12, 20, 20).saliency - 0.2
-    expected = quantus_oracle.each(quantus_oracle.COMPLEXITY, saliency)
+    expected = quantus_oracle.score_each(quantus_oracle.COMPLEXITY, saliency)
     assert (entropy(saliency) * np.log(400)).tolist() == pytest.approx(expected, rel=1e-9)
 
 
 def test_effective_complexity_equals_quantus_as_a_share_of_the_pixels():
     saliency = seeded(12, 20, 20).saliency
     saliency[:, ::2] *= torch.logspace(-7, 0, 20, dtype=torch.float64)  # some above the threshold, some below
-    expected = quantus_oracle.each(quantus_oracle.EFFECTIVE_COMPLEXITY, saliency)
+    expected = quantus_oracle.score_each(quantus_oracle.EFFECTIVE_COMPLEXITY, saliency)
     assert 100 < min(expected) < max(expected) < 300
     assert (effective_complexity(saliency) * 400).tolist() == pytest.approx(expected, abs=1e-9)
 
@@ -33,7 +33,7 @@ def test_effective_complexity_equals_quantus_as_a_share_of_the_pixels():
 def test_quantus_effective_complexity_changes_with_the_company():
     """A fault of Quantus 0.6.0, for which the others are given one map per call: it divides by the call's maximum."""
     saliency = torch.stack([torch.logspace(-6, -3, 400), torch.logspace(-6, 0, 400)]).view(2, 20, 20)
-    alone = quantus_oracle.each(quantus_oracle.EFFECTIVE_COMPLEXITY, saliency)
+    alone = quantus_oracle.score_each(quantus_oracle.EFFECTIVE_COMPLEXITY, saliency)
     together = quantus_oracle.at_once(quantus_oracle.EFFECTIVE_COMPLEXITY, saliency)
     assert together[0] < alone[0]
     assert (effective_complexity(saliency) * 400).tolist() == pytest.approx(alone, abs=1e-9)
@@ -46,7 +46,7 @@ def test_entropy_equals_that_of_scipy():
 
 
 def test_effective_complexity_counts_above_the_threshold_only():
-    saliency = torch.tensor([[[1.0, -1.0, COUNTS_FROM, 1.1 * COUNTS_FROM, 0.0]]], dtype=torch.float64)
+    saliency = torch.tensor([[[1.0, -1.0, MIN_RELATIVE_VALUE, 1.1 * MIN_RELATIVE_VALUE, 0.0]]], dtype=torch.float64)
     assert effective_complexity(saliency).item() == 3 / 5
 
 
@@ -61,8 +61,8 @@ def test_known_distributions():
     n = 400
     one, half, ramp = torch.zeros(n), torch.zeros(n), torch.arange(1.0, n + 1)
     one[7], half[: n // 2] = 5, 2
-    found = gini(torch.stack([one, half, ramp, torch.ones(n)]).view(4, 20, 20))
-    assert found.tolist() == pytest.approx([1 - 1 / n, 1 / 2, (n - 1) / (3 * n), 0], abs=1e-12)
+    actual = gini(torch.stack([one, half, ramp, torch.ones(n)]).view(4, 20, 20))
+    assert actual.tolist() == pytest.approx([1 - 1 / n, 1 / 2, (n - 1) / (3 * n), 0], abs=1e-12)
     maps = torch.stack([one, half, torch.ones(n)]).view(3, 20, 20)
     assert entropy(maps).tolist() == pytest.approx([0, np.log(n / 2) / np.log(n), 1], abs=1e-12)
     assert effective_complexity(maps).tolist() == [1 / n, 1 / 2, 1]

@@ -3,13 +3,13 @@ from dataclasses import replace
 import pytest
 import torch
 
-from metrics.stability import DRAWS, RADIUS, changes, local_lipschitz, max_sensitivity, neighbors
+from metrics.stability import NUM_SAMPLES, RADIUS, changes, local_lipschitz, max_sensitivity, neighbors
 from tests.metrics import quantus_oracle
-from tests.metrics.maps import context, seeded
+from tests.metrics.maps import build_context, seeded
 
 BOTH = [max_sensitivity, local_lipschitz]
-RIM = [RADIUS] * DRAWS
-NEAR_AND_FAR = [RADIUS * (draw + 1) / DRAWS for draw in range(DRAWS)]
+RIM = [RADIUS] * NUM_SAMPLES
+NEAR_AND_FAR = [RADIUS * (draw + 1) / NUM_SAMPLES for draw in range(NUM_SAMPLES)]
 
 
 def curved(_model, images, classes):
@@ -19,8 +19,8 @@ def curved(_model, images, classes):
 
 
 def drawn_by(method, inputs):
-    """A probe whose maps are those of the method."""
-    return replace(context(inputs), saliency=method(None, inputs.images, inputs.classes), explain_fn=method)
+    """Returns a context whose maps are those of the method."""
+    return replace(build_context(inputs), saliency=method(None, inputs.images, inputs.classes), explain_fn=method)
 
 
 @pytest.fixture
@@ -28,10 +28,10 @@ def curious():
     return drawn_by(curved, seeded(4))
 
 
-def drawn_images(given, radii):
+def drawn_images(context, radii):
     """Every draw of every image, (draws, N, 3, H, W)."""
-    images = range(len(given.images))
-    return torch.stack([neighbors(given, images, [draw] * len(images), radii) for draw in range(len(radii))])
+    images = range(len(context.images))
+    return torch.stack([neighbors(context, images, [draw] * len(images), radii) for draw in range(len(radii))])
 
 
 def test_max_sensitivity_equals_quantus_on_the_same_draws(curious):
@@ -48,8 +48,8 @@ def test_the_noise_is_uniform_in_the_ball_and_clipped_to_the_image(curious):
     moved = drawn_images(curious, RIM) - curious.images
     inner = (curious.images > RADIUS) & (curious.images < 1 - RADIUS)
     assert moved.abs().max() <= RADIUS
-    share = (moved[:, inner].flatten() / RADIUS + 1) / 2
-    assert share.histc(10, 0, 1).div(len(share)).tolist() == pytest.approx([0.1] * 10, abs=0.005)
+    fraction = (moved[:, inner].flatten() / RADIUS + 1) / 2
+    assert fraction.histc(10, 0, 1).div(len(fraction)).tolist() == pytest.approx([0.1] * 10, abs=0.005)
     black = replace(curious, images=torch.zeros_like(curious.images))
     assert drawn_images(black, RIM).min() == 0
     assert (drawn_images(black, RIM) > 0).double().mean() == pytest.approx(0.5, abs=0.01)
@@ -85,7 +85,7 @@ def test_half_precision_costs_less_than_documented():
 def test_the_scale_of_a_map_does_not_count(metric, scale, curious):
     scaled = replace(curious, saliency=curious.saliency * scale)
     torch.testing.assert_close(metric(scaled), metric(curious))
-    redrawn = replace(curious, explain_fn=lambda *given: curved(*given) * scale)
+    redrawn = replace(curious, explain_fn=lambda *inputs: curved(*inputs) * scale)
     torch.testing.assert_close(metric(redrawn), metric(curious))
 
 
@@ -108,8 +108,8 @@ def test_near_neighbors_show_a_jump(curious):
     change, moved = changes(replace(curious, explain_fn=swapped), NEAR_AND_FAR)
     assert change.std(dim=1).max() < 1e-12
     assert (moved[:, -1] / moved[:, 0]).tolist() == pytest.approx([10] * 4, rel=0.1)
-    found = local_lipschitz(replace(curious, explain_fn=swapped))
-    torch.testing.assert_close(found, change[:, 0] / moved.amin(dim=1))
+    actual = local_lipschitz(replace(curious, explain_fn=swapped))
+    torch.testing.assert_close(actual, change[:, 0] / moved.amin(dim=1))
 
 
 @pytest.mark.parametrize("metric", BOTH)

@@ -32,16 +32,16 @@ def test_roc_auc_equals_scikit_learn(tied):
 
 
 def test_roc_auc_equals_quantus(tied):
-    expected = quantus_oracle.each(quantus_oracle.AUC, tied.saliency, tied.mask)
+    expected = quantus_oracle.score_each(quantus_oracle.AUC, tied.saliency, tied.mask)
     assert roc_auc(tied.saliency, tied.mask).tolist() == pytest.approx(expected, abs=1e-12)
 
 
 def test_roc_auc_is_the_share_of_pairs_that_are_won():
     inputs = seeded(5, 6, 7)
-    for saliency, mask, found in zip(inputs.saliency, inputs.mask, roc_auc(inputs.saliency, inputs.mask), strict=True):
+    for saliency, mask, actual in zip(inputs.saliency, inputs.mask, roc_auc(inputs.saliency, inputs.mask), strict=True):
         inside, outside = saliency[mask][:, None], saliency[~mask][None]
         won = (inside > outside).double() + (inside == outside).double() / 2
-        torch.testing.assert_close(found, won.mean())
+        torch.testing.assert_close(actual, won.mean())
 
 
 def test_f1_at_half_is_that_of_the_thresholded_map(tied):
@@ -55,10 +55,10 @@ def test_best_f1_is_the_best_of_a_slow_loop_over_all_thresholds(tied):
 
 
 def test_best_f1_is_no_less_than_at_half_or_than_marking_everything(tied):
-    share = tied.mask.double().mean((1, 2))
+    fraction = tied.mask.double().mean((1, 2))
     best = best_f1(tied.saliency, tied.mask)
     assert (best >= f1_at_half(tied.saliency, tied.mask) - 1e-12).all()
-    assert (best >= 2 * share / (1 + share) - 1e-12).all()
+    assert (best >= 2 * fraction / (1 + fraction) - 1e-12).all()
 
 
 @pytest.mark.parametrize("metric", [roc_auc, best_f1])
@@ -94,8 +94,8 @@ def test_a_map_that_is_the_mask_is_perfect_and_its_opposite_the_worst():
 @pytest.mark.parametrize("value", [0.0, 0.3, 0.5, 1.0])
 def test_a_constant_map_marks_everything_or_nothing(value):
     mask = seeded(3).mask
-    constant, share = torch.full(mask.shape, value), mask.double().mean((1, 2))
-    everything = 2 * share / (1 + share)
+    constant, fraction = torch.full(mask.shape, value), mask.double().mean((1, 2))
+    everything = 2 * fraction / (1 + fraction)
     torch.testing.assert_close(roc_auc(constant, mask), torch.full((3,), 0.5).double())
     torch.testing.assert_close(best_f1(constant, mask), everything)
     torch.testing.assert_close(f1_at_half(constant, mask), everything * (value >= 0.5))

@@ -17,15 +17,15 @@ NUMBER, SIDE = 4, 32
 PATCH = slice(4, 12), slice(18, 26)
 """What the model reads."""
 OTHER = slice(20, 28), slice(4, 12)
-"""A patch that stands out as much, and that the model does not look at."""
+"""A patch that is as salient, and that the model does not read."""
 
 FAITHFUL = {
-    f"metrics.{name}" for name in ("baselines", "faithfulness", "flipping", "infidelity", "irof", "regions", "road")
+    f"metrics.{name}" for name in ("faithfulness", "fills", "flipping", "infidelity", "irof", "regions", "road")
 } | {"metrics.subsets"}
 METRICS = {
     name: metric
     for name, metric in entries(Metric).items()
-    # Scores of the image's own colors within the mask tell nothing of right or wrong maps.
+    # Scores of the image's own colors within the mask do not depend on whether a map is right.
     if metric.compute.__module__ in FAITHFUL
     or (metric.inputs & {"mask", "reference"} and "images" not in metric.inputs)
 }
@@ -41,12 +41,12 @@ class Scene:
 
     def score(self, metric: Metric, saliency: Tensor) -> float:
         """Mean score of some maps."""
-        given = {"saliency": saliency, "mask": self.mask, "reference": self.mask.double()}
+        arguments = {"saliency": saliency, "mask": self.mask, "reference": self.mask.double()}
         if "context" in metric.inputs:
-            given["context"] = build_perturbation_context(self.images, saliency)
+            arguments["context"] = build_context(self.images, saliency)
         if "curves" in metric.inputs:
-            given["curves"] = build_perturbation_context(self.images, saliency).curves()
-        return metric.compute(**{name: given[name] for name in metric.inputs}).mean().item()
+            arguments["curves"] = build_context(self.images, saliency).curves()
+        return metric.compute(**{name: arguments[name] for name in metric.inputs}).mean().item()
 
 
 def reads_the_patch(images: Tensor) -> Tensor:
@@ -55,7 +55,7 @@ def reads_the_patch(images: Tensor) -> Tensor:
     return torch.stack([evidence, -evidence], dim=1)
 
 
-def build_perturbation_context(images: Tensor, saliency: Tensor) -> PerturbationContext:
+def build_context(images: Tensor, saliency: Tensor) -> PerturbationContext:
     random = np.random.default_rng(1)
     return PerturbationContext(
         model=reads_the_patch,
@@ -70,7 +70,7 @@ def build_perturbation_context(images: Tensor, saliency: Tensor) -> Perturbation
             "minimum": images.amin(dim=(1, 2, 3), keepdim=True),
         },
         steps=16,
-        chunk=64,
+        batch_size=64,
         explain_fn=lambda *_: saliency,
     )
 

@@ -1,6 +1,6 @@
-"""Scores that ask the model, against Quantus 0.6.0 and the bare forward passes; and ROAD's imputation alone.
+"""Scores that query the model, against Quantus 0.6.0 and the bare forward passes, and ROAD's imputation alone.
 
-`pytest tests/performance --benchmark-enable`. All of a group ask one ResNet-50 equally many questions about the same
+`pytest tests/performance --benchmark-enable`. All of a group send one ResNet-50 equally many queries about the same
 maps: 12 per image. (Of a color image, Quantus flips single channel elements; it is given as many steps, not more.)
 """
 
@@ -13,51 +13,53 @@ import torch
 from benchmark.runtime.device import max_batch_size
 from metrics.flipping import pixel_flipping
 from metrics.imputation import impute
-from metrics.regions import losses, patches
+from metrics.regions import probability_losses, rank_patches
 from metrics.smoothing import gaussian_blur
-from metrics.subsets import draws, over, sets
-from tests.metrics.maps import context, seeded
+from metrics.subsets import build_sampler, hide_sampled, loss_correlation
+from tests.metrics.maps import build_context, seeded
 from tests.metrics.quantus_oracle import SILENT, quantus
 
-IMAGES, SIDE, QUESTIONS = 8, 128, 12
+IMAGES, SIDE, NUM_QUERIES = 8, 128, 12
 GROUP = f"{IMAGES} images of {SIDE} x {SIDE}"
 
 
 @pytest.fixture(scope="module")
-def asked():
-    """Smooth maps, as Grad-CAM's are, and a network that both we and Quantus ask."""
+def context():
+    """Smooth maps, as Grad-CAM's are, and a network that both Loupe and Quantus query."""
     inputs = seeded(IMAGES, SIDE, SIDE)
     inputs = inputs.replace(images=inputs.images.float(), saliency=gaussian_blur(inputs.saliency, SIDE / 10).float())
     network = timm.create_model("resnet50", num_classes=3).eval().to(memory_format=torch.channels_last)
-    return replace(context(inputs, max_batch_size(inputs.images)), model=network, steps=QUESTIONS)
+    return replace(build_context(inputs, max_batch_size(inputs.images)), model=network, steps=NUM_QUERIES)
 
 
 def few_rounds(benchmark, work):
     benchmark.pedantic(work, rounds=3, iterations=1, warmup_rounds=1)
 
 
-def flipping(asked):
-    return pixel_flipping(replace(asked))  # a new probe each time: one keeps its answers
+def flipping(context):
+    return pixel_flipping(replace(context))  # a new context each time, since one caches its results
 
 
-def correlation(asked):
-    new = replace(asked)
-    return over(new, new.hidden(sets(new, draws(new, [SIDE] * QUESTIONS, "benchmark")), QUESTIONS))
+def correlation(context):
+    new = replace(context)
+    return loss_correlation(
+        new, new.query_hidden(hide_sampled(new, build_sampler(new, [SIDE] * NUM_QUERIES, "benchmark")), NUM_QUERIES)
+    )
 
 
-def regions(asked):
-    new = replace(asked)
-    return losses(new, patches(new, 8), QUESTIONS).mean(1)
+def regions(context):
+    new = replace(context)
+    return probability_losses(new, rank_patches(new, 8), NUM_QUERIES).mean(1)
 
 
 def by_quantus(kind, **settings):
-    def scores(asked):
+    def scores(context):
         metric = getattr(quantus, kind)(**settings, **SILENT, return_aggregate=False)
         return metric(
-            model=asked.model,
-            x_batch=asked.images.numpy().copy(),
-            y_batch=asked.classes.numpy(),
-            a_batch=asked.saliency[:, None].numpy().copy(),
+            model=context.model,
+            x_batch=context.images.numpy().copy(),
+            y_batch=context.classes.numpy(),
+            a_batch=context.saliency[:, None].numpy().copy(),
             device="cpu",
         )
 
@@ -65,30 +67,30 @@ def by_quantus(kind, **settings):
 
 
 BOTH = {
-    "pixel flipping": (flipping, by_quantus("PixelFlipping", features_in_step=SIDE * SIDE * 3 // QUESTIONS)),
+    "pixel flipping": (flipping, by_quantus("PixelFlipping", features_in_step=SIDE * SIDE * 3 // NUM_QUERIES)),
     "faithfulness correlation": (
         correlation,
-        by_quantus("FaithfulnessCorrelation", nr_runs=QUESTIONS, subset_size=SIDE),
+        by_quantus("FaithfulnessCorrelation", nr_runs=NUM_QUERIES, subset_size=SIDE),
     ),
-    "region perturbation": (regions, by_quantus("RegionPerturbation", regions_evaluation=QUESTIONS)),
+    "region perturbation": (regions, by_quantus("RegionPerturbation", regions_evaluation=NUM_QUERIES)),
 }
 
 
 @torch.inference_mode()
-def bare_forwards(asked):
-    """As many images as a score asks about, those untouched included."""
-    images = torch.zeros(asked.chunk, 3, SIDE, SIDE).contiguous(memory_format=torch.channels_last)
-    asked.model(images[:IMAGES])
-    for part in torch.arange(IMAGES * QUESTIONS).split(asked.chunk):
-        asked.model(images[: len(part)])
+def bare_forwards(context):
+    """As many images as a score queries, including the original ones."""
+    images = torch.zeros(context.batch_size, 3, SIDE, SIDE).contiguous(memory_format=torch.channels_last)
+    context.model(images[:IMAGES])
+    for part in torch.arange(IMAGES * NUM_QUERIES).split(context.batch_size):
+        context.model(images[: len(part)])
 
 
 @pytest.mark.parametrize("name", BOTH)
 @pytest.mark.parametrize("peer", ["loupe", "quantus", "floor"])
-def test_scores(benchmark, asked, name, peer):
-    benchmark.group = f"{name}, {GROUP}, {QUESTIONS} questions each, ResNet-50"
+def test_scores(benchmark, context, name, peer):
+    benchmark.group = f"{name}, {GROUP}, {NUM_QUERIES} questions each, ResNet-50"
     work = dict(zip(["loupe", "quantus", "floor"], (*BOTH[name], bare_forwards), strict=True))[peer]
-    few_rounds(benchmark, lambda: work(asked))
+    few_rounds(benchmark, lambda: work(context))
 
 
 @pytest.mark.parametrize("side", [128, 224])

@@ -13,7 +13,7 @@ from metrics.localization import relevance_mass, top_k, top_mask_f1
 from metrics.sparsity import effective_complexity, entropy, gini
 from metrics.threshold import roc_auc
 from tests.metrics import quantus_oracle
-from tests.metrics.maps import context, seeded
+from tests.metrics.maps import build_context, seeded
 
 STEPS = 16
 
@@ -48,13 +48,13 @@ def test_metric(benchmark, maps, name, who):
     """Quantus as a user calls it, with the checks that take most of its time, and its own arithmetic alone."""
     benchmark.group = f"{name}, 64 maps of 224 x 224"
     ours, theirs = PAIRS[name]
-    given = [maps.saliency] if ours in {gini, entropy, effective_complexity} else [maps.saliency, maps.mask]
+    arguments = [maps.saliency] if ours in {gini, entropy, effective_complexity} else [maps.saliency, maps.mask]
     function = {
         "loupe": ours,
         "quantus": partial(quantus_oracle.at_once, theirs),
         "quantus-unchecked": partial(quantus_oracle.unchecked, theirs),
     }[who]
-    benchmark.pedantic(function, args=given, rounds=3, warmup_rounds=1)
+    benchmark.pedantic(function, args=arguments, rounds=3, warmup_rounds=1)
 
 
 @pytest.fixture(scope="module")
@@ -66,9 +66,9 @@ def network():
 def test_loupe_curves(benchmark, inputs, network):
     few = inputs.take(slice(8))
     few = few.replace(images=few.images.float())
-    asked = context(few, max_batch_size(few.images))
-    given = replace(asked, model=network, steps=STEPS, fills={"blur": blurred(few.images)})
-    benchmark(lambda: replace(given).curves())  # a new probe each time: one keeps its answers
+    context = build_context(few, max_batch_size(few.images))
+    context = replace(context, model=network, steps=STEPS, fills={"blur": blurred(few.images)})
+    benchmark(lambda: replace(context).curves())  # a new context each time, since one caches its results
 
 
 @pytest.mark.benchmark(group=f"curves of 8 images of 96 x 96, {STEPS} steps")

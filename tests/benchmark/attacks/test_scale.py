@@ -35,7 +35,7 @@ def pixels(images: torch.Tensor) -> torch.Tensor:
 @pytest.mark.parametrize("norm", ["l2", "linf"])
 def test_twins_have_the_same_accuracy_under_attack(problem, norm):
     model, images, labels = problem(4, 24)
-    attacks = build_attacks(norm, (3.0, 4.0) if norm == "l2" else (4 / 255, 6 / 255), 5, 5)
+    attacks = build_attacks(norm, (3.0, 4.0) if norm == "l2" else (3 / 255, 6 / 255), 5, 5)
 
     def withstood(network: nn.Module) -> pd.Series:
         frame = predict_and_attack(network.eval(), pixels(images), labels, attacks=attacks, attacked=np.arange(24))

@@ -34,7 +34,7 @@ from benchmark.submission.sandbox.client import worker
 from benchmark.submission.sandbox.limits import GIGABYTE, Limits
 from benchmark.submission.submit import SubmissionRejected, SubmissionRequest, describe_other_protocols, submit
 from benchmark.submission.template import TEMPLATE, write_template
-from tests.metrics.quantus_oracle import RANK_ACCURACY, SPARSENESS, each
+from tests.metrics.quantus_oracle import RANK_ACCURACY, SPARSENESS, score_each
 
 LIMITS = Limits(seconds=120, memory=4 * GIGABYTE)
 THEIRS = ("melanoma", "benign")
@@ -191,9 +191,9 @@ def test_the_scores_of_a_checkpoint_are_those_of_captum_and_quantus(place):
     for name, row, one in zip(names, data.test, maps, strict=True):
         mask = torch.tensor(data.mask_arrays[plane[row]]) > 127
         if one.any():
-            assert scores["sparsity", "map", name] == pytest.approx(each(SPARSENESS, one[None])[0], abs=1e-3)
+            assert scores["sparsity", "map", name] == pytest.approx(score_each(SPARSENESS, one[None])[0], abs=1e-3)
         if (one > 0).sum() > mask.sum():  # among equal zeros Quantus takes any
-            expected = each(RANK_ACCURACY, one[None], mask[None])[0]
+            expected = score_each(RANK_ACCURACY, one[None], mask[None])[0]
             assert scores["top-mask-f1", "image", name] == pytest.approx(expected, abs=5e-3)
             compared += 1
     assert compared >= 4
