@@ -63,24 +63,24 @@ def apgd(model: nn.Module, images: Tensor, labels: Tensor, attack: APGD) -> Tens
         ValueError: The loss is "dlr" and the model has fewer than three classes.
     """
     images = images.detach()
-    look = partial(_look, model, labels=labels, losses_of=LOSSES[attack.loss])
+    look = partial(_evaluate, model, labels=labels, loss_fn=LOSSES[attack.loss])
     spans = _spans(attack.steps)
     with evaluating(model):
         point = before = highest = found = look(images)
-        lr_scale = _Pace(2 * attack.radius(images.shape[-1]), point.losses)
+        step_sizes = _StepSizes(2 * attack.radius(images.shape[-1]), point.losses)
         for number in range(1, attack.steps + 1):
             aim = _within(
-                attack, images, point.images + lr_scale.size.to(images.dtype) * attack.direction(point.gradient)
+                attack, images, point.images + step_sizes.size.to(images.dtype) * attack.direction(point.gradient)
             )
             # The first step has none before it to lean on.
             inertia = INERTIA if number > 1 else 0.0
             step = (1 - inertia) * (aim - point.images) + inertia * (point.images - before.images)
             before, point = point, look(_within(attack, images, point.images + step))
-            lr_scale.count(point.losses > before.losses)
+            step_sizes.count(point.losses > before.losses)
             highest = _choose(point.losses > highest.losses, point, highest)
             found = _choose(_is_better(point, found), point, found)
             if number in spans:
-                point = _choose(lr_scale.check(highest.losses, spans[number]), highest, point)
+                point = _choose(step_sizes.check(highest.losses, spans[number]), highest, point)
     return found.images
 
 
@@ -94,7 +94,7 @@ class _Point:
     wrong: Tensor
 
 
-class _Pace:
+class _StepSizes:
     """How far each image moves in a step."""
 
     def __init__(self, size: float, losses: Tensor) -> None:
@@ -123,19 +123,19 @@ def _spans(steps: int) -> dict[int, int]:
     Checkpoints come after 22, 41, 57, ... hundredths of the steps, each gap .03 shorter than the last, down to .06;
     counted in whole hundredths, because .22 + .19 of 100 steps must not be rounded up to 42.
     """
-    spans, last, share, gap = {}, 0, 22, 22
-    while share < 100:
-        step = -(-share * steps // 100)
+    spans, last, fraction, gap = {}, 0, 22, 22
+    while fraction < 100:
+        step = -(-fraction * steps // 100)
         # In a short attack two checkpoints may fall on the same step.
         if step > last:
             spans[step], last = step - last, step
         gap = max(gap - 3, 6)
-        share += gap
+        fraction += gap
     return spans
 
 
-def _look(model: nn.Module, images: Tensor, labels: Tensor, losses_of: Callable[[Tensor, Tensor], Tensor]) -> _Point:
-    found = slope(model, images, lambda logits: losses_of(logits, labels))
+def _evaluate(model: nn.Module, images: Tensor, labels: Tensor, loss_fn: Callable[[Tensor, Tensor], Tensor]) -> _Point:
+    found = slope(model, images, lambda logits: loss_fn(logits, labels))
     return _Point(images.detach(), found.gradient, found.losses, found.logits.argmax(dim=1) != labels)
 
 

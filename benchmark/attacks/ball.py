@@ -7,7 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from benchmark.attacks.slope import of_size_one
+from benchmark.attacks.slope import scale_to_unit_max
 
 NATIVE_SIDE = 224
 
@@ -42,7 +42,7 @@ class Ball:
         """
         if self.norm == "linf":
             return gradient.sign()
-        scaled = of_size_one(gradient)
+        scaled = scale_to_unit_max(gradient)
         return scaled / _length(scaled).clamp(min=1.0)  # its largest element is one, or all are zero
 
     def project(self, delta: Tensor) -> Tensor:
@@ -59,8 +59,8 @@ class Ball:
         if self.norm == "linf":
             delta = torch.empty_like(images).uniform_(-radius, radius)
         else:
-            share = torch.rand(images.shape[0], 1, 1, 1, device=images.device)
-            delta = radius * share * self.direction(torch.randn_like(images))
+            fraction = torch.rand(images.shape[0], 1, 1, 1, device=images.device)
+            delta = radius * fraction * self.direction(torch.randn_like(images))
         return (images + delta).clamp(0.0, 1.0).detach()
 
 

@@ -11,7 +11,7 @@ Loss = Literal["ce", "dlr", "margin"]
 """The names of :data:`LOSSES`."""
 
 
-def surprise(logits: Tensor, labels: Tensor) -> Tensor:
+def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
     """Cross-entropy, (N,), of logits (N, C), as the logarithm of one plus the odds against the true class.
 
     The usual difference of a logsumexp and a logit is zero, and so is the true class's part of the gradient, where the
@@ -47,7 +47,7 @@ def dlr(logits: Tensor, labels: Tensor) -> Tensor:
 
 
 LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
-    "ce": surprise,
+    "ce": cross_entropy,
     "dlr": dlr,
     "margin": margin,
 }

@@ -16,8 +16,8 @@ from benchmark.attacks.ball import Ball
 from benchmark.attacks.losses import margin
 from benchmark.attacks.mode import evaluating
 from benchmark.runtime.precision import precise
-from benchmark.saliency import Enlarge
-from benchmark.saliency.activations import enlarged
+from benchmark.saliency import UpsampleFn
+from benchmark.saliency.activations import upsample
 from benchmark.saliency.grad_cam import grad_cam
 
 # A lead, as a share of the largest logit, below which rounding in another batch might turn the prediction.
@@ -50,13 +50,13 @@ class MapAttack(Ball):
     step: float
     aim: Literal["away", "target", "top-k"]
     keep_class: bool
-    share: float = 0.1
+    fraction: float = 0.1
     penalty: float = 1.0
 
     def __post_init__(self) -> None:
         """Refuse settings that make no sense."""
         Ball.__post_init__(self)
-        _check_share(self.share)
+        _check_fraction(self.fraction)
         if self.aim not in {"away", "target", "top-k"}:
             raise ValueError(f"{self} makes no sense: aim must be away, target or top-k")
         if self.steps < 0 or not self.step > 0 or not self.penalty >= 0:
@@ -71,7 +71,7 @@ def attack_maps(  # noqa: PLR0913 - what maps are made of, and the attack
     attack: MapAttack,
     *,
     target: Tensor | None = None,
-    enlarge: Enlarge = enlarged,
+    upsample_fn: UpsampleFn = upsample,
 ) -> Tensor:
     """Images moved, within the budget and within [0, 1], to where the map is most unlike what it was.
 
@@ -101,11 +101,11 @@ def attack_maps(  # noqa: PLR0913 - what maps are made of, and the attack
     _check_target(attack, images, target)
     images = images.detach()
     with evaluating(model):
-        gain_of = _gain_of(attack, grad_cam(model, layer, images, classes, enlarge), target)
+        gain_fn = _build_gain_fn(attack, grad_cam(model, layer, images, classes, upsample_fn), target)
         with torch.no_grad():
             kept = model(images).argmax(dim=1)
-        draw = partial(_draw, model, layer, classes, enlarge=enlarge)
-        look = partial(_look, draw, attack=attack, gain_of=gain_of, kept=kept)
+        draw = partial(_draw, model, layer, classes, upsample_fn=upsample_fn)
+        look = partial(_evaluate, draw, attack=attack, gain_fn=gain_fn, kept=kept)
         moved = best = images
         highest, _, gradient = look(images)
         for _ in range(attack.steps):
@@ -118,7 +118,7 @@ def attack_maps(  # noqa: PLR0913 - what maps are made of, and the attack
     return best
 
 
-def top_k_intersection(maps: Tensor, moved: Tensor, share: float = 0.1) -> Tensor:
+def top_k_intersection(maps: Tensor, moved: Tensor, fraction: float = 0.1) -> Tensor:
     """Share of the highest pixels of a map that are still among the highest of the other.
 
     Of pixels of the same value those further up, then further left, count as higher. Two maps that have nothing to do
@@ -143,34 +143,34 @@ def top_k_intersection(maps: Tensor, moved: Tensor, share: float = 0.1) -> Tenso
         >>> top_k_intersection(before, after, share=0.5)
         tensor([0.5000])
     """
-    _check_share(share)
+    _check_fraction(fraction)
     if maps.shape != moved.shape:
         raise ValueError(f"maps of shape {tuple(maps.shape)} cannot be compared with {tuple(moved.shape)}")
-    before = _highest(maps, share)
-    return (before & _highest(moved, share)).sum(dim=(1, 2)) / before.sum(dim=(1, 2))
+    before = _highest(maps, fraction)
+    return (before & _highest(moved, fraction)).sum(dim=(1, 2)) / before.sum(dim=(1, 2))
 
 
-def _highest(maps: Tensor, share: float) -> Tensor:
+def _highest(maps: Tensor, fraction: float) -> Tensor:
     """Where each map is highest, (N, H, W), bool."""
     flat = maps.reshape(maps.shape[0], -1)
-    count = max(1, round(share * flat.shape[1]))
+    count = max(1, round(fraction * flat.shape[1]))
     # torch.topk breaks ties as it likes; a stable sort keeps them in order.
     places = flat.argsort(dim=1, descending=True, stable=True)[:, :count]
     return torch.zeros_like(flat, dtype=torch.bool).scatter(1, places, value=True).reshape(maps.shape)
 
 
-def _look(
+def _evaluate(
     draw: Callable[[Tensor], tuple[Tensor, Tensor]],
     moved: Tensor,
     *,
     attack: MapAttack,
-    gain_of: Callable[[Tensor], Tensor],
+    gain_fn: Callable[[Tensor], Tensor],
     kept: Tensor,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Gains of an iterate (N,), whether it counts (N,), and where to go from it (N, 3, H, W)."""
     inputs = moved.detach().requires_grad_()
     maps, logits = draw(inputs)
-    gains, lead = gain_of(maps), -margin(logits, kept)
+    gains, lead = gain_fn(maps), -margin(logits, kept)
     counts, wanted = maps.detach().sum(dim=(1, 2)) > 0, gains
     if attack.keep_class:
         counts = counts & (lead > SAFE_LEAD * logits.abs().amax(dim=1)).detach()
@@ -180,7 +180,7 @@ def _look(
 
 
 def _draw(
-    model: nn.Module, layer: str, classes: Tensor, inputs: Tensor, enlarge: Enlarge = enlarged
+    model: nn.Module, layer: str, classes: Tensor, inputs: Tensor, upsample_fn: UpsampleFn = upsample
 ) -> tuple[Tensor, Tensor]:
     """Grad-CAM maps (N, H, W) and logits, both with their whole graph."""
     caught: list[Tensor] = []
@@ -199,16 +199,16 @@ def _draw(
     target = logits.gather(1, classes[:, None]).sum()
     (gradient,) = torch.autograd.grad(target, activations, create_graph=True)
     weights = gradient.mean(dim=(2, 3), keepdim=True)
-    return enlarge(functional.relu((weights * activations).sum(dim=1)), inputs.shape[-2:]), logits
+    return upsample_fn(functional.relu((weights * activations).sum(dim=1)), inputs.shape[-2:]), logits
 
 
-def _gain_of(attack: MapAttack, original: Tensor, target: Tensor | None) -> Callable[[Tensor], Tensor]:
+def _build_gain_fn(attack: MapAttack, original: Tensor, target: Tensor | None) -> Callable[[Tensor], Tensor]:
     """What is raised: a function of maps (N, H, W) with a value for each image (N,)."""
     if target is not None:
         aim = _scaled(target)
         return lambda maps: -(_scaled(maps) - aim).square().mean(dim=(1, 2))
     # Both are linear in the scaled map: a distance proper would have no slope at the image, where it is zero.
-    places = _scaled(original) if attack.aim == "away" else _highest(original, attack.share).float()
+    places = _scaled(original) if attack.aim == "away" else _highest(original, attack.fraction).float()
     at_first = _or_one((places * _scaled(original)).sum(dim=(1, 2)))
     return lambda maps: -(places * _scaled(maps)).sum(dim=(1, 2)) / at_first
 
@@ -223,8 +223,8 @@ def _or_one(values: Tensor) -> Tensor:
     return torch.where(values > 0, values, 1.0)
 
 
-def _check_share(share: float) -> None:
-    if not 0 < share <= 1:
+def _check_fraction(fraction: float) -> None:
+    if not 0 < fraction <= 1:
         raise ValueError(f"a share of {share} makes no sense: it must be more than 0 and at most 1")
 
 

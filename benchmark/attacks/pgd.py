@@ -88,19 +88,19 @@ def pgd(
         ValueError: keep_best is on and the objective does not give one loss per image.
     """
     radius = attack.radius(images.shape[-1])
-    losses_of = objective or (lambda logits: LOSSES[attack.loss](logits, labels))
+    loss_fn = objective or (lambda logits: LOSSES[attack.loss](logits, labels))
     with evaluating(model), normalizing_by_batch(model, wanted=attack.batch_statistics):
         moved = attack.random(images) if attack.random_start else images.detach().clone()
         best, highest = moved, torch.full(images.shape[:1], -torch.inf, device=images.device)
         for _ in range(attack.steps):
-            here = slope(model, moved, losses_of, by_batch=attack.batch_statistics)
+            here = slope(model, moved, loss_fn, by_batch=attack.batch_statistics)
             if attack.keep_best:
                 best, highest = _better(best, highest, moved, here.losses)
             delta = moved - images + attack.step * radius * attack.direction(here.gradient)
             moved = (images + attack.project(delta)).clamp(0.0, 1.0).detach()
         if attack.keep_best:
             with torch.no_grad():
-                losses = losses_of(precise(model(moved)))
+                losses = loss_fn(precise(model(moved)))
             moved, _ = _better(best, highest, moved, losses)
     return moved
 

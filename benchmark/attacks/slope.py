@@ -24,7 +24,7 @@ class Slope:
     gradient: Tensor
 
 
-def slope(model: nn.Module, images: Tensor, losses_of: Callable[[Tensor], Tensor], *, by_batch: bool = False) -> Slope:
+def slope(model: nn.Module, images: Tensor, loss_fn: Callable[[Tensor], Tensor], *, by_batch: bool = False) -> Slope:
     """Logits, losses and the gradient of their sum with respect to each image, up to a positive factor.
 
     Losses are taken in float64. What comes back from them to the logits is divided by its largest element before it
@@ -40,14 +40,14 @@ def slope(model: nn.Module, images: Tensor, losses_of: Callable[[Tensor], Tensor
     inputs = images.detach().requires_grad_()
     logits = model(inputs)
     wide = precise(logits.detach()).requires_grad_()
-    losses = losses_of(wide)
+    losses = loss_fn(wide)
     (back,) = torch.autograd.grad(losses.sum(), wide)
-    back = of_size_one(back, by_batch=by_batch).to(logits.dtype)
+    back = scale_to_unit_max(back, by_batch=by_batch).to(logits.dtype)
     (gradient,) = torch.autograd.grad(logits, inputs, back)
     return Slope(wide.detach(), losses.detach(), gradient)
 
 
-def of_size_one(values: Tensor, *, by_batch: bool = False) -> Tensor:
+def scale_to_unit_max(values: Tensor, *, by_batch: bool = False) -> Tensor:
     """Each row of (N, ...), or the whole of it, divided by its largest absolute element; zero stays zero.
 
     Example:

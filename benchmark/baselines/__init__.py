@@ -20,7 +20,7 @@ def ceiling_name(rows: int, columns: int) -> str:
     return f"{CEILING} {rows} x {columns} grid"
 
 
-def sees_masks(name: str) -> bool:
+def uses_masks(name: str) -> bool:
     """Whether a baseline was made from masks: no map of a model is expected to reach it.
 
     Example:

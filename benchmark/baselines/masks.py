@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from benchmark.baselines import AGAIN, CONSTANT, NOISE, RATER
-from benchmark.baselines.trivial import bell, gaussian_name, noise
+from benchmark.baselines.trivial import gaussian_name, gaussian_profile, noise
 from benchmark.data.references import Drawing, Plane
 from benchmark.errors import UserError
 from benchmark.runtime.parallel import in_order
@@ -136,7 +136,7 @@ def _trivial(drawing: Drawing, name: str) -> Iterator[Trivial]:
     static = noise(drawing.shape, name)
     yield Trivial(name=NOISE, window=static[window], total=float(static.sum(dtype=np.float64)))
     for sigma in WIDTHS:
-        down, along = bell(height, sigma), bell(width, sigma)
+        down, along = gaussian_profile(height, sigma), gaussian_profile(width, sigma)
         part = np.outer(down[window[0]].astype(np.float32), along[window[1]].astype(np.float32))
         yield Trivial(name=gaussian_name(sigma), window=part, total=float(down.sum() * along.sum()))
 

@@ -14,13 +14,13 @@ from skimage.filters import sobel
 from architectures import Architecture
 from architectures.geometry import Geometry
 from benchmark.baselines import CEILING, CONSTANT, EDGES, NOISE, RATER, UNTRAINED, ceiling_name
-from benchmark.baselines.ceiling import best_of_grid
+from benchmark.baselines.ceiling import compute_ceiling_maps
 from benchmark.baselines.trivial import gaussian, gaussian_name, noise
 from benchmark.data.dataset import ImageDataset
 from benchmark.registry import entries
 from benchmark.runtime.tensors import on_device, predict
 from benchmark.saliency import Method
-from benchmark.saliency.alignment import grid_of, placement_of
+from benchmark.saliency.alignment import get_grid, get_placement
 from benchmark.saliency.compute import compute_maps
 from benchmark.scoring.score import score_maps, score_mask_arrays
 from benchmark.storage.files import new_file
@@ -64,7 +64,7 @@ def list_parts(
         for method in methods
         for architecture in architectures
     ]
-    ceilings = _ceilings(architectures, side, alignment) if any(method.on_grid for method in methods) else []
+    ceilings = _ceilings(architectures, side, alignment) if any(method.uses_grid for method in methods) else []
     return [*(BaselinePart(baseline=name) for name in TRIVIAL), *untrained, *ceilings, BaselinePart(baseline=RATER)]
 
 
@@ -72,7 +72,7 @@ def _ceilings(architectures: Sequence[Architecture], side: int, alignment: str) 
     """A part for each grid that lies differently on the image; those of one shape make one baseline."""
     grids: dict[Geometry, BaselinePart] = {}
     for architecture in architectures:
-        grid = grid_of(architecture, (side, side), alignment)
+        grid = get_grid(architecture, (side, side), alignment)
         if grid is not None:
             name = ceiling_name(grid.rows.cells, grid.columns.cells)
             grids.setdefault(grid, BaselinePart(baseline=name, architecture=architecture, alignment=alignment))
@@ -94,11 +94,11 @@ def baselines(
         Columns of :func:`benchmark.scoring.score.score_maps` with baseline and method; a method of "" belongs into the
         tables of all methods. The ceiling of a grid is the mean over the ways in which such grids lie on the image.
     """
-    on_grid = [method.name for method in methods if method.on_grid]
+    uses_grid = [method.name for method in methods if method.uses_grid]
     found: dict[tuple[str, str], list[pd.DataFrame]] = {}
     for part in list_parts(architectures, methods, data.images.shape[1], alignment):
-        frame = pd.read_parquet(score_part(part, data, device, protocol))
-        names = on_grid if _is_ceiling(part) else [part.method.name if part.method else ""]
+        frame = pd.read_parquet(score_baseline(part, data, device, protocol))
+        names = uses_grid if _is_ceiling(part) else [part.method.name if part.method else ""]
         for name in names:
             found.setdefault((part.baseline, name), []).append(frame)
     return pd.concat(
@@ -115,7 +115,7 @@ def part_file(part: BaselinePart, protocol: str) -> Path:
     return baseline_file(part.key(protocol))
 
 
-def score_part(part: BaselinePart, data: ImageDataset, device: torch.device, protocol: str) -> Path:
+def score_baseline(part: BaselinePart, data: ImageDataset, device: torch.device, protocol: str) -> Path:
     """Scores a part unless it is kept already; the file."""
     path = part_file(part, protocol)
     if not path.is_file():
@@ -144,11 +144,11 @@ def _is_ceiling(part: BaselinePart) -> bool:
 def _ceiling(data: ImageDataset, architecture: Architecture, alignment: str, device: torch.device) -> pd.DataFrame:
     """F1 of the best maps of an architecture's grid against the merged masks; of other scores they are not the best."""
     side = data.images.shape[1]
-    grid = grid_of(architecture, (side, side), alignment)
+    grid = get_grid(architecture, (side, side), alignment)
     if grid is None:
         raise ValueError(f"{architecture.name}: its grid is not known")
     masks = torch.as_tensor(np.nan_to_num(data.masks(data.test)), device=device)
-    maps = best_of_grid(masks, grid).half().cpu().numpy()
+    maps = compute_ceiling_maps(masks, grid).half().cpu().numpy()
     scores = score_maps(maps, data, [MAP_F1], device=device)
     return scores[scores["level"] == "image"].reset_index(drop=True)
 
@@ -196,8 +196,8 @@ def _untrained(data: ImageDataset, part: BaselinePart, device: torch.device) -> 
     torch.manual_seed(0)
     model = architecture.build(len(data.classes)).to(memory_format=torch.channels_last).to(device).eval()
     classes = predict(model, images).argmax(dim=1).to(device)
-    enlarge = placement_of(architecture, images.shape[-2:], part.alignment)
-    return compute_maps(model, architecture.target_layer, images, classes, method, enlarge)
+    upsample_fn = get_placement(architecture, images.shape[-2:], part.alignment)
+    return compute_maps(model, architecture.target_layer, images, classes, method, upsample_fn)
 
 
 def _raters(data: ImageDataset, metrics: Sequence[Metric], device: torch.device) -> pd.DataFrame:

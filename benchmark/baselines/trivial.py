@@ -13,7 +13,7 @@ def gaussian_name(width: float) -> str:
     return f"centered Gaussian, {width:g} of the side"
 
 
-def bell(pixels: int, width: float) -> NDArray[np.float64]:
+def gaussian_profile(pixels: int, width: float) -> NDArray[np.float64]:
     """One side of a centered Gaussian, (pixels,); its peak is 1, its sigma `width` of the side."""
     places = (np.arange(pixels) - (pixels - 1) / 2) / pixels
     return np.exp(-(places**2) / (2 * width**2))
@@ -21,7 +21,7 @@ def bell(pixels: int, width: float) -> NDArray[np.float64]:
 
 def gaussian(shape: tuple[int, int], width: float) -> Map:
     """Centered Gaussian (H, W) whose sigma is a share of each side."""
-    return np.outer(bell(shape[0], width), bell(shape[1], width)).astype(np.float32)
+    return np.outer(gaussian_profile(shape[0], width), gaussian_profile(shape[1], width)).astype(np.float32)
 
 
 def noise(shape: tuple[int, int], name: str) -> Map:

@@ -20,7 +20,7 @@ import ray
 import torch
 from ray.exceptions import GetTimeoutError, RayError
 
-from benchmark.baselines.score import list_parts, part_file, score_part
+from benchmark.baselines.score import list_parts, part_file, score_baseline
 from benchmark.errors import UserError
 from benchmark.execution import EngineOptions
 from benchmark.execution.artifacts import ArtifactBundle, collect_artifacts, restore_artifacts
@@ -196,7 +196,7 @@ def _baseline(order: BaselinePayload) -> ArtifactBundle | RunFailure:
     begun = time.perf_counter()
     try:
         _settle()
-        path = score_part(part_of(order), ray.get(order.data), torch.device(order.device), order.protocol)
+        path = score_baseline(part_of(order), ray.get(order.data), torch.device(order.device), order.protocol)
         return collect_artifacts([path], time.perf_counter() - begun)
     except Exception as error:  # noqa: BLE001 - whatever an entry raises, the other baselines go on
         return failure_from(error)

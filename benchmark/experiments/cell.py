@@ -16,12 +16,12 @@ from benchmark.experiments.job import Job
 from benchmark.experiments.trained_model import job_log_dir, job_model_dir, load_split, train_or_load
 from benchmark.registry import select
 from benchmark.saliency import Method
-from benchmark.saliency.alignment import placement_of
+from benchmark.saliency.alignment import get_placement
 from benchmark.saliency.compute import compute_maps
 from benchmark.saliency.placement import Placement
-from benchmark.scoring.classification import MAP_KEPT, MASK_DICE, measures
+from benchmark.scoring.classification import MAP_OVERLAP_PREFIX, MASK_DICE, classification_measures
 from benchmark.scoring.curves import curves_frame
-from benchmark.scoring.map_robustness import build_map_attacks, map_kept
+from benchmark.scoring.map_robustness import build_map_attacks, map_overlap_under_attack
 from benchmark.scoring.perturbation import build_perturbation_context
 from benchmark.scoring.predictions import build_attacks, predict_and_attack
 from benchmark.scoring.quantus_adapter import collect_reasons
@@ -57,7 +57,7 @@ def run_cell(job: Job, report: Report) -> Path:
     lesson = load_split(job, "test")
     report("diagnose", 0.7)
     predictions = _predictions(job, model, lesson)
-    measured = measures(predictions, job.data.classes)
+    measured = classification_measures(predictions, job.data.classes)
     clock["diagnose"] = time.perf_counter()
     with collect_reasons() as reasons:
         found = [
@@ -111,9 +111,9 @@ def _diagnosed(job: Job, model: nn.Module, lesson: TensorData) -> pd.DataFrame:
         chosen = torch.tensor(places, device=job.device)
         predicted = torch.tensor(found["predicted"].to_numpy(), device=job.device)[chosen]
         for name, attack in build_map_attacks(preset.attack_steps).items():
-            found[MAP_KEPT + name] = np.nan
-            kept = map_kept(model, layer, lesson.images[chosen], predicted, attack, _placement(job))
-            found.loc[places, MAP_KEPT + name] = kept
+            found[MAP_OVERLAP_PREFIX + name] = np.nan
+            kept = map_overlap_under_attack(model, layer, lesson.images[chosen], predicted, attack, _placement(job))
+            found.loc[places, MAP_OVERLAP_PREFIX + name] = kept
     if job.cell.architecture.predicts_masks:
         found[MASK_DICE] = mask_dice(model, lesson)
     names = job.data.samples[["id", "group"]].iloc[job.data.test].reset_index(drop=True)
@@ -137,7 +137,7 @@ def _methods(job: Job) -> list[Method]:
 
 
 def _maps_file(job: Job, method: Method) -> Path:
-    placed = [job.preset.alignment] if method.on_grid else []
+    placed = [job.preset.alignment] if method.uses_grid else []
     return maps_file(content_key(job.model_key, method.name, identity(method), *placed))
 
 
@@ -151,7 +151,7 @@ def _maps(job: Job, model: nn.Module, images: Tensor, predicted: Tensor, method:
 
 
 def _placement(job: Job) -> Placement | None:
-    return placement_of(job.cell.architecture, job.size, job.preset.alignment)
+    return get_placement(job.cell.architecture, job.size, job.preset.alignment)
 
 
 def _scored(
@@ -205,7 +205,7 @@ def scored_maps(
             steps=job.preset.perturbation_steps,
             layer=job.cell.architecture.target_layer,
             method=method,
-            enlarge=_placement(job),
+            upsample_fn=_placement(job),
         )
         # The probe keeps them for the scores, so they are found once.
         curves.append(curves_frame(ids, method.name, made.curves()))

@@ -14,10 +14,10 @@ from benchmark.statistics.resampling import Resampling, effective_groups, resamp
 BINS = 15
 BOUNDS = (0.0, 1.0)
 """Of every measure."""
-WITHSTOOD = "withstood:"
-VANISHED = "vanished:"
+ROBUST_PREFIX = "withstood:"
+VANISHED_PREFIX = "vanished:"
 MASK_DICE = "mask dice"
-MAP_KEPT = "map kept:"
+MAP_OVERLAP_PREFIX = "map kept:"
 
 Weights = NDArray[np.float64]
 """How often each image counts in each draw, (B, N)."""
@@ -29,7 +29,7 @@ Name = tuple[str, str]
 """Measure, and the class or attack it is of."""
 
 
-def measures(predictions: pd.DataFrame, classes: Sequence[str]) -> pd.DataFrame:
+def classification_measures(predictions: pd.DataFrame, classes: Sequence[str]) -> pd.DataFrame:
     """Measures of the diagnosis, each with the 95 % interval that the leaderboard gives a single training.
 
     Sensitivity and specificity of a class are those of the most probable class: with two classes, of a threshold of
@@ -100,12 +100,12 @@ def _ratios(predictions: pd.DataFrame, classes: Sequence[str]) -> dict[Name, Rat
         found["sensitivity", name] = recall(own, other)
         found["specificity", name] = specificity(own, other)
     for column, values in predictions.items():
-        if str(column).startswith(WITHSTOOD):
-            found["accuracy under attack", str(column).removeprefix(WITHSTOOD)] = _of_known(values)
-        if str(column).startswith(VANISHED):
-            found["vanishing gradients", str(column).removeprefix(VANISHED)] = _of_known(values)
-        if str(column).startswith(MAP_KEPT):
-            of = str(column).removeprefix(MAP_KEPT)
+        if str(column).startswith(ROBUST_PREFIX):
+            found["accuracy under attack", str(column).removeprefix(ROBUST_PREFIX)] = _of_known(values)
+        if str(column).startswith(VANISHED_PREFIX):
+            found["vanishing gradients", str(column).removeprefix(VANISHED_PREFIX)] = _of_known(values)
+        if str(column).startswith(MAP_OVERLAP_PREFIX):
+            of = str(column).removeprefix(MAP_OVERLAP_PREFIX)
             found["map kept under attack", of] = _of_known(values)
             found["map halved by attack", of] = _of_known((values <= 0.5).astype(np.float64).where(values.notna()))
     if MASK_DICE in predictions:

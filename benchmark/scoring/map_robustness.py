@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from benchmark.attacks.maps import MapAttack, attack_maps, top_k_intersection
 from benchmark.attacks.pgd import PGD, pgd
 from benchmark.runtime.tensors import in_batches, to_float
-from benchmark.saliency import Enlarge
-from benchmark.saliency.activations import enlarged
+from benchmark.saliency import UpsampleFn
+from benchmark.saliency.activations import upsample
 from benchmark.saliency.grad_cam import grad_cam
 
 BUDGETS = (2 / 255, 4 / 255)
@@ -42,13 +42,13 @@ def _keeping(aim: Literal["away", "target", "top-k"], eps: float, steps: int) ->
     return MapAttack(norm="linf", eps=eps, steps=steps, step=0.25, aim=aim, keep_class=True)
 
 
-def map_kept(  # noqa: PLR0917 - what maps are made of, and the attack
+def map_overlap_under_attack(  # noqa: PLR0917 - what maps are made of, and the attack
     model: nn.Module,
     layer: str,
     images: Tensor,
     classes: Tensor,
     attack: MapAttack | PGD,
-    enlarge: Enlarge | None = None,
+    upsample_fn: UpsampleFn | None = None,
 ) -> NDArray[np.float64]:
     """Share of the highest tenth of a map's pixels that are still among the highest under attack.
 
@@ -63,7 +63,7 @@ def map_kept(  # noqa: PLR0917 - what maps are made of, and the attack
     Returns:
         (N,), in [0, 1]; 1 where the attack got nowhere.
     """
-    place = enlarge or enlarged
+    place = upsample_fn or upsample
 
     def keep(part: slice) -> Tensor:
         plain, chosen = to_float(images[part]), classes[part]
@@ -72,7 +72,7 @@ def map_kept(  # noqa: PLR0917 - what maps are made of, and the attack
             moved = pgd(model, plain, chosen, attack)
         else:
             target = before.flip(1, 2) if attack.aim == "target" else None
-            moved = attack_maps(model, layer, plain, chosen, attack, target=target, enlarge=place)
+            moved = attack_maps(model, layer, plain, chosen, attack, target=target, upsample_fn=place)
         return top_k_intersection(before, grad_cam(model, layer, moved, chosen, place)).double()
 
     return in_batches(keep, images).numpy()

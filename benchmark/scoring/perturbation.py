@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from benchmark.runtime.device import images_at_once
 from benchmark.runtime.randomness import seeded_generator
 from benchmark.runtime.tensors import to_float
-from benchmark.saliency import Enlarge, Method
+from benchmark.saliency import Method, UpsampleFn
 from benchmark.saliency.compute import scale_to_max
 from metrics.faithfulness import blurred
 from metrics.perturbation import PerturbationContext
@@ -30,7 +30,7 @@ def build_perturbation_context(  # noqa: PLR0913 - what a probe is made of
     steps: int,
     layer: str,
     method: Method,
-    enlarge: Enlarge | None = None,
+    upsample_fn: UpsampleFn | None = None,
 ) -> PerturbationContext:
     """A probe whose every random draw depends on the names of the images alone.
 
@@ -54,7 +54,7 @@ def build_perturbation_context(  # noqa: PLR0913 - what a probe is made of
     def explain_fn(changed: Callable[[Tensor], Tensor], inputs: Tensor, classes: Tensor) -> Tensor:
         if not isinstance(changed, nn.Module):
             raise TypeError("maps are drawn of a torch module")
-        return scale_to_max(method.placed(enlarge)(changed, layer, inputs, classes))
+        return scale_to_max(method.with_upsampling(upsample_fn)(changed, layer, inputs, classes))
 
     return PerturbationContext(
         model=model,

@@ -16,13 +16,13 @@ from benchmark.attacks.losses import Loss
 from benchmark.attacks.pgd import PGD, pgd
 from benchmark.attacks.vanishing import vanishes
 from benchmark.runtime.tensors import in_batches, predict, to_float
-from benchmark.scoring.classification import VANISHED, WITHSTOOD
+from benchmark.scoring.classification import ROBUST_PREFIX, VANISHED_PREFIX
 
 Attack = PGD | APGD | AutoAttack
 """One way to move images."""
 Attacks = tuple[Attack, ...]
 """Several, of which an image must withstand every one."""
-RAISED: tuple[Loss, ...] = ("ce", "margin")
+ATTACK_LOSSES: tuple[Loss, ...] = ("ce", "margin")
 """What PGD and APGD raise in turn. Cross-entropy alone leaves a network that is sure of itself as it is: its gradient
 vanishes with the scale of the logits. That of the margin does not."""
 
@@ -45,11 +45,11 @@ def build_attacks(
     for eps in budgets:
         name = f"{norm}-{eps:g}"
         found[f"pgd-{pgd_steps}-{name}"] = tuple(
-            PGD(norm=norm, eps=eps, steps=pgd_steps, step=0.5, random_start=False, loss=loss) for loss in RAISED
+            PGD(norm=norm, eps=eps, steps=pgd_steps, step=0.5, random_start=False, loss=loss) for loss in ATTACK_LOSSES
         )
         if apgd_steps:
             found[f"apgd-{apgd_steps}-{name}"] = tuple(
-                APGD(norm=norm, eps=eps, steps=apgd_steps, loss=loss) for loss in RAISED
+                APGD(norm=norm, eps=eps, steps=apgd_steps, loss=loss) for loss in ATTACK_LOSSES
             )
         if recipe:
             found[f"{recipe}-{name}"] = (AutoAttack(norm=norm, eps=eps),)
@@ -87,12 +87,12 @@ def predict_and_attack(
         withstood[attacked] = 0.0
         if len(targets):
             withstood[targets] = _withstands(model, images[chosen], labels[chosen], each).double().numpy()
-        columns[f"{WITHSTOOD}{name}"] = withstood
+        columns[f"{ROBUST_PREFIX}{name}"] = withstood
         if led := [attack for attack in each if not isinstance(attack, AutoAttack)]:
             vanished = np.full(len(right), np.nan)
             if len(targets):
                 vanished[targets] = _vanished(model, images[chosen], labels[chosen], led).double().numpy()
-            columns[f"{VANISHED}{name}"] = vanished
+            columns[f"{VANISHED_PREFIX}{name}"] = vanished
     return pd.DataFrame({"label": labels.cpu().numpy(), "predicted": predicted.numpy(), **columns})
 
 

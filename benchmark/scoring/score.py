@@ -14,10 +14,10 @@ from benchmark.scoring.perturbation import ContextFactory
 from metrics import Metric
 from metrics.normalize import normalize
 
-PIXELS = 2**20
+MAX_CHUNK_PIXELS = 2**20
 """Pixels of the maps that are scored at once: 20 maps of 224 px, 113 of 96. A CPU is twice as slow with ten times as
 many, which outgrow what the allocator keeps."""
-PROBED = 32
+MAX_CONTEXT_IMAGES = 32
 """Most images that a probe holds at once."""
 MASK_LEVELS = {
     "union": "image",
@@ -40,7 +40,7 @@ MODEL_INPUTS = frozenset({"curves", "context"})
 
 Rows = tuple[NDArray[np.generic], NDArray[np.intp]]
 """An array, and which of its rows are taken."""
-AS_INPUT: dict[str, Callable[[Tensor], Tensor]] = {
+INPUT_CONVERTERS: dict[str, Callable[[Tensor], Tensor]] = {
     "saliency": lambda maps: maps.float(),
     "reference": lambda planes: planes.float() / 255,
     "mask": lambda planes: planes > 127,
@@ -100,8 +100,8 @@ def _probed(
 ) -> list[pd.DataFrame]:
     """Scores of the metrics that need the model; each probe serves them all and is dropped before the next."""
     found: dict[str, list[NDArray[np.float64]]] = {metric.name: [] for metric in metrics}
-    for start in range(0, len(places) if metrics else 0, PROBED):
-        context = make(places[start : start + PROBED])
+    for start in range(0, len(places) if metrics else 0, MAX_CONTEXT_IMAGES):
+        context = make(places[start : start + MAX_CONTEXT_IMAGES])
         for metric in metrics:
             given = {"curves": context.curves()} if "curves" in metric.inputs else {"context": context}
             found[metric.name].append(metric.compute(**given).double().cpu().numpy())
@@ -135,7 +135,7 @@ def _in_chunks(metric: Metric, device: torch.device, **stored: Rows) -> NDArray[
     """Scores of as many rows of each of :data:`AS_INPUT` as there are maps; only what is asked for is read."""
     values = []
     maps, places = stored["saliency"]
-    chunk = max(1, PIXELS // maps[0].size) if len(maps) else 1
+    chunk = max(1, MAX_CHUNK_PIXELS // maps[0].size) if len(maps) else 1
     for start in range(0, len(places), chunk):
         part = {name: (array, rows[start : start + chunk]) for name, (array, rows) in stored.items()}
         values.append(_scored(metric, device, part))
@@ -147,7 +147,7 @@ def _scored(metric: Metric, device: torch.device, stored: dict[str, Rows]) -> ND
     inputs: dict[str, Tensor] = {}
     for name in metric.inputs:
         array, rows = stored[name]
-        inputs[name] = AS_INPUT[name](torch.as_tensor(array[rows], device=device))
+        inputs[name] = INPUT_CONVERTERS[name](torch.as_tensor(array[rows], device=device))
     if "reference" in metric.inputs:
         inputs["saliency"] = normalize(inputs["saliency"])
     return np.asarray(metric.compute(**inputs).double().cpu().numpy())

@@ -28,6 +28,6 @@ def select_metrics(names: Sequence[str]) -> list[Metric]:
     return own + [quantus_metric(name) for name in dict.fromkeys(names) if is_quantus(name)]
 
 
-def code_of(metric: Metric) -> str:
+def metric_identity(metric: Metric) -> str:
     """Stands for the code that computes a metric: changed code is another metric."""
     return quantus_identity(metric) if is_quantus(metric.name) else identity(metric)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from benchmark.leaderboard.load.predictions import RowData
-from benchmark.scoring.classification import MAP_KEPT, WITHSTOOD, OneHot, one_hot, positive_class
+from benchmark.scoring.classification import MAP_OVERLAP_PREFIX, ROBUST_PREFIX, OneHot, one_hot, positive_class
 from benchmark.statistics.ratios import RatioStatistic, mean_of_known
 
 Statistic = Callable[[RowData], RatioStatistic | None]
@@ -87,7 +87,7 @@ def withstood(evidence: RowData) -> RatioStatistic | None:
         return None
     frame = evidence.predictions
     of_pgd = sorted(
-        (name for name in frame.columns if name.startswith(f"{WITHSTOOD}pgd-")),
+        (name for name in frame.columns if name.startswith(f"{ROBUST_PREFIX}pgd-")),
         key=lambda name: float(name.split("-")[-1]),
     )
     # The first schema of records had one attack, without a name.
@@ -100,5 +100,5 @@ def withstood(evidence: RowData) -> RatioStatistic | None:
 def map_kept(evidence: RowData) -> RatioStatistic | None:
     """Under the attack of the largest budget that moves the map off its highest pixels."""
     frame = evidence.predictions
-    names = [] if frame is None else [name for name in frame.columns if name.startswith(f"{MAP_KEPT}top-k-")]
+    names = [] if frame is None else [name for name in frame.columns if name.startswith(f"{MAP_OVERLAP_PREFIX}top-k-")]
     return None if frame is None or not names else mean_of_known(frame[names[-1]].to_numpy(dtype=np.float64))

@@ -66,11 +66,11 @@ def test_random_images_fill_the_ball(norm):
     torch.manual_seed(0)
     images = torch.full((200, 3, 8, 8), 0.5)
     ball = Ball(norm, 2.0 if norm == "l2" else 0.1)
-    share = size(ball.random(images) - images, norm) / ball.radius(8)
-    assert share.max() <= 1 + 1e-5
-    assert share.max() > 0.95
+    fraction = size(ball.random(images) - images, norm) / ball.radius(8)
+    assert fraction.max() <= 1 + 1e-5
+    assert fraction.max() > 0.95
     if norm == "l2":
-        assert share.min() < 0.05
+        assert fraction.min() < 0.05
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn import functional
 
 from benchmark.attacks.ball import Ball
-from benchmark.attacks.maps import MapAttack, _draw, _gain_of, attack_maps, top_k_intersection
+from benchmark.attacks.maps import MapAttack, _build_gain_fn, _draw, attack_maps, top_k_intersection
 from benchmark.attacks.noise import noise
 from benchmark.saliency.grad_cam import grad_cam
 
@@ -40,9 +40,9 @@ def unlike(maps: torch.Tensor, target: torch.Tensor) -> float:
     return float(functional.mse_loss(*(batch / batch.mean(dim=(1, 2), keepdim=True) for batch in (maps, target))))
 
 
-def literal_intersection(before: np.ndarray, after: np.ndarray, share: float) -> float:
+def literal_intersection(before: np.ndarray, after: np.ndarray, fraction: float) -> float:
     """Sorts the pixels of one pair of maps by value, then place."""
-    count = max(1, round(share * before.size))
+    count = max(1, round(fraction * before.size))
 
     def highest(values: np.ndarray) -> set[int]:
         order = sorted(range(values.size), key=lambda place: (-values.flat[place], place))
@@ -53,13 +53,13 @@ def literal_intersection(before: np.ndarray, after: np.ndarray, share: float) ->
 
 @hypothesis.given(
     maps=arrays.arrays(np.float32, (2, 3, 4, 5), elements=hypothesis.strategies.sampled_from([0.0, 0.25, 0.5, 1.0])),
-    share=hypothesis.strategies.sampled_from([0.01, 0.1, 0.3, 0.5, 1.0]),
+    fraction=hypothesis.strategies.sampled_from([0.01, 0.1, 0.3, 0.5, 1.0]),
 )
 @hypothesis.settings(max_examples=50, deadline=None)
-def test_the_intersection_equals_a_literal_count(maps, share):
+def test_the_intersection_equals_a_literal_count(maps, fraction):
     before, after = torch.from_numpy(maps)
-    expected = [literal_intersection(one, other, share) for one, other in zip(maps[0], maps[1], strict=True)]
-    assert top_k_intersection(before, after, share).tolist() == pytest.approx(expected)
+    expected = [literal_intersection(one, other, fraction) for one, other in zip(maps[0], maps[1], strict=True)]
+    assert top_k_intersection(before, after, fraction).tolist() == pytest.approx(expected)
 
 
 def test_the_intersection_by_hand():
@@ -74,11 +74,11 @@ def test_the_intersection_by_hand():
 
 
 @pytest.mark.parametrize("share", [0.0, -0.1, 1.1, float("nan")])
-def test_shares_that_make_no_sense_are_refused(share):
+def test_shares_that_make_no_sense_are_refused(fraction):
     with pytest.raises(ValueError, match="makes no sense"):
-        top_k_intersection(torch.ones(1, 2, 2), torch.ones(1, 2, 2), share)
+        top_k_intersection(torch.ones(1, 2, 2), torch.ones(1, 2, 2), fraction)
     with pytest.raises(ValueError, match="makes no sense"):
-        attack(share=share)
+        attack(fraction=fraction)
 
 
 def test_maps_of_different_shapes_are_refused():
@@ -298,7 +298,7 @@ def test_an_image_without_a_map_is_left_alone_and_no_map_vanishes():
         assert torch.equal(moved[maps == 0], images[maps == 0])
         assert (grad_cam(model, "1", moved, classes).sum(dim=(1, 2)) > 0).equal(maps > 0)
         nothing = torch.zeros(1, 32, 32)
-        assert _gain_of(attack(aim=aim), nothing, None)(nothing) == 0
+        assert _build_gain_fn(attack(aim=aim), nothing, None)(nothing) == 0
     # Less red defends the prediction. A step leaves none at all, and a map that is gone must not count as the best.
     assert not all(grad_cam(model, "1", batch[::2], classes[::2]).any() for batch in list(seen))
     assert all(batch.isfinite().all() for batch in seen)

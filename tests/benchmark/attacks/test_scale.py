@@ -53,12 +53,12 @@ def test_a_network_that_is_sure_is_attacked_by_its_cross_entropy_too(problem):
     sure = Scaled(model, 30.0).eval()
     right = model(images).argmax(dim=1) == labels
     assert (functional.cross_entropy(sure(images), labels, reduction="none")[right] == 0).any()
-    losses_of = partial(LOSSES["ce"], labels=labels)
-    found = slope(sure, images, losses_of)
+    loss_fn = partial(LOSSES["ce"], labels=labels)
+    found = slope(sure, images, loss_fn)
     assert (found.losses > 0).all()
     wide = Scaled(model.double(), 30.0).eval()
     inputs = images.double().requires_grad_()
-    (expected,) = torch.autograd.grad(losses_of(wide(inputs)).sum(), inputs)
+    (expected,) = torch.autograd.grad(loss_fn(wide(inputs)).sum(), inputs)
     for norm in ("l2", "linf"):
         ours, theirs = (Ball(norm, 1.0).direction(each).flatten(1) for each in (found.gradient, expected))
         if norm == "l2":
@@ -87,10 +87,10 @@ def test_images_that_batchnorm_mixes_share_one_factor():
     torch.manual_seed(0)
     model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3))
     images, labels = torch.rand(6, 3, 8, 8), torch.arange(6) % 3
-    losses_of = partial(functional.cross_entropy, target=labels, reduction="none")
+    loss_fn = partial(functional.cross_entropy, target=labels, reduction="none")
     inputs = images.clone().requires_grad_()
-    (expected,) = torch.autograd.grad(losses_of(model(inputs)).sum(), inputs)
-    found = slope(model, images, losses_of, by_batch=True).gradient
+    (expected,) = torch.autograd.grad(loss_fn(model(inputs)).sum(), inputs)
+    found = slope(model, images, loss_fn, by_batch=True).gradient
     torch.testing.assert_close(found / found.norm(), expected / expected.norm(), atol=1e-5, rtol=0)
 
 

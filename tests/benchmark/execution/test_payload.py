@@ -11,7 +11,7 @@ import torch
 
 from architectures import Architecture
 from benchmark.baselines import CONSTANT
-from benchmark.baselines.score import list_parts, part_file, score_part
+from benchmark.baselines.score import list_parts, part_file, score_baseline
 from benchmark.config.presets import QUICK
 from benchmark.data.dataset import prepare
 from benchmark.data.load import Source, open_data
@@ -75,7 +75,7 @@ def test_the_yardsticks_of_a_table_travel_and_come_back_under_the_same_keys(job,
     assert [part_of(order) for order in sent_out] == parts
     constant = next(order for order in sent_out if order.baseline == CONSTANT)
     monkeypatch.setenv("LOUPE_RUNS", str(own_folders / "worker"))
-    there = score_part(part_of(constant), job.data, torch.device("cpu"), constant.protocol)
+    there = score_baseline(part_of(constant), job.data, torch.device("cpu"), constant.protocol)
     parcel = collect_artifacts([there], 1.0)
     monkeypatch.setenv("LOUPE_RUNS", str(own_folders / "runs"))
     restore_artifacts(parcel)

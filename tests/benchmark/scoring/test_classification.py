@@ -15,8 +15,8 @@ from benchmark.leaderboard.columns import COLUMNS
 from benchmark.leaderboard.load.predictions import RowData
 from benchmark.leaderboard.record_columns import column_bounds
 from benchmark.runtime.tensors import in_batches, predict
-from benchmark.scoring.classification import measures
-from benchmark.scoring.map_robustness import build_map_attacks, map_kept
+from benchmark.scoring.classification import classification_measures
+from benchmark.scoring.map_robustness import build_map_attacks, map_overlap_under_attack
 from benchmark.scoring.predictions import build_attacks, predict_and_attack
 from benchmark.scoring.segmentation import mask_dice
 from benchmark.statistics.bootstrap import estimates
@@ -49,7 +49,7 @@ def value(frame: pd.DataFrame, measure: str, of: str = "") -> float:
 def test_measures_equal_those_of_scikit_learn(classes):
     frame = predictions(90, classes)
     names = list("abcdef")[:classes]
-    found = measures(frame, names)
+    found = classification_measures(frame, names)
     label, guess = frame["label"], frame["predicted"]
     probabilities = frame[[f"p{number}" for number in range(classes)]].to_numpy()
     assert value(found, "accuracy") == pytest.approx(oracle.accuracy_score(label, guess))
@@ -80,24 +80,24 @@ def test_calibration_by_a_slow_loop():
         inside = (confidence > low / 15) & (confidence <= (low + 1) / 15)
         if inside.any():
             gap += inside.mean() * abs(right[inside].mean() - confidence[inside].mean())
-    assert value(measures(frame, "abc"), "ECE") == pytest.approx(gap)
+    assert value(classification_measures(frame, "abc"), "ECE") == pytest.approx(gap)
 
 
 def test_intervals_hold_the_value_and_widen_with_the_groups():
     frame = predictions(80, 2)
-    found = measures(frame, "ab")
+    found = classification_measures(frame, "ab")
     assert ((found["low"] <= found["value"]) & (found["value"] <= found["high"])).all()
-    apart = measures(frame.assign(group=frame["image"]), "ab")
-    together = measures(frame.assign(group=[f"g{number // 20}" for number in range(80)]), "ab")
+    apart = classification_measures(frame.assign(group=frame["image"]), "ab")
+    together = classification_measures(frame.assign(group=[f"g{number // 20}" for number in range(80)]), "ab")
     width = [(each["high"] - each["low"]).iloc[0] for each in (apart, together)]
     assert width[0] != width[1]
-    pd.testing.assert_frame_equal(found, measures(frame, "ab"))
+    pd.testing.assert_frame_equal(found, classification_measures(frame, "ab"))
 
 
 def test_a_class_that_does_not_occur_has_no_auroc():
     frame = predictions(40, 3)
     frame = frame[frame["label"] != 2]
-    found = measures(frame, "abc")
+    found = classification_measures(frame, "abc")
     assert np.isnan(value(found, "AUROC", "c"))
     assert np.isnan(value(found, "sensitivity", "c"))
     assert np.isfinite(value(found, "AUROC"))
@@ -173,11 +173,11 @@ def test_each_attack_on_the_map_is_named_and_moves_it_and_none_moves_it_without_
         "class-10-linf-4/255",
     ]
     for attack in attacks.values():
-        kept = map_kept(model, "1", images, classes, attack)
+        kept = map_overlap_under_attack(model, "1", images, classes, attack)
         assert kept.shape == (6,)
         assert ((kept >= 0) & (kept <= 1)).all()
         assert kept.mean() < 1
-        none = map_kept(model, "1", images, classes, replace(attack, eps=0.0))
+        none = map_overlap_under_attack(model, "1", images, classes, replace(attack, eps=0.0))
         assert none.tolist() == [1.0] * 6
 
 
@@ -197,7 +197,7 @@ def test_where_memory_runs_out_fewer_images_are_asked_about_at_once():
 @pytest.mark.parametrize("classes", [2, 3])
 def test_the_intervals_are_those_of_the_leaderboard(classes):
     frame = predictions(60, classes)
-    found = measures(frame, "abc"[:classes]).set_index(["measure", "of"])
+    found = classification_measures(frame, "abc"[:classes]).set_index(["measure", "of"])
     evidence = RowData(images=list(frame["image"]), classes=tuple("abc"[:classes]), predictions=frame)
     columns = [column for column in COLUMNS if column.classification]
     ratios = {column.name: [column.of(evidence)] for column in columns}
@@ -222,12 +222,12 @@ def test_calibration_and_auroc_widen_as_the_rest_where_groups_are_few():
     weights = draws.weights[:, draws.codes]
     values = [oracle.roc_auc_score(frame["label"], frame["p1"], sample_weight=each) for each in weights[:300]]
     plain = np.quantile(values, [0.025, 0.975])
-    found = measures(frame, "ab").set_index(["measure", "of"]).loc[("AUROC", "")]
+    found = classification_measures(frame, "ab").set_index(["measure", "of"]).loc[("AUROC", "")]
     factor = (found["high"] - found["low"]) / (plain[1] - plain[0])
     assert factor == pytest.approx(stdtrit(7, 0.975) / 1.96 * np.sqrt(8 / 7), rel=0.15)
 
 
 def test_a_single_group_has_no_interval():
-    found = measures(predictions(20, 2).assign(group="g"), "ab")
+    found = classification_measures(predictions(20, 2).assign(group="g"), "ab")
     assert found["low"].isna().all()
     assert found["value"].notna().any()

@@ -20,7 +20,7 @@ from benchmark.saliency.grad_cam import GRAD_CAM
 from benchmark.saliency.gradient import GRADIENT
 from benchmark.scoring.perturbation import build_perturbation_context
 from benchmark.scoring.quantus_adapter import UndefinedScoresWarning, collect_reasons, quantus_metric
-from benchmark.scoring.selection import code_of, select_metrics
+from benchmark.scoring.selection import metric_identity, select_metrics
 from benchmark.storage.record import MetricDefinition
 from metrics import Metric
 from metrics.localization import top_mask_f1
@@ -212,6 +212,6 @@ def test_the_protocol_knows_the_metric_its_parameters_and_the_version_of_quantus
 
     named = [(), ("quantus:Sparseness",), ("quantus:Sparseness?abs=False",)]
     assert len({protocol(*names) for names in named}) == 3
-    before = code_of(quantus_metric("quantus:Sparseness"))
+    before = metric_identity(quantus_metric("quantus:Sparseness"))
     monkeypatch.setattr("benchmark.scoring.quantus_adapter.version", lambda: "0.7.0")
-    assert code_of(quantus_metric("quantus:Sparseness")) != before
+    assert metric_identity(quantus_metric("quantus:Sparseness")) != before

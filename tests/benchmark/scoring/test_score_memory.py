@@ -26,7 +26,7 @@ from benchmark.registry import entries
 from metrics import Metric
 
 SIDE = 48
-scoring.PIXELS = 100 * SIDE**2
+scoring.MAX_CHUNK_PIXELS = 100 * SIDE**2
 
 
 def anonymous():
