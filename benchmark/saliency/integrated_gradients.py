@@ -16,8 +16,8 @@ CHUNK_SIZE = 25
 def integrated_gradients(model: nn.Module, _layer: str, images: Tensor, classes: Tensor) -> Tensor:
     """Computes pixel times mean gradient on the path from a black image, summed over channels and rectified.
 
-    The gradient is that of the class's logit. The signed sum over all pixels is the difference of the class's logit between this image and the black one. Black
-    pixels are always 0.
+    The gradient is that of the class's logit. The signed sum over all pixels is the difference of that logit between
+    this image and the black one. Black pixels are always 0.
 
     Args:
         model: In evaluation mode. Takes (N, 3, H, W) in [0, 1], returns logits (N, C).

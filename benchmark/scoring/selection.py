@@ -1,4 +1,4 @@
-"""Which metrics a run computes, and what stands for their code."""
+"""Selection of the metrics that a run computes, and the identity of their code."""
 
 from collections.abc import Sequence
 
@@ -11,10 +11,10 @@ ALL = "all"
 
 
 def select_metrics(names: Sequence[str]) -> list[Metric]:
-    """All metrics that are cheap, and of the dear ones those that are named; `all` names every dear one of ours.
+    """Selects all cheap metrics, and the expensive ones in `names`. `all` selects every expensive metric of ours.
 
     Args:
-        names: Names of our metrics, `all`, or names of Quantus' such as "quantus:MaxSensitivity".
+        names: Names of our metrics, `all`, or names of metrics of Quantus such as "quantus:MaxSensitivity".
 
     Raises:
         UserError: A name is unknown; the message suggests the nearest ones.
@@ -29,5 +29,5 @@ def select_metrics(names: Sequence[str]) -> list[Metric]:
 
 
 def metric_identity(metric: Metric) -> str:
-    """Stands for the code that computes a metric: changed code is another metric."""
+    """Returns the identity of the code of a metric. Changed code is another metric."""
     return quantus_identity(metric) if is_quantus(metric.name) else identity(metric)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from benchmark.attacks.apgd import APGD, _is_better, _Point, _spans, _StepSizes, apgd
+from benchmark.attacks.apgd import APGD, _checkpoint_spans, _is_better, _Point, _StepSizes, apgd
 from benchmark.attacks.ball import Ball
 from benchmark.attacks.losses import cross_entropy, dlr, margin
 from benchmark.attacks.noise import noise
@@ -108,10 +108,10 @@ def test_every_iterate_equals_that_of_the_literal_algorithm(problem, norm, name,
 
 
 def test_checkpoints_are_those_of_the_paper():
-    assert list(_spans(100)) == [22, 41, 57, 70, 80, 87, 93, 99]
-    assert sum(_spans(100).values()) == 99
-    assert _spans(10) == {3: 3, 5: 2, 6: 1, 7: 1, 8: 1, 9: 1, 10: 1}
-    assert _spans(0) == {}
+    assert list(_checkpoint_spans(100)) == [22, 41, 57, 70, 80, 87, 93, 99]
+    assert sum(_checkpoint_spans(100).values()) == 99
+    assert _checkpoint_spans(10) == {3: 3, 5: 2, 6: 1, 7: 1, 8: 1, 9: 1, 10: 1}
+    assert _checkpoint_spans(0) == {}
 
 
 def test_steps_are_halved_where_the_loss_rises_too_rarely_or_its_best_stands_still():

@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn import functional
 
 from benchmark.attacks.ball import Ball
-from benchmark.attacks.maps import MapAttack, _build_gain_fn, _draw, attack_maps, top_k_intersection
+from benchmark.attacks.maps import MapAttack, _build_gain_fn, _explain, attack_maps, top_k_intersection
 from benchmark.attacks.noise import noise
 from benchmark.saliency.grad_cam import grad_cam
 
@@ -73,7 +73,7 @@ def test_the_intersection_by_hand():
     assert top_k_intersection(before, torch.ones(3, 10, 10)).tolist() == [1, 1, 1]
 
 
-@pytest.mark.parametrize("share", [0.0, -0.1, 1.1, float("nan")])
+@pytest.mark.parametrize("fraction", [0.0, -0.1, 1.1, float("nan")])
 def test_shares_that_make_no_sense_are_refused(fraction):
     with pytest.raises(ValueError, match="makes no sense"):
         top_k_intersection(torch.ones(1, 2, 2), torch.ones(1, 2, 2), fraction)
@@ -89,7 +89,7 @@ def test_maps_of_different_shapes_are_refused():
 @pytest.mark.parametrize("layer", ["4", LAYER], ids=["before-a-relu-in-place", "behind-it"])
 def test_maps_with_their_graph_equal_grad_cam(problem, layer):
     model, images, labels = problem(4)
-    maps, logits = _draw(model, layer, labels, images.clone().requires_grad_())
+    maps, logits = _explain(model, layer, labels, images.clone().requires_grad_())
     # Channels speak for and against: the sum is as near as its largest values are rounded, 16 units in the last place.
     expected = grad_cam(model, layer, images, labels)
     atol = 16 * torch.finfo(torch.float32).eps * float(expected.max())
@@ -245,7 +245,7 @@ def test_the_slope_of_a_map_runs_through_its_weights_too():
     images = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     classes, mask = torch.tensor([0]), torch.rand(1, 32, 32, generator=torch.Generator().manual_seed(1))
     inputs = images.clone().requires_grad_()
-    (slope,) = torch.autograd.grad((_draw(model, "3", classes, inputs)[0] * mask).sum(), inputs)
+    (slope,) = torch.autograd.grad((_explain(model, "3", classes, inputs)[0] * mask).sum(), inputs)
     step = 0.005 * slope / slope.norm()
     ahead, behind = (float((grad_cam(model, "3", images + way * step, classes) * mask).sum()) for way in (1, -1))
     assert float(slope.norm()) == pytest.approx((ahead - behind) / 0.01, rel=0.015)

@@ -135,10 +135,12 @@ def test_the_ceiling_is_scored_as_maps_are_and_stands_with_the_methods_of_a_grid
         ),
     )
     monkeypatch.setattr(score, "TRIVIAL", {})
-    monkeypatch.setattr(score, "_untrained", lambda *_: np.zeros((4, side, side), dtype=np.float16))
-    monkeypatch.setattr(score, "_raters", lambda *_: pd.DataFrame())
+    monkeypatch.setattr(score, "_untrained_maps", lambda *_: np.zeros((4, side, side), dtype=np.float16))
+    monkeypatch.setattr(score, "_score_raters", lambda *_: pd.DataFrame())
     chosen = select(Architecture, ["mobilenet"])
-    frame = score.baselines(data, chosen, [GRAD_CAM, GRADIENT], torch.device("cpu"), "p", alignment="receptive-field")
+    frame = score.score_baselines(
+        data, chosen, [GRAD_CAM, GRADIENT], torch.device("cpu"), "p", alignment="receptive-field"
+    )
     rows = frame[frame["baseline"] == ceiling_name(3, 3)]
     assert set(rows["method"]) == {"grad-cam"}
     assert set(rows["metric"]) == {"map-f1"}

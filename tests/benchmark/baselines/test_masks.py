@@ -120,7 +120,7 @@ def test_an_empty_mask_is_counted_and_not_averaged(drawn, tmp_path):
 
 def test_no_masks_and_a_mask_of_another_size_are_one_line(drawn, tmp_path):
     bare = Sample(id="e", image=None, diagnosis="a", group="e")
-    with pytest.raises(UserError, match="has no masks; baselines are measured against masks"):
+    with pytest.raises(UserError, match="has no masks; baselines are scored against masks"):
         rows(DatasetIndex(name="d", layout="folder", root=tmp_path, samples=(bare,)))
     Image.fromarray(np.full((20, 31), 255, dtype=np.uint8)).save(drawn.samples[0].masks[1].path)
     with pytest.raises(UserError, match=r"ann-Cyst-1\.png is 31 x 20, its image 30 x 20"):

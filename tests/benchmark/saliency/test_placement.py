@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn import functional
 
 from architectures.geometry import Axis, Geometry, grid_geometry, stretched
-from benchmark.attacks.maps import _draw
+from benchmark.attacks.maps import _explain
 from benchmark.config.presets import QUICK
 from benchmark.experiments import cell as pipeline
 from benchmark.experiments.grid import plan
@@ -121,7 +121,7 @@ def test_methods_without_a_grid_are_left_alone_and_those_with_one_are_the_cam_fa
 def test_the_attacked_map_is_the_placed_one():
     model, inputs, classes = Small(), images(), torch.tensor([0, 3])
     place = Placement(grid_geometry(model, model.layer, (64, 64)))
-    drawn, _ = _draw(model, model.layer, classes, inputs.clone().requires_grad_(), place)
+    drawn, _ = _explain(model, model.layer, classes, inputs.clone().requires_grad_(), place)
     torch.testing.assert_close(drawn.detach(), grad_cam(model, model.layer, inputs, classes, place))
 
 
