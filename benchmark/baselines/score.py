@@ -101,7 +101,7 @@ def score_baselines(
 
     Returns:
         Columns of :func:`benchmark.scoring.score.score_maps` with baseline and method. A method of "" means the tables
-        all methods. The ceiling of a grid is the mean over the geometries of such grids.
+        of all methods. The ceiling of a grid is the mean over the geometries of such grids.
     """
     grid_methods = [method.name for method in methods if method.uses_grid]
     parts: dict[tuple[str, str], list[pd.DataFrame]] = {}

@@ -13,7 +13,7 @@ from benchmark.experiments.job import Job
 from benchmark.registry import is_added, source_file
 from benchmark.runtime.environment import environment
 from benchmark.saliency.alignment import describe_alignment
-from benchmark.scoring.quantus_adapter import Reasons
+from benchmark.scoring.quantus_calls import Reasons
 from benchmark.storage.hashing import file_digest
 from benchmark.storage.record import MetricDefinition, Record, Submission, Training
 from metrics import Metric

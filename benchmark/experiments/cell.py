@@ -24,7 +24,7 @@ from benchmark.scoring.curves import curves_frame
 from benchmark.scoring.map_robustness import build_map_attacks, map_overlap_under_attack
 from benchmark.scoring.perturbation import build_perturbation_context
 from benchmark.scoring.predictions import build_attacks, predict_and_attack
-from benchmark.scoring.quantus_adapter import collect_reasons
+from benchmark.scoring.quantus_calls import collect_reasons
 from benchmark.scoring.score import score_maps
 from benchmark.scoring.segmentation import mask_dice
 from benchmark.storage.files import new_directory, new_file, write_text

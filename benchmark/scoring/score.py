@@ -99,7 +99,7 @@ def score_mask_arrays(
 def _score_in_contexts(
     metrics: Sequence[Metric], ids: NDArray[np.object_], indices: NDArray[np.intp], build: ContextFactory
 ) -> list[pd.DataFrame]:
-    """Scores metrics that need the model. All of them use one context, which is freed before the next is built."""
+    """Scores metrics that need the model. All of them share each context."""
     values: dict[str, list[NDArray[np.float64]]] = {metric.name: [] for metric in metrics}
     for start in range(0, len(indices) if metrics else 0, MAX_CONTEXT_IMAGES):
         context = build(indices[start : start + MAX_CONTEXT_IMAGES])

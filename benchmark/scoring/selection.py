@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 
 from benchmark.registry import entries, select
-from benchmark.scoring.quantus_adapter import is_quantus, quantus_identity, quantus_metric
+from benchmark.scoring.quantus_adapter import quantus_identity, quantus_metric
+from benchmark.scoring.quantus_names import is_quantus
 from benchmark.storage.identity import identity
 from metrics import Metric
 

@@ -19,7 +19,8 @@ from benchmark.registry import entries
 from benchmark.saliency.grad_cam import GRAD_CAM
 from benchmark.saliency.gradient import GRADIENT
 from benchmark.scoring.perturbation import build_perturbation_context
-from benchmark.scoring.quantus_adapter import UndefinedScoresWarning, collect_reasons, quantus_metric
+from benchmark.scoring.quantus_adapter import quantus_metric
+from benchmark.scoring.quantus_calls import UndefinedScoresWarning, collect_reasons
 from benchmark.scoring.selection import metric_identity, select_metrics
 from benchmark.storage.record import MetricDefinition
 from metrics import Metric
