@@ -23,7 +23,7 @@ class APGD(Ball):
     """Settings of Auto-PGD.
 
     Attributes:
-        steps: Number of gradient steps; 0 leaves the images unchanged.
+        steps: Number of gradient steps. 0 leaves the images unchanged.
         loss: The loss to maximize. "ce": the cross-entropy. "margin": the lead of the best other class over the true
             one. "dlr": the margin as a fraction of the distance between the first and the third logit, so that the
             scale of the logits does not matter. It needs three classes.

@@ -31,7 +31,7 @@ class MapAttack(Ball):
     """Settings of an attack on the map.
 
     Attributes:
-        steps: Number of gradient steps; 0 leaves the images unchanged.
+        steps: Number of gradient steps. 0 leaves the images unchanged.
         step: Step size as a fraction of eps.
         aim: "away": away from the original map, in proportion to its values. "top-k": away from the fraction of
             pixels where the original map is highest. "target": towards a target map.
@@ -42,7 +42,8 @@ class MapAttack(Ball):
 
     References:
         Ghorbani et al., Interpretation of neural networks is fragile, 2019, algorithm 1 (top-k with the prediction
-        preserved); Dombrowski et al., Explanations can be manipulated and geometry is to blame, 2019 (target);
+        preserved).
+        Dombrowski et al., Explanations can be manipulated and geometry is to blame, 2019 (target).
         Rasaee and Rivaz, Explainable AI and susceptibility to adversarial attacks, 2021 (Grad-CAM of ultrasound).
     """
 
@@ -132,7 +133,7 @@ def top_k_intersection(maps: Tensor, moved: Tensor, fraction: float = 0.1) -> Te
         (N,), in [0, 1]. 1 where the attack changed nothing.
 
     Raises:
-        ValueError: The shapes differ, or the share is out of its range.
+        ValueError: The shapes differ, or the fraction is out of range.
 
     Reference:
         Ghorbani et al., Interpretation of neural networks is fragile, 2019.

@@ -19,7 +19,7 @@ class PGD(Ball):
     """Settings of projected gradient ascent.
 
     Attributes:
-        steps: Number of gradient steps; 0 leaves the images unchanged.
+        steps: Number of gradient steps. 0 leaves the images unchanged.
         step: Step size as a fraction of eps.
         random_start: Whether to start at a random point of the ball instead of the image. Without it an attack does
             not depend on the rest of the batch.

@@ -24,7 +24,7 @@ def uses_masks(name: str) -> bool:
     """Returns whether a baseline uses masks. No map of a model is expected to reach it.
 
     Example:
-        >>> uses_masks(ceiling_name(3, 3)), sees_masks(RATER), sees_masks(CONSTANT)
+        >>> uses_masks(ceiling_name(3, 3)), uses_masks(RATER), uses_masks(CONSTANT)
         (True, True, False)
     """
     return name in {RATER, AGAIN} or name.startswith(f"{CEILING} ")

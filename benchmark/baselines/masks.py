@@ -22,7 +22,7 @@ KEYS = ["baseline", "level", "characteristic"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Overlap:
-    """Fuzzy overlap of a map with a reference, from three sums. Pixels outside of the masks need no reading.
+    """Fuzzy overlap of a map with a reference, from three sums. It needs no pixels outside of the masks.
 
     The scores equal `map_f1`, `map_sensitivity` and `map_specificity` of :mod:`metrics.overlap`.
 

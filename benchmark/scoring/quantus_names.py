@@ -67,8 +67,8 @@ def _quantus() -> ModuleType:
 @cache
 def _kinds() -> dict[str, type[Any]]:
     """Finds the metrics of Quantus, by class name."""
-    base = import_module("quantus.metrics.base").Metric
     members = vars(_quantus()).items()
+    base = import_module("quantus.metrics.base").Metric
     kinds = {name: kind for name, kind in members if isinstance(kind, type) and issubclass(kind, base)}
     return {name: kind for name, kind in kinds.items() if kind is not base and name != "ModelParameterRandomisation"}
 

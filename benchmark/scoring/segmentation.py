@@ -17,7 +17,7 @@ def mask_dice(model: nn.Module, data: TensorData) -> NDArray[np.float64]:
         data: Images with masks.
 
     Returns:
-        Scores (N,), float64, in [0, 1]; NaN where the reference is empty or missing.
+        Scores (N,), float64, in [0, 1]. NaN where the reference is empty or missing.
     """
 
     def score(part: slice) -> Tensor:

@@ -18,7 +18,7 @@ def select_metrics(names: Sequence[str]) -> list[Metric]:
         names: Names of our metrics, `all`, or names of metrics of Quantus such as "quantus:MaxSensitivity".
 
     Raises:
-        UserError: A name is unknown; the message suggests the nearest ones.
+        UserError: A name is unknown. The message suggests the nearest ones.
     """
     chosen = {
         metric.name for metric in select(Metric, [name for name in names if name != ALL and not is_quantus(name)])

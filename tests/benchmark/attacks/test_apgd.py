@@ -99,12 +99,12 @@ def test_every_iterate_equals_that_of_the_literal_algorithm(problem, norm, name,
     model, images = model.double(), images.double()
     seen = []
     handle = model.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].detach()))
-    found = apgd(model, images, labels, attack(norm, steps=steps, loss=name))
+    results = apgd(model, images, labels, attack(norm, steps=steps, loss=name))
     handle.remove()
     for number, (image, label) in enumerate(zip(images, labels.tolist(), strict=True)):
         points, best = literal(model, image, label, attack(norm, steps=steps, loss=name))
         torch.testing.assert_close(torch.stack([batch[number] for batch in seen]), torch.stack(points))
-        torch.testing.assert_close(found[number], best)
+        torch.testing.assert_close(results[number], best)
 
 
 def test_checkpoints_are_those_of_the_paper():
@@ -139,9 +139,9 @@ def test_the_cross_entropy_is_that_of_torch_and_exact_where_that_is_zero():
     lead = torch.tensor([60.0], dtype=torch.float64, requires_grad=True)
     sure = torch.stack([lead, torch.zeros(1, dtype=torch.float64)], dim=1)
     assert functional.cross_entropy(sure, torch.tensor([0])) == 0
-    found = cross_entropy(sure, torch.tensor([0]))
-    torch.testing.assert_close(found.item(), math.exp(-60), rtol=1e-12, atol=0)
-    torch.testing.assert_close(torch.autograd.grad(found, lead)[0].item(), -math.exp(-60), rtol=1e-12, atol=0)
+    results = cross_entropy(sure, torch.tensor([0]))
+    torch.testing.assert_close(results.item(), math.exp(-60), rtol=1e-12, atol=0)
+    torch.testing.assert_close(torch.autograd.grad(results, lead)[0].item(), -math.exp(-60), rtol=1e-12, atol=0)
     wrong = cross_entropy(sure.detach(), torch.tensor([1]))
     assert wrong.item() == 60
 

@@ -46,9 +46,9 @@ def test_no_step_of_size_one_gains_more_than_the_direction():
 def test_a_direction_has_full_length_however_small_or_large_the_gradient(size_):
     gradient = changes()
     expected = Ball("l2", 1.0).direction(gradient)
-    found = Ball("l2", 1.0).direction(size_ * gradient)
-    torch.testing.assert_close(found, expected, atol=1e-3 if size_ == 1e-40 else 1e-6, rtol=0)
-    torch.testing.assert_close(size(found, "l2"), torch.ones(6))
+    results = Ball("l2", 1.0).direction(size_ * gradient)
+    torch.testing.assert_close(results, expected, atol=1e-3 if size_ == 1e-40 else 1e-6, rtol=0)
+    torch.testing.assert_close(size(results, "l2"), torch.ones(6))
 
 
 def test_a_projection_leaves_no_change_and_a_budget_of_nothing_alone():

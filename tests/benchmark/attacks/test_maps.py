@@ -45,7 +45,7 @@ def literal_intersection(before: np.ndarray, after: np.ndarray, fraction: float)
     count = max(1, round(fraction * before.size))
 
     def highest(values: np.ndarray) -> set[int]:
-        order = sorted(range(values.size), key=lambda place: (-values.flat[place], place))
+        order = sorted(range(values.size), key=lambda index: (-values.flat[index], index))
         return set(order[:count])
 
     return len(highest(before) & highest(after)) / count
@@ -187,9 +187,9 @@ def close_calls(problem) -> tuple[nn.Module, torch.Tensor]:
 def test_the_prediction_is_kept_by_every_image_even_where_it_is_easily_lost(problem, aim):
     model, images = close_calls(problem)
     before = predicted(model, images)
-    kept = moved_by(model, images, attack(aim=aim))
-    assert torch.equal(predicted(model, kept), before)
-    alone = torch.cat([predicted(model, kept[number : number + 1]) for number in range(len(kept))])
+    moved = moved_by(model, images, attack(aim=aim))
+    assert torch.equal(predicted(model, moved), before)
+    alone = torch.cat([predicted(model, moved[number : number + 1]) for number in range(len(moved))])
     assert torch.equal(alone, before)
 
 

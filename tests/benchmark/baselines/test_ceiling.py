@@ -31,11 +31,11 @@ def disks(side, number=6):
     """Disks of several sizes and places, (N, S, S), in {0, 1}."""
     random = torch.Generator().manual_seed(4)
     y, x = torch.meshgrid(torch.arange(side), torch.arange(side), indexing="ij")
-    found = []
+    results = []
     for _ in range(number):
         row, column, radius = torch.rand(3, generator=random) * side
-        found.append(((y - row) ** 2 + (x - column) ** 2 < (2 + radius / 4) ** 2).float())
-    return torch.stack(found)
+        results.append(((y - row) ** 2 + (x - column) ** 2 < (2 + radius / 4) ** 2).float())
+    return torch.stack(results)
 
 
 def scores(masks, geometry):
@@ -51,10 +51,10 @@ def by_adam(masks, geometry, steps=300):
         maps = down @ logits.sigmoid() @ right.T
         maps = maps / maps.amax((1, 2), keepdim=True)
         size = maps.sum((1, 2)) + masks.sum((1, 2))
-        found = 2 * torch.minimum(maps, masks).sum((1, 2)) / size
-        best = torch.maximum(best, found.detach())
+        results = 2 * torch.minimum(maps, masks).sum((1, 2)) / size
+        best = torch.maximum(best, results.detach())
         adam.zero_grad()
-        (-found.sum()).backward()
+        (-results.sum()).backward()
         adam.step()
     return best
 
@@ -62,9 +62,9 @@ def by_adam(masks, geometry, steps=300):
 @pytest.mark.parametrize("geometry", [square(3, 48), square(4, 48, first=0.0, spacing=12.0)], ids=["even", "displaced"])
 def test_no_other_ascent_finds_much_more(geometry):
     masks = disks(48)
-    found, other = scores(masks, geometry), by_adam(masks, geometry)
-    assert (found > other - 0.02).all()
-    assert (found - other).mean() > -0.005
+    results, other = scores(masks, geometry), by_adam(masks, geometry)
+    assert (results > other - 0.02).all()
+    assert (results - other).mean() > -0.005
 
 
 def test_what_the_grid_can_show_is_found():
@@ -104,11 +104,11 @@ def test_a_table_has_a_ceiling_for_each_shape_of_grid_and_a_part_for_each_geomet
     monkeypatch.setenv("LOUPE_RUNS", str(tmp_path))
     chosen = select(Architecture, ["mobilenet", "resnet50", "densenet121", "vgg16"])
     parts = list_parts(chosen, [GRAD_CAM, GRADIENT], 96, "receptive-field")
-    found = [
+    results = [
         (part.baseline, part.architecture.name) for part in parts if uses_masks(part.baseline) and part.architecture
     ]
     coarse, fine = ceiling_name(3, 3), ceiling_name(6, 6)
-    assert found == [(coarse, "mobilenet"), (coarse, "densenet121"), (fine, "vgg16")]
+    assert results == [(coarse, "mobilenet"), (coarse, "densenet121"), (fine, "vgg16")]
     stretched_parts = list_parts(chosen, [GRAD_CAM], 96, "none")
     assert [part.architecture.name for part in stretched_parts if part.baseline == coarse] == ["mobilenet"]
     assert not any(

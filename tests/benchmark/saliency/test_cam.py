@@ -43,7 +43,7 @@ def upsampled(maps, size=64):
 
 def same_up_to_scale(ours, expected, atol=1e-5):
     assert (expected.amax(dim=(1, 2)) > 0).all()
-    ours, expected = (each.double() / each.double().amax(dim=(1, 2), keepdim=True) for each in (ours, expected))
+    ours, expected = (item.double() / item.double().amax(dim=(1, 2), keepdim=True) for item in (ours, expected))
     torch.testing.assert_close(ours, expected, atol=atol, rtol=0)
 
 

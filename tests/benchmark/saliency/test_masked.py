@@ -27,9 +27,9 @@ def test_rise_is_the_covariance_of_mask_and_probability(monkeypatch):
     assert len(masks) == number
     expected = []
     for image, label in zip(inputs, CLASSES, strict=True):
-        found = torch.stack([probability(model, image * mask.float(), label) for mask in masks])
+        results = torch.stack([probability(model, image * mask.float(), label) for mask in masks])
         # The paper's map, and that of a network that always says the mean.
-        paper, pedestal = (torch.einsum("m,mhw->hw", p, masks) for p in (found, found.mean().expand(number)))
+        paper, pedestal = (torch.einsum("m,mhw->hw", p, masks) for p in (results, results.mean().expand(number)))
         expected.append(((paper - pedestal) / (number * SHOW_PROBABILITY)).clamp(min=0))
     expected = torch.stack(expected)
     ours = rise(model, "", inputs, CLASSES).double()
@@ -77,7 +77,7 @@ def test_occlusion_is_the_mean_fall_over_the_windows_that_cover_a_pixel(monkeypa
     model, inputs, classes = Sum().eval(), images(2, 64, 64), torch.tensor([1, 0])
     expected = torch.zeros(2, 64, 64, dtype=torch.float64)
     side = 64 // 4
-    for place, (image, label) in enumerate(zip(inputs, classes, strict=True)):
+    for index, (image, label) in enumerate(zip(inputs, classes, strict=True)):
         falls, covers = torch.zeros(64, 64, dtype=torch.float64), torch.zeros(64, 64)
         for top in range(0, 64 - side + 1, side // 2):
             for left in range(0, 64 - side + 1, side // 2):
@@ -86,7 +86,7 @@ def test_occlusion_is_the_mean_fall_over_the_windows_that_cover_a_pixel(monkeypa
                 covered[:, window[0], window[1]] = GRAY
                 falls[window] += probability(model, image, label) - probability(model, covered, label)
                 covers[window] += 1
-        expected[place] = (falls / covers).clamp(min=0)
+        expected[index] = (falls / covers).clamp(min=0)
     ours = occlusion(model, "", inputs, classes).double()
     torch.testing.assert_close(ours, expected, atol=1e-6, rtol=1e-4)
     assert expected.max() > 0.01

@@ -39,17 +39,17 @@ def test_cells_side_by_side_are_stretched_as_torch_does(cells, size):
 
 
 def test_a_map_is_straight_between_centers_and_keeps_its_value_beyond_them():
-    found = interpolation_weights(axis(2.5, 4.0, 3, 12)) @ torch.tensor([0.0, 8.0, 4.0], dtype=torch.float64)
-    assert found.tolist() == [0, 0, 0, 1, 3, 5, 7, 7.5, 6.5, 5.5, 4.5, 4]
+    results = interpolation_weights(axis(2.5, 4.0, 3, 12)) @ torch.tensor([0.0, 8.0, 4.0], dtype=torch.float64)
+    assert results.tolist() == [0, 0, 0, 1, 3, 5, 7, 7.5, 6.5, 5.5, 4.5, 4]
     outside = interpolation_weights(axis(-2.0, 4.0, 3, 4)) @ torch.tensor([0.0, 8.0, 4.0], dtype=torch.float64)
     assert outside.tolist() == [4, 6, 8, 7]
 
 
 def test_other_sizes_than_those_of_the_geometry_are_refused():
-    place = Placement(Geometry(rows=axis(0, 4, 3, 12), columns=axis(0, 4, 3, 12)))
+    placement = Placement(Geometry(rows=axis(0, 4, 3, 12), columns=axis(0, 4, 3, 12)))
     for cells, size in (((2, 3), (12, 12)), ((3, 3), (12, 13))):
         with pytest.raises(ValueError, match="cannot place"):
-            place(torch.zeros(1, *cells), size)
+            placement(torch.zeros(1, *cells), size)
 
 
 class Symmetric(nn.Module):
@@ -72,8 +72,8 @@ class Symmetric(nn.Module):
 @pytest.mark.parametrize("name", sorted(set(ON_GRID) - {"score-cam"}))
 def test_the_flipped_image_has_the_flipped_map(name):
     model, inputs, classes = Symmetric(), images(2, 49, 65), torch.tensor([0, 1])
-    place = Placement(grid_geometry(model, "layer", (49, 65)))
-    explain = METHODS[name].with_upsampling(place)
+    placement = Placement(grid_geometry(model, "layer", (49, 65)))
+    explain = METHODS[name].with_upsampling(placement)
     maps, flipped = explain(model, "layer", inputs, classes), explain(model, "layer", inputs.flip(3), classes)
     torch.testing.assert_close(flipped.flip(2), maps, atol=1e-5 * float(maps.max()), rtol=0)
 
@@ -89,11 +89,11 @@ def test_a_spot_is_shown_where_it_is_and_was_not_before():
     nn.init.ones_(model[3].weight)
     image = torch.zeros(1, 3, 224, 224)
     image[..., 92:101, 124:133] = 1
-    places = torch.arange(224.0)
+    positions = torch.arange(224.0)
 
     def centroid(upsample_fn):
         saliency = grad_cam(model, "0", image, torch.tensor([0]), upsample_fn)[0]
-        return [float((saliency.sum(dim) * places).sum() / saliency.sum()) for dim in (1, 0)]
+        return [float((saliency.sum(dim) * positions).sum() / saliency.sum()) for dim in (1, 0)]
 
     assert centroid(Placement(grid_geometry(model, "0", (224, 224)))) == pytest.approx([96, 128], abs=0.5)
     assert centroid(upsample) == pytest.approx([111.5, 143.5], abs=0.5)
@@ -113,16 +113,16 @@ def test_a_placed_map_depends_on_its_image_alone(name):
 def test_methods_without_a_grid_are_left_alone_and_those_with_one_are_the_cam_family():
     assert ON_GRID == ["eigen-cam", "grad-cam", "grad-cam-plus-plus", "hires-cam", "layer-cam", "score-cam"]
     model, inputs, classes = Small(), images(), torch.tensor([0, 3])
-    place = Placement(grid_geometry(model, model.layer, (64, 64)))
-    drawn = METHODS["gradient"].with_upsampling(place)(model, "", inputs, classes)
+    placement = Placement(grid_geometry(model, model.layer, (64, 64)))
+    drawn = METHODS["gradient"].with_upsampling(placement)(model, "", inputs, classes)
     assert torch.equal(drawn, METHODS["gradient"].explain(model, "", inputs, classes))
 
 
 def test_the_attacked_map_is_the_placed_one():
     model, inputs, classes = Small(), images(), torch.tensor([0, 3])
-    place = Placement(grid_geometry(model, model.layer, (64, 64)))
-    drawn, _ = _explain(model, model.layer, classes, inputs.clone().requires_grad_(), place)
-    torch.testing.assert_close(drawn.detach(), grad_cam(model, model.layer, inputs, classes, place))
+    placement = Placement(grid_geometry(model, model.layer, (64, 64)))
+    drawn, _ = _explain(model, model.layer, classes, inputs.clone().requires_grad_(), placement)
+    torch.testing.assert_close(drawn.detach(), grad_cam(model, model.layer, inputs, classes, placement))
 
 
 @pytest.fixture

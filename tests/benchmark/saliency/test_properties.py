@@ -74,11 +74,11 @@ def test_drawing_leaves_no_trace(method):
     model.head.weight.requires_grad_(requires_grad=False)
     model.block.register_forward_hook(lambda *_: None)
     before, tensors = state(model), {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    kept = inputs.clone()
+    original = inputs.clone()
     draw(method, model, inputs, [0, 1])
     assert torch.is_grad_enabled()
     assert not torch.is_inference_mode_enabled()
-    assert torch.equal(inputs, kept)
+    assert torch.equal(inputs, original)
     assert not inputs.requires_grad
     assert state(model) == before
     assert all(torch.equal(tensor, tensors[name]) for name, tensor in model.state_dict().items())
@@ -175,7 +175,7 @@ def test_answers_that_do_change_have_a_map_at_any_scale(name, factor, monkeypatc
 
 def in_patch(saliency, patch):
     """Share of the map in a patch and the cells of eight pixels around it: a quarter of the image."""
-    rows, columns = (slice(place.start - 8, place.stop + 8) for place in patch)
+    rows, columns = (slice(part.start - 8, part.stop + 8) for part in patch)
     return saliency[rows, columns].sum() / saliency.sum()
 
 

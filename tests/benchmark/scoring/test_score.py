@@ -175,10 +175,10 @@ def test_curves_do_not_depend_on_the_company(data):
     part = build_perturbation_context(model, images[4:5], drawn[4:5], classes[4:5], ids=ids[4:5], **settings)
     assert whole.seeds[4] == part.seeds[0]
     together, alone = whole.curves("mean"), part.curves("mean")
-    asked: list[int] = []
-    model.register_forward_pre_hook(lambda *_: asked.append(1))
+    calls: list[int] = []
+    model.register_forward_pre_hook(lambda *_: calls.append(1))
     assert whole.curves("mean").deletion.equal(together.deletion)
-    assert not asked  # answers are kept
+    assert not calls  # answers are kept
     torch.testing.assert_close(together.insertion[4:5], alone.insertion, atol=1e-6, rtol=0)
     torch.testing.assert_close(together.deletion[4:5], alone.deletion, atol=1e-6, rtol=0)
 
@@ -196,7 +196,7 @@ def test_yardsticks_need_no_model_and_raters_are_scored_against_the_others(data,
     assert list(zip(raters["image"], raters["rater"], strict=True)) == [
         (image, rater) for image in ("c0", "c1", "c3") for rater in ("ann", "bob")
     ]
-    rows = {(row.sample, row.level, row.rater): index for index, row in data.references.iterrows()}
+    rows = {(row["sample"], row["level"], row["rater"]): index for index, row in data.references.iterrows()}
     own, others = (torch.tensor(data.planes[[rows[1, level, "bob"]]]).float() / 255 for level in ("rater", "others"))
     expected = map_f1(own, others).item()
     assert select(raters, image="c1", rater="bob")["value"].item() == pytest.approx(expected, abs=1e-6)
