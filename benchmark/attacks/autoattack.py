@@ -1,4 +1,4 @@
-"""AutoAttack, for whoever has the authors' package installed."""
+"""AutoAttack, if the authors' package is installed."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,34 +15,35 @@ from benchmark.attacks.ball import Ball
 from benchmark.attacks.mode import evaluating
 
 STANDARD = ["apgd-ce", "apgd-t", "fab-t", "square"]
-TARGETS = 9
+MAX_TARGETS = 9
+"""Maximum number of target classes of a targeted attack, as in the standard version."""
 STEPS = 100
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AutoAttack(Ball):
-    """The norm and the budget; the rest is the package's."""
+    """Norm and budget. The package decides the rest."""
 
 
 def autoattack(
     model: nn.Module, images: Tensor, labels: Tensor, norm: Literal["l2", "linf"], eps: float
 ) -> tuple[Tensor, str]:
-    """Images attacked by AutoAttack, or by what is left of it for few classes.
+    """Runs AutoAttack, or a reduced version for few classes.
 
-    Its targeted attacks want ten classes, its DLR loss three, and where these are missing the package stops with an
-    error halfway. So with four to nine classes all others are targets; with three the untargeted DLR takes the place
-    of the targeted; with two our Auto-PGD on the margin does.
+    The targeted attacks of the package need ten classes, its DLR loss needs three. With fewer, the package raises an
+    error halfway. So with four to nine classes all other classes are targets. With three, the untargeted DLR attack
+    replaces the targeted one. With two, our Auto-PGD on the margin replaces it.
 
     Args:
-        model: Takes (N, 3, H, W) in [0, 1], gives logits (N, C).
+        model: Takes (N, 3, H, W) in [0, 1], returns logits (N, C).
         images: (N, 3, H, W), float, in [0, 1].
         labels: True classes, (N,).
         norm: "l2" or "linf".
         eps: Budget, as in :class:`benchmark.attacks.ball.Ball`.
 
     Returns:
-        Attacked images (N, 3, H, W), those that withstood as they were; and the name of what was done, to be reported
-        with the result: "AutoAttack standard" with ten classes or more, else the list of attacks.
+        Attacked images (N, 3, H, W), where robust images are unchanged, and the name of the attack to report with the
+        result. The name is "AutoAttack standard" with ten classes or more, else the list of attacks.
 
     Raises:
         ValueError: The package is not installed, or the model has fewer than two classes.
@@ -53,10 +54,10 @@ def autoattack(
     """
     package = _package()
     ball = Ball(norm, eps)
-    # The package flattens by views, which channels_last images do not have.
+    # The package flattens images by `view`, which fails for channels_last.
     images = images.detach().contiguous()
     devices = [images.device] if images.is_cuda else []
-    # It also seeds torch's global generators.
+    # It also seeds torch's global generators, so their state is restored.
     with evaluating(model), _frozen(model), torch.random.fork_rng(devices):
         with torch.no_grad():
             classes = model(images).shape[1]
@@ -67,13 +68,13 @@ def autoattack(
             eps=ball.radius(images.shape[-1]),
             seed=0,
             verbose=False,
-            # The standard is named by its version, and then refuses a list.
+            # The package rejects a list of attacks for its standard version.
             attacks_to_run=[] if attacks == STANDARD else attacks,
             version="standard" if attacks == STANDARD else "custom",
             device=images.device,
         )
         ensemble.apgd.n_restarts = 1
-        ensemble.apgd_targeted.n_target_classes = ensemble.fab.n_target_classes = min(TARGETS, classes - 1)
+        ensemble.apgd_targeted.n_target_classes = ensemble.fab.n_target_classes = min(MAX_TARGETS, classes - 1)
         moved: Tensor = ensemble.run_standard_evaluation(images, labels, bs=len(images))
         if classes == 2:
             moved = _with_margin(model, images, moved, labels, ball)
@@ -81,7 +82,7 @@ def autoattack(
 
 
 def recipe(classes: int) -> str:
-    """What is run for so many classes, to be reported with the result.
+    """Returns the name of the attack for a number of classes, to report with the result.
 
     Raises:
         ValueError: The package is not installed, or there are fewer than two classes.
@@ -95,12 +96,12 @@ def _package() -> ModuleType:
         return import_module("autoattack")
     except ModuleNotFoundError:
         raise ValueError(
-            "autoattack is not installed: install it from its authors' repository, or measure with apgd instead"
+            "autoattack is not installed: install it from its authors' repository, or use apgd instead"
         ) from None
 
 
 def _attacks(classes: int) -> list[str]:
-    """What is run by the package for so many classes."""
+    """Returns the attacks of the package for a number of classes."""
     if classes < 2:
         raise ValueError(f"an attack needs 2 classes or more, the model has {classes}; give it an output per class")
     if classes == 2:
@@ -109,27 +110,27 @@ def _attacks(classes: int) -> list[str]:
 
 
 def _name(classes: int, attacks: list[str]) -> str:
-    if classes > TARGETS:
+    if classes > MAX_TARGETS:
         return "AutoAttack standard"
     return ", ".join([*attacks, "apgd-margin"] if classes == 2 else attacks) + f" ({classes} classes)"
 
 
 def _with_margin(model: nn.Module, images: Tensor, moved: Tensor, labels: Tensor, ball: Ball) -> Tensor:
-    """The attacked images; those that withstood, but not our Auto-PGD, as that leaves them."""
+    """Replaces attacked images that are still right by those of our Auto-PGD where these are wrong."""
     ours = apgd(model, images, labels, APGD(norm=ball.norm, eps=ball.eps, steps=STEPS, loss="margin"))
     with torch.no_grad():
-        turned = (model(moved).argmax(dim=1) == labels) & (model(ours).argmax(dim=1) != labels)
-    return torch.where(turned.reshape(-1, 1, 1, 1), ours, moved)
+        flipped = (model(moved).argmax(dim=1) == labels) & (model(ours).argmax(dim=1) != labels)
+    return torch.where(flipped.reshape(-1, 1, 1, 1), ours, moved)
 
 
 @contextmanager
 def _frozen(model: nn.Module) -> Iterator[None]:
-    """No parameter collects gradients during the block; the package's FAB would else add to them."""
-    learning = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    for parameter in learning:
+    """Disables gradients of parameters during the block. Otherwise FAB of the package accumulates into them."""
+    trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    for parameter in trainable:
         parameter.requires_grad = False
     try:
         yield
     finally:
-        for parameter in learning:
+        for parameter in trainable:
             parameter.requires_grad = True

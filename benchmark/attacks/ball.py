@@ -1,4 +1,4 @@
-"""How far an image may be moved."""
+"""Budgets: how far an attack may move an image."""
 
 import math
 from dataclasses import dataclass
@@ -7,63 +7,64 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from benchmark.attacks.slope import of_size_one
+from benchmark.attacks.slope import scale_to_unit_max
 
-NATIVE_SIDE = 224
+REFERENCE_SIZE = 224
+"""Side in pixels of the images that an L2 budget refers to."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ball:
-    """The changes of an image that are within a budget; the base of every attack's settings.
+    """The changes of an image within a budget. Base class of the settings of all attacks.
 
     Attributes:
         norm: "l2" (over all pixels and channels of an image) or "linf".
-        eps: Budget for values in [0, 1]. In L2 it holds for images of 224 px and is scaled with the side, so
-            that the change per pixel stays the same.
+        eps: Budget for values in [0, 1]. In L2 it is that of images of 224 px and scales with the side, so that
+            the change per pixel is the same at all sizes.
     """
 
     norm: Literal["l2", "linf"]
     eps: float
 
     def __post_init__(self) -> None:
-        """Refuse an unknown norm and budgets that make no sense."""
+        """Reject unknown norms and invalid budgets."""
         if self.norm not in {"l2", "linf"} or not 0 <= self.eps < math.inf:
             raise ValueError(f"{self} makes no sense: norm must be l2 or linf, eps finite and not negative")
 
-    def radius(self, side: int) -> float:
-        """Budget for images of this side in pixels."""
-        return self.eps * side / NATIVE_SIDE if self.norm == "l2" else self.eps
+    def radius(self, image_size: int) -> float:
+        """Returns the budget for images of this side in pixels."""
+        return self.eps * image_size / REFERENCE_SIZE if self.norm == "l2" else self.eps
 
     def direction(self, gradient: Tensor) -> Tensor:
-        """The change of size one that gains most, for each image of (N, 3, H, W); zero where the gradient is.
+        """Computes the unit change that increases the loss most, (N, 3, H, W). Zero gradients stay zero.
 
-        The gradient is divided by its largest element before its length is taken: the squares of 1e-25 would vanish,
-        those of 1e25 be infinite. Nothing is added to the length, so that no gradient is too small for a whole step.
+        The gradient is divided by its largest element before its norm is computed. Otherwise the squares of 1e-25 would
+        underflow and those of 1e25 overflow. No constant is added to the norm, so even tiny gradients give full steps.
         """
         if self.norm == "linf":
             return gradient.sign()
-        scaled = of_size_one(gradient)
-        return scaled / _length(scaled).clamp(min=1.0)  # its largest element is one, or all are zero
+        scaled = scale_to_unit_max(gradient)
+        return scaled / _l2_norm(scaled).clamp(min=1.0)  # the largest element is 1, or all are 0
 
     def project(self, delta: Tensor) -> Tensor:
-        """The nearest change within the budget, for each image of (N, 3, H, W)."""
+        """Projects changes (N, 3, H, W) onto the budget, image by image."""
         radius = self.radius(delta.shape[-1])
         if self.norm == "linf":
             return delta.clamp(-radius, radius)
-        length = _length(delta)
-        return torch.where(length > radius, delta * (radius / length), delta)
+        norm = _l2_norm(delta)
+        return torch.where(norm > radius, delta * (radius / norm), delta)
 
     def random(self, images: Tensor) -> Tensor:
-        """The images (N, 3, H, W), moved anywhere within the budget and within [0, 1]; torch's global generator."""
+        """Moves images (N, 3, H, W) at random within the budget and within [0, 1], by torch's global generator."""
         radius = self.radius(images.shape[-1])
         if self.norm == "linf":
             delta = torch.empty_like(images).uniform_(-radius, radius)
         else:
-            share = torch.rand(images.shape[0], 1, 1, 1, device=images.device)
-            delta = radius * share * self.direction(torch.randn_like(images))
+            fraction = torch.rand(images.shape[0], 1, 1, 1, device=images.device)
+            delta = radius * fraction * self.direction(torch.randn_like(images))
         return (images + delta).clamp(0.0, 1.0).detach()
 
 
-def _length(batch: Tensor) -> Tensor:
-    """L2 norm of each image, shaped to be divided by; reshape, since channels_last batches have no flat view."""
+def _l2_norm(batch: Tensor) -> Tensor:
+    """Computes the L2 norm of each image, (N, 1, 1, 1). Reshapes, since channels_last batches have no flat view."""
     return batch.reshape(batch.shape[0], -1).norm(dim=1).reshape(-1, 1, 1, 1)

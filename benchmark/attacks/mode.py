@@ -1,4 +1,4 @@
-"""The mode that a network is attacked in."""
+"""Modes of a network during an attack."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,7 +8,7 @@ from torch import nn
 
 @contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
-    """Evaluation mode for the time of the block; every module gets back the mode that it had."""
+    """Sets evaluation mode during the block. Afterwards every module has its previous mode."""
     training = [module for module in model.modules() if module.training]
     model.eval()
     try:
@@ -19,9 +19,9 @@ def evaluating(model: nn.Module) -> Iterator[None]:
 
 
 @contextmanager
-def normalizing_by_batch(model: nn.Module, *, wanted: bool) -> Iterator[None]:
-    """BatchNorm uses the statistics of the batch, and keeps nothing of them, for the time of the block."""
-    layers = [m for m in model.modules() if wanted and isinstance(m, nn.BatchNorm2d) and m.track_running_stats]
+def normalizing_by_batch(model: nn.Module, *, enabled: bool) -> Iterator[None]:
+    """Makes BatchNorm use statistics of the batch during the block, without updating its running averages."""
+    layers = [m for m in model.modules() if enabled and isinstance(m, nn.BatchNorm2d) and m.track_running_stats]
     for layer in layers:
         layer.training, layer.track_running_stats = True, False
     try:

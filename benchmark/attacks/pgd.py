@@ -19,16 +19,16 @@ class PGD(Ball):
     """Settings of projected gradient ascent.
 
     Attributes:
-        steps: Number of gradient steps; 0 leaves the images as they are.
-        step: Size of a step as a share of eps.
-        random_start: Whether to start anywhere in the ball rather than at the image. Without it an attack is
-            the same whatever else is in the batch.
-        batch_statistics: Whether BatchNorm normalizes by the batch during the attack (its running averages stay
-            untouched). In a short training the averages are still far from the truth, and an attack that relies
-            on them hardly hurts the network that is being trained.
-        keep_best: Whether to return, for each image, the iterate of highest loss rather than the last, at the
-            price of one more forward pass.
-        loss: What is raised: "ce", the cross-entropy, or one of the others of :class:`benchmark.attacks.apgd.APGD`.
+        steps: Number of gradient steps. 0 leaves the images unchanged.
+        step: Step size as a fraction of eps.
+        random_start: Whether to start at a random point of the ball instead of the image. Without it an attack does
+            not depend on the rest of the batch.
+        batch_statistics: Whether BatchNorm normalizes by the batch during the attack. Its running averages do not
+            change. In a short training the averages are inaccurate, and an attack that uses them is weak against the
+            network in training.
+        keep_best: Whether to return the iterate of highest loss of each image instead of the last. It costs one more
+            forward pass.
+        loss: The loss to maximize: "ce", the cross-entropy, or another one of :class:`benchmark.attacks.apgd.APGD`.
 
     Reference:
         Madry et al., Towards deep learning models resistant to adversarial attacks, 2018, section 2.1.
@@ -42,7 +42,7 @@ class PGD(Ball):
     loss: Loss = "ce"
 
     def __post_init__(self) -> None:
-        """Refuse budgets and step counts that make no sense."""
+        """Reject invalid budgets, step counts and losses."""
         Ball.__post_init__(self)
         if self.steps < 0 or not self.step > 0 or self.loss not in LOSSES:
             raise ValueError(
@@ -51,7 +51,7 @@ class PGD(Ball):
 
 
 def fgsm(norm: Literal["l2", "linf"], eps: float) -> PGD:
-    """The fast gradient sign method: a single step of the whole budget, from the image itself.
+    """Returns the fast gradient sign method: one step of the whole budget from the image.
 
     Reference:
         Goodfellow et al., Explaining and harnessing adversarial examples, 2015, section 4.
@@ -67,47 +67,47 @@ def pgd(
     *,
     objective: Callable[[Tensor], Tensor] | None = None,
 ) -> Tensor:
-    """Images moved, within the budget and within [0, 1], to where the model errs most.
+    """Maximizes the loss of the model within the budget and within [0, 1].
 
-    The model is put into evaluation mode for the time of the attack (BatchNorm on request excepted), so that no
-    statistics move and dropout takes no part; parameters collect no gradients.
+    The model is in evaluation mode during the attack, except for BatchNorm with `batch_statistics`. So no statistics
+    change and dropout is off. Parameters accumulate no gradients.
 
     Args:
-        model: Takes (N, 3, H, W) in [0, 1], gives logits (N, C).
+        model: Takes (N, 3, H, W) in [0, 1], returns logits (N, C).
         images: (N, 3, H, W), float, in [0, 1].
         labels: True classes, (N,).
         attack: Norm, budget, steps and loss.
-        objective: What to raise instead of the attack's loss: takes the logits (N, C), float64, gives the loss of
-            each image (N,), or of the batch where keep_best is off. One whose gradient vanishes at the image itself,
-            as that of the divergence from its own prediction does, needs a random start.
+        objective: Replaces the attack's loss. Takes logits (N, C), float64. Returns the loss of each image (N,), or of
+            the batch where keep_best is off. It needs a random start if its gradient vanishes at the image, as
+            that of the divergence from the image's own prediction does.
 
     Returns:
         Attacked images (N, 3, H, W), detached.
 
     Raises:
-        ValueError: keep_best is on and the objective does not give one loss per image.
+        ValueError: keep_best is on and the objective does not return one loss per image.
     """
     radius = attack.radius(images.shape[-1])
-    losses_of = objective or (lambda logits: LOSSES[attack.loss](logits, labels))
-    with evaluating(model), normalizing_by_batch(model, wanted=attack.batch_statistics):
+    loss_fn = objective or (lambda logits: LOSSES[attack.loss](logits, labels))
+    with evaluating(model), normalizing_by_batch(model, enabled=attack.batch_statistics):
         moved = attack.random(images) if attack.random_start else images.detach().clone()
         best, highest = moved, torch.full(images.shape[:1], -torch.inf, device=images.device)
         for _ in range(attack.steps):
-            here = slope(model, moved, losses_of, by_batch=attack.batch_statistics)
+            result = slope(model, moved, loss_fn, by_batch=attack.batch_statistics)
             if attack.keep_best:
-                best, highest = _better(best, highest, moved, here.losses)
-            delta = moved - images + attack.step * radius * attack.direction(here.gradient)
+                best, highest = _select_better(best, highest, moved, result.losses)
+            delta = moved - images + attack.step * radius * attack.direction(result.gradient)
             moved = (images + attack.project(delta)).clamp(0.0, 1.0).detach()
         if attack.keep_best:
             with torch.no_grad():
-                losses = losses_of(precise(model(moved)))
-            moved, _ = _better(best, highest, moved, losses)
+                losses = loss_fn(precise(model(moved)))
+            moved, _ = _select_better(best, highest, moved, losses)
     return moved
 
 
-def _better(best: Tensor, highest: Tensor, moved: Tensor, losses: Tensor) -> tuple[Tensor, Tensor]:
-    """For each image the iterate of higher loss, and that loss; of equals the earlier."""
+def _select_better(best: Tensor, highest: Tensor, moved: Tensor, losses: Tensor) -> tuple[Tensor, Tensor]:
+    """Selects the iterate of higher loss for each image, and that loss. The earlier one wins ties."""
     if losses.shape != highest.shape:
-        raise ValueError(f"keep_best needs a loss of each image, {tuple(highest.shape)}, not {tuple(losses.shape)}")
+        raise ValueError(f"keep_best needs one loss per image, {tuple(highest.shape)}, not {tuple(losses.shape)}")
     higher = losses > highest
     return torch.where(higher.reshape(-1, 1, 1, 1), moved, best), torch.where(higher, losses, highest)

@@ -1,4 +1,4 @@
-"""Whether a gradient leads an attack anywhere."""
+"""Detects vanishing gradients, which make an attack ineffective."""
 
 import torch
 from torch import Tensor, nn
@@ -12,26 +12,26 @@ from metrics.rounding import ROUNDING_ULPS
 
 
 def vanishes(model: nn.Module, images: Tensor, labels: Tensor, ball: Ball, loss: Loss) -> Tensor:
-    """Whether the gradient of a loss at each image is zero, or nearly so.
+    """Returns whether the gradient of a loss at each image is zero or negligible.
 
-    Nearly: followed to the end of the budget as if the network were linear, it moves the logits by no more than their
-    rounding. The gradient at the logits counts at a largest element of one, so that neither the scale of the logits nor
-    a small probability makes it vanish: a network and its twin with logits ten thousand times as large are alike.
+    Negligible means: a step of the whole budget in a linearized network changes the logits by at most their rounding
+    error. The gradient at the logits is scaled to a largest element of one. So neither the scale of the logits nor a
+    small probability makes it vanish. A copy of the network with logits ten thousand times as large gives the same.
 
     Args:
-        model: Takes (N, 3, H, W) in [0, 1], gives logits (N, C); in evaluation mode for the time of it.
+        model: Takes (N, 3, H, W) in [0, 1], returns logits (N, C). It is in evaluation mode during the call.
         images: (N, 3, H, W), float, in [0, 1].
         labels: True classes, (N,).
         ball: Norm and budget.
-        loss: What is raised.
+        loss: The loss that the attack maximizes.
 
     Returns:
-        (N,), bool; false where the budget is zero.
+        (N,), bool. False where the budget is zero.
     """
     with evaluating(model):
-        found = slope(model, images, lambda logits: LOSSES[loss](logits, labels))
-    # In the dual norm: the most that a change of size one gains. In float64, where squares do not vanish.
-    order = 2 if ball.norm == "l2" else 1
-    gain = ball.radius(images.shape[-1]) * precise(found.gradient).reshape(len(images), -1).norm(order, dim=1)
-    least = ROUNDING_ULPS * torch.finfo(images.dtype).eps * found.logits.abs().amax(dim=1)
-    return (gain <= least) & (ball.eps > 0)
+        result = slope(model, images, lambda logits: LOSSES[loss](logits, labels))
+    # The dual norm is the maximum gain of a unit change. In float64, where squares do not underflow.
+    dual = 2 if ball.norm == "l2" else 1
+    gain = ball.radius(images.shape[-1]) * precise(result.gradient).reshape(len(images), -1).norm(dual, dim=1)
+    tolerance = ROUNDING_ULPS * torch.finfo(images.dtype).eps * result.logits.abs().amax(dim=1)
+    return (gain <= tolerance) & (ball.eps > 0)

@@ -1,4 +1,4 @@
-"""Rows that no model made: what a trivial map, an untrained network and a rater would score."""
+"""Baselines: rows of a table for trivial maps, untrained networks and raters."""
 
 CONSTANT = "constant 0.5"
 NOISE = "uniform noise"
@@ -6,12 +6,12 @@ EDGES = "edges of the image"
 RATER = "one rater against the others"
 AGAIN = "one rater against his first reading"
 UNTRAINED = "untrained networks"
-"""Their names; that of a Gaussian says how wide it is."""
+"""Names of the baselines. The name of a Gaussian includes its width."""
 CEILING = "ceiling of a"
 
 
 def ceiling_name(rows: int, columns: int) -> str:
-    """Name of the best that maps of a grid can do.
+    """Returns the name of the ceiling of a grid: the best score that its maps can reach.
 
     Example:
         >>> ceiling_name(3, 3)
@@ -20,11 +20,11 @@ def ceiling_name(rows: int, columns: int) -> str:
     return f"{CEILING} {rows} x {columns} grid"
 
 
-def sees_masks(name: str) -> bool:
-    """Whether a baseline was made from masks: no map of a model is expected to reach it.
+def uses_masks(name: str) -> bool:
+    """Returns whether a baseline uses masks. No map of a model is expected to reach it.
 
     Example:
-        >>> sees_masks(ceiling_name(3, 3)), sees_masks(RATER), sees_masks(CONSTANT)
+        >>> uses_masks(ceiling_name(3, 3)), uses_masks(RATER), uses_masks(CONSTANT)
         (True, True, False)
     """
     return name in {RATER, AGAIN} or name.startswith(f"{CEILING} ")

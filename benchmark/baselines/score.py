@@ -1,4 +1,4 @@
-"""The baselines of a table: scored like models, on the same test images."""
+"""Baselines of a table, scored like models on the same test images."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,13 +14,13 @@ from skimage.filters import sobel
 from architectures import Architecture
 from architectures.geometry import Geometry
 from benchmark.baselines import CEILING, CONSTANT, EDGES, NOISE, RATER, UNTRAINED, ceiling_name
-from benchmark.baselines.ceiling import best_of_grid
+from benchmark.baselines.ceiling import compute_ceiling_maps
 from benchmark.baselines.trivial import gaussian, gaussian_name, noise
 from benchmark.data.dataset import ImageDataset
 from benchmark.registry import entries
 from benchmark.runtime.tensors import on_device, predict
 from benchmark.saliency import Method
-from benchmark.saliency.alignment import grid_of, placement_of
+from benchmark.saliency.alignment import get_grid, get_placement
 from benchmark.saliency.compute import compute_maps
 from benchmark.scoring.score import score_maps, score_mask_arrays
 from benchmark.storage.files import atomic_file
@@ -35,13 +35,13 @@ GAUSSIAN_WIDTH = 0.2
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BaselinePart:
-    """What the baselines of a table are put together from; each is scored and kept by itself, wherever.
+    """A part of the baselines of a table. Each part is scored and cached independently, on any machine.
 
     Attributes:
-        baseline: The baseline that it belongs to.
-        architecture: Whose untrained network it is, or whose grid; None for those that need neither.
-        method: How that network's maps are drawn; None for all else.
-        alignment: How maps of a grid are placed.
+        baseline: Name of the baseline that it belongs to.
+        architecture: The architecture of an untrained network or of a grid. None for all other baselines.
+        method: The saliency method of an untrained network. None for all other baselines.
+        alignment: How maps of a grid are aligned with the image.
     """
 
     baseline: str
@@ -50,36 +50,45 @@ class BaselinePart:
     alignment: str = "none"
 
     def key(self, protocol: str) -> str:
-        """Stands for everything that decides its scores under a protocol, which also says on what data and device."""
+        """Returns a hash of all that its scores depend on. The protocol includes the data and the device."""
         architecture = self.architecture and [self.architecture.name, identity(self.architecture)]
         return content_key(protocol, self.baseline, architecture, self.method and self.method.name, self.alignment)
 
 
 def list_parts(
-    architectures: Sequence[Architecture], methods: Sequence[Method], side: int, alignment: str
+    architectures: Sequence[Architecture], methods: Sequence[Method], image_size: int, alignment: str
 ) -> list[BaselinePart]:
-    """All parts of the baselines of a table of these architectures and saliency methods, at this side in pixels."""
+    """Lists all parts of the baselines of a table of these architectures and saliency methods.
+
+    Args:
+        architectures: Architectures of the table.
+        methods: Saliency methods of the table.
+        image_size: Side of the images in pixels.
+        alignment: How maps of a grid are aligned with the image.
+    """
     untrained = [
         BaselinePart(baseline=UNTRAINED, architecture=architecture, method=method, alignment=alignment)
         for method in methods
         for architecture in architectures
     ]
-    ceilings = _ceilings(architectures, side, alignment) if any(method.on_grid for method in methods) else []
+    ceilings = (
+        _ceiling_parts(architectures, image_size, alignment) if any(method.uses_grid for method in methods) else []
+    )
     return [*(BaselinePart(baseline=name) for name in TRIVIAL), *untrained, *ceilings, BaselinePart(baseline=RATER)]
 
 
-def _ceilings(architectures: Sequence[Architecture], side: int, alignment: str) -> list[BaselinePart]:
-    """A part for each grid that lies differently on the image; those of one shape make one baseline."""
+def _ceiling_parts(architectures: Sequence[Architecture], image_size: int, alignment: str) -> list[BaselinePart]:
+    """Lists a part for each distinct grid geometry. Grids of one shape form one baseline."""
     grids: dict[Geometry, BaselinePart] = {}
     for architecture in architectures:
-        grid = grid_of(architecture, (side, side), alignment)
+        grid = get_grid(architecture, (image_size, image_size), alignment)
         if grid is not None:
             name = ceiling_name(grid.rows.cells, grid.columns.cells)
             grids.setdefault(grid, BaselinePart(baseline=name, architecture=architecture, alignment=alignment))
     return list(grids.values())
 
 
-def baselines(
+def score_baselines(
     data: ImageDataset,
     architectures: Sequence[Architecture],
     methods: Sequence[Method],
@@ -88,50 +97,50 @@ def baselines(
     *,
     alignment: str,
 ) -> pd.DataFrame:
-    """Scores of all baselines on the test images; a part that is not kept yet is scored here.
+    """Scores all baselines on the test images, or loads their cached scores.
 
     Returns:
-        Columns of :func:`benchmark.scoring.score.score_maps` with baseline and method; a method of "" belongs into the
-        tables of all methods. The ceiling of a grid is the mean over the ways in which such grids lie on the image.
+        Columns of :func:`benchmark.scoring.score.score_maps` with baseline and method. A method of "" means the tables
+        of all methods. The ceiling of a grid is the mean over the geometries of such grids.
     """
-    on_grid = [method.name for method in methods if method.on_grid]
-    found: dict[tuple[str, str], list[pd.DataFrame]] = {}
+    grid_methods = [method.name for method in methods if method.uses_grid]
+    parts: dict[tuple[str, str], list[pd.DataFrame]] = {}
     for part in list_parts(architectures, methods, data.images.shape[1], alignment):
-        frame = pd.read_parquet(score_part(part, data, device, protocol))
-        names = on_grid if _is_ceiling(part) else [part.method.name if part.method else ""]
+        frame = pd.read_parquet(score_baseline(part, data, device, protocol))
+        names = grid_methods if _is_ceiling(part) else [part.method.name if part.method else ""]
         for name in names:
-            found.setdefault((part.baseline, name), []).append(frame)
+            parts.setdefault((part.baseline, name), []).append(frame)
     return pd.concat(
         [
             (_mean(frames) if len(frames) > 1 else frames[0]).assign(baseline=baseline, method=method)
-            for (baseline, method), frames in found.items()
+            for (baseline, method), frames in parts.items()
         ],
         ignore_index=True,
     )
 
 
 def part_file(part: BaselinePart, protocol: str) -> Path:
-    """Where the scores of a part are kept."""
+    """Returns the file of the cached scores of a part."""
     return baseline_file(part.key(protocol))
 
 
-def score_part(part: BaselinePart, data: ImageDataset, device: torch.device, protocol: str) -> Path:
-    """Scores a part unless it is kept already; the file."""
+def score_baseline(part: BaselinePart, data: ImageDataset, device: torch.device, protocol: str) -> Path:
+    """Scores a part unless its scores are cached. Returns the file."""
     path = part_file(part, protocol)
     if not path.is_file():
         with atomic_file(path) as temporary:
-            _scored(part, data, device).to_parquet(temporary)
+            _compute_scores(part, data, device).to_parquet(temporary)
     return path
 
 
-def _scored(part: BaselinePart, data: ImageDataset, device: torch.device) -> pd.DataFrame:
+def _compute_scores(part: BaselinePart, data: ImageDataset, device: torch.device) -> pd.DataFrame:
     metrics = list(entries(Metric).values())
     if part.architecture and _is_ceiling(part):
-        return _ceiling(data, part.architecture, part.alignment, device)
+        return _score_ceiling(data, part.architecture, part.alignment, device)
     if part.architecture and part.method:
-        maps = _untrained(data, part, device)
+        maps = _untrained_maps(data, part, device)
     elif part.baseline == RATER:
-        return _raters(data, metrics, device)
+        return _score_raters(data, metrics, device)
     else:
         maps = TRIVIAL[part.baseline](data).astype(np.float16)
     return score_maps(maps, data, metrics, device=device)
@@ -141,27 +150,29 @@ def _is_ceiling(part: BaselinePart) -> bool:
     return part.baseline.startswith(f"{CEILING} ")
 
 
-def _ceiling(data: ImageDataset, architecture: Architecture, alignment: str, device: torch.device) -> pd.DataFrame:
-    """F1 of the best maps of an architecture's grid against the merged masks; of other scores they are not the best."""
+def _score_ceiling(
+    data: ImageDataset, architecture: Architecture, alignment: str, device: torch.device
+) -> pd.DataFrame:
+    """Computes the map F1 of the best maps of a grid against the merged masks. They do not maximize other metrics."""
     side = data.images.shape[1]
-    grid = grid_of(architecture, (side, side), alignment)
+    grid = get_grid(architecture, (side, side), alignment)
     if grid is None:
-        raise ValueError(f"{architecture.name}: its grid is not known")
+        raise ValueError(f"{architecture.name}: the geometry of its grid is unknown")
     masks = torch.as_tensor(np.nan_to_num(data.masks(data.test)), device=device)
-    maps = best_of_grid(masks, grid).half().cpu().numpy()
+    maps = compute_ceiling_maps(masks, grid).half().cpu().numpy()
     scores = score_maps(maps, data, [MAP_F1], device=device)
     return scores[scores["level"] == "image"].reset_index(drop=True)
 
 
 def _mean(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    """The mean score, image by image."""
+    """Computes the mean score of each image."""
     names = ["image", "metric", "level", "rater", "characteristic"]
     return pd.concat(frames).groupby(names, sort=False)["value"].mean().reset_index()
 
 
 def _gaussians(data: ImageDataset) -> NDArray[np.floating]:
-    number, side = len(data.test), data.images.shape[1]
-    return np.broadcast_to(gaussian((side, side), GAUSSIAN_WIDTH), (number, side, side))
+    num_images, side = len(data.test), data.images.shape[1]
+    return np.broadcast_to(gaussian((side, side), GAUSSIAN_WIDTH), (num_images, side, side))
 
 
 def _constants(data: ImageDataset) -> NDArray[np.floating]:
@@ -184,24 +195,24 @@ TRIVIAL: dict[str, Callable[[ImageDataset], NDArray[np.floating]]] = {
     NOISE: _noises,
     EDGES: _edges,
 }
-"""Maps (T, S, S) of the test images that look at no model."""
+"""Functions that compute maps (T, S, S) of the test images without a model."""
 
 
-def _untrained(data: ImageDataset, part: BaselinePart, device: torch.device) -> NDArray[np.float16]:
-    """Maps (T, S, S) of a network with random weights for the class that it predicts."""
+def _untrained_maps(data: ImageDataset, part: BaselinePart, device: torch.device) -> NDArray[np.float16]:
+    """Computes maps (T, S, S) of a network with random weights for the class that it predicts."""
     architecture, method = part.architecture, part.method
     if architecture is None or method is None:
-        raise ValueError(f"{part.baseline}: no network, or no method")
+        raise ValueError(f"{part.baseline}: it has no architecture, or no method")
     images = on_device(data.images[data.test], device)
     torch.manual_seed(0)
     model = architecture.build(len(data.classes)).to(memory_format=torch.channels_last).to(device).eval()
     classes = predict(model, images).argmax(dim=1).to(device)
-    enlarge = placement_of(architecture, images.shape[-2:], part.alignment)
-    return compute_maps(model, architecture.target_layer, images, classes, method, enlarge)
+    upsample_fn = get_placement(architecture, images.shape[-2:], part.alignment)
+    return compute_maps(model, architecture.target_layer, images, classes, method, upsample_fn)
 
 
-def _raters(data: ImageDataset, metrics: Sequence[Metric], device: torch.device) -> pd.DataFrame:
-    """Each rater's own merge taken for a map, against the merge of the image's other raters."""
+def _score_raters(data: ImageDataset, metrics: Sequence[Metric], device: torch.device) -> pd.DataFrame:
+    """Scores the merged mask of each rater as a map, against the merged mask of the other raters of the image."""
     tested = data.references[data.references["sample"].isin(data.test)]
     own = tested[tested["level"] == "rater"]
     others = tested[tested["level"] == "others"].set_index(["sample", "rater"])
@@ -211,7 +222,7 @@ def _raters(data: ImageDataset, metrics: Sequence[Metric], device: torch.device)
     maps = planes[own.index.to_numpy()].astype(np.float32) / 255
     parts = []
     for metric in metrics:
-        # Hard masks are the union of all raters, in which the rater himself has a say: soft references only.
+        # Hard masks are the union of all raters, which includes the rater at hand. So only soft references count.
         if "reference" in metric.inputs:
             frame = pd.DataFrame(
                 {"image": data.samples["id"].to_numpy()[own["sample"]], "rater": own["rater"].to_numpy()}

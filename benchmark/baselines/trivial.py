@@ -1,4 +1,4 @@
-"""Maps that look at no image: what any saliency map has to beat."""
+"""Trivial maps, which any saliency map should beat. They ignore the pixels of the image."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,21 +9,21 @@ Map = NDArray[np.float32]
 
 
 def gaussian_name(width: float) -> str:
-    """Name of the Gaussian in tables."""
+    """Returns the name of the Gaussian in tables."""
     return f"centered Gaussian, {width:g} of the side"
 
 
-def bell(pixels: int, width: float) -> NDArray[np.float64]:
-    """One side of a centered Gaussian, (pixels,); its peak is 1, its sigma `width` of the side."""
-    places = (np.arange(pixels) - (pixels - 1) / 2) / pixels
-    return np.exp(-(places**2) / (2 * width**2))
+def gaussian_profile(pixels: int, width: float) -> NDArray[np.float64]:
+    """Computes one dimension of a centered Gaussian, (pixels,), of peak 1. Its sigma is `width` times the side."""
+    positions = (np.arange(pixels) - (pixels - 1) / 2) / pixels
+    return np.exp(-(positions**2) / (2 * width**2))
 
 
 def gaussian(shape: tuple[int, int], width: float) -> Map:
-    """Centered Gaussian (H, W) whose sigma is a share of each side."""
-    return np.outer(bell(shape[0], width), bell(shape[1], width)).astype(np.float32)
+    """Computes a centered Gaussian (H, W). Its sigma is `width` times each side."""
+    return np.outer(gaussian_profile(shape[0], width), gaussian_profile(shape[1], width)).astype(np.float32)
 
 
 def noise(shape: tuple[int, int], name: str) -> Map:
-    """Uniform noise (H, W) that depends on the image's name alone."""
+    """Generates uniform noise (H, W) that depends only on the name of the image."""
     return seeded_generator(f"noise of {name}").random(shape, dtype=np.float32)

@@ -20,7 +20,7 @@ import ray
 import torch
 from ray.exceptions import GetTimeoutError, RayError
 
-from benchmark.baselines.score import list_parts, part_file, score_part
+from benchmark.baselines.score import list_parts, part_file, score_baseline
 from benchmark.errors import UserError
 from benchmark.execution import EngineOptions
 from benchmark.execution.artifacts import ArtifactBundle, collect_artifacts, restore_artifacts
@@ -201,7 +201,7 @@ def _baseline(payload: BaselinePayload) -> ArtifactBundle | RunFailure:
     started = time.perf_counter()
     try:
         _configure_worker()
-        path = score_part(
+        path = score_baseline(
             deserialize_part(payload), ray.get(payload.data), torch.device(payload.device), payload.protocol
         )
         return collect_artifacts([path], time.perf_counter() - started)

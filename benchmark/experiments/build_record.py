@@ -12,8 +12,8 @@ from architectures import Architecture
 from benchmark.experiments.job import Job
 from benchmark.registry import is_external, source_file
 from benchmark.runtime.environment import environment
-from benchmark.saliency.alignment import described
-from benchmark.scoring.quantus_adapter import Reasons
+from benchmark.saliency.alignment import describe_alignment
+from benchmark.scoring.quantus_calls import Reasons
 from benchmark.storage.hashing import file_digest
 from benchmark.storage.record import MetricDefinition, Record, Submission, Training
 from metrics import Metric
@@ -67,7 +67,7 @@ def build_record(job: Job, outcome: CellOutcome, files: Mapping[str, str]) -> Re
         settings=_settings(job),
         metrics={metric.name: _definition(metric) for metric in job.metrics},
         methods=job.preset.methods,
-        alignment=described(cell.architecture, job.size, job.preset.alignment),
+        alignment=describe_alignment(cell.architecture, job.size, job.preset.alignment),
         training=outcome.training,
         parameters=sum(parameter.numel() for parameter in outcome.model.parameters()),
         seconds={after: timestamps[after] - timestamps[before] for before, after in itertools.pairwise(timestamps)},

@@ -16,15 +16,15 @@ from benchmark.experiments.job import Job
 from benchmark.experiments.trained_model import job_log_dir, job_model_dir, load_split, train_or_load
 from benchmark.registry import select
 from benchmark.saliency import Method
-from benchmark.saliency.alignment import placement_of
+from benchmark.saliency.alignment import get_placement
 from benchmark.saliency.compute import compute_maps
 from benchmark.saliency.placement import Placement
-from benchmark.scoring.classification import MAP_KEPT, MASK_DICE, measures
+from benchmark.scoring.classification import MAP_OVERLAP_PREFIX, MASK_DICE, classification_measures
 from benchmark.scoring.curves import curves_frame
-from benchmark.scoring.map_robustness import build_map_attacks, map_kept
+from benchmark.scoring.map_robustness import build_map_attacks, map_overlap_under_attack
 from benchmark.scoring.perturbation import build_perturbation_context
 from benchmark.scoring.predictions import build_attacks, predict_and_attack
-from benchmark.scoring.quantus_adapter import collect_reasons
+from benchmark.scoring.quantus_calls import collect_reasons
 from benchmark.scoring.score import score_maps
 from benchmark.scoring.segmentation import mask_dice
 from benchmark.storage.files import atomic_directory, atomic_file, write_text
@@ -57,7 +57,7 @@ def run_cell(job: Job, report: Report) -> Path:
     data = load_split(job, "test")
     report("classify", 0.7)
     predictions = _predictions(job, model, data)
-    classification = measures(predictions, job.data.classes)
+    classification = classification_measures(predictions, job.data.classes)
     timestamps["diagnose"] = time.perf_counter()
     with collect_reasons() as reasons:
         scored = [
@@ -112,9 +112,9 @@ def _compute_predictions(job: Job, model: nn.Module, data: TensorData) -> pd.Dat
         chosen = torch.tensor(indices, device=job.device)
         predicted = torch.tensor(predictions["predicted"].to_numpy(), device=job.device)[chosen]
         for name, attack in build_map_attacks(preset.attack_steps).items():
-            predictions[MAP_KEPT + name] = np.nan
-            overlap = map_kept(model, layer, data.images[chosen], predicted, attack, _placement(job))
-            predictions.loc[indices, MAP_KEPT + name] = overlap
+            predictions[MAP_OVERLAP_PREFIX + name] = np.nan
+            overlap = map_overlap_under_attack(model, layer, data.images[chosen], predicted, attack, _placement(job))
+            predictions.loc[indices, MAP_OVERLAP_PREFIX + name] = overlap
     if job.cell.architecture.predicts_masks:
         predictions[MASK_DICE] = mask_dice(model, data)
     names = job.data.samples[["id", "group"]].iloc[job.data.test].reset_index(drop=True)
@@ -138,7 +138,7 @@ def _methods(job: Job) -> list[Method]:
 
 
 def _maps_file(job: Job, method: Method) -> Path:
-    alignment = [job.preset.alignment] if method.on_grid else []
+    alignment = [job.preset.alignment] if method.uses_grid else []
     return maps_file(content_key(job.model_key, method.name, identity(method), *alignment))
 
 
@@ -152,7 +152,7 @@ def _maps(job: Job, model: nn.Module, images: Tensor, predicted: Tensor, method:
 
 
 def _placement(job: Job) -> Placement | None:
-    return placement_of(job.cell.architecture, job.size, job.preset.alignment)
+    return get_placement(job.cell.architecture, job.size, job.preset.alignment)
 
 
 def _explain_and_score(
@@ -206,7 +206,7 @@ def score_method_maps(
             steps=job.preset.perturbation_steps,
             layer=job.cell.architecture.target_layer,
             method=method,
-            enlarge=_placement(job),
+            upsample_fn=_placement(job),
         )
         # The context caches its curves, so the scores do not compute them again.
         curves.append(curves_frame(ids, method.name, context.curves()))

@@ -12,7 +12,7 @@ from benchmark.experiments.grid import Cell
 from benchmark.registry import select
 from benchmark.runtime.device import prefers_bfloat16
 from benchmark.saliency import Method
-from benchmark.scoring.selection import code_of, select_metrics
+from benchmark.scoring.selection import metric_identity, select_metrics
 from benchmark.storage.hashing import content_key, file_digest
 from benchmark.storage.identity import identity
 from benchmark.storage.runs import cell_dir
@@ -116,7 +116,7 @@ class Job:
         preset = self.preset
         sizes = [preset.image_size, preset.num_perturbed, preset.perturbation_steps, preset.alignment]
         methods = [identity(method) for method in select(Method, preset.methods)]
-        scores = [code_of(metric) for metric in self.metrics]
+        scores = [metric_identity(metric) for metric in self.metrics]
         training = [preset.weights, preset.epochs, preset.batch_size, preset.patience, self.device.type]
         if self.pretraining is not None:
             training.append(self.pretraining.key)

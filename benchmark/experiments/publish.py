@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from architectures import Architecture
-from benchmark.baselines.score import baselines
+from benchmark.baselines.score import score_baselines
 from benchmark.experiments.job import Job
 from benchmark.leaderboard.build import DATA_FIGURE, PAGE
 from benchmark.leaderboard.load.results import read_results
@@ -75,6 +75,6 @@ def publish_baselines(job: Job, directory: Path) -> None:
     architectures = [registered[name] for name in sorted(listed & registered.keys())]
     device = nearest_device(job.device)
     methods, alignment = select(Method, job.preset.methods), job.preset.alignment
-    frame = baselines(job.data, architectures, methods, device, job.protocol, alignment=alignment)
+    frame = score_baselines(job.data, architectures, methods, device, job.protocol, alignment=alignment)
     with atomic_file(directory / BASELINES_FILE) as temporary:
         frame.assign(protocol=job.protocol).to_parquet(temporary)

@@ -1,4 +1,4 @@
-"""Where maps of a grid are placed on the image: at the true centers of the cells, or stretched as others do."""
+"""Alignment of maps of a grid with the image: at the true centers of the cells, or stretched as other tools do."""
 
 import json
 from collections.abc import Sequence
@@ -20,50 +20,50 @@ from benchmark.storage.runs import geometry_file
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Known:
-    """What is known of the grid of an architecture on images of a size.
+class GeometryResult:
+    """The grid of an architecture on images of a size.
 
     Attributes:
-        geometry: Where the cells lie; None where that cannot be computed.
-        reason: Why it cannot; "" where it can.
+        geometry: Positions of the cells. None where they cannot be computed.
+        reason: Why they cannot be computed, else "".
     """
 
     geometry: Geometry | None
     reason: str = ""
 
 
-def known_geometry(architecture: Architecture, size: Sequence[int]) -> Known:
-    """Where the cells of an architecture's saliency layer lie on images (H, W); computed once and kept.
+def load_geometry(architecture: Architecture, size: Sequence[int]) -> GeometryResult:
+    """Loads the positions of the cells of an architecture's target layer on images (H, W), or computes them once.
 
-    The geometry is that of the network as it is built: weights and the number of classes have no say.
+    The geometry is that of the architecture. It depends neither on weights nor on the number of classes.
     """
-    path = _file(architecture, size)
+    path = _geometry_file(architecture, size)
     if not path.is_file():
-        write_text(path, json.dumps(asdict(_computed(architecture, size))) + "\n")
-    told = json.loads(path.read_text(encoding="utf-8"))
-    grid = told["geometry"]
+        write_text(path, json.dumps(asdict(_compute_geometry(architecture, size))) + "\n")
+    payload = json.loads(path.read_text(encoding="utf-8"))
+    grid = payload["geometry"]
     geometry = Geometry(rows=Axis(**grid["rows"]), columns=Axis(**grid["columns"])) if grid else None
-    return Known(geometry=geometry, reason=told["reason"])
+    return GeometryResult(geometry=geometry, reason=payload["reason"])
 
 
-def placement_of(architecture: Architecture, size: Sequence[int], alignment: str) -> Placement | None:
-    """What enlarges maps of an architecture's grid; None stretches them over the image.
+def get_placement(architecture: Architecture, size: Sequence[int], alignment: str) -> Placement | None:
+    """Returns what upsamples maps of an architecture's grid. None stretches them over the image.
 
     Args:
-        architecture: Whose grid it is.
+        architecture: The architecture of the grid.
         size: Height and width of the images.
-        alignment: One of :data:`benchmark.presets.ALIGNMENTS`. Where the geometry is not known, maps are stretched.
+        alignment: One of :data:`benchmark.config.presets.ALIGNMENTS`. Maps of an unknown geometry are stretched.
     """
-    geometry = known_geometry(architecture, size).geometry if alignment != "none" else None
+    geometry = load_geometry(architecture, size).geometry if alignment != "none" else None
     return Placement(geometry) if geometry else None
 
 
-def described(architecture: Architecture, size: Sequence[int], alignment: str) -> Alignment:
-    """What a record tells of the placement of its maps."""
-    known = known_geometry(architecture, size)
-    if known.geometry is None:
-        return Alignment(method="none", reason=known.reason)
-    axes = known.geometry.rows, known.geometry.columns
+def describe_alignment(architecture: Architecture, size: Sequence[int], alignment: str) -> Alignment:
+    """Describes the alignment of maps for a result record."""
+    result = load_geometry(architecture, size)
+    if result.geometry is None:
+        return Alignment(method="none", reason=result.reason)
+    axes = result.geometry.rows, result.geometry.columns
     return Alignment(
         method=alignment,
         grid=(axes[0].cells, axes[1].cells),
@@ -73,26 +73,27 @@ def described(architecture: Architecture, size: Sequence[int], alignment: str) -
     )
 
 
-def grid_of(architecture: Architecture, size: Sequence[int], alignment: str) -> Geometry | None:
-    """Where maps of an architecture's grid are shown; None where the grid is not known."""
-    geometry = known_geometry(architecture, size).geometry
+def get_grid(architecture: Architecture, size: Sequence[int], alignment: str) -> Geometry | None:
+    """Returns where maps of an architecture's grid are shown. None where the grid is unknown."""
+    geometry = load_geometry(architecture, size).geometry
     if geometry is None or alignment != "none":
         return geometry
     rows, columns = (stretched(axis.cells, axis.pixels) for axis in (geometry.rows, geometry.columns))
     return Geometry(rows=rows, columns=columns)
 
 
-def _file(architecture: Architecture, size: Sequence[int]) -> Path:
+def _geometry_file(architecture: Architecture, size: Sequence[int]) -> Path:
     code = file_code(Path(str(architectures.geometry.__file__)))
     names = [architecture.name, identity(architecture), architecture.target_layer]
     return geometry_file(content_key(ENGINE_VERSION, code, names, list(size)))
 
 
-def _computed(architecture: Architecture, size: Sequence[int]) -> Known:
-    drawn = torch.random.get_rng_state()
+def _compute_geometry(architecture: Architecture, size: Sequence[int]) -> GeometryResult:
+    # Building the network draws random weights. The global generator must not advance.
+    state = torch.random.get_rng_state()
     try:
-        return Known(geometry=grid_geometry(architecture.build(2), architecture.target_layer, size))
+        return GeometryResult(geometry=grid_geometry(architecture.build(2), architecture.target_layer, size))
     except ValueError as error:
-        return Known(geometry=None, reason=str(error))
+        return GeometryResult(geometry=None, reason=str(error))
     finally:
-        torch.random.set_rng_state(drawn)
+        torch.random.set_rng_state(state)

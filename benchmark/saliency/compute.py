@@ -1,4 +1,4 @@
-"""Drawing maps for held-out images."""
+"""Computes saliency maps of held-out images."""
 
 import numpy as np
 import torch
@@ -6,33 +6,33 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from benchmark.runtime.tensors import map_batches, to_float
-from benchmark.saliency import Enlarge, Method
+from benchmark.saliency import Method, UpsampleFn
 
 
-def compute_maps(  # noqa: PLR0917 - what maps are made of
-    model: nn.Module, layer: str, images: Tensor, classes: Tensor, method: Method, enlarge: Enlarge | None = None
+def compute_maps(  # noqa: PLR0917 - the inputs of a map
+    model: nn.Module, layer: str, images: Tensor, classes: Tensor, method: Method, upsample_fn: UpsampleFn | None = None
 ) -> NDArray[np.float16]:
-    """Maps of a method for the given classes, each divided by its own maximum.
+    """Computes maps of a method for the given classes, each divided by its own maximum.
 
     Args:
         model: In evaluation mode, on the device of the images.
-        layer: Name of the saliency layer.
+        layer: Name of the target layer.
         images: (N, 3, H, W), uint8.
         classes: The class to explain for each image, (N,).
-        method: How to draw.
-        enlarge: Places maps of a grid on the image; None stretches them.
+        method: The saliency method.
+        upsample_fn: Upsamples maps of a grid to the size of the images. None stretches them.
 
     Returns:
-        Maps (N, H, W) in [0, 1], float16; zero where the method finds nothing.
+        Maps (N, H, W) in [0, 1], float16. Zero where the method finds nothing.
     """
-    drawn = method.placed(enlarge)
+    explain = method.with_upsampling(upsample_fn)
 
-    def draw(part: slice) -> Tensor:
-        return scale_to_max(drawn(model, layer, to_float(images[part]), classes[part])).half()
+    def compute(part: slice) -> Tensor:
+        return scale_to_max(explain(model, layer, to_float(images[part]), classes[part])).half()
 
-    return np.asarray(map_batches(draw, images).numpy(), dtype=np.float16)
+    return np.asarray(map_batches(compute, images).numpy(), dtype=np.float16)
 
 
 def scale_to_max(maps: Tensor) -> Tensor:
-    """Maps (N, H, W), not negative, each divided by its own maximum; a zero map stays zero."""
+    """Divides each map of (N, H, W), not negative, by its own maximum. A zero map stays zero."""
     return maps / maps.amax(dim=(1, 2), keepdim=True).clamp(min=torch.finfo(maps.dtype).tiny)

@@ -8,10 +8,10 @@ from metrics.rounding import evident
 
 
 def gradient(model: nn.Module, _layer: str, images: Tensor, classes: Tensor) -> Tensor:
-    """Size of the gradient of the class's logit with respect to each pixel, summed over the channels.
+    """Computes the absolute gradient of the class's logit with respect to each pixel, summed over the channels.
 
     Args:
-        model: In evaluation mode; takes (N, 3, H, W) in [0, 1], gives logits (N, C).
+        model: In evaluation mode. Takes (N, 3, H, W) in [0, 1], returns logits (N, C).
         images: (N, 3, H, W), float, in [0, 1].
         classes: The class to explain for each image, (N,).
 
@@ -26,6 +26,6 @@ def gradient(model: nn.Module, _layer: str, images: Tensor, classes: Tensor) -> 
 
 GRADIENT = Method(
     name="gradient",
-    draw=gradient,
+    explain=gradient,
     source="Simonyan et al., Deep inside convolutional networks, 2014, section 3",
 )

@@ -1,4 +1,4 @@
-"""Guided backpropagation: nothing that lowers a neuron's activation is followed."""
+"""Guided backpropagation: the backward pass drops negative gradients at every rectifier."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -12,19 +12,19 @@ from benchmark.saliency.input_gradient import input_gradient
 from metrics.rounding import evident
 
 RECTIFIERS = frozenset({"relu", "relu6", "hardtanh", "leaky_relu", "elu", "silu", "gelu", "hardswish", "mish"})
-"""torch's names of ReLU and its kin, those that work in place (with a trailing underscore) included."""
+"""torch's names of ReLU and similar functions. In-place variants (with a trailing underscore) count too."""
 
 
 def guided_backprop(model: nn.Module, _layer: str, images: Tensor, classes: Tensor) -> Tensor:
-    """Size of the gradient with respect to each pixel, if negative gradients stop at every ReLU; summed over channels.
+    """Computes the absolute gradient of the class's logit, without negative gradients at ReLUs, summed over channels.
 
-    Calls are watched, not modules. Captum's looks for modules of type ``nn.ReLU``: it passes over ReLU6 (both
-    MobileNets), ``relu`` as a function (NASNetMobile) and SiLU (EfficientNet-B0) without a word, and where the input of
-    a ReLU is also read by others it rectifies what comes back from those. The published method knows ReLU alone; its
-    rule, that no negative gradient reaches the output of a rectifier, is applied to its smooth kin as it stands.
+    It intercepts calls, not modules. Captum's version looks for modules of type ``nn.ReLU``. It silently skips ReLU6
+    (both MobileNets), ``relu`` as a function (NASNetMobile) and SiLU (EfficientNet-B0). Where other modules also read
+    the input of a ReLU, it rectifies their gradients too. The paper covers ReLU alone. Its rule is that no negative
+    gradient reaches the output of a rectifier. Here the same rule applies to smooth rectifiers.
 
     Args:
-        model: In evaluation mode; takes (N, 3, H, W) in [0, 1], gives logits (N, C).
+        model: In evaluation mode. Takes (N, 3, H, W) in [0, 1], returns logits (N, C).
         images: (N, 3, H, W), float, in [0, 1].
         classes: The class to explain for each image, (N,).
 
@@ -35,12 +35,12 @@ def guided_backprop(model: nn.Module, _layer: str, images: Tensor, classes: Tens
         Springenberg et al., Striving for simplicity: the all convolutional net, 2015, section 3.4.
     """
     with _Guided():
-        slope = input_gradient(model, images, classes)
-    return evident(slope.abs().sum(dim=1))
+        gradient = input_gradient(model, images, classes)
+    return evident(gradient.abs().sum(dim=1))
 
 
 class _Guided(TorchFunctionMode):
-    """Rectifies the gradient that reaches the output of every rectifier called while it is on."""
+    """Rectifies the gradient at the output of every rectifier that is called while the mode is active."""
 
     def __torch_function__(
         self,
@@ -49,20 +49,20 @@ class _Guided(TorchFunctionMode):
         args: Sequence[Any] = (),
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
-        """Call the function; if it is a rectifier whose output has a gradient, watch that."""
+        """Call the function. If it is a rectifier whose output has a gradient, rectify that gradient."""
         output = func(*args, **(kwargs or {}))
         if getattr(func, "__name__", "").removesuffix("_") in RECTIFIERS and output.requires_grad:
-            # Of the output, where all that comes back is one sum; the rectifier's own derivative is still to follow.
+            # At the output all gradients are already summed. The rectifier's own derivative is applied afterwards.
             output.register_hook(_positive)
         return output
 
 
-def _positive(slope: Tensor) -> Tensor:
-    return functional.relu(slope)
+def _positive(gradient: Tensor) -> Tensor:
+    return functional.relu(gradient)
 
 
 GUIDED_BACKPROP = Method(
     name="guided-backprop",
-    draw=guided_backprop,
+    explain=guided_backprop,
     source="Springenberg et al., Striving for simplicity, 2015, arXiv 1412.6806, section 3.4",
 )

@@ -8,19 +8,19 @@ from metrics.rounding import evident
 
 
 def input_x_gradient(model: nn.Module, _layer: str, images: Tensor, classes: Tensor) -> Tensor:
-    """Pixel times gradient of the class's logit, summed over the channels, rectified.
+    """Computes pixel times gradient of the class's logit, summed over the channels, rectified.
 
     Args:
-        model: In evaluation mode; takes (N, 3, H, W) in [0, 1], gives logits (N, C).
+        model: In evaluation mode. Takes (N, 3, H, W) in [0, 1], returns logits (N, C).
         images: (N, 3, H, W), float, in [0, 1].
         classes: The class to explain for each image, (N,).
 
     Returns:
-        Maps (N, H, W), not negative; zero where nothing speaks for the class, and for black pixels.
+        Maps (N, H, W), not negative. Zero where nothing supports the class, and for black pixels.
 
     Reference:
         Shrikumar et al., Not just a black box: learning important features through propagating activation
-        differences, 2016, section 3. The paper leaves the map signed; its positive part is what speaks for the class.
+        differences, 2016, section 3. The paper leaves the map signed. Its positive part supports the class.
     """
     from captum.attr import InputXGradient  # noqa: PLC0415 - captum takes seconds to import
 
@@ -31,6 +31,6 @@ def input_x_gradient(model: nn.Module, _layer: str, images: Tensor, classes: Ten
 
 INPUT_X_GRADIENT = Method(
     name="input-x-gradient",
-    draw=input_x_gradient,
+    explain=input_x_gradient,
     source="Shrikumar et al., Not just a black box, 2016, arXiv 1605.01713, section 3",
 )

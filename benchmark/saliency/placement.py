@@ -1,4 +1,4 @@
-"""Maps of a grid, enlarged so that each cell lies where the network looked."""
+"""Upsampling of maps of a grid that puts each cell at the center of its receptive field."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,23 +11,23 @@ from architectures.geometry import Axis, Geometry
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """Enlarges maps by linear interpolation between the true centers of the cells, row by row and column by column.
+    """Upsamples maps by linear interpolation between the true centers of the cells, along rows and columns.
 
-    Beyond the first and the last center a map keeps its value, as stretching has it. A center can lie outside of the
-    image; the interpolation then ends where the image does. Where the cells lie side by side and fill the image, this
-    is ``interpolate`` of torch, bilinear, with ``align_corners=False``.
+    Beyond the first and the last center the map is constant, as in stretching. A center can be outside of the image.
+    The interpolation then ends at the border of the image. Where the cells tile the image, this equals bilinear
+    ``interpolate`` of torch with ``align_corners=False``.
 
     Attributes:
-        geometry: Where the cells lie.
+        geometry: Positions of the cells.
     """
 
     geometry: Geometry
 
     def __call__(self, maps: Tensor, size: Sequence[int]) -> Tensor:
-        """Maps (N, h, w) brought to the size (H, W) of the images.
+        """Upsamples maps (N, h, w) to the size (H, W) of the images.
 
         Raises:
-            ValueError: The grid or the images have another size than those of the geometry.
+            ValueError: The grid or the images differ in size from those of the geometry.
 
         Example:
             >>> row = Axis(first=0.0, spacing=2.0, cells=2, pixels=4)
@@ -38,17 +38,19 @@ class Placement:
         cells, pixels = tuple(axis.cells for axis in axes), tuple(axis.pixels for axis in axes)
         if tuple(maps.shape[1:]) != cells or tuple(size) != pixels:
             raise ValueError(f"a grid of {cells} on {pixels} px cannot place {tuple(maps.shape[1:])} on {tuple(size)}")
-        down, right = (shares(axis).to(maps) for axis in axes)
+        down, right = (interpolation_weights(axis).to(maps) for axis in axes)
         return down @ maps @ right.T
 
 
-def shares(axis: Axis) -> Tensor:
-    """How much of each cell every pixel shows, (pixels, cells), float64; rows add up to 1 and hold two cells at most.
+def interpolation_weights(axis: Axis) -> Tensor:
+    """Computes the weight of each cell in every pixel, (pixels, cells), float64.
+
+    Rows add up to 1. At most two weights of a row are not 0.
 
     Example:
-        >>> shares(Axis(first=0.0, spacing=2.0, cells=2, pixels=4)).tolist()
+        >>> interpolation_weights(Axis(first=0.0, spacing=2.0, cells=2, pixels=4)).tolist()
         [[1.0, 0.0], [0.5, 0.5], [0.0, 1.0], [0.0, 1.0]]
     """
-    places = (torch.arange(axis.pixels, dtype=torch.float64) - axis.first) / axis.spacing
-    distance = (places.clamp(0, axis.cells - 1)[:, None] - torch.arange(axis.cells, dtype=torch.float64)).abs()
+    positions = (torch.arange(axis.pixels, dtype=torch.float64) - axis.first) / axis.spacing
+    distance = (positions.clamp(0, axis.cells - 1)[:, None] - torch.arange(axis.cells, dtype=torch.float64)).abs()
     return (1 - distance).clamp(min=0)

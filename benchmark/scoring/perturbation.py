@@ -1,4 +1,4 @@
-"""Probes of a cell: the model, asked about some of the test images and their maps."""
+"""Perturbation contexts of a cell: the model with some of the test images and their maps."""
 
 from collections.abc import Callable, Sequence
 
@@ -10,16 +10,16 @@ from torch import Tensor, nn
 from benchmark.runtime.device import max_batch_size
 from benchmark.runtime.randomness import seeded_generator
 from benchmark.runtime.tensors import to_float
-from benchmark.saliency import Enlarge, Method
+from benchmark.saliency import Method, UpsampleFn
 from benchmark.saliency.compute import scale_to_max
 from metrics.faithfulness import blurred
 from metrics.perturbation import PerturbationContext
 
 ContextFactory = Callable[[NDArray[np.intp]], PerturbationContext]
-"""Makes a probe of the test images at some places."""
+"""Builds a perturbation context of the test images at some indices."""
 
 
-def build_perturbation_context(  # noqa: PLR0913 - what a probe is made of
+def build_perturbation_context(  # noqa: PLR0913 - the inputs of a perturbation context
     model: nn.Module,
     images: Tensor,
     maps: NDArray[np.float16],
@@ -30,9 +30,9 @@ def build_perturbation_context(  # noqa: PLR0913 - what a probe is made of
     steps: int,
     layer: str,
     method: Method,
-    enlarge: Enlarge | None = None,
+    upsample_fn: UpsampleFn | None = None,
 ) -> PerturbationContext:
-    """A probe whose every random draw depends on the names of the images alone.
+    """Builds a perturbation context whose random numbers depend only on the names of the images.
 
     Args:
         model: In evaluation mode, on the device of the images.
@@ -41,20 +41,20 @@ def build_perturbation_context(  # noqa: PLR0913 - what a probe is made of
         classes: The class that each map explains, (N,).
         ids: Names of the images.
         mean: Mean color of the training images, (3,), in [0, 1].
-        steps: Steps of a curve.
-        layer: Name of the saliency layer.
-        method: How the maps were drawn.
-        enlarge: How maps of a grid were placed on the image; None stretches them.
+        steps: Number of steps of a curve.
+        layer: Name of the target layer.
+        method: The saliency method of the maps.
+        upsample_fn: Upsamples maps of a grid to the size of the images. None stretches them.
     """
     inputs = to_float(images)
     generators = [seeded_generator(name) for name in ids]
     ties = np.stack([generator.random(maps.shape[1:], dtype=np.float32) for generator in generators])
     seeds = np.array([generator.integers(2**62) for generator in generators])
 
-    def explain_fn(changed: Callable[[Tensor], Tensor], inputs: Tensor, classes: Tensor) -> Tensor:
-        if not isinstance(changed, nn.Module):
-            raise TypeError("maps are drawn of a torch module")
-        return scale_to_max(method.placed(enlarge)(changed, layer, inputs, classes))
+    def explain_fn(perturbed: Callable[[Tensor], Tensor], inputs: Tensor, classes: Tensor) -> Tensor:
+        if not isinstance(perturbed, nn.Module):
+            raise TypeError("a saliency method needs a torch module")
+        return scale_to_max(method.with_upsampling(upsample_fn)(perturbed, layer, inputs, classes))
 
     return PerturbationContext(
         model=model,

@@ -1,4 +1,4 @@
-"""Scoring maps: one row per image, method and metric, and per reference where masks are asked for."""
+"""Scores maps: one row per image, method and metric, and per reference for metrics that need masks."""
 
 from collections.abc import Callable, Sequence
 
@@ -14,39 +14,39 @@ from benchmark.scoring.perturbation import ContextFactory
 from metrics import Metric
 from metrics.normalize import normalize
 
-PIXELS = 2**20
-"""Pixels of the maps that are scored at once: 20 maps of 224 px, 113 of 96. A CPU is twice as slow with ten times as
-many, which outgrow what the allocator keeps."""
-PROBED = 32
-"""Most images that a probe holds at once."""
+MAX_CHUNK_PIXELS = 2**20
+"""Maximum number of pixels of maps per chunk: 20 maps of 224 px, 113 of 96 px. Ten times as many halve the speed of a
+CPU, since they exceed the memory that the allocator caches."""
+MAX_CONTEXT_IMAGES = 32
+"""Maximum number of images per perturbation context."""
 MASK_LEVELS = {
     "union": "image",
     "characteristic-union": "characteristic",
     "rater-union": "rater",
     "shortcut": "shortcut",
 }
-"""Which references serve as hard masks, and the level their scores are listed under.
+"""References that serve as hard masks, and the level of their scores.
 
-They are unions, drawn at the image's own size. Shrunk to the side of the maps, a pixel is of the mask if at least
-half of it was.
+They are unions at the original size of the image. After resizing to the side of the maps, a pixel belongs to the mask
+if at least half of it does.
 """
 LESION_LEVELS = {"union": "image"}
-"""The same for a metric that looks at the image within the mask: it asks about the lesion, not about a planted mark."""
+"""The same for metrics that read the image within the mask. They score the lesion, not a planted mark."""
 REFERENCE_LEVELS = {"image": "image", "characteristic": "characteristic", "rater": "rater"}
-"""Which references serve as soft masks, and the level their scores are listed under."""
+"""References that serve as soft masks, and the level of their scores."""
 
 MODEL_INPUTS = frozenset({"curves", "context"})
 """Inputs that need the model."""
 
 Rows = tuple[NDArray[np.generic], NDArray[np.intp]]
-"""An array, and which of its rows are taken."""
-AS_INPUT: dict[str, Callable[[Tensor], Tensor]] = {
+"""An array, and the indices of the rows to use."""
+INPUT_CONVERTERS: dict[str, Callable[[Tensor], Tensor]] = {
     "saliency": lambda maps: maps.float(),
     "reference": lambda planes: planes.float() / 255,
     "mask": lambda planes: planes > 127,
     "images": lambda pixels: to_float(pixels.permute(0, 3, 1, 2)),
 }
-"""What a metric may ask for, from rows as they are stored."""
+"""Inputs of metrics, each with its conversion from stored rows."""
 
 
 def score_maps(
@@ -57,30 +57,31 @@ def score_maps(
     device: torch.device,
     contexts: tuple[NDArray[np.intp], ContextFactory] | None = None,
 ) -> pd.DataFrame:
-    """Scores of the maps of all test images.
+    """Scores the maps of all test images.
 
     Args:
         maps: One per test image, (T, S, S), in [0, 1], in the order of `data.test`.
         data: Images and references.
-        metrics: What to compute; metrics that need the model are left out where there are no probes.
+        metrics: Metrics to compute. Without `contexts`, metrics that need the model are left out.
         device: Where to compute.
-        contexts: Places of some of the test images, and what makes a probe of some of these.
+        contexts: Indices of some of the test images, and a function that builds a perturbation context of some of
+            these.
 
     Returns:
-        Columns image, metric, level, rater, characteristic, value. The level `map` needs no mask; `shortcut` is
-        the planted mark, everything else as in :class:`benchmark.data.references.Reference`.
+        Columns image, metric, level, rater, characteristic, value. The level `map` needs no mask. The level
+        `shortcut` is the planted mark. The other levels are those of :class:`benchmark.data.references.Reference`.
     """
     ids = data.samples["id"].to_numpy()[data.test]
-    asking = [metric for metric in metrics if metric.inputs & MODEL_INPUTS]
-    parts = _probed(asking, ids, *contexts) if contexts is not None else []
+    with_model = [metric for metric in metrics if metric.inputs & MODEL_INPUTS]
+    parts = _score_in_contexts(with_model, ids, *contexts) if contexts is not None else []
     for metric in metrics:
-        if metric in asking:
+        if metric in with_model:
             continue
         if "reference" in metric.inputs:
-            parts += [_against(metric, maps, data, levels, device) for levels in REFERENCE_LEVELS.items()]
+            parts += [_score_references(metric, maps, data, levels, device) for levels in REFERENCE_LEVELS.items()]
         elif "mask" in metric.inputs:
-            wanted = LESION_LEVELS if "images" in metric.inputs else MASK_LEVELS
-            parts += [_against(metric, maps, data, levels, device) for levels in wanted.items()]
+            mask_levels = LESION_LEVELS if "images" in metric.inputs else MASK_LEVELS
+            parts += [_score_references(metric, maps, data, levels, device) for levels in mask_levels.items()]
         else:
             values = _in_chunks(metric, device, saliency=(maps, np.arange(len(maps))), images=(data.images, data.test))
             parts.append(_frame(metric, pd.DataFrame({"image": ids}), "map", values))
@@ -90,64 +91,64 @@ def score_maps(
 def score_mask_arrays(
     metric: Metric, maps: NDArray[np.generic], planes: NDArray[np.uint8], device: torch.device
 ) -> NDArray[np.float64]:
-    """Scores of maps (M, S, S) in [0, 1] against as many reference planes (M, S, S), uint8."""
+    """Scores maps (M, S, S) in [0, 1] against reference mask arrays (M, S, S), uint8."""
     rows = np.arange(len(maps))
     return _in_chunks(metric, device, saliency=(maps, rows), reference=(planes, rows), mask=(planes, rows))
 
 
-def _probed(
-    metrics: Sequence[Metric], ids: NDArray[np.object_], places: NDArray[np.intp], make: ContextFactory
+def _score_in_contexts(
+    metrics: Sequence[Metric], ids: NDArray[np.object_], indices: NDArray[np.intp], build: ContextFactory
 ) -> list[pd.DataFrame]:
-    """Scores of the metrics that need the model; each probe serves them all and is dropped before the next."""
-    found: dict[str, list[NDArray[np.float64]]] = {metric.name: [] for metric in metrics}
-    for start in range(0, len(places) if metrics else 0, PROBED):
-        context = make(places[start : start + PROBED])
+    """Scores metrics that need the model. All of them share each context."""
+    values: dict[str, list[NDArray[np.float64]]] = {metric.name: [] for metric in metrics}
+    for start in range(0, len(indices) if metrics else 0, MAX_CONTEXT_IMAGES):
+        context = build(indices[start : start + MAX_CONTEXT_IMAGES])
         for metric in metrics:
-            given = {"curves": context.curves()} if "curves" in metric.inputs else {"context": context}
-            found[metric.name].append(metric.compute(**given).double().cpu().numpy())
-    images = pd.DataFrame({"image": ids[places]})
-    return [_frame(metric, images, "map", np.concatenate(found[metric.name])) for metric in metrics if len(places)]
+            inputs = {"curves": context.curves()} if "curves" in metric.inputs else {"context": context}
+            values[metric.name].append(metric.compute(**inputs).double().cpu().numpy())
+    images = pd.DataFrame({"image": ids[indices]})
+    return [_frame(metric, images, "map", np.concatenate(values[metric.name])) for metric in metrics if len(indices)]
 
 
-def _against(
+def _score_references(
     metric: Metric, maps: NDArray[np.float16], data: ImageDataset, levels: tuple[str, str], device: torch.device
 ) -> pd.DataFrame:
-    """Scores against every reference of the first level, listed under the second."""
+    """Scores maps against every reference of the first level. The rows have the second level."""
     source, level = levels
-    place = pd.Series(np.arange(len(data.test)), index=data.test)
-    wanted = data.references[(data.references["level"] == source) & data.references["sample"].isin(data.test)]
-    samples = wanted["sample"].to_numpy()
-    planes = data.mask_arrays, wanted.index.to_numpy()
+    map_index = pd.Series(np.arange(len(data.test)), index=data.test)
+    references = data.references[(data.references["level"] == source) & data.references["sample"].isin(data.test)]
+    samples = references["sample"].to_numpy()
+    mask_arrays = data.mask_arrays, references.index.to_numpy()
     values = _in_chunks(
         metric,
         device,
-        saliency=(maps, place[samples].to_numpy()),
-        reference=planes,
-        mask=planes,
+        saliency=(maps, map_index[samples].to_numpy()),
+        reference=mask_arrays,
+        mask=mask_arrays,
         images=(data.images, samples),
     )
-    names = wanted[["rater", "characteristic"]].reset_index(drop=True)
+    names = references[["rater", "characteristic"]].reset_index(drop=True)
     names.insert(0, "image", data.samples["id"].to_numpy()[samples])
     return _frame(metric, names, level, values)
 
 
 def _in_chunks(metric: Metric, device: torch.device, **stored: Rows) -> NDArray[np.float64]:
-    """Scores of as many rows of each of :data:`AS_INPUT` as there are maps; only what is asked for is read."""
+    """Scores maps in chunks. `stored` has rows of :data:`INPUT_CONVERTERS`. Reads only the inputs of the metric."""
     values = []
-    maps, places = stored["saliency"]
-    chunk = max(1, PIXELS // maps[0].size) if len(maps) else 1
-    for start in range(0, len(places), chunk):
+    maps, indices = stored["saliency"]
+    chunk = max(1, MAX_CHUNK_PIXELS // maps[0].size) if len(maps) else 1
+    for start in range(0, len(indices), chunk):
         part = {name: (array, rows[start : start + chunk]) for name, (array, rows) in stored.items()}
-        values.append(_scored(metric, device, part))
+        values.append(_score_rows(metric, device, part))
     return np.concatenate(values) if values else np.zeros(0)
 
 
-def _scored(metric: Metric, device: torch.device, stored: dict[str, Rows]) -> NDArray[np.float64]:
-    """Scores of a few rows; in a function of its own, so that its inputs are gone before the next ones are read."""
+def _score_rows(metric: Metric, device: torch.device, stored: dict[str, Rows]) -> NDArray[np.float64]:
+    """Scores a few rows. A separate function, so that its inputs are freed before the next ones are read."""
     inputs: dict[str, Tensor] = {}
     for name in metric.inputs:
         array, rows = stored[name]
-        inputs[name] = AS_INPUT[name](torch.as_tensor(array[rows], device=device))
+        inputs[name] = INPUT_CONVERTERS[name](torch.as_tensor(array[rows], device=device))
     if "reference" in metric.inputs:
         inputs["saliency"] = normalize(inputs["saliency"])
     return np.asarray(metric.compute(**inputs).double().cpu().numpy())

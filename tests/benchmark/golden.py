@@ -90,7 +90,7 @@ def of_architecture(entry: Architecture) -> Numbers:
 
 def of_method(entry: Method) -> Numbers:
     """Coarse maps of two images."""
-    maps = entry.draw(Small(), Small.layer, images(), torch.tensor([1, 3]))
+    maps = entry.explain(Small(), Small.layer, images(), torch.tensor([1, 3]))
     return functional.adaptive_avg_pool2d(maps.detach()[:, None], 4).flatten().tolist()
 
 

@@ -42,7 +42,7 @@ def test_an_unknown_name_suggests_the_nearest():
 
 def test_two_entries_of_one_name_are_refused(monkeypatch):
     module = registry._modules(Method)[0]
-    twin = Method(name="gradient", draw=lambda *_: None, source="a twin")
+    twin = Method(name="gradient", explain=lambda *_: None, source="a twin")
     monkeypatch.setattr(module, "TWIN", twin, raising=False)
     entries.cache_clear()
     try:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from benchmark.baselines import RATER, sees_masks
+from benchmark.baselines import RATER, uses_masks
 from benchmark.leaderboard.column import Column
 from benchmark.leaderboard.columns import RANKED_BY
 from benchmark.leaderboard.table import LeaderboardTable, Row
@@ -32,7 +32,7 @@ class AgainstBaseline:
 
 def row_kind(row: Row) -> str:
     """Returns "model", "baseline", or "ceiling" for a row that was made from masks."""
-    return "model" if row.is_model else "ceiling" if sees_masks(row.name) else "baseline"
+    return "model" if row.is_model else "ceiling" if uses_masks(row.name) else "baseline"
 
 
 def best_baseline(leaderboard: LeaderboardTable, column: Column) -> Row | None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from benchmark.leaderboard.load.predictions import RowData
-from benchmark.scoring.classification import MAP_KEPT, WITHSTOOD, OneHot, one_hot, positive_class
+from benchmark.scoring.classification import MAP_OVERLAP_PREFIX, ROBUST_PREFIX, OneHot, one_hot, positive_class
 from benchmark.statistics.ratios import RatioStatistic, mean_of_finite
 
 Statistic = Callable[[RowData], RatioStatistic | None]
@@ -91,7 +91,7 @@ def accuracy_under_attack(row_data: RowData) -> RatioStatistic | None:
         return None
     frame = row_data.predictions
     pgd_columns = sorted(
-        (name for name in frame.columns if name.startswith(f"{WITHSTOOD}pgd-")),
+        (name for name in frame.columns if name.startswith(f"{ROBUST_PREFIX}pgd-")),
         key=lambda name: float(name.split("-")[-1]),
     )
     # The first schema of records had one attack, without a name.
@@ -104,5 +104,5 @@ def accuracy_under_attack(row_data: RowData) -> RatioStatistic | None:
 def map_overlap_under_attack(row_data: RowData) -> RatioStatistic | None:
     """Computes how much of the map's highest pixels is left under the top-k attack with the largest budget."""
     frame = row_data.predictions
-    names = [] if frame is None else [name for name in frame.columns if name.startswith(f"{MAP_KEPT}top-k-")]
+    names = [] if frame is None else [name for name in frame.columns if name.startswith(f"{MAP_OVERLAP_PREFIX}top-k-")]
     return None if frame is None or not names else mean_of_finite(frame[names[-1]].to_numpy(dtype=np.float64))

@@ -22,7 +22,7 @@ from benchmark.runtime.environment import environment
 from benchmark.runtime.randomness import seeded_generator
 from benchmark.runtime.tensors import on_device, predict
 from benchmark.saliency import Method
-from benchmark.saliency.alignment import placement_of
+from benchmark.saliency.alignment import get_placement
 from benchmark.saliency.compute import compute_maps
 from benchmark.storage.files import write_text
 from benchmark.storage.hashing import file_digest
@@ -173,7 +173,7 @@ def rescore(
     chances = predict(model, pixels)
     names = part.data.samples["id"].to_numpy()[part.data.test]
     predictions = pd.DataFrame({"image": names, "predicted": chances.argmax(dim=1).numpy()})
-    found, place = [], placement_of(architecture, job.size, job.preset.alignment)
+    found, place = [], get_placement(architecture, job.size, job.preset.alignment)
     for method in select(Method, told.methods):
         maps = compute_maps(model, architecture.target_layer, pixels, chances.argmax(dim=1), method, place)
         found.append(score_method_maps(part, model, pixels, predictions, maps=maps, method=method)[0])

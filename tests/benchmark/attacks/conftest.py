@@ -60,17 +60,17 @@ def constructed(classes: int) -> dict[str, torch.Tensor]:
         colors = functional.normalize(even(16, 3))[:, :, None, None]
         model[0].weight.copy_(colors * (1 + 0.3 * even(16, 3, 3, 3)) / 9)
         model[3].weight.copy_(even(32, 16)[:, :, None, None] * (1 + 0.3 * even(32, 16, 3, 3)) / 36)
-        for place in (0, 3):
-            model[place].bias.zero_()
-            answers = model[: place + 1](images.double())
-            model[place + 1].running_mean = answers.mean(dim=(0, 2, 3))
-            model[place + 1].running_var = answers.var(dim=(0, 2, 3))
-            model[place + 1].bias.fill_(-0.5)
+        for index in (0, 3):
+            model[index].bias.zero_()
+            answers = model[: index + 1](images.double())
+            model[index + 1].running_mean = answers.mean(dim=(0, 2, 3))
+            model[index + 1].running_var = answers.var(dim=(0, 2, 3))
+            model[index + 1].bias.fill_(-0.5)
         features = model[:8](images.double())
         centered = features - features.mean(dim=0)
         ridge = 0.1 * centered.square().sum(dim=0).mean() * torch.eye(32)
-        wanted = functional.one_hot(labels, classes) - 1 / classes
-        weight = torch.linalg.solve(centered.T @ centered + ridge, centered.T @ wanted.double())
+        target = functional.one_hot(labels, classes) - 1 / classes
+        weight = torch.linalg.solve(centered.T @ centered + ridge, centered.T @ target.double())
         if classes > 1:
             weight *= 5 / -margin(centered @ weight, labels).mean()
         model[8].weight.copy_(weight.T)

@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch.nn import functional
 
-from benchmark.attacks.apgd import APGD, _is_better, _Pace, _Point, _spans, apgd
+from benchmark.attacks.apgd import APGD, _checkpoint_spans, _is_better, _Point, _StepSizes, apgd
 from benchmark.attacks.ball import Ball
-from benchmark.attacks.losses import dlr, margin, surprise
+from benchmark.attacks.losses import cross_entropy, dlr, margin
 from benchmark.attacks.noise import noise
 from benchmark.attacks.pgd import PGD, fgsm, pgd
 
@@ -60,7 +60,7 @@ def literal(model, image: torch.Tensor, label: int, how: APGD) -> tuple[list[tor
     shares = [0.0, 0.22]
     while shares[-1] < 1:
         shares.append(shares[-1] + max(shares[-1] - shares[-2] - 0.03, 0.06))
-    checkpoints = sorted({math.ceil(round(share * how.steps, 6)) for share in shares if share < 1})
+    checkpoints = sorted({math.ceil(round(fraction * how.steps, 6)) for fraction in shares if fraction < 1})
 
     values, points = [], [image]
     value, gradient, wrong = slope(image)
@@ -71,8 +71,8 @@ def literal(model, image: torch.Tensor, label: int, how: APGD) -> tuple[list[tor
     x = image
     for number in range(how.steps):
         aim = uphill(x, gradient, size)
-        share = 1.0 if number == 0 else 0.75
-        ahead = project(x + share * (aim - x) + (1 - share) * (x - last_image))
+        fraction = 1.0 if number == 0 else 0.75
+        ahead = project(x + fraction * (aim - x) + (1 - fraction) * (x - last_image))
         last_image, last_value = x, value
         x = ahead
         value, gradient, wrong = slope(x)
@@ -99,48 +99,50 @@ def test_every_iterate_equals_that_of_the_literal_algorithm(problem, norm, name,
     model, images = model.double(), images.double()
     seen = []
     handle = model.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].detach()))
-    found = apgd(model, images, labels, attack(norm, steps=steps, loss=name))
+    results = apgd(model, images, labels, attack(norm, steps=steps, loss=name))
     handle.remove()
     for number, (image, label) in enumerate(zip(images, labels.tolist(), strict=True)):
         points, best = literal(model, image, label, attack(norm, steps=steps, loss=name))
         torch.testing.assert_close(torch.stack([batch[number] for batch in seen]), torch.stack(points))
-        torch.testing.assert_close(found[number], best)
+        torch.testing.assert_close(results[number], best)
 
 
 def test_checkpoints_are_those_of_the_paper():
-    assert list(_spans(100)) == [22, 41, 57, 70, 80, 87, 93, 99]
-    assert sum(_spans(100).values()) == 99
-    assert _spans(10) == {3: 3, 5: 2, 6: 1, 7: 1, 8: 1, 9: 1, 10: 1}
-    assert _spans(0) == {}
+    assert list(_checkpoint_spans(100)) == [22, 41, 57, 70, 80, 87, 93, 99]
+    assert sum(_checkpoint_spans(100).values()) == 99
+    assert _checkpoint_spans(10) == {3: 3, 5: 2, 6: 1, 7: 1, 8: 1, 9: 1, 10: 1}
+    assert _checkpoint_spans(0) == {}
 
 
 def test_steps_are_halved_where_the_loss_rises_too_rarely_or_its_best_stands_still():
-    lr_scale = _Pace(8.0, torch.zeros(4))
+    step_sizes = _StepSizes(8.0, torch.zeros(4))
     for rose in [[0, 1, 1, 1], [1, 1, 1, 1], [1, 1, 1, 1], [0, 0, 1, 1]]:
-        lr_scale.count(torch.tensor(rose, dtype=torch.bool))
+        step_sizes.count(torch.tensor(rose, dtype=torch.bool))
     # Two rises of four are too few, three are enough, unless the highest loss is that of the start.
-    assert lr_scale.check(torch.tensor([1.0, 1.0, 1.0, 0.0]), 4).tolist() == [True, False, False, True]
-    assert lr_scale.size.flatten().tolist() == [4, 8, 8, 4]
+    assert step_sizes.check(torch.tensor([1.0, 1.0, 1.0, 0.0]), 4).tolist() == [True, False, False, True]
+    assert step_sizes.size.flatten().tolist() == [4, 8, 8, 4]
     for _ in range(2):
-        lr_scale.count(torch.ones(4, dtype=torch.bool))
+        step_sizes.count(torch.ones(4, dtype=torch.bool))
     # A best that stands still is forgiven once after a halving.
-    assert lr_scale.check(torch.tensor([1.0, 1.0, 2.0, 0.0]), 2).tolist() == [False, True, False, False]
-    assert lr_scale.check(torch.full((4,), 3.0), 0).tolist() == [False, False, False, False]
-    assert lr_scale.check(torch.full((4,), 4.0), 1).tolist() == [True, True, True, True]
-    assert lr_scale.size.flatten().tolist() == [2, 2, 4, 2]
+    assert step_sizes.check(torch.tensor([1.0, 1.0, 2.0, 0.0]), 2).tolist() == [False, True, False, False]
+    assert step_sizes.check(torch.full((4,), 3.0), 0).tolist() == [False, False, False, False]
+    assert step_sizes.check(torch.full((4,), 4.0), 1).tolist() == [True, True, True, True]
+    assert step_sizes.size.flatten().tolist() == [2, 2, 4, 2]
 
 
 def test_the_cross_entropy_is_that_of_torch_and_exact_where_that_is_zero():
     logits = torch.randn(5, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     labels = torch.tensor([0, 1, 2, 3, 0])
-    torch.testing.assert_close(surprise(logits, labels), functional.cross_entropy(logits, labels, reduction="none"))
+    torch.testing.assert_close(
+        cross_entropy(logits, labels), functional.cross_entropy(logits, labels, reduction="none")
+    )
     lead = torch.tensor([60.0], dtype=torch.float64, requires_grad=True)
     sure = torch.stack([lead, torch.zeros(1, dtype=torch.float64)], dim=1)
     assert functional.cross_entropy(sure, torch.tensor([0])) == 0
-    found = surprise(sure, torch.tensor([0]))
-    torch.testing.assert_close(found.item(), math.exp(-60), rtol=1e-12, atol=0)
-    torch.testing.assert_close(torch.autograd.grad(found, lead)[0].item(), -math.exp(-60), rtol=1e-12, atol=0)
-    wrong = surprise(sure.detach(), torch.tensor([1]))
+    results = cross_entropy(sure, torch.tensor([0]))
+    torch.testing.assert_close(results.item(), math.exp(-60), rtol=1e-12, atol=0)
+    torch.testing.assert_close(torch.autograd.grad(results, lead)[0].item(), -math.exp(-60), rtol=1e-12, atol=0)
+    wrong = cross_entropy(sure.detach(), torch.tensor([1]))
     assert wrong.item() == 60
 
 

@@ -109,7 +109,7 @@ def test_the_model_is_left_as_it_was(problem, untouched):
 
 def test_without_the_package_a_remedy_is_named(problem, monkeypatch):
     monkeypatch.setitem(sys.modules, "autoattack", None)
-    with pytest.raises(ValueError, match=r"^autoattack is not installed: install .*, or measure with apgd instead$"):
+    with pytest.raises(ValueError, match=r"^autoattack is not installed: install .*, or use apgd instead$"):
         autoattack(*problem(2, 4), "l2", 1.0)
 
 
@@ -126,7 +126,7 @@ def test_a_diagnosis_runs_it_on_the_images_that_are_right(problem, package):
         right = model(whole.float() / 255).argmax(dim=1)
     attacks = build_attacks("l2", (0.5,), 0, 0, recipe(3))
     assert list(attacks)[1] == "apgd-ce, apgd-dlr, fab-t, square (3 classes)-l2-0.5"
-    found = predict_and_attack(model, whole, right, attacks=attacks, attacked=np.arange(4))
+    results = predict_and_attack(model, whole, right, attacks=attacks, attacked=np.arange(4))
     assert package.settings["norm"] == "L2"
     assert package.batch == 4
-    assert found[f"withstood:{list(attacks)[1]}"].tolist()[:4] == [1.0] * 4  # the stand-in changes nothing
+    assert results[f"withstood:{list(attacks)[1]}"].tolist()[:4] == [1.0] * 4  # the stand-in changes nothing

@@ -46,9 +46,9 @@ def test_no_step_of_size_one_gains_more_than_the_direction():
 def test_a_direction_has_full_length_however_small_or_large_the_gradient(size_):
     gradient = changes()
     expected = Ball("l2", 1.0).direction(gradient)
-    found = Ball("l2", 1.0).direction(size_ * gradient)
-    torch.testing.assert_close(found, expected, atol=1e-3 if size_ == 1e-40 else 1e-6, rtol=0)
-    torch.testing.assert_close(size(found, "l2"), torch.ones(6))
+    results = Ball("l2", 1.0).direction(size_ * gradient)
+    torch.testing.assert_close(results, expected, atol=1e-3 if size_ == 1e-40 else 1e-6, rtol=0)
+    torch.testing.assert_close(size(results, "l2"), torch.ones(6))
 
 
 def test_a_projection_leaves_no_change_and_a_budget_of_nothing_alone():
@@ -66,11 +66,11 @@ def test_random_images_fill_the_ball(norm):
     torch.manual_seed(0)
     images = torch.full((200, 3, 8, 8), 0.5)
     ball = Ball(norm, 2.0 if norm == "l2" else 0.1)
-    share = size(ball.random(images) - images, norm) / ball.radius(8)
-    assert share.max() <= 1 + 1e-5
-    assert share.max() > 0.95
+    fraction = size(ball.random(images) - images, norm) / ball.radius(8)
+    assert fraction.max() <= 1 + 1e-5
+    assert fraction.max() > 0.95
     if norm == "l2":
-        assert share.min() < 0.05
+        assert fraction.min() < 0.05
 
 
 @pytest.mark.parametrize(

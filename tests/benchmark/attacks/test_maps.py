@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn import functional
 
 from benchmark.attacks.ball import Ball
-from benchmark.attacks.maps import MapAttack, _draw, _gain_of, attack_maps, top_k_intersection
+from benchmark.attacks.maps import MapAttack, _build_gain_fn, _explain, attack_maps, top_k_intersection
 from benchmark.attacks.noise import noise
 from benchmark.saliency.grad_cam import grad_cam
 
@@ -40,12 +40,12 @@ def unlike(maps: torch.Tensor, target: torch.Tensor) -> float:
     return float(functional.mse_loss(*(batch / batch.mean(dim=(1, 2), keepdim=True) for batch in (maps, target))))
 
 
-def literal_intersection(before: np.ndarray, after: np.ndarray, share: float) -> float:
+def literal_intersection(before: np.ndarray, after: np.ndarray, fraction: float) -> float:
     """Sorts the pixels of one pair of maps by value, then place."""
-    count = max(1, round(share * before.size))
+    count = max(1, round(fraction * before.size))
 
     def highest(values: np.ndarray) -> set[int]:
-        order = sorted(range(values.size), key=lambda place: (-values.flat[place], place))
+        order = sorted(range(values.size), key=lambda index: (-values.flat[index], index))
         return set(order[:count])
 
     return len(highest(before) & highest(after)) / count
@@ -53,13 +53,13 @@ def literal_intersection(before: np.ndarray, after: np.ndarray, share: float) ->
 
 @hypothesis.given(
     maps=arrays.arrays(np.float32, (2, 3, 4, 5), elements=hypothesis.strategies.sampled_from([0.0, 0.25, 0.5, 1.0])),
-    share=hypothesis.strategies.sampled_from([0.01, 0.1, 0.3, 0.5, 1.0]),
+    fraction=hypothesis.strategies.sampled_from([0.01, 0.1, 0.3, 0.5, 1.0]),
 )
 @hypothesis.settings(max_examples=50, deadline=None)
-def test_the_intersection_equals_a_literal_count(maps, share):
+def test_the_intersection_equals_a_literal_count(maps, fraction):
     before, after = torch.from_numpy(maps)
-    expected = [literal_intersection(one, other, share) for one, other in zip(maps[0], maps[1], strict=True)]
-    assert top_k_intersection(before, after, share).tolist() == pytest.approx(expected)
+    expected = [literal_intersection(one, other, fraction) for one, other in zip(maps[0], maps[1], strict=True)]
+    assert top_k_intersection(before, after, fraction).tolist() == pytest.approx(expected)
 
 
 def test_the_intersection_by_hand():
@@ -73,12 +73,12 @@ def test_the_intersection_by_hand():
     assert top_k_intersection(before, torch.ones(3, 10, 10)).tolist() == [1, 1, 1]
 
 
-@pytest.mark.parametrize("share", [0.0, -0.1, 1.1, float("nan")])
-def test_shares_that_make_no_sense_are_refused(share):
+@pytest.mark.parametrize("fraction", [0.0, -0.1, 1.1, float("nan")])
+def test_shares_that_make_no_sense_are_refused(fraction):
     with pytest.raises(ValueError, match="makes no sense"):
-        top_k_intersection(torch.ones(1, 2, 2), torch.ones(1, 2, 2), share)
+        top_k_intersection(torch.ones(1, 2, 2), torch.ones(1, 2, 2), fraction)
     with pytest.raises(ValueError, match="makes no sense"):
-        attack(share=share)
+        attack(fraction=fraction)
 
 
 def test_maps_of_different_shapes_are_refused():
@@ -89,7 +89,7 @@ def test_maps_of_different_shapes_are_refused():
 @pytest.mark.parametrize("layer", ["4", LAYER], ids=["before-a-relu-in-place", "behind-it"])
 def test_maps_with_their_graph_equal_grad_cam(problem, layer):
     model, images, labels = problem(4)
-    maps, logits = _draw(model, layer, labels, images.clone().requires_grad_())
+    maps, logits = _explain(model, layer, labels, images.clone().requires_grad_())
     # Channels speak for and against: the sum is as near as its largest values are rounded, 16 units in the last place.
     expected = grad_cam(model, layer, images, labels)
     atol = 16 * torch.finfo(torch.float32).eps * float(expected.max())
@@ -187,9 +187,9 @@ def close_calls(problem) -> tuple[nn.Module, torch.Tensor]:
 def test_the_prediction_is_kept_by_every_image_even_where_it_is_easily_lost(problem, aim):
     model, images = close_calls(problem)
     before = predicted(model, images)
-    kept = moved_by(model, images, attack(aim=aim))
-    assert torch.equal(predicted(model, kept), before)
-    alone = torch.cat([predicted(model, kept[number : number + 1]) for number in range(len(kept))])
+    moved = moved_by(model, images, attack(aim=aim))
+    assert torch.equal(predicted(model, moved), before)
+    alone = torch.cat([predicted(model, moved[number : number + 1]) for number in range(len(moved))])
     assert torch.equal(alone, before)
 
 
@@ -245,7 +245,7 @@ def test_the_slope_of_a_map_runs_through_its_weights_too():
     images = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     classes, mask = torch.tensor([0]), torch.rand(1, 32, 32, generator=torch.Generator().manual_seed(1))
     inputs = images.clone().requires_grad_()
-    (slope,) = torch.autograd.grad((_draw(model, "3", classes, inputs)[0] * mask).sum(), inputs)
+    (slope,) = torch.autograd.grad((_explain(model, "3", classes, inputs)[0] * mask).sum(), inputs)
     step = 0.005 * slope / slope.norm()
     ahead, behind = (float((grad_cam(model, "3", images + way * step, classes) * mask).sum()) for way in (1, -1))
     assert float(slope.norm()) == pytest.approx((ahead - behind) / 0.01, rel=0.015)
@@ -298,7 +298,7 @@ def test_an_image_without_a_map_is_left_alone_and_no_map_vanishes():
         assert torch.equal(moved[maps == 0], images[maps == 0])
         assert (grad_cam(model, "1", moved, classes).sum(dim=(1, 2)) > 0).equal(maps > 0)
         nothing = torch.zeros(1, 32, 32)
-        assert _gain_of(attack(aim=aim), nothing, None)(nothing) == 0
+        assert _build_gain_fn(attack(aim=aim), nothing, None)(nothing) == 0
     # Less red defends the prediction. A step leaves none at all, and a map that is gone must not count as the best.
     assert not all(grad_cam(model, "1", batch[::2], classes[::2]).any() for batch in list(seen))
     assert all(batch.isfinite().all() for batch in seen)

@@ -124,7 +124,7 @@ def test_a_loss_of_the_whole_batch_will_do_unless_the_best_is_kept():
 
     together = pgd(model, images, labels, attack(), objective=objective)
     torch.testing.assert_close(together, pgd(model, images, labels, attack()))
-    with pytest.raises(ValueError, match="a loss of each image"):
+    with pytest.raises(ValueError, match="one loss per image"):
         pgd(model, images, labels, attack(keep_best=True), objective=objective)
 
 

@@ -53,14 +53,14 @@ def test_a_network_that_is_sure_is_attacked_by_its_cross_entropy_too(problem):
     sure = Scaled(model, 30.0).eval()
     right = model(images).argmax(dim=1) == labels
     assert (functional.cross_entropy(sure(images), labels, reduction="none")[right] == 0).any()
-    losses_of = partial(LOSSES["ce"], labels=labels)
-    found = slope(sure, images, losses_of)
-    assert (found.losses > 0).all()
+    loss_fn = partial(LOSSES["ce"], labels=labels)
+    results = slope(sure, images, loss_fn)
+    assert (results.losses > 0).all()
     wide = Scaled(model.double(), 30.0).eval()
     inputs = images.double().requires_grad_()
-    (expected,) = torch.autograd.grad(losses_of(wide(inputs)).sum(), inputs)
+    (expected,) = torch.autograd.grad(loss_fn(wide(inputs)).sum(), inputs)
     for norm in ("l2", "linf"):
-        ours, theirs = (Ball(norm, 1.0).direction(each).flatten(1) for each in (found.gradient, expected))
+        ours, theirs = (Ball(norm, 1.0).direction(item).flatten(1) for item in (results.gradient, expected))
         if norm == "l2":
             torch.testing.assert_close(ours.double(), theirs, atol=1e-5, rtol=0)
         else:
@@ -71,9 +71,9 @@ def test_a_network_that_is_sure_is_attacked_by_its_cross_entropy_too(problem):
 def test_pgd_equals_its_literal_version(problem, loss):
     model, images, labels = problem(4, 6)
     how = PGD(norm="l2", eps=2.0, steps=5, step=0.5, random_start=False, loss=loss)
-    found = pgd(model, images, labels, how)
+    results = pgd(model, images, labels, how)
     model, radius = model.double(), 2.0 * 32 / 224
-    for image, label, ours in zip(images.double(), labels, found, strict=True):
+    for image, label, ours in zip(images.double(), labels, results, strict=True):
         x = image
         for _ in range(5):
             inputs = x.clone().requires_grad_()
@@ -87,11 +87,11 @@ def test_images_that_batchnorm_mixes_share_one_factor():
     torch.manual_seed(0)
     model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3))
     images, labels = torch.rand(6, 3, 8, 8), torch.arange(6) % 3
-    losses_of = partial(functional.cross_entropy, target=labels, reduction="none")
+    loss_fn = partial(functional.cross_entropy, target=labels, reduction="none")
     inputs = images.clone().requires_grad_()
-    (expected,) = torch.autograd.grad(losses_of(model(inputs)).sum(), inputs)
-    found = slope(model, images, losses_of, by_batch=True).gradient
-    torch.testing.assert_close(found / found.norm(), expected / expected.norm(), atol=1e-5, rtol=0)
+    (expected,) = torch.autograd.grad(loss_fn(model(inputs)).sum(), inputs)
+    results = slope(model, images, loss_fn, by_batch=True).gradient
+    torch.testing.assert_close(results / results.norm(), expected / expected.norm(), atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize("norm", ["l2", "linf"])

@@ -7,14 +7,14 @@ import torch
 
 from architectures import Architecture
 from architectures.geometry import Axis, Geometry, stretched
-from benchmark.baselines import CEILING, CONSTANT, RATER, ceiling_name, score, sees_masks
-from benchmark.baselines.ceiling import best_of_grid
+from benchmark.baselines import CEILING, CONSTANT, RATER, ceiling_name, score, uses_masks
+from benchmark.baselines.ceiling import compute_ceiling_maps
 from benchmark.baselines.score import list_parts
 from benchmark.data.dataset import ImageDataset
 from benchmark.registry import select
 from benchmark.saliency.grad_cam import GRAD_CAM
 from benchmark.saliency.gradient import GRADIENT
-from benchmark.saliency.placement import Placement, shares
+from benchmark.saliency.placement import Placement, interpolation_weights
 from metrics.normalize import normalize
 from metrics.overlap import map_f1
 
@@ -31,30 +31,30 @@ def disks(side, number=6):
     """Disks of several sizes and places, (N, S, S), in {0, 1}."""
     random = torch.Generator().manual_seed(4)
     y, x = torch.meshgrid(torch.arange(side), torch.arange(side), indexing="ij")
-    found = []
+    results = []
     for _ in range(number):
         row, column, radius = torch.rand(3, generator=random) * side
-        found.append(((y - row) ** 2 + (x - column) ** 2 < (2 + radius / 4) ** 2).float())
-    return torch.stack(found)
+        results.append(((y - row) ** 2 + (x - column) ** 2 < (2 + radius / 4) ** 2).float())
+    return torch.stack(results)
 
 
 def scores(masks, geometry):
-    return map_f1(normalize(best_of_grid(masks, geometry)), masks)
+    return map_f1(normalize(compute_ceiling_maps(masks, geometry)), masks)
 
 
 def by_adam(masks, geometry, steps=300):
     """Another ascent, by autograd and over logits."""
-    down, right = shares(geometry.rows).float(), shares(geometry.columns).float()
+    down, right = interpolation_weights(geometry.rows).float(), interpolation_weights(geometry.columns).float()
     logits = torch.zeros(len(masks), down.shape[1], right.shape[1], requires_grad=True)
     adam, best = torch.optim.Adam([logits], 0.1), torch.zeros(len(masks))
     for _ in range(steps):
         maps = down @ logits.sigmoid() @ right.T
         maps = maps / maps.amax((1, 2), keepdim=True)
         size = maps.sum((1, 2)) + masks.sum((1, 2))
-        found = 2 * torch.minimum(maps, masks).sum((1, 2)) / size
-        best = torch.maximum(best, found.detach())
+        results = 2 * torch.minimum(maps, masks).sum((1, 2)) / size
+        best = torch.maximum(best, results.detach())
         adam.zero_grad()
-        (-found.sum()).backward()
+        (-results.sum()).backward()
         adam.step()
     return best
 
@@ -62,9 +62,9 @@ def by_adam(masks, geometry, steps=300):
 @pytest.mark.parametrize("geometry", [square(3, 48), square(4, 48, first=0.0, spacing=12.0)], ids=["even", "displaced"])
 def test_no_other_ascent_finds_much_more(geometry):
     masks = disks(48)
-    found, other = scores(masks, geometry), by_adam(masks, geometry)
-    assert (found > other - 0.02).all()
-    assert (found - other).mean() > -0.005
+    results, other = scores(masks, geometry), by_adam(masks, geometry)
+    assert (results > other - 0.02).all()
+    assert (results - other).mean() > -0.005
 
 
 def test_what_the_grid_can_show_is_found():
@@ -79,40 +79,40 @@ def test_a_finer_grid_can_do_more_and_a_displaced_one_less():
     masks = disks(48)
     coarse, fine = scores(masks, square(3, 48)), scores(masks, square(12, 48))
     assert (fine > coarse + 0.05).all()
-    best = best_of_grid(masks, square(3, 48))
+    best = compute_ceiling_maps(masks, square(3, 48))
     moved = torch.roll(best, (7, 7), (1, 2))
     assert map_f1(normalize(moved), masks).mean() < coarse.mean() - 0.05
 
 
 def test_every_mask_counts_by_itself_and_an_empty_one_has_an_empty_map():
     masks = torch.cat([torch.zeros(1, 48, 48), disks(48, 3)])
-    together = best_of_grid(masks, square(3, 48))
-    alone = torch.cat([best_of_grid(mask[None], square(3, 48)) for mask in masks])
+    together = compute_ceiling_maps(masks, square(3, 48))
+    alone = torch.cat([compute_ceiling_maps(mask[None], square(3, 48)) for mask in masks])
     torch.testing.assert_close(together, alone, atol=1e-5, rtol=0)
     assert not together[0].any()
     assert together.min() >= 0
     assert together.max() <= 1
-    assert torch.equal(best_of_grid(masks, square(3, 48)), together)
+    assert torch.equal(compute_ceiling_maps(masks, square(3, 48)), together)
 
 
 def test_names():
     assert ceiling_name(3, 4) == f"{CEILING} 3 x 4 grid"
-    assert [sees_masks(name) for name in (ceiling_name(7, 7), RATER, CONSTANT)] == [True, True, False]
+    assert [uses_masks(name) for name in (ceiling_name(7, 7), RATER, CONSTANT)] == [True, True, False]
 
 
 def test_a_table_has_a_ceiling_for_each_shape_of_grid_and_a_part_for_each_geometry(tmp_path, monkeypatch):
     monkeypatch.setenv("LOUPE_RUNS", str(tmp_path))
     chosen = select(Architecture, ["mobilenet", "resnet50", "densenet121", "vgg16"])
     parts = list_parts(chosen, [GRAD_CAM, GRADIENT], 96, "receptive-field")
-    found = [
-        (part.baseline, part.architecture.name) for part in parts if sees_masks(part.baseline) and part.architecture
+    results = [
+        (part.baseline, part.architecture.name) for part in parts if uses_masks(part.baseline) and part.architecture
     ]
     coarse, fine = ceiling_name(3, 3), ceiling_name(6, 6)
-    assert found == [(coarse, "mobilenet"), (coarse, "densenet121"), (fine, "vgg16")]
+    assert results == [(coarse, "mobilenet"), (coarse, "densenet121"), (fine, "vgg16")]
     stretched_parts = list_parts(chosen, [GRAD_CAM], 96, "none")
     assert [part.architecture.name for part in stretched_parts if part.baseline == coarse] == ["mobilenet"]
     assert not any(
-        sees_masks(part.baseline) and part.architecture for part in list_parts(chosen, [GRADIENT], 96, "none")
+        uses_masks(part.baseline) and part.architecture for part in list_parts(chosen, [GRADIENT], 96, "none")
     )
 
 
@@ -135,10 +135,12 @@ def test_the_ceiling_is_scored_as_maps_are_and_stands_with_the_methods_of_a_grid
         ),
     )
     monkeypatch.setattr(score, "TRIVIAL", {})
-    monkeypatch.setattr(score, "_untrained", lambda *_: np.zeros((4, side, side), dtype=np.float16))
-    monkeypatch.setattr(score, "_raters", lambda *_: pd.DataFrame())
+    monkeypatch.setattr(score, "_untrained_maps", lambda *_: np.zeros((4, side, side), dtype=np.float16))
+    monkeypatch.setattr(score, "_score_raters", lambda *_: pd.DataFrame())
     chosen = select(Architecture, ["mobilenet"])
-    frame = score.baselines(data, chosen, [GRAD_CAM, GRADIENT], torch.device("cpu"), "p", alignment="receptive-field")
+    frame = score.score_baselines(
+        data, chosen, [GRAD_CAM, GRADIENT], torch.device("cpu"), "p", alignment="receptive-field"
+    )
     rows = frame[frame["baseline"] == ceiling_name(3, 3)]
     assert set(rows["method"]) == {"grad-cam"}
     assert set(rows["metric"]) == {"map-f1"}

@@ -41,8 +41,8 @@ def drawn(tmp_path) -> DatasetIndex:
 
 
 def rows(data: DatasetIndex, merge=ADDITIVE_MAX) -> dict[tuple[str, str], dict[str, float]]:
-    found = mask_baselines(data, merge, lambda *_: None)
-    return {(row["baseline"], row["level"]): row for row in found}
+    results = mask_baselines(data, merge, lambda *_: None)
+    return {(row["baseline"], row["level"]): row for row in results}
 
 
 def by_the_engine(pairs) -> dict[str, float]:
@@ -52,12 +52,12 @@ def by_the_engine(pairs) -> dict[str, float]:
         for name, metric in METRICS.items():
             planes = (torch.as_tensor(np.asarray(plane, dtype=np.float32))[None] for plane in (saliency, reference))
             values[name].append(metric(*planes).item())
-    return {name: float(np.mean(found)) for name, found in values.items()}
+    return {name: float(np.mean(results)) for name, results in values.items()}
 
 
 @pytest.mark.parametrize("merge", [ADDITIVE_MAX, MAJORITY])
 def test_scores_are_those_of_the_engine_on_whole_planes(drawn, merge):
-    found = rows(drawn, merge)
+    results = rows(drawn, merge)
     drawings = {sample.id: Drawing([m for m in sample.masks if m.reading == 1], None) for sample in drawn.samples}
     whole = {name: d.whole(d.merged(merge)) / 255 for name, d in drawings.items()}
     trivial = {
@@ -67,14 +67,14 @@ def test_scores_are_those_of_the_engine_on_whole_planes(drawn, merge):
     }
     for baseline, draw in trivial.items():
         expected = by_the_engine((draw(name), plane) for name, plane in whole.items())
-        row = found[baseline, "image"]
+        row = results[baseline, "image"]
         assert {name: row[name] for name in METRICS} == pytest.approx(expected, abs=1e-6, nan_ok=True)
     pairs = [
         (d.whole(d.merged(merge, [rater])) / 255, d.whole(d.merged(merge, [other])) / 255)
         for d in drawings.values()
         for rater, other in [("ann", "bob"), ("bob", "ann")]
     ]
-    row = found["one rater against the others", "image"]
+    row = results["one rater against the others", "image"]
     assert row["n"] == 6
     assert {name: row[name] for name in METRICS} == pytest.approx(by_the_engine(pairs), abs=1e-6)
 
@@ -97,7 +97,9 @@ def test_characteristics_count_alike_however_often_they_were_drawn(drawn):
         drawing = Drawing([mask for mask in sample.masks if mask.reading == 1], None)
         for name in drawing.characteristics:
             planes[name].append(drawing.whole(drawing.merged(ADDITIVE_MAX, characteristic=name)) / 255)
-    means = [by_the_engine((np.full(plane.shape, 0.5), plane) for plane in found)["f1"] for found in planes.values()]
+    means = [
+        by_the_engine((np.full(plane.shape, 0.5), plane) for plane in results)["f1"] for results in planes.values()
+    ]
     row = rows(few)["constant 0.5", "characteristic"]
     assert row["f1"] == pytest.approx(np.mean(means), abs=1e-6)
     assert row["n"] == 4
@@ -120,7 +122,7 @@ def test_an_empty_mask_is_counted_and_not_averaged(drawn, tmp_path):
 
 def test_no_masks_and_a_mask_of_another_size_are_one_line(drawn, tmp_path):
     bare = Sample(id="e", image=None, diagnosis="a", group="e")
-    with pytest.raises(UserError, match="has no masks; baselines are measured against masks"):
+    with pytest.raises(UserError, match="has no masks; baselines are scored against masks"):
         rows(DatasetIndex(name="d", layout="folder", root=tmp_path, samples=(bare,)))
     Image.fromarray(np.full((20, 31), 255, dtype=np.uint8)).save(drawn.samples[0].masks[1].path)
     with pytest.raises(UserError, match=r"ann-Cyst-1\.png is 31 x 20, its image 30 x 20"):
@@ -131,15 +133,15 @@ def test_no_masks_and_a_mask_of_another_size_are_one_line(drawn, tmp_path):
 def test_the_command_gives_the_known_values_of_dermxdb(real_data):
     command = [sys.executable, "-m", "benchmark", "baselines", str(real_data / "dermxdb-v1"), "--json"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
-    found = {(row["baseline"], row["level"]): row for row in json.loads(done.stdout)}
-    known = {
+    results = {(row["baseline"], row["level"]): row for row in json.loads(done.stdout)}
+    expected = {
         "centered Gaussian, 0.2 of the side": (0.430, 0.623, 0.831, 553),
         "constant 0.5": (0.362, 0.749, 0.561, 553),
         "one rater against the others": (0.633, 0.669, 0.930, 1440),
     }
-    for baseline, (f1, sensitivity, specificity, n) in known.items():
-        row = found[baseline, "image"]
+    for baseline, (f1, sensitivity, specificity, n) in expected.items():
+        row = results[baseline, "image"]
         values = [row["f1"], row["sensitivity"], row["specificity"]]
         assert values == pytest.approx([f1, sensitivity, specificity], abs=0.002)
         assert row["n"] == n
-    assert found["one rater against the others", "characteristic"]["f1"] == pytest.approx(0.50, abs=0.01)
+    assert results["one rater against the others", "characteristic"]["f1"] == pytest.approx(0.50, abs=0.01)

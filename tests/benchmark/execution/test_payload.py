@@ -11,7 +11,7 @@ import torch
 
 from architectures import Architecture
 from benchmark.baselines import CONSTANT
-from benchmark.baselines.score import list_parts, part_file, score_part
+from benchmark.baselines.score import list_parts, part_file, score_baseline
 from benchmark.config.presets import QUICK
 from benchmark.data.dataset import prepare_dataset
 from benchmark.data.load import Source, load_index
@@ -75,7 +75,7 @@ def test_the_yardsticks_of_a_table_travel_and_come_back_under_the_same_keys(job,
     assert [deserialize_part(payload) for payload in sent_out] == parts
     constant = next(payload for payload in sent_out if payload.baseline == CONSTANT)
     monkeypatch.setenv("LOUPE_RUNS", str(own_folders / "worker"))
-    there = score_part(deserialize_part(constant), job.data, torch.device("cpu"), constant.protocol)
+    there = score_baseline(deserialize_part(constant), job.data, torch.device("cpu"), constant.protocol)
     parcel = collect_artifacts([there], 1.0)
     monkeypatch.setenv("LOUPE_RUNS", str(own_folders / "runs"))
     restore_artifacts(parcel)

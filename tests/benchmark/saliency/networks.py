@@ -80,8 +80,8 @@ class Reader(nn.Module):
     def __init__(self, patches: int = 2):
         super().__init__()
         window = torch.zeros(2, 1, 64, 64)
-        for place, patch in enumerate(PATCHES[:patches]):
-            window[place, 0][patch] = 1
+        for index, patch in enumerate(PATCHES[:patches]):
+            window[index, 0][patch] = 1
         self.register_buffer("window", window)
         self.convolution = nn.Conv2d(6, 2, 8, stride=8, groups=2, bias=False)
         self.relu = nn.ReLU(inplace=True)

@@ -37,13 +37,13 @@ def whole_graph(model, inputs, classes):
     return caught[0].detach().double(), gradient.double()
 
 
-def enlarged(maps, size=64):
+def upsampled(maps, size=64):
     return functional.interpolate(torch.stack(maps)[:, None], size=size, mode="bilinear", align_corners=False)[:, 0]
 
 
 def same_up_to_scale(ours, expected, atol=1e-5):
     assert (expected.amax(dim=(1, 2)) > 0).all()
-    ours, expected = (each.double() / each.double().amax(dim=(1, 2), keepdim=True) for each in (ours, expected))
+    ours, expected = (item.double() / item.double().amax(dim=(1, 2), keepdim=True) for item in (ours, expected))
     torch.testing.assert_close(ours, expected, atol=atol, rtol=0)
 
 
@@ -66,7 +66,7 @@ def test_grad_cam_of_a_pooled_linear_head_is_the_rectified_cam():
     activations = model.inplace(model.convolution(8 * (inputs - MEAN)))
     cells = activations.shape[-1] ** 2
     cam = torch.einsum("nk,nkhw->nhw", model.linear.weight[CLASSES] / cells, activations).relu()
-    expected = enlarged(list(cam.detach()))
+    expected = upsampled(list(cam.detach()))
     # Channels speak for and against: the sum is as near as its largest values are rounded, 16 units in the last place.
     atol = 16 * torch.finfo(torch.float32).eps * float(expected.max())
     torch.testing.assert_close(grad_cam(model, model.layer, inputs, CLASSES), expected, atol=atol, rtol=1e-5)
@@ -134,7 +134,7 @@ def literal_grad_cam_plus_plus(activation, gradient, score=0.3):
 def test_the_map_is_that_of_the_paper(model, method, literal):
     inputs = images()
     expected = [literal(a, g) for a, g in zip(*whole_graph(model, inputs, CLASSES), strict=True)]
-    same_up_to_scale(method(model, model.layer, inputs, CLASSES), enlarged(expected))
+    same_up_to_scale(method(model, model.layer, inputs, CLASSES), upsampled(expected))
 
 
 def test_grad_cam_plus_plus_does_not_fade_with_the_gradient():
@@ -144,7 +144,7 @@ def test_grad_cam_plus_plus_does_not_fade_with_the_gradient():
         model.linear.weight.mul_(1e-25)
     weights = model.linear.weight[CLASSES].clamp(min=0).double()
     expected = torch.einsum("nk,nkhw->nhw", weights, get_activations(model, model.layer, inputs).double())
-    same_up_to_scale(grad_cam_plus_plus(model, model.layer, inputs, CLASSES), enlarged(list(expected.detach())))
+    same_up_to_scale(grad_cam_plus_plus(model, model.layer, inputs, CLASSES), upsampled(list(expected.detach())))
 
 
 @pytest.mark.parametrize("layer", ["block", "head"])  # The head's activations have both signs.
@@ -157,7 +157,7 @@ def test_eigen_cam_projects_on_the_first_singular_vector(layer):
         projection = (rows @ direction).view(activation.shape[1:])
         expected.append((projection * projection.sum().sign()).clamp(min=0))
     ours = eigen_cam(model, layer, inputs, CLASSES)
-    torch.testing.assert_close(ours.double(), enlarged(expected), atol=1e-6, rtol=1e-5)
+    torch.testing.assert_close(ours.double(), upsampled(expected), atol=1e-6, rtol=1e-5)
 
 
 def test_eigen_cam_of_activations_that_are_not_negative_is_nowhere_turned_over():
@@ -187,7 +187,7 @@ class Spotted(nn.Module):
 
 @pytest.mark.parametrize("chunk", [1, 3, 64])
 def test_score_cam_is_that_of_the_paper(chunk, monkeypatch):
-    monkeypatch.setattr(score_cam_module, "FORWARDS", chunk)
+    monkeypatch.setattr(score_cam_module, "MAX_BATCH_SIZE", chunk)
     model, inputs = Spotted(), images()
     expected = []
     for image, label, channels in zip(inputs, CLASSES, get_activations(model, "relu", inputs), strict=True):
@@ -203,4 +203,4 @@ def test_score_cam_is_that_of_the_paper(chunk, monkeypatch):
         total = sum(weight * channel.double() for weight, channel in zip(weights, moving, strict=True))
         expected.append((total / sum(weights)).clamp(min=0))
     ours = score_cam(model, "relu", inputs, CLASSES)
-    torch.testing.assert_close(ours.double(), enlarged(expected), atol=1e-6, rtol=1e-5)
+    torch.testing.assert_close(ours.double(), upsampled(expected), atol=1e-6, rtol=1e-5)

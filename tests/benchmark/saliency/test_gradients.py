@@ -14,7 +14,7 @@ from benchmark.saliency.gradient import gradient
 from benchmark.saliency.guided_backprop import guided_backprop
 from benchmark.saliency.input_x_gradient import input_x_gradient
 from benchmark.saliency.integrated_gradients import integrated_gradients
-from benchmark.saliency.smooth_grad import LEVEL, SAMPLES, SEED, smooth_grad
+from benchmark.saliency.smooth_grad import NOISE_LEVEL, NUM_SAMPLES, SEED, smooth_grad
 from tests.benchmark.saliency.networks import Linear, Pooled, Small, images
 
 CLASSES = torch.tensor([2, 1])
@@ -76,11 +76,11 @@ def test_smooth_grad_is_the_mean_over_noisy_copies():
     expected = []
     for image, label in zip(inputs, CLASSES, strict=True):
         random, total = torch.Generator().manual_seed(SEED), 0
-        noises = torch.randn(SAMPLES, 3, 64, 64, generator=random)
+        noises = torch.randn(NUM_SAMPLES, 3, 64, 64, generator=random)
         for noise in noises:
-            copy = (image + LEVEL * (image.max() - image.min()) * noise)[None].requires_grad_()
+            copy = (image + NOISE_LEVEL * (image.max() - image.min()) * noise)[None].requires_grad_()
             total = total + torch.autograd.grad(model(copy)[0, label], copy)[0][0].double()
-        expected.append((total / SAMPLES).abs().sum(dim=0))
+        expected.append((total / NUM_SAMPLES).abs().sum(dim=0))
     ours = smooth_grad(model, "", inputs, CLASSES).double()
     expected = torch.stack(expected)
     torch.testing.assert_close(ours, expected, atol=1e-5 * expected.max().item(), rtol=0)

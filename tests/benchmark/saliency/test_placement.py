@@ -9,22 +9,22 @@ from torch import nn
 from torch.nn import functional
 
 from architectures.geometry import Axis, Geometry, grid_geometry, stretched
-from benchmark.attacks.maps import _draw
+from benchmark.attacks.maps import _explain
 from benchmark.config.presets import QUICK
 from benchmark.experiments import cell as pipeline
 from benchmark.experiments.grid import build_grid
 from benchmark.experiments.job import Job
 from benchmark.registry import entries
 from benchmark.saliency import Method, alignment
-from benchmark.saliency.activations import enlarged
-from benchmark.saliency.alignment import described, grid_of, known_geometry, placement_of
+from benchmark.saliency.activations import upsample
+from benchmark.saliency.alignment import describe_alignment, get_grid, get_placement, load_geometry
 from benchmark.saliency.compute import compute_maps
 from benchmark.saliency.grad_cam import grad_cam
-from benchmark.saliency.placement import Placement, shares
+from benchmark.saliency.placement import Placement, interpolation_weights
 from tests.benchmark.saliency.networks import Small, images
 
 METHODS = entries(Method)
-ON_GRID = sorted(name for name, method in METHODS.items() if method.on_grid)
+ON_GRID = sorted(name for name, method in METHODS.items() if method.uses_grid)
 
 
 def axis(first, spacing, cells, pixels):
@@ -35,21 +35,21 @@ def axis(first, spacing, cells, pixels):
 def test_cells_side_by_side_are_stretched_as_torch_does(cells, size):
     maps = torch.rand(3, *cells, generator=torch.Generator().manual_seed(0))
     grid = Geometry(rows=stretched(cells[0], size[0]), columns=stretched(cells[1], size[1]))
-    torch.testing.assert_close(Placement(grid)(maps, size), enlarged(maps, size), atol=1e-6, rtol=0)
+    torch.testing.assert_close(Placement(grid)(maps, size), upsample(maps, size), atol=1e-6, rtol=0)
 
 
 def test_a_map_is_straight_between_centers_and_keeps_its_value_beyond_them():
-    found = shares(axis(2.5, 4.0, 3, 12)) @ torch.tensor([0.0, 8.0, 4.0], dtype=torch.float64)
-    assert found.tolist() == [0, 0, 0, 1, 3, 5, 7, 7.5, 6.5, 5.5, 4.5, 4]
-    outside = shares(axis(-2.0, 4.0, 3, 4)) @ torch.tensor([0.0, 8.0, 4.0], dtype=torch.float64)
+    results = interpolation_weights(axis(2.5, 4.0, 3, 12)) @ torch.tensor([0.0, 8.0, 4.0], dtype=torch.float64)
+    assert results.tolist() == [0, 0, 0, 1, 3, 5, 7, 7.5, 6.5, 5.5, 4.5, 4]
+    outside = interpolation_weights(axis(-2.0, 4.0, 3, 4)) @ torch.tensor([0.0, 8.0, 4.0], dtype=torch.float64)
     assert outside.tolist() == [4, 6, 8, 7]
 
 
 def test_other_sizes_than_those_of_the_geometry_are_refused():
-    place = Placement(Geometry(rows=axis(0, 4, 3, 12), columns=axis(0, 4, 3, 12)))
+    placement = Placement(Geometry(rows=axis(0, 4, 3, 12), columns=axis(0, 4, 3, 12)))
     for cells, size in (((2, 3), (12, 12)), ((3, 3), (12, 13))):
         with pytest.raises(ValueError, match="cannot place"):
-            place(torch.zeros(1, *cells), size)
+            placement(torch.zeros(1, *cells), size)
 
 
 class Symmetric(nn.Module):
@@ -72,9 +72,9 @@ class Symmetric(nn.Module):
 @pytest.mark.parametrize("name", sorted(set(ON_GRID) - {"score-cam"}))
 def test_the_flipped_image_has_the_flipped_map(name):
     model, inputs, classes = Symmetric(), images(2, 49, 65), torch.tensor([0, 1])
-    place = Placement(grid_geometry(model, "layer", (49, 65)))
-    draw = METHODS[name].placed(place)
-    maps, flipped = draw(model, "layer", inputs, classes), draw(model, "layer", inputs.flip(3), classes)
+    placement = Placement(grid_geometry(model, "layer", (49, 65)))
+    explain = METHODS[name].with_upsampling(placement)
+    maps, flipped = explain(model, "layer", inputs, classes), explain(model, "layer", inputs.flip(3), classes)
     torch.testing.assert_close(flipped.flip(2), maps, atol=1e-5 * float(maps.max()), rtol=0)
 
 
@@ -89,40 +89,40 @@ def test_a_spot_is_shown_where_it_is_and_was_not_before():
     nn.init.ones_(model[3].weight)
     image = torch.zeros(1, 3, 224, 224)
     image[..., 92:101, 124:133] = 1
-    places = torch.arange(224.0)
+    positions = torch.arange(224.0)
 
-    def centroid(enlarge):
-        saliency = grad_cam(model, "0", image, torch.tensor([0]), enlarge)[0]
-        return [float((saliency.sum(dim) * places).sum() / saliency.sum()) for dim in (1, 0)]
+    def centroid(upsample_fn):
+        saliency = grad_cam(model, "0", image, torch.tensor([0]), upsample_fn)[0]
+        return [float((saliency.sum(dim) * positions).sum() / saliency.sum()) for dim in (1, 0)]
 
     assert centroid(Placement(grid_geometry(model, "0", (224, 224)))) == pytest.approx([96, 128], abs=0.5)
-    assert centroid(enlarged) == pytest.approx([111.5, 143.5], abs=0.5)
+    assert centroid(upsample) == pytest.approx([111.5, 143.5], abs=0.5)
 
 
 @pytest.mark.parametrize("name", ON_GRID)
 def test_a_placed_map_depends_on_its_image_alone(name):
     model, inputs, classes = Small(), images(5), torch.tensor([0, 1, 2, 3, 0])
-    draw = METHODS[name].placed(Placement(grid_geometry(model, model.layer, (64, 64))))
-    together = draw(model, model.layer, inputs, classes)
-    alone = torch.cat([draw(model, model.layer, inputs[i : i + 1], classes[i : i + 1]) for i in range(5)])
+    explain = METHODS[name].with_upsampling(Placement(grid_geometry(model, model.layer, (64, 64))))
+    together = explain(model, model.layer, inputs, classes)
+    alone = torch.cat([explain(model, model.layer, inputs[i : i + 1], classes[i : i + 1]) for i in range(5)])
     assert together.amax() > 0
     assert (together - alone).abs().le(1e-5 * together.amax(dim=(1, 2), keepdim=True)).all()
-    assert not torch.allclose(together, METHODS[name].draw(model, model.layer, inputs, classes))
+    assert not torch.allclose(together, METHODS[name].explain(model, model.layer, inputs, classes))
 
 
 def test_methods_without_a_grid_are_left_alone_and_those_with_one_are_the_cam_family():
     assert ON_GRID == ["eigen-cam", "grad-cam", "grad-cam-plus-plus", "hires-cam", "layer-cam", "score-cam"]
     model, inputs, classes = Small(), images(), torch.tensor([0, 3])
-    place = Placement(grid_geometry(model, model.layer, (64, 64)))
-    drawn = METHODS["gradient"].placed(place)(model, "", inputs, classes)
-    assert torch.equal(drawn, METHODS["gradient"].draw(model, "", inputs, classes))
+    placement = Placement(grid_geometry(model, model.layer, (64, 64)))
+    drawn = METHODS["gradient"].with_upsampling(placement)(model, "", inputs, classes)
+    assert torch.equal(drawn, METHODS["gradient"].explain(model, "", inputs, classes))
 
 
 def test_the_attacked_map_is_the_placed_one():
     model, inputs, classes = Small(), images(), torch.tensor([0, 3])
-    place = Placement(grid_geometry(model, model.layer, (64, 64)))
-    drawn, _ = _draw(model, model.layer, classes, inputs.clone().requires_grad_(), place)
-    torch.testing.assert_close(drawn.detach(), grad_cam(model, model.layer, inputs, classes, place))
+    placement = Placement(grid_geometry(model, model.layer, (64, 64)))
+    drawn, _ = _explain(model, model.layer, classes, inputs.clone().requires_grad_(), placement)
+    torch.testing.assert_close(drawn.detach(), grad_cam(model, model.layer, inputs, classes, placement))
 
 
 @pytest.fixture
@@ -145,21 +145,21 @@ def test_the_choice_is_part_of_the_protocol_and_of_the_key_of_maps_of_a_grid(job
 
 def test_the_geometry_is_computed_once_and_told_in_the_record(job, monkeypatch):
     entry = job.cell.architecture
-    told = described(entry, job.size, "receptive-field")
-    assert (told.method, told.grid, told.first) == ("receptive-field", (3, 3), (0.0, 0.0))
-    assert (told.spacing, told.displacement) == ((32.0, 32.0), (15.5, 15.5))
-    monkeypatch.setattr(alignment, "_computed", lambda *_: pytest.fail("computed again"))
-    assert described(entry, job.size, "none").displacement == (15.5, 15.5)
-    assert placement_of(entry, job.size, "none") is None
-    assert placement_of(entry, job.size, "receptive-field").geometry == known_geometry(entry, job.size).geometry
-    assert grid_of(entry, job.size, "none").rows == stretched(3, 96)
+    record = describe_alignment(entry, job.size, "receptive-field")
+    assert (record.method, record.grid, record.first) == ("receptive-field", (3, 3), (0.0, 0.0))
+    assert (record.spacing, record.displacement) == ((32.0, 32.0), (15.5, 15.5))
+    monkeypatch.setattr(alignment, "_compute_geometry", lambda *_: pytest.fail("computed again"))
+    assert describe_alignment(entry, job.size, "none").displacement == (15.5, 15.5)
+    assert get_placement(entry, job.size, "none") is None
+    assert get_placement(entry, job.size, "receptive-field").geometry == load_geometry(entry, job.size).geometry
+    assert get_grid(entry, job.size, "none").rows == stretched(3, 96)
 
 
 def test_a_grid_that_is_not_understood_is_stretched_and_said_so(job, monkeypatch):
     monkeypatch.setattr(alignment, "grid_geometry", lambda *_: (_ for _ in ()).throw(ValueError("it is odd")))
-    told = described(job.cell.architecture, job.size, "receptive-field")
-    assert (told.method, told.reason, told.displacement) == ("none", "it is odd", None)
-    assert placement_of(job.cell.architecture, job.size, "receptive-field") is None
+    record = describe_alignment(job.cell.architecture, job.size, "receptive-field")
+    assert (record.method, record.reason, record.displacement) == ("none", "it is odd", None)
+    assert get_placement(job.cell.architecture, job.size, "receptive-field") is None
 
 
 def test_maps_of_a_run_are_placed_and_those_of_others_are_had_by_none(job):
@@ -170,8 +170,8 @@ def test_maps_of_a_run_are_placed_and_those_of_others_are_had_by_none(job):
     cells = grad_cam(model, entry.target_layer, pixels.float() / 255, torch.tensor([0, 1]), lambda maps, _: maps)
 
     def drawn(how):
-        enlarge = placement_of(entry, job.size, how)
-        return compute_maps(model, entry.target_layer, pixels, torch.tensor([0, 1]), METHODS["grad-cam"], enlarge)
+        upsample_fn = get_placement(entry, job.size, how)
+        return compute_maps(model, entry.target_layer, pixels, torch.tensor([0, 1]), METHODS["grad-cam"], upsample_fn)
 
     placed = torch.tensor(drawn("receptive-field")).float()
     at_centers = placed[:, 0:65:32, 0:65:32]

@@ -23,7 +23,7 @@ def method(request):
 
 
 def draw(method, model, inputs, classes):
-    return method.draw(model, model.layer, inputs, torch.tensor(classes))
+    return method.explain(model, model.layer, inputs, torch.tensor(classes))
 
 
 @pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
@@ -74,11 +74,11 @@ def test_drawing_leaves_no_trace(method):
     model.head.weight.requires_grad_(requires_grad=False)
     model.block.register_forward_hook(lambda *_: None)
     before, tensors = state(model), {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    kept = inputs.clone()
+    original = inputs.clone()
     draw(method, model, inputs, [0, 1])
     assert torch.is_grad_enabled()
     assert not torch.is_inference_mode_enabled()
-    assert torch.equal(inputs, kept)
+    assert torch.equal(inputs, original)
     assert not inputs.requires_grad
     assert state(model) == before
     assert all(torch.equal(tensor, tensors[name]) for name, tensor in model.state_dict().items())
@@ -120,8 +120,8 @@ def scale_to_max(maps):
 def chunk(request, monkeypatch):
     """Most images per forward pass, wherever a method splits its questions."""
     for module in (masked, occlusion, rise, score_cam):
-        monkeypatch.setattr(module, "FORWARDS", request.param)
-    monkeypatch.setattr(rise, "MASKS", 96)
+        monkeypatch.setattr(module, "MAX_BATCH_SIZE", request.param)
+    monkeypatch.setattr(rise, "NUM_MASKS", 96)
     return request.param
 
 
@@ -131,7 +131,7 @@ def test_a_constant_network_has_no_map(name, number, chunk):
     assert chunk
     classes = torch.tensor([0, 1, 3])[:number]
     model, inputs = Constant(0.0), images(number)
-    assert not METHODS[name].draw(model, model.layer, inputs, classes).any()
+    assert not METHODS[name].explain(model, model.layer, inputs, classes).any()
 
 
 @pytest.mark.parametrize("network", [Constant(1e-7), Constant(3e-8), Cancelling()])
@@ -140,7 +140,7 @@ def test_a_constant_network_has_no_map(name, number, chunk):
 def test_a_network_that_is_constant_but_for_rounding_has_no_map_of_answers(name, number, network, chunk):
     assert chunk
     classes = torch.tensor([0, 1, 3])[:number]
-    assert not METHODS[name].draw(network, network.layer, images(number), classes).any()
+    assert not METHODS[name].explain(network, network.layer, images(number), classes).any()
 
 
 @pytest.mark.parametrize("name", sorted(CAMS))
@@ -169,13 +169,13 @@ def test_the_scale_of_the_logits_does_not_count(name, factor):
 @pytest.mark.parametrize("name", sorted(COMPARING))
 @pytest.mark.parametrize("factor", [1e-3, 1.0, 10.0])
 def test_answers_that_do_change_have_a_map_at_any_scale(name, factor, monkeypatch):
-    monkeypatch.setattr(rise, "MASKS", 96)
+    monkeypatch.setattr(rise, "NUM_MASKS", 96)
     assert draw(METHODS[name], Scaled(factor), images(), [0, 3]).flatten(1).any(dim=1).all()
 
 
 def in_patch(saliency, patch):
     """Share of the map in a patch and the cells of eight pixels around it: a quarter of the image."""
-    rows, columns = (slice(place.start - 8, place.stop + 8) for place in patch)
+    rows, columns = (slice(part.start - 8, part.stop + 8) for part in patch)
     return saliency[rows, columns].sum() / saliency.sum()
 
 
@@ -199,10 +199,10 @@ def test_the_map_lies_where_the_class_is_seen(name):
 @pytest.fixture
 def few(monkeypatch):
     """Few masks, windows, steps and channels, where not the map is the question."""
-    monkeypatch.setattr(rise, "MASKS", 2)
-    monkeypatch.setattr(occlusion, "WINDOWS", 1)
-    monkeypatch.setattr(smooth_grad, "SAMPLES", 1)
-    monkeypatch.setattr(integrated_gradients, "STEPS", 1)
+    monkeypatch.setattr(rise, "NUM_MASKS", 2)
+    monkeypatch.setattr(occlusion, "WINDOWS_PER_SIDE", 1)
+    monkeypatch.setattr(smooth_grad, "NUM_SAMPLES", 1)
+    monkeypatch.setattr(integrated_gradients, "NUM_STEPS", 1)
     get_activations = score_cam.get_activations
     monkeypatch.setattr(score_cam, "get_activations", lambda *arguments: get_activations(*arguments)[:, :2])
 
@@ -216,7 +216,7 @@ def test_every_method_draws_every_architecture(name):
     model = architecture.build(6).eval()
     before, inputs = state(model), images(2, 96, 96)
     for method in METHODS.values():
-        maps = method.draw(model, architecture.target_layer, inputs, torch.tensor([1, 4]))
+        maps = method.explain(model, architecture.target_layer, inputs, torch.tensor([1, 4]))
         assert maps.shape == (2, 96, 96), method.name
         assert maps.isfinite().all(), method.name
         assert maps.min() >= 0, method.name
@@ -237,5 +237,5 @@ def test_every_architecture_has_no_map_once_it_is_constant(name):
             last.weight.mul_(factor)
             last.bias.copy_(10 * torch.arange(1, 7))
         for method in sorted(methods):
-            maps = METHODS[method].draw(model, architecture.target_layer, images(2, 64, 64), classes)
+            maps = METHODS[method].explain(model, architecture.target_layer, images(2, 64, 64), classes)
             assert not maps.any(), (method, factor)

@@ -15,8 +15,8 @@ from benchmark.leaderboard.columns import COLUMNS
 from benchmark.leaderboard.load.predictions import RowData
 from benchmark.leaderboard.record_columns import column_bounds
 from benchmark.runtime.tensors import map_batches, predict
-from benchmark.scoring.classification import measures
-from benchmark.scoring.map_robustness import build_map_attacks, map_kept
+from benchmark.scoring.classification import classification_measures
+from benchmark.scoring.map_robustness import build_map_attacks, map_overlap_under_attack
 from benchmark.scoring.predictions import build_attacks, predict_and_attack
 from benchmark.scoring.segmentation import mask_dice
 from benchmark.statistics.bootstrap import estimates
@@ -40,33 +40,33 @@ def predictions(images: int, classes: int, seed: int = 0) -> pd.DataFrame:
 
 
 def value(frame: pd.DataFrame, measure: str, of: str = "") -> float:
-    found = frame[(frame["measure"] == measure) & (frame["of"] == of)]
-    assert len(found) == 1
-    return found["value"].item()
+    results = frame[(frame["measure"] == measure) & (frame["of"] == of)]
+    assert len(results) == 1
+    return results["value"].item()
 
 
 @pytest.mark.parametrize("classes", [2, 3, 6])
 def test_measures_equal_those_of_scikit_learn(classes):
     frame = predictions(90, classes)
     names = list("abcdef")[:classes]
-    found = measures(frame, names)
+    results = classification_measures(frame, names)
     label, guess = frame["label"], frame["predicted"]
     probabilities = frame[[f"p{number}" for number in range(classes)]].to_numpy()
-    assert value(found, "accuracy") == pytest.approx(oracle.accuracy_score(label, guess))
-    assert value(found, "balanced accuracy") == pytest.approx(oracle.balanced_accuracy_score(label, guess))
-    assert value(found, "macro F1") == pytest.approx(oracle.f1_score(label, guess, average="macro"))
+    assert value(results, "accuracy") == pytest.approx(oracle.accuracy_score(label, guess))
+    assert value(results, "balanced accuracy") == pytest.approx(oracle.balanced_accuracy_score(label, guess))
+    assert value(results, "macro F1") == pytest.approx(oracle.f1_score(label, guess, average="macro"))
     for number, name in enumerate(names):
         recall = oracle.recall_score(label == number, guess == number)
-        assert value(found, "sensitivity", name) == pytest.approx(recall)
+        assert value(results, "sensitivity", name) == pytest.approx(recall)
         recall = oracle.recall_score(label != number, guess != number)
-        assert value(found, "specificity", name) == pytest.approx(recall)
+        assert value(results, "specificity", name) == pytest.approx(recall)
     if classes == 2:
         rarer = int((label == 1).sum() <= (label == 0).sum())
         expected = oracle.roc_auc_score(label == rarer, probabilities[:, rarer])
     else:
         expected = oracle.roc_auc_score(label, probabilities, multi_class="ovr", average="macro")
-    assert value(found, "AUROC") == pytest.approx(expected)
-    assert value(found, "accuracy under attack", "pgd-5-l2-1") == pytest.approx(
+    assert value(results, "AUROC") == pytest.approx(expected)
+    assert value(results, "accuracy under attack", "pgd-5-l2-1") == pytest.approx(
         frame["withstood:pgd-5-l2-1"][:20].mean()
     )
 
@@ -80,27 +80,27 @@ def test_calibration_by_a_slow_loop():
         inside = (confidence > low / 15) & (confidence <= (low + 1) / 15)
         if inside.any():
             gap += inside.mean() * abs(right[inside].mean() - confidence[inside].mean())
-    assert value(measures(frame, "abc"), "ECE") == pytest.approx(gap)
+    assert value(classification_measures(frame, "abc"), "ECE") == pytest.approx(gap)
 
 
 def test_intervals_hold_the_value_and_widen_with_the_groups():
     frame = predictions(80, 2)
-    found = measures(frame, "ab")
-    assert ((found["low"] <= found["value"]) & (found["value"] <= found["high"])).all()
-    apart = measures(frame.assign(group=frame["image"]), "ab")
-    together = measures(frame.assign(group=[f"g{number // 20}" for number in range(80)]), "ab")
-    width = [(each["high"] - each["low"]).iloc[0] for each in (apart, together)]
+    results = classification_measures(frame, "ab")
+    assert ((results["low"] <= results["value"]) & (results["value"] <= results["high"])).all()
+    apart = classification_measures(frame.assign(group=frame["image"]), "ab")
+    together = classification_measures(frame.assign(group=[f"g{number // 20}" for number in range(80)]), "ab")
+    width = [(entry["high"] - entry["low"]).iloc[0] for entry in (apart, together)]
     assert width[0] != width[1]
-    pd.testing.assert_frame_equal(found, measures(frame, "ab"))
+    pd.testing.assert_frame_equal(results, classification_measures(frame, "ab"))
 
 
 def test_a_class_that_does_not_occur_has_no_auroc():
     frame = predictions(40, 3)
     frame = frame[frame["label"] != 2]
-    found = measures(frame, "abc")
-    assert np.isnan(value(found, "AUROC", "c"))
-    assert np.isnan(value(found, "sensitivity", "c"))
-    assert np.isfinite(value(found, "AUROC"))
+    results = classification_measures(frame, "abc")
+    assert np.isnan(value(results, "AUROC", "c"))
+    assert np.isnan(value(results, "sensitivity", "c"))
+    assert np.isfinite(value(results, "AUROC"))
 
 
 def test_autoattack_is_named_by_what_it_runs_for_so_many_classes():
@@ -116,10 +116,10 @@ def network() -> nn.Module:
 
 
 def test_attacks_are_named_by_what_they_do():
-    found = build_attacks("l2", (0.5, 1.0, 2.0), 20, 10)
-    assert list(found)[:2] == ["pgd-20-l2-0.5", "apgd-10-l2-0.5"]
-    assert found["apgd-10-l2-2"] == tuple(APGD(norm="l2", eps=2.0, steps=10, loss=loss) for loss in ("ce", "margin"))
-    assert [attack.loss for attack in found["pgd-20-l2-1"]] == ["ce", "margin"]
+    results = build_attacks("l2", (0.5, 1.0, 2.0), 20, 10)
+    assert list(results)[:2] == ["pgd-20-l2-0.5", "apgd-10-l2-0.5"]
+    assert results["apgd-10-l2-2"] == tuple(APGD(norm="l2", eps=2.0, steps=10, loss=loss) for loss in ("ce", "margin"))
+    assert [attack.loss for attack in results["pgd-20-l2-1"]] == ["ce", "margin"]
     assert list(build_attacks("linf", (0.1,), 5, 0)) == ["pgd-5-linf-0.1"]
 
 
@@ -154,9 +154,9 @@ def test_dice_by_hand():
     masks = torch.zeros(4, 4, 4, dtype=torch.float16)
     masks[0, :2], masks[1, 1:3], masks[3] = 1, 1, torch.nan
     lesson = TensorData(images=torch.zeros(4, 3, 4, 4, dtype=torch.uint8), labels=torch.zeros(4).long(), masks=masks)
-    found = mask_dice(Drawn(), lesson)
-    assert found[:2].tolist() == [1.0, 0.5]
-    assert np.isnan(found[2:]).all()
+    results = mask_dice(Drawn(), lesson)
+    assert results[:2].tolist() == [1.0, 0.5]
+    assert np.isnan(results[2:]).all()
 
 
 def test_each_attack_on_the_map_is_named_and_moves_it_and_none_moves_it_without_a_budget():
@@ -173,11 +173,11 @@ def test_each_attack_on_the_map_is_named_and_moves_it_and_none_moves_it_without_
         "class-10-linf-4/255",
     ]
     for attack in attacks.values():
-        kept = map_kept(model, "1", images, classes, attack)
-        assert kept.shape == (6,)
-        assert ((kept >= 0) & (kept <= 1)).all()
-        assert kept.mean() < 1
-        none = map_kept(model, "1", images, classes, replace(attack, eps=0.0))
+        overlap = map_overlap_under_attack(model, "1", images, classes, attack)
+        assert overlap.shape == (6,)
+        assert ((overlap >= 0) & (overlap <= 1)).all()
+        assert overlap.mean() < 1
+        none = map_overlap_under_attack(model, "1", images, classes, replace(attack, eps=0.0))
         assert none.tolist() == [1.0] * 6
 
 
@@ -197,22 +197,24 @@ def test_where_memory_runs_out_fewer_images_are_asked_about_at_once():
 @pytest.mark.parametrize("classes", [2, 3])
 def test_the_intervals_are_those_of_the_leaderboard(classes):
     frame = predictions(60, classes)
-    found = measures(frame, "abc"[:classes]).set_index(["measure", "of"])
+    results = classification_measures(frame, "abc"[:classes]).set_index(["measure", "of"])
     evidence = RowData(images=list(frame["image"]), classes=tuple("abc"[:classes]), predictions=frame)
     columns = [column for column in COLUMNS if column.classification]
-    ratios = {column.name: [column.statistic(evidence)] for column in columns}
-    known = estimates(ratios, resampling(list(frame["group"])), row="net/standard", bounds=column_bounds(columns))
+    ratios = {column.name: [column.of(evidence)] for column in columns}
+    bootstrapped = estimates(
+        ratios, resampling(list(frame["group"])), row="net/standard", bounds=column_bounds(columns)
+    )
     pairs = {
         "balanced_accuracy": ("balanced accuracy", ""),
         "macro_f1": ("macro F1", ""),
         "accuracy_under_attack": ("accuracy under attack", "pgd-5-l2-1"),
     }
     for column, measure in pairs.items():
-        told = found.loc[measure]
-        assert (told["value"], told["low"], told["high"]) == (
-            known[column].value,
-            known[column].low,
-            known[column].high,
+        row = results.loc[measure]
+        assert (row["value"], row["low"], row["high"]) == (
+            bootstrapped[column].value,
+            bootstrapped[column].low,
+            bootstrapped[column].high,
         )
 
 
@@ -220,14 +222,14 @@ def test_calibration_and_auroc_widen_as_the_rest_where_groups_are_few():
     frame = predictions(80, 2).assign(group=[f"g{number // 10}" for number in range(80)])
     draws = resampling(list(frame["group"]))
     weights = draws.weights[:, draws.codes]
-    values = [oracle.roc_auc_score(frame["label"], frame["p1"], sample_weight=each) for each in weights[:300]]
+    values = [oracle.roc_auc_score(frame["label"], frame["p1"], sample_weight=entry) for entry in weights[:300]]
     plain = np.quantile(values, [0.025, 0.975])
-    found = measures(frame, "ab").set_index(["measure", "of"]).loc[("AUROC", "")]
-    factor = (found["high"] - found["low"]) / (plain[1] - plain[0])
+    results = classification_measures(frame, "ab").set_index(["measure", "of"]).loc[("AUROC", "")]
+    factor = (results["high"] - results["low"]) / (plain[1] - plain[0])
     assert factor == pytest.approx(stdtrit(7, 0.975) / 1.96 * np.sqrt(8 / 7), rel=0.15)
 
 
 def test_a_single_group_has_no_interval():
-    found = measures(predictions(20, 2).assign(group="g"), "ab")
-    assert found["low"].isna().all()
-    assert found["value"].notna().any()
+    results = classification_measures(predictions(20, 2).assign(group="g"), "ab")
+    assert results["low"].isna().all()
+    assert results["value"].notna().any()

@@ -34,8 +34,8 @@ def names(number: int = IMAGES) -> list[str]:
 
 
 def test_the_areas_of_the_table_are_the_scores():
-    known = curves()
-    frame = curves_frame(names(), "grad-cam", known)
+    expected = curves()
+    frame = curves_frame(names(), "grad-cam", expected)
     assert list(frame.columns) == ["image", "method", "kind", "step", "share", "probability"]
     assert len(frame) == IMAGES * 2 * (STEPS + 1)
     assert frame["probability"].dtype == np.float32
@@ -45,7 +45,7 @@ def test_the_areas_of_the_table_are_the_scores():
             np.trapezoid(own.loc[own["image"] == name, "probability"], own.loc[own["image"] == name, "share"])
             for name in names()
         ]
-        assert areas == pytest.approx(score(known).tolist(), nan_ok=True, abs=1e-6)
+        assert areas == pytest.approx(score(expected).tolist(), nan_ok=True, abs=1e-6)
 
 
 @pytest.fixture
@@ -60,10 +60,10 @@ def made(tmp_path):
 
 def test_courses_are_means_over_the_images(made):
     path = min((made / "records").glob("*.json"))
-    found = read_courses(path)
-    assert set(found) == {(method, kind) for method in METHODS for kind in KINDS}
+    actual = read_courses(path)
+    assert set(actual) == {(method, kind) for method in METHODS for kind in KINDS}
     frame = pd.read_parquet(path.with_name(f"{path.stem}.curves.parquet"))
-    for (method, kind), course in found.items():
+    for (method, kind), course in actual.items():
         own = frame[(frame["method"] == method) & (frame["kind"] == kind)].dropna()
         assert course[1] == pytest.approx(own.groupby("step")["probability"].mean().to_numpy(), abs=1e-6)
         assert course[0] == pytest.approx(np.linspace(0, 1, STEPS + 1), abs=1e-6)
@@ -100,13 +100,13 @@ def test_the_card_draws_a_model_beside_the_mean_of_all(made):
     boards = build_tables(published)
     panels = build_perturbation_panels(boards[0].models, published)
     assert len(panels) == 3
-    assert all([panel.method for panel in each] == list(METHODS) for each in panels.values())
+    assert all([panel.method for panel in group] == list(METHODS) for group in panels.values())
     heights = np.array(
-        [[float(point.split(",")[1]) for point in each[0].insertion.split()] for each in panels.values()]
+        [[float(point.split(",")[1]) for point in group[0].insertion.split()] for group in panels.values()]
     )
     mean = [float(point.split(",")[1]) for point in next(iter(panels.values()))[0].others[0].split()]
     assert mean == pytest.approx(heights.mean(axis=0), abs=0.11)
-    assert len({each[0].others for each in panels.values()}) == 1
+    assert len({group[0].others for group in panels.values()}) == 1
     text = page([PageInput(published=published, boards=boards)])
     drawn = re.findall(r'<svg class="curve"[^>]*aria-label="Mean probability.*?</svg>', text, flags=re.DOTALL)
     assert len(drawn) == 3 * len(METHODS)

@@ -19,8 +19,9 @@ from benchmark.registry import entries
 from benchmark.saliency.grad_cam import GRAD_CAM
 from benchmark.saliency.gradient import GRADIENT
 from benchmark.scoring.perturbation import build_perturbation_context
-from benchmark.scoring.quantus_adapter import UndefinedScoresWarning, collect_reasons, quantus_metric
-from benchmark.scoring.selection import code_of, select_metrics
+from benchmark.scoring.quantus_adapter import quantus_metric
+from benchmark.scoring.quantus_calls import UndefinedScoresWarning, collect_reasons
+from benchmark.scoring.selection import metric_identity, select_metrics
 from benchmark.storage.record import MetricDefinition
 from metrics import Metric
 from metrics.localization import top_mask_f1
@@ -50,10 +51,10 @@ def probe_with(network, method=GRADIENT, images=(0, 1, 2, 3)):
     pixels = torch.tensor(rng.integers(0, 255, (4, 3, SIDE, SIDE), dtype=np.uint8))[list(images)]
     classes = torch.tensor([0, 1, 2, 0])[list(images)]
     blank = np.zeros((len(images), SIDE, SIDE), dtype=np.float16)
-    given = SETTINGS | {"ids": [f"case {i}" for i in images], "method": method}
-    undrawn = build_perturbation_context(network, pixels, blank, classes, **given)
+    options = SETTINGS | {"ids": [f"case {i}" for i in images], "method": method}
+    undrawn = build_perturbation_context(network, pixels, blank, classes, **options)
     maps = undrawn.explain_fn(network, undrawn.images, classes).numpy().astype(np.float16)
-    return build_perturbation_context(network, pixels, maps, classes, **given)
+    return build_perturbation_context(network, pixels, maps, classes, **options)
 
 
 def test_what_is_drawn_again_has_the_scale_of_what_was_kept(network):
@@ -65,16 +66,16 @@ def test_what_is_drawn_again_has_the_scale_of_what_was_kept(network):
 
 def test_sparseness_is_our_gini():
     saliency = seeded(4).saliency.float()
-    found = quantus_metric("quantus:Sparseness").compute(saliency=saliency)
-    torch.testing.assert_close(found, gini(saliency), rtol=0, atol=1e-5)
+    results = quantus_metric("quantus:Sparseness").compute(saliency=saliency)
+    torch.testing.assert_close(results, gini(saliency), rtol=0, atol=1e-5)
 
 
 def test_rank_accuracy_is_our_top_mask_f1_and_an_empty_mask_is_undefined():
     inputs = seeded(4)
     saliency = inputs.saliency + torch.rand(4, 12, 15, generator=torch.Generator().manual_seed(0)) * 1e-3  # no ties
     inputs.mask[2] = False
-    found = quantus_metric("quantus:RelevanceRankAccuracy").compute(saliency=saliency, mask=inputs.mask)
-    torch.testing.assert_close(found, top_mask_f1(saliency, inputs.mask), equal_nan=True, rtol=0, atol=1e-6)
+    results = quantus_metric("quantus:RelevanceRankAccuracy").compute(saliency=saliency, mask=inputs.mask)
+    torch.testing.assert_close(results, top_mask_f1(saliency, inputs.mask), equal_nan=True, rtol=0, atol=1e-6)
     pointing = quantus_metric("quantus:PointingGame").compute(saliency=saliency, mask=inputs.mask)
     assert pointing.isnan().tolist() == [False, False, True, False]  # Quantus 0.6.0 alone calls that a hit
 
@@ -92,7 +93,7 @@ def test_max_sensitivity_and_faithfulness_correlation_are_what_quantus_says_of_o
         OF_THE_MODEL[1]: quantus.FaithfulnessCorrelation(nr_runs=6, subset_size=20, disable_warnings=True),
     }
     for name, metric in kinds.items():
-        found = quantus_metric(name).compute(context=context)
+        results = quantus_metric(name).compute(context=context)
         for i in range(4):
             np.random.seed(int(context.seeds[i]) % 2**32)  # noqa: NPY002 - Quantus draws from it
             (expected,) = metric(
@@ -102,7 +103,7 @@ def test_max_sensitivity_and_faithfulness_correlation_are_what_quantus_says_of_o
                 a_batch=context.saliency[i : i + 1, None].numpy(),
                 explain_func=explain,
             )
-            assert found[i].item() == pytest.approx(expected, rel=1e-6)
+            assert results[i].item() == pytest.approx(expected, rel=1e-6)
 
 
 @pytest.mark.parametrize("name", OF_THE_MODEL)
@@ -149,8 +150,8 @@ def test_a_map_that_quantus_refuses_costs_its_own_score_only(network):
     context.saliency[1] = 0
     context.saliency[2, 0, 0] = torch.nan
     with pytest.warns(UndefinedScoresWarning, match="has no score for 1 images"):
-        found = quantus_metric("quantus:RandomLogit").compute(context=context)
-    assert found.isnan().tolist() == [False, True, True, False]
+        results = quantus_metric("quantus:RandomLogit").compute(context=context)
+    assert results.isnan().tolist() == [False, True, True, False]
 
 
 def test_a_model_is_not_kept():
@@ -183,10 +184,10 @@ def test_direction_and_definition_are_those_of_quantus_but_where_it_is_wrong():
     assert not quantus_metric("quantus:MaxSensitivity").higher_is_better
     assert quantus_metric("quantus:Sparseness").higher_is_better
     assert quantus_metric("quantus:RegionPerturbation?patch_size=4").higher_is_better
-    told = quantus_metric("quantus:MaxSensitivity")
-    assert "Quantus 0.6.0" in told.definition
+    metric = quantus_metric("quantus:MaxSensitivity")
+    assert "Quantus 0.6.0" in metric.definition
     definition = MetricDefinition(
-        higher_is_better=False, bounds=told.bounds, definition=told.definition, source=told.source
+        higher_is_better=False, bounds=metric.bounds, definition=metric.definition, source=metric.source
     )
     assert MetricDefinition.model_validate_json(definition.model_dump_json()) == definition
 
@@ -212,6 +213,6 @@ def test_the_protocol_knows_the_metric_its_parameters_and_the_version_of_quantus
 
     named = [(), ("quantus:Sparseness",), ("quantus:Sparseness?abs=False",)]
     assert len({protocol(*names) for names in named}) == 3
-    before = code_of(quantus_metric("quantus:Sparseness"))
+    before = metric_identity(quantus_metric("quantus:Sparseness"))
     monkeypatch.setattr("benchmark.scoring.quantus_adapter.version", lambda: "0.7.0")
-    assert code_of(quantus_metric("quantus:Sparseness")) != before
+    assert metric_identity(quantus_metric("quantus:Sparseness")) != before

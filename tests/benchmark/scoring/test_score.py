@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from benchmark.baselines import RATER
-from benchmark.baselines.score import baselines
+from benchmark.baselines.score import score_baselines
 from benchmark.data.dataset import ImageDataset
 from benchmark.registry import entries
 from benchmark.saliency.gradient import GRADIENT
@@ -106,7 +106,7 @@ def test_hard_masks_are_scored_at_every_level_of_the_soft_ones(data):
 def test_how_many_maps_are_scored_at_once_does_not_count(data, monkeypatch):
     expected = score_maps(drawn := maps(), data, metric_list(), device=CPU)
     for maps_at_once in (1, 3):
-        monkeypatch.setattr(score, "PIXELS", maps_at_once * SIDE**2)
+        monkeypatch.setattr(score, "MAX_CHUNK_PIXELS", maps_at_once * SIDE**2)
         found = score_maps(drawn, data, metric_list(), device=CPU)
         pd.testing.assert_frame_equal(found, expected, rtol=0, atol=1e-6)
 
@@ -175,16 +175,16 @@ def test_curves_do_not_depend_on_the_company(data):
     part = build_perturbation_context(model, images[4:5], drawn[4:5], classes[4:5], ids=ids[4:5], **settings)
     assert whole.seeds[4] == part.seeds[0]
     together, alone = whole.curves("mean"), part.curves("mean")
-    asked: list[int] = []
-    model.register_forward_pre_hook(lambda *_: asked.append(1))
+    calls: list[int] = []
+    model.register_forward_pre_hook(lambda *_: calls.append(1))
     assert whole.curves("mean").deletion.equal(together.deletion)
-    assert not asked  # answers are kept
+    assert not calls  # answers are kept
     torch.testing.assert_close(together.insertion[4:5], alone.insertion, atol=1e-6, rtol=0)
     torch.testing.assert_close(together.deletion[4:5], alone.deletion, atol=1e-6, rtol=0)
 
 
 def test_yardsticks_need_no_model_and_raters_are_scored_against_the_others(data, own_folders):
-    frame = baselines(data, [], [], CPU, "protocol", alignment="none")
+    frame = score_baselines(data, [], [], CPU, "protocol", alignment="none")
     assert set(frame["baseline"]) == {
         "centered Gaussian, 0.2 of the side",
         "constant 0.5",
@@ -196,11 +196,11 @@ def test_yardsticks_need_no_model_and_raters_are_scored_against_the_others(data,
     assert list(zip(raters["image"], raters["rater"], strict=True)) == [
         (image, rater) for image in ("c0", "c1", "c3") for rater in ("ann", "bob")
     ]
-    rows = {(row.sample, row.level, row.rater): index for index, row in data.references.iterrows()}
+    rows = {(row["sample"], row["level"], row["rater"]): index for index, row in data.references.iterrows()}
     own, others = (
         torch.tensor(data.mask_arrays[[rows[1, level, "bob"]]]).float() / 255 for level in ("rater", "others")
     )
     expected = map_f1(own, others).item()
     assert select(raters, image="c1", rater="bob")["value"].item() == pytest.approx(expected, abs=1e-6)
     assert len(list((own_folders / "runs" / "baselines").iterdir())) == 5
-    pd.testing.assert_frame_equal(baselines(data, [], [], CPU, "protocol", alignment="none"), frame)
+    pd.testing.assert_frame_equal(score_baselines(data, [], [], CPU, "protocol", alignment="none"), frame)

@@ -26,7 +26,7 @@ from benchmark.registry import entries
 from metrics import Metric
 
 SIDE = 48
-scoring.PIXELS = 100 * SIDE**2
+scoring.MAX_CHUNK_PIXELS = 100 * SIDE**2
 
 
 def anonymous():
@@ -47,9 +47,9 @@ def written(folder, number):
     names = [f"c{case}" for case in range(number)]
     rows = [(case, level, "", "") for case in range(number) for level in ("image", "union")]
     data = ImageDataset(
-        name="drawn", key="", synthetic=False, classes=("a", "b"), available=number, left_out=(), manifest=directory,
+        name="drawn", key="", synthetic=False, classes=("a", "b"), available=number, left_out=(), manifest=folder,
         images=mapped(folder, "images", (number, SIDE, SIDE, 3), "uint8"),
-        cases=pd.DataFrame({"id": names, "label": 0, "group": names, "split": "test"}),
+        samples=pd.DataFrame({"id": names, "label": 0, "group": names, "split": "test"}),
         mask_arrays=mapped(folder, "planes", (len(rows), SIDE, SIDE), "uint8"),
         references=pd.DataFrame(rows, columns=["sample", "level", "rater", "characteristic"]),
     )
@@ -72,12 +72,12 @@ def peak(maps, data):
     frame = score(maps, data)
     over.set()
     watcher.join()
-    assert set(frame["image"]) == set(data.cases["id"])
+    assert set(frame["image"]) == set(data.samples["id"])
     # Scores are one row per image and metric: their parts, and the whole.
     return max(most) - 2 * frame.memory_usage(deep=True).sum() / 2**20
 
 
-directory = Path(sys.argv[1])
+folder = Path(sys.argv[1])
 score(*written(folder / "first", 2))  # what is loaded once
 few, many = (written(folder / str(number), number) for number in (200, 2000))
 before = anonymous()
