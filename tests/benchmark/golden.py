@@ -121,7 +121,7 @@ def of_cell() -> Numbers:
     with (
         tempfile.TemporaryDirectory() as directory,
         mock.patch.dict("os.environ", LOUPE_RUNS=f"{directory}/runs"),
-        mock.patch.dict("benchmark.registry._added", {Architecture: [sys.modules[__name__]]}),
+        mock.patch.dict("benchmark.registry._external", {Architecture: [sys.modules[__name__]]}),
     ):
         render(Path(directory, "data"), images=26, side=48, seed=3)
         prepared = prepare_dataset(load_index(Source(directory=Path(directory, "data"))), CELL)

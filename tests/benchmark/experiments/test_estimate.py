@@ -55,7 +55,7 @@ def test_time_grows_with_images_pixels_and_the_cost_of_the_regime(told):
 
 def test_a_stage_that_two_cells_begin_with_is_counted_once(told):
     base, finetune, stem = jobs(told, "pgd-l2", "robust-finetune", "robust-stem")
-    plan_of_three = [base, replace(finetune, start=base), replace(stem, start=base)]
+    plan_of_three = [base, replace(finetune, init_job=base), replace(stem, init_job=base)]
     alone = [forecast([job]).seconds for job in (base, finetune, stem)]
     assert forecast(plan_of_three).seconds == pytest.approx(sum(alone))
 

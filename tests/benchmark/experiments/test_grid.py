@@ -25,8 +25,8 @@ def known_regimes(monkeypatch):
     known = [
         *(entries(Regime)[name] for name in QUICK.regimes),
         replace(STANDARD, name="masked", needs_masks=True),
-        replace(STANDARD, name="second", start="standard"),
-        replace(STANDARD, name="first", start="second"),
+        replace(STANDARD, name="second", init_from="standard"),
+        replace(STANDARD, name="first", init_from="second"),
     ]
     real = registry.entries
 

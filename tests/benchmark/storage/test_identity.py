@@ -289,7 +289,7 @@ learning_rate = {rate}
 
 
 def test_an_entry_from_outside_is_known_by_what_it_computes_not_by_what_it_says(tmp_path, monkeypatch):
-    monkeypatch.setattr("benchmark.registry._added", {})
+    monkeypatch.setattr("benchmark.registry._external", {})
     entries.cache_clear()
     one, two, three = (tmp_path / f"{name}.toml" for name in ("one", "two", "three"))
     one.write_text(TOML.format(rate=0.001), encoding="utf-8")
@@ -307,7 +307,7 @@ def test_an_entry_from_outside_is_known_by_what_it_computes_not_by_what_it_says(
 
 
 def test_the_list_is_in_order_so_that_branches_merge():
-    text = module.LIST.read_text(encoding="utf-8")
+    text = module.IDENTITIES_FILE.read_text(encoding="utf-8")
     told = json.loads(text)
     assert list(told) == sorted(told)
     assert text == json.dumps(told, indent=1) + "\n"

@@ -45,7 +45,7 @@ def first_schema(path: Path) -> dict:
     """A record as the first schema wrote it."""
     told = second_schema(path)
     training = told.pop("training")
-    told.pop("diagnosis")
+    told.pop("classification")
     told.pop("regime_title")
     told["settings"]["preset"]["attack_eps"] = 0.25
     return told | {"schema_version": 1, "checkpoint_sha256": training["sha256"], "losses": training["losses"]}
@@ -97,7 +97,7 @@ def test_a_preset_with_an_unknown_or_a_missing_field_is_refused_by_name():
         load_preset(told | {"side": 96, "color": "red"})
     with pytest.raises(UserError, match="lacks image_size"):
         load_preset({name: value for name, value in told.items() if name != "image_size"})
-    with pytest.raises(UserError, match="makes no sense: limit"):
+    with pytest.raises(UserError, match="is invalid: limit"):
         load_preset(told | {"limit": 0})
     assert load_preset({name: value for name, value in told.items() if name != "compile"}) == QUICK
 

@@ -78,8 +78,8 @@ def batch(size: int = 8, **changes) -> Batch:
         "labels": torch.arange(size) % 3,
         "class_weights": torch.tensor([0.5, 1.0, 2.0]),
         "progress": 0.5,
-        "places": 2 * torch.arange(size).flip(0),
-        "number": 20,
+        "indices": 2 * torch.arange(size).flip(0),
+        "num_images": 20,
         "masks": (torch.rand(size, SIDE, SIDE, generator=generator) > 0.6).float(),
     }
     return Batch(**(settings | changes))
@@ -277,7 +277,7 @@ def test_the_lowest_are_the_first_after_sorting_and_all_maps_have_as_many(share)
     count = round(share * SIDE**2)
     assert torch.equal(lowest(values, share), lowest_by_hand(values, count))
     assert lowest(torch.zeros(3, SIDE, SIDE), share).sum(dim=(1, 2)).tolist() == [count] * 3
-    with pytest.raises(ValueError, match="must lie in"):
+    with pytest.raises(ValueError, match="must be in"):
         lowest(values, share + 1.1)
 
 
@@ -447,7 +447,7 @@ def test_sgt_replaces_exactly_the_lower_half_by_values_of_the_image(ranking):
         assert filled.mean() == pytest.approx(float(middle), abs=0.15 * float(image.max() - image.min()))
 
 
-@pytest.mark.parametrize("wrong", [{"share": 1.5}, {"ranking": "both"}, {"weight": -1.0}, {"weight": math.nan}])
+@pytest.mark.parametrize("wrong", [{"fraction": 1.5}, {"ranking": "both"}, {"weight": -1.0}, {"weight": math.nan}])
 def test_sgt_refuses_settings_that_make_no_sense(wrong):
     with pytest.raises(ValueError, match="is invalid"):
         replace(sgt.SETTINGS, **wrong)
@@ -531,7 +531,7 @@ def test_a_budget_grows_when_the_label_survives_and_shrinks_when_it_does_not(nam
     survived = watch.outputs(training=True)[1].argmax(dim=1) == labels
     assert 0 < survived.sum() < 8
     expected = torch.full((20,), EPS)
-    for place, good in zip(now.places, survived, strict=True):
+    for place, good in zip(now.indices, survived, strict=True):
         expected[place] = EPS * 1.1 if good else EPS / 1.1
     torch.testing.assert_close(now.memory[scaat.BUDGETS], expected)
 
@@ -544,7 +544,7 @@ def test_budgets_stay_within_their_bounds_and_are_those_of_the_next_attack():
     assert budgets.min() == pytest.approx(0.5 / 255)
     assert budgets.max() == pytest.approx(4 / 255)
     used = (watch.inputs(training=True)[1] - now.images).abs().amax(dim=(1, 2, 3))
-    assert (used <= budgets[now.places] * 1.1 + 1e-7).all()
+    assert (used <= budgets[now.indices] * 1.1 + 1e-7).all()
     assert used.max() > 3 / 255
     assert torch.equal(budgets[1::2], torch.full((10,), EPS))
 
@@ -666,8 +666,8 @@ def test_the_right_mask_costs_nothing_even_if_it_is_empty():
 
 def test_multitask_refuses_networks_and_batches_without_masks():
     plain = nn.Sequential(nn.Flatten(), nn.Linear(3 * SIDE**2, 3))
-    with pytest.raises(ValueError, match=r"^multitask learns from masks, but Sequential predicts none$"):
+    with pytest.raises(ValueError, match=r"^multitask trains on masks, but Sequential predicts none$"):
         multitask.multitask(plain, batch())
-    with pytest.raises(ValueError, match=r"^multitask learns from masks, but the batch has none$"):
+    with pytest.raises(ValueError, match=r"^multitask trains on masks, but the batch has none$"):
         multitask.multitask(network(), batch(masks=None))
     assert entries(Regime)["multitask"].needs_masks

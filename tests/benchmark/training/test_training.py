@@ -333,7 +333,7 @@ def test_settings_that_make_no_sense_are_refused(change):
 
 @pytest.mark.parametrize("change", [{"frozen": 5}, {"frozen": -1}, {"lr_scale": 0.0}, {"batch_replays": 0}])
 def test_regimes_that_make_no_sense_are_refused(change):
-    with pytest.raises(ValueError, match="frozen must lie in 0"):
+    with pytest.raises(ValueError, match="frozen must be in 0"):
         replace(STANDARD, **change)
 
 
