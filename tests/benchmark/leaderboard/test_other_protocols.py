@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from benchmark.__main__ import app
-from benchmark.leaderboard.analysis.diff import parse
+from benchmark.leaderboard.analysis.diff import parse_table
 from benchmark.leaderboard.build import rebuild
 from benchmark.leaderboard.export.csv import OTHER_PROTOCOL, to_csv
 from benchmark.leaderboard.export.markdown import to_markdown
@@ -92,7 +92,7 @@ def test_all_tables_show_them_marked(made):
 
 
 def test_what_moved_is_asked_of_the_table_alone(made):
-    table = parse(to_csv(build_tables(read_results(made))[0]), "now")
+    table = parse_table(to_csv(build_tables(read_results(made))[0]), "now")
     assert (NEW, "standard") in table
     assert ("efficientnet_b0", "standard") not in table
 
