@@ -56,11 +56,10 @@ def _regime_sentences(contrasts: Sequence[Contrast]) -> str | None:
         if family:
             better, worse = (sum(contrast.verdict == word for contrast in family) for word in ("better", "worse"))
             rest = len(family) - better - worse
-            title = family[0].title[:1].upper() + family[0].title[1:]
             sentences.append(
-                f"{title} training gives significantly better maps than standard training in {better} of "
-                f"{len(family)} architectures, significantly worse maps in {worse}, and no significant difference in "
-                f"{rest}."
+                f"In {better} of {len(family)} architectures, {family[0].title} training gives significantly better "
+                f"maps than standard training, in {worse} significantly worse maps, and in {rest} there is no "
+                "significant difference."
             )
     return " ".join(sentences) or None
 

@@ -111,8 +111,8 @@ def _contrast_section(contrasts: Sequence[Contrast]) -> list[str]:
             table.append([title, *(_count_cell(family) for family in families)])
         lines += ["## Standard against the other regimes", "", *markdown(table), ""]
     note = (
-        "The regime minus standard training, with the 95 % interval. Bold: significantly different (Holm over the "
-        "architectures of a column). P-values, Wilcoxon's test and effect sizes: `contrasts.csv`."
+        "The regime minus standard training, with the 95 % interval. Bold or counted: significantly different (Holm "
+        "over the architectures of a column). P-values, Wilcoxon's test and effect sizes: `contrasts.csv`."
     )
     return [*lines, note, ""]
 
@@ -128,7 +128,7 @@ def _contrast_cell(contrast: Contrast | None) -> str:
 def _count_cell(family: list[Contrast]) -> str:
     verdicts = [contrast.verdict for contrast in family if contrast.significant]
     counts = [f"{verdicts.count(word)} {word}" for word in ("better", "worse", "higher", "lower") if word in verdicts]
-    return f"{', '.join(counts) or 'none significantly different'} of {len(family)}" if family else "-"
+    return f"{', '.join(counts) or 'none'} of {len(family)}" if family else "-"
 
 
 def _attack_note(leaderboard: LeaderboardTable) -> str:

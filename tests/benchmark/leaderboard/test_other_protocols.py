@@ -75,7 +75,7 @@ def test_all_tables_show_them_marked(made):
     assert [row["name"] for row in rows if row["kind"] == "model"] == [NEW]
     others = [row for row in rows if row["kind"] == OTHER_PROTOCOL]
     assert [row["name"] for row in others] == [row.name for row in leaderboards[0].other_protocols[0].models]
-    assert {row["rank_best"] + row["p_best"] + row["map_f1_group"] for row in others} == {""}
+    assert {row["rank_best"] + row["p_best"] + row["map_f1_significance_group"] for row in others} == {""}
     assert all(float(row["map_f1"]) > 0 for row in others)
     text = to_markdown(leaderboards, [], [])
     above, below = text.split("## Made under another protocol")

@@ -72,7 +72,7 @@ def test_a_column_of_which_neither_end_is_better_has_no_best_baseline(leaderboar
 
 def test_no_other_module_knows_the_rules():
     texts = {path.name: path.read_text(encoding="utf-8") for path in (ROOT / "benchmark").rglob("*.py")}
-    assert [name for name, text in texts.items() if "1 / len(board.record.classes)" in text] == ["chance.py"]
+    assert [name for name, text in texts.items() if "1 / len(leaderboard.record.classes)" in text] == ["chance.py"]
     leaderboard = {
         path.name: path.read_text(encoding="utf-8") for path in (ROOT / "benchmark/leaderboard").rglob("*.py")
     }

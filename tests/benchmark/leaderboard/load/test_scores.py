@@ -151,5 +151,5 @@ def test_predictions_follow_the_images(tmp_path):
         with pytest.raises(ValueError, match=said):
             read_predictions(tmp_path / "predictions.parquet", other)
     pd.concat([rows, rows[:1]]).to_parquet(tmp_path / "predictions.parquet")
-    with pytest.raises(ValueError, match="twice"):
+    with pytest.raises(ValueError, match="duplicated"):
         read_predictions(tmp_path / "predictions.parquet", IMAGES)
