@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from pydantic import BaseModel, Field, ValidationError
 
-FOLDER = "gallery"
+GALLERY_DIR = "gallery"
 TEMPLATES = Path(__file__).parent
 """Where the template lies that draws what is read here."""
 LARGEST = 2**20
@@ -100,12 +100,12 @@ def read_gallery(directory: Path, protocol: str) -> Gallery | None:
 
     A sheet that is damaged or of another protocol is left out: the page says so where its pictures would stand.
     """
-    found = _read(directory / FOLDER / "images.json", Images, protocol)
+    found = _read(directory / GALLERY_DIR / "images.json", Images, protocol)
     if found is None:
         return None
     images, uri = found
     models = {}
-    for path in sorted((directory / FOLDER).glob("[!.]*.json")):
+    for path in sorted((directory / GALLERY_DIR).glob("[!.]*.json")):
         known = _read(path, Maps, protocol)
         if known and [each.name for each in known[0].fixed] == [each.name for each in images.images]:
             models[known[0].architecture, known[0].regime] = Sheet(told=known[0], uri=known[1])

@@ -11,7 +11,7 @@ import pandas as pd
 
 from benchmark.leaderboard.html.charts import Curve, build_loss_curve
 from benchmark.leaderboard.html.page_input import digits
-from benchmark.leaderboard.html.perturbation_curves import Perturbed
+from benchmark.leaderboard.html.perturbation_curves import PerturbationPanel
 from benchmark.leaderboard.load.badges import standing
 from benchmark.leaderboard.load.results import ResultsDirectory
 from benchmark.leaderboard.table import Row
@@ -47,11 +47,11 @@ class Card:
     command: str
     confusion: Confusion
     curve: Curve | None
-    perturbed: tuple[Perturbed, ...]
+    perturbed: tuple[PerturbationPanel, ...]
     measures: tuple[tuple[str, str, str, str], ...]
 
 
-def build_card(row: Row, published: ResultsDirectory, perturbed: Sequence[Perturbed] = ()) -> Card:
+def build_card(row: Row, published: ResultsDirectory, perturbed: Sequence[PerturbationPanel] = ()) -> Card:
     """The card of a model.
 
     Args:

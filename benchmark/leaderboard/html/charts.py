@@ -79,7 +79,7 @@ def ticks(scale: Scale) -> list[tuple[str, float]]:
     step = next(step * power for step in (1, 2, 5, 10) if step * power >= 0.999 * rough)
     places = max(0, -math.floor(math.log10(step) + 1e-9))
     numbers = range(math.ceil(scale.low / step - 1e-9), math.floor(scale.high / step + 1e-9) + 1)
-    return [(f"{number * step:.{places}f}", scale.place(number * step)) for number in numbers]
+    return [(f"{number * step:.{places}f}", scale.position(number * step)) for number in numbers]
 
 
 def build_loss_curve(losses: Sequence[Sequence[float]], validation: Sequence[Sequence[float]]) -> Curve | None:
@@ -92,7 +92,7 @@ def build_loss_curve(losses: Sequence[Sequence[float]], validation: Sequence[Seq
 
     def points(course: Sequence[float]) -> str:
         return " ".join(
-            f"{100 * epoch / (epochs - 1):.1f},{100 - scale.place(value):.1f}"
+            f"{100 * epoch / (epochs - 1):.1f},{100 - scale.position(value):.1f}"
             for epoch, value in enumerate(course)
             if math.isfinite(value)
         )

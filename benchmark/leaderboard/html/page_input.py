@@ -14,7 +14,7 @@ from benchmark.leaderboard.load.results import ResultsDirectory
 from benchmark.leaderboard.table import LeaderboardTable, Row
 from benchmark.statistics.bootstrap import Estimate
 
-SHOWN_MODELS = 250
+MAX_SHOWN_MODELS = 250
 """So many models, the best by F1, have a line and a card; a page of more is slow to open."""
 
 
@@ -40,11 +40,11 @@ class Scale:
     low: float
     high: float
 
-    def place(self, value: float) -> float:
+    def position(self, value: float) -> float:
         """Where a value stands, in per cent of the axis, for CSS and SVG.
 
         Example:
-            >>> Scale(low=0.2, high=0.6).place(0.3)
+            >>> Scale(low=0.2, high=0.6).position(0.3)
             25.0
         """
         return round(100 * (value - self.low) / (self.high - self.low), 1) + 0.0
@@ -106,7 +106,7 @@ class TableCell:
         """Places of mean and interval on the axis, as CSS variables; what lies outside is drawn at its end."""
         ends = (self.known.low, self.known.value, self.known.high)
         known = (end if math.isfinite(end) else self.known.value for end in ends)
-        low, value, high = (min(max(self.scale.place(each), 0.0), 100.0) for each in known)
+        low, value, high = (min(max(self.scale.position(each), 0.0), 100.0) for each in known)
         return f"--l:{low:g}%;--v:{value:g}%;--w:{max(high - low, 0):.1f}%"
 
     @property
@@ -177,9 +177,9 @@ def digits(value: float) -> str:
     return f"{round(value, 3) + 0.0:.3f}" if math.isfinite(value) else "-"
 
 
-def models_shown(main: LeaderboardTable) -> frozenset[tuple[str, str]]:
+def select_shown_models(main: LeaderboardTable) -> frozenset[tuple[str, str]]:
     """Names and regimes of the models that the page shows: all, or of very many the best of the main table."""
-    return frozenset((row.name, row.regime) for row in main.models[:SHOWN_MODELS])
+    return frozenset((row.name, row.regime) for row in main.models[:MAX_SHOWN_MODELS])
 
 
 def build_page_table(leaderboard: LeaderboardTable, models: Container[tuple[str, str]]) -> Table:
@@ -248,5 +248,5 @@ def _scale(everything: Sequence[Estimate], models: Sequence[Estimate]) -> Scale:
 
 def _mark(scale: Scale, row: Row | None, column: Column) -> float | None:
     """Where a row's line stands in every cell of a column; None where it stands outside of the axis."""
-    place = scale.place(row.estimates[column.name].value) if row else -1.0
+    place = scale.position(row.estimates[column.name].value) if row else -1.0
     return place if 0 <= place <= 100 else None

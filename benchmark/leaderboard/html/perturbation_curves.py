@@ -27,7 +27,7 @@ Courses = Mapping[tuple[str, str], Course]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Perturbed:
+class PerturbationPanel:
     """Mean insertion and deletion curve of a model, as points of SVG polylines in a frame of 100 by 100.
 
     Attributes:
@@ -47,7 +47,7 @@ class Perturbed:
 
 def build_perturbation_panels(
     rows: Sequence[Row], published: ResultsDirectory
-) -> dict[tuple[str, str], tuple[Perturbed, ...]]:
+) -> dict[tuple[str, str], tuple[PerturbationPanel, ...]]:
     """Panels by name and regime of the model, one per saliency method; a model whose records have no curves has none.
 
     Args:
@@ -131,11 +131,11 @@ def _mean(everything: Iterable[Courses]) -> dict[tuple[str, str], Course]:
     return {name: np.mean(courses, axis=0) for name, courses in together.items()}
 
 
-def _panel(method: str, own: Courses, everyone: Courses) -> Perturbed:
+def _panel(method: str, own: Courses, everyone: Courses) -> PerturbationPanel:
     told = [
         f"{kind}, area {digits(_area(own[method, kind]))}{_against(everyone.get((method, kind)))}" for kind in KINDS
     ]
-    return Perturbed(
+    return PerturbationPanel(
         method=method,
         insertion=_points(own[method, "insertion"]),
         deletion=_points(own[method, "deletion"]),

@@ -19,11 +19,18 @@ from benchmark.leaderboard.export.markdown import describe_other_protocol
 from benchmark.leaderboard.gallery.load import TEMPLATES as GALLERY_TEMPLATES
 from benchmark.leaderboard.gallery.load import Gallery, read_gallery
 from benchmark.leaderboard.html.card import Card, build_card
-from benchmark.leaderboard.html.page_input import SHOWN_MODELS, PageInput, Table, build_page_table, digits, models_shown
+from benchmark.leaderboard.html.page_input import (
+    MAX_SHOWN_MODELS,
+    PageInput,
+    Table,
+    build_page_table,
+    digits,
+    select_shown_models,
+)
 from benchmark.leaderboard.html.perturbation_curves import build_perturbation_panels
-from benchmark.leaderboard.html.scatter import Plane, build_scatter_plots
-from benchmark.leaderboard.html.slope_chart import Slopes, build_slope_charts
-from benchmark.leaderboard.html.summary_cards import Fact, facts_of
+from benchmark.leaderboard.html.scatter import ScatterPlot, build_scatter_plots
+from benchmark.leaderboard.html.slope_chart import SlopeChart, build_slope_charts
+from benchmark.leaderboard.html.summary_cards import SummaryCard, build_summary_cards
 from benchmark.leaderboard.load.badges import BADGES
 from benchmark.leaderboard.synthetic import STAMP
 
@@ -42,9 +49,9 @@ class View:
     """
 
     table: Table
-    facts: tuple[Fact, ...]
-    slopes: dict[str, list[Slopes]]
-    planes: tuple[Plane, ...]
+    facts: tuple[SummaryCard, ...]
+    slopes: dict[str, list[SlopeChart]]
+    planes: tuple[ScatterPlot, ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -90,7 +97,7 @@ def page(shown: Sequence[PageInput]) -> str:
         badges=BADGES,
         headlines=HEADLINES,
         ranked_by=RANKED_BY,
-        most=SHOWN_MODELS,
+        most=MAX_SHOWN_MODELS,
         style=Markup((TEMPLATES / "page.css").read_text(encoding="utf-8")),  # noqa: S704 our own file
         scripts=[Markup(script) for script in scripts],  # noqa: S704 our own file and the library's
         hashes=[_hash(script) for script in scripts],
@@ -101,7 +108,7 @@ def _section(shown: PageInput) -> PageSection:
     main = shown.leaderboards[0]
     titles = sorted({row.title for row in main.models}, key=lambda title: (title != BASE, title))
     series = {title: number for number, title in enumerate(titles)}
-    models = models_shown(main)
+    models = select_shown_models(main)
     rows = [row for row in main.models if (row.name, row.regime) in models]
     perturbed = build_perturbation_panels(rows, shown.published)
     return PageSection(
@@ -110,7 +117,7 @@ def _section(shown: PageInput) -> PageSection:
         views=tuple(
             View(
                 table=build_page_table(leaderboard, models),
-                facts=tuple(facts_of(leaderboard)),
+                facts=tuple(build_summary_cards(leaderboard)),
                 slopes=build_slope_charts(leaderboard, models, contrasts),
                 planes=tuple(build_scatter_plots(leaderboard, models, series)),
             )

@@ -43,7 +43,7 @@ class Name:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Plane:
+class ScatterPlot:
     """A panel: accuracy of the diagnosis against one quality of the maps."""
 
     across: Column
@@ -60,7 +60,7 @@ class Plane:
 
 def build_scatter_plots(
     leaderboard: LeaderboardTable, models: Container[tuple[str, str]], series: dict[str, int]
-) -> Iterator[Plane]:
+) -> Iterator[ScatterPlot]:
     """Panels of accuracy against each quality of the maps.
 
     Args:
@@ -78,8 +78,8 @@ def build_scatter_plots(
         lines = _lines(leaderboard, up, ys)
         width = WIDTH - MARGIN if lines else WIDTH
         points = tuple(_point(row, across, up, (xs, ys, width, HEIGHT), series) for row in rows)
-        chance = xs.place(chance_of(leaderboard)) * width / 100
-        yield Plane(
+        chance = xs.position(chance_of(leaderboard)) * width / 100
+        yield ScatterPlot(
             across=across,
             up=up,
             width=width,
@@ -100,7 +100,7 @@ def _lines(leaderboard: LeaderboardTable, up: Column, scale: Scale) -> list[Labe
         if row.is_model or not row.known(up):
             continue
         value = row.estimates[up.name].value
-        y = HEIGHT * (1 - scale.place(value) / 100)
+        y = HEIGHT * (1 - scale.position(value) / 100)
         if 0 <= y <= HEIGHT:
             lines.append(Label(text=f"{digits(value)} {row.name}", y=y, at=y, kind=row_kind(row)))
     return lines
@@ -116,8 +116,8 @@ def _point(
 ) -> Point:
     xs, ys, width, height = frame
     x, y = row.estimates[across.name], row.estimates[up.name]
-    left, middle, right = (round(width * xs.place(value) / 100, 1) for value in _whole(x))
-    bottom, center, top = (round(height * (1 - ys.place(value) / 100), 1) for value in _whole(y))
+    left, middle, right = (round(width * xs.position(value) / 100, 1) for value in _whole(x))
+    bottom, center, top = (round(height * (1 - ys.position(value) / 100), 1) for value in _whole(y))
     return Point(row=row, x=middle, y=center, arms=(left, right, top, bottom), series=series[row.title])
 
 

@@ -30,7 +30,7 @@ class Slope:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Slopes:
+class SlopeChart:
     """A panel: one column of the table, standard against another regime."""
 
     column: Column
@@ -54,7 +54,7 @@ class Slopes:
 
 def build_slope_charts(
     leaderboard: LeaderboardTable, models: Container[tuple[str, str]], known: Sequence[Contrast] | None = None
-) -> dict[str, list[Slopes]]:
+) -> dict[str, list[SlopeChart]]:
     """Panels of each regime that stands beside the standard one, by its name.
 
     Args:
@@ -76,7 +76,7 @@ def build_slope_charts(
     return {regime: panels for regime, panels in found.items() if panels}
 
 
-def _slopes(leaderboard: LeaderboardTable, family: Sequence[Contrast]) -> Slopes:
+def _slopes(leaderboard: LeaderboardTable, family: Sequence[Contrast]) -> SlopeChart:
     column = family[0].column
     rows = {(row.name, row.regime): row for row in leaderboard.models}
     pairs = [(rows[each.name, BASE], rows[each.name, each.regime]) for each in family]
@@ -89,7 +89,7 @@ def _slopes(leaderboard: LeaderboardTable, family: Sequence[Contrast]) -> Slopes
     height = max(200.0, LINE * 1.15 * (len(pairs) + len(inside)))
 
     def at(row: Row) -> float:
-        return round(height * (1 - scale.place(row.estimates[column.name].value) / 100), 1)
+        return round(height * (1 - scale.position(row.estimates[column.name].value) / 100), 1)
 
     def label(row: Row, text: str) -> Label:
         return Label(text=text, y=at(row), at=at(row), kind=row_kind(row))
@@ -100,7 +100,7 @@ def _slopes(leaderboard: LeaderboardTable, family: Sequence[Contrast]) -> Slopes
     left = [label(one, f"{one.name} {value(one)}") for one, _ in pairs]
     right = [label(other, f"{value(other)} {other.name}") for _, other in pairs]
     right += [label(row, f"{value(row)} {row.name}") for row in inside]
-    return Slopes(
+    return SlopeChart(
         column=column,
         regime=family[0].title,
         height=height,

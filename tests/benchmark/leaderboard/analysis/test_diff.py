@@ -9,7 +9,7 @@ from scipy.stats import kendalltau
 from benchmark.errors import UserError
 from benchmark.leaderboard.analysis.diff import diff_tables, earlier_table, in_words, parse
 from benchmark.leaderboard.analysis.published import (
-    FOLDER,
+    GALLERY_DIR,
     against_csv,
     against_markdown,
     agreements,
@@ -29,7 +29,7 @@ def leaderboard():
     return build_tables(read_results(QUICK), ["grad-cam"])[0]
 
 
-@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.csv")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", sorted(GALLERY_DIR.glob("*.csv")), ids=lambda path: path.stem)
 def test_every_published_table_has_a_source_and_known_columns(path):
     told = load_published_table(path.stem)
     assert told.sources

@@ -16,15 +16,15 @@ import pytest
 from PIL import Image
 
 from benchmark.leaderboard.columns import RANKED_BY
-from benchmark.leaderboard.gallery.load import FOLDER, read_gallery
+from benchmark.leaderboard.gallery.load import GALLERY_DIR, read_gallery
 from benchmark.leaderboard.gallery.write import OUTLINE, Explained, Picture, write_images, write_model
 from benchmark.leaderboard.html.card import build_card
 from benchmark.leaderboard.html.charts import LINE, Label, build_loss_curve, spread, ticks
-from benchmark.leaderboard.html.page_input import PageInput, Scale, build_page_table, models_shown
+from benchmark.leaderboard.html.page_input import PageInput, Scale, build_page_table, select_shown_models
 from benchmark.leaderboard.html.render import page
 from benchmark.leaderboard.html.scatter import build_scatter_plots
 from benchmark.leaderboard.html.slope_chart import build_slope_charts
-from benchmark.leaderboard.html.summary_cards import facts_of
+from benchmark.leaderboard.html.summary_cards import build_summary_cards
 from benchmark.leaderboard.load.results import read_results
 from benchmark.leaderboard.tables import build_tables
 from benchmark.statistics.tests import ALPHA, difference, holm
@@ -85,7 +85,7 @@ def directory(tmp_path_factory) -> Path:
     told = json.loads(path.read_text(encoding="utf-8"))
     path.write_text(json.dumps(told | {"architecture": HOSTILE, "regime_title": HOSTILE}), encoding="utf-8")
     models = [("densenet121", "standard"), ("densenet121", "adversarial"), ("xception", "standard")]
-    write_pictures(target / FOLDER, told["protocol"], models)
+    write_pictures(target / GALLERY_DIR, told["protocol"], models)
     return target
 
 
@@ -201,7 +201,7 @@ def test_the_first_glance_counts_what_is_not_told_apart(shown):
     leaderboard = shown.leaderboards[0]
     known = [row.estimates[RANKED_BY] for row in leaderboard.models]
     apart = holm(np.array([difference(one, other).p for one, other in combinations(known, 2)])) < ALPHA
-    facts = facts_of(leaderboard)
+    facts = build_summary_cards(leaderboard)
     assert facts[0].number == leaderboard.models[0].name
     assert f"told apart from {apart[:3].sum()} of 3 others" in facts[0].text
     assert facts[1].number == f"{apart.sum()} of 6"
@@ -216,7 +216,7 @@ def test_the_first_glance_counts_what_is_not_told_apart(shown):
 
 
 def test_lines_say_what_is_a_model_a_yardstick_and_a_ceiling(shown):
-    table = build_page_table(shown.leaderboards[0], models_shown(shown.leaderboards[0]))
+    table = build_page_table(shown.leaderboards[0], select_shown_models(shown.leaderboards[0]))
     kinds = [line.kind for line in table.lines]
     assert kinds.count("model") == 4
     assert kinds.count("ceiling") == 1
@@ -227,7 +227,7 @@ def test_lines_say_what_is_a_model_a_yardstick_and_a_ceiling(shown):
     heading = table.headings[0]
     for line in table.lines:
         if cell := line.cells.get(RANKED_BY):
-            place = heading.scale.place(cell.known.value)
+            place = heading.scale.position(cell.known.value)
             assert cell.outside == ("" if 0 <= place <= 100 else "over" if place > 100 else "under")
             assert (f"--v:{place:g}%" in cell.style) == (not cell.outside)
 
@@ -236,7 +236,8 @@ def test_a_slope_is_bold_where_the_contrast_is_told_apart(shown):
     leaderboard = shown.leaderboards[0]
     rows = {(row.name, row.regime): row for row in leaderboard.models}
     panels = {
-        panel.column.name: panel for panel in build_slope_charts(leaderboard, models_shown(leaderboard))["adversarial"]
+        panel.column.name: panel
+        for panel in build_slope_charts(leaderboard, select_shown_models(leaderboard))["adversarial"]
     }
     assert {"map_f1", "sparsity", "balanced_accuracy"} <= set(panels)
     for name, panel in panels.items():
@@ -250,7 +251,7 @@ def test_a_slope_is_bold_where_the_contrast_is_told_apart(shown):
 def test_points_stand_where_their_numbers_are(shown):
     leaderboard = shown.leaderboards[0]
     plane = next(
-        build_scatter_plots(leaderboard, models_shown(leaderboard), {row.title: 0 for row in leaderboard.models})
+        build_scatter_plots(leaderboard, select_shown_models(leaderboard), {row.title: 0 for row in leaderboard.models})
     )
     values = np.array([row.estimates["balanced_accuracy"].value for row in leaderboard.models])
     assert np.corrcoef(values, [point.x for point in plane.points])[0, 1] > 0.9999
@@ -281,7 +282,7 @@ def test_ticks_are_round_few_and_within(low, high):
     assert 2 <= len(found) <= 6
     for text, place in found:
         assert 0 <= place <= 100
-        assert Scale(low=low, high=high).place(float(text)) == pytest.approx(place, abs=0.2)
+        assert Scale(low=low, high=high).position(float(text)) == pytest.approx(place, abs=0.2)
 
 
 def test_the_confusion_counts_every_test_image(shown):
@@ -322,7 +323,7 @@ def test_the_gallery_keeps_pictures_of_its_protocol_alone(directory, tmp_path):
     assert len(gallery.models) == 3
     assert read_gallery(directory, "another") is None
     shutil.copytree(directory, tmp_path / "copy")
-    kept = tmp_path / "copy" / FOLDER
+    kept = tmp_path / "copy" / GALLERY_DIR
     (kept / "xception-standard.webp").write_bytes(b"<svg onload='alert(1)'>")
     (kept / "densenet121-standard.json").write_text("{", encoding="utf-8")
     assert set(read_gallery(tmp_path / "copy", protocol).models) == {("densenet121", "adversarial")}
@@ -330,13 +331,13 @@ def test_the_gallery_keeps_pictures_of_its_protocol_alone(directory, tmp_path):
 
 
 def test_pictures_show_image_masks_and_map(directory):
-    sheet = np.asarray(Image.open(directory / FOLDER / "images.webp").convert("RGB")).astype(int)
+    sheet = np.asarray(Image.open(directory / GALLERY_DIR / "images.webp").convert("RGB")).astype(int)
     assert sheet.shape == (2 * SIDE, 3 * SIDE, 3)
     plain, masked = sheet[SIDE:, :SIDE], sheet[SIDE:, SIDE : 2 * SIDE]
     assert masked[:8, :8].mean() < 0.6 * plain[:8, :8].mean()
     assert np.abs(masked[14:26, 14:26] - plain[14:26, 14:26]).mean() < 25
     assert np.abs(masked[10, 12:28] - OUTLINE).mean() < 60  # WebP is not exact
-    row = np.asarray(Image.open(directory / FOLDER / "xception-standard.webp").convert("RGB"))
+    row = np.asarray(Image.open(directory / GALLERY_DIR / "xception-standard.webp").convert("RGB"))
     assert row.shape == (SIDE, (2 + 2 * 2) * SIDE, 3)
 
 
