@@ -1,4 +1,4 @@
-"""The first glance: who is better, and how surely."""
+"""Summary cards at the top of the page: the best model, and significant differences."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,51 +12,50 @@ from benchmark.leaderboard.table import LeaderboardTable, Row
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SummaryCard:
-    """A number of the first glance, and what it says."""
+    """A number or name in large type, and a sentence about it."""
 
     number: str
     text: str
 
 
 def build_summary_cards(leaderboard: LeaderboardTable) -> list[SummaryCard]:
-    """Who is better, and how surely."""
+    """Builds the cards: the best model, significant pairs, the best baseline and the human ceiling."""
     models = [row for row in leaderboard.models if row.rank]
     if not models:
-        return [
-            SummaryCard(
-                number=str(len(leaderboard.models)), text="models, none of which can be ranked: no masks, no F1."
-            )
-        ]
-    facts = [_leader(leaderboard, models)]
+        text = "models without a rank: there are no masks, so there is no map F1."
+        return [SummaryCard(number=str(len(leaderboard.models)), text=text)]
+    cards = [_leader(leaderboard, models)]
     if len(models) > 1:
-        apart = SummaryCard(
+        pairs = SummaryCard(
             number=f"{leaderboard.pairs.told_apart} of {leaderboard.pairs.number}",
-            text="pairs of models are told apart by F1, by paired tests over patients, Holm over all pairs. "
-            "Models that share a letter are not.",
+            text="pairs of models are significantly different in map F1 (paired tests over patients, Holm over all "
+            "pairs). Models that share a letter are not significantly different.",
         )
-        facts.append(apart)
-    return [*facts, *_against_baselines(leaderboard, models)]
+        cards.append(pairs)
+    return [*cards, *_references(leaderboard, models)]
 
 
 def _leader(leaderboard: LeaderboardTable, models: Sequence[Row]) -> SummaryCard:
-    first, others = models[0], len(models) - 1
-    known, beaten = first.estimates[RANKED_BY], int(leaderboard.pairs.apart[0].sum())
-    text = f"trained {first.title}, leads: F1 {digits(known.value)} ({digits(known.low)} to {digits(known.high)})"
-    text += f", told apart from {beaten} of {others} others." if others else ", the only model."
+    first, num_others = models[0], len(models) - 1
+    estimate, num_apart = first.estimates[RANKED_BY], int(leaderboard.pairs.apart[0].sum())
+    interval = f"{digits(estimate.low)} to {digits(estimate.high)}"
+    text = f"({first.title}) has the best map F1: {digits(estimate.value)} ({interval})"
+    text += f", significantly different from {num_apart} of {num_others} others." if num_others else ", the only model."
     if not beats_chance(first, leaderboard):
-        text += " † But its diagnosis does not surely beat chance: its maps explain guesses."
+        text += " † Its accuracy is not significantly better than chance: its maps explain guesses."
     return SummaryCard(number=first.name, text=text)
 
 
-def _against_baselines(leaderboard: LeaderboardTable, models: Sequence[Row]) -> list[SummaryCard]:
-    facts = []
-    if found := against_baseline(leaderboard):
-        text = "surely beat the best baseline, which looks at no trained model: "
-        text += f"{found.best.name}, {digits(found.value)}."
-        facts.append(SummaryCard(number=f"{found.above} of {found.models}", text=text))
+def _references(leaderboard: LeaderboardTable, models: Sequence[Row]) -> list[SummaryCard]:
+    cards = []
+    if comparison := against_baseline(leaderboard):
+        verb = "is" if comparison.above == 1 else "are"
+        text = f"models {verb} significantly better than the best baseline without a trained model: "
+        text += f"{comparison.best.name}, {digits(comparison.value)}."
+        cards.append(SummaryCard(number=f"{comparison.above} of {comparison.models}", text=text))
     if ceiling := human_ceiling(leaderboard, leaderboard.column(RANKED_BY)):
         value = ceiling.estimates[RANKED_BY].value
-        reached = sum(row.estimates[RANKED_BY].value >= value for row in models)
-        text = f"is the human ceiling: {ceiling.name}; {reached} of {len(models)} models reach it."
-        facts.append(SummaryCard(number=digits(value), text=text))
-    return facts
+        num_reached = sum(row.estimates[RANKED_BY].value >= value for row in models)
+        text = f"is the human ceiling: {ceiling.name}; {num_reached} of {len(models)} models reach it."
+        cards.append(SummaryCard(number=digits(value), text=text))
+    return cards

@@ -19,7 +19,7 @@ from benchmark.leaderboard.columns import RANKED_BY
 from benchmark.leaderboard.gallery.load import GALLERY_DIR, read_gallery
 from benchmark.leaderboard.gallery.write import OUTLINE, Explained, Picture, write_images, write_model
 from benchmark.leaderboard.html.card import build_card
-from benchmark.leaderboard.html.charts import LINE, Label, build_loss_curve, spread, ticks
+from benchmark.leaderboard.html.charts import MIN_LABEL_DISTANCE, Label, build_loss_curve, spread, ticks
 from benchmark.leaderboard.html.page_input import PageInput, Scale, build_page_table, select_shown_models
 from benchmark.leaderboard.html.render import page
 from benchmark.leaderboard.html.scatter import build_scatter_plots
@@ -31,7 +31,7 @@ from benchmark.statistics.tests import ALPHA, difference, holm
 from benchmark.storage.paths import ROOT
 
 COMMITTED = ROOT / "results" / "dermsynth" / "quick"
-WITHOUT_GALLERY = "No gallery lies beside these records"
+WITHOUT_GALLERY = "These records have no gallery"
 MODELS = ("densenet121-standard", "densenet121-adversarial", "xception-standard", "xception-adversarial")
 HOSTILE = "<script>document.title='taken'</script>\"'&"
 SIDE = 40
@@ -203,7 +203,7 @@ def test_the_first_glance_counts_what_is_not_told_apart(shown):
     apart = holm(np.array([difference(one, other).p for one, other in combinations(known, 2)])) < ALPHA
     facts = build_summary_cards(leaderboard)
     assert facts[0].number == leaderboard.models[0].name
-    assert f"told apart from {apart[:3].sum()} of 3 others" in facts[0].text
+    assert f"significantly different from {apart[:3].sum()} of 3 others" in facts[0].text
     assert facts[1].number == f"{apart.sum()} of 6"
     best = max(
         (row for row in leaderboard.rows if not row.is_model and "rater" not in row.name),
@@ -223,11 +223,13 @@ def test_lines_say_what_is_a_model_a_yardstick_and_a_ceiling(shown):
     apart = shown.leaderboards[0].pairs.apart
     gaps = [all(apart[above, below] for above in range(cut) for below in range(cut, 4)) for cut in range(1, 4)]
     assert [line.gap for line in table.lines if line.kind == "model"] == [False, *gaps]
-    assert [line.group for line in table.lines[:4]] == [row.letters[RANKED_BY] for row in shown.leaderboards[0].models]
+    assert [line.letters for line in table.lines[:4]] == [
+        row.letters[RANKED_BY] for row in shown.leaderboards[0].models
+    ]
     heading = table.headings[0]
     for line in table.lines:
         if cell := line.cells.get(RANKED_BY):
-            place = heading.scale.position(cell.known.value)
+            place = heading.scale.position(cell.estimate.value)
             assert cell.outside == ("" if 0 <= place <= 100 else "over" if place > 100 else "under")
             assert (f"--v:{place:g}%" in cell.style) == (not cell.outside)
 
@@ -245,7 +247,7 @@ def test_a_slope_is_bold_where_the_contrast_is_told_apart(shown):
         known = difference(other, one)  # the only architecture with both: Holm changes nothing
         expected = "unsure" if known.p >= ALPHA else "better" if known.value > 0 else "worse"
         assert [slope.verdict for slope in panel.slopes] == [expected]
-        assert f"{other.value - one.value:+.3f}" in panel.slopes[0].told
+        assert f"{other.value - one.value:+.3f}" in panel.slopes[0].description
 
 
 def test_points_stand_where_their_numbers_are(shown):
@@ -262,8 +264,8 @@ def test_points_stand_where_their_numbers_are(shown):
         < -0.9999
     )
     for point in plane.points:
-        assert point.arms[0] <= point.x <= point.arms[1]
-        assert point.arms[2] <= point.y <= point.arms[3]
+        assert point.error_bars[0] <= point.x <= point.error_bars[1]
+        assert point.error_bars[2] <= point.y <= point.error_bars[3]
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -272,7 +274,7 @@ def test_labels_make_room_for_each_other(seed):
     labels = [Label(text=str(number), y=y, at=y) for number, y in enumerate(rng.uniform(0, 200, 12))]
     placed = spread(labels, 200)
     assert [label.y for label in placed] == sorted(label.y for label in labels)
-    assert min(np.diff([label.at for label in placed])) > LINE - 1e-9
+    assert min(np.diff([label.at for label in placed])) > MIN_LABEL_DISTANCE - 1e-9
     assert max(label.at for label in placed) <= 200
 
 
@@ -301,10 +303,10 @@ def test_the_confusion_counts_every_test_image(shown):
 def test_a_card_without_a_readable_diagnosis_says_so(shown, tmp_path):
     directory = shown.published.directory
     shutil.copytree(directory, tmp_path / "damaged")
-    for number, path in enumerate(sorted((tmp_path / "damaged" / "records").glob("*.diagnosis.csv"))):
+    for number, path in enumerate(sorted((tmp_path / "damaged" / "records").glob("*.classification.csv"))):
         path.write_text("measure,of,value,low,high,n\naccuracy,,much,0,1,8\n" if number else "\0", encoding="utf-8")
     damaged = replace(shown, published=read_results(tmp_path / "damaged"))
-    assert page([damaged]).count("No readable diagnosis.csv") == len(MODELS)
+    assert page([damaged]).count("No readable classification.csv") == len(MODELS)
 
 
 def test_a_curve_has_a_point_per_epoch():
@@ -318,8 +320,8 @@ def test_a_curve_has_a_point_per_epoch():
 def test_the_gallery_keeps_pictures_of_its_protocol_alone(directory, tmp_path):
     protocol = json.loads((directory / "protocol.json").read_text())["protocol"]
     gallery = read_gallery(directory, protocol)
-    assert gallery.told.columns == 3
-    assert [image.raters for image in gallery.told.images] == [["Cem"], ["Ann", "Bob"]]
+    assert gallery.content.columns == 3
+    assert [image.raters for image in gallery.content.images] == [["Cem"], ["Ann", "Bob"]]
     assert len(gallery.models) == 3
     assert read_gallery(directory, "another") is None
     shutil.copytree(directory, tmp_path / "copy")
@@ -445,7 +447,7 @@ def test_it_shows_another_method_and_other_scores(tab, shown):
     after = column(tab, RANKED_BY)
     assert after != before
     assert max(after) == pytest.approx(max(r.estimates[RANKED_BY].value for r in shown.leaderboards[1].rows), abs=6e-4)
-    tab.select_option("#part", "diagnosis")
+    tab.select_option("#part", "classification")
     assert heading(tab, "macro_f1").is_visible()
     assert heading(tab, RANKED_BY).count() == 0
     assert len(names(tab)) == len(MODELS)  # no baseline diagnoses
@@ -486,7 +488,7 @@ def test_pictures_are_loaded_and_change_with_the_choice(tab):
     assert tab.locator(visible).first.inner_text().endswith("image1")
     tab.locator(visible).nth(3).locator("button").click()
     extremes = tab.locator("dialog[open] .extreme")
-    assert [text.splitlines()[0] for text in extremes.all_inner_texts()] == ["its best: Acne", "its worst: Acne"]
+    assert [text.splitlines()[0] for text in extremes.all_inner_texts()] == ["best: Acne", "worst: Acne"]
 
 
 def test_a_hostile_name_stays_text_in_the_browser(tab):
