@@ -35,7 +35,7 @@ class Picture:
 
     Attributes:
         name: Name of the image.
-        label: Its diagnosis.
+        label: Its true class.
         image: (S, S, 3), uint8.
         mask: Aggregated masks (S, S), uint8. None without masks.
         raters: Masks (S, S) by rater.
@@ -55,7 +55,7 @@ class Explained:
     Attributes:
         picture: The image.
         saliency: (S, S) in [0, 1].
-        predicted: The diagnosis that the map explains.
+        predicted: The predicted class, which the map explains.
         score: How well the map agrees with the masks. None without masks.
     """
 

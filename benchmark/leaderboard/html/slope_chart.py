@@ -112,7 +112,7 @@ def _slopes(leaderboard: LeaderboardTable, family: Sequence[Contrast]) -> SlopeC
         baselines=tuple(label(row, row.name) for row in inside),
         outside=tuple(
             f"{side}: {', '.join(f'{row.name} {value(row)}' for row in group)}"
-            for side, group in (("above", above), ("below", below))
+            for side, group in (("above the axis", above), ("below the axis", below))
             if group
         ),
     )

@@ -28,8 +28,8 @@ def build_summary_cards(leaderboard: LeaderboardTable) -> list[SummaryCard]:
     if len(models) > 1:
         pairs = SummaryCard(
             number=f"{leaderboard.pairs.told_apart} of {leaderboard.pairs.number}",
-            text="pairs of models are significantly different in map F1 (paired tests over patients, Holm over all "
-            "pairs). Models that share a letter are not significantly different.",
+            text="pairs of models are significantly different in map F1 (paired tests over groups of images, Holm over "
+            "all pairs). Models that share a letter are not significantly different.",
         )
         cards.append(pairs)
     return [*cards, *_references(leaderboard, models)]
