@@ -38,7 +38,8 @@ def submit(  # noqa: PLR0913 - the options of a command line
         str | None, typer.Option(help="A timm model name, in place of an entry file.", rich_help_panel=MODELS)
     ] = None,
     name: Annotated[
-        str | None, typer.Option(help="Name of the entry for --timm. Default: that of the model.", rich_help_panel=MODELS)
+        str | None,
+        typer.Option(help="Name of the entry for --timm. Default: that of the model.", rich_help_panel=MODELS),
     ] = None,
     authors: Annotated[str, typer.Option(help="Who submits it, for --timm.", rich_help_panel=MODELS)] = "",
     entries: Entries = None,

@@ -153,7 +153,7 @@ def test_both_appear_in_the_leaderboard_and_the_external_one_is_marked(place):
     assert record.submission.checkpoint["trained_on"] == "sixteen of the images"
     assert record.training.losses == []
     assert record.training.sha256 == file_digest(place.entries / "theirs.safetensors")
-    assert set(record.files) == {"curves.parquet", "diagnosis.csv", "predictions.parquet", "scores.parquet"}
+    assert set(record.files) == {"classification.csv", "curves.parquet", "predictions.parquet", "scores.parquet"}
 
 
 def test_the_tables_are_made_once_per_submission_and_the_marker_says_of_what(place):
@@ -207,7 +207,7 @@ def test_a_record_that_holds_is_marked_as_recomputed(place, tmp_path):
     assert not found.problems
     assert not [line for line in found.warnings if "verified" in line]
     assert found.facts["badge"] == "verified"
-    claimed, again, may = found.facts["scores"]["grad-cam: gini (map)"]
+    claimed, again, may = found.facts["scores"]["grad-cam: sparsity (map)"]
     assert abs(claimed - again) < 1e-6 < may
     told = load_record(record)
     assert told.badge == "verified"
@@ -253,7 +253,7 @@ LIES = {
     "another name": (edited(architecture="../../x"), "is the record of ../../x-standard-0"),
     "another n": (edited(images={"test": 80}), "has predictions for 8 images, not one for each of 80"),
     "markup": (edited(submission={"withdrawn": "<b>"}), "submission: holds markup"),
-    "an unknown field": (edited(rank=1), "no record of schema 2"),
+    "an unknown field": (edited(rank=1), "no record of schema 4"),
     "an unknown regime": (edited(regime="magic"), "regime 'magic' is not registered"),
     "better scores": (better, "its checkpoint gives"),
 }
