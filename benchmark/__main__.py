@@ -1,4 +1,4 @@
-"""The command line: words in, words out."""
+"""The command line."""
 
 import os
 import sys
@@ -20,12 +20,12 @@ from benchmark.cli.status import status
 from benchmark.cli.submit import submit
 from benchmark.errors import UserError
 
-# Before torch is loaded: with its default, a thread that waits for another spins so long that a busy neighbor on
-# one of two cores slows a training step tenfold; this costs 3 % on an idle machine.
+# Must be set before torch is loaded. By default a waiting thread spins for so long that another busy process on one of
+# two cores slows a training step tenfold. The lower count costs 3 % on an idle machine.
 os.environ.setdefault("GOMP_SPINCOUNT", "20000")
 
 PROGRAM = os.environ.get("LOUPE_PROGRAM", "python -m benchmark")
-"""How the user calls the program. `.venv/bin/loupe` sets it, and shell completion needs a name of one word."""
+"""How the user calls the program. `.venv/bin/loupe` sets it, since shell completion needs a single word."""
 
 app = typer.Typer(
     help="Loupe: which network explains itself well? A benchmark of saliency maps in medical imaging.",
@@ -47,7 +47,7 @@ app.command(epilog="Example: python -m benchmark check entries/my_network.py --j
 app.command(epilog="Example: python -m benchmark submit --timm regnety_002")(submit)
 
 
-def _print_version(value: bool) -> None:  # noqa: FBT001 - typer's signature of a callback
+def _print_version(value: bool) -> None:  # noqa: FBT001 - the signature that typer calls
     """Prints the version and exits."""
     if value:
         sys.stdout.write(f"loupe {__version__}\n")
@@ -58,7 +58,7 @@ def _print_version(value: bool) -> None:  # noqa: FBT001 - typer's signature of 
 def options(
     *,
     _debug: Annotated[
-        bool, typer.Option("--debug", metavar="", help="Show the traceback of an error. May follow any verb.")
+        bool, typer.Option("--debug", metavar="", help="Show the traceback of an error. May follow any command.")
     ] = False,
     _version: Annotated[
         bool,
@@ -71,10 +71,10 @@ def options(
 
 
 def main() -> None:
-    """Runs the command line; a user's mistake is one line and exit code 2."""
-    words = [word for word in sys.argv[1:] if word != "--debug"] or ["--help"]
+    """Runs the command line. A user error prints one line and exits with code 2."""
+    arguments = [argument for argument in sys.argv[1:] if argument != "--debug"] or ["--help"]
     try:
-        sys.exit(app(words, prog_name=PROGRAM, standalone_mode=False))
+        sys.exit(app(arguments, prog_name=PROGRAM, standalone_mode=False))
     except (UserError, TyperException) as error:
         if "--debug" in sys.argv:
             raise
@@ -84,7 +84,7 @@ def main() -> None:
     except OSError as error:
         if "--debug" in sys.argv:
             raise
-        text = f"{error.filename}: {error.strerror}; free it or choose another place" if error.filename else str(error)
+        text = f"{error.filename}: {error.strerror}; free it, or choose another path" if error.filename else str(error)
         sys.stderr.write(f"error: {text}\n")
         sys.exit(2)
 

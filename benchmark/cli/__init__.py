@@ -1,4 +1,4 @@
-"""The verbs of the command line, one per file. torch and its kin are loaded only by the verbs that need them."""
+"""The commands, one per file. Only the commands that need torch and similar packages import them."""
 
 from pathlib import Path
 from typing import Annotated
@@ -30,7 +30,7 @@ ImageDirectory = Annotated[
     typer.Option(
         "--image-dir",
         metavar="DIRECTORY",
-        help="Images of a data set that comes without any, matched by name.",
+        help="Images of a data set without images, matched by name.",
         rich_help_panel=DATA,
     ),
 ]

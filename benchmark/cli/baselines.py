@@ -1,4 +1,4 @@
-"""`baselines`: what trivial maps and the raters themselves would score on a data set's masks."""
+"""`baselines`: scores of trivial maps and of the raters themselves on the masks of a data set."""
 
 import json
 import sys
@@ -14,7 +14,9 @@ from benchmark.leaderboard.synthetic import STAMP
 
 
 def baselines(
-    directory: Annotated[Path, typer.Argument(metavar="DIRECTORY", help="A data set. Masks are enough.")],
+    directory: Annotated[
+        Path, typer.Argument(metavar="DIRECTORY", help="A data set with masks. Images are not needed.")
+    ],
     *,
     layout: Layout = None,
     aggregation: Annotated[
@@ -23,23 +25,23 @@ def baselines(
     ] = "additive_max",
     as_json: Json = False,
 ) -> None:
-    """Score trivial maps and raters against the masks, without any image or model."""
+    """Score trivial maps and raters against the masks. Needs no image and no model."""
     from benchmark.baselines.masks import mask_baselines  # noqa: PLC0415
     from benchmark.data.load import Source, load_index  # noqa: PLC0415
     from benchmark.registry import select  # noqa: PLC0415
     from benchmark.runtime.progress import progress  # noqa: PLC0415
     from datasets import Aggregation  # noqa: PLC0415
 
-    chosen = select(Aggregation, [aggregation])[0]
+    rater_aggregation = select(Aggregation, [aggregation])[0]
     data = load_index(Source(directory=directory, layout=layout))
     with progress(Console(stderr=True), "scoring") as report:
-        rows = mask_baselines(data, chosen, report)
+        rows = mask_baselines(data, rater_aggregation, report)
     if as_json:
         sys.stdout.write(json.dumps(rows, indent=1) + "\n")
         return
     if data.synthetic:
         console.print(f"[bold]{STAMP}[/]")
-    console.print(f"{data.name} ({data.layout}), masks aggregated by {aggregation}, scored at their own size")
+    console.print(f"{data.name} ({data.layout}), masks aggregated by {aggregation}, scored at their original size")
     table = Table(box=None, pad_edge=False)
     for name in rows[0]:
         table.add_column(name, justify="left" if name in {"baseline", "level"} else "right")

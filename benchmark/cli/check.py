@@ -1,4 +1,4 @@
-"""`check`: entries and records, looked at before they are believed."""
+"""`check`: checks entries and records, and verifies reported scores."""
 
 import json
 import sys
@@ -52,7 +52,7 @@ def check(  # noqa: PLR0913 - the options of a command line
     max_memory: MaxMemory = 8,
     as_json: Json = False,
 ) -> None:
-    """Check entries and records, and score a part of the records again where their weights are at hand.
+    """Check entries and records. Where the weights of a record are available, score a sample of its images again.
 
     Exit code 1 if there are problems.
     """
@@ -63,43 +63,52 @@ def check(  # noqa: PLR0913 - the options of a command line
 
     files, records = targets(words or [], entries)
     limits = Limits(seconds=timeout, memory=int(max_memory * GIGABYTE))
-    evidence = RescoreOptions(
-        checkpoint=checkpoint, data=data, layout=layout, images=sample_size, entries=entries, stamp=mark_verified
+    options = RescoreOptions(
+        checkpoint=checkpoint,
+        data=data,
+        layout=layout,
+        sample_size=sample_size,
+        entries=entries,
+        mark_verified=mark_verified,
     )
     with Console(stderr=True).status("checking") as status:
-        found = check_all(files, records, limits, evidence, lambda name: status.update(f"checking {name}"))
+        reports = check_all(files, records, limits, options, lambda name: status.update(f"checking {name}"))
     if as_json:
-        sys.stdout.write(json.dumps([each.as_json() for each in found], indent=1) + "\n")
+        sys.stdout.write(json.dumps([report.as_json() for report in reports], indent=1) + "\n")
     else:
-        _show(found, whole=not words)
-    if all_problems(found):
+        _show(reports, only_problems=not words)
+    if all_problems(reports):
         raise typer.Exit(1)
 
 
-def _show(found: list["CheckReport"], *, whole: bool) -> None:
-    """What has problems or warnings; of a few, all."""
-    for each in found:
-        if whole and not each.problems and not each.warnings:
+def _show(reports: list["CheckReport"], *, only_problems: bool) -> None:
+    """Prints reports, or only those with problems or warnings, and a summary."""
+    for report in reports:
+        if only_problems and not report.problems and not report.warnings:
             continue
-        word = "[red]refused[/]" if each.problems else "[green]fine[/]"
-        console.print(f"{word} {escape(str(each.path))}{_facts(each)}", highlight=False)
-        for line in each.problems:
+        state = "[red]failed[/]" if report.problems else "[green]passed[/]"
+        console.print(f"{state} {escape(str(report.path))}{_format_facts(report)}", highlight=False)
+        for line in report.problems:
             console.print(f"  problem: {escape(line)}", highlight=False)
-        for line in each.warnings:
+        for line in report.warnings:
             console.print(f"  warning: {escape(line)}", highlight=False)
-        for name, (claimed, again, may) in each.facts.get("scores", {}).items():
-            console.print(f"  {name:42s} reported {claimed:.4f}  scored again {again:.4f}  tolerance {may:.4f}")
-    kinds = {kind: sum(each.kind == kind for each in found) for kind in ("entry", "record")}
-    bad = sum(bool(each.problems) for each in found)
-    console.print(f"{kinds['entry']} entries, {kinds['record']} records: {len(found) - bad} fine, {bad} with problems")
-    held = next((each.facts["confined"] for each in found if each.facts.get("confined")), None)
-    if held:
-        console.print(f"entries ran with network: {held['network']}, disk: {held['disk']}", highlight=False)
+        for name, (reported, rescored, tolerance) in report.facts.get("scores", {}).items():
+            console.print(
+                f"  {name:42s} reported {reported:.4f}  scored again {rescored:.4f}  tolerance {tolerance:.4f}"
+            )
+    counts = {kind: sum(report.kind == kind for report in reports) for kind in ("entry", "record")}
+    failed = sum(bool(report.problems) for report in reports)
+    console.print(
+        f"{counts['entry']} entries, {counts['record']} records: {len(reports) - failed} passed, {failed} failed"
+    )
+    confined = next((report.facts["confined"] for report in reports if report.facts.get("confined")), None)
+    if confined:
+        console.print(f"entries ran with network: {confined['network']}, disk: {confined['disk']}", highlight=False)
 
 
-def _facts(each: "CheckReport") -> str:
-    told: dict[str, Any] = each.facts
-    if "parameters" in told:
-        grid = " x ".join(map(str, told.get("grid", ["?"])))
-        return f" ({told['parameters']:,} parameters, grid {grid} at 96 px)"
-    return f" ({told['badge']}{', external' if told['external'] else ''})" if "badge" in told else ""
+def _format_facts(report: "CheckReport") -> str:
+    facts: dict[str, Any] = report.facts
+    if "parameters" in facts:
+        grid = " x ".join(map(str, facts.get("grid", ["?"])))
+        return f" ({facts['parameters']:,} parameters, grid {grid} at 96 px)"
+    return f" ({facts['badge']}{', external' if facts['external'] else ''})" if "badge" in facts else ""

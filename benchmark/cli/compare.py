@@ -1,4 +1,4 @@
-"""`compare`: two models against each other."""
+"""`compare`: compares two models."""
 
 import json
 import sys
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from benchmark.leaderboard.analysis.compare import Comparison
     from benchmark.leaderboard.load.results import ResultsDirectory
 
-WIDTH = 150
-"""Of the table; a narrower terminal breaks its lines, and a file gets them whole."""
+MIN_WIDTH = 150
+"""Minimum width of the table. A narrower terminal wraps its lines, a file does not."""
 
 
 def compare(  # noqa: PLR0913 - the options of a command line
@@ -26,18 +26,18 @@ def compare(  # noqa: PLR0913 - the options of a command line
     *,
     results: Annotated[
         Path | None,
-        typer.Option(metavar="DIRECTORY", help="A results directory. Default: every one that holds both models."),
+        typer.Option(metavar="DIRECTORY", help="A results directory. Default: every one with both models."),
     ] = None,
     dataset: Annotated[str | None, typer.Option(metavar="NAME", help="Name of a data set under results/.")] = None,
     preset: Annotated[str | None, typer.Option(help="Name of a preset under results/.")] = None,
     method: Annotated[
-        str, typer.Option(help="Saliency method. Default: the first one of the table.", rich_help_panel=SCORING)
+        str, typer.Option(help="Saliency method. Default: that of the main table.", rich_help_panel=SCORING)
     ] = "",
     data: DataDirectory = None,
     output: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", help="The picture. Default: a PNG in the results directory.", rich_help_panel=OUTPUT
+            metavar="FILE", help="The figure. Default: a PNG in the results directory.", rich_help_panel=OUTPUT
         ),
     ] = None,
     as_json: Json = False,
@@ -45,21 +45,25 @@ def compare(  # noqa: PLR0913 - the options of a command line
     """Compare two models score by score and show the images by which they differ most."""
     from benchmark.leaderboard.analysis.compare import compare_models  # noqa: PLC0415
 
-    found = []
-    for published in _with_both((a, b), results, dataset, preset):
+    comparisons = []
+    for published in _find_common_results((a, b), results, dataset, preset):
         comparison = compare_models(published, (a, b), method)
-        picture = _picture(published, comparison, data, output)
-        found.append(comparison.as_json() | {"picture": str(picture) if picture else None})
+        figure = _plot(published, comparison, data, output)
+        comparisons.append(comparison.as_json() | {"picture": str(figure) if figure else None})
         if not as_json:
-            _show(comparison, picture)
+            _show(comparison, figure)
     if as_json:
-        sys.stdout.write(json.dumps(found, indent=1) + "\n")
+        sys.stdout.write(json.dumps(comparisons, indent=1) + "\n")
 
 
-def _with_both(
+def _find_common_results(
     names: tuple[str, str], results: Path | None, data: str | None, preset: str | None
 ) -> "list[ResultsDirectory]":
-    """The results directories that hold both models; the error names the nearest models of one that was asked for."""
+    """Finds the results directories with both models.
+
+    Raises:
+        UserError: There is none. The message names similar models.
+    """
     from benchmark.leaderboard.analysis.compare import list_models  # noqa: PLC0415
     from benchmark.leaderboard.load.results import read_results  # noqa: PLC0415
     from benchmark.registry import resolve_name  # noqa: PLC0415
@@ -69,63 +73,64 @@ def _with_both(
         return [read_results(results)]
     directories = table_dirs(data or "*", preset or "*")
     if not directories:
-        raise UserError(f"{results_dir()} holds no results of {data or 'any data'}, {preset or 'any preset'}")
-    found = [read_results(directory) for directory in directories]
-    both = [published for published in found if set(names) <= set(list_models(published))]
+        described = f"{data or 'any data set'}, {preset or 'any preset'}"
+        raise UserError(f"{results_dir()} has no results of {described}; make some with `run`")
+    candidates = [read_results(directory) for directory in directories]
+    both = [published for published in candidates if set(names) <= set(list_models(published))]
     if not both:
-        known = {name for published in found for name in list_models(published)}
+        available = {name for published in candidates for name in list_models(published)}
         for name in names:
-            resolve_name(name, known, "model")
-        raise UserError(f"no results directory holds both {names[0]} and {names[1]}; run the missing one")
+            resolve_name(name, available, "model")
+        raise UserError(f"no results directory has both {names[0]} and {names[1]}; run the missing model")
     return both
 
 
-def _picture(
-    published: "ResultsDirectory", comparison: "Comparison", images: Path | None, out: Path | None
+def _plot(
+    published: "ResultsDirectory", comparison: "Comparison", data: Path | None, output: Path | None
 ) -> Path | None:
-    """Draws the images by which the two differ most; None where maps or images are not kept here."""
+    """Plots the images on which the two models differ most. None where maps or images are not available."""
     from benchmark.storage.runs import maps_dir  # noqa: PLC0415
 
     if not comparison.images or not maps_dir().is_dir():
         return None
-    # Only here torch is needed, to find the data and the maps by their keys.
+    # Imports torch, which finds the data and the maps by their keys. Nothing else of this command needs it.
     from benchmark.experiments.comparison_figure import plot_comparison  # noqa: PLC0415
 
     slug = "-against-".join(name.replace("/", "-") for name in comparison.names)
-    path = out or published.directory / f"compare-{slug}.png"
-    return path if plot_comparison(published, comparison, images, path) else None
+    path = output or published.directory / f"compare-{slug}.png"
+    return path if plot_comparison(published, comparison, data, path) else None
 
 
-def _show(comparison: "Comparison", picture: Path | None) -> None:
-    stamp = f"  [bold]{MARK}[/]" if comparison.synthetic else ""
-    console.print(f"{comparison.directory}, maps by {comparison.method}{stamp}")
+def _show(comparison: "Comparison", figure: Path | None) -> None:
+    mark = f"  [bold]{MARK}[/]" if comparison.synthetic else ""
+    console.print(f"{comparison.directory}, maps by {comparison.method}{mark}")
     console.print(f"A = {comparison.names[0]}, B = {comparison.names[1]}", highlight=False)
     table = Table("score", "A", "B", "A - B", "95 % interval", "p", "p (Holm)", "effect", "n", "verdict", box=None)
-    for each in comparison.columns:
-        known = each.difference
+    for column in comparison.columns:
+        difference = column.difference
         table.add_row(
-            each.column.heading,
-            f"{each.one.value:.3f}",
-            f"{each.other.value:.3f}",
-            f"{known.value:+.3f}",
-            f"[{known.low:+.3f}, {known.high:+.3f}]".replace("[", r"\["),
-            f"{known.p:.2g}",
-            f"{each.adjusted:.2g}",
-            f"{known.effect:+.2f}",
-            f"{each.one.images}/{known.groups}",
-            f"[bold]{each.verdict}[/]" if each.adjusted < 0.05 else each.verdict,
+            column.column.heading,
+            f"{column.one.value:.3f}",
+            f"{column.other.value:.3f}",
+            f"{difference.value:+.3f}",
+            f"[{difference.low:+.3f}, {difference.high:+.3f}]".replace("[", r"\["),
+            f"{difference.p:.2g}",
+            f"{column.adjusted:.2g}",
+            f"{difference.effect:+.2f}",
+            f"{column.one.images}/{difference.groups}",
+            f"[bold]{column.verdict}[/]" if column.adjusted < 0.05 else column.verdict,
         )
-    console.print(table, width=max(console.width, WIDTH))
+    console.print(table, width=max(console.width, MIN_WIDTH))
     console.print(
-        "Paired test over groups (patients, lesions) and seeds; the verdict is after Holm over these scores at 5 %. "
+        "Paired test over groups (patients, lesions) and seeds. The verdict uses p (Holm) over these scores, at 5 %. "
         "Effect: matched-pairs rank-biserial. n: images/groups.",
         style="dim",
     )
     for pair in comparison.images:
         console.print(f"{pair.image}: {comparison.images_by} A {pair.one:.3f}, B {pair.other:.3f}", highlight=False)
-    if picture:
-        console.print(f"picture: {picture}", highlight=False)
+    if figure:
+        console.print(f"figure: {figure}", highlight=False)
     elif not comparison.images:
-        console.print("no picture: the two differ on no image")
+        console.print("no figure: the models differ on no image")
     else:
-        console.print("no picture: the maps of these models are not kept here (runs/), or the data is elsewhere")
+        console.print("no figure: the maps of these models are not in runs/, or the data needs --data")

@@ -1,4 +1,4 @@
-"""`data`: look at a data set, or render the synthetic one."""
+"""`data`: checks a data set, or renders the synthetic one."""
 
 import json
 import sys
@@ -10,14 +10,15 @@ from rich.console import Console
 from rich.markup import escape
 
 from benchmark.cli import ImageDirectory, Json, Layout, console
+from benchmark.data.checks import DataReport
 from benchmark.errors import UserError
 from benchmark.leaderboard.synthetic import MARK
 
 if TYPE_CHECKING:
-    from benchmark.data.checks import DataReport
+    pass
 
-SHOWN = 20
-"""So many lines of each kind are shown; JSON has all."""
+MAX_LINES = 20
+"""Maximum number of printed lines of each kind. JSON has all."""
 
 app = typer.Typer(help="Check a data set, or render the synthetic one.", no_args_is_help=True)
 
@@ -29,35 +30,42 @@ def check(
     layout: Layout = None,
     image_dir: ImageDirectory = None,
     quarantine: Annotated[
-        bool, typer.Option("--quarantine", metavar="", help="From now on, leave out the files that have problems.")
+        bool, typer.Option("--quarantine", metavar="", help="Exclude the files that have problems from now on.")
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Count what is there and list every problem with its remedy. Exit code 1 if there are problems left."""
-    from benchmark.data.checks import check_dataset  # noqa: PLC0415
-    from benchmark.data.exclusion import exclude  # noqa: PLC0415
+    """Count images and masks, and list every problem with its remedy. Exit code 1 if problems remain."""
+    from benchmark.data.checks import check_dataset as check_data  # noqa: PLC0415
+    from benchmark.data.exclusion import exclude as exclude_files  # noqa: PLC0415
     from benchmark.data.load import Source, load_index  # noqa: PLC0415
     from benchmark.runtime.progress import progress  # noqa: PLC0415
 
     data = load_index(Source(directory=directory, layout=layout, images=image_dir))
     with progress(Console(stderr=True), "decoding") as report:
-        found = check_dataset(data, report)
-    place = exclude(data, found.problems) if quarantine and found.problems else None
+        result = check_data(data, report)
+    excluded = exclude_files(data, result.problems) if quarantine and result.problems else None
     if as_json:
-        problems = [{"file": str(each.file), "problem": each.what, "remedy": each.remedy} for each in found.problems]
-        told = found.facts | {"problems": problems, "alike": found.alike, "quarantine": place and str(place)}
-        sys.stdout.write(json.dumps(told, indent=1) + "\n")
+        problems = [
+            {"file": str(problem.file), "problem": problem.what, "remedy": problem.remedy}
+            for problem in result.problems
+        ]
+        payload = result.facts | {
+            "problems": problems,
+            "alike": result.alike,
+            "quarantine": excluded and str(excluded),
+        }
+        sys.stdout.write(json.dumps(payload, indent=1) + "\n")
     else:
-        _show(found)
-        if place:
-            console.print(f"Quarantined: {len(found.problems)} problems, listed in {place}. Remove it to undo.")
-        elif found.problems:
-            console.print("Next: fix them, or leave them out with --quarantine.")
+        _show(result)
+        if excluded:
+            console.print(f"Excluded: {len(result.problems)} problems, listed in {excluded}. Remove that file to undo.")
+        elif result.problems:
+            console.print("Next: fix them, or exclude these files with --quarantine.")
         else:
             console.print(
                 f"No problems. Next: python -m benchmark run --data {escape(str(directory))}", highlight=False
             )
-    if found.problems and not quarantine:
+    if result.problems and not quarantine:
         raise typer.Exit(1)
 
 
@@ -78,25 +86,25 @@ def synthesize(
     console.print(f"{num_images} images ({MARK}): {directory}\nNext: python -m benchmark data check {directory}")
 
 
-def _show(found: "DataReport") -> None:
-    for name, value in found.facts.items():
+def _show(result: "DataReport") -> None:
+    for name, value in result.facts.items():
         title = name.replace("_", " ")
         if isinstance(value, dict):
-            many = f" and {len(value) - SHOWN} more" if len(value) > SHOWN else ""
-            told = ", ".join(f"{key} {count:,}" for key, count in list(value.items())[:SHOWN])
-            console.print(f"{title:42s}{escape(told) or '-'}{many}", highlight=False)
+            more = f" and {len(value) - MAX_LINES} more" if len(value) > MAX_LINES else ""
+            text = ", ".join(f"{key} {count:,}" for key, count in list(value.items())[:MAX_LINES])
+            console.print(f"{title:42s}{escape(text) or '-'}{more}", highlight=False)
         elif isinstance(value, list):
             _show_lines(title, value)
         else:
             console.print(f"{title:42s}{escape(str(value))}", highlight=False)
-    _show_lines("look alike", [f"{one} and {other}" for one, other in found.alike])
-    _show_lines("[red]problems[/]", [str(problem) for problem in found.problems])
+    _show_lines("look alike", [f"{first} and {second}" for first, second in result.alike])
+    _show_lines("[red]problems[/]", [str(problem) for problem in result.problems])
 
 
 def _show_lines(title: str, lines: list[str]) -> None:
     if lines:
         console.print(f"{title}: {len(lines)}")
-        for line in lines[:SHOWN]:
+        for line in lines[:MAX_LINES]:
             console.print(f"  {escape(line)}", highlight=False)
-        if len(lines) > SHOWN:
-            console.print(f"  and {len(lines) - SHOWN} more; --json lists all")
+        if len(lines) > MAX_LINES:
+            console.print(f"  and {len(lines) - MAX_LINES} more; --json lists all")

@@ -1,4 +1,4 @@
-"""`list`: what is registered."""
+"""`list`: lists registered entries."""
 
 import json
 import sys
@@ -26,46 +26,49 @@ def list_entries(
     as_json: Json = False,
 ) -> None:
     """Show what is registered, or the reference page of one entry."""
-    from benchmark.cli.listing import catalog, page  # noqa: PLC0415 - loads torch, which --help needs not wait for
+    from benchmark.cli.listing import catalog, page  # noqa: PLC0415 - loads torch, which --help does not need
 
     kind = resolve_name(kind, KINDS, "kind")
     if entries:
-        from benchmark.submission.entries import load_folder  # noqa: PLC0415
+        from benchmark.submission.entries import load_entries  # noqa: PLC0415
 
-        load_folder(entries)
-    found = catalog(kind) if name is None else page(kind, name)
+        load_entries(entries)
+    content = catalog(kind) if name is None else page(kind, name)
     if as_json:
-        sys.stdout.write(json.dumps(found, indent=1) + "\n")
-    elif isinstance(found, dict):
-        sys.stdout.write(_page(found))
+        sys.stdout.write(json.dumps(content, indent=1) + "\n")
+    elif isinstance(content, dict):
+        sys.stdout.write(_format_page(content))
     else:
-        Console().print(_table(found))
+        Console().print(_build_table(content))
 
 
-def _table(rows: list[dict[str, Any]]) -> Table:
+def _build_table(rows: list[dict[str, Any]]) -> Table:
     table = Table(box=None, pad_edge=False)
     for name in rows[0]:
         table.add_column(name, overflow="fold")
     for row in rows:
-        table.add_row(*(_told(value) for value in row.values()))
+        table.add_row(*(_format(value) for value in row.values()))
     return table
 
 
-def _page(entry: dict[str, Any]) -> str:
-    """The short things in lines, then the texts; the definition is the first sentence of the reference."""
+def _format_page(entry: dict[str, Any]) -> str:
+    """Formats short fields as lines, then long texts.
+
+    The definition is left out: it is the first sentence of the reference.
+    """
     long = ("reference", "background")
     short = {name: value for name, value in entry.items() if name not in {"name", "definition", *long}}
     width = max(map(len, short))
-    lines = [f"  {name.replace('_', ' '):{width}}  {_told(value)}" for name, value in short.items()]
+    lines = [f"  {name.replace('_', ' '):{width}}  {_format(value)}" for name, value in short.items()]
     texts = [entry[name] for name in long if name in entry]
     if "background" in entry:
         texts.insert(-1, f"{entry['file']}:")
     return "\n\n".join([entry["name"], "\n".join(lines), *texts]) + "\n"
 
 
-def _told(value: Any) -> str:
+def _format(value: Any) -> str:
     if value is None or isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, (list, tuple)):
-        return ", ".join(map(_told, value))
+        return ", ".join(map(_format, value))
     return f"{value:,}" if isinstance(value, int) else str(value)

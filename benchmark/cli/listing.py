@@ -1,4 +1,4 @@
-"""What is registered, as plain rows and as pages."""
+"""Registered entries, as rows of a table and as reference pages."""
 
 import inspect
 import math
@@ -23,40 +23,44 @@ Row = dict[str, Any]
 
 
 def catalog(kind: str) -> list[Row]:
-    """Rows with at least the name for architectures, regimes, methods, metrics, datasets, aggregations or presets."""
+    """Returns one row, with at least the name, per entry of a kind such as architectures or metrics."""
     return [_KINDS[kind].row(entry) for entry in _KINDS[kind].entries().values()]
 
 
 def page(kind: str, name: str) -> Row:
-    """All that is known of one entry.
+    """Returns the reference page of one entry.
 
     Returns:
-        Its row, its settings, `reference`: what the docstring of its function says, where it has one, and
-        `background`: what its file says, of it and of its neighbors there.
+        Its row and its settings. `reference` is the docstring of its function, where it has one. `background` is the
+        docstring of its module.
 
     Raises:
-        UserError: The name is unknown; the message suggests the nearest ones.
+        UserError: The name is unknown. The message suggests similar names.
     """
-    known = _KINDS[kind].entries()
-    entry = known[resolve_name(name, known, kind.removesuffix("s"))]
+    registered = _KINDS[kind].entries()
+    entry = registered[resolve_name(name, registered, kind.removesuffix("s"))]
     row = _KINDS[kind].row(entry)
-    return row | {name: value for name, value in _settings(entry).items() if name not in row} | _texts(entry)
+    return (
+        row
+        | {name: value for name, value in _read_settings(entry).items() if name not in row}
+        | _read_docstrings(entry)
+    )
 
 
-def _settings(entry: Any) -> Row:
+def _read_settings(entry: Any) -> Row:
     values = {field.name: getattr(entry, field.name) for field in fields(entry)}
     plain = (str, int, float, tuple, type(None))
     return {name: value for name, value in values.items() if isinstance(value, plain) and value not in {"", ()}}
 
 
-def _texts(entry: Any) -> Row:
+def _read_docstrings(entry: Any) -> Row:
     if isinstance(entry, Preset):
         return {}
     module = find_module(entry)
-    # Functions that are made by other functions have no text of their own.
-    own = [value for field in fields(entry) if inspect.isfunction(value := getattr(entry, field.name))]
+    # Functions that other functions create have no docstring of their own.
+    functions = [value for field in fields(entry) if inspect.isfunction(value := getattr(entry, field.name))]
     texts = {
-        "reference": "\n\n".join(filter(None, map(inspect.getdoc, own))),
+        "reference": "\n\n".join(filter(None, map(inspect.getdoc, functions))),
         "background": inspect.getdoc(module) or "",
     }
     return {"file": f"{module.__name__.replace('.', '/')}.py"} | {name: text for name, text in texts.items() if text}
@@ -73,10 +77,10 @@ def _architecture(entry: Architecture) -> Row:
     }
 
 
-def _skeleton(architecture: Architecture, classes: int) -> nn.Module:
-    """The network without memory for its weights."""
+def _skeleton(architecture: Architecture, num_classes: int) -> nn.Module:
+    """Builds the network on the meta device, without memory for its weights."""
     with torch.device("meta"):
-        return architecture.build(classes)
+        return architecture.build(num_classes)
 
 
 def _regime(entry: Regime) -> Row:
@@ -116,7 +120,7 @@ def _preset(entry: Preset) -> Row:
 
 @dataclass(frozen=True, slots=True)
 class _Kind:
-    """Where the entries of a kind are, and the row of one."""
+    """The entries of a kind, and a function that formats one as a row."""
 
     entries: Callable[[], dict[str, Any]]
     row: Callable[[Any], Row]

@@ -1,4 +1,4 @@
-"""`new`: an entry to begin with."""
+"""`new`: writes an entry to start from."""
 
 from pathlib import Path
 from typing import Annotated
@@ -13,8 +13,8 @@ def new(
     *,
     entries: Annotated[Path, typer.Option(metavar="DIRECTORY", help="Directory to write into.")] = Path(),
 ) -> None:
-    """Write a commented entry that passes the checks as it stands."""
+    """Write a commented entry that passes the checks unchanged."""
     from benchmark.submission.template import write_template  # noqa: PLC0415
 
     path = write_template(name, entries)
-    console.print(f"{path}\nNext: change it, then python -m benchmark check {path}", highlight=False)
+    console.print(f"{path}\nNext: edit it, then run python -m benchmark check {path}", highlight=False)

@@ -1,4 +1,4 @@
-"""`run`: train, explain, score and rank."""
+"""`run`: trains, explains, scores and ranks."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -48,7 +48,9 @@ def run(  # noqa: PLR0913 - the options of a command line
     class_map: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", help="CSV with from,to: matching classes of --pretrain and --data.", rich_help_panel=DATA
+            metavar="FILE",
+            help="CSV with columns from,to: the class of --data for each class of --pretrain.",
+            rich_help_panel=DATA,
         ),
     ] = None,
     architecture: Annotated[
@@ -83,19 +85,21 @@ def run(  # noqa: PLR0913 - the options of a command line
     ] = None,
     method: Annotated[
         list[str] | None,
-        typer.Option(help="Saliency methods. The first one makes the main table. Repeatable.", rich_help_panel=SCORING),
+        typer.Option(
+            help="Saliency methods. The first one is that of the main table. Repeatable.", rich_help_panel=SCORING
+        ),
     ] = None,
     alignment: Annotated[
         str | None,
         typer.Option(
-            help="receptive-field: place cells of a grid where they look. none: stretch the grid, as others do.",
+            help="receptive-field: place grid cells at the centers of their receptive fields. none: stretch the grid.",
             rich_help_panel=SCORING,
         ),
     ] = None,
     metric: Annotated[
         list[str] | None,
         typer.Option(
-            help="Expensive metrics beside the cheap ones: names, `all`, or quantus:NAME. Repeatable.",
+            help="Expensive metrics to add: names, `all`, or quantus:NAME. Repeatable.",
             rich_help_panel=SCORING,
         ),
     ] = None,
@@ -112,7 +116,9 @@ def run(  # noqa: PLR0913 - the options of a command line
     device: Device = None,
     engine: Annotated[
         str,
-        typer.Option(help="local: cells in turn. ray: all cores or GPUs, or a cluster.", rich_help_panel=EXECUTION),
+        typer.Option(
+            help="local: one cell after another. ray: all cores or GPUs, or a cluster.", rich_help_panel=EXECUTION
+        ),
     ] = "local",
     address: Annotated[
         str | None,
@@ -130,7 +136,7 @@ def run(  # noqa: PLR0913 - the options of a command line
         bool, typer.Option("--dry-run", metavar="", help="Show the cells and stop.", rich_help_panel=OUTPUT)
     ] = False,
 ) -> None:
-    """Train, explain, score and rank what is not done yet."""
+    """Train, explain, score and rank all models that are not done yet."""
     from benchmark.data.load import Source  # noqa: PLC0415
     from benchmark.execution import EngineOptions, open_engine  # noqa: PLC0415
     from benchmark.experiments.grid import build_grid  # noqa: PLC0415
@@ -138,23 +144,23 @@ def run(  # noqa: PLR0913 - the options of a command line
     from benchmark.experiments.publish import job_results_dir, up_to_date  # noqa: PLC0415
 
     if entries:
-        from benchmark.submission.entries import load_folder  # noqa: PLC0415
+        from benchmark.submission.entries import load_entries  # noqa: PLC0415
 
-        load_folder(entries)
+        load_entries(entries)
     changes: dict[str, Any] = {"limit": limit, "epochs": epochs, "weights": weights, "aggregation": aggregation}
     changes |= {"methods": tuple(method or ()) or None, "metrics": tuple(metric or ()) or None}
     changes |= {"image_size": image_size, "batch_size": batch_size, "attack_eps": tuple(eps or ()) or None}
     changes |= {"compile": compiled, "autoattack": autoattack or None, "alignment": alignment}
-    settings = _preset(preset, {name: value for name, value in changes.items() if value is not None})
+    settings = _change_preset(preset, {name: value for name, value in changes.items() if value is not None})
     cells = build_grid(settings, architecture or [], regime or [], seed or [])
     with open_engine(engine, EngineOptions(address=address, cells_per_gpu=cells_per_gpu)) as workers:
-        where = workers.choose_device(device)
+        chosen_device = workers.choose_device(device)
         request = RunRequest(
             preset=settings,
             source=Source(directory=data, layout=layout, images=image_dir),
             cells=cells,
-            device=where,
-            bfloat16=workers.prefers_bfloat16(where),
+            device=chosen_device,
+            bfloat16=workers.prefers_bfloat16(chosen_device),
             manifest=split,
             pretraining=Source(directory=pretrain) if pretrain else None,
             class_map=class_map,
@@ -168,33 +174,33 @@ def run(  # noqa: PLR0913 - the options of a command line
                 f"Nothing to do: all {len(jobs)} cells are done. The leaderboard is {job_results_dir(jobs[0])}."
             )
         else:
-            _carry_out(jobs, workers, embedded=data is None)
+            _run_jobs(jobs, workers, embedded=data is None)
 
 
-def _carry_out(jobs: Any, engine: Any, *, embedded: bool) -> None:
-    """Runs the jobs and says what came of it, where it is and what to do next."""
+def _run_jobs(jobs: Any, engine: Any, *, embedded: bool) -> None:
+    """Runs the jobs and prints the outcome, the paths of the results and the next step."""
     from benchmark.experiments.run import run_benchmark  # noqa: PLC0415
 
     directory, failures = run_benchmark(jobs, console, engine)
     done = sum(job.done for job in jobs)
     if not done and all(failure.is_user_error for failure in failures):
         raise UserError(failures[0].reason)
-    console.print(f"\n{done} of {len(jobs)} cells are done." if done else "\nNo cell came to an end.")
+    console.print(f"\n{done} of {len(jobs)} cells are done." if done else "\nNo cell finished.")
     if done:
         if jobs[0].data.synthetic:
             console.print(f"[bold]{STAMP}[/]")
         console.print(f"Leaderboard  {directory / 'leaderboard.md'}\nTable        {directory / 'leaderboard.csv'}")
         console.print(f"Records      {directory / 'records'}\nSplit        {directory / 'split.csv'}")
         if embedded:
-            console.print("Next: the same on your own images, `make benchmark DATA=folder`.")
+            console.print("Next: do the same on your own images with `make benchmark DATA=DIRECTORY`.")
     for failure in failures:
         console.print(f"failed: {failure.cell}: {failure.reason}; see {failure.traceback}", highlight=False)
     if failures:
         raise typer.Exit(1)
 
 
-def _preset(name: str, changes: dict[str, Any]) -> Preset:
-    """A preset with other settings; a limit of 0 stands for all."""
+def _change_preset(name: str, changes: dict[str, Any]) -> Preset:
+    """Returns a preset with changed settings. A limit of 0 means all images."""
     if "aggregation" in changes:
         from benchmark.registry import select  # noqa: PLC0415
         from datasets import Aggregation  # noqa: PLC0415
@@ -211,15 +217,15 @@ def _preset(name: str, changes: dict[str, Any]) -> Preset:
         select_metrics(changes["metrics"])
     if "limit" in changes:
         changes["limit"] = changes["limit"] or None
-    known = PRESETS[resolve_name(name, PRESETS, "preset")]
+    base = PRESETS[resolve_name(name, PRESETS, "preset")]
     try:
-        return replace(known, **changes)
+        return replace(base, **changes)
     except ValueError as error:
         raise UserError(f"--{error}") from None
 
 
 def _show_plan(jobs: Any) -> None:
-    """The cells, what is left to do and what that will cost."""
+    """Prints the cells, their state and the expected cost."""
     from benchmark.experiments.estimate import forecast  # noqa: PLC0415
 
     for job in jobs:
@@ -227,13 +233,15 @@ def _show_plan(jobs: Any) -> None:
     todo = sum(not job.done for job in jobs)
     console.print(f"{len(jobs)} cells: {len(jobs) - todo} done, {todo} to do")
     cost = forecast(jobs)
-    judged = todo - len(cost.unknown)
-    if judged:
+    estimated = todo - len(cost.unknown)
+    if estimated:
         minutes, megabytes = max(1, round(cost.seconds / 60)), round(cost.bytes / 1e6)
         console.print(
-            f"about {minutes} min and {megabytes} MB under runs for {judged} of them, judged by earlier records; "
+            f"about {minutes} min and {megabytes} MB in runs/ for {estimated} of them, estimated from earlier records "
             "within a factor of two",
             highlight=False,
         )
     if cost.unknown:
-        console.print(f"no earlier record tells how long {len(cost.unknown)} take, such as {cost.unknown[0]}")
+        console.print(
+            f"no estimate for {len(cost.unknown)} of them, such as {cost.unknown[0]}: no earlier record is similar"
+        )

@@ -1,4 +1,4 @@
-"""`status`: what there is on disk."""
+"""`status`: shows results and runs on disk."""
 
 import json
 import sys
@@ -7,18 +7,18 @@ from benchmark.cli import Json, console
 
 
 def status(*, as_json: Json = False) -> None:
-    """Show which results there are and how much room the runs take."""
-    from benchmark.experiments.status import status as collect  # noqa: PLC0415
+    """Show existing results and the disk space of the runs."""
+    from benchmark.experiments.status import status as collect_status  # noqa: PLC0415
 
-    found = collect()
+    state = collect_status()
     if as_json:
-        sys.stdout.write(json.dumps(found, indent=1) + "\n")
+        sys.stdout.write(json.dumps(state, indent=1) + "\n")
         return
-    for result in found["results"]:
+    for result in state["results"]:
         console.print(f"{result['directory']}: {result['records']} records, {', '.join(result['regimes'])}")
-    if not found["results"]:
-        console.print("no results yet: `make benchmark` makes some")
-    runs = found["runs"]
+    if not state["results"]:
+        console.print("no results yet; make some with `make benchmark`")
+    runs = state["runs"]
     console.print(
         f"{runs['directory']}: {runs['cells']} cells done, {runs['failed']} failed, {runs['gigabytes']:.1f} GB"
     )

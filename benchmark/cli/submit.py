@@ -1,4 +1,4 @@
-"""`submit`: from an entry file to its rows in the tables."""
+"""`submit`: evaluates an entry and adds its rows to the tables."""
 
 import json
 import sys
@@ -38,7 +38,8 @@ def submit(  # noqa: PLR0913 - the options of a command line
         str | None, typer.Option(help="A timm model name, in place of an entry file.", rich_help_panel=MODELS)
     ] = None,
     name: Annotated[
-        str | None, typer.Option(help="Name of the entry for --timm. Default: timm's.", rich_help_panel=MODELS)
+        str | None,
+        typer.Option(help="Name of the entry for --timm. Default: that of the model.", rich_help_panel=MODELS),
     ] = None,
     authors: Annotated[str, typer.Option(help="Who submits it, for --timm.", rich_help_panel=MODELS)] = "",
     entries: Entries = None,
@@ -61,10 +62,10 @@ def submit(  # noqa: PLR0913 - the options of a command line
     max_memory: MaxMemory = 8,
     as_json: Json = False,
 ) -> None:
-    """Check an entry, run what is needed, write its records and the tables, and say what to send."""
+    """Check an entry, evaluate it, write its records and the tables, and list the files for the pull request."""
     if (not entry) == (not timm):
         raise UserError("give an entry file or --timm NAME; `python -m benchmark new NAME` writes an entry")
-    from benchmark.submission.entries import HOME, entry_file  # noqa: PLC0415
+    from benchmark.submission.entries import ENTRIES_DIR, entry_file  # noqa: PLC0415
     from benchmark.submission.sandbox.client import worker  # noqa: PLC0415
     from benchmark.submission.sandbox.limits import GIGABYTE, Limits  # noqa: PLC0415
     from benchmark.submission.submit import (  # noqa: PLC0415
@@ -80,7 +81,7 @@ def submit(  # noqa: PLR0913 - the options of a command line
     changes = {key: value for key, value in changes.items() if value is not None}
     if limit is not None:
         changes["limit"] = limit or None
-    order = SubmissionRequest(
+    request = SubmissionRequest(
         preset=preset,
         changes=changes,
         data=data,
@@ -94,50 +95,51 @@ def submit(  # noqa: PLR0913 - the options of a command line
     )
     with tempfile.TemporaryDirectory() as directory:
         if timm is not None:
-            own, text = timm_entry(timm, name, authors)
-            path, kept = Path(directory).resolve() / f"{own}.toml", (entries or HOME) / f"{own}.toml"
+            entry_name, text = timm_entry(timm, name, authors)
+            target = (entries or ENTRIES_DIR) / f"{entry_name}.toml"
+            path = Path(directory).resolve() / target.name
             path.write_text(text, encoding="utf-8")
-            path = kept.resolve() if kept.is_file() else path
+            path = target.resolve() if target.is_file() else path
         else:
-            path = kept = entry_file(str(entry), entries)
+            path = target = entry_file(str(entry), entries)
         with worker() as running:
             try:
                 submitted = submit(
-                    path, order, running, _tell, limits=Limits(memory=int(max_memory * GIGABYTE), seconds=600)
+                    path, request, running, _notify, limits=Limits(memory=int(max_memory * GIGABYTE), seconds=600)
                 )
-            except SubmissionRejected as refused:
-                _refuse(refused, as_json=as_json)
+            except SubmissionRejected as rejected:
+                _show_rejection(rejected, as_json=as_json)
                 raise typer.Exit(1) from None
-        if path != kept and not kept.is_file():
+        if path != target and not target.is_file():  # accepted: only now does the entry get its place
             from benchmark.storage.files import write_text  # noqa: PLC0415
 
-            write_text(kept, path.read_text(encoding="utf-8"))
-    lines, others = pull_request_files(submitted, kept), describe_other_protocols(submitted, preset)
+            write_text(target, path.read_text(encoding="utf-8"))
+    lines, others = pull_request_files(submitted, target), describe_other_protocols(submitted, preset)
     if as_json:
-        told = {"folder": str(submitted.directory), "records": list(map(str, submitted.records)), "send": lines}
-        warnings = [*submitted.checked.warnings, *([others] if others else [])]
-        sys.stdout.write(json.dumps(told | {"warnings": warnings}, indent=1) + "\n")
+        payload = {"directory": str(submitted.directory), "records": list(map(str, submitted.records)), "send": lines}
+        warnings = [*submitted.report.warnings, *([others] if others else [])]
+        sys.stdout.write(json.dumps(payload | {"warnings": warnings}, indent=1) + "\n")
         return
-    for line in submitted.checked.warnings:
+    for line in submitted.report.warnings:
         console.print(f"warning: {escape(line)}", highlight=False)
     if others:
         console.print(f"note: {escape(others)}", highlight=False)
     console.print(f"Leaderboard  {submitted.directory / 'leaderboard.md'}", highlight=False)
-    console.print("Put into the pull request:")
+    console.print("Files for the pull request:")
     for line in lines:
         console.print(f"  {escape(line)}", highlight=False)
 
 
-def _tell(line: str) -> None:
+def _notify(line: str) -> None:
     sys.stderr.write(f"{line}\n")
 
 
-def _refuse(refused: Any, *, as_json: bool) -> None:
+def _show_rejection(rejected: Any, *, as_json: bool) -> None:
     if as_json:
-        sys.stdout.write(json.dumps({"refused": refused.checked.as_json()}, indent=1) + "\n")
+        sys.stdout.write(json.dumps({"rejected": rejected.report.as_json()}, indent=1) + "\n")
         return
-    console.print(f"[red]refused[/] {escape(str(refused.checked.path.name))}; nothing was changed", highlight=False)
-    for line in refused.checked.problems:
+    console.print(f"[red]rejected[/] {escape(str(rejected.report.path.name))}; nothing was changed", highlight=False)
+    for line in rejected.report.problems:
         console.print(f"  problem: {escape(line)}", highlight=False)
-    for line in refused.checked.warnings:
+    for line in rejected.report.warnings:
         console.print(f"  warning: {escape(line)}", highlight=False)

@@ -13,7 +13,7 @@ from benchmark.experiments.publish import job_results_dir, publish_baselines, pu
 from benchmark.experiments.runner import FailedCell, run_jobs
 from benchmark.experiments.sheets import remove_map_sheets, select_examples, write_data_sheet, write_map_sheets
 from benchmark.leaderboard.build import DATA_FIGURE, rebuild
-from benchmark.leaderboard.gallery.load import FOLDER as GALLERY
+from benchmark.leaderboard.gallery.load import GALLERY_DIR as GALLERY
 from benchmark.storage.files import write_text
 from benchmark.storage.protocol import read_protocol, write_protocol
 from benchmark.storage.results import (

@@ -16,13 +16,13 @@ def status() -> dict[str, Any]:
         records = [record for path in paths if (record := _record(path))]
         regimes = sorted({record.regime for record in records})
         damaged = len(paths) - len(records)
-        results.append({"folder": str(directory), "records": len(records), "damaged": damaged, "regimes": regimes})
+        results.append({"directory": str(directory), "records": len(records), "damaged": damaged, "regimes": regimes})
     runs = runs_dir()
     size = sum(path.stat().st_size for path in runs.rglob("*") if path.is_file()) if runs.is_dir() else 0
     return {
         "results": results,
         "runs": {
-            "folder": str(runs),
+            "directory": str(runs),
             "cells": _count(cells_dir()),
             "failed": _count(failures_dir()),
             "gigabytes": size / 1e9,

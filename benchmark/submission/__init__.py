@@ -1,1 +1,1 @@
-"""Entries from outside: looked at in a child process, run, checked, and admitted to the tables."""
+"""Submitted entries: checks in a child process, evaluation, and rows in the tables."""

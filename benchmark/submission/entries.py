@@ -1,4 +1,4 @@
-"""Entry files that lie anywhere: Python with one constant, or TOML with a name of timm's."""
+"""Entry files in any directory: Python with one constant, or TOML with the name of a timm model."""
 
 import importlib.util
 import re
@@ -18,15 +18,17 @@ from benchmark.registry import entries, register
 from benchmark.storage.paths import ENTRIES
 
 SUFFIXES = (".py", ".toml")
-HOME = ENTRIES
-"""Where admitted submissions lie."""
-LARGEST = 1024**2
+ENTRIES_DIR = ENTRIES
+"""Directory of accepted submissions."""
+MAX_BYTES = 1024**2
+"""Maximum size of an entry file."""
 NAME = r"^[a-z][a-z0-9_]{1,63}$"
 FORBIDDEN = re.compile(r"[<>\x00-\x1f\x7f|`]")
+"""Characters that HTML, Markdown or a terminal could interpret."""
 
 
 class CheckpointFacts(BaseModel):
-    """What an entry says of a checkpoint from elsewhere, checked as text."""
+    """Metadata of an external checkpoint, validated as text."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -40,12 +42,12 @@ class CheckpointFacts(BaseModel):
     @field_validator("*")
     @classmethod
     def plain(cls, value: Any) -> Any:
-        """Text that no page can take for anything else."""
+        """Rejects markup and control characters."""
         return _plain(value)
 
 
-class Facts(BaseModel):
-    """What an entry says of itself, checked as text: whoever wrote it, it ends up in tables and file names."""
+class EntryFacts(BaseModel):
+    """Metadata of an entry, validated as text, since it ends up in tables and file names."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -65,12 +67,12 @@ class Facts(BaseModel):
     @field_validator("*")
     @classmethod
     def plain(cls, value: Any) -> Any:
-        """Text that no page can take for anything else."""
+        """Rejects markup and control characters."""
         return _plain(value)
 
 
-class TimmFile(Facts):
-    """An entry file without code."""
+class TimmFile(EntryFacts):
+    """A TOML entry: metadata and the name of a timm model, without code."""
 
     timm: str = Field(pattern=r"^[a-z0-9_]+(\.[a-z0-9_]+)?$")
     target_layer: str = Field(default="", pattern=r"^[A-Za-z0-9_.]*$", max_length=200)
@@ -80,18 +82,18 @@ class TimmFile(Facts):
     quick_epochs: int = Field(default=8, ge=1, le=1000)
 
 
-def facts_of(architecture: Architecture) -> dict[str, Any]:
-    """What an entry says of itself, as JSON can say it."""
-    told = {name: getattr(architecture, name) for name in Facts.model_fields}
+def collect_facts(architecture: Architecture) -> dict[str, Any]:
+    """Returns the metadata of an entry as plain values for JSON."""
+    facts = {name: getattr(architecture, name) for name in EntryFacts.model_fields}
     if architecture.checkpoint is not None:
         checkpoint = architecture.checkpoint
-        told["checkpoint"] = {name: getattr(checkpoint, name) for name in CheckpointFacts.model_fields}
-        told["checkpoint"]["classes"] = list(checkpoint.classes)
-    return told
+        facts["checkpoint"] = {name: getattr(checkpoint, name) for name in CheckpointFacts.model_fields}
+        facts["checkpoint"]["classes"] = list(checkpoint.classes)
+    return facts
 
 
 def entry_files(directory: Path) -> list[Path]:
-    """The entry files of a directory.
+    """Returns the entry files of a directory, sorted.
 
     Raises:
         UserError: It is no directory.
@@ -104,67 +106,67 @@ def entry_files(directory: Path) -> list[Path]:
 
 
 def entry_file(word: str, directory: Path | None) -> Path:
-    """The entry file that a word on the command line means: a path, or a name within a directory of entries.
+    """Finds the entry file for an argument of the command line: a path, or a name in a directory of entries.
 
     Raises:
         UserError: There is no such file, or it is no entry file.
     """
-    places = [Path(word), *(place / f"{word}{suffix}" for place in (directory or HOME,) for suffix in SUFFIXES)]
-    path = next((place for place in places if place.is_file()), None)
+    candidates = [Path(word), *((directory or ENTRIES_DIR) / f"{word}{suffix}" for suffix in SUFFIXES)]
+    path = next((candidate for candidate in candidates if candidate.is_file()), None)
     if path is None:
         raise UserError(f"{word} does not exist; give an entry file, or make one with `python -m benchmark new NAME`")
     if path.suffix not in SUFFIXES:
-        raise UserError(f"{path} is no entry; an entry is a file that ends in .py or .toml")
-    if path.stat().st_size > LARGEST:
-        raise UserError(f"{path} is larger than a megabyte; weights belong into a .safetensors file beside the entry")
+        raise UserError(f"{path} is not an entry; give a file that ends in .py or .toml")
+    if path.stat().st_size > MAX_BYTES:
+        raise UserError(f"{path} is larger than 1 MB; put weights into a .safetensors file next to the entry")
     return path.resolve()
 
 
 def load_entry(path: Path) -> Architecture:
-    """Runs an entry file and registers what it defines. Python in it runs with all rights of this process.
+    """Runs an entry file and registers its architecture. Its Python code runs with all rights of this process.
 
     Raises:
-        UserError: It defines no architecture, several, or one whose name is taken.
+        UserError: It defines no architecture, several, or one whose name is in use.
     """
     module = _from_toml(path) if path.suffix == ".toml" else _from_python(path)
-    known = {id(entry) for entry in entries(Architecture).values()}
-    found = {id(value): value for value in vars(module).values() if isinstance(value, Architecture)}
-    own = [entry for place, entry in found.items() if place not in known]
+    registered = {id(entry) for entry in entries(Architecture).values()}
+    defined = {id(value): value for value in vars(module).values() if isinstance(value, Architecture)}
+    # By identity: an entry may import a registered architecture, and may bind its own to two names.
+    own = [entry for key, entry in defined.items() if key not in registered]
     if len(own) != 1:
-        many = f"{len(own)} constants" if own else "no constant"
-        raise UserError(f"{path.name} has {many} of type Architecture; an entry has exactly one")
-    only = ModuleType(module.__name__)
-    only.__file__ = str(path)
-    only.ENTRY = own[0]  # type: ignore[attr-defined]  # a module of ours that holds the entry alone
+        count = f"{len(own)} constants" if own else "no constant"
+        raise UserError(f"{path.name} has {count} of type Architecture; an entry has exactly one")
+    wrapper = ModuleType(module.__name__)
+    wrapper.__file__ = str(path)
+    wrapper.ENTRY = own[0]  # type: ignore[attr-defined]  # a module of ours that holds the entry alone
     try:
-        register(Architecture, only)
+        register(Architecture, wrapper)
     except ValueError as error:
         raise UserError(str(error)) from None
     return own[0]
 
 
-def load_folder(directory: Path | None) -> list[Architecture]:
-    """Registers all entries of a directory, or of none."""
+def load_entries(directory: Path | None) -> list[Architecture]:
+    """Registers all entries of a directory. Without one, does nothing."""
     return [load_entry(path.resolve()) for path in entry_files(directory)] if directory else []
 
 
-def checked(check: Callable[[], BaseModel]) -> BaseModel:
-    """What a pydantic model makes of its input; its complaint in one line.
+def validate_fields(validate: Callable[[], BaseModel]) -> BaseModel:
+    """Calls a pydantic validation and turns its first error into one line.
 
     Raises:
-        UserError: It complains.
+        UserError: A field is missing, unknown or out of its range.
     """
     try:
-        return check()
+        return validate()
     except ValidationError as error:
         first = error.errors()[0]
-        place = ".".join(map(str, first["loc"]))
-        _refuse(place, first)
+        _raise_field_error(".".join(map(str, first["loc"])), first)
 
 
-def _refuse(place: str, first: Any) -> NoReturn:
-    given = "" if first["type"] == "missing" else f" (is {str(first.get('input'))[:80]!r})"
-    raise UserError(f"{place}: {first['msg']}{given}") from None
+def _raise_field_error(field: str, error: Any) -> NoReturn:
+    value = "" if error["type"] == "missing" else f" (is {str(error.get('input'))[:80]!r})"
+    raise UserError(f"{field}: {error['msg']}{value}") from None
 
 
 def _plain(value: Any) -> Any:
@@ -186,25 +188,25 @@ def _from_python(path: Path) -> ModuleType:
 
 
 def read_toml(path: Path) -> TimmFile:
-    """An entry without code.
+    """Reads a TOML entry.
 
     Raises:
         UserError: A field is missing, unknown or out of its range.
     """
     try:
-        told = tomllib.loads(path.read_text(encoding="utf-8"))
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
     except (ValueError, OSError) as error:
         raise UserError(f"{path.name} is no TOML file ({error})") from None
-    found = checked(lambda: TimmFile.model_validate(told))
-    if not isinstance(found, TimmFile):
+    entry = validate_fields(lambda: TimmFile.model_validate(content))
+    if not isinstance(entry, TimmFile):
         raise TypeError(path)
-    return found
+    return entry
 
 
 def _from_toml(path: Path) -> ModuleType:
-    told = read_toml(path)
-    fields = told.model_dump(exclude={"timm", "smallest_side", "checkpoint"})
-    checkpoint = told.checkpoint
+    content = read_toml(path)
+    fields = content.model_dump(exclude={"timm", "smallest_side", "checkpoint"})
+    checkpoint = content.checkpoint
     entry = Architecture(
         build=_unbuilt,
         pretrained=None,
@@ -215,11 +217,11 @@ def _from_toml(path: Path) -> ModuleType:
     )
     module = ModuleType(f"loupe_entry_{path.stem}")
     try:
-        module.ENTRY = from_timm(entry, told.timm, smallest_side=told.smallest_side)  # type: ignore[attr-defined]  # as above
+        module.ENTRY = from_timm(entry, content.timm, smallest_side=content.smallest_side)  # type: ignore[attr-defined]  # as above
     except ValueError as error:
         raise UserError(f"{path.name}: {error}") from None
     return module
 
 
 def _unbuilt(classes: int) -> NoReturn:
-    raise UserError(f"nothing builds it for {classes} classes yet")
+    raise UserError(f"a TOML entry cannot be built for {classes} classes before timm is called")

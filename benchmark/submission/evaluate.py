@@ -1,4 +1,4 @@
-"""Evaluating one entry as `run` does. Runs in the child: see :mod:`benchmark.submission.sandbox.worker`."""
+"""Evaluates one entry as `run` does. Runs in the child: see :mod:`benchmark.submission.sandbox.worker`."""
 
 import os
 from dataclasses import replace
@@ -18,35 +18,37 @@ from benchmark.registry import resolve_name
 from benchmark.submission.entries import load_entry
 
 
-def evaluate(entry: str, asked: dict[str, Any], results: str) -> list[str]:
-    """Trains, where there is no checkpoint, draws and scores, and writes records; the tables are the parent's to make.
+def evaluate(entry: str, options: dict[str, Any], results: str) -> list[str]:
+    """Trains unless there is a checkpoint, computes maps, scores them, and writes records.
+
+    The tables are written by the parent.
 
     Args:
         entry: Path of the entry file.
-        asked: preset, changes (of its settings), data, layout, split, regimes, seeds, device.
+        options: preset, changes (of its settings), data, layout, split, regimes, seeds, device.
         results: The results directory to write into.
 
     Returns:
-        Names of the cells that came to an end.
+        Names of the finished cells.
 
     Raises:
-        UserError: A cell failed, or what was asked for cannot be had.
+        UserError: A cell failed, or an option is invalid.
     """
     os.environ["LOUPE_RESULTS"] = results
     architecture = load_entry(Path(entry))
     checkpoint = architecture.checkpoint
-    preset = replace(PRESETS[resolve_name(asked["preset"], PRESETS, "preset")], **_changes(asked["changes"]))
+    preset = replace(PRESETS[resolve_name(options["preset"], PRESETS, "preset")], **_restore_tuples(options["changes"]))
     engine = Local()
-    device = engine.choose_device(asked["device"])
+    device = engine.choose_device(options["device"])
     request = RunRequest(
         preset=preset,
-        source=Source(directory=Path(asked["data"]) if asked["data"] else None, layout=asked["layout"]),
+        source=Source(directory=Path(options["data"]) if options["data"] else None, layout=options["layout"]),
         cells=build_grid(
-            preset, [architecture.name], [checkpoint.regime] if checkpoint else asked["regimes"], asked["seeds"]
+            preset, [architecture.name], [checkpoint.regime] if checkpoint else options["regimes"], options["seeds"]
         ),
         device=device,
         bfloat16=engine.prefers_bfloat16(device),
-        manifest=Path(asked["split"]) if asked["split"] else None,
+        manifest=Path(options["split"]) if options["split"] else None,
     )
     console = Console(soft_wrap=True, highlight=False)
     jobs = build_jobs(request, console)
@@ -56,6 +58,6 @@ def evaluate(entry: str, asked: dict[str, Any], results: str) -> list[str]:
     return [job.cell.name for job in jobs]
 
 
-def _changes(told: dict[str, Any]) -> dict[str, Any]:
-    """Settings as JSON says them, with tuples."""
-    return {name: tuple(value) if isinstance(value, list) else value for name, value in told.items()}
+def _restore_tuples(settings: dict[str, Any]) -> dict[str, Any]:
+    """Turns the lists of JSON back into tuples."""
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in settings.items()}

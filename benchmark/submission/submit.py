@@ -1,4 +1,4 @@
-"""From an entry file to its rows in the tables, or to one line that says why not."""
+"""Submits an entry: checks it, evaluates it, and adds its records to the tables."""
 
 import shutil
 import tempfile
@@ -24,14 +24,14 @@ from benchmark.storage.results import (
 )
 from benchmark.storage.runs import runs_dir
 from benchmark.submission.checks.report import CheckReport, check_entry, check_record
-from benchmark.submission.entries import HOME
+from benchmark.submission.entries import ENTRIES_DIR
 from benchmark.submission.sandbox.client import Worker
 from benchmark.submission.sandbox.limits import GIGABYTE, Limits
 from benchmark.training.regimes import Regime
 
-SHARED = (SPLIT_FILE, BASELINES_FILE, PROTOCOL_FILE, DATA_FIGURE, *SHEETS)
-"""What a run writes beside the tables, which are made anew from the records."""
-HOUR = 3600.0
+TABLE_FILES = (SPLIT_FILE, BASELINES_FILE, PROTOCOL_FILE, DATA_FIGURE, *SHEETS)
+"""Files of a results directory that a run writes. The tables are not among them: they follow from the records."""
+SECONDS_PER_HOUR = 3600.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,15 +40,15 @@ class SubmissionRequest:
 
     Attributes:
         preset: Name of a preset.
-        changes: Its settings that are changed.
-        data: Directory of the data set; None takes the embedded one.
-        layout: Its layout; None has it chosen by its look.
-        split: A split of another run, to be used again.
-        regimes: Names; none takes those of the preset. A checkpoint's own is the one that is claimed for it.
-        seeds: Seeds; none takes those of the preset.
-        device: cpu or cuda; None takes the GPU if there is one.
+        changes: Settings that replace those of the preset.
+        data: Directory of the data set. None is the embedded one.
+        layout: Its layout. None detects it.
+        split: split.csv of another run, to reuse.
+        regimes: Names of regimes. Empty means those of the preset. A checkpoint has the regime that its entry names.
+        seeds: Seeds. Empty means those of the preset.
+        device: cpu or cuda. None is the GPU if there is one.
         network: Whether the entry may use the network, as published weights need.
-        hours: How long it may take.
+        hours: Time limit.
     """
 
     preset: str = "quick"
@@ -65,177 +65,182 @@ class SubmissionRequest:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SubmissionResult:
-    """What a submission left behind.
+    """Result of a submission.
 
     Attributes:
         directory: The results directory whose tables have its rows.
         records: Its records.
-        checked: What was found in the entry.
-        apart: Number of models of other protocols, which stand below its rows and are not ranked with them.
+        report: Report of the checks of the entry.
+        num_apart: Number of models of other protocols. They are listed below its rows and not ranked with them.
     """
 
     directory: Path
     records: tuple[Path, ...]
-    checked: CheckReport
-    apart: int = 0
+    report: CheckReport
+    num_apart: int = 0
 
 
-class SubmissionRejected(Exception):  # noqa: N818 - it is no fault of the program's
-    """A submission with problems; nothing was changed.
+class SubmissionRejected(Exception):  # noqa: N818 - it is no error of the program
+    """A submission has problems. Nothing was changed.
 
     Attributes:
-        checked: What was found.
+        report: The problems.
     """
 
-    def __init__(self, checked: CheckReport) -> None:
-        super().__init__(checked.problems[0])
-        self.checked = checked
+    def __init__(self, report: CheckReport) -> None:
+        super().__init__(report.problems[0])
+        self.report = report
 
 
 def submit(
-    entry: Path, order: SubmissionRequest, worker: Worker, tell: Callable[[str], None], *, limits: Limits
+    entry: Path, request: SubmissionRequest, worker: Worker, notify: Callable[[str], None], *, limits: Limits
 ) -> SubmissionResult:
     """Checks an entry, evaluates it in a child process and writes its records and the tables.
 
     Args:
         entry: The entry file.
-        order: On what and how.
+        request: What to evaluate it on, and how.
         worker: Runs its code.
-        tell: Told of each step, in one line.
-        limits: What the check may take; an evaluation has the same memory.
+        notify: Receives one line before each step.
+        limits: Limits of the checks. The evaluation has the same memory limit.
 
     Raises:
-        SubmissionRejected: The entry or the records have problems; nothing was changed.
-        UserError: What was asked for cannot be had.
+        SubmissionRejected: The entry or the records have problems. Nothing was changed.
+        UserError: The evaluation failed, or an option is invalid.
     """
-    tell(f"checking {entry.name}")
-    checked = check_entry(entry, worker, limits, with_checkpoint=True)
-    if checked.problems:
-        raise SubmissionRejected(checked)
-    facts = checked.facts["metadata"]
+    notify(f"checking {entry.name}")
+    report = check_entry(entry, worker, limits, with_checkpoint=True)
+    if report.problems:
+        raise SubmissionRejected(report)
+    facts = report.facts["metadata"]
     if facts["withdrawn"] or facts["superseded_by"]:
-        return _marked(entry, checked)
-    with tempfile.TemporaryDirectory(prefix="loupe-results-") as place:
-        directory = Path(place)
-        _copy_of_results(directory, order.preset)
+        return _mark_rows(entry, report)
+    with tempfile.TemporaryDirectory(prefix="loupe-results-") as scratch:
+        directory = Path(scratch)
+        _copy_results(directory, request.preset)
         runs_dir().mkdir(parents=True, exist_ok=True)
-        tell("evaluating it")
-        outcome = worker.ask(
+        notify("evaluating it")
+        outcome = worker.run(
             "evaluate",
-            {"entry": str(entry), "asked": _asked(order), "results": str(directory)},
+            {"entry": str(entry), "options": _serialize(request), "results": str(directory)},
             Limits(
-                seconds=order.hours * HOUR,
-                memory=0 if order.device not in {None, "cpu"} else limits.memory,
+                seconds=request.hours * SECONDS_PER_HOUR,
+                memory=0 if request.device not in {None, "cpu"} else limits.memory,
                 output=16 * 1024**2,
                 written=64 * GIGABYTE,
-                network=order.network,
+                network=request.network,
             ),
             writable=[directory, runs_dir()],
             echo=True,
         )
-        if outcome.refused:
-            raise UserError(f"{entry.name}: {outcome.refused}")
-        tell("checking its records")
-        return _published(directory, checked, tell)
+        if outcome.error:
+            raise UserError(f"{entry.name}: {outcome.error}")
+        notify("checking its records")
+        return _publish(directory, report, notify)
 
 
 def pull_request_files(submitted: SubmissionResult, entry: Path) -> list[str]:
-    """Lines that say what belongs into the pull request."""
-    facts = submitted.checked.facts["metadata"]
-    lines = [] if entry.parent == HOME else [f"a copy of {entry} in {HOME.name}/"]
-    lines += [f"{HOME.name}/{entry.name}"] if entry.parent == HOME else []
+    """Returns the files that belong into the pull request, one line each."""
+    facts = submitted.report.facts["metadata"]
+    lines = [] if entry.parent == ENTRIES_DIR else [f"a copy of {entry} in {ENTRIES_DIR.name}/"]
+    lines += [f"{ENTRIES_DIR.name}/{entry.name}"] if entry.parent == ENTRIES_DIR else []
     lines += [f"{path.parent}/{path.stem}.*" for path in submitted.records]
-    lines += [
-        f"what else git shows as changed in {submitted.directory}: tables, {BASELINES_FILE}, {PROTOCOL_FILE}, pictures"
-    ]
+    others = f"tables, {BASELINES_FILE}, {PROTOCOL_FILE}, figures"
+    lines.append(f"other files that git shows as changed in {submitted.directory}: {others}")
     if facts["checkpoint"]:
         lines.append(f"not the weights: {facts['checkpoint']['file']} stays at {facts['checkpoint']['source']}")
     return lines
 
 
 def describe_other_protocols(submitted: SubmissionResult, preset: str) -> str:
-    """Why rows that were there are not ranked with the new ones, and what to do; empty where all are."""
-    if not submitted.apart:
+    """Explains why some rows are not ranked with the new ones, and what to do. Empty where all are ranked."""
+    if not submitted.num_apart:
         return ""
     return (
-        f"{submitted.apart} models of this table were made under another protocol (by other code, or with other "
-        f"settings): they stand below the new rows, ranked apart, until `run --preset {preset}` makes them anew"
+        f"{submitted.num_apart} models of this table were made under another protocol (other code or other settings). "
+        f"They are listed below the new rows and ranked separately. Repeat `run --preset {preset}` to rank all together"
     )
 
 
-def _asked(order: SubmissionRequest) -> dict[str, Any]:
+def _serialize(request: SubmissionRequest) -> dict[str, Any]:
     return {
-        "preset": order.preset,
-        "changes": order.changes,
-        "data": str(order.data.resolve()) if order.data else None,
-        "layout": order.layout,
-        "split": str(order.split.resolve()) if order.split else None,
-        "regimes": list(order.regimes),
-        "seeds": list(order.seeds),
-        "device": order.device,
+        "preset": request.preset,
+        "changes": request.changes,
+        "data": str(request.data.resolve()) if request.data else None,
+        "layout": request.layout,
+        "split": str(request.split.resolve()) if request.split else None,
+        "regimes": list(request.regimes),
+        "seeds": list(request.seeds),
+        "device": request.device,
     }
 
 
-def _copy_of_results(directory: Path, preset: str) -> None:
-    """A copy for the child to write into: its rows are ranked among those that are there."""
+def _copy_results(directory: Path, preset: str) -> None:
+    """Copies the results for the child to write into, so that new rows join the existing ones."""
     for table in table_dirs(preset=preset):
         shutil.copytree(table, directory / table.parent.name / preset)
 
 
-def _published(made: Path, checked: CheckReport, tell: Callable[[str], None]) -> SubmissionResult:
-    """Takes over the records of the entry, once they are checked, and makes the tables anew from the records."""
-    name = checked.facts["metadata"]["name"]
-    before = {path.relative_to(results_dir()) for path in all_record_files(name)}
-    records = [path for path in made.glob(f"*/*/records/{name}-*.json") if not path.is_symlink()]
-    fresh = [path for path in records if _is_new(path, made, before)]
-    if not fresh:
-        raise UserError(f"{name}: these cells are done and stand in the tables; nothing to do")
-    for path in fresh:
+def _publish(evaluated: Path, report: CheckReport, notify: Callable[[str], None]) -> SubmissionResult:
+    """Checks the new records, copies them into the results directory and rebuilds the tables.
+
+    Symbolic links are skipped: the child could point them at any file.
+    """
+    name = report.facts["metadata"]["name"]
+    existing = {path.relative_to(results_dir()) for path in all_record_files(name)}
+    records = [path for path in evaluated.glob(f"*/*/records/{name}-*.json") if not path.is_symlink()]
+    new_records = [path for path in records if _is_new(path, evaluated, existing)]
+    if not new_records:
+        raise UserError(f"{name}: its records are in the tables already; nothing to do")
+    for path in new_records:
         if problems := check_record(path).problems:
             raise SubmissionRejected(CheckReport(kind="record", path=path, problems=problems))
-    source = fresh[0].parent.parent
-    directory = results_dir() / source.relative_to(made)
-    beside = [path for record in fresh for path in record.parent.glob(f"{record.stem}.*")]
-    # The record last, since it says that the rest is there.
-    for path in sorted([*beside, *(source / each for each in SHARED)], key=lambda path: path.suffix == ".json"):
+    source = new_records[0].parent.parent
+    directory = results_dir() / source.relative_to(evaluated)
+    record_files = [path for record in new_records for path in record.parent.glob(f"{record.stem}.*")]
+    table_files = [source / file for file in TABLE_FILES]
+    # Records come last: a record promises that its other files exist.
+    for path in sorted([*record_files, *table_files], key=lambda path: path.suffix == ".json"):
         if path.is_file() and not path.is_symlink():
             with atomic_file(directory / path.relative_to(source)) as temporary:
                 shutil.copyfile(path, temporary)
     for sheet in SHEETS:  # of another protocol: the child removed its copy
         if not (source / sheet).is_file():
             (directory / sheet).unlink(missing_ok=True)
-    tell("writing the tables")
-    board = rebuild(directory)[0]
-    for problem in board.problems:
-        tell(f"left out of the tables: {problem}")
-    told = tuple(directory / path.relative_to(source) for path in sorted(fresh))
-    return SubmissionResult(directory=directory, records=told, checked=checked, apart=len(board.other_protocol_models))
+    notify("writing the tables")
+    leaderboard = rebuild(directory)[0]
+    for problem in leaderboard.problems:
+        notify(f"left out of the tables: {problem}")
+    paths = tuple(directory / path.relative_to(source) for path in sorted(new_records))
+    return SubmissionResult(
+        directory=directory, records=paths, report=report, num_apart=len(leaderboard.other_protocol_models)
+    )
 
 
-def _is_new(path: Path, made: Path, before: set[Path]) -> bool:
-    place = path.relative_to(made)
-    return place not in before or (results_dir() / place).read_bytes() != path.read_bytes()
+def _is_new(path: Path, evaluated: Path, existing: set[Path]) -> bool:
+    relative = path.relative_to(evaluated)
+    return relative not in existing or (results_dir() / relative).read_bytes() != path.read_bytes()
 
 
-def _marked(entry: Path, checked: CheckReport) -> SubmissionResult:
-    """Marks the rows of an entry that was withdrawn or superseded; they stay where they are."""
-    facts = checked.facts["metadata"]
+def _mark_rows(entry: Path, report: CheckReport) -> SubmissionResult:
+    """Marks the rows of a withdrawn or superseded entry. They stay in the tables."""
+    facts = report.facts["metadata"]
     paths = all_record_files(facts["name"])
     if not paths:
-        raise UserError(f"{facts['name']} has no rows that could be marked; leave it out, or submit it unmarked first")
+        raise UserError(f"{facts['name']} has no rows to mark; submit it first, without withdrawn or superseded_by")
     for path in paths:
         record = load_record(path)
-        told = Submission(
+        submission = Submission(
             entry=entry.name,
             sha256=file_digest(entry),
             checkpoint=facts["checkpoint"] or {},
             **{name: facts[name] for name in ("authors", "license", "source", "superseded_by", "withdrawn")},
         )
         regime = entries(Regime)[record.regime]
-        title = format_regime_title(regime.title or regime.name, told)
-        marked = record.model_copy(update={"submission": told, "regime_title": title})
+        title = format_regime_title(regime.title or regime.name, submission)
+        marked = record.model_copy(update={"submission": submission, "regime_title": title})
         write_text(path, marked.model_dump_json(indent=1) + "\n")
     directories = sorted({path.parent.parent for path in paths})
     for directory in directories:
         rebuild(directory)
-    return SubmissionResult(directory=directories[0], records=tuple(paths), checked=checked)
+    return SubmissionResult(directory=directories[0], records=tuple(paths), report=report)

@@ -1,1 +1,1 @@
-"""Images and maps of every model: built and written by a run, loaded by the page and drawn by its template."""
+"""Gallery of images and maps of every model. A run writes it, the page loads and shows it."""

@@ -1,4 +1,4 @@
-"""The gallery as the page shows it, from the files that a run left."""
+"""Loads the gallery that a run wrote, for the page."""
 
 import base64
 from collections.abc import Mapping
@@ -8,11 +8,12 @@ from typing import TypeVar
 
 from pydantic import BaseModel, Field, ValidationError
 
-FOLDER = "gallery"
+GALLERY_DIR = "gallery"
+"""Name of the directory within a results directory."""
 TEMPLATES = Path(__file__).parent
-"""Where the template lies that draws what is read here."""
-LARGEST = 2**20
-"""Bytes of a sheet that the page takes; one of 112 px and ten pictures has about 40,000."""
+"""Directory of the template of the gallery."""
+MAX_SHEET_BYTES = 2**20
+"""Maximum size of a sheet. One with ten pictures of 112 px has about 40,000 bytes."""
 
 
 class ImageCaption(BaseModel):
@@ -23,20 +24,20 @@ class ImageCaption(BaseModel):
 
 
 class MapCaption(ImageCaption):
-    """An image with a model's map: what was predicted, and how well the map meets the masks."""
+    """An image with a model's map: the predicted class, and how well the map agrees with the masks."""
 
     predicted: str
     score: float | None
 
 
 class MaskCaption(ImageCaption):
-    """An image with those who drew masks on it."""
+    """An image with the names of its raters."""
 
     raters: list[str] = Field(max_length=40)
 
 
 class Images(BaseModel):
-    """What the sheet of images shows: a row per image, in it the image, then each rater's masks."""
+    """Content of the sheet of images: one row per image, with the image and then the masks of each rater."""
 
     protocol: str
     method: str
@@ -44,12 +45,12 @@ class Images(BaseModel):
 
     @property
     def columns(self) -> int:
-        """How many pictures stand in a row of the sheet."""
+        """Number of pictures in a row of the sheet."""
         return 1 + max((len(image.raters) for image in self.images), default=0)
 
 
 class Maps(BaseModel):
-    """What the sheet of a model shows, in one row: maps of all `images`, then image and map of each extreme."""
+    """Content of the sheet of a model, a single row: maps of all images, then image and map of each extreme."""
 
     protocol: str
     architecture: str
@@ -60,11 +61,11 @@ class Maps(BaseModel):
 
     @property
     def pictures(self) -> int:
-        """How many pictures stand in the row."""
+        """Number of pictures in the row."""
         return len(self.fixed) + 2 * len(self.extremes)
 
 
-Told = TypeVar("Told", Images, Maps)
+Content = TypeVar("Content", Images, Maps)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -72,11 +73,11 @@ class Sheet:
     """Pictures of one model.
 
     Attributes:
-        told: What they show.
+        content: What they show.
         uri: The sheet as a data URI.
     """
 
-    told: Maps
+    content: Maps
     uri: str
 
 
@@ -85,42 +86,47 @@ class Gallery:
     """The pictures of a results directory.
 
     Attributes:
-        told: What the images are.
+        content: What the images are.
         uri: Their sheet as a data URI.
         models: Sheets by architecture and regime.
     """
 
-    told: Images
+    content: Images
     uri: str
     models: Mapping[tuple[str, str], Sheet]
 
 
 def read_gallery(directory: Path, protocol: str) -> Gallery | None:
-    """The gallery of a results directory; None where no run left one, or only one of another protocol.
+    """Reads the gallery of a results directory.
 
-    A sheet that is damaged or of another protocol is left out: the page says so where its pictures would stand.
+    A sheet that is damaged or of another protocol is left out. The page then shows a note in place of its pictures.
+
+    Returns:
+        The gallery. None where no run wrote one, or only one of another protocol.
     """
-    found = _read(directory / FOLDER / "images.json", Images, protocol)
-    if found is None:
+    images = _read_sheet(directory / GALLERY_DIR / "images.json", Images, protocol)
+    if images is None:
         return None
-    images, uri = found
+    content, uri = images
+    names = [image.name for image in content.images]
     models = {}
-    for path in sorted((directory / FOLDER).glob("[!.]*.json")):
-        known = _read(path, Maps, protocol)
-        if known and [each.name for each in known[0].fixed] == [each.name for each in images.images]:
-            models[known[0].architecture, known[0].regime] = Sheet(told=known[0], uri=known[1])
-    return Gallery(told=images, uri=uri, models=models)
+    for path in sorted((directory / GALLERY_DIR).glob("[!.]*.json")):
+        sheet = _read_sheet(path, Maps, protocol)
+        if sheet and [image.name for image in sheet[0].fixed] == names:
+            models[sheet[0].architecture, sheet[0].regime] = Sheet(content=sheet[0], uri=sheet[1])
+    return Gallery(content=content, uri=uri, models=models)
 
 
-def _read(path: Path, kind: type[Told], protocol: str) -> tuple[Told, str] | None:
+def _read_sheet(path: Path, kind: type[Content], protocol: str) -> tuple[Content, str] | None:
     sheet = path.with_suffix(".webp")
     try:
-        told = kind.model_validate_json(path.read_bytes())
-        if told.protocol != protocol or sheet.stat().st_size > LARGEST:
+        content = kind.model_validate_json(path.read_bytes())
+        if content.protocol != protocol or sheet.stat().st_size > MAX_SHEET_BYTES:
             return None
-        content = sheet.read_bytes()
+        pixels = sheet.read_bytes()
     except (OSError, ValidationError):
         return None
-    if content[:4] != b"RIFF" or content[8:12] != b"WEBP":
+    # Only WebP goes into the page: a file of another type, such as SVG, could carry scripts.
+    if pixels[:4] != b"RIFF" or pixels[8:12] != b"WEBP":
         return None
-    return told, f"data:image/webp;base64,{base64.b64encode(content).decode()}"
+    return content, f"data:image/webp;base64,{base64.b64encode(pixels).decode()}"

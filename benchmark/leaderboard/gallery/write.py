@@ -1,6 +1,6 @@
-"""The pictures of the gallery: the same test images with every model's maps, small, one file per model.
+"""Writes the gallery: small pictures of the same test images with the maps of every model, one file per model.
 
-A run writes them while the maps are at hand; the page shows what lies there.
+A run writes them, since only it has the maps. The page shows existing ones.
 """
 
 import json
@@ -17,27 +17,28 @@ from scipy.ndimage import binary_erosion
 
 from benchmark.storage.files import atomic_file, write_text
 
-SIDE = 112
-"""Most pixels of a picture's side."""
-QUALITY = 80
+MAX_SIDE = 112
+"""Maximum side of a picture in pixels."""
+WEBP_QUALITY = 80
 OUTLINE = (60, 225, 255)
-"""Cyan, which the colors of the maps (black, purple, orange, yellow) lack."""
-OPACITY = 0.6
-OUTSIDE = 0.45
+"""Cyan. The color map of the maps (black, purple, orange, yellow) does not have it."""
+MAP_OPACITY = 0.6
+OUTSIDE_BRIGHTNESS = 0.45
+"""Factor for pixels outside of a mask."""
 
 Pixels = NDArray[np.uint8]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Picture:
-    """A test image with what was drawn on it.
+    """A test image with its masks.
 
     Attributes:
         name: Name of the image.
-        label: Its diagnosis.
+        label: Its true class.
         image: (S, S, 3), uint8.
-        mask: Merged masks (S, S), uint8; None without masks.
-        raters: Masks (S, S) by rater, where several drew.
+        mask: Aggregated masks (S, S), uint8. None without masks.
+        raters: Masks (S, S) by rater.
     """
 
     name: str
@@ -54,8 +55,8 @@ class Explained:
     Attributes:
         picture: The image.
         saliency: (S, S) in [0, 1].
-        predicted: The diagnosis that the map explains.
-        score: How well the map meets the masks; None without masks.
+        predicted: The predicted class, which the map explains.
+        score: How well the map agrees with the masks. None without masks.
     """
 
     picture: Picture
@@ -64,79 +65,87 @@ class Explained:
     score: float | None
 
 
-def write_images(directory: Path, told: Mapping[str, Any], pictures: Sequence[Picture]) -> None:
-    """Writes the images that are the same for all models, a row each: the image, then each rater's mask.
+def write_images(directory: Path, metadata: Mapping[str, Any], pictures: Sequence[Picture]) -> None:
+    """Writes the images that are the same for all models, one row each: the image, then the mask of each rater.
 
     Args:
-        directory: Where the gallery lies.
-        told: What else to say of them, such as the protocol.
+        directory: Directory of the gallery.
+        metadata: More fields for the JSON file, such as the protocol.
         pictures: The images.
     """
     rows = [
-        [_small(picture.image), *(_drawn(picture, mask) for _, mask in sorted(picture.raters.items()))]
+        [_resize(picture.image), *(_draw_mask(picture, mask) for _, mask in sorted(picture.raters.items()))]
         for picture in pictures
     ]
-    widest = max(map(len, rows))
-    rows = [row + [np.zeros_like(row[0])] * (widest - len(row)) for row in rows]
+    width = max(map(len, rows))
+    rows = [row + [np.zeros_like(row[0])] * (width - len(row)) for row in rows]
     images = [{"name": picture.name, "label": picture.label, "raters": sorted(picture.raters)} for picture in pictures]
-    _write(directory / "images", {**told, "images": images}, rows)
+    _write(directory / "images", {**metadata, "images": images}, rows)
 
 
 def write_model(
-    directory: Path, told: Mapping[str, Any], fixed: Sequence[Explained], extremes: Sequence[Explained]
+    directory: Path, metadata: Mapping[str, Any], fixed: Sequence[Explained], extremes: Sequence[Explained]
 ) -> None:
-    """Writes a model's maps in one row: of the images of all models, then its best and its worst with their images.
+    """Writes the maps of a model in one row: those of the common images, then its best and its worst image and map.
 
     Args:
-        directory: Where the gallery lies.
-        told: What else to say of them: protocol, architecture, regime, seed.
-        fixed: The images of all models.
-        extremes: Its best and its worst; empty without masks.
+        directory: Directory of the gallery.
+        metadata: More fields for the JSON file: protocol, architecture, regime, seed.
+        fixed: The images that all models show.
+        extremes: Its best and its worst. Empty without masks.
     """
-    row = [_overlaid(each) for each in fixed]
-    for each in extremes:
-        row += [_drawn(each.picture, each.picture.mask), _overlaid(each)]
-    told = {**told, "fixed": [_told(each) for each in fixed], "extremes": [_told(each) for each in extremes]}
-    _write(directory / f"{told['architecture']}-{told['regime']}", told, [row])
+    row = [_draw_map(explained) for explained in fixed]
+    for explained in extremes:
+        row += [_draw_mask(explained.picture, explained.picture.mask), _draw_map(explained)]
+    captions = {
+        "fixed": [_build_caption(explained) for explained in fixed],
+        "extremes": [_build_caption(explained) for explained in extremes],
+    }
+    _write(directory / f"{metadata['architecture']}-{metadata['regime']}", {**metadata, **captions}, [row])
 
 
-def _told(each: Explained) -> dict[str, Any]:
-    picture = each.picture
-    return {"name": picture.name, "label": picture.label, "predicted": each.predicted, "score": each.score}
+def _build_caption(explained: Explained) -> dict[str, Any]:
+    picture = explained.picture
+    return {
+        "name": picture.name,
+        "label": picture.label,
+        "predicted": explained.predicted,
+        "score": explained.score,
+    }
 
 
-def _write(stem: Path, told: Mapping[str, Any], rows: list[list[Pixels]]) -> None:
-    """A sheet and what it shows; the text last, since it says that the sheet is there."""
+def _write(stem: Path, content: Mapping[str, Any], rows: list[list[Pixels]]) -> None:
+    """Writes a sheet, then its JSON file: the latter promises that the sheet exists."""
     sheet = np.concatenate([np.concatenate(row, axis=1) for row in rows])
     with atomic_file(stem.with_name(f"{stem.name}.webp")) as temporary:
-        Image.fromarray(sheet).save(temporary, format="WEBP", quality=QUALITY, method=6)
-    write_text(stem.with_name(f"{stem.name}.json"), json.dumps(told, indent=1) + "\n")
+        Image.fromarray(sheet).save(temporary, format="WEBP", quality=WEBP_QUALITY, method=6)
+    write_text(stem.with_name(f"{stem.name}.json"), json.dumps(content, indent=1) + "\n")
 
 
-def _small(pixels: Pixels) -> Pixels:
-    side = min(SIDE, len(pixels))
+def _resize(pixels: Pixels) -> Pixels:
+    side = min(MAX_SIDE, len(pixels))
     return np.asarray(Image.fromarray(pixels).resize((side, side), Image.Resampling.LANCZOS))
 
 
-def _drawn(picture: Picture, mask: Pixels | None) -> Pixels:
-    """The image, darker outside of a mask, with the mask's outline; plain without a mask."""
-    image = _small(picture.image)
+def _draw_mask(picture: Picture, mask: Pixels | None) -> Pixels:
+    """Darkens the image outside of a mask and draws its outline. Without a mask the image stays as it is."""
+    image = _resize(picture.image)
     if mask is None:
         return image
-    inside = _small(mask) >= 128
-    return _outlined(np.where(inside[..., None], image, image * OUTSIDE).astype(np.uint8), inside)
+    inside = _resize(mask) >= 128
+    return _draw_outline(np.where(inside[..., None], image, image * OUTSIDE_BRIGHTNESS).astype(np.uint8), inside)
 
 
-def _overlaid(each: Explained) -> Pixels:
-    """The map over the gray image, with the outline of the merged masks."""
-    values = _small((np.clip(each.saliency.astype(np.float32), 0, 1) * 255).astype(np.uint8))
+def _draw_map(explained: Explained) -> Pixels:
+    """Draws the map over the gray image, with the outline of the aggregated masks."""
+    values = _resize((np.clip(explained.saliency.astype(np.float32), 0, 1) * 255).astype(np.uint8))
     colors = mpl.colormaps["inferno"](values)[..., :3] * 255
-    gray = _small(each.picture.image).mean(axis=2, keepdims=True)
-    mixed = (OPACITY * colors + (1 - OPACITY) * gray).astype(np.uint8)
-    mask = each.picture.mask
-    return mixed if mask is None else _outlined(mixed, _small(mask) >= 128)
+    gray = _resize(explained.picture.image).mean(axis=2, keepdims=True)
+    mixed = (MAP_OPACITY * colors + (1 - MAP_OPACITY) * gray).astype(np.uint8)
+    mask = explained.picture.mask
+    return mixed if mask is None else _draw_outline(mixed, _resize(mask) >= 128)
 
 
-def _outlined(pixels: Pixels, inside: NDArray[np.bool_]) -> Pixels:
+def _draw_outline(pixels: Pixels, inside: NDArray[np.bool_]) -> Pixels:
     edge = inside & ~binary_erosion(inside, border_value=1)
     return np.where(edge[..., None], np.array(OUTLINE, dtype=np.uint8), pixels)

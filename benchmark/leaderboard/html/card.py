@@ -1,4 +1,4 @@
-"""What the page tells of one model: where it comes from, what it confuses, how it was trained."""
+"""The card of a model on the page: provenance, confusion matrix, training and scores."""
 
 import csv
 from collections.abc import Mapping, Sequence
@@ -11,7 +11,7 @@ import pandas as pd
 
 from benchmark.leaderboard.html.charts import Curve, build_loss_curve
 from benchmark.leaderboard.html.page_input import digits
-from benchmark.leaderboard.html.perturbation_curves import Perturbed
+from benchmark.leaderboard.html.perturbation_curves import PerturbationPanel
 from benchmark.leaderboard.load.badges import describe_badge
 from benchmark.leaderboard.load.results import ResultsDirectory
 from benchmark.leaderboard.table import Row
@@ -20,7 +20,7 @@ from benchmark.storage.record import Record
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Confusion:
-    """Truth against prediction over all seeds: a row per class with counts and their share of the row."""
+    """Confusion matrix over all seeds: per class a row of counts and their fractions of the row."""
 
     classes: tuple[str, ...]
     rows: tuple[tuple[tuple[int, float], ...], ...]
@@ -32,12 +32,12 @@ class Card:
 
     Attributes:
         row: Its row.
-        record: That of its first seed.
-        provenance: Pairs of a name and what it is, seed by seed where they differ.
-        command: What makes it again.
-        confusion: Of its diagnosis.
-        curve: Its training; None where the records do not have it.
-        perturbed: Its mean perturbation curves by saliency method; empty where the records have none.
+        record: Record of its first seed.
+        provenance: Pairs of a name and a value. Values that differ by seed are joined.
+        command: Command that reproduces it.
+        confusion: Its confusion matrix.
+        curve: Its loss curves. None where the records have none.
+        perturbed: Its mean perturbation curves by saliency method. Empty where the records have none.
         measures: Rows of classification.csv of its first seed: measure, class, value and interval. Empty without any.
     """
 
@@ -47,28 +47,28 @@ class Card:
     command: str
     confusion: Confusion
     curve: Curve | None
-    perturbed: tuple[Perturbed, ...]
+    perturbed: tuple[PerturbationPanel, ...]
     measures: tuple[tuple[str, str, str, str], ...]
 
 
-def build_card(row: Row, published: ResultsDirectory, perturbed: Sequence[Perturbed] = ()) -> Card:
-    """The card of a model.
+def build_card(row: Row, published: ResultsDirectory, perturbed: Sequence[PerturbationPanel] = ()) -> Card:
+    """Builds the card of a model.
 
     Args:
         row: The model.
         published: The records.
         perturbed: Its perturbation curves.
     """
-    found = sorted(
+    runs = sorted(
         (
             (record, path)
             for path, record in published.records.items()
             if (record.architecture, record.regime) == (row.name, row.regime) and record.seed in row.seeds
         ),
-        key=lambda each: each[0].seed,
+        key=lambda run: run[0].seed,
     )
-    records = [record for record, _ in found]
-    paths = [path for _, path in found]
+    records = [record for record, _ in runs]
+    paths = [path for _, path in runs]
     return Card(
         row=row,
         record=records[0],
@@ -82,10 +82,10 @@ def build_card(row: Row, published: ResultsDirectory, perturbed: Sequence[Pertur
 
 
 def _command(record: Record, seeds: Sequence[int]) -> str:
-    chosen = " ".join(f"--seed {seed}" for seed in seeds)
+    options = " ".join(f"--seed {seed}" for seed in seeds)
     return (
         f"python -m benchmark run --preset {record.preset} --architecture {record.architecture} "
-        f"--regime {record.regime} {chosen}"
+        f"--regime {record.regime} {options}"
     )
 
 
@@ -96,31 +96,33 @@ def _provenance(records: Sequence[Record]) -> list[tuple[str, str]]:
     changed = " with uncommitted changes" if environment.get("uncommitted_changes") else ""
     machine = environment.get("accelerator") or environment.get("processor")
     return [
-        ("standing", _each(map(describe_badge, records))),
-        ("seed", _each(record.seed for record in records)),
-        ("key", _each(record.key for record in records)),
-        ("weights, SHA-256", _each(record.training.sha256 for record in records)),
+        ("status", _join(map(describe_badge, records))),
+        ("seed", _join(record.seed for record in records)),
+        ("key", _join(record.key for record in records)),
+        ("weights, SHA-256", _join(record.training.sha256 for record in records)),
         ("protocol", first.protocol),
         ("commit", f"{environment.get('commit')}{changed}"),
         ("images", ", ".join(f"{name.replace('_', ' ')} {count}" for name, count in first.images.items())),
         ("training", _settings(training)),
         ("preset", _settings(first.settings.get("preset", {}))),
-        ("best epoch", _each(f"{r.training.best} of {len(r.training.losses)}" for r in records)),
+        ("best epoch", _join(f"{r.training.best} of {len(r.training.losses)}" for r in records)),
         ("parameters", f"{first.parameters:,}"),
-        ("time", _each(_times(record.seconds) for record in records)),
+        ("duration", _join(_times(record.seconds) for record in records)),
         ("machine", f"{machine}, {environment.get('device')}, {environment.get('threads')} threads"),
         ("versions", ", ".join([f"python {environment.get('python')}", *(f"{n} {v}" for n, v in packages.items())])),
     ]
 
 
-def _each(values: Any) -> str:
-    """Values of the seeds, said once where they agree."""
+def _join(values: Any) -> str:
+    """Joins the values of the seeds without repetitions."""
     return "; ".join(dict.fromkeys(map(str, values)))
 
 
-def _settings(told: Mapping[str, Any]) -> str:
+def _settings(settings: Mapping[str, Any]) -> str:
     return ", ".join(
-        f"{name.replace('_', ' ')} {_plain(value)}" for name, value in told.items() if name not in {"name", "purpose"}
+        f"{name.replace('_', ' ')} {_plain(value)}"
+        for name, value in settings.items()
+        if name not in {"name", "purpose"}
     )
 
 
@@ -129,7 +131,7 @@ def _plain(value: Any) -> str:
 
 
 def _times(seconds: Mapping[str, float]) -> str:
-    return ", ".join(f"{what} {value:.0f} s" for what, value in seconds.items())
+    return ", ".join(f"{step} {value:.0f} s" for step, value in seconds.items())
 
 
 def _confusion(paths: Sequence[Path], classes: tuple[str, ...]) -> Confusion:
@@ -137,13 +139,13 @@ def _confusion(paths: Sequence[Path], classes: tuple[str, ...]) -> Confusion:
     for path in paths:
         frame = pd.read_parquet(path.with_name(f"{path.stem}.predictions.parquet"), columns=["label", "predicted"])
         np.add.at(counts, (frame["label"].to_numpy(), frame["predicted"].to_numpy()), 1)
-    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    rows = (zip(row.tolist(), share.round(3).tolist(), strict=True) for row, share in zip(counts, shares, strict=True))
+    fractions = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    rows = (zip(row.tolist(), part.round(3).tolist(), strict=True) for row, part in zip(counts, fractions, strict=True))
     return Confusion(classes=classes, rows=tuple(tuple(row) for row in rows))
 
 
 def _measures(record: Path) -> list[tuple[str, str, str, str]]:
-    """Rows of classification.csv; none where it is absent or damaged, which the card says."""
+    """Reads classification.csv. Returns no rows where it is absent or damaged, and the card says so."""
     try:
         with record.with_name(f"{record.stem}.classification.csv").open(encoding="utf-8", newline="") as file:
             return [_measure(row) for row in csv.DictReader(file)]

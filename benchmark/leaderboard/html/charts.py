@@ -1,4 +1,4 @@
-"""What the page's charts share: axes, labels that make room for each other, curves. The template draws them as SVG."""
+"""Axes, labels and loss curves of the page's charts. The templates draw them as SVG."""
 
 import math
 from collections.abc import Sequence
@@ -6,13 +6,13 @@ from dataclasses import dataclass
 
 from benchmark.leaderboard.html.page_input import Scale, digits
 
-LINE = 13.0
-"""Least distance of two labels that stand one below the other."""
+MIN_LABEL_DISTANCE = 13.0
+"""Minimum vertical distance of two labels."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Label:
-    """Text that belongs to a point `y` and stands at `at`, since its neighbors need room too."""
+    """Text for a point at height `y`, drawn at height `at` to make room for its neighbors."""
 
     text: str
     y: float
@@ -22,10 +22,10 @@ class Label:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Curve:
-    """The course of a training: a polyline per seed.
+    """Loss curves of a training: one polyline per seed.
 
     Attributes:
-        losses: Points of the training losses, as SVG takes them.
+        losses: Points of the training losses, for SVG.
         validation: Points of the validation losses.
         epochs: Number of epochs.
         top: The loss at the upper edge.
@@ -40,7 +40,7 @@ class Curve:
 
 
 def around(values: Sequence[float]) -> Scale:
-    """An axis that holds values with a little room."""
+    """Returns an axis that holds all values, with a margin."""
     low, high = min(values), max(values)
     margin = 0.06 * (high - low) or 0.05
     return Scale(low=low - margin, high=high + margin)
@@ -55,51 +55,51 @@ def spread(labels: Sequence[Label], height: float) -> list[Label]:
     """
     placed: list[Label] = []
     for label in sorted(labels, key=lambda label: (label.y, label.text)):
-        at = max(label.y, placed[-1].at + LINE) if placed else label.y
+        at = max(label.y, placed[-1].at + MIN_LABEL_DISTANCE) if placed else label.y
         placed.append(Label(text=label.text, y=label.y, at=at, kind=label.kind))
     limit = height
-    for number in range(len(placed) - 1, -1, -1):
-        label = placed[number]
+    for index in range(len(placed) - 1, -1, -1):  # from below, move back up what left the height
+        label = placed[index]
         if label.at <= limit:
             break
-        placed[number] = Label(text=label.text, y=label.y, at=limit, kind=label.kind)
-        limit -= LINE
+        placed[index] = Label(text=label.text, y=label.y, at=limit, kind=label.kind)
+        limit -= MIN_LABEL_DISTANCE
     return placed
 
 
 def ticks(scale: Scale) -> list[tuple[str, float]]:
-    """Round numbers within an axis with their places in per cent.
+    """Returns round numbers within an axis, with their positions in percent.
 
     Example:
         >>> ticks(Scale(low=0.0, high=0.5))
         [('0.0', 0.0), ('0.1', 20.0), ('0.2', 40.0), ('0.3', 60.0), ('0.4', 80.0), ('0.5', 100.0)]
     """
-    rough = (scale.high - scale.low) / 5
-    power = 10.0 ** math.floor(math.log10(rough))
-    step = next(step * power for step in (1, 2, 5, 10) if step * power >= 0.999 * rough)
-    places = max(0, -math.floor(math.log10(step) + 1e-9))
-    numbers = range(math.ceil(scale.low / step - 1e-9), math.floor(scale.high / step + 1e-9) + 1)
-    return [(f"{number * step:.{places}f}", scale.place(number * step)) for number in numbers]
+    target = (scale.high - scale.low) / 5
+    power = 10.0 ** math.floor(math.log10(target))
+    step = next(step * power for step in (1, 2, 5, 10) if step * power >= 0.999 * target)
+    decimals = max(0, -math.floor(math.log10(step) + 1e-9))
+    multiples = range(math.ceil(scale.low / step - 1e-9), math.floor(scale.high / step + 1e-9) + 1)
+    return [(f"{multiple * step:.{decimals}f}", scale.position(multiple * step)) for multiple in multiples]
 
 
 def build_loss_curve(losses: Sequence[Sequence[float]], validation: Sequence[Sequence[float]]) -> Curve | None:
-    """The course of a training of each seed, in a frame of 100 by 100; None where nothing was kept."""
-    known = [value for course in (*losses, *validation) for value in course if math.isfinite(value)]
-    epochs = max((len(course) for course in (*losses, *validation)), default=0)
-    if not known or epochs < 2:
+    """Builds the loss curves of each seed, in a frame of 100 by 100. None where the records have no losses."""
+    values = [value for seed_losses in (*losses, *validation) for value in seed_losses if math.isfinite(value)]
+    epochs = max((len(seed_losses) for seed_losses in (*losses, *validation)), default=0)
+    if not values or epochs < 2:
         return None
-    scale = around(known)
+    scale = around(values)
 
-    def points(course: Sequence[float]) -> str:
+    def points(seed_losses: Sequence[float]) -> str:
         return " ".join(
-            f"{100 * epoch / (epochs - 1):.1f},{100 - scale.place(value):.1f}"
-            for epoch, value in enumerate(course)
+            f"{100 * epoch / (epochs - 1):.1f},{100 - scale.position(value):.1f}"
+            for epoch, value in enumerate(seed_losses)
             if math.isfinite(value)
         )
 
     return Curve(
-        losses=tuple(points(course) for course in losses if course),
-        validation=tuple(points(course) for course in validation if course),
+        losses=tuple(points(seed_losses) for seed_losses in losses if seed_losses),
+        validation=tuple(points(seed_losses) for seed_losses in validation if seed_losses),
         epochs=epochs,
         top=digits(scale.high),
         bottom=digits(scale.low),

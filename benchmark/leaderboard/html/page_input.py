@@ -1,4 +1,4 @@
-"""What the page says of a results directory, as text and places, before it is drawn."""
+"""Content of the page's tables: rows, cells and the positions of their bars."""
 
 import math
 from collections.abc import Container, Sequence
@@ -14,18 +14,18 @@ from benchmark.leaderboard.load.results import ResultsDirectory
 from benchmark.leaderboard.table import LeaderboardTable, Row
 from benchmark.statistics.bootstrap import Estimate
 
-SHOWN_MODELS = 250
-"""So many models, the best by F1, have a line and a card; a page of more is slow to open."""
+MAX_SHOWN_MODELS = 250
+"""Maximum number of models with a line and a card, the best by map F1. A larger page opens slowly."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PageInput:
-    """A results directory that stands in the page.
+    """A results directory for the page.
 
     Attributes:
         published: Its records.
         leaderboards: One per saliency method, the main one first.
-        contrasts: Of each board; empty where nobody found them yet.
+        contrasts: Those of each leaderboard. Empty to compute them.
     """
 
     published: ResultsDirectory
@@ -35,16 +35,16 @@ class PageInput:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Scale:
-    """The axis that all intervals of a column are drawn on; it holds those of all models."""
+    """The axis of all intervals of a column."""
 
     low: float
     high: float
 
-    def place(self, value: float) -> float:
-        """Where a value stands, in per cent of the axis, for CSS and SVG.
+    def position(self, value: float) -> float:
+        """Returns the position of a value in percent of the axis, for CSS and SVG.
 
         Example:
-            >>> Scale(low=0.2, high=0.6).place(0.3)
+            >>> Scale(low=0.2, high=0.6).position(0.3)
             25.0
         """
         return round(100 * (value - self.low) / (self.high - self.low), 1) + 0.0
@@ -56,17 +56,17 @@ class Heading:
 
     Attributes:
         column: What it is.
-        part: "main", "diagnosis" or "more".
+        part: "main", "classification" or "more".
         scale: The axis of its intervals.
-        usual: Number of images that most rows have a say of.
-        baseline: Place of the best baseline on the axis, in per cent; None without one or outside of the axis.
-        ceiling: Place of the human ceiling, likewise.
+        num_images: Maximum number of images of its rows.
+        baseline: Position of the best baseline on the axis, in percent. None without one or outside of the axis.
+        ceiling: Position of the human ceiling, likewise.
     """
 
     column: Column
     part: str
     scale: Scale
-    usual: int
+    num_images: int
     baseline: float | None
     ceiling: float | None
 
@@ -76,43 +76,45 @@ class TableCell:
     """A number with its interval.
 
     Attributes:
-        known: The estimate.
+        estimate: The estimate.
         scale: The axis it is drawn on.
-        usual: Number of images of its column, said where its own differs.
+        num_images: Number of images of its column. Shown where that of the cell differs.
     """
 
-    known: Estimate
+    estimate: Estimate
     scale: Scale
-    usual: int
+    num_images: int
 
     @property
     def value(self) -> str:
-        """The mean, to be read."""
-        return digits(self.known.value)
+        """The mean as text."""
+        return digits(self.estimate.value)
 
     @property
     def interval(self) -> str:
-        """Its interval, to be read."""
-        known = math.isfinite(self.known.low) and math.isfinite(self.known.high)
-        return f"{digits(self.known.low)} to {digits(self.known.high)}" if known else "no interval"
+        """The interval as text."""
+        finite = math.isfinite(self.estimate.low) and math.isfinite(self.estimate.high)
+        return f"{digits(self.estimate.low)} to {digits(self.estimate.high)}" if finite else "no interval"
 
     @property
     def order(self) -> str:
-        """The mean, to sort by."""
-        return f"{self.known.value + 0.0:.6f}"
+        """The mean as sort key."""
+        return f"{self.estimate.value + 0.0:.6f}"
 
     @property
     def style(self) -> str:
-        """Places of mean and interval on the axis, as CSS variables; what lies outside is drawn at its end."""
-        ends = (self.known.low, self.known.value, self.known.high)
-        known = (end if math.isfinite(end) else self.known.value for end in ends)
-        low, value, high = (min(max(self.scale.place(each), 0.0), 100.0) for each in known)
+        """Positions of mean and interval as CSS variables, clipped to the axis."""
+        ends = (self.estimate.low, self.estimate.value, self.estimate.high)
+        finite = (end if math.isfinite(end) else self.estimate.value for end in ends)
+        low, value, high = (min(max(self.scale.position(end), 0.0), 100.0) for end in finite)
         return f"--l:{low:g}%;--v:{value:g}%;--w:{max(high - low, 0):.1f}%"
 
     @property
     def outside(self) -> str:
-        """Says "over" or "under" where the mean lies outside of the axis, else nothing."""
-        return "over" if self.known.value > self.scale.high else "under" if self.known.value < self.scale.low else ""
+        """Returns "over" or "under" where the mean is outside of the axis, else an empty string."""
+        return (
+            "over" if self.estimate.value > self.scale.high else "under" if self.estimate.value < self.scale.low else ""
+        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -120,20 +122,20 @@ class Line:
     """A row of the page's table.
 
     Attributes:
-        row: What it is of.
+        row: The row of the leaderboard.
         kind: "model", "baseline" or "ceiling".
-        place: Its place among the models, from 1; 0 for a baseline.
-        doubtful: Whether its diagnosis does not beat chance with the whole interval.
-        group: Letters of its tie groups, where the board has them.
-        gap: Whether every model above it is told apart from it and from all below it.
-        cells: By name of the column.
+        rank: Its rank among the models, from 1. 0 for a baseline.
+        doubtful: Whether the interval of its balanced accuracy is not wholly above chance.
+        letters: Letters of its significance groups, where the leaderboard has them.
+        gap: Whether every model above it is significantly different from it and from all below it.
+        cells: Cells by name of the column.
     """
 
     row: Row
     kind: str
-    place: int
+    rank: int
     doubtful: bool
-    group: str
+    letters: str
     gap: bool
     cells: dict[str, TableCell]
 
@@ -145,7 +147,7 @@ class Line:
 
 @dataclass(frozen=True, kw_only=True)
 class Table:
-    """A board, ready to be drawn."""
+    """A leaderboard with the content of all its cells."""
 
     leaderboard: LeaderboardTable
     headings: tuple[Heading, ...]
@@ -153,22 +155,22 @@ class Table:
 
     @property
     def models(self) -> int:
-        """Number of models, with those that have no line."""
+        """Number of models, including those without a line."""
         return len(self.leaderboard.models)
 
     @property
     def shown(self) -> int:
-        """Number of models that have a line."""
+        """Number of models with a line."""
         return sum(line.row.is_model for line in self.lines)
 
     @cached_property
     def rows(self) -> dict[tuple[str, str], Row]:
-        """The models that have a line, by name and regime."""
+        """Models with a line, by name and regime."""
         return {(line.row.name, line.row.regime): line.row for line in self.lines if line.row.is_model}
 
 
 def digits(value: float) -> str:
-    """A number to be read; a dash where there is none.
+    """Formats a number with three decimals. Returns a dash for NaN and infinity.
 
     Example:
         >>> digits(-0.0004), digits(float("nan"))
@@ -177,76 +179,80 @@ def digits(value: float) -> str:
     return f"{round(value, 3) + 0.0:.3f}" if math.isfinite(value) else "-"
 
 
-def models_shown(main: LeaderboardTable) -> frozenset[tuple[str, str]]:
-    """Names and regimes of the models that the page shows: all, or of very many the best of the main table."""
-    return frozenset((row.name, row.regime) for row in main.models[:SHOWN_MODELS])
+def select_shown_models(main: LeaderboardTable) -> frozenset[tuple[str, str]]:
+    """Returns names and regimes of the models on the page: all, or of very many the best of the main table."""
+    return frozenset((row.name, row.regime) for row in main.models[:MAX_SHOWN_MODELS])
 
 
 def build_page_table(leaderboard: LeaderboardTable, models: Container[tuple[str, str]]) -> Table:
-    """The table of a board.
+    """Builds the table of a leaderboard.
 
     Args:
-        leaderboard: All of it.
-        models: Names and regimes of the models that have a line.
+        leaderboard: All rows and columns.
+        models: Names and regimes of the models with a line.
     """
     headings = tuple(
-        _heading(leaderboard, column) for column in leaderboard.columns if _known(leaderboard.rows, column)
+        _heading(leaderboard, column) for column in leaderboard.columns if _estimates(leaderboard.rows, column)
     )
     lines = []
-    for place, row in enumerate(leaderboard.rows, start=1):
+    for rank, row in enumerate(leaderboard.rows, start=1):
         if row.is_model and (row.name, row.regime) not in models:
             continue
         lines.append(
             Line(
                 row=row,
                 kind=row_kind(row),
-                place=place if row.is_model else 0,
+                rank=rank if row.is_model else 0,
                 doubtful=row.is_model and not beats_chance(row, leaderboard),
-                group=row.letters.get(RANKED_BY, ""),
-                gap=row.is_model and place > 1 and bool(leaderboard.pairs.significant[: place - 1, place - 1 :].all()),
+                letters=row.letters.get(RANKED_BY, ""),
+                gap=row.is_model and rank > 1 and bool(leaderboard.pairs.significant[: rank - 1, rank - 1 :].all()),
                 cells={
-                    heading.column.name: TableCell(known=known, scale=heading.scale, usual=heading.usual)
+                    heading.column.name: TableCell(
+                        estimate=estimate, scale=heading.scale, num_images=heading.num_images
+                    )
                     for heading in headings
-                    if (known := row.finite_estimate(heading.column))
+                    if (estimate := row.finite_estimate(heading.column))
                 },
             )
         )
     return Table(leaderboard=leaderboard, headings=headings, lines=tuple(lines))
 
 
-def _known(rows: Sequence[Row], column: Column) -> list[Estimate]:
-    """Estimates of a column that are numbers."""
-    return [known for row in rows if (known := row.finite_estimate(column))]
+def _estimates(rows: Sequence[Row], column: Column) -> list[Estimate]:
+    """Returns the finite estimates of a column."""
+    return [estimate for row in rows if (estimate := row.finite_estimate(column))]
 
 
 def _heading(leaderboard: LeaderboardTable, column: Column) -> Heading:
-    known = _known(leaderboard.rows, column)
-    scale = _scale(known, _known(leaderboard.models, column) or known)
+    estimates = _estimates(leaderboard.rows, column)
+    scale = _scale(estimates, _estimates(leaderboard.models, column) or estimates)
     best, ceiling = best_baseline(leaderboard, column), human_ceiling(leaderboard, column)
     return Heading(
         column=column,
-        part="main" if column.headline else "diagnosis" if column.classification else "more",
+        part="main" if column.headline else "classification" if column.classification else "more",
         scale=scale,
-        usual=max(each.images for each in known),
+        num_images=max(estimate.images for estimate in estimates),
         baseline=_mark(scale, best, column),
         ceiling=_mark(scale, ceiling, column),
     )
 
 
-def _scale(everything: Sequence[Estimate], models: Sequence[Estimate]) -> Scale:
-    """An axis for the models' intervals; baselines widen it at most threefold, or no interval could be seen."""
+def _scale(rows: Sequence[Estimate], models: Sequence[Estimate]) -> Scale:
+    """Returns an axis for the models. Baselines widen it at most threefold, so that intervals stay visible."""
 
-    def ends(known: Sequence[Estimate]) -> list[float]:
-        return [end for each in known for end in (each.low, each.value, each.high) if math.isfinite(end)]
+    def ends(estimates: Sequence[Estimate]) -> list[float]:
+        return [
+            end for estimate in estimates for end in (estimate.low, estimate.value, estimate.high) if math.isfinite(end)
+        ]
 
     low, high = min(ends(models)), max(ends(models))
-    room = (high - low) or 0.5
-    low, high = max(low - room, min(ends(everything))), min(high + room, max(ends(everything)))
+    width = (high - low) or 0.5
+    low, high = max(low - width, min(ends(rows))), min(high + width, max(ends(rows)))
     margin = 0.04 * (high - low) or 0.5
     return Scale(low=low - margin, high=high + margin)
 
 
 def _mark(scale: Scale, row: Row | None, column: Column) -> float | None:
-    """Where a row's line stands in every cell of a column; None where it stands outside of the axis."""
-    place = scale.place(row.estimates[column.name].value) if row else -1.0
-    return place if 0 <= place <= 100 else None
+    """Returns the position of a reference line in the cells of a column. None outside of the axis."""
+    position = scale.position(row.estimates[column.name].value) if row else -1.0
+    return position if 0 <= position <= 100 else None

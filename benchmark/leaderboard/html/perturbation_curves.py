@@ -1,4 +1,4 @@
-"""The mean perturbation curves of a model beside those of all models, from the files that lie beside the records."""
+"""Mean perturbation curves of a model and of all models, from the files next to the records."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,141 +16,147 @@ from benchmark.leaderboard.table import Row
 
 KINDS = ("insertion", "deletion")
 COLUMNS = ["method", "kind", "step", "share", "probability"]
-MOST_ROWS = 20_000_000
-"""Of a file that is read; 10,000 images of two methods have 840,000 at 20 steps."""
-MOST_STEPS = 1000
+MAX_ROWS = 20_000_000
+"""Maximum number of rows of a file. 10,000 images of two methods have 840,000 at 20 steps."""
+MAX_STEPS = 1000
 
-Course = NDArray[np.float64]
-"""Share of the pixels and mean probability after each step, (2, K + 1)."""
-Courses = Mapping[tuple[str, str], Course]
-"""By saliency method and kind."""
+MeanCurve = NDArray[np.float64]
+"""Fraction of the pixels and mean probability after each step, (2, K + 1)."""
+MeanCurves = Mapping[tuple[str, str], MeanCurve]
+"""Curves by saliency method and kind."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Perturbed:
+class PerturbationPanel:
     """Mean insertion and deletion curve of a model, as points of SVG polylines in a frame of 100 by 100.
 
     Attributes:
-        method: The saliency method whose maps gave the order.
+        method: The saliency method whose maps order the pixels.
         insertion: Points of the model's mean insertion curve.
         deletion: Points of its mean deletion curve.
-        others: The same two, mean over all models; empty where the model is alone.
-        told: The panel in words.
+        others: The same two curves, mean over all models. Empty for a single model.
+        description: Text for screen readers.
     """
 
     method: str
     insertion: str
     deletion: str
     others: tuple[str, ...]
-    told: str
+    description: str
 
 
 def build_perturbation_panels(
     rows: Sequence[Row], published: ResultsDirectory
-) -> dict[tuple[str, str], tuple[Perturbed, ...]]:
-    """Panels by name and regime of the model, one per saliency method; a model whose records have no curves has none.
+) -> dict[tuple[str, str], tuple[PerturbationPanel, ...]]:
+    """Builds the panels of each model, one per saliency method.
 
     Args:
-        rows: The models; the means for comparison are over all of them that have curves.
+        rows: The models. The means for comparison are over all of them that have curves.
         published: The records.
+
+    Returns:
+        Panels by name and regime. A model whose records have no curves is absent.
     """
     paths: dict[tuple[str, str, int], list[Path]] = defaultdict(list)
     for path, record in published.records.items():
         paths[record.architecture, record.regime, record.seed].append(path)
-    found = {
+    curves_by_model = {
         (row.name, row.regime): _mean(
-            read_courses(path) for seed in row.seeds for path in paths[row.name, row.regime, seed]
+            read_mean_curves(path) for seed in row.seeds for path in paths[row.name, row.regime, seed]
         )
         for row in rows
     }
-    found = {name: courses for name, courses in found.items() if courses}
-    everyone = _mean(found.values())
+    curves_by_model = {model: curves for model, curves in curves_by_model.items() if curves}
+    all_models = _mean(curves_by_model.values())
     methods = list(dict.fromkeys(name for record in published.records.values() for name in record.methods))
     return {
-        name: tuple(
-            _panel(method, courses, everyone if len(found) > 1 else {})
+        model: tuple(
+            _panel(method, curves, all_models if len(curves_by_model) > 1 else {})
             for method in methods
-            if all((method, kind) in courses for kind in KINDS)
+            if all((method, kind) in curves for kind in KINDS)
         )
-        for name, courses in found.items()
+        for model, curves in curves_by_model.items()
     }
 
 
-def read_courses(record: Path) -> dict[tuple[str, str], Course]:
-    """Mean curves over the images of a record by method and kind; none where the file is absent or damaged.
+def read_mean_curves(record: Path) -> dict[tuple[str, str], MeanCurve]:
+    """Reads the mean curves over the images of a record, by method and kind.
 
-    Images whose map is no order, and so has no curve, have no say.
+    Images without a curve, whose map is constant, do not count. Returns no curves where the file is absent or damaged.
     """
     path = record.with_name(f"{record.stem}.curves.parquet")
     try:
-        if not 0 < pq.read_metadata(path).num_rows <= MOST_ROWS:
+        if not 0 < pq.read_metadata(path).num_rows <= MAX_ROWS:
             return {}
         table = pq.read_table(path, columns=COLUMNS, use_threads=False)
-        # Cast, so that a file in which the columns are of another type is refused here.
+        # The casts reject a file with columns of other types.
         step, share, probability = (
-            table[name].cast(wanted)
-            for name, wanted in zip(COLUMNS[2:], (pa.int64(), pa.float64(), pa.float64()), strict=True)
+            table[name].cast(dtype)
+            for name, dtype in zip(COLUMNS[2:], (pa.int64(), pa.float64(), pa.float64()), strict=True)
         )
         method, kind = (table[name].cast(pa.string()).combine_chunks().dictionary_encode() for name in COLUMNS[:2])
     except (pa.ArrowException, OSError, KeyError, ValueError):
         return {}
     if method.null_count or kind.null_count or step.null_count:
         return {}
-    numbers = step.to_numpy(), share.to_numpy(), probability.to_numpy()
-    if numbers[0].min() < 0 or numbers[0].max() > MOST_STEPS:
+    columns = step.to_numpy(), share.to_numpy(), probability.to_numpy()
+    if columns[0].min() < 0 or columns[0].max() > MAX_STEPS:
         return {}
-    found = {}
-    for place, name in enumerate(method.dictionary.to_pylist()):
-        for number, which in enumerate(kind.dictionary.to_pylist()):
-            own = (method.indices.to_numpy() == place) & (kind.indices.to_numpy() == number)
-            course = _course(*(each[own] for each in numbers))
-            if which in KINDS and course is not None:
-                found[name, which] = course
-    return found
+    curves = {}
+    for method_index, method_name in enumerate(method.dictionary.to_pylist()):
+        for kind_index, kind_name in enumerate(kind.dictionary.to_pylist()):
+            selected = (method.indices.to_numpy() == method_index) & (kind.indices.to_numpy() == kind_index)
+            curve = _mean_over_images(*(column[selected] for column in columns))
+            if kind_name in KINDS and curve is not None:
+                curves[method_name, kind_name] = curve
+    return curves
 
 
-def _course(step: NDArray[np.int64], share: NDArray[np.float64], probability: NDArray[np.float64]) -> Course | None:
-    """Mean by step; None where a step is missing or a number lies outside of [0, 1]."""
-    known = np.isfinite(probability)
-    step, numbers = step[known], np.stack([share[known], probability[known]])
-    if not len(step) or not ((numbers >= 0) & (numbers <= 1)).all():
+def _mean_over_images(
+    step: NDArray[np.int64], fraction: NDArray[np.float64], probability: NDArray[np.float64]
+) -> MeanCurve | None:
+    """Returns the mean by step. None where a step is missing or a value is outside of [0, 1]."""
+    finite = np.isfinite(probability)
+    step, values = step[finite], np.stack([fraction[finite], probability[finite]])
+    if not len(step) or not ((values >= 0) & (values <= 1)).all():
         return None
     counts = np.bincount(step)
     if len(counts) < 2 or not counts.all():
         return None
-    return np.stack([np.bincount(step, weights=each) for each in numbers]) / counts
+    return np.stack([np.bincount(step, weights=row) for row in values]) / counts
 
 
-def _mean(everything: Iterable[Courses]) -> dict[tuple[str, str], Course]:
-    """Mean of curves of as many steps as the first one of its method and kind has."""
-    together: dict[tuple[str, str], list[Course]] = defaultdict(list)
-    for courses in everything:
-        for name, course in courses.items():
-            if course.shape == together.get(name, [course])[0].shape:
-                together[name].append(course)
-    return {name: np.mean(courses, axis=0) for name, courses in together.items()}
+def _mean(sets: Iterable[MeanCurves]) -> dict[tuple[str, str], MeanCurve]:
+    """Averages curves by method and kind. Those with another number of steps than the first one are skipped."""
+    grouped: dict[tuple[str, str], list[MeanCurve]] = defaultdict(list)
+    for curves in sets:
+        for name, curve in curves.items():
+            if curve.shape == grouped.get(name, [curve])[0].shape:
+                grouped[name].append(curve)
+    return {name: np.mean(curves, axis=0) for name, curves in grouped.items()}
 
 
-def _panel(method: str, own: Courses, everyone: Courses) -> Perturbed:
-    told = [
-        f"{kind}, area {digits(_area(own[method, kind]))}{_against(everyone.get((method, kind)))}" for kind in KINDS
+def _panel(method: str, own: MeanCurves, all_models: MeanCurves) -> PerturbationPanel:
+    areas = [
+        f"{kind}, area {digits(_area(own[method, kind]))}{_format_reference(all_models.get((method, kind)))}"
+        for kind in KINDS
     ]
-    return Perturbed(
+    return PerturbationPanel(
         method=method,
         insertion=_points(own[method, "insertion"]),
         deletion=_points(own[method, "deletion"]),
-        others=tuple(_points(everyone[method, kind]) for kind in KINDS if (method, kind) in everyone),
-        told=f"Mean probability of the explained class, by {method}: {'; '.join(told)}",
+        others=tuple(_points(all_models[method, kind]) for kind in KINDS if (method, kind) in all_models),
+        description=f"Mean probability of the explained class, by {method}: {'; '.join(areas)}",
     )
 
 
-def _against(course: Course | None) -> str:
-    return "" if course is None else f" (all models {digits(_area(course))})"
+def _format_reference(curve: MeanCurve | None) -> str:
+    return "" if curve is None else f" (all models {digits(_area(curve))})"
 
 
-def _area(course: Course) -> float:
-    return float(np.trapezoid(course[1], course[0]))
+def _area(curve: MeanCurve) -> float:
+    return float(np.trapezoid(curve[1], curve[0]))
 
 
-def _points(course: Course) -> str:
-    return " ".join(f"{100 * share:.1f},{100 * (1 - probability):.1f}" for share, probability in course.T)
+def _points(curve: MeanCurve) -> str:
+    return " ".join(f"{100 * fraction:.1f},{100 * (1 - probability):.1f}" for fraction, probability in curve.T)

@@ -1,4 +1,4 @@
-"""The page as text: templates filled, styles and scripts within, nothing fetched from anywhere."""
+"""Renders the page: one text with styles and scripts inside, which fetches nothing."""
 
 import base64
 import hashlib
@@ -19,11 +19,18 @@ from benchmark.leaderboard.export.markdown import describe_other_protocol
 from benchmark.leaderboard.gallery.load import TEMPLATES as GALLERY_TEMPLATES
 from benchmark.leaderboard.gallery.load import Gallery, read_gallery
 from benchmark.leaderboard.html.card import Card, build_card
-from benchmark.leaderboard.html.page_input import SHOWN_MODELS, PageInput, Table, build_page_table, digits, models_shown
+from benchmark.leaderboard.html.page_input import (
+    MAX_SHOWN_MODELS,
+    PageInput,
+    Table,
+    build_page_table,
+    digits,
+    select_shown_models,
+)
 from benchmark.leaderboard.html.perturbation_curves import build_perturbation_panels
-from benchmark.leaderboard.html.scatter import Plane, build_scatter_plots
-from benchmark.leaderboard.html.slope_chart import Slopes, build_slope_charts
-from benchmark.leaderboard.html.summary_cards import Fact, facts_of
+from benchmark.leaderboard.html.scatter import ScatterPlot, build_scatter_plots
+from benchmark.leaderboard.html.slope_chart import SlopeChart, build_slope_charts
+from benchmark.leaderboard.html.summary_cards import SummaryCard, build_summary_cards
 from benchmark.leaderboard.load.badges import BADGES
 from benchmark.leaderboard.synthetic import STAMP
 
@@ -35,46 +42,46 @@ class View:
     """One table with its charts.
 
     Attributes:
-        table: Of one data set and saliency method.
-        facts: Its first glance.
-        slopes: Panels by name of the regime.
-        planes: Panels of accuracy against quality.
+        table: Table of one data set and saliency method.
+        summary: The summary cards.
+        slope_charts: Panels by name of the regime.
+        scatter_plots: Panels of accuracy against map quality.
     """
 
     table: Table
-    facts: tuple[Fact, ...]
-    slopes: dict[str, list[Slopes]]
-    planes: tuple[Plane, ...]
+    summary: tuple[SummaryCard, ...]
+    slope_charts: dict[str, list[SlopeChart]]
+    scatter_plots: tuple[ScatterPlot, ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PageSection:
-    """All that the page shows of one results directory.
+    """Everything on the page about one results directory.
 
     Attributes:
         name: Data set and preset.
-        shown: Where it comes from.
+        page_input: Its records and leaderboards.
         views: One per saliency method.
         cards: One per model, in the order of the main table.
-        gallery: None where no run left one.
-        series: Number of each regime by its title, which decides its color.
+        gallery: None where no run wrote one.
+        series: Index of each regime by its title. It selects color and mark.
     """
 
     name: str
-    shown: PageInput
+    page_input: PageInput
     views: tuple[View, ...]
     cards: tuple[Card, ...]
     gallery: Gallery | None
     series: dict[str, int]
 
 
-def page(shown: Sequence[PageInput]) -> str:
-    """The whole page, the same text for the same records.
+def page(inputs: Sequence[PageInput]) -> str:
+    """Renders the whole page. The same records give the same text.
 
     Args:
-        shown: Results directories; the first one is seen first.
+        inputs: Results directories. The page opens with the first one.
     """
-    sections = [_section(each) for each in shown]
+    sections = [_section(page_input) for page_input in inputs]
     scripts = [_bundle(), (TEMPLATES / "page.js").read_text(encoding="utf-8")]
     environment = Environment(
         loader=FileSystemLoader([TEMPLATES, GALLERY_TEMPLATES]),
@@ -90,53 +97,53 @@ def page(shown: Sequence[PageInput]) -> str:
         badges=BADGES,
         headlines=HEADLINES,
         ranked_by=RANKED_BY,
-        most=SHOWN_MODELS,
+        max_shown=MAX_SHOWN_MODELS,
         style=Markup((TEMPLATES / "page.css").read_text(encoding="utf-8")),  # noqa: S704 our own file
         scripts=[Markup(script) for script in scripts],  # noqa: S704 our own file and the library's
         hashes=[_hash(script) for script in scripts],
     )
 
 
-def _section(shown: PageInput) -> PageSection:
-    main = shown.leaderboards[0]
+def _section(page_input: PageInput) -> PageSection:
+    main = page_input.leaderboards[0]
     titles = sorted({row.title for row in main.models}, key=lambda title: (title != BASE, title))
-    series = {title: number for number, title in enumerate(titles)}
-    models = models_shown(main)
+    series = {title: index for index, title in enumerate(titles)}
+    models = select_shown_models(main)
     rows = [row for row in main.models if (row.name, row.regime) in models]
-    perturbed = build_perturbation_panels(rows, shown.published)
+    perturbed = build_perturbation_panels(rows, page_input.published)
     return PageSection(
         name=f"{main.record.dataset}, {main.record.preset}",
-        shown=shown,
+        page_input=page_input,
         views=tuple(
             View(
                 table=build_page_table(leaderboard, models),
-                facts=tuple(facts_of(leaderboard)),
-                slopes=build_slope_charts(leaderboard, models, contrasts),
-                planes=tuple(build_scatter_plots(leaderboard, models, series)),
+                summary=tuple(build_summary_cards(leaderboard)),
+                slope_charts=build_slope_charts(leaderboard, models, contrasts),
+                scatter_plots=tuple(build_scatter_plots(leaderboard, models, series)),
             )
-            for leaderboard, contrasts in zip_longest(shown.leaderboards, shown.contrasts)
+            for leaderboard, contrasts in zip_longest(page_input.leaderboards, page_input.contrasts)
         ),
-        cards=tuple(build_card(row, shown.published, perturbed.get((row.name, row.regime), ())) for row in rows),
-        gallery=read_gallery(shown.published.directory, main.record.protocol),
+        cards=tuple(build_card(row, page_input.published, perturbed.get((row.name, row.regime), ())) for row in rows),
+        gallery=read_gallery(page_input.published.directory, main.record.protocol),
         series=series,
     )
 
 
 @cache
 def _bundle() -> str:
-    """DataTables with what it stands on, as the package itables brings it, for a script element of our own."""
-    found = find_spec("itables")  # its files alone are wanted: to import it would look for notebooks
-    if found is None or found.origin is None:
+    """Returns DataTables and its dependencies as a classic script, from the bundle of the package itables."""
+    spec = find_spec("itables")  # only its file is needed; importing it would search for notebooks
+    if spec is None or spec.origin is None:
         raise ModuleNotFoundError("the package itables is missing; run `make setup`")
-    text = (Path(found.origin).parent / "html" / "dt_bundle.js").read_text(encoding="utf-8")
+    text = (Path(spec.origin).parent / "html" / "dt_bundle.js").read_text(encoding="utf-8")
     exported = re.search(r"export\{[^}]*?(\w+) as default[^}]*\};?", text)
     if exported is None:
-        raise ValueError("dt_bundle.js of itables exports nothing by default: another version than requirements.lock's")
+        raise ValueError("dt_bundle.js of itables has no default export; install the version in requirements.lock")
     text = text.replace(exported[0], f";window.DataTable={exported[1]};")
-    # What HTML would read as the beginning or end of an element stands in strings and patterns, which read \x3C alike.
+    # HTML could read these as the start or end of an element. They occur in strings and patterns, where \x3C is equal.
     return re.sub(r"<(?=!--|/?script)", r"\\x3C", text, flags=re.IGNORECASE)
 
 
 def _hash(script: str) -> str:
-    """How a content security policy names a script that may run."""
+    """Returns the hash by which the content security policy allows a script."""
     return f"sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}"

@@ -1,4 +1,4 @@
-"""Many entries and records, checked side by side: each lane has a process of its own for what others wrote."""
+"""Checks many entries and records in parallel. Each thread has a worker process for the code of entries."""
 
 import os
 from collections import deque
@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
 from benchmark.submission.checks.report import CheckReport, check_entry, check_record
-from benchmark.submission.checks.score import RescoreOptions, check_claim
+from benchmark.submission.checks.score import RescoreOptions, verify_scores
 from benchmark.submission.sandbox.client import Worker, worker
 from benchmark.submission.sandbox.limits import Limits
 
@@ -18,55 +18,55 @@ def check_all(
     files: Sequence[Path],
     records: Sequence[Path],
     limits: Limits,
-    evidence: RescoreOptions,
-    tell: Callable[[str], None],
+    options: RescoreOptions,
+    notify: Callable[[str], None],
 ) -> list[CheckReport]:
     """Checks entries and records, two at a time where there are two cores.
 
     Args:
         files: Entry files.
         records: Records.
-        limits: What each may take.
-        evidence: What the claims of records are held against.
-        tell: Told what is being looked at, in a few words; called from several threads.
+        limits: Limits of each check.
+        options: How the scores of records are verified.
+        notify: Receives the name of each file before its check. Called from several threads.
 
     Returns:
-        What was found, entries first, in the order given.
+        One report per file, entries first, in the order of the arguments.
 
     Raises:
-        UserError: A process that runs entries was ended from outside.
+        UserError: A worker process was ended from outside.
     """
     paths = [*files, *records]
     tasks: deque[Task] = deque(enumerate(paths))
-    found: dict[int, CheckReport] = {}
+    reports: dict[int, CheckReport] = {}
 
-    def look(path: Path, number: int, running: Worker) -> None:
-        tell(path.name)
-        if number < len(files):
-            found[number] = check_entry(path, running, limits)
+    def check_path(path: Path, index: int, running: Worker) -> None:
+        notify(path.name)
+        if index < len(files):
+            reports[index] = check_entry(path, running, limits)
             return
-        told = check_record(path)
-        found[number] = told if told.problems else check_claim(told, running, limits, evidence)
+        report = check_record(path)
+        reports[index] = report if report.problems else verify_scores(report, running, limits, options)
 
-    def lane(take: Callable[[], Task], threads: int | None) -> None:
+    def check_until_empty(take: Callable[[], Task], threads: int | None) -> None:
         with worker(threads=threads) as running:
             while tasks:
                 try:
-                    number, path = take()
-                except IndexError:  # the other lane took the last one
+                    index, path = take()
+                except IndexError:  # the other thread took the last one
                     return
-                look(path, number, running)
+                check_path(path, index, running)
 
     if len(paths) < 2 or (os.cpu_count() or 1) < 2:
-        lane(tasks.popleft, None)
+        check_until_empty(tasks.popleft, None)
     else:
-        # From both ends: entries keep a process of their own busy, and records this one.
+        # From both ends: entries load a worker process, records this one, so both cores have work.
         with ThreadPoolExecutor(2) as pool:
-            ends = [pool.submit(lane, take, 1) for take in (tasks.popleft, tasks.pop)]
+            threads = [pool.submit(check_until_empty, take, 1) for take in (tasks.popleft, tasks.pop)]
             try:
-                for end in as_completed(ends):
-                    end.result()
+                for thread in as_completed(threads):
+                    thread.result()
             except BaseException:
                 tasks.clear()
                 raise
-    return [found[number] for number in range(len(paths))]
+    return [reports[index] for index in range(len(paths))]

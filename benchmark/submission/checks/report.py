@@ -1,4 +1,4 @@
-"""Looking at entries and records, and what is found in them."""
+"""Runs the checks of entries and records, and collects their results in reports."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -11,7 +11,15 @@ from benchmark.registry import entries, source_file
 from benchmark.storage.paths import ROOT
 from benchmark.storage.results import all_record_files
 from benchmark.submission.checks.record import read_record_report
-from benchmark.submission.entries import HOME, SUFFIXES, Facts, checked, entry_file, entry_files, read_toml
+from benchmark.submission.entries import (
+    ENTRIES_DIR,
+    SUFFIXES,
+    EntryFacts,
+    entry_file,
+    entry_files,
+    read_toml,
+    validate_fields,
+)
 from benchmark.submission.sandbox.client import Worker
 from benchmark.submission.sandbox.limits import Limits
 
@@ -21,14 +29,14 @@ Report = dict[str, Any]
 
 @dataclass(kw_only=True)
 class CheckReport:
-    """What was found in one entry or record.
+    """Result of checking one entry or record.
 
     Attributes:
         kind: "entry" or "record".
         path: Its file.
-        problems: What must be mended, a line each.
-        warnings: What may be meant so.
-        facts: What is known of it.
+        problems: What must be fixed, one line each.
+        warnings: What may be intended, one line each.
+        facts: Metadata and measurements.
     """
 
     kind: str
@@ -38,119 +46,125 @@ class CheckReport:
     facts: dict[str, Any] = field(default_factory=dict)
 
     def as_json(self) -> Report:
-        """For programs."""
+        """Returns the report as plain values for JSON."""
         return {"kind": self.kind, "path": str(self.path)} | {
             name: getattr(self, name) for name in ("problems", "warnings", "facts")
         }
 
 
 def targets(words: Sequence[str], directory: Path | None) -> tuple[list[Path], list[Path]]:
-    """The entry files and the records that words on the command line mean.
+    """Finds the entry files and the records that arguments of the command line refer to.
 
     Args:
-        words: Paths of entries, records or directories of results, and names of entries; none means all that there is.
+        words: Paths of entries, records or results directories, and names of entries. None means all that exist.
         directory: A directory of entries.
 
     Raises:
-        UserError: A word means nothing.
+        UserError: An argument refers to nothing.
     """
     if not words:
-        ours = [] if directory else [source_file(entry) for entry in entries(Architecture).values()]
-        theirs = entry_files(directory) if directory else entry_files(HOME) if HOME.is_dir() else []
-        return [*ours, *theirs], [] if directory else all_record_files()
-    found: tuple[list[Path], list[Path]] = [], []
+        registered = [] if directory else [source_file(entry) for entry in entries(Architecture).values()]
+        submitted = entry_files(directory) if directory else _submitted_files()
+        return [*registered, *submitted], [] if directory else all_record_files()
+    files: list[Path] = []
+    records: list[Path] = []
     for word in words:
         path = Path(word)
         if path.is_dir():
-            records = sorted(path.rglob("records/[!.]*.json")) or sorted(path.glob("[!.]*.json"))
-            if not records and not (beside := entry_files(path)):
-                raise UserError(f"{path} holds neither entries nor records")
-            found[1].extend(records)
-            found[0].extend([] if records else beside)
+            inside = sorted(path.rglob("records/[!.]*.json")) or sorted(path.glob("[!.]*.json"))
+            if not inside and not (directory_entries := entry_files(path)):
+                raise UserError(f"{path} holds neither entries nor records; give another directory")
+            records.extend(inside)
+            files.extend([] if inside else directory_entries)
         elif path.suffix == ".json" and path.is_file():
-            found[1].append(path)
+            records.append(path)
         elif (ROOT / "architectures" / f"{word}.py").is_file():
-            found[0].append(ROOT / "architectures" / f"{word}.py")
+            files.append(ROOT / "architectures" / f"{word}.py")
         else:
-            found[0].append(entry_file(word, directory))
-    return found
+            files.append(entry_file(word, directory))
+    return files, records
 
 
 def check_entry(path: Path, worker: Worker, limits: Limits, *, with_checkpoint: bool = False) -> CheckReport:
-    """Tries the contract on an entry, in a child process, and reads what it says of itself.
+    """Runs the checks of an entry in a child process, then checks its metadata in this one.
 
     Args:
-        path: The entry file; its code runs in the child alone.
+        path: The entry file. Its code runs in the child alone.
         worker: Runs it.
-        limits: What it may take.
-        with_checkpoint: Whether a checkpoint that it names must be at hand.
+        limits: Limits of the child.
+        with_checkpoint: Whether the file of a checkpoint must exist.
     """
-    found = CheckReport(kind="entry", path=path)
-    ours = path.parent == ROOT / "architectures"
+    report = CheckReport(kind="entry", path=path)
+    registered = path.parent == ROOT / "architectures"
     if path.suffix == ".toml":
         try:
             read_toml(path)
         except UserError as error:
-            found.problems.append(str(error))
-            return found
-    given = {"entry": str(path), "ours": ours, "with_checkpoint": with_checkpoint}
-    outcome = worker.ask("examine", given, limits)
-    if outcome.refused:
-        found.problems.append(f"{outcome.refused}{_last(outcome.output)}")
-        return found
+            report.problems.append(str(error))
+            return report
+    arguments = {"entry": str(path), "registered": registered, "with_checkpoint": with_checkpoint}
+    outcome = worker.run("run_entry_checks", arguments, limits)
+    if outcome.error:
+        report.problems.append(f"{outcome.error}{_last_line(outcome.output)}")
+        return report
     try:
-        told = CheckReport(kind="entry", path=path, **outcome.found)
+        report = CheckReport(kind="entry", path=path, **outcome.result)
     except TypeError:
-        found.problems.append("sends a result that is none")
-        return found
-    told = replace(told, facts=told.facts | {"seconds": outcome.seconds, "confined": outcome.confined})
-    _metadata(told, ours=ours)
-    return told
+        report.problems.append("returns an invalid result; does it write to the channel of its process?")
+        return report
+    report = replace(report, facts=report.facts | {"seconds": outcome.seconds, "confined": outcome.confined})
+    _check_metadata(report, registered=registered)
+    return report
 
 
-def _metadata(found: CheckReport, *, ours: bool) -> None:
-    """What the entry says of itself, read here since the child's word for it is the entry's."""
-    if "metadata" not in found.facts:
+def _check_metadata(report: CheckReport, *, registered: bool) -> None:
+    """Validates the metadata here: the entry's code runs in the child, so the child's result is not trusted."""
+    if "metadata" not in report.facts:
         return
     try:
-        facts = checked(lambda: Facts.model_validate(found.facts["metadata"]))
+        facts = validate_fields(lambda: EntryFacts.model_validate(report.facts["metadata"]))
     except UserError as error:
-        found.problems.append(str(error))
+        report.problems.append(str(error))
         return
-    if not isinstance(facts, Facts) or ours:
+    if not isinstance(facts, EntryFacts) or registered:
         return
-    if facts.name != found.path.stem:
-        found.problems.append(f"is named {facts.name} but lies in {found.path.name}; give both one name")
-    if facts.name in taken(besides=found.path):
-        found.problems.append(f"name: {facts.name} is taken; a new version is a new entry with a name of its own")
-    if facts.superseded_by and facts.superseded_by not in taken(besides=found.path):
-        found.problems.append(f"superseded_by: there is no entry {facts.superseded_by}")
+    if facts.name != report.path.stem:
+        report.problems.append(f"is named {facts.name} but its file is {report.path.name}; give both one name")
+    used = used_names(besides=report.path)
+    if facts.name in used:
+        report.problems.append(f"name: {facts.name} is in use; a new version is a new entry with a name of its own")
+    if facts.superseded_by and facts.superseded_by not in used:
+        report.problems.append(f"superseded_by: there is no entry {facts.superseded_by}")
     missing = [name for name in ("authors", "license") if not getattr(facts, name)]
     if missing:
-        found.warnings.append(f"says nothing of its {' and '.join(missing)}")
+        report.warnings.append(f"has no {' and no '.join(missing)}; name them in the entry")
 
 
-def taken(besides: Path) -> set[str]:
-    """Names of entries, but for that of one file and of its copies."""
-    near = [*(entry_files(HOME) if HOME.is_dir() else []), *besides.parent.glob("*")]
-    files = {path.resolve() for path in near if path.suffix in SUFFIXES} - {besides.resolve()}
-    same = besides.read_bytes() if besides.is_file() else b""
-    return entries(Architecture).keys() | {path.stem for path in files if path.read_bytes() != same}
+def used_names(besides: Path) -> set[str]:
+    """Returns the names of all entries, without that of one file and of its identical copies."""
+    candidates = [*_submitted_files(), *besides.parent.glob("*")]
+    files = {path.resolve() for path in candidates if path.suffix in SUFFIXES} - {besides.resolve()}
+    content = besides.read_bytes() if besides.is_file() else b""
+    return entries(Architecture).keys() | {path.stem for path in files if path.read_bytes() != content}
+
+
+def _submitted_files() -> list[Path]:
+    return entry_files(ENTRIES_DIR) if ENTRIES_DIR.is_dir() else []
 
 
 def check_record(path: Path) -> CheckReport:
-    """Reads a record and what lies beside it; runs no code of its entry."""
+    """Reads a record and the files next to it. Runs no code of its entry."""
     problems, warnings, facts = read_record_report(path)
     return CheckReport(kind="record", path=path, problems=problems, warnings=warnings, facts=facts)
 
 
-def all_problems(found: Iterable[CheckReport]) -> int:
-    """How many problems there are."""
-    return sum(len(each.problems) for each in found)
+def all_problems(reports: Iterable[CheckReport]) -> int:
+    """Returns the number of problems."""
+    return sum(len(report.problems) for report in reports)
 
 
-def _last(output: str) -> str:
-    """The last line that was printed, for an entry that did not come to an end."""
-    lines = ["".join(letter for letter in line if letter.isprintable())[:120] for line in output.splitlines()]
+def _last_line(output: str) -> str:
+    """Returns the last line that an unfinished entry printed, for the message."""
+    lines = ["".join(char for char in line if char.isprintable())[:120] for line in output.splitlines()]
     lines = [line for line in lines if line.strip()]
-    return f"; the last it printed: {lines[-1]}" if lines else ""
+    return f"; the last line it printed: {lines[-1]}" if lines else ""

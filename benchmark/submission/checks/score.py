@@ -1,4 +1,4 @@
-"""Whether a record's scores are those that its checkpoint gives: some of its test images are scored again."""
+"""Verifies the scores of a record: some of its test images are scored again with its checkpoint."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -31,113 +31,127 @@ from benchmark.storage.results import PROTOCOL_FILE, SPLIT_FILE
 from benchmark.storage.runs import model_histories, runs_dir
 from benchmark.storage.upgrade import upgrade_scores
 from benchmark.submission.checks.report import CheckReport
-from benchmark.submission.entries import HOME, load_entry
+from benchmark.submission.entries import ENTRIES_DIR, load_entry
 from benchmark.submission.sandbox.client import Worker
 from benchmark.submission.sandbox.limits import Limits
 from benchmark.training.checkpoint import class_order, load_weights, reorder_logits
 from benchmark.training.regimes import Regime
 
-NAMES = ["image", "method", "metric", "level", "rater", "characteristic"]
-FINE, COARSE = 1e-3, 1e-2
-"""How far means may differ, as shares of the metric's range: always, and where the interval is wide enough."""
-MARGIN = 0.02
-"""Probabilities that lie nearer to each other may change places on another machine."""
+KEY_COLUMNS = ["image", "method", "metric", "level", "rater", "characteristic"]
+MIN_TOLERANCE, MAX_TOLERANCE = 1e-3, 1e-2
+"""Bounds of the tolerated difference of means, as fractions of the metric's range."""
+PREDICTION_MARGIN = 0.02
+"""Two classes whose probabilities are closer than this may swap on another machine."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RescoreOptions:
-    """What a claim is held against.
+    """How the scores of records are verified.
 
     Attributes:
-        checkpoint: The weights; None has them looked for.
-        data: Directory of the data set; None is the embedded one.
-        layout: Its layout; None has it chosen by its look.
-        images: So many test images are scored again; 0 takes all.
-        entries: Directory of entries, beside that of the repository.
-        stamp: Whether a record that holds is marked as verified.
+        checkpoint: File of the weights. None searches for it by its SHA-256.
+        data: Directory of the data set. None is the embedded one.
+        layout: Its layout. None detects it.
+        sample_size: Number of test images to score again. 0 means all.
+        entries: A directory of entries, in addition to that of the repository.
+        mark_verified: Whether to write into a record that its scores were verified.
     """
 
     checkpoint: Path | None = None
     data: Path | None = None
     layout: str | None = None
-    images: int = 8
+    sample_size: int = 8
     entries: Path | None = None
-    stamp: bool = False
+    mark_verified: bool = False
 
 
-def check_claim(found: CheckReport, worker: Worker, limits: Limits, evidence: RescoreOptions) -> CheckReport:
-    """Scores a part of a record again where its weights are at hand, in a child process; else it stays a claim.
+def verify_scores(report: CheckReport, worker: Worker, limits: Limits, options: RescoreOptions) -> CheckReport:
+    """Scores some test images of a record again, in a child process.
+
+    Without the weights nothing can be verified. The report then comes back as it is.
 
     Args:
-        found: What was found in the record so far; no problems.
+        report: Report of the record, without problems.
         worker: Runs the code of its entry.
-        limits: What that may take.
-        evidence: What the claim is held against.
+        limits: Limits of the child.
+        options: Weights, data and number of images.
 
     Returns:
-        What was found, with "scores" (reported, scored again, tolerance) and the badge among the facts.
+        The report, with "scores" (reported, scored again, tolerance) and the badge among the facts.
+
+    Raises:
+        UserError: The file of the weights does not exist.
     """
-    record = load_record(found.path)
-    entry = find_entry(record, evidence.entries)
-    weights = evidence.checkpoint or find_checkpoint(record, entry)
+    record = load_record(report.path)
+    entry = find_entry(record, options.entries)
+    weights = options.checkpoint or find_checkpoint(record, entry)
     if record.submission is not None and entry is None:
         weights = None
     if weights is None:
-        return found
+        return report
     if not weights.is_file():
         raise UserError(f"--checkpoint: {weights} does not exist; give a safetensors file")
     if file_digest(weights) != record.training.sha256:
         line = f"{weights.name} has another SHA-256 than the weights that the record names"
-        return replace(found, problems=[*found.problems, line])
-    images = draw_images(found.path, record, evidence.images)
-    given = {
-        "record": str(found.path.resolve()),
+        return replace(report, problems=[*report.problems, line])
+    images = draw_images(report.path, record, options.sample_size)
+    arguments = {
+        "record": str(report.path.resolve()),
         "entry": str(entry) if entry else None,
         "checkpoint": str(weights.resolve()),
         "images": images,
-        "source": {"folder": str(evidence.data.resolve()) if evidence.data else None, "layout": evidence.layout},
+        "source": {"directory": str(options.data.resolve()) if options.data else None, "layout": options.layout},
     }
     runs_dir().mkdir(parents=True, exist_ok=True)
-    outcome = worker.ask("rescore", given, limits, writable=[runs_dir()])
-    if outcome.refused:
-        line = f"its scores could not be verified: {outcome.refused}"
-        return replace(found, warnings=[*found.warnings, line])
-    told, problems = compare(found.path, record, outcome.found, images)
-    facts = found.facts | {"scores": told.scores, "badge": "self-reported" if problems else "verified"}
-    if evidence.stamp and not problems:
-        marked = record.model_copy(update={"badge": "verified", "verification": told})
-        write_text(found.path, marked.model_dump_json(indent=1) + "\n")
-    return replace(found, problems=[*found.problems, *problems], facts=facts)
+    outcome = worker.run("rescore", arguments, limits, writable=[runs_dir()])
+    if outcome.error:
+        line = f"its scores could not be verified: {outcome.error}"
+        return replace(report, warnings=[*report.warnings, line])
+    verification, problems = compare(report.path, record, outcome.result, images)
+    facts = report.facts | {"scores": verification.scores, "badge": "self-reported" if problems else "verified"}
+    if options.mark_verified and not problems:
+        marked = record.model_copy(update={"badge": "verified", "verification": verification})
+        write_text(report.path, marked.model_dump_json(indent=1) + "\n")
+    return replace(report, problems=[*report.problems, *problems], facts=facts)
 
 
 def find_checkpoint(record: Record, entry: Path | None) -> Path | None:
-    """The file of the weights that a record was made with, by its SHA-256: among the runs, or beside its entry."""
-    for told in model_histories():
-        file = told.with_name("model.safetensors")
-        if f'"{record.training.sha256}"' in told.read_text(encoding="utf-8") and file.is_file():
+    """Finds the weights of a record by their SHA-256 among the runs, or by name in the directory of its entry."""
+    for history in model_histories():
+        file = history.with_name("model.safetensors")
+        if f'"{record.training.sha256}"' in history.read_text(encoding="utf-8") and file.is_file():
             return file
     name = str(record.submission.checkpoint.get("file", "")) if record.submission else ""
-    directories = [HOME, *([entry.parent] if entry else [])]
-    places = [directory / Path(name).name for directory in directories if name]
-    return next((place for place in places if place.is_file()), None)
+    directories = [ENTRIES_DIR, *([entry.parent] if entry else [])]
+    candidates = [directory / Path(name).name for directory in directories if name]
+    return next((path for path in candidates if path.is_file()), None)
 
 
 def find_entry(record: Record, directory: Path | None) -> Path | None:
-    """The entry file of a record from outside, where it lies in a directory of entries."""
+    """Finds the entry file of a submitted record in the directories of entries."""
     if record.submission is None:
         return None
-    places = [place / Path(record.submission.entry).name for place in (HOME, directory) if place]
-    return next((place.resolve() for place in places if place.is_file()), None)
+    candidates = [root / Path(record.submission.entry).name for root in (ENTRIES_DIR, directory) if root]
+    return next((path.resolve() for path in candidates if path.is_file()), None)
 
 
 def draw_images(path: Path, record: Record, count: int) -> list[str]:
-    """Names of some of the test images, drawn by what the record claims; 0 takes all."""
+    """Draws test images. The seed follows from the reported scores, so that nobody can choose the images.
+
+    Args:
+        path: Path of the record.
+        record: The record.
+        count: Number of images. 0 means all.
+
+    Returns:
+        Their names, sorted.
+    """
     names = sorted(pd.read_parquet(path.with_name(f"{path.stem}.predictions.parquet"), columns=["image"])["image"])
     scores = file_digest(path.with_name(f"{path.stem}.scores.parquet"))
     if not count or count >= len(names):
         return names
-    draw = seeded_generator(f"{record.key} {scores}")
-    return [names[place] for place in sorted(draw.choice(len(names), size=count, replace=False))]
+    generator = seeded_generator(f"{record.key} {scores}")
+    return [names[index] for index in sorted(generator.choice(len(names), size=count, replace=False))]
 
 
 def rescore(
@@ -147,105 +161,107 @@ def rescore(
 
     Args:
         record: Path of the record.
-        entry: Path of the entry from outside; None where the architecture is registered.
+        entry: Path of the submitted entry. None where the architecture is registered.
         checkpoint: Path of the weights.
-        images: Names of the test images to take.
+        images: Names of the test images to score.
         source: directory and layout of the data.
 
     Returns:
-        "scores", rows of the columns of :data:`NAMES` and the value, "predictions", rows of image and probabilities,
-        and "environment".
+        "scores": rows of the columns of :data:`KEY_COLUMNS` and the value. "predictions": rows of image and
+        probabilities. "environment": versions and machine.
 
     Raises:
-        UserError: The weights or the data are others, or today's code scores in another way.
+        UserError: The weights or the data differ from those of the record, or the protocol has changed since.
     """
     use_exact_arithmetic()
-    told = load_record(Path(record))
-    architecture = load_entry(Path(entry)) if entry else select(Architecture, [told.architecture])[0]
-    job = _job(told, architecture, Path(record).parent.parent, source)
-    part = replace(job, data=_part(job.data, images))
-    model = architecture.build(len(told.classes))
+    stored = load_record(Path(record))
+    architecture = load_entry(Path(entry)) if entry else select(Architecture, [stored.architecture])[0]
+    job = _build_job(stored, architecture, Path(record).parent.parent, source)
+    part = replace(job, data=_select_images(job.data, images))
+    model = architecture.build(len(stored.classes))
     load_weights(model, Path(checkpoint), whole=True)
     if architecture.checkpoint is not None:
-        model = reorder_logits(model, class_order(architecture.checkpoint, told.classes))
+        model = reorder_logits(model, class_order(architecture.checkpoint, stored.classes))
     model = model.to(memory_format=torch.channels_last).eval()
     pixels = on_device(part.data.images[part.data.test], part.device)
-    chances = predict(model, pixels)
+    probabilities = predict(model, pixels)
     names = part.data.samples["id"].to_numpy()[part.data.test]
-    predictions = pd.DataFrame({"image": names, "predicted": chances.argmax(dim=1).numpy()})
-    found, place = [], get_placement(architecture, job.size, job.preset.alignment)
-    for method in select(Method, told.methods):
-        maps = compute_maps(model, architecture.target_layer, pixels, chances.argmax(dim=1), method, place)
-        found.append(score_method_maps(part, model, pixels, predictions, maps=maps, method=method)[0])
-    scores = pd.concat(found, ignore_index=True)[[*NAMES, "value"]]
+    predictions = pd.DataFrame({"image": names, "predicted": probabilities.argmax(dim=1).numpy()})
+    frames, placement = [], get_placement(architecture, job.size, job.preset.alignment)
+    for method in select(Method, stored.methods):
+        maps = compute_maps(model, architecture.target_layer, pixels, probabilities.argmax(dim=1), method, placement)
+        frames.append(score_method_maps(part, model, pixels, predictions, maps=maps, method=method)[0])
+    scores = pd.concat(frames, ignore_index=True)[[*KEY_COLUMNS, "value"]]
     return {
         "scores": scores.to_numpy(dtype=object).tolist(),
-        "predictions": [[str(name), *row] for name, row in zip(names, chances.tolist(), strict=True)],
+        "predictions": [[str(name), *row] for name, row in zip(names, probabilities.tolist(), strict=True)],
         "environment": environment(part.device),
     }
 
 
-def compare(path: Path, record: Record, told: dict[str, Any], images: list[str]) -> tuple[Verification, list[str]]:
-    """Reported scores against those scored again.
+def compare(path: Path, record: Record, payload: dict[str, Any], images: list[str]) -> tuple[Verification, list[str]]:
+    """Compares reported scores with those of :func:`rescore`, as means over the same images.
 
-    Two means over the same images may differ by a hundredth of the metric's range where the 95 % interval of the
-    claimed mean is at least as wide, otherwise by the half of that interval, but always by a thousandth.
+    The tolerance is half of the 95 % interval of the reported mean, but at least a thousandth and at most a
+    hundredth of the metric's range.
 
     Args:
         path: Path of the record.
         record: The record.
-        told: What :func:`rescore` returned.
-        images: The images that were asked for.
+        payload: Result of :func:`rescore`.
+        images: The requested images.
 
     Returns:
-        What was recomputed, and one line for each thing that does not agree.
+        The verification for the record, and one line for each disagreement.
     """
-    again = pd.DataFrame(told["scores"], columns=[*NAMES, "value"]).astype({"value": np.float64})
-    claimed = upgrade_scores(pd.read_parquet(path.with_name(f"{path.stem}.scores.parquet")))
-    both = claimed.merge(again, on=NAMES, suffixes=("", "_again"))
-    problems = _predicted_otherwise(path, told["predictions"])
-    if set(again["image"]) != set(images):
-        problems.append("scored other images than it was asked for")
+    rescored = pd.DataFrame(payload["scores"], columns=[*KEY_COLUMNS, "value"]).astype({"value": np.float64})
+    reported = upgrade_scores(pd.read_parquet(path.with_name(f"{path.stem}.scores.parquet")))
+    both = reported.merge(rescored, on=KEY_COLUMNS, suffixes=("", "_again"))
+    problems = _compare_predictions(path, payload["predictions"])
+    if set(rescored["image"]) != set(images):
+        problems.append("scored other images than requested")
     scores = {}
     for (method, metric, level), rows in both.groupby(["method", "metric", "level"]):
         name = f"{method}: {metric} ({level})"
-        one, other = rows["value"].to_numpy(), rows["value_again"].to_numpy()
-        if (np.isnan(one) != np.isnan(other)).any():
+        old, new = rows["value"].to_numpy(), rows["value_again"].to_numpy()
+        if (np.isnan(old) != np.isnan(new)).any():
             problems.append(f"{name}: scores are undefined on other images")
-        known = ~np.isnan(one) & ~np.isnan(other)
-        if not known.any():
+        valid = ~np.isnan(old) & ~np.isnan(new)
+        if not valid.any():
             continue
-        whole = claimed[(claimed["method"] == method) & (claimed["metric"] == metric) & (claimed["level"] == level)]
-        may = _tolerance(record.metrics[str(metric)].bounds, whole["value"].dropna().to_numpy())
-        scores[name] = (float(one[known].mean()), float(other[known].mean()), may)
-        if abs(scores[name][0] - scores[name][1]) > may:
-            text = "claims {:.4f}, its checkpoint gives {:.4f} on the same images".format(*scores[name])
+        matches = (reported["method"] == method) & (reported["metric"] == metric) & (reported["level"] == level)
+        values = reported.loc[matches, "value"].dropna().to_numpy()
+        tolerance = _compute_tolerance(record.metrics[str(metric)].bounds, values)
+        scores[name] = (float(old[valid].mean()), float(new[valid].mean()), tolerance)
+        if abs(scores[name][0] - scores[name][1]) > tolerance:
+            text = "reports {:.4f}, its checkpoint gives {:.4f} on the same images".format(*scores[name])
             problems.append(f"{name}: {text}")
     if not scores:
-        problems.append("has no score that could be scored again")
-    return Verification(images=tuple(images), scores=scores, environment=told["environment"]), problems
+        problems.append("has no score that could be verified")
+    return Verification(images=tuple(images), scores=scores, environment=payload["environment"]), problems
 
 
-def _job(record: Record, architecture: Architecture, directory: Path, source: dict[str, str | None]) -> Job:
-    """The cell of a record on the data at hand, with the split that lies beside the tables."""
+def _build_job(record: Record, architecture: Architecture, directory: Path, source: dict[str, str | None]) -> Job:
+    """Rebuilds the cell of a record on the local data, with the split in its results directory."""
     preset = load_preset(record.settings["preset"])
     split = directory / SPLIT_FILE
     if not split.is_file() or record.protocol not in (directory / PROTOCOL_FILE).read_text(encoding="utf-8"):
         raise UserError(f"{directory} has no split of protocol {record.protocol}; run it again")
-    where = source["folder"]
-    data = load_index(Source(directory=Path(where) if where else None, layout=source["layout"]))
+    root = source["directory"]
+    data = load_index(Source(directory=Path(root) if root else None, layout=source["layout"]))
     prepared = prepare_dataset(data, preset, classes=record.classes, manifest=split)
     cell = Cell(architecture=architecture, regime=select(Regime, [record.regime])[0], seed=record.seed)
-    made_on = torch.device(str(record.environment["device"]))
+    original_device = torch.device(str(record.environment["device"]))
     staged = "start" in record.settings["training"]
-    job = Job(cell=cell, data=prepared, preset=preset, device=made_on)
+    job = Job(cell=cell, data=prepared, preset=preset, device=original_device)
+    # After --pretrain the protocol depends on a data set that is not at hand here, so it cannot be compared.
     if not staged and job.protocol != record.protocol:
-        raise UserError("the data or today's metrics and methods are others than it was made with; run it again")
+        raise UserError("the data, metrics or methods differ from those of the record; run it again")
     return replace(job, device=torch.device("cpu"))
 
 
-def _part(data: ImageDataset, images: list[str]) -> ImageDataset:
-    """The same data with these test images alone."""
+def _select_images(data: ImageDataset, images: list[str]) -> ImageDataset:
+    """Restricts the test split to some images. Everything else stays."""
     split = data.samples["split"].where(
         (data.samples["split"] != "test") | data.samples["id"].isin(images), "not scored"
     )
@@ -254,20 +270,23 @@ def _part(data: ImageDataset, images: list[str]) -> ImageDataset:
     return replace(data, samples=data.samples.assign(split=split))
 
 
-def _predicted_otherwise(path: Path, told: list[list[Any]]) -> list[str]:
-    """One line if clear predictions are not those that were claimed."""
-    frame = pd.read_parquet(path.with_name(f"{path.stem}.predictions.parquet")).set_index("image")
-    wrong = []
-    for image, *chances in told:
-        first, second = sorted(chances, reverse=True)[:2]
-        if int(frame.loc[image, "predicted"]) != int(np.argmax(chances)) and first - second > MARGIN:
-            wrong.append(image)
-    return [f"its checkpoint predicts another class for {wrong[0]} and {len(wrong) - 1} more"] if wrong else []
+def _compare_predictions(path: Path, rescored: list[list[Any]]) -> list[str]:
+    """Returns one line if clear predictions differ from the reported ones."""
+    reported = pd.read_parquet(path.with_name(f"{path.stem}.predictions.parquet")).set_index("image")
+    differing = []
+    for image, *probabilities in rescored:
+        first, second = sorted(probabilities, reverse=True)[:2]
+        same = int(reported.loc[image, "predicted"]) == int(np.argmax(probabilities))
+        if not same and first - second > PREDICTION_MARGIN:
+            differing.append(image)
+    if not differing:
+        return []
+    return [f"its checkpoint predicts another class for {differing[0]} and {len(differing) - 1} more"]
 
 
-def _tolerance(bounds: tuple[float, float], values: "np.ndarray[Any, np.dtype[np.float64]]") -> float:
+def _compute_tolerance(bounds: tuple[float, float], values: "np.ndarray[Any, np.dtype[np.float64]]") -> float:
     width = bounds[1] - bounds[0]
     if not np.isfinite(width):
         width = float(np.ptp(values)) or 1.0
-    interval = 1.96 * float(values.std()) / max(1, len(values)) ** 0.5
-    return max(FINE * width, min(COARSE * width, interval))
+    half_interval = 1.96 * float(values.std()) / max(1, len(values)) ** 0.5
+    return max(MIN_TOLERANCE * width, min(MAX_TOLERANCE * width, half_interval))

@@ -1,1 +1,1 @@
-"""Strangers' code runs in a confined child process."""
+"""Runs untrusted entries in a confined child process."""

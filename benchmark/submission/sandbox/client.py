@@ -1,4 +1,4 @@
-"""Running what others wrote: in a child of a worker process, within limits, with results as bounded JSON."""
+"""Runs the code of entries in a child of a worker process, within limits. Results come back as bounded JSON."""
 
 import json
 import os
@@ -17,12 +17,12 @@ from benchmark.errors import UserError
 from benchmark.storage.paths import ROOT
 from benchmark.submission.sandbox.limits import Limits
 
-START = 600.0
-"""Seconds that the worker may take to load torch; on a busy machine it is minutes."""
+START_TIMEOUT = 600.0
+"""Seconds that the worker may take to load torch. On a busy machine that takes minutes."""
 GRACE = 60.0
-"""Seconds that the worker has beyond the limit of a task."""
-LONGEST = 16 * 1024**2
-PASSED_ON = (
+"""Seconds that the worker has beyond the time limit of a task."""
+MAX_LINE_BYTES = 16 * 1024**2
+PASSED_VARIABLES = (
     "PATH",
     "LANG",
     "LC_ALL",
@@ -34,68 +34,68 @@ PASSED_ON = (
     "CUDA_VISIBLE_DEVICES",
     "TORCH_HOME",
 )
-"""Nothing else of the environment reaches an entry: there may be tokens in it."""
+"""Environment variables that reach an entry. The others may hold secrets, such as tokens."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TaskResult:
-    """What became of a task.
+    """Outcome of a task.
 
     Attributes:
-        found: Its result; None where it was refused.
-        refused: One line that says why; empty where it came to an end.
-        output: The last of what it printed.
-        confined: What held: "network" and "disk"; empty where it did not come so far.
-        seconds: How long it took.
+        result: What the task returned. None after an error.
+        error: The error in one line. Empty where the task finished.
+        output: The end of what it printed.
+        confined: State of "network" and "disk". Empty where the task ended before it was confined.
+        seconds: Duration.
     """
 
-    found: Any
-    refused: str
+    result: Any
+    error: str
     output: str
     confined: dict[str, str]
     seconds: float
 
 
 class Worker:
-    """A process that runs the code of entries, started by the first task. Each task gets a child of its own in it."""
+    """A process that runs the code of entries. It starts with the first task and forks a child for each."""
 
     def __init__(self, start: "Callable[[], subprocess.Popen[bytes]]", directory: Path) -> None:
         self._start = start
         self._process: subprocess.Popen[bytes] | None = None
-        self._folder = directory
+        self._directory = directory
 
-    def ask(
+    def run(
         self,
         task: str,
-        given: dict[str, Any],
+        arguments: dict[str, Any],
         limits: Limits,
         *,
         writable: Iterable[Path] = (),
         echo: bool = False,
     ) -> TaskResult:
-        """Has a task carried out.
+        """Runs a task in a child process.
 
         Args:
             task: One of :data:`benchmark.submission.sandbox.worker.TASKS`.
-            given: Its arguments, as JSON can say them.
-            limits: What it may take.
-            writable: Directories it may write into, besides its scratch directory.
-            echo: Whether what it prints is shown at once.
+            arguments: Its keyword arguments, of types that JSON has.
+            limits: Limits of the child.
+            writable: Directories it may write into, in addition to its scratch directory.
+            echo: Whether its output is shown at once.
 
         Raises:
-            UserError: The worker itself was ended, as by a machine out of memory.
+            UserError: The worker process was ended from outside, for example by a machine out of memory.
         """
-        scratch = Path(tempfile.mkdtemp(dir=self._folder))
+        scratch = Path(tempfile.mkdtemp(dir=self._directory))
         request = {
             "task": task,
-            "given": given,
+            "arguments": arguments,
             "limits": asdict(limits),
             "scratch": str(scratch),
             "writable": [str(path) for path in writable],
             "echo": echo,
         }
         try:
-            return _outcome(self._exchange(json.dumps(request), limits.seconds + GRACE), limits)
+            return _parse_reply(self._exchange(json.dumps(request), limits.seconds + GRACE), limits)
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
 
@@ -107,27 +107,28 @@ class Worker:
         with selectors.DefaultSelector() as selector:
             selector.register(process.stdout, selectors.EVENT_READ)
 
-            def line(within: float) -> bytes:
-                found = process.stdout.readline(LONGEST) if process.stdout and selector.select(within) else b""
-                if not found:
+            def read_line(timeout: float) -> bytes:
+                ready = process.stdout and selector.select(timeout)
+                line = process.stdout.readline(MAX_LINE_BYTES) if process.stdout and ready else b""
+                if not line:
                     process.kill()
                     raise UserError("the process that runs entries was ended; is there enough memory?")
-                return found
+                return line
 
             if first:
-                line(START)
+                read_line(START_TIMEOUT)
             process.stdin.write(request.encode() + b"\n")
             process.stdin.flush()
-            told: dict[str, Any] = json.loads(line(seconds))
-        return told
+            reply: dict[str, Any] = json.loads(read_line(seconds))
+        return reply
 
 
 @contextmanager
 def worker(threads: int | None = None) -> Iterator[Worker]:
-    """A worker until the block ends.
+    """Yields a worker. Its process ends with the block.
 
     Args:
-        threads: So many threads of torch each task has; None leaves that to torch and the environment.
+        threads: Number of threads of torch in each task. None leaves it to torch and the environment.
     """
     directory = Path(tempfile.mkdtemp(prefix="loupe-submission-"))
     try:
@@ -139,7 +140,7 @@ def worker(threads: int | None = None) -> Iterator[Worker]:
 
 @contextmanager
 def _process(directory: Path, threads: int | None) -> "Iterator[subprocess.Popen[bytes]]":
-    environment = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+    environment = {name: os.environ[name] for name in PASSED_VARIABLES if name in os.environ}
     hub = os.environ.get("HF_HUB_CACHE", str(Path.home() / ".cache" / "huggingface" / "hub"))
     environment |= {
         "PYTHONPATH": str(ROOT),
@@ -158,21 +159,21 @@ def _process(directory: Path, threads: int | None) -> "Iterator[subprocess.Popen
             process.kill()
 
 
-def _outcome(told: dict[str, Any], limits: Limits) -> TaskResult:
-    reply = told["reply"] if isinstance(told["reply"], dict) else {}
+def _parse_reply(reply: dict[str, Any], limits: Limits) -> TaskResult:
+    payload = reply["payload"] if isinstance(reply["payload"], dict) else {}
     reasons = {
         "time": f"takes more than {limits.seconds:g} s; it was ended",
         "output": f"prints more than {limits.output // 1024} KB; it was ended",
-        "result": "sends more than a result can be; it was ended",
+        "result": "returns a result that is too large; it was ended",
         "crash": "ended without a result; it crashed, or ended its own process",
     }
-    refused = reasons.get(told["ended"], "") or str(reply.get("refused", ""))
-    if not refused and "found" not in reply:
-        refused = reasons["crash"]
+    error = reasons.get(reply["ended"], "") or str(payload.get("error", ""))
+    if not error and "result" not in payload:
+        error = reasons["crash"]
     return TaskResult(
-        found=reply.get("found") if not refused else None,
-        refused=refused,
-        output=str(told["output"]),
-        confined=dict(reply.get("confined", {})),
-        seconds=float(told["seconds"]),
+        result=payload.get("result") if not error else None,
+        error=error,
+        output=str(reply["output"]),
+        confined=dict(payload.get("confined", {})),
+        seconds=float(reply["seconds"]),
     )

@@ -1,6 +1,6 @@
-"""Limits of a child process on Linux: memory, time, no network, and a disk that is read-only but for one directory.
+"""Limits of a child process on Linux: memory, time, no network, and a disk that is read-only but for some directories.
 
-Against accidents, not against an attacker: whoever runs a stranger's Python runs a stranger's Python.
+They protect against accidents, not against an attacker: code of a stranger stays code of a stranger.
 """
 
 import ctypes
@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-# From the headers of Linux: sched.h, mount.h, prctl.h, unistd.h.
+# Constants from the headers of Linux: sched.h, mount.h, prctl.h, unistd.h.
 CLONE_NEWNS, CLONE_NEWUSER, CLONE_NEWNET = 0x00020000, 0x10000000, 0x40000000
 MS_BIND, MS_REC, MS_PRIVATE = 0x1000, 0x4000, 0x40000
 PR_SET_PDEATHSIG = 1
@@ -24,14 +24,14 @@ GIGABYTE = 1024**3
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Limits:
-    """What a child process may take.
+    """Limits of a child process.
 
     Attributes:
-        seconds: By the clock on the wall.
-        memory: Bytes of address space beyond what torch itself takes; 0 for no limit, since CUDA reserves far more
-            than there is.
-        output: Bytes that it may print.
-        written: Bytes of the largest file that it may write.
+        seconds: Wall clock time.
+        memory: Bytes of address space beyond what torch itself takes. 0 means no limit, as CUDA needs: it reserves
+            more address space than the machine has memory.
+        output: Maximum number of printed bytes.
+        written: Maximum size of a file that it writes, in bytes.
         network: Whether it may use the network.
     """
 
@@ -43,14 +43,14 @@ class Limits:
 
 
 def confine(limits: Limits, writable: Iterable[Path]) -> dict[str, str]:
-    """Confines this process, for good, and says what holds.
+    """Confines this process. Nothing can undo it.
 
     Args:
-        limits: What it may take.
+        limits: Limits of the process.
         writable: Directories that it may write into.
 
     Returns:
-        "network" and "disk" with "off", "read-only", or the reason why not.
+        "network": "off", "allowed", or why it is not confined. "disk": "read-only", or why it is not confined.
     """
     cores = os.cpu_count() or 1
     _limit(resource.RLIMIT_CORE, 0)
@@ -72,26 +72,27 @@ def confine(limits: Limits, writable: Iterable[Path]) -> dict[str, str]:
 
 
 def end_with_the_parent() -> None:
-    """Has Linux end this process when its parent ends, however that happens."""
+    """Makes Linux kill this process when its parent ends, for whatever reason."""
     with suppress(OSError, AttributeError):
-        _done(ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0))
+        _check_status(ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0))
 
 
-def _limit(what: int, most: int) -> None:
-    hard = resource.getrlimit(what)[1]
-    most = most if hard == resource.RLIM_INFINITY else min(most, hard)
-    resource.setrlimit(what, (most, most))
+def _limit(kind: int, value: int) -> None:
+    hard = resource.getrlimit(kind)[1]
+    value = value if hard == resource.RLIM_INFINITY else min(value, hard)
+    resource.setrlimit(kind, (value, value))
 
 
 def _address_space() -> int:
-    """Bytes of address space that this process has by now."""
+    """Returns the bytes of address space of this process."""
     return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0]) * resource.getpagesize()
 
 
 def _leave_namespaces(libc: ctypes.CDLL, flags: int) -> None:
-    """Into namespaces of its own; the user stays who it was."""
+    """Moves this process into namespaces of its own. Its user and group stay the same."""
     user, group = os.getuid(), os.getgid()
-    _done(libc.unshare(CLONE_NEWUSER | flags))
+    _check_status(libc.unshare(CLONE_NEWUSER | flags))
+    # Only in a user namespace may a process without privileges unshare the others. It maps to its own user there.
     own = Path("/proc/self")
     (own / "setgroups").write_text("deny", encoding="ascii")
     (own / "uid_map").write_text(f"{user} {user} 1", encoding="ascii")
@@ -99,11 +100,13 @@ def _leave_namespaces(libc: ctypes.CDLL, flags: int) -> None:
 
 
 def _read_only(libc: ctypes.CDLL, writable: Iterable[Path]) -> None:
-    """The whole disk read-only, but for some directories."""
-    _done(libc.mount(b"none", b"/", None, MS_REC | MS_PRIVATE, None))
+    """Makes the whole disk read-only, except for some directories."""
+    # Private, so that no change reaches the mounts of the parent.
+    _check_status(libc.mount(b"none", b"/", None, MS_REC | MS_PRIVATE, None))
     directories = [os.fsencode(path.resolve()) for path in writable]
+    # A directory needs a mount of its own to have attributes of its own.
     for directory in directories:
-        _done(libc.mount(directory, directory, None, MS_BIND, None))
+        _check_status(libc.mount(directory, directory, None, MS_BIND, None))
     _set_attributes(libc, b"/", AT_RECURSIVE, added=MOUNT_ATTR_RDONLY)
     for directory in directories:
         _set_attributes(libc, directory, 0, removed=MOUNT_ATTR_RDONLY)
@@ -111,10 +114,10 @@ def _read_only(libc: ctypes.CDLL, writable: Iterable[Path]) -> None:
 
 def _set_attributes(libc: ctypes.CDLL, path: bytes, flags: int, *, added: int = 0, removed: int = 0) -> None:
     attributes = struct.pack("QQQQ", added, removed, 0, 0)
-    _done(libc.syscall(SYS_MOUNT_SETATTR, AT_FDCWD, path, flags, attributes, len(attributes)))
+    _check_status(libc.syscall(SYS_MOUNT_SETATTR, AT_FDCWD, path, flags, attributes, len(attributes)))
 
 
-def _done(code: int) -> None:
+def _check_status(code: int) -> None:
     if code != 0:
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number))
+        errno = ctypes.get_errno()
+        raise OSError(errno, os.strerror(errno))

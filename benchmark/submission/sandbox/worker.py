@@ -1,6 +1,6 @@
-"""The process that entries run in. It loads torch once and forks a confined child for every task.
+"""The process that runs entries. It loads torch once and forks a confined child for every task.
 
-Requests and replies are lines of JSON; nothing is ever unpickled. This process itself runs no code of an entry.
+Requests and replies are lines of JSON. Nothing is unpickled. This process itself runs no code of an entry.
 """
 
 import gc
@@ -20,76 +20,75 @@ from benchmark.errors import UserError
 from benchmark.submission.sandbox.limits import Limits, confine, end_with_the_parent
 
 TASKS = {
-    "examine": "benchmark.submission.checks.entry",
+    "run_entry_checks": "benchmark.submission.checks.entry",
     "evaluate": "benchmark.submission.evaluate",
     "rescore": "benchmark.submission.checks.score",
 }
-"""The module of each task, which has a function of the task's name."""
-RESULT = 4 * 1024**2
-"""Most bytes of a result."""
-KEPT = 4000
-"""So many bytes of what was printed last are told."""
-PATIENCE = 0.2
+"""The module of each task. It has a function of the task's name."""
+MAX_RESULT_BYTES = 4 * 1024**2
+OUTPUT_TAIL = 4000
+"""Number of bytes at the end of the output that a reply holds."""
+POLL_SECONDS = 0.2
 
 
 def main() -> None:
     """Serves one request per line until the parent closes the pipe."""
     end_with_the_parent()
     channel = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)  # what a library prints must not be taken for a reply
-    for name in ("torch", "timm", TASKS["examine"]):
+    os.dup2(2, 1)  # output of a library must not be mistaken for a reply
+    for name in ("torch", "timm", TASKS["run_entry_checks"]):
         import_module(name)
-    gc.freeze()
+    gc.freeze()  # objects so far are never collected, so that children share their memory
     channel.write("ready\n")
     channel.flush()
     for line in sys.stdin:
-        channel.write(json.dumps(attend(json.loads(line))) + "\n")
+        channel.write(json.dumps(handle_request(json.loads(line))) + "\n")
         channel.flush()
 
 
-def attend(request: dict[str, Any]) -> dict[str, Any]:
-    """Carries out a task in a child.
+def handle_request(request: dict[str, Any]) -> dict[str, Any]:
+    """Runs a task in a child.
 
     Args:
-        request: task, given (its arguments), limits, scratch, writable, echo.
+        request: task, arguments, limits, scratch, writable, echo.
 
     Returns:
-        ended ("well", "time", "output", "result" or "crash"), reply (of the child, where it ended well), output (the
-        last of what it printed), seconds.
+        ended ("well", "time", "output", "result" or "crash"), payload (from the child, where it ended well), output
+        (the end of what it printed), seconds.
     """
     import_module(TASKS[request["task"]])  # here, so that the children of later requests need not load it again
-    begun = time.monotonic()
+    start = time.monotonic()
     results, outputs = os.pipe(), os.pipe()
     sys.stdout.flush()
     sys.stderr.flush()
     child = os.fork()
     if child == 0:
         try:
-            _live(request, results[1], outputs[1])
+            _run_child(request, results[1], outputs[1])
         finally:
             os._exit(70)
     os.close(results[1])
     os.close(outputs[1])
-    watch = _ChildMonitor(child=child, limits=Limits(**request["limits"]), echo=request["echo"])
+    monitor = _ChildMonitor(child=child, limits=Limits(**request["limits"]), echo=request["echo"])
     try:
-        ended = watch.until_the_end(results[0], outputs[0])
+        ended = monitor.wait(results[0], outputs[0])
     finally:
-        _end(child)
+        _kill(child)
         os.close(results[0])
         os.close(outputs[0])
-    told: dict[str, Any] = {"ended": ended, "reply": None, "seconds": time.monotonic() - begun}
-    told["output"] = bytes(watch.output[-KEPT:]).decode(errors="replace")
+    reply: dict[str, Any] = {"ended": ended, "payload": None, "seconds": time.monotonic() - start}
+    reply["output"] = bytes(monitor.output[-OUTPUT_TAIL:]).decode(errors="replace")
     if ended == "well":
         try:
-            told["reply"] = json.loads(bytes(watch.result))
+            reply["payload"] = json.loads(bytes(monitor.result))
         except ValueError:
-            told["ended"] = "crash"
-    return told
+            reply["ended"] = "crash"
+    return reply
 
 
 @dataclass(kw_only=True)
 class _ChildMonitor:
-    """Reads what a child sends and prints, and says how it ended."""
+    """Reads result and output of a child, and enforces the limits that Linux does not."""
 
     child: int
     limits: Limits
@@ -98,13 +97,14 @@ class _ChildMonitor:
     output: bytearray = field(default_factory=bytearray)
     printed: int = 0
 
-    def until_the_end(self, result: int, output: int) -> str:
+    def wait(self, result: int, output: int) -> str:
+        """Returns how the child ended: see :func:`handle_request`."""
         deadline = time.monotonic() + self.limits.seconds
         with selectors.DefaultSelector() as selector:
-            selector.register(result, selectors.EVENT_READ, self._send)
-            selector.register(output, selectors.EVENT_READ, self._print)
+            selector.register(result, selectors.EVENT_READ, self._add_result)
+            selector.register(output, selectors.EVENT_READ, self._add_output)
             while selector.get_map():
-                ready = selector.select(PATIENCE)
+                ready = selector.select(POLL_SECONDS)
                 for key, _ in ready:
                     part = os.read(key.fd, 65536)
                     if part:
@@ -113,28 +113,28 @@ class _ChildMonitor:
                         selector.unregister(key.fd)
                 if self.printed > self.limits.output:
                     return "output"
-                if len(self.result) > RESULT:
+                if len(self.result) > MAX_RESULT_BYTES:
                     return "result"
                 if time.monotonic() > deadline:
                     return "time"
                 if not ready and os.waitid(os.P_PID, self.child, os.WEXITED | os.WNOHANG | os.WNOWAIT):
-                    break  # a grandchild may hold the pipes open
+                    break  # the child has ended; a grandchild may hold the pipes open
         return "well" if self.result else "crash"
 
-    def _send(self, part: bytes) -> None:
+    def _add_result(self, part: bytes) -> None:
         self.result += part
 
-    def _print(self, part: bytes) -> None:
+    def _add_output(self, part: bytes) -> None:
         self.printed += len(part)
-        self.output = (self.output + part)[-KEPT:]
+        self.output = (self.output + part)[-OUTPUT_TAIL:]
         if self.echo:
             text = part.decode(errors="replace")
-            sys.stderr.write("".join(letter for letter in text if letter == "\n" or letter.isprintable()))
+            sys.stderr.write("".join(char for char in text if char == "\n" or char.isprintable()))
             sys.stderr.flush()
 
 
-def _end(child: int) -> None:
-    """Ends the child with all that it started in its own session."""
+def _kill(child: int) -> None:
+    """Kills the child and everything in its session."""
     for kill in (os.killpg, os.kill):
         try:
             kill(child, signal.SIGKILL)
@@ -143,10 +143,11 @@ def _end(child: int) -> None:
     os.waitpid(child, 0)
 
 
-def _live(request: dict[str, Any], result: int, output: int) -> None:
-    """The child: confined, it carries out the task and sends what came of it."""
+def _run_child(request: dict[str, Any], result: int, output: int) -> None:
+    """The child: confines itself, runs the task and sends the result."""
     end_with_the_parent()
     os.setsid()
+    # Only the pipes to the parent stay open: no file of the worker reaches the entry.
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(output, 1)
     os.dup2(output, 2)
@@ -158,32 +159,32 @@ def _live(request: dict[str, Any], result: int, output: int) -> None:
     task: Callable[..., Any] = getattr(import_module(TASKS[request["task"]]), request["task"])
     confined = confine(Limits(**request["limits"]), [scratch, *map(Path, request["writable"])])
     os.chdir(scratch)  # again: the directory as it was before is read-only now
-    told = json.dumps(_told(task, request["given"]) | {"confined": confined}).encode()
-    while told:
-        told = told[os.write(channel, told) :]
+    payload = json.dumps(_run_task(task, request["arguments"]) | {"confined": confined}).encode()
+    while payload:
+        payload = payload[os.write(channel, payload) :]
     sys.stdout.flush()
     os._exit(0)
 
 
-def _told(task: Callable[..., Any], given: dict[str, Any]) -> dict[str, Any]:
-    """What a task came to: found, or refused with one line."""
+def _run_task(task: Callable[..., Any], arguments: dict[str, Any]) -> dict[str, Any]:
+    """Returns "result", or "error" in one line."""
     try:
-        return {"found": task(**given)}
+        return {"result": task(**arguments)}
     except UserError as error:
-        return {"refused": str(error)}
+        return {"error": str(error)}
     except MemoryError:
-        return {"refused": "takes more memory than it may"}
+        return {"error": "needs more memory than allowed"}
     except BaseException as error:  # noqa: BLE001 - an entry may raise anything, SystemExit too
-        return {"refused": one_line(error)}
+        return {"error": one_line(error)}
 
 
 def one_line(error: BaseException) -> str:
-    """An error in one printable line."""
+    """Returns an error as one printable line."""
     if isinstance(error, MemoryError) or "allocate memory" in str(error):
-        return "takes more memory than it may"
+        return "needs more memory than allowed"
     text = " ".join(str(error).split("\n")[0].split())[:300]
     name = type(error).__name__
-    return "".join(letter for letter in (f"{name}: {text}" if text else name) if letter.isprintable())
+    return "".join(char for char in (f"{name}: {text}" if text else name) if char.isprintable())
 
 
 if __name__ == "__main__":

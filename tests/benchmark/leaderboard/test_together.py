@@ -170,6 +170,6 @@ def test_of_very_many_models_the_best_are_shown_and_it_is_said(made, leaderboard
     assert to_latex(leaderboard, HEADLINES).count(r"\midrule") == 2
     whole = page([PageInput(published=read_results(made), leaderboards=leaderboards)])
     assert whole.count("<dialog ") == 4
-    assert whole.count("Of 6 models the 4 best by F1") == len(leaderboards)
+    assert whole.count("the best 4 of 6 models by map F1") == len(leaderboards)
     opened = {part.partition('"')[0] for part in whole.split('data-card="')[1:]}
     assert opened == {f"0-{row.name}-{row.regime}" for row in leaderboard.models[:4]}

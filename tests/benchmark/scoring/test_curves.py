@@ -10,7 +10,7 @@ import torch
 
 from benchmark.experiments.publish import FILES, publish_record
 from benchmark.leaderboard.html.page_input import PageInput
-from benchmark.leaderboard.html.perturbation_curves import build_perturbation_panels, read_courses
+from benchmark.leaderboard.html.perturbation_curves import build_perturbation_panels, read_mean_curves
 from benchmark.leaderboard.html.render import page
 from benchmark.leaderboard.load.results import read_results
 from benchmark.leaderboard.tables import build_tables
@@ -60,7 +60,7 @@ def made(tmp_path):
 
 def test_courses_are_means_over_the_images(made):
     path = min((made / "records").glob("*.json"))
-    actual = read_courses(path)
+    actual = read_mean_curves(path)
     assert set(actual) == {(method, kind) for method in METHODS for kind in KINDS}
     frame = pd.read_parquet(path.with_name(f"{path.stem}.curves.parquet"))
     for (method, kind), course in actual.items():
@@ -88,11 +88,11 @@ def test_what_is_no_curve_is_not_drawn(made, harm):
     path = min((made / "records").glob("*.json"))
     file = path.with_name(f"{path.stem}.curves.parquet")
     harm(pd.read_parquet(file)).to_parquet(file)
-    assert read_courses(path) == {}
+    assert read_mean_curves(path) == {}
     file.write_bytes(b"PAR1")
-    assert read_courses(path) == {}
+    assert read_mean_curves(path) == {}
     file.unlink()
-    assert read_courses(path) == {}
+    assert read_mean_curves(path) == {}
 
 
 def test_the_card_draws_a_model_beside_the_mean_of_all(made):
@@ -111,8 +111,8 @@ def test_the_card_draws_a_model_beside_the_mean_of_all(made):
     drawn = re.findall(r'<svg class="curve"[^>]*aria-label="Mean probability.*?</svg>', text, flags=re.DOTALL)
     assert len(drawn) == 3 * len(METHODS)
     assert max(map(len, drawn)) < 2000
-    assert text.count("The record keeps no perturbation curves") == 1
-    assert text == page([PageInput(published=read_results(made), boards=build_tables(published))])
+    assert text.count("This record has no perturbation curves") == 1
+    assert text == page([PageInput(published=read_results(made), leaderboards=build_tables(published))])
 
 
 def test_a_cell_without_curves_takes_the_old_ones_away(tmp_path):

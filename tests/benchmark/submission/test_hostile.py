@@ -71,7 +71,10 @@ HOSTILE = {
         changed(('name="tiny"', 'name="resnet50"')),
         "two Architecture entries are named 'resnet50'",
     ),
-    "a name other than its file's": (changed(('name="tiny"', 'name="other"')), "is named other but lies in tiny.py"),
+    "a name other than its file's": (
+        changed(('name="tiny"', 'name="other"')),
+        "is named other but its file is tiny.py",
+    ),
     "code that raises": (first("raise RuntimeError('boo\\nmore')"), "importing it raises RuntimeError: boo"),
     "code that exits": (first("raise SystemExit(0)"), "importing it raises SystemExit: 0"),
     "code that ends its process": (first("import os; os._exit(0)"), "ended without a result"),
@@ -95,7 +98,7 @@ HOSTILE = {
     ),
     "a layer that does not exist": (
         changed(("body.8", "body.layer4")),
-        "has no module 'body.layer4' for the saliency layer",
+        "has no module 'body.layer4' for the target layer",
     ),
     "a layer without a grid": (changed(("body.8", "body.9")), "the last module with a grid is 'body.8'"),
     "output of wrong width": (changed(("nn.Linear(64, classes)", "nn.Linear(64, 5)")), "returns (3, 5) for 3 images"),
@@ -148,8 +151,8 @@ def test_probabilities_are_warned_of(running, entry):
     [
         ("while True: pass", Limits(seconds=1.5), "takes more than 1.5 s; it was ended"),
         ("import time; time.sleep(99)", Limits(seconds=1.5), "takes more than 1.5 s; it was ended"),
-        ("HOARD = bytearray(3 * 1024**3)", LIMITS, "takes more memory than it may"),
-        ("import torch; HOARD = torch.empty(3 * 1024**3, dtype=torch.uint8)", LIMITS, "takes more memory than it may"),
+        ("HOARD = bytearray(3 * 1024**3)", LIMITS, "needs more memory than allowed"),
+        ("import torch; HOARD = torch.empty(3 * 1024**3, dtype=torch.uint8)", LIMITS, "needs more memory than allowed"),
         ("for _ in range(1024): print('x' * 1024**2)", LIMITS, "prints more than 64 KB; it was ended"),
     ],
     ids=["it spins", "it sleeps", "it eats memory", "it eats torch's memory", "it prints a gigabyte"],

@@ -29,7 +29,7 @@ from benchmark.storage.record import load_record
 from benchmark.submission import submit as submitting
 from benchmark.submission.checks import parallel as lanes
 from benchmark.submission.checks.report import check_record, targets
-from benchmark.submission.checks.score import RescoreOptions, check_claim
+from benchmark.submission.checks.score import RescoreOptions, verify_scores
 from benchmark.submission.sandbox.client import worker
 from benchmark.submission.sandbox.limits import GIGABYTE, Limits
 from benchmark.submission.submit import SubmissionRejected, SubmissionRequest, describe_other_protocols, submit
@@ -108,7 +108,7 @@ class Place:
 
 def watch_tables(there: Place, patch) -> None:
     """Writes down what tables the child made, and how often the parent makes them."""
-    publish, there.made, there.rebuilt = submitting._published, [], []
+    publish, there.made, there.rebuilt = submitting._publish, [], []
 
     def published(made, *others):
         there.made.append({path.name: path.read_bytes() for path in made.glob("*/*/leaderboard*")})
@@ -118,7 +118,7 @@ def watch_tables(there: Place, patch) -> None:
         there.rebuilt.append(directory)
         return rebuild(directory)
 
-    patch.setattr(submitting, "_published", published)
+    patch.setattr(submitting, "_publish", published)
     patch.setattr(submitting, "rebuild", rebuilding)
 
 
@@ -153,7 +153,7 @@ def test_both_appear_in_the_leaderboard_and_the_external_one_is_marked(place):
     assert record.submission.checkpoint["trained_on"] == "sixteen of the images"
     assert record.training.losses == []
     assert record.training.sha256 == file_digest(place.entries / "theirs.safetensors")
-    assert set(record.files) == {"curves.parquet", "diagnosis.csv", "predictions.parquet", "scores.parquet"}
+    assert set(record.files) == {"classification.csv", "curves.parquet", "predictions.parquet", "scores.parquet"}
 
 
 def test_the_tables_are_made_once_per_submission_and_the_marker_says_of_what(place):
@@ -202,16 +202,16 @@ def test_the_scores_of_a_checkpoint_are_those_of_captum_and_quantus(place):
 def test_a_record_that_holds_is_marked_as_recomputed(place, tmp_path):
     shutil.copytree(place.results, tmp_path / "results")
     record = tmp_path / "results" / place.submitted.records[0].relative_to(place.results)
-    evidence = RescoreOptions(data=place.data, entries=place.entries, images=4, stamp=True)
-    found = check_claim(check_record(record), place.running, LIMITS, evidence)
+    evidence = RescoreOptions(data=place.data, entries=place.entries, sample_size=4, mark_verified=True)
+    found = verify_scores(check_record(record), place.running, LIMITS, evidence)
     assert not found.problems
-    assert not [line for line in found.warnings if "recomputed" in line]
-    assert found.facts["badge"] == "recomputed"
-    claimed, again, may = found.facts["scores"]["grad-cam: gini (map)"]
+    assert not [line for line in found.warnings if "verified" in line]
+    assert found.facts["badge"] == "verified"
+    claimed, again, may = found.facts["scores"]["grad-cam: sparsity (map)"]
     assert abs(claimed - again) < 1e-6 < may
     told = load_record(record)
-    assert told.badge == "recomputed"
-    assert len(told.recomputed.images) == 4
+    assert told.badge == "verified"
+    assert len(told.verification.images) == 4
     assert not check_record(record).problems
     assert not rebuild(record.parent.parent)[0].problems
 
@@ -253,7 +253,7 @@ LIES = {
     "another name": (edited(architecture="../../x"), "is the record of ../../x-standard-0"),
     "another n": (edited(images={"test": 80}), "has predictions for 8 images, not one for each of 80"),
     "markup": (edited(submission={"withdrawn": "<b>"}), "submission: holds markup"),
-    "an unknown field": (edited(rank=1), "no record of schema 2"),
+    "an unknown field": (edited(rank=1), "no record of schema 4"),
     "an unknown regime": (edited(regime="magic"), "regime 'magic' is not registered"),
     "better scores": (better, "its checkpoint gives"),
 }
@@ -268,9 +268,9 @@ def test_a_record_that_lies_is_refused(place, tmp_path, what):
     found = check_record(record)
     if what == "better scores":
         assert not found.problems
-        evidence = RescoreOptions(data=place.data, entries=place.entries, images=4, stamp=True)
-        found = check_claim(found, place.running, LIMITS, evidence)
-        assert load_record(record).badge == found.facts["badge"] == "claimed"
+        evidence = RescoreOptions(data=place.data, entries=place.entries, sample_size=4, mark_verified=True)
+        found = verify_scores(found, place.running, LIMITS, evidence)
+        assert load_record(record).badge == found.facts["badge"] == "self-reported"
     assert any(line in problem for problem in found.problems), found.problems
 
 
@@ -358,7 +358,7 @@ def test_many_are_checked_in_the_order_given_side_by_side_where_there_are_cores(
     assert [each.path for each in found] == [*entries, *records]
     assert [each.kind for each in found] == ["entry"] * 3 + ["record"] * 2
     assert [bool(each.problems) for each in found] == [False, False, True, False, False]
-    assert all(each.facts["badge"] == "recomputed" for each in found[3:])
+    assert all(each.facts["badge"] == "verified" for each in found[3:])
     assert sorted(told) == sorted(path.name for path in (*entries, *records))
     assert opened == ([None] if cores == 1 else [1, 1])
 
@@ -393,7 +393,7 @@ def test_words_on_the_command_line_mean_entries_records_or_all(place, tmp_path):
 
 def test_new_writes_an_entry_once(tmp_path):
     assert write_template("my_net", tmp_path).name == "my_net.py"
-    for name, line in (("my_net", "is there already"), ("resnet50", "is taken"), ("../x", "cannot be a name")):
+    for name, line in (("my_net", "already exists"), ("resnet50", "is in use"), ("../x", "cannot be a name")):
         with pytest.raises(UserError, match=line):
             write_template(name, tmp_path)
 

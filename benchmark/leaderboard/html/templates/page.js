@@ -1,4 +1,4 @@
-// What the page does beyond the table library: choosing what is shown, cards, gallery, light and dark.
+// Everything beyond the table library: filters, cards, gallery, light and dark theme.
 const all = (selector, within = document) => [...within.querySelectorAll(selector)];
 const one = (selector, within = document) => within.querySelector(selector);
 const tables = new Map();
@@ -8,7 +8,7 @@ const theme = {
   read() { try { return localStorage.getItem("loupe-theme"); } catch { return null; } },
   set(name) {
     document.documentElement.dataset.theme = name;
-    try { localStorage.setItem("loupe-theme", name); } catch { /* a file without storage forgets */ }
+    try { localStorage.setItem("loupe-theme", name); } catch { /* without storage the choice is lost on reload */ }
   },
 };
 if (["light", "dark"].includes(theme.read())) theme.set(theme.read());
@@ -18,7 +18,7 @@ one("#theme").addEventListener("click", () => {
   theme.set(now === "dark" ? "light" : "dark");
 });
 
-function tableOf(view) {
+function getTable(view) {
   const element = one("table.board", view);
   if (tables.has(element)) return tables.get(element);
   const headings = all("thead th", element);
@@ -33,17 +33,17 @@ function tableOf(view) {
       searchable: ["name", "group"].includes(dataset.name),
       orderSequence: dataset.better === "up" ? ["desc", "asc"] : ["asc", "desc"],
     })),
-    language: { info: "_TOTAL_ rows", infoFiltered: "of _MAX_", infoEmpty: "no row", zeroRecords: "No row is like that." },
+    language: { info: "_TOTAL_ rows", infoFiltered: "of _MAX_", infoEmpty: "no rows", zeroRecords: "No matching rows." },
   });
   table.search.fixed("kind", (_text, _data, index) => {
     const row = table.row(index).node();
-    // A baseline without any of the scores that are shown has nothing to say.
+    // A baseline without any of the visible scores is hidden.
     return shownKinds().has(row.dataset.kind) && (row.matches(".model") || one('td[class^="c"]', row) !== null);
   });
   const byRank = () => {
-    const [[column, way] = []] = table.order();
+    const [[column, direction] = []] = table.order();
     const name = headings[column]?.dataset.name;
-    element.classList.toggle("by-rank", (name === element.dataset.sort && way === "desc") || (name === "rank" && way === "asc"));
+    element.classList.toggle("by-rank", (name === element.dataset.sort && direction === "desc") || (name === "rank" && direction === "asc"));
   };
   table.on("order", byRank);
   byRank();
@@ -66,14 +66,14 @@ function show() {
   for (const part of all("[data-of]")) part.hidden = part.dataset.of !== section;
   const view = currentView();
   for (const other of all(".view")) other.hidden = other !== view;
-  const table = tableOf(view);
+  const table = getTable(view);
   const part = one("#part").value;
   let visible = 0;
   table.columns().every(function every() {
     const { part: own, name } = this.header().dataset;
-    const wanted = !own || part === "all" || own === part || part === `=${name}`;
-    this.visible(wanted, false);
-    visible += own && wanted ? 1 : 0;
+    const shown = !own || part === "all" || own === part || part === `=${name}`;
+    this.visible(shown, false);
+    visible += own && shown ? 1 : 0;
   });
   one(".scroll", view).classList.toggle("stacked", visible > 4);
   one(".scroll", view).classList.toggle("board-wide", visible > 5);
@@ -101,7 +101,7 @@ document.addEventListener("click", (event) => {
   } else if (chooser) {
     choose(chooser.closest(".gallery"), chooser.dataset.image);
   } else if (event.target instanceof HTMLDialogElement) {
-    event.target.close(); // its ground was clicked
+    event.target.close(); // a click on the backdrop
   }
 });
 for (const control of all("#section, .method select, #part, fieldset input")) control.addEventListener("change", show);

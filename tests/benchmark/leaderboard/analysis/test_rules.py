@@ -10,12 +10,13 @@ from benchmark.leaderboard.analysis.chance import beats_chance, chance_level
 from benchmark.leaderboard.analysis.summary import headline
 from benchmark.leaderboard.columns import ACCURACY, RANKED_BY
 from benchmark.leaderboard.export.grid import grid
-from benchmark.leaderboard.html.page_input import build_page_table, models_shown
-from benchmark.leaderboard.html.summary_cards import facts_of
+from benchmark.leaderboard.html.page_input import build_page_table, select_shown_models
+from benchmark.leaderboard.html.summary_cards import build_summary_cards
 from benchmark.leaderboard.load.results import read_results
 from benchmark.leaderboard.table import LeaderboardTable
 from benchmark.leaderboard.tables import build_tables
 from benchmark.storage.paths import ROOT
+from benchmark.submission.entries import collect_facts
 from tests.benchmark.leaderboard.made_results import make_results
 
 
@@ -43,9 +44,9 @@ def test_chance_is_beaten_alike_everywhere(leaderboard, low, beats):
     assert chance_level(changed) == 1 / 6
     assert beats_chance(first, changed) is beats
     assert ("†" in grid(changed, leaderboard.columns[:1])[2][2]) is not beats
-    assert build_page_table(changed, models_shown(changed)).lines[0].doubtful is not beats
+    assert build_page_table(changed, select_shown_models(changed)).lines[0].doubtful is not beats
     assert ("its maps explain guesses" in headline(changed, [])[0]) is not beats
-    assert ("its maps explain guesses" in facts_of(changed)[0].text) is not beats
+    assert ("its maps explain guesses" in build_summary_cards(changed)[0].text) is not beats
 
 
 def test_the_best_baseline_is_the_same_everywhere(leaderboard):
@@ -62,7 +63,7 @@ def test_the_best_baseline_is_the_same_everywhere(leaderboard):
     text = next(line for line in headline(drawn, []) if "the baseline better" in line)
     assert text.startswith(f"Of {found.models} models, {found.above} are significantly better than the baseline better")
     assert text.endswith(f"and {found.below} are significantly worse.")
-    assert f"{found.above} of {found.models}" in {fact.number for fact in facts_of(drawn) if "better" in fact.text}
+    assert f"{found.above} of {found.models}" in {fact.number for fact in collect_facts(drawn) if "better" in fact.text}
 
 
 def test_a_column_of_which_neither_end_is_better_has_no_best_baseline(leaderboard):

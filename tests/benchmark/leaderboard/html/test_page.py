@@ -16,22 +16,22 @@ import pytest
 from PIL import Image
 
 from benchmark.leaderboard.columns import RANKED_BY
-from benchmark.leaderboard.gallery.load import FOLDER, read_gallery
+from benchmark.leaderboard.gallery.load import GALLERY_DIR, read_gallery
 from benchmark.leaderboard.gallery.write import OUTLINE, Explained, Picture, write_images, write_model
 from benchmark.leaderboard.html.card import build_card
-from benchmark.leaderboard.html.charts import LINE, Label, build_loss_curve, spread, ticks
-from benchmark.leaderboard.html.page_input import PageInput, Scale, build_page_table, models_shown
+from benchmark.leaderboard.html.charts import MIN_LABEL_DISTANCE, Label, build_loss_curve, spread, ticks
+from benchmark.leaderboard.html.page_input import PageInput, Scale, build_page_table, select_shown_models
 from benchmark.leaderboard.html.render import page
 from benchmark.leaderboard.html.scatter import build_scatter_plots
 from benchmark.leaderboard.html.slope_chart import build_slope_charts
-from benchmark.leaderboard.html.summary_cards import facts_of
+from benchmark.leaderboard.html.summary_cards import build_summary_cards
 from benchmark.leaderboard.load.results import read_results
 from benchmark.leaderboard.tables import build_tables
 from benchmark.statistics.tests import ALPHA, difference, holm
 from benchmark.storage.paths import ROOT
 
 COMMITTED = ROOT / "results" / "dermsynth" / "quick"
-WITHOUT_GALLERY = "No gallery lies beside these records"
+WITHOUT_GALLERY = "These records have no gallery"
 MODELS = ("densenet121-standard", "densenet121-adversarial", "xception-standard", "xception-adversarial")
 HOSTILE = "<script>document.title='taken'</script>\"'&"
 SIDE = 40
@@ -85,7 +85,7 @@ def directory(tmp_path_factory) -> Path:
     told = json.loads(path.read_text(encoding="utf-8"))
     path.write_text(json.dumps(told | {"architecture": HOSTILE, "regime_title": HOSTILE}), encoding="utf-8")
     models = [("densenet121", "standard"), ("densenet121", "adversarial"), ("xception", "standard")]
-    write_pictures(target / FOLDER, told["protocol"], models)
+    write_pictures(target / GALLERY_DIR, told["protocol"], models)
     return target
 
 
@@ -201,9 +201,9 @@ def test_the_first_glance_counts_what_is_not_told_apart(shown):
     leaderboard = shown.leaderboards[0]
     known = [row.estimates[RANKED_BY] for row in leaderboard.models]
     apart = holm(np.array([difference(one, other).p for one, other in combinations(known, 2)])) < ALPHA
-    facts = facts_of(leaderboard)
+    facts = build_summary_cards(leaderboard)
     assert facts[0].number == leaderboard.models[0].name
-    assert f"told apart from {apart[:3].sum()} of 3 others" in facts[0].text
+    assert f"significantly different from {apart[:3].sum()} of 3 others" in facts[0].text
     assert facts[1].number == f"{apart.sum()} of 6"
     best = max(
         (row for row in leaderboard.rows if not row.is_model and "rater" not in row.name),
@@ -216,18 +216,20 @@ def test_the_first_glance_counts_what_is_not_told_apart(shown):
 
 
 def test_lines_say_what_is_a_model_a_yardstick_and_a_ceiling(shown):
-    table = build_page_table(shown.leaderboards[0], models_shown(shown.leaderboards[0]))
+    table = build_page_table(shown.leaderboards[0], select_shown_models(shown.leaderboards[0]))
     kinds = [line.kind for line in table.lines]
     assert kinds.count("model") == 4
     assert kinds.count("ceiling") == 1
     apart = shown.leaderboards[0].pairs.significant
     gaps = [all(apart[above, below] for above in range(cut) for below in range(cut, 4)) for cut in range(1, 4)]
     assert [line.gap for line in table.lines if line.kind == "model"] == [False, *gaps]
-    assert [line.group for line in table.lines[:4]] == [row.letters[RANKED_BY] for row in shown.leaderboards[0].models]
+    assert [line.letters for line in table.lines[:4]] == [
+        row.letters[RANKED_BY] for row in shown.leaderboards[0].models
+    ]
     heading = table.headings[0]
     for line in table.lines:
         if cell := line.cells.get(RANKED_BY):
-            place = heading.scale.place(cell.known.value)
+            place = heading.scale.position(cell.estimate.value)
             assert cell.outside == ("" if 0 <= place <= 100 else "over" if place > 100 else "under")
             assert (f"--v:{place:g}%" in cell.style) == (not cell.outside)
 
@@ -236,7 +238,8 @@ def test_a_slope_is_bold_where_the_contrast_is_told_apart(shown):
     leaderboard = shown.leaderboards[0]
     rows = {(row.name, row.regime): row for row in leaderboard.models}
     panels = {
-        panel.column.name: panel for panel in build_slope_charts(leaderboard, models_shown(leaderboard))["adversarial"]
+        panel.column.name: panel
+        for panel in build_slope_charts(leaderboard, select_shown_models(leaderboard))["adversarial"]
     }
     assert {"map_f1", "sparsity", "balanced_accuracy"} <= set(panels)
     for name, panel in panels.items():
@@ -244,13 +247,13 @@ def test_a_slope_is_bold_where_the_contrast_is_told_apart(shown):
         known = difference(other, one)  # the only architecture with both: Holm changes nothing
         expected = "unsure" if known.p >= ALPHA else "better" if known.value > 0 else "worse"
         assert [slope.verdict for slope in panel.slopes] == [expected]
-        assert f"{other.value - one.value:+.3f}" in panel.slopes[0].told
+        assert f"{other.value - one.value:+.3f}" in panel.slopes[0].description
 
 
 def test_points_stand_where_their_numbers_are(shown):
     leaderboard = shown.leaderboards[0]
     plane = next(
-        build_scatter_plots(leaderboard, models_shown(leaderboard), {row.title: 0 for row in leaderboard.models})
+        build_scatter_plots(leaderboard, select_shown_models(leaderboard), {row.title: 0 for row in leaderboard.models})
     )
     values = np.array([row.estimates["balanced_accuracy"].value for row in leaderboard.models])
     assert np.corrcoef(values, [point.x for point in plane.points])[0, 1] > 0.9999
@@ -261,8 +264,8 @@ def test_points_stand_where_their_numbers_are(shown):
         < -0.9999
     )
     for point in plane.points:
-        assert point.arms[0] <= point.x <= point.arms[1]
-        assert point.arms[2] <= point.y <= point.arms[3]
+        assert point.error_bars[0] <= point.x <= point.error_bars[1]
+        assert point.error_bars[2] <= point.y <= point.error_bars[3]
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -271,7 +274,7 @@ def test_labels_make_room_for_each_other(seed):
     labels = [Label(text=str(number), y=y, at=y) for number, y in enumerate(rng.uniform(0, 200, 12))]
     placed = spread(labels, 200)
     assert [label.y for label in placed] == sorted(label.y for label in labels)
-    assert min(np.diff([label.at for label in placed])) > LINE - 1e-9
+    assert min(np.diff([label.at for label in placed])) > MIN_LABEL_DISTANCE - 1e-9
     assert max(label.at for label in placed) <= 200
 
 
@@ -281,7 +284,7 @@ def test_ticks_are_round_few_and_within(low, high):
     assert 2 <= len(found) <= 6
     for text, place in found:
         assert 0 <= place <= 100
-        assert Scale(low=low, high=high).place(float(text)) == pytest.approx(place, abs=0.2)
+        assert Scale(low=low, high=high).position(float(text)) == pytest.approx(place, abs=0.2)
 
 
 def test_the_confusion_counts_every_test_image(shown):
@@ -300,10 +303,10 @@ def test_the_confusion_counts_every_test_image(shown):
 def test_a_card_without_a_readable_diagnosis_says_so(shown, tmp_path):
     directory = shown.published.directory
     shutil.copytree(directory, tmp_path / "damaged")
-    for number, path in enumerate(sorted((tmp_path / "damaged" / "records").glob("*.diagnosis.csv"))):
+    for number, path in enumerate(sorted((tmp_path / "damaged" / "records").glob("*.classification.csv"))):
         path.write_text("measure,of,value,low,high,n\naccuracy,,much,0,1,8\n" if number else "\0", encoding="utf-8")
     damaged = replace(shown, published=read_results(tmp_path / "damaged"))
-    assert page([damaged]).count("No readable diagnosis.csv") == len(MODELS)
+    assert page([damaged]).count("No readable classification.csv") == len(MODELS)
 
 
 def test_a_curve_has_a_point_per_epoch():
@@ -317,12 +320,12 @@ def test_a_curve_has_a_point_per_epoch():
 def test_the_gallery_keeps_pictures_of_its_protocol_alone(directory, tmp_path):
     protocol = json.loads((directory / "protocol.json").read_text())["protocol"]
     gallery = read_gallery(directory, protocol)
-    assert gallery.told.columns == 3
-    assert [image.raters for image in gallery.told.images] == [["Cem"], ["Ann", "Bob"]]
+    assert gallery.content.columns == 3
+    assert [image.raters for image in gallery.content.images] == [["Cem"], ["Ann", "Bob"]]
     assert len(gallery.models) == 3
     assert read_gallery(directory, "another") is None
     shutil.copytree(directory, tmp_path / "copy")
-    kept = tmp_path / "copy" / FOLDER
+    kept = tmp_path / "copy" / GALLERY_DIR
     (kept / "xception-standard.webp").write_bytes(b"<svg onload='alert(1)'>")
     (kept / "densenet121-standard.json").write_text("{", encoding="utf-8")
     assert set(read_gallery(tmp_path / "copy", protocol).models) == {("densenet121", "adversarial")}
@@ -330,13 +333,13 @@ def test_the_gallery_keeps_pictures_of_its_protocol_alone(directory, tmp_path):
 
 
 def test_pictures_show_image_masks_and_map(directory):
-    sheet = np.asarray(Image.open(directory / FOLDER / "images.webp").convert("RGB")).astype(int)
+    sheet = np.asarray(Image.open(directory / GALLERY_DIR / "images.webp").convert("RGB")).astype(int)
     assert sheet.shape == (2 * SIDE, 3 * SIDE, 3)
     plain, masked = sheet[SIDE:, :SIDE], sheet[SIDE:, SIDE : 2 * SIDE]
     assert masked[:8, :8].mean() < 0.6 * plain[:8, :8].mean()
     assert np.abs(masked[14:26, 14:26] - plain[14:26, 14:26]).mean() < 25
     assert np.abs(masked[10, 12:28] - OUTLINE).mean() < 60  # WebP is not exact
-    row = np.asarray(Image.open(directory / FOLDER / "xception-standard.webp").convert("RGB"))
+    row = np.asarray(Image.open(directory / GALLERY_DIR / "xception-standard.webp").convert("RGB"))
     assert row.shape == (SIDE, (2 + 2 * 2) * SIDE, 3)
 
 
@@ -444,7 +447,7 @@ def test_it_shows_another_method_and_other_scores(tab, shown):
     after = column(tab, RANKED_BY)
     assert after != before
     assert max(after) == pytest.approx(max(r.estimates[RANKED_BY].value for r in shown.leaderboards[1].rows), abs=6e-4)
-    tab.select_option("#part", "diagnosis")
+    tab.select_option("#part", "classification")
     assert heading(tab, "macro_f1").is_visible()
     assert heading(tab, RANKED_BY).count() == 0
     assert len(names(tab)) == len(MODELS)  # no baseline diagnoses
@@ -485,7 +488,7 @@ def test_pictures_are_loaded_and_change_with_the_choice(tab):
     assert tab.locator(visible).first.inner_text().endswith("image1")
     tab.locator(visible).nth(3).locator("button").click()
     extremes = tab.locator("dialog[open] .extreme")
-    assert [text.splitlines()[0] for text in extremes.all_inner_texts()] == ["its best: Acne", "its worst: Acne"]
+    assert [text.splitlines()[0] for text in extremes.all_inner_texts()] == ["best: Acne", "worst: Acne"]
 
 
 def test_a_hostile_name_stays_text_in_the_browser(tab):
