@@ -107,13 +107,12 @@ def of_regime(entry: Regime) -> Numbers:
 
 
 def of_attack(name: str) -> Numbers:
-    """How an attack moves two images, coarsely."""
-    attack = build_attacks("l2", (4.0,), 5, 5)[name]
+    """How an attack moves two images under each of its losses, coarsely."""
     network, clean = Small(), images()
     labels = network(clean).argmax(dim=1)
     move = pgd if name.startswith("pgd") else apgd
-    moved = move(network, clean, labels, attack) - clean
-    return functional.adaptive_avg_pool2d(moved.detach(), 4).flatten().tolist()
+    changes = [move(network, clean, labels, attack) - clean for attack in build_attacks("l2", (4.0,), 5, 5)[name]]
+    return functional.adaptive_avg_pool2d(torch.cat(changes).detach(), 4).flatten().tolist()
 
 
 def of_cell() -> Numbers:
