@@ -10,12 +10,11 @@ from rich.console import Console
 from rich.markup import escape
 
 from benchmark.cli import ImageDirectory, Json, Layout, console
-from benchmark.data.checks import DataReport
 from benchmark.errors import UserError
 from benchmark.leaderboard.synthetic import MARK
 
 if TYPE_CHECKING:
-    pass
+    from benchmark.data.checks import DataReport
 
 MAX_LINES = 20
 """Maximum number of printed lines of each kind. JSON has all."""

@@ -115,11 +115,16 @@ def submit(  # noqa: PLR0913 - the options of a command line
 
             write_text(target, path.read_text(encoding="utf-8"))
     lines, others = pull_request_files(submitted, target), describe_other_protocols(submitted, preset)
-    if as_json:
-        payload = {"directory": str(submitted.directory), "records": list(map(str, submitted.records)), "send": lines}
-        warnings = [*submitted.report.warnings, *([others] if others else [])]
-        sys.stdout.write(json.dumps(payload | {"warnings": warnings}, indent=1) + "\n")
-        return
+    (_print_json if as_json else _print_lines)(submitted, lines, others)
+
+
+def _print_json(submitted: Any, lines: list[str], others: str) -> None:
+    payload = {"directory": str(submitted.directory), "records": list(map(str, submitted.records)), "send": lines}
+    warnings = [*submitted.report.warnings, *([others] if others else [])]
+    sys.stdout.write(json.dumps(payload | {"warnings": warnings}, indent=1) + "\n")
+
+
+def _print_lines(submitted: Any, lines: list[str], others: str) -> None:
     for line in submitted.report.warnings:
         console.print(f"warning: {escape(line)}", highlight=False)
     if others:
