@@ -53,7 +53,7 @@ def test_the_page_of_a_regime_tells_its_settings_and_what_its_file_says():
     text = shown("regimes", "scaat")
     assert "Linf 0.5/255 to 4/255 by image" in text
     assert "needs masks    no" in text
-    assert "only the abstract is known to us" in text
+    assert "Only the abstract of SCAAT" in text
 
 
 def test_the_page_of_a_method_is_its_docstring():
