@@ -38,7 +38,7 @@ app.command("list", epilog="Example: python -m benchmark list metrics roc-auc")(
 app.add_typer(data.app, name="data")
 app.command(epilog="Example: python -m benchmark baselines ~/dermxdb --json")(baselines)
 app.command(epilog="Example: python -m benchmark leaderboard results/dermsynth/quick")(leaderboard)
-app.command(epilog="Example: python -m benchmark compare xception/standard resnet50/adversarial --data dermsynth")(
+app.command(epilog="Example: python -m benchmark compare xception/standard resnet50/adversarial --dataset dermsynth")(
     compare
 )
 app.command(epilog="Example: python -m benchmark status --json")(status)

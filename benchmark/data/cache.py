@@ -69,7 +69,7 @@ def load_decoded(
                 raise UserError(f"{error}, or leave it out with `data check --quarantine`") from None
             except OSError as error:
                 reason = f"{directory.parent} cannot be written ({error.strerror})"
-                raise UserError(f"{reason}; free it or choose another place with LOUPE_RUNS") from None
+                raise UserError(f"{reason}; free it or choose another directory with LOUPE_RUNS") from None
     # Without masks the table is empty, and pandas then infers no integer type.
     table = pd.read_parquet(directory / "references.parquet").astype({"sample": np.int64})
     return DecodedArrays(

@@ -47,7 +47,7 @@ class Task:
         attack: Eps, size of a step and number of steps of the attack in the training, for values in [0, 1] and L2;
             None trains on the images as they are.
         delay: Share of the training before the attacks begin.
-        judged: Places of the test images that are attacked to measure robustness, with the attack in `evaluate_claims`.
+        judged: Places of the test images that are attacked to measure robustness, with the attack in `test_attack`.
         flipped: Places of the test images whose pixels are flipped, in `steps` steps.
     """
 
@@ -63,7 +63,7 @@ class Task:
     attack: tuple[float, float, int] | None
     delay: float
     judged: Sequence[int]
-    evaluate_claims: tuple[float, float, int]
+    test_attack: tuple[float, float, int]
     flipped: Sequence[int]
     steps: int
 
@@ -197,7 +197,7 @@ def explain_and_score(task: Task, model: nn.Module, setting: Setting) -> dict[st
     attacked = torch.tensor([place for place in task.judged if right[place]], dtype=torch.int64)
     withstood = []
     for places in attacked.split(EVALUATED_AT_ONCE):
-        moved = pgd_l2(model, images[places], labels[places], *task.evaluate_claims)
+        moved = pgd_l2(model, images[places], labels[places], *task.test_attack)
         with torch.inference_mode():
             withstood += (model(moved).argmax(1) == labels[places]).tolist()
     maps = grad_cam(task, model, images, predicted)

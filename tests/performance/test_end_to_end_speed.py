@@ -123,8 +123,9 @@ def task_of(job: Job, directory: Path) -> glue.Task:
         attack=(ATTACK.radius(side), ATTACK.step * ATTACK.radius(side), ATTACK.steps) if adversarial else None,
         delay=DELAY,
         judged=[place[names[data.test[number]]] for number in data.subset(preset.num_attacked)],
-        evaluate_claims=next(
-            (pgd.radius(side), pgd.step * pgd.radius(side), pgd.steps) for pgd in attacks(job).values()
+        # The peer attacks the cross-entropy alone. Ours attacks the margin too.
+        test_attack=next(
+            (pgd.radius(side), pgd.step * pgd.radius(side), pgd.steps) for pgd, *_ in attacks(job).values()
         ),
         flipped=[place[names[data.test[number]]] for number in data.subset(preset.num_perturbed)],
         steps=preset.perturbation_steps,

@@ -175,7 +175,7 @@ def test_no_step_asks_a_device_without_values_for_one(regime, monkeypatch):
     small = {"small": replace(entry, build=lambda _: Small())}
     monkeypatch.setattr(resident, "entries", lambda kind: small if kind is Architecture else entries(kind))
     trainer = resident_training("small", regime, side=8, batch=2, steps=1, device=torch.device("meta"))
-    monkeypatch.setattr(trainer, "_precision", nullcontext)  # autocast does not know the device
+    monkeypatch.setattr(trainer, "_autocast", nullcontext)  # autocast does not know the device
     trainer._set_train_mode()
     assert trainer._step(resident_batch(trainer)).device.type == "meta"
 

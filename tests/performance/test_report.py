@@ -96,7 +96,7 @@ def test_a_run_of_one_group_leaves_the_others(tmp_path):
     text = path.read_text()
     assert "commit 01234567," in text
     assert "commit fedcba98," in text
-    assert text.index("## gini") < text.index("## grad-cam")
+    assert text.index("## sparsity") < text.index("## grad-cam")
 
 
 def test_a_part_of_a_group_takes_no_rows_from_it_but_a_whole_run_does(tmp_path):

@@ -170,7 +170,7 @@ def test_a_dry_run_shows_the_cells_and_does_nothing(tmp_path, isic_tree):
         (("list", "architecture"), "unknown kind 'architecture'; nearest: architectures"),
         (("list", "metrics", "roc-aux"), "unknown metric 'roc-aux'; nearest: roc-auc"),
         (("run", "--metric", "quantus:MaxSensitivty"), "unknown metric of Quantus 'MaxSensitivty'; nearest: Max"),
-        (("leaderboard",), "holds no results"),
+        (("leaderboard",), "has no results"),
         (("leaderbord",), "No such command 'leaderbord'"),
         (("run", "--eps", "-1"), "--eps -1: a budget must be more than 0"),
         (("run", "--compile", "fast"), "--compile fast: must be default or reduce-overhead"),

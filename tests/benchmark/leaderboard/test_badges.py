@@ -19,7 +19,7 @@ from tests.benchmark.leaderboard.made_results import make_results
 
 SUBMITTED = {"entry": "x.py", "sha256": "0" * 64}
 AGAIN = {"images": ["a", "b"], "scores": {}, "environment": {}}
-EXPECTED = {"densenet121": "recomputed", "efficientnet_b0": "claimed", "inception_resnet_v2": ""}
+EXPECTED = {"densenet121": "verified", "efficientnet_b0": "self-reported", "inception_resnet_v2": ""}
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,7 @@ def published(tmp_path_factory):
         tmp_path_factory.mktemp("badges") / "quick", images=12, architectures=3, regimes=1, seeds=2
     )
     for name in ("densenet121-standard-0", "densenet121-standard-1", "efficientnet_b0-standard-1"):
-        told(directory, name, submission=SUBMITTED, badge="recomputed", recomputed=AGAIN)
+        told(directory, name, submission=SUBMITTED, badge="verified", verification=AGAIN)
     told(directory, "efficientnet_b0-standard-0", submission=SUBMITTED)
     return read_results(directory)
 
@@ -69,7 +69,7 @@ def test_the_markdown_says_it_beside_the_regime_and_explains_what_occurs(publish
     regimes = {cells[2].removesuffix(" †"): cells[3] for cells in lines if cells[2].removesuffix(" †") in EXPECTED}
     assert regimes == {name: f"standard, {badge}" if badge else "standard" for name, badge in EXPECTED.items()}
     assert all(f"*{badge}*: {meaning}" in text for badge, meaning in BADGES.items())
-    assert "standard, claimed &" in to_latex(leaderboards[0], HEADLINES)
+    assert "standard, self-reported &" in to_latex(leaderboards[0], HEADLINES)
 
 
 def test_the_page_explains_each_badge_where_it_stands(published):
@@ -89,8 +89,8 @@ def test_a_table_without_submissions_is_as_plain_as_before(tmp_path):
 
 def test_the_card_says_how_a_row_stands(published):
     rows = {row.name: row for row in build_tables(published)[0].models}
-    standings = {name: dict(build_card(row, published).provenance)["standing"] for name, row in rows.items()}
-    assert standings["densenet121"] == f"recomputed (2 images): {BADGES['recomputed']}"
-    assert standings["efficientnet_b0"].split(": ")[0] == "claimed"  # of its first seed; the other follows
-    assert "; recomputed (2 images): " in standings["efficientnet_b0"]
+    standings = {name: dict(build_card(row, published).provenance)["status"] for name, row in rows.items()}
+    assert standings["densenet121"] == f"verified (2 images): {BADGES['verified']}"
+    assert standings["efficientnet_b0"].split(": ")[0] == "self-reported"  # of its first seed; the other follows
+    assert "; verified (2 images): " in standings["efficientnet_b0"]
     assert standings["inception_resnet_v2"] == OWN

@@ -17,6 +17,7 @@ from benchmark.leaderboard.columns import ACCURACY, COLUMNS, DEGENERATE, RANKED_
 from benchmark.leaderboard.load.results import read_results
 from benchmark.leaderboard.tables import build_tables
 from benchmark.storage.paths import ROOT
+from benchmark.storage.upgrade import upgrade_scores
 from metrics import Metric
 from tests.benchmark.leaderboard.made_results import make_results
 
@@ -83,7 +84,7 @@ def results_with(metric: Metric, directory: Path) -> Path:
         told["metrics"][metric.name] = definition
         path.write_text(json.dumps(told), encoding="utf-8")
         file = path.with_suffix(".scores.parquet")
-        frame = pd.read_parquet(file)
+        frame = upgrade_scores(pd.read_parquet(file))
         more = frame[(frame["metric"] == "sparsity") & (frame["level"] == "map")]
         more = more.assign(metric=metric.name, value=rng.random(len(more)))
         pd.concat([frame, more], ignore_index=True).astype({"metric": "category"}).to_parquet(file)

@@ -24,6 +24,7 @@ from benchmark.leaderboard.load.results import read_results
 from benchmark.leaderboard.tables import build_tables
 from benchmark.statistics.tests import holm
 from benchmark.storage.paths import ROOT
+from benchmark.storage.upgrade import SCHEMA
 from tests.benchmark.leaderboard.made_results import make_results
 
 TABLES = (
@@ -64,8 +65,8 @@ def harm_json(directory: Path) -> str:
 
 def harm_schema(directory: Path) -> str:
     path = next((directory / "records").glob("*-standard-0.json"))
-    path.write_text(path.read_text(encoding="utf-8").replace('"schema_version": 2', '"schema_version": 9'))
-    return f"{path.name}: made by another version of Loupe (schema 9, not 2)"
+    path.write_text(path.read_text(encoding="utf-8").replace(f'"schema_version": {SCHEMA}', '"schema_version": 9'))
+    return f"{path.name}: made by another version of Loupe (schema 9, not {SCHEMA})"
 
 
 def harm_depth(directory: Path) -> str:

@@ -161,7 +161,7 @@ def test_correlations_of_all_columns_together_are_what_they_are_alone(leaderboar
 def test_of_very_many_models_the_best_are_shown_and_it_is_said(made, leaderboards, monkeypatch):
     for module in ("grid", "latex", "markdown"):
         monkeypatch.setattr(f"benchmark.leaderboard.export.{module}.MAX_LISTED_MODELS", 4)
-    monkeypatch.setattr(view, "SHOWN_MODELS", 4)
+    monkeypatch.setattr(view, "MAX_SHOWN_MODELS", 4)
     leaderboard = leaderboards[0]
     assert len(leaderboard.models) == 6
     text = to_markdown(leaderboards, compute_contrasts(leaderboard), [])

@@ -200,7 +200,7 @@ def test_the_intervals_are_those_of_the_leaderboard(classes):
     results = classification_measures(frame, "abc"[:classes]).set_index(["measure", "of"])
     evidence = RowData(images=list(frame["image"]), classes=tuple("abc"[:classes]), predictions=frame)
     columns = [column for column in COLUMNS if column.classification]
-    ratios = {column.name: [column.of(evidence)] for column in columns}
+    ratios = {column.name: [column.statistic(evidence)] for column in columns}
     bootstrapped = estimates(
         ratios, resampling(list(frame["group"])), row="net/standard", bounds=column_bounds(columns)
     )

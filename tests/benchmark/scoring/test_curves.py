@@ -107,7 +107,7 @@ def test_the_card_draws_a_model_beside_the_mean_of_all(made):
     mean = [float(point.split(",")[1]) for point in next(iter(panels.values()))[0].others[0].split()]
     assert mean == pytest.approx(heights.mean(axis=0), abs=0.11)
     assert len({group[0].others for group in panels.values()}) == 1
-    text = page([PageInput(published=published, boards=boards)])
+    text = page([PageInput(published=published, leaderboards=boards)])
     drawn = re.findall(r'<svg class="curve"[^>]*aria-label="Mean probability.*?</svg>', text, flags=re.DOTALL)
     assert len(drawn) == 3 * len(METHODS)
     assert max(map(len, drawn)) < 2000

@@ -239,7 +239,7 @@ HARM = {
     ),
     "not a number": (
         lambda path: tensors_changed(path, "body.11.bias", torch.tensor([0.0, float("nan")])),
-        "tensor 'body.11.bias' holds values that are no numbers",
+        "tensor 'body.11.bias' holds values that are not finite",
     ),
     "gone": (lambda path: path.unlink(), "does not exist; put the checkpoint into the entry's directory"),
 }

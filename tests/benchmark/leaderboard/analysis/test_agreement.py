@@ -16,6 +16,7 @@ from benchmark.leaderboard.figures.ranks import agreement_figure, compute_ranks,
 from benchmark.leaderboard.load.results import read_results
 from benchmark.leaderboard.tables import build_tables
 from benchmark.storage.paths import ROOT
+from benchmark.storage.upgrade import upgrade_scores
 
 ISIC = ROOT / "results" / "isic2018-128" / "quick"
 
@@ -31,7 +32,7 @@ def scores(leaderboards):
     """F1 (100 images, 22 models), by pandas from the files, in the order of the table."""
     found = {}
     for row in leaderboards[0].models:
-        frame = pd.read_parquet(ISIC / "records" / f"{row.name}-{row.regime}-0.scores.parquet")
+        frame = upgrade_scores(pd.read_parquet(ISIC / "records" / f"{row.name}-{row.regime}-0.scores.parquet"))
         kept = (frame["method"] == "grad-cam") & (frame["metric"] == "map-f1") & (frame["level"] == "image")
         found[row.label] = frame[kept].set_index("image")["value"]
     return pd.DataFrame(found)

@@ -14,6 +14,7 @@ from benchmark.errors import UserError
 from benchmark.leaderboard.analysis.compare import compare_models
 from benchmark.leaderboard.load.results import read_results
 from benchmark.storage.paths import ROOT
+from benchmark.storage.upgrade import upgrade_scores
 
 PAIRS = [
     ("xception/standard", "resnet50/adversarial"),
@@ -40,7 +41,7 @@ def differences(published, names: tuple[str, str], metric: str, level: str) -> p
     sides = []
     for name in names:
         stem = published.directory / "records" / f"{name.replace('/', '-')}-0"
-        scores = pd.read_parquet(stem.with_name(f"{stem.name}.scores.parquet"))
+        scores = upgrade_scores(pd.read_parquet(stem.with_name(f"{stem.name}.scores.parquet")))
         kept = scores[(scores["method"] == "grad-cam") & (scores["metric"] == metric) & (scores["level"] == level)]
         sides.append(kept.set_index("image")["value"])
     groups = pd.read_parquet(stem.with_name(f"{stem.name}.predictions.parquet")).set_index("image")["group"]
@@ -114,7 +115,7 @@ def test_unknown_models_are_named_with_their_neighbors(published):
 def test_the_verb_needs_no_torch_and_answers_in_json(tmp_path):
     code = (
         "import sys, benchmark.__main__ as m\n"
-        "sys.argv = ['loupe', 'compare', 'xception/standard', 'vgg16/adversarial', '--data', 'dermsynth', '--json']\n"
+        "sys.argv = ['loupe', 'compare', 'xception/standard', 'vgg16/adversarial', '--dataset', 'dermsynth', '--json']\n"
         "try: m.main()\n"
         "finally: assert 'torch' not in sys.modules"
     )

@@ -16,7 +16,6 @@ from benchmark.leaderboard.load.results import read_results
 from benchmark.leaderboard.table import LeaderboardTable
 from benchmark.leaderboard.tables import build_tables
 from benchmark.storage.paths import ROOT
-from benchmark.submission.entries import collect_facts
 from tests.benchmark.leaderboard.made_results import make_results
 
 
@@ -63,7 +62,9 @@ def test_the_best_baseline_is_the_same_everywhere(leaderboard):
     text = next(line for line in headline(drawn, []) if "the baseline better" in line)
     assert text.startswith(f"Of {found.models} models, {found.above} are significantly better than the baseline better")
     assert text.endswith(f"and {found.below} are significantly worse.")
-    assert f"{found.above} of {found.models}" in {fact.number for fact in collect_facts(drawn) if "better" in fact.text}
+    assert f"{found.above} of {found.models}" in {
+        fact.number for fact in build_summary_cards(drawn) if "better" in fact.text
+    }
 
 
 def test_a_column_of_which_neither_end_is_better_has_no_best_baseline(leaderboard):
