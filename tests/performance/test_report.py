@@ -32,7 +32,7 @@ def measured(group, times, load=0.5, nice=0, memory=3 * 2**20):
     return {"performance": tests}
 
 
-GINI = measured("sparsity", {"metric[loupe-gini]": 0.002, "metric[quantus-gini]": 0.05, "floor": 0.001})
+GINI = measured("gini", {"metric[loupe-gini]": 0.002, "metric[quantus-gini]": 0.05, "floor": 0.001})
 GRAD_CAM = measured("grad-cam", {"loupe": 0.4, "captum": 1.0})
 
 
@@ -96,7 +96,7 @@ def test_a_run_of_one_group_leaves_the_others(tmp_path):
     text = path.read_text()
     assert "commit 01234567," in text
     assert "commit fedcba98," in text
-    assert text.index("## sparsity") < text.index("## grad-cam")
+    assert text.index("## gini") < text.index("## grad-cam")
 
 
 def test_a_part_of_a_group_takes_no_rows_from_it_but_a_whole_run_does(tmp_path):
