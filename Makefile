@@ -54,7 +54,7 @@ format: $(READY) ## Format the code and mend what the linter can mend
 docs: $(READY) ## Build the pages of docs/ and check their links: docs/_build/html/index.html
 	@$(PY) -m sphinx -W --keep-going -q -b html docs docs/_build/html
 
-bench: $(READY) ## Measure speed against peers and floors: make bench ARGS='-k gini'
+bench: $(READY) ## Measure speed against peers and floors: make bench ARGS='-k sparsity'
 	@$(PY) -m tests.performance.report $(ARGS)
 
 clean: ## Remove .venv and caches; results and runs stay

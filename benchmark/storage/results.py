@@ -46,8 +46,3 @@ def all_record_files(architecture: str = "[!.]*") -> list[Path]:
 def sidecar_file(record: Path, suffix: str) -> Path:
     """The path of another file of a record, such as `NAME.scores.parquet`."""
     return record.with_name(f"{record.stem}.{suffix}")
-
-
-def performance_dir() -> Path:
-    """The directory of speed measurements."""
-    return results_dir() / "performance"

@@ -43,7 +43,7 @@ def role(name: str) -> str:
 def groups_of(measured: dict[str, Any], made_with: dict[str, Any]) -> dict[str, Any]:
     """Groups by name, out of the JSON of pytest-benchmark, with the conditions that they were measured in."""
     groups: dict[str, Any] = {}
-    for test in measured["performance"]:
+    for test in measured["benchmarks"]:
         notes, times = test["extra_info"], test["stats"]
         group = groups.setdefault(
             test["group"] or "without group",

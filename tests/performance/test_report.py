@@ -29,7 +29,7 @@ def measured(group, times, load=0.5, nice=0, memory=3 * 2**20):
         {"group": group, "name": f"test_{name}", "extra_info": notes, "stats": {"min": best, "rounds": 3}}
         for name, best in times.items()
     ]
-    return {"performance": tests}
+    return {"benchmarks": tests}
 
 
 GINI = measured("gini", {"metric[loupe-gini]": 0.002, "metric[quantus-gini]": 0.05, "floor": 0.001})
@@ -70,7 +70,7 @@ def test_ratios_are_to_ours_and_to_the_floor(tmp_path):
 
 def test_what_a_test_tells_of_itself_stands_behind_its_name(tmp_path):
     one = measured("any", {"loupe": 3.0})
-    one["performance"][0]["extra_info"]["told"] = "train 2.00 s, score 1.00 s"
+    one["benchmarks"][0]["extra_info"]["told"] = "train 2.00 s, score 1.00 s"
     assert "loupe (train 2.00 s, score 1.00 s)" in table(report.write(one, MADE_WITH, tmp_path, selected=False))
 
 

@@ -16,6 +16,7 @@ from benchmark.leaderboard.load.badges import describe_badge
 from benchmark.leaderboard.load.results import ResultsDirectory
 from benchmark.leaderboard.table import Row
 from benchmark.storage.record import Record
+from benchmark.storage.results import sidecar_file
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -137,7 +138,7 @@ def _times(seconds: Mapping[str, float]) -> str:
 def _confusion(paths: Sequence[Path], classes: tuple[str, ...]) -> Confusion:
     counts = np.zeros((len(classes), len(classes)), dtype=np.int64)
     for path in paths:
-        frame = pd.read_parquet(path.with_name(f"{path.stem}.predictions.parquet"), columns=["label", "predicted"])
+        frame = pd.read_parquet(sidecar_file(path, "predictions.parquet"), columns=["label", "predicted"])
         np.add.at(counts, (frame["label"].to_numpy(), frame["predicted"].to_numpy()), 1)
     fractions = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     rows = (zip(row.tolist(), part.round(3).tolist(), strict=True) for row, part in zip(counts, fractions, strict=True))
@@ -147,7 +148,7 @@ def _confusion(paths: Sequence[Path], classes: tuple[str, ...]) -> Confusion:
 def _measures(record: Path) -> list[tuple[str, str, str, str]]:
     """Reads classification.csv. Returns no rows where it is absent or damaged, and the card says so."""
     try:
-        with record.with_name(f"{record.stem}.classification.csv").open(encoding="utf-8", newline="") as file:
+        with sidecar_file(record, "classification.csv").open(encoding="utf-8", newline="") as file:
             return [_measure(row) for row in csv.DictReader(file)]
     except (OSError, ValueError, KeyError, TypeError, csv.Error):
         return []

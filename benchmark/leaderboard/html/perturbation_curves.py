@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from benchmark.leaderboard.html.page_input import digits
 from benchmark.leaderboard.load.results import ResultsDirectory
 from benchmark.leaderboard.table import Row
+from benchmark.storage.results import sidecar_file
 
 KINDS = ("insertion", "deletion")
 COLUMNS = ["method", "kind", "step", "share", "probability"]
@@ -84,7 +85,7 @@ def read_mean_curves(record: Path) -> dict[tuple[str, str], MeanCurve]:
 
     Images without a curve, whose map is constant, do not count. Returns no curves where the file is absent or damaged.
     """
-    path = record.with_name(f"{record.stem}.curves.parquet")
+    path = sidecar_file(record, "curves.parquet")
     try:
         if not 0 < pq.read_metadata(path).num_rows <= MAX_ROWS:
             return {}

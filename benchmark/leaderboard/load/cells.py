@@ -11,14 +11,10 @@ from benchmark.leaderboard.record_columns import build_columns, column_kinds
 from benchmark.statistics.ratios import RatioStatistic
 from benchmark.statistics.resampling import Grouped, Resampling
 from benchmark.storage.record import Record
+from benchmark.storage.results import sidecar_file
 
 StatisticKey = tuple[str, str]
 """Saliency method and name of the column."""
-
-
-def artifact_path(record: Path, artifact: str) -> Path:
-    """Returns the path of a record's file of "scores" or "predictions"."""
-    return record.with_name(f"{record.stem}.{artifact}.parquet")
 
 
 def cell_statistics(
@@ -36,8 +32,8 @@ def cell_statistics(
         ValueError: A file is damaged, or has other images.
     """
     columns = build_columns(record)
-    predictions = read_predictions(artifact_path(path, "predictions"), images)
-    scores = reader.read(artifact_path(path, "scores"), column_kinds(columns))
+    predictions = read_predictions(sidecar_file(path, "predictions.parquet"), images)
+    scores = reader.read(sidecar_file(path, "scores.parquet"), column_kinds(columns))
     row_data = RowData(images=images, classes=record.classes, predictions=predictions)
     classification = _merge_equal(_statistics(row_data, [column for column in columns if not column.kinds]))
     map_columns = [column for column in columns if column.kinds]

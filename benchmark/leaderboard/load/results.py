@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from benchmark.errors import UserError
-from benchmark.leaderboard.load.cells import artifact_path, cell_statistics
+from benchmark.leaderboard.load.cells import cell_statistics
 from benchmark.leaderboard.load.predictions import PREDICTION_COLUMNS, read_predictions
 from benchmark.leaderboard.load.score_layout import METHOD_COLUMN
 from benchmark.leaderboard.load.scores import NAME_COLUMNS, VALUE_COLUMN, ScoreReader
@@ -17,7 +17,7 @@ from benchmark.statistics.ratios import RatioStatistic
 from benchmark.statistics.resampling import Resampling, resampling
 from benchmark.storage.protocol import read_protocol
 from benchmark.storage.record import Record, load_record
-from benchmark.storage.results import PROTOCOL_FILE, record_files
+from benchmark.storage.results import PROTOCOL_FILE, record_files, sidecar_file
 from benchmark.storage.upgrade import SCHEMA
 
 
@@ -100,7 +100,7 @@ def _load_usable(path: Path) -> Record:
         "predictions": PREDICTION_COLUMNS,
     }
     for artifact, columns in columns_by_artifact.items():
-        file = artifact_path(path, artifact)
+        file = sidecar_file(path, f"{artifact}.parquet")
         if not file.is_file():
             raise ValueError("its scores or predictions are missing")
         try:
@@ -121,7 +121,7 @@ def build_bootstrap_context(published: ResultsDirectory) -> BootstrapContext:
     for path, record in published.records.items():
         try:
             # Sorted, so that results do not depend on the order in a file.
-            first = read_predictions(artifact_path(path, "predictions")).sort_values("image")
+            first = read_predictions(sidecar_file(path, "predictions.parquet")).sort_values("image")
         except ValueError:
             continue
         positive = record.classes[positive_class(first["label"].to_numpy())] if len(record.classes) == 2 else ""

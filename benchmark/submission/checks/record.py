@@ -12,6 +12,7 @@ from benchmark.registry import entries
 from benchmark.saliency import Method
 from benchmark.storage.hashing import file_digest
 from benchmark.storage.record import Record, load_record
+from benchmark.storage.results import sidecar_file
 from benchmark.storage.upgrade import SCHEMA, upgrade_scores
 from benchmark.submission.entries import ENTRIES_DIR, SUFFIXES, EntryFacts
 from benchmark.training.regimes import Regime
@@ -88,7 +89,7 @@ def _check_hashes(record: Record, path: Path) -> list[str]:
     """The files next to the record must have the hashes in it. Old records have no hashes."""
     problems = []
     for suffix, sha256 in record.files.items():
-        file = path.with_name(f"{path.stem}.{Path(suffix).name}")
+        file = sidecar_file(path, Path(suffix).name)
         if not file.is_file():
             problems.append(f"{file.name} is missing")
         elif file_digest(file) != sha256:
@@ -103,7 +104,7 @@ def _check_hashes(record: Record, path: Path) -> list[str]:
 
 
 def _load_table(path: Path, name: str) -> pd.DataFrame:
-    file = path.with_name(f"{path.stem}.{name}")
+    file = sidecar_file(path, name)
     if not file.is_file():
         raise ValueError(f"{file.name} is missing")
     if file.stat().st_size > MAX_BYTES:

@@ -27,7 +27,7 @@ from benchmark.saliency.compute import compute_maps
 from benchmark.storage.files import write_text
 from benchmark.storage.hashing import file_digest
 from benchmark.storage.record import Record, Verification, load_record
-from benchmark.storage.results import PROTOCOL_FILE, SPLIT_FILE
+from benchmark.storage.results import PROTOCOL_FILE, SPLIT_FILE, sidecar_file
 from benchmark.storage.runs import model_histories, runs_dir
 from benchmark.storage.upgrade import upgrade_scores
 from benchmark.submission.checks.report import CheckReport
@@ -146,8 +146,8 @@ def draw_images(path: Path, record: Record, count: int) -> list[str]:
     Returns:
         Their names, sorted.
     """
-    names = sorted(pd.read_parquet(path.with_name(f"{path.stem}.predictions.parquet"), columns=["image"])["image"])
-    scores = file_digest(path.with_name(f"{path.stem}.scores.parquet"))
+    names = sorted(pd.read_parquet(sidecar_file(path, "predictions.parquet"), columns=["image"])["image"])
+    scores = file_digest(sidecar_file(path, "scores.parquet"))
     if not count or count >= len(names):
         return names
     generator = seeded_generator(f"{record.key} {scores}")
@@ -215,7 +215,7 @@ def compare(path: Path, record: Record, payload: dict[str, Any], images: list[st
         The verification for the record, and one line for each disagreement.
     """
     rescored = pd.DataFrame(payload["scores"], columns=[*KEY_COLUMNS, "value"]).astype({"value": np.float64})
-    reported = upgrade_scores(pd.read_parquet(path.with_name(f"{path.stem}.scores.parquet")))
+    reported = upgrade_scores(pd.read_parquet(sidecar_file(path, "scores.parquet")))
     both = reported.merge(rescored, on=KEY_COLUMNS, suffixes=("", "_again"))
     problems = _compare_predictions(path, payload["predictions"])
     if set(rescored["image"]) != set(images):
@@ -272,7 +272,7 @@ def _select_images(data: ImageDataset, images: list[str]) -> ImageDataset:
 
 def _compare_predictions(path: Path, rescored: list[list[Any]]) -> list[str]:
     """Returns one line if clear predictions differ from the reported ones."""
-    reported = pd.read_parquet(path.with_name(f"{path.stem}.predictions.parquet")).set_index("image")
+    reported = pd.read_parquet(sidecar_file(path, "predictions.parquet")).set_index("image")
     differing = []
     for image, *probabilities in rescored:
         first, second = sorted(probabilities, reverse=True)[:2]
