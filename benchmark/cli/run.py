@@ -128,6 +128,15 @@ def run(  # noqa: PLR0913 - the options of a command line
         int,
         typer.Option("--cells-per-gpu", help="Cells that share a GPU, with ray.", min=1, rich_help_panel=EXECUTION),
     ] = 1,
+    train_only: Annotated[
+        bool,
+        typer.Option(
+            "--train-only",
+            metavar="",
+            help="Train the models and stop. The same command without it scores them.",
+            rich_help_panel=MODELS,
+        ),
+    ] = False,
     log: Annotated[
         str | None,
         typer.Option(help="tensorboard: write training curves to runs/logs.", rich_help_panel=OUTPUT),
@@ -143,6 +152,8 @@ def run(  # noqa: PLR0913 - the options of a command line
     from benchmark.experiments.jobs import RunRequest, build_jobs  # noqa: PLC0415
     from benchmark.experiments.publish import job_results_dir, up_to_date  # noqa: PLC0415
 
+    if train_only and engine != "local":
+        raise UserError("--train-only trains in this process; leave out --engine, or leave out --train-only")
     if entries:
         from benchmark.submission.entries import load_entries  # noqa: PLC0415
 
@@ -169,12 +180,27 @@ def run(  # noqa: PLR0913 - the options of a command line
         jobs = build_jobs(request, console)
         if dry_run:
             _show_plan(jobs)
+        elif train_only:
+            _train_models(jobs)
         elif up_to_date(jobs):
             console.print(
                 f"Nothing to do: all {len(jobs)} cells are done. The leaderboard is {job_results_dir(jobs[0])}."
             )
         else:
             _run_jobs(jobs, workers, embedded=data is None)
+
+
+def _train_models(jobs: Any) -> None:
+    """Trains the models of the jobs and prints the outcome and the next step."""
+    from benchmark.experiments.train_only import train_models  # noqa: PLC0415
+
+    failures = train_models(jobs, console)
+    console.print(f"{len(jobs) - len(failures)} of {len(jobs)} models are trained.")
+    console.print("Next: the same command without --train-only explains and scores them.")
+    for name, failure in failures.items():
+        console.print(f"failed: {name}: {failure.reason}", highlight=False, markup=False)
+    if failures:
+        raise typer.Exit(1)
 
 
 def _run_jobs(jobs: Any, engine: Any, *, embedded: bool) -> None:

@@ -56,6 +56,8 @@ class Job:
             learning_rate=self.cell.architecture.learning_rate,
             bfloat16=prefers_bfloat16(self.device) if self.bfloat16 is None else self.bfloat16,
             patience=self.preset.patience,
+            small_size=self.preset.small_size,
+            full_size_epochs=self.preset.full_size_epochs,
             compile=self.preset.compile,
         )
 
@@ -118,6 +120,8 @@ class Job:
         methods = [identity(method) for method in select(Method, preset.methods)]
         scores = [metric_identity(metric) for metric in self.metrics]
         training = [preset.weights, preset.epochs, preset.batch_size, preset.patience, self.device.type]
+        if preset.small_size is not None:
+            training += [preset.small_size, preset.full_size_epochs]
         if self.pretraining is not None:
             training.append(self.pretraining.key)
         return content_key(
@@ -150,5 +154,7 @@ def _settings_for_key(settings: Settings) -> dict[str, Any]:
         "patience": settings.patience,
         "clip": settings.clip,
     }
-    # Without compilation, the key equals that of models from before the setting existed.
+    # Without these, the key equals that of models from before the settings existed.
+    if settings.small_size is not None:
+        content |= {"small_size": settings.small_size, "full_size_epochs": settings.full_size_epochs}
     return content if settings.compile is None else content | {"compile": settings.compile}

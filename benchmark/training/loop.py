@@ -27,7 +27,8 @@ def train(  # noqa: PLR0913 - data, regime, settings and callbacks
 ) -> History:
     """Trains a network in place.
 
-    With validation images, the network ends with the weights of the epoch of the lowest validation loss.
+    With validation images, the network ends with the weights of the epoch of the lowest validation loss. Epochs on
+    small images do not count.
     Random numbers come from torch's global generators. Seed them before you build the network.
 
     Args:
@@ -70,9 +71,14 @@ def update_best(trainer: Trainer, validation: TensorData | None) -> None:
     if validation is None or not len(validation):
         history.best = len(history.losses)
         return
-    history.validation.append(trainer.compute_loss(validation))
-    if history.validation[-1] == min(history.validation):
-        history.best = len(history.losses)
+    epoch = len(history.losses)
+    history.validation.append(trainer.compute_loss(trainer.at_size_of_epoch(validation, epoch - 1)))
+    # Losses at two sizes do not compare, so the best epoch is one at full size.
+    full_size = history.validation[trainer.small_epochs :]
+    if not full_size:
+        history.best = epoch
+    elif full_size[-1] == min(full_size):
+        history.best = epoch
         state.best_weights = {name: value.detach().clone() for name, value in state.model.state_dict().items()}
-    epochs_since_best = len(history.losses) - history.best
+    epochs_since_best = epoch - history.best
     history.stopped = bool(patience) and epochs_since_best >= patience

@@ -14,6 +14,8 @@ class Settings:
             (Smith and Topin, Super-convergence, 2019).
         bfloat16: Whether the network runs in bfloat16 autocast.
         patience: Number of epochs without a lower validation loss after which training stops. 0 disables it.
+        small_size: Height and width of the images in pixels during all but the last epochs. None trains at full size.
+        full_size_epochs: Number of last epochs at full size, if there is a small size.
         compile: One of :data:`benchmark.config.presets.COMPILE_MODES`. None disables compilation.
         clip: Maximum norm of the gradient of all weights. Larger gradients are scaled down to it.
     """
@@ -23,6 +25,8 @@ class Settings:
     learning_rate: float
     bfloat16: bool
     patience: int = 0
+    small_size: int | None = None
+    full_size_epochs: int = 0
     compile: str | None = None
     clip: float = 5.0
 
@@ -36,3 +40,5 @@ class Settings:
             raise ValueError(f"{self} is invalid: epochs and batch_size must be positive, patience not negative")
         if not (self.learning_rate > 0 and self.clip > 0):
             raise ValueError(f"{self} is invalid: learning rate and clip must be positive")
+        if self.small_size is not None and (self.patience or not 0 < self.full_size_epochs < self.epochs):
+            raise ValueError(f"{self} is invalid: small images need no patience and some, not all, epochs at full size")

@@ -4,9 +4,13 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from benchmark.runtime.tensors import to_float
 from benchmark.training.regimes import Batch
+
+RESIZE_BATCH = 256
+"""Images to resize at a time, which bounds the memory."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,6 +40,18 @@ class TensorData:
         """Returns the selected images (n, 3, H, W) in [0, 1], channels last, on the device."""
         indices = selection.to(self.images.device) if isinstance(selection, Tensor) else selection
         return to_float(self.images[indices].to(self.device))
+
+    def resized(self, size: int) -> "TensorData":
+        """Returns the same images and masks at size x size pixels, by bilinear interpolation with antialiasing."""
+        return TensorData(
+            images=torch.cat([_resize(part, size) for part in self.images.split(RESIZE_BATCH)]),
+            labels=self.labels,
+            masks=None if self.masks is None else _resize(self.masks[:, None].float(), size)[:, 0].to(self.masks.dtype),
+        )
+
+
+def _resize(images: Tensor, size: int) -> Tensor:
+    return functional.interpolate(images, (size, size), mode="bilinear", antialias=True)
 
 
 def class_weights(labels: Tensor, classes: int) -> Tensor:

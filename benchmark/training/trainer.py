@@ -40,6 +40,7 @@ class Trainer:
         compiled = settings.compile is not None and not regime.needs_masks
         self.network = Compiled(model, str(settings.compile)) if compiled else model
         self.state.history.micro_batch = self.batch_size
+        self._small: dict[int, TensorData] = {}
         self.augment = build_augmentation()
         with torch.no_grad():
             classes = model.eval()(data.pixels(slice(1))).shape[1]
@@ -47,15 +48,16 @@ class Trainer:
 
     def train_epoch(self) -> None:
         """One pass over the training images."""
-        history, device = self.state.history, self.data.device
+        history = self.state.history
+        data = self.at_size_of_epoch(self.data, len(history.losses))
         self._set_train_mode()
-        total = torch.zeros((), device=device)
-        order = torch.randperm(len(self.data)).to(device)
+        total = torch.zeros((), device=data.device)
+        order = torch.randperm(len(data)).to(data.device)
         done = len(history.losses) * self.steps_per_epoch * self.regime.batch_replays
         for step in range(self.steps_per_epoch):
             indices = order[step * self.batch_size : (step + 1) * self.batch_size]
-            masks = None if self.data.masks is None else self.data.masks[indices].float()
-            images, masks = augment_batch(self.augment, self.data.pixels(indices), masks)
+            masks = None if data.masks is None else data.masks[indices].float()
+            images, masks = augment_batch(self.augment, data.pixels(indices), masks)
             for replay in range(self.regime.batch_replays):
                 progress = (done + step * self.regime.batch_replays + replay) / self.total_steps
                 total += self._step(self._batch(indices, images, masks, progress))
@@ -66,6 +68,21 @@ class Trainer:
                 f"the loss of epoch {len(history.losses) + 1} is not finite{last}; try a smaller learning rate"
             )
         history.losses.append(loss)
+
+    @property
+    def small_epochs(self) -> int:
+        """Number of epochs on small images, which come first."""
+        if self.settings.small_size is None:
+            return 0
+        return self.epochs - math.ceil(self.settings.full_size_epochs / self.regime.batch_replays)
+
+    def at_size_of_epoch(self, data: TensorData, epoch: int) -> TensorData:
+        """Returns the images at the size of an epoch, from 0. Small ones are computed once."""
+        if self.settings.small_size is None or epoch >= self.small_epochs:
+            return data
+        if id(data) not in self._small:
+            self._small[id(data)] = data.resized(self.settings.small_size)
+        return self._small[id(data)]
 
     def compute_loss(self, data: TensorData) -> float:
         """Computes the regime's loss on other images, in evaluation mode, with the same random numbers every time."""

@@ -71,9 +71,25 @@ def gallery_and_curves_agree_with_the_scores(directory: Path) -> None:
     the_curves_have_the_areas_of_the_scores(directory)
 
 
+def run_in_two_steps(directory: Path, data: Path) -> subprocess.CompletedProcess[str]:
+    """Trains alone, then runs: the models stay as they are."""
+
+    def models() -> dict[Path, int]:
+        return {path: path.stat().st_mtime_ns for path in (directory / "runs").rglob("model.safetensors")}
+
+    trained = loupe(directory, *RUN, "--data", data, "--train-only")
+    assert "2 of 2 models are trained" in trained.stdout, trained.stderr
+    assert not (directory / "results").exists()
+    before = models()
+    assert len(before) == 2
+    done = loupe(directory, *RUN, "--data", data)
+    assert done.returncode == 0, done.stderr
+    assert models() == before
+    return done
+
+
 def test_a_run_makes_a_leaderboard_and_a_second_one_does_nothing(tmp_path, isic_tree, monkeypatch):
-    first = loupe(tmp_path, *RUN, "--data", isic_tree)
-    assert first.returncode == 0, first.stderr
+    first = run_in_two_steps(tmp_path, isic_tree)
     directory = tmp_path / "results" / "tiny-isic" / "quick"
     assert str(directory / "leaderboard.md") in first.stdout.replace("\n", "")
     with (directory / "leaderboard.csv").open(encoding="utf-8") as file:
@@ -181,6 +197,7 @@ def test_a_dry_run_shows_the_cells_and_does_nothing(tmp_path, isic_tree):
         (("run", "--log", "paper"), "--log paper: unknown; give --log tensorboard"),
         (("run", "--regime", "robust-stem-9"), "unknown regime 'robust-stem-9'; nearest: robust-stem"),
         (("run", "--autoattack"), "--autoattack: autoattack is not installed"),
+        (("run", "--train-only", "--engine", "ray"), "--train-only trains in this process"),
         (("run", "--seed", "first"), "Invalid value for '--seed'"),
         (("run", "--color", "red"), "No such option"),
     ],

@@ -26,7 +26,10 @@ def test_keys_use_the_settings_for_key_the_first_day_for_every_setting_of_a_trai
     words = {"epochs": 3, "batch": 16, "learning_rate": 1e-3, "bfloat16": False, "patience": 4, "clip": 5.0}
     assert _settings_for_key(settings) == words
     assert _settings_for_key(replace(settings, compile="default")) == words | {"compile": "default"}
-    assert len(fields(Settings)) == len(words) + 1
+    small = replace(settings, patience=0, small_size=64, full_size_epochs=1)
+    sizes = {"patience": 0, "small_size": 64, "full_size_epochs": 1}
+    assert _settings_for_key(small) == words | sizes
+    assert len(fields(Settings)) == len(words) + 3
 
 
 def test_a_regime_that_starts_from_another_stands_in_the_same_table():

@@ -357,3 +357,56 @@ def test_attacks_wait_for_their_time():
     assert loss(0.49) < loss(0.5)
     assert adversarial_cost(attack, delay=0.5) == 4
     assert adversarial_cost(PGD(norm="l2", eps=1, steps=7, step=0.2, random_start=True)) == 17
+
+
+def test_small_images_come_first_and_the_best_epoch_is_one_at_full_size():
+    sizes = []
+
+    def loss(model: nn.Module, batch: Batch) -> torch.Tensor:
+        sizes.append(batch.images.shape[-1])
+        return cross_entropy(model, batch)
+
+    regime = replace(STANDARD, objective=loss)
+    settings = replace(SETTINGS, epochs=6, batch_size=12, small_size=8, full_size_epochs=2)
+    _, history = trained(regime, settings, validation=data(12))
+    # Three steps and one validation batch an epoch.
+    assert sizes == [8] * 16 + [16] * 8
+    assert len(history.validation) == 6
+    assert history.best == 5 + history.validation[4:].index(min(history.validation[4:]))
+
+
+def test_a_training_on_small_images_learns_and_resumes_across_the_change_of_size(tmp_path):
+    settings = replace(SETTINGS, small_size=8, full_size_epochs=3)
+    whole, _ = trained(STANDARD, settings)
+    with torch.no_grad():
+        assert (whole(to_float(data().images)).argmax(dim=1) == data().labels).float().mean() > 0.9
+
+    def kill(done: int, _history: History) -> None:
+        if done == 5:
+            raise KeyboardInterrupt
+
+    file = CheckpointFile(tmp_path / "state.pt", seconds=0)
+    with pytest.raises(KeyboardInterrupt):
+        train(network(), replace(data(), masks=None), regime=STANDARD, settings=settings, report=kill, file=file)
+    resumed = network()
+    train(resumed, replace(data(), masks=None), regime=STANDARD, settings=settings, report=SILENT, file=file)
+    assert same(whole, resumed)
+
+
+def test_resized_images_keep_their_gray_and_their_masks_follow():
+    small = data().resized(8)
+    assert small.images.shape == (36, 3, 8, 8)
+    assert small.images.dtype == torch.uint8
+    assert torch.allclose(small.images.float().mean(dim=(2, 3)), data().images.float().mean(dim=(2, 3)), atol=1.5)
+    assert small.masks is not None
+    assert small.masks[1, 4, 4] == 1
+    assert small.masks[1, 0, 0] == 0
+    assert small.masks[0].isnan().all()
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"full_size_epochs": 0}, {"full_size_epochs": 8}, {"full_size_epochs": 2, "patience": 3}]
+)
+def test_small_images_need_epochs_at_full_size_and_no_patience(wrong):
+    with pytest.raises(ValueError, match="small images"):
+        replace(SETTINGS, small_size=8, **wrong)
