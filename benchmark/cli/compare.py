@@ -1,6 +1,7 @@
 """`compare`: compares two models."""
 
 import json
+import math
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -105,6 +106,8 @@ def _show(comparison: "Comparison", figure: Path | None) -> None:
     mark = f"  [bold]{MARK}[/]" if comparison.synthetic else ""
     console.print(f"{comparison.directory}, maps by {comparison.method}{mark}")
     console.print(f"A = {comparison.names[0]}, B = {comparison.names[1]}", highlight=False)
+    from benchmark.leaderboard.analysis.summary import SINGLE_TRAININGS  # noqa: PLC0415
+
     table = Table("score", "A", "B", "A - B", "95 % interval", "p", "p (Holm)", "effect", "n", "verdict", box=None)
     for column in comparison.columns:
         difference = column.difference
@@ -115,17 +118,20 @@ def _show(comparison: "Comparison", figure: Path | None) -> None:
             f"{difference.value:+.3f}",
             f"[{difference.low:+.3f}, {difference.high:+.3f}]".replace("[", r"\["),
             f"{difference.p:.2g}",
-            f"{column.adjusted:.2g}",
+            f"{column.adjusted:.2g}" if math.isfinite(column.adjusted) else "-",
             f"{difference.effect:+.2f}",
-            f"{column.one.images}/{difference.groups}",
-            f"[bold]{column.verdict}[/]" if column.adjusted < 0.05 else column.verdict,
+            f"{difference.images}/{difference.groups}",
+            f"[bold]{column.verdict}[/]" if column.verdict.startswith(("A ", "B ")) else column.verdict,
         )
     console.print(table, width=max(console.width, MIN_WIDTH))
     console.print(
-        "Paired test over groups (patients, lesions) and seeds. The verdict uses p (Holm) over these scores, at 5 %. "
-        "Effect: matched-pairs rank-biserial. n: images/groups.",
+        "Paired test over groups (patients, lesions) and trainings, on the images that both have. The verdict is that "
+        "of the table: p (Holm) over all its pairs of models in that score, at 5 %. Effect: matched-pairs "
+        "rank-biserial. n: images/groups.",
         style="dim",
     )
+    if any(column.difference.scope == "trainings" for column in comparison.columns):
+        console.print(SINGLE_TRAININGS)
     for pair in comparison.images:
         console.print(f"{pair.image}: {comparison.images_by} A {pair.one:.3f}, B {pair.other:.3f}", highlight=False)
     if figure:

@@ -91,7 +91,10 @@ def _draw_figures(leaderboards: list[LeaderboardTable], directory: Path) -> list
     ranks = compute_ranks(main)
     if ranks is not None:
         critical_difference_figure(main, ranks, directory / RANKS_FIGURE)
-        figures.append((RANKS_FIGURE, "Mean ranks by map F1; bars join models that are not significantly different"))
+        figures.append((RANKS_FIGURE, "Mean ranks by map F1; bars join models that the table does not separate"))
+    else:
+        # One of an earlier table would show other models.
+        (directory / RANKS_FIGURE).unlink(missing_ok=True)
     agreements = [compute_agreements(leaderboard) for leaderboard in leaderboards]
     write_text(directory / "agreement.csv", agreement_csv(leaderboards, agreements, compute_stabilities(leaderboards)))
     if agreements[0]:

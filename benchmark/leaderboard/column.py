@@ -71,6 +71,11 @@ class Column:
         return self.statistic.metric if isinstance(self.statistic, MeanScore) else ""
 
     @property
+    def classifies(self) -> bool:
+        """Whether it measures the classification of unchanged images."""
+        return self.classification and not self.name.endswith("under_attack")
+
+    @property
     def kinds(self) -> tuple[Kind, ...]:
         """Metric and levels of the scores that it reads; empty where it reads predictions."""
         if not isinstance(self.statistic, MeanScore):

@@ -8,7 +8,7 @@ from benchmark.leaderboard.column import Column
 from benchmark.leaderboard.columns import DEGENERATE, RANKED_BY
 from benchmark.leaderboard.record_columns import build_columns
 from benchmark.statistics.bootstrap import Estimate
-from benchmark.statistics.tests import Pairs, all_pairs
+from benchmark.statistics.tests import Pairs, Scope, all_pairs
 from benchmark.storage.record import Record
 
 
@@ -23,10 +23,14 @@ class Row:
         adversarial: Whether the regime trains on attacked images.
         seeds: The training seeds.
         estimates: By name of the column; columns that do not apply are absent.
-        rank: Interval of its rank among the models, by map F1; None for a baseline.
-        best: Fraction of the bootstrap's draws in which it ranks first; None for a baseline.
+        rank: Its rank by map F1 among the models whose classification beats chance; equal ones share it. None for
+            other models and baselines.
+        rank_interval: Best and worst rank that the tests of all pairs leave open, over new trainings; None where the
+            variance between trainings is unknown.
         letters: Significance groups by name of a headline column. Models that share a letter are not significantly
-            different.
+            different. Empty where the variance between trainings is unknown.
+        common: By name of a headline column, the mean over the images that all models have, and their number. Only of
+            columns that some images of some models lack.
         badge: Source of a submission's scores: one of :data:`benchmark.leaderboard.load.badges.BADGES`, or empty.
     """
 
@@ -36,9 +40,10 @@ class Row:
     adversarial: bool
     seeds: tuple[int, ...]
     estimates: dict[str, Estimate]
-    rank: tuple[int, int] | None = None
-    best: float | None = None
+    rank: int | None = None
+    rank_interval: tuple[int, int] | None = None
     letters: dict[str, str] = field(default_factory=dict)
+    common: dict[str, tuple[float, int]] = field(default_factory=dict)
     badge: str = ""
 
     @property
@@ -70,7 +75,7 @@ class LeaderboardTable:
     Attributes:
         record: Any of its records, for the properties that all share.
         method: The saliency method.
-        rows: Models, best map F1 first, then baselines.
+        rows: Models with a rank, best map F1 first, then other models, then baselines.
         problems: One line for each record that is left out.
         missing: Names of cells without a record, among the regimes and seeds that most architectures have.
         positive: The positive class of two classes; empty for more classes.
@@ -102,11 +107,30 @@ class LeaderboardTable:
         return tuple(row for row in self.rows if row.is_model)
 
     @cached_property
+    def ranked(self) -> tuple[Row, ...]:
+        """The models with a rank. Those of equal means share one."""
+        return tuple(row for row in self.models if row.rank)
+
+    @cached_property
+    def unranked(self) -> tuple[Row, ...]:
+        """The models without a rank."""
+        return tuple(row for row in self.models if not row.rank)
+
+    @cached_property
+    def scope(self) -> Scope:
+        """What the table compares: models, or single trainings where the variance between trainings is unknown."""
+        known = [estimate.error.knows_trainings for row in self.models if (estimate := row.estimates.get(RANKED_BY))]
+        return "models" if any(known) else "trainings"
+
+    @cached_property
     def other_protocol_models(self) -> tuple[Row, ...]:
         """The models of other protocols. Their ranks and letters compare them with one another only."""
         return tuple(row for other in self.other_protocols for row in other.models)
 
     @cached_property
     def pairs(self) -> Pairs:
-        """The tests of all pairs of models, by the column that ranks them."""
-        return all_pairs([row.estimates.get(RANKED_BY) for row in self.models])
+        """The tests of all pairs of models with a rank, by the column that ranks them. New trainings count.
+
+        Models whose variance between trainings is unknown have no test.
+        """
+        return all_pairs([row.estimates.get(RANKED_BY) for row in self.ranked])

@@ -7,6 +7,7 @@ from itertools import product
 from pathlib import Path
 
 from benchmark.errors import UserError
+from benchmark.leaderboard.analysis.chance import chance_of
 from benchmark.leaderboard.load.badges import find_badge
 from benchmark.leaderboard.load.cells import StatisticKey, baseline_statistics, cell_statistics, grouped
 from benchmark.leaderboard.load.results import BootstrapContext, ResultsDirectory, build_bootstrap_context
@@ -96,7 +97,7 @@ def _protocol_tables(published: ResultsDirectory, methods: Sequence[str]) -> tup
             record=first,
             method=method,
             positive=context.positive,
-            rows=(*ranked(models[method]), *baselines[method]),
+            rows=(*ranked(models[method], chance_of(first)), *baselines[method]),
             problems=tuple(problems),
             missing=_missing_cells(used),
             groups=context.draws.groups,
@@ -161,6 +162,6 @@ def _baseline_rows(
     bounds = column_bounds(build_columns(record))
     for method, name, statistics in baseline_statistics(path, record, context.images, methods):
         columns = {column: [ratios] for column, ratios in statistics.items()}
-        row_estimates = estimates(columns, context.draws, row=name, bounds=bounds)
+        row_estimates = estimates(columns, context.draws, row=name, bounds=bounds, trained=False)
         rows[method].append(Row(name=name, regime="", title="", adversarial=False, seeds=(), estimates=row_estimates))
     return rows

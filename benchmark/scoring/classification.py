@@ -7,7 +7,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from benchmark.statistics.bootstrap import estimates
-from benchmark.statistics.intervals import interval, small_sample_factor_of_groups
+from benchmark.statistics.intervals import interval, small_sample_factor
 from benchmark.statistics.ratios import RatioStatistic, mean_of_finite
 from benchmark.statistics.resampling import Resampling, effective_groups, resampling
 
@@ -70,7 +70,7 @@ def one_hot(labels: NDArray[np.integer], classes: int) -> OneHot:
 
 def recall(truth: OneHot, predicted: OneHot) -> RatioStatistic:
     """Computes the recall of each class. Its mean over the classes is the balanced accuracy."""
-    return _ratio(truth & predicted, truth)
+    return _ratio(truth & predicted, truth, proportion=True)
 
 
 def class_f1(truth: OneHot, predicted: OneHot) -> RatioStatistic:
@@ -80,11 +80,15 @@ def class_f1(truth: OneHot, predicted: OneHot) -> RatioStatistic:
 
 def specificity(truth: OneHot, predicted: OneHot) -> RatioStatistic:
     """Computes the specificity of each class."""
-    return _ratio(~truth & ~predicted, ~truth)
+    return _ratio(~truth & ~predicted, ~truth, proportion=True)
 
 
-def _ratio(numerator: NDArray[np.generic], denominator: NDArray[np.generic]) -> RatioStatistic:
-    return RatioStatistic(amounts=numerator.astype(np.float64), counts=denominator.astype(np.float64))
+def _ratio(
+    numerator: NDArray[np.generic], denominator: NDArray[np.generic], *, proportion: bool = False
+) -> RatioStatistic:
+    return RatioStatistic(
+        amounts=numerator.astype(np.float64), counts=denominator.astype(np.float64), proportion=proportion
+    )
 
 
 def _ratios(predictions: pd.DataFrame, classes: Sequence[str]) -> dict[Name, RatioStatistic]:
@@ -92,7 +96,7 @@ def _ratios(predictions: pd.DataFrame, classes: Sequence[str]) -> dict[Name, Rat
     truth, predicted = (one_hot(predictions[name].to_numpy(), len(classes)) for name in ("label", "predicted"))
     correct = np.any(truth & predicted, axis=1)[:, None]
     ratios: dict[Name, RatioStatistic] = {
-        ("accuracy", ""): _ratio(correct, np.ones_like(correct)),
+        ("accuracy", ""): _ratio(correct, np.ones_like(correct), proportion=True),
         ("balanced accuracy", ""): recall(truth, predicted),
         ("macro F1", ""): class_f1(truth, predicted),
     }
@@ -102,13 +106,13 @@ def _ratios(predictions: pd.DataFrame, classes: Sequence[str]) -> dict[Name, Rat
         ratios["specificity", name] = specificity(*of_class)
     for column, values in predictions.items():
         if str(column).startswith(ROBUST_PREFIX):
-            ratios["accuracy under attack", str(column).removeprefix(ROBUST_PREFIX)] = _mean_of_valid(values)
+            ratios["accuracy under attack", str(column).removeprefix(ROBUST_PREFIX)] = _fraction_of_valid(values)
         if str(column).startswith(VANISHED_PREFIX):
-            ratios["vanishing gradients", str(column).removeprefix(VANISHED_PREFIX)] = _mean_of_valid(values)
+            ratios["vanishing gradients", str(column).removeprefix(VANISHED_PREFIX)] = _fraction_of_valid(values)
         if str(column).startswith(MAP_OVERLAP_PREFIX):
             name = str(column).removeprefix(MAP_OVERLAP_PREFIX)
             ratios["map kept under attack", name] = _mean_of_valid(values)
-            ratios["map halved by attack", name] = _mean_of_valid(
+            ratios["map halved by attack", name] = _fraction_of_valid(
                 (values <= 0.5).astype(np.float64).where(values.notna())
             )
     if MASK_DICE in predictions:
@@ -118,6 +122,10 @@ def _ratios(predictions: pd.DataFrame, classes: Sequence[str]) -> dict[Name, Rat
 
 def _mean_of_valid(column: pd.Series) -> RatioStatistic:
     return mean_of_finite(column.to_numpy(dtype=np.float64))
+
+
+def _fraction_of_valid(column: pd.Series) -> RatioStatistic:
+    return mean_of_finite(column.to_numpy(dtype=np.float64), proportion=True)
 
 
 def _statistics(predictions: pd.DataFrame, classes: Sequence[str]) -> dict[Name, Statistic]:
@@ -137,7 +145,7 @@ def _intervals(statistics: Mapping[Name, Statistic], draws: Resampling) -> dict[
     """Computes value, ends of the interval and number of images of statistics that use all images."""
     num_images = len(draws.codes)
     weights = draws.weights[:, draws.codes]
-    factor = small_sample_factor_of_groups(effective_groups(np.bincount(draws.codes).astype(np.float64)))
+    factor = small_sample_factor(effective_groups(np.bincount(draws.codes).astype(np.float64)))
     results = {}
     for name, statistic in statistics.items():
         value = float(statistic(np.ones((1, num_images)))[0])

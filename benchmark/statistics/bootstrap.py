@@ -2,18 +2,40 @@
 
 import zlib
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TypeVar
+from dataclasses import dataclass, replace
+from typing import Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import stdtrit
 
-from benchmark.statistics.intervals import ErrorComponents, intervals, small_sample_factor
+from benchmark.statistics.combined import half_width
+from benchmark.statistics.intervals import LEVEL, ErrorComponents, intervals, small_sample_factor
+from benchmark.statistics.proportions import proportion_interval
 from benchmark.statistics.ratios import RatioStatistic, mean_ratio
 from benchmark.statistics.resampling import DRAWS, Grouped, Resampling, effective_groups
 
 Name = TypeVar("Name", bound=Hashable)
 """Name of a column, or saliency method and name."""
+
+
+IntervalKind = Literal["images", "images and trainings"]
+"""What an interval holds over: new images for the same trainings, or new trainings as well."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ImageScores:
+    """Scores by image, for comparisons on common images.
+
+    Attributes:
+        amounts: (N, C); mean over the seeds.
+        counts: (N, C); 0 where the row has no score, in any seed.
+        codes: Index of the group of each image, (N,).
+    """
+
+    amounts: NDArray[np.float32]
+    counts: NDArray[np.float32]
+    codes: NDArray[np.int64]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -24,19 +46,30 @@ class Estimate:
         value: Mean of the statistic over the seeds.
         low: Lower end of the interval; NaN for a single group.
         high: Upper end.
+        image_ends: Ends of the interval over images alone.
+        bounds: Minimum and maximum of the statistic; no interval leaves them.
         images: Number of images that count, per seed.
         undefined: Number of scores that are not finite, over all seeds.
         draws: The statistic in each draw of the bootstrap, (B,).
         error: Components of its error.
+        by_image: Scores by image of a statistic that not every image has; else None.
     """
 
     value: float
     low: float
     high: float
+    image_ends: tuple[float, float]
+    bounds: tuple[float, float]
     images: int
     undefined: int
     draws: NDArray[np.float32]
     error: ErrorComponents
+    by_image: ImageScores | None
+
+    @property
+    def kind(self) -> IntervalKind:
+        """What the interval holds over."""
+        return "images and trainings" if self.error.knows_trainings else "images"
 
 
 def estimates(
@@ -45,13 +78,16 @@ def estimates(
     *,
     row: str,
     bounds: Mapping[Name, tuple[float, float]],
+    trained: bool = True,
 ) -> dict[Name, Estimate]:
-    """Computes means over seeds with hierarchical bootstrap intervals: seeds are drawn first, then groups of images.
+    """Computes means over seeds with their intervals.
 
-    Percentile intervals of a cluster bootstrap are too short where groups or seeds are few. Two standard corrections
-    therefore move each end away from the value. The variance between G groups is multiplied by G / (G - 1). Student's
-    quantile replaces the normal one (Satterthwaite's degrees of freedom from groups and seeds). Likewise the deviations
-    of the draws of s seeds are multiplied by sqrt(s / (s - 1)). Groups of unequal size count as fewer.
+    Over images, the interval is that of a bootstrap of whole groups, or for proportions that of
+    :func:`benchmark.statistics.proportions.proportion_interval`. Percentile intervals of a cluster bootstrap are too
+    short where groups are few. Two standard corrections therefore move each end away from the value. The variance
+    between G groups is multiplied by G / (G - 1). Student's quantile replaces the normal one. Groups of unequal size
+    count as fewer. With several seeds, the variance between trainings widens the interval, by the distribution of
+    :func:`benchmark.statistics.combined.two_sided_p`. With one seed the interval is over images only.
 
     Args:
         columns: By name of the column, the statistic of each training seed, over the same images. An object that
@@ -59,6 +95,7 @@ def estimates(
         draws: From :func:`resampling`.
         row: Name of the row. Seeds are drawn row by row, since seeds of two networks are unrelated.
         bounds: Range of each column; no interval leaves it.
+        trained: Whether another training could change the row. False for a baseline.
 
     Reference:
         Hesterberg, What teachers should know about the bootstrap, The American Statistician 69, 2015, sections 3.3
@@ -73,32 +110,83 @@ def estimates(
         for key, seeds in {keys[name]: seeds for name, seeds in columns.items()}.items()
     }
     drawn = _draw_statistics(distinct, draws, row)
-    errors = {key: _error_components(seeds) for key, seeds in distinct.items()}
-    factors = [small_sample_factor([error]) for error, _ in errors.values()]
-    ends = intervals([value for _, value in errors.values()], list(drawn.values()), factors)
-    ends_by_key = dict(zip(distinct, ends, strict=True))
-    stored_draws = {key: values.astype(np.float32) for key, values in drawn.items()}
+    errors = {key: _error_components(seeds, trained=trained) for key, seeds in distinct.items()}
+    ends = intervals(
+        [value for _, value in errors.values()],
+        [over_images for over_images, _ in drawn.values()],
+        [small_sample_factor(error.groups) for error, _ in errors.values()],
+    )
+    ends_by_key = {
+        key: _proportion_ends(seeds, errors[key][0]) if seeds[0].proportion else key_ends
+        for (key, seeds), key_ends in zip(distinct.items(), ends, strict=True)
+    }
+    stored_draws = {key: values.astype(np.float32) for key, (_, values) in drawn.items()}
+    by_image = {key: _scores_by_image(seeds) for key, seeds in distinct.items()}
     results = {}
     for name, seeds in columns.items():
         error, value = errors[keys[name]]
-        low, high = ends_by_key[keys[name]]
-        lower_bound, upper_bound = bounds[name]
-        results[name] = Estimate(
+        estimate = Estimate(
             value=value,
-            low=max(low, lower_bound) if np.isfinite(low) else low,
-            high=min(high, upper_bound) if np.isfinite(high) else high,
+            low=np.nan,
+            high=np.nan,
+            image_ends=ends_by_key[keys[name]],
+            bounds=bounds[name],
             images=max(seed.counts.images for seed in distinct[keys[name]]),
             undefined=sum(seed.undefined for seed in seeds),
             draws=stored_draws[keys[name]],
             error=error,
+            by_image=by_image[keys[name]],
         )
+        results[name] = with_error(estimate, error)
     return results
+
+
+def with_error(estimate: Estimate, error: ErrorComponents) -> Estimate:
+    """Returns an estimate with the interval that belongs to an error."""
+    low, high = estimate.image_ends
+    if error.knows_trainings and error.training_variance > 0 and np.isfinite([low, high]).all():
+        freedom = np.full(2, max(error.groups - 1, 1.0))
+        sides = np.array([estimate.value - low, high - estimate.value]) / stdtrit(freedom, (1 + LEVEL) / 2)
+        images = np.maximum(sides**2 - error.shared_interaction, 0.0)
+        trainings = np.full(2, error.training_variance)
+        below, above = half_width(trainings, np.full(2, error.training_freedom), images, freedom).tolist()
+        low, high = estimate.value - below, estimate.value + above
+    least, most = estimate.bounds
+    return replace(
+        estimate,
+        low=max(low, least) if np.isfinite(low) else low,
+        high=min(high, most) if np.isfinite(high) else high,
+        error=error,
+    )
+
+
+def _proportion_ends(seeds: Sequence[Grouped], error: ErrorComponents) -> tuple[float, float]:
+    """Computes the interval over images of a proportion, from the sums by group of each seed."""
+    amounts, counts = (
+        np.mean(parts, axis=0) for parts in ([seed.amounts for seed in seeds], [seed.counts.by_group for seed in seeds])
+    )
+    groups, influence = error.groups, error.influence
+    variance = float(influence @ influence) * groups / max(groups - 1, 1.0)
+    return proportion_interval(amounts, counts, variance, len(seeds))
+
+
+def _scores_by_image(seeds: Sequence[Grouped]) -> ImageScores | None:
+    """Returns the mean score of each image over the seeds, where every seed has one."""
+    amounts = [seed.by_image for seed in seeds if seed.by_image is not None]
+    if len(amounts) < len(seeds):
+        return None
+    counts = seeds[0].counts.by_image
+    for seed in seeds[1:]:
+        if seed.counts.image_key != seeds[0].counts.image_key:
+            counts = np.where(counts == seed.counts.by_image, counts, 0)
+    mean = amounts[0] if len(amounts) == 1 else np.mean(amounts, axis=0)
+    return ImageScores(amounts=mean, counts=counts, codes=seeds[0].codes)
 
 
 def _draw_statistics(
     columns: Mapping[Name, Sequence[Grouped]], draws: Resampling, row: str
-) -> dict[Name, NDArray[np.float64]]:
-    """Computes each statistic in each draw, (B,), with drawn seeds. All amounts are summed in one call."""
+) -> dict[Name, tuple[NDArray[np.float64], NDArray[np.float64]]]:
+    """Computes each statistic in each draw, (B,): of images, and of images and seeds. Amounts are summed together."""
     parts = [grouped for seeds in columns.values() for grouped in seeds]
     counts = draws.drawn_counts(grouped.counts for grouped in parts)
     values = draws.drawn([grouped.amounts for grouped in parts])
@@ -106,13 +194,18 @@ def _draw_statistics(
         [mean_ratio(value.T, counts[grouped.counts.key].T) for value, grouped in zip(values, parts, strict=True)]
     )
     weights = {num_seeds: _seed_weights(num_seeds, row) for num_seeds in {len(seeds) for seeds in columns.values()}}
-    return {
-        name: (np.stack([next(replicates) for _ in seeds], axis=1) * weights[len(seeds)]).sum(axis=1)
-        for name, seeds in columns.items()
-    }
+    results: dict[Name, tuple[NDArray[np.float64], NDArray[np.float64]]] = {}
+    for name, seeds in columns.items():
+        if len(seeds) == 1:
+            values = next(replicates)
+            results[name] = values, values
+            continue
+        by_seed = np.stack([next(replicates) for _ in seeds], axis=1)
+        results[name] = by_seed.mean(axis=1), (by_seed * weights[len(seeds)]).sum(axis=1)
+    return results
 
 
-def _error_components(seeds: Sequence[Grouped]) -> tuple[ErrorComponents, float]:
+def _error_components(seeds: Sequence[Grouped], *, trained: bool) -> tuple[ErrorComponents, float]:
     """Computes error components and value from the sums by group of each seed."""
     contributions, rates, values = [], [], []
     for grouped in seeds:
@@ -125,21 +218,38 @@ def _error_components(seeds: Sequence[Grouped]) -> tuple[ErrorComponents, float]
         values.append(float(mean_ratio(sums, total)))
     counts = [grouped.counts for grouped in seeds]
     size = np.mean([seed_counts.sizes for seed_counts in counts], axis=0)
-    same = all(seed_counts.key == counts[0].key for seed_counts in counts)
+    same = all(seed_counts.image_key == counts[0].image_key for seed_counts in counts)
     # Shared counts are stored as they are, at no cost. Others are reduced to the one sum that is needed of them.
     shared = same and any(grouped.common for grouped in seeds)
     expected = [rate @ c.by_group for rate, c in zip(rates, counts, strict=True)] if not shared else []
+    seed_variance = float(np.var(values, ddof=1)) if len(values) > 1 else np.nan
+    groups = effective_groups(size)
+    influence = [
+        contribution - rate @ seed_counts.by_group
+        for contribution, rate, seed_counts in zip(contributions, rates, counts, strict=True)
+    ]
     error = ErrorComponents(
         contributions=np.mean(contributions, axis=0).astype(np.float32),
         counts=counts[0].by_group if shared else np.mean(expected, axis=0, keepdims=True).astype(np.float32),
         rates=np.mean(rates, axis=0) if shared else np.ones(1),
         has_images=counts[0].has_images if shared else size > 0,
-        groups=effective_groups(size),
+        groups=groups,
         seeds=len(seeds),
-        seed_variance=float(np.var(values, ddof=1)) / len(values) if len(values) > 1 else 0.0,
-        key=zlib.crc32(b"".join(seed_counts.key for seed_counts in (counts[:1] if same else counts))),
+        seed_variance=seed_variance,
+        interaction=_interaction(influence, groups),
+        training_variance=seed_variance / len(values) if trained else 0.0,
+        training_freedom=float(len(values) - 1) if trained else np.inf,
+        key=zlib.crc32(b"".join(seed_counts.image_key for seed_counts in (counts[:1] if same else counts))),
     )
     return error, float(np.mean(values))
+
+
+def _interaction(influence: Sequence[NDArray[np.float64]], groups: float) -> float:
+    """Computes the part of a training's variance between groups that differs from seed to seed; NaN for one seed."""
+    if len(influence) < 2:
+        return np.nan
+    spread = np.stack(influence) - np.mean(influence, axis=0)
+    return float((spread**2).sum()) / (len(influence) - 1) * groups / max(groups - 1, 1.0)
 
 
 def _seed_weights(num_seeds: int, row: str) -> NDArray[np.float64]:

@@ -1,6 +1,5 @@
-"""Intervals from the draws of the bootstrap, corrected for few groups and few seeds."""
+"""Intervals from the draws of the bootstrap, corrected for few groups, and the parts of an error."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -28,7 +27,12 @@ class ErrorComponents:
         has_images: Which groups have images that count, (G,).
         groups: Effective number of groups: the number of groups if they are of equal size, smaller if not.
         seeds: Number of training seeds.
-        seed_variance: Variance of the mean over the seeds; 0 for a single one, whose variance is unknown.
+        seed_variance: Variance between the values of single trainings; NaN for one seed.
+        interaction: Part of the variance between groups of a single training that the seed variance contains, since
+            seeds differ from image to image; NaN for one seed.
+        training_variance: Variance of the value over new trainings: 0 where nothing is trained, NaN where it is
+            unknown.
+        training_freedom: Degrees of freedom of the training variance.
         key: Hash of the counts: which images count, and how much.
     """
 
@@ -39,7 +43,21 @@ class ErrorComponents:
     groups: float
     seeds: int
     seed_variance: float
+    interaction: float
+    training_variance: float
+    training_freedom: float
     key: int
+
+    @property
+    def knows_trainings(self) -> bool:
+        """Whether it is known how far new trainings vary."""
+        return bool(np.isfinite(self.training_variance))
+
+    @property
+    def shared_interaction(self) -> float:
+        """The part of the variance between groups that the training variance contains as well."""
+        known = self.training_variance > 0 and np.isfinite(self.interaction)
+        return self.interaction / self.seeds if known else 0.0
 
     @property
     def expected(self) -> NDArray[np.float32]:
@@ -84,46 +102,15 @@ def intervals(
     return results
 
 
-def small_sample_factor(errors: Sequence[ErrorComponents]) -> float:
-    """Computes the factor that corrects a percentile interval of a statistic, or of the difference of two.
+def small_sample_factor(groups: float) -> float:
+    """Computes the factor that corrects a percentile interval, from the effective number of groups.
 
     Returns:
         The factor, at least 1; NaN for a single group.
     """
-    return small_sample_factor_from(*error_parts(errors))
-
-
-def small_sample_factor_from(groups: float, between: float, seeds: float, freedom: float) -> float:
-    """Computes :func:`small_sample_factor` from the results of :func:`error_parts`."""
     if groups <= 1:
         return np.nan
-    if between + seeds <= 0:
-        return 1.0
-    drawn = between * (groups - 1) / groups + seeds
-    return float(stdtrit(freedom, (1 + LEVEL) / 2) / NORMAL * np.sqrt((between + seeds) / drawn))
-
-
-def small_sample_factor_of_groups(groups: float) -> float:
-    """Computes :func:`small_sample_factor` of a statistic of one training, from the effective number of groups."""
-    return small_sample_factor_from(groups, 1.0, 0.0, max(groups - 1, 1.0))
-
-
-def error_parts(errors: Sequence[ErrorComponents]) -> tuple[float, float, float, float]:
-    """Computes the error of a statistic, or of the first one minus the second.
-
-    Returns:
-        Effective number of groups, variance between groups, variance between seeds, and degrees of freedom.
-    """
-    influence = errors[0].influence - (errors[1].influence if len(errors) > 1 else 0.0)
-    groups = min(error.groups for error in errors)
-    between = float(influence @ influence) * groups / (groups - 1) if groups > 1 else np.nan
-    parts = [(between, groups - 1)] + [(error.seed_variance, error.seeds - 1) for error in errors]
-    # math.fsum: the order of the two rows must not change the last digit.
-    total = math.fsum(variance for variance, _ in parts)
-    # Satterthwaite's approximation of the degrees of freedom.
-    denominator = math.fsum(variance**2 / freedom for variance, freedom in parts if freedom > 0 and variance > 0)
-    freedom = total**2 / denominator if denominator > 0 else groups - 1
-    return groups, between, total - between, max(freedom, 1.0)
+    return float(stdtrit(max(groups - 1, 1.0), (1 + LEVEL) / 2) / NORMAL * np.sqrt(groups / (groups - 1)))
 
 
 def _finite(draws: NDArray[np.floating]) -> NDArray[np.float64]:

@@ -1,52 +1,63 @@
-"""Ranks by the bootstrap: their intervals, how often each row is best, how often it beats another."""
+"""Ranks that follow from the tests of all pairs, and shared ranks of equal values."""
+
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 
-from benchmark.statistics.intervals import LEVEL
+NEGLIGIBLE = 1e-9
+"""Smaller differences of scores are rounding errors."""
 
 
-def rank_intervals(draws: NDArray[np.floating], *, higher_is_better: bool) -> NDArray[np.int64]:
-    """Computes the interval of each row's rank over the draws of the shared bootstrap.
+def rank_intervals(better: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Computes the interval of each row's rank from the significant pairs.
+
+    A row ranks behind all rows that are significantly better, and ahead of all that are significantly worse. Where the
+    pairs are corrected for their number, all intervals hold at once. Intervals of two rows are disjoint only if the two
+    differ significantly.
 
     Args:
-        draws: (rows, B).
-        higher_is_better: Whether the largest value ranks first.
+        better: Whether the first row of a pair is significantly better, (R, R); transitive.
 
     Returns:
-        Best and worst rank (rows, 2) of the central 95 % of the draws, counted from 1. Rows without a value rank last.
-    """
-    ranks = rankdata(_ascending(draws, higher_is_better=higher_is_better), method="min", axis=0)
-    ends = np.quantile(ranks, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=1, method="nearest")
-    return ends.T.astype(np.int64)
+        Best and worst rank (R, 2), counted from 1.
 
-
-def best_fractions(draws: NDArray[np.floating], *, higher_is_better: bool) -> NDArray[np.float64]:
-    """Computes the fraction of the draws in which each row is the best one, (rows,). Tied rows split a draw.
+    Reference:
+        Al Mohamad, Goeman and van Zwet, Simultaneous confidence intervals for ranks with application to ranking
+        institutions, Biometrics 78, 2022.
 
     Example:
-        >>> best_fractions(np.array([[0.9, 0.1, 0.5], [0.8, 0.2, 0.5]]), higher_is_better=True)
-        array([0.5, 0.5])
+        >>> rank_intervals(np.array([[False, False, True], [False, False, False], [False, False, False]])).tolist()
+        [[1, 2], [1, 3], [2, 3]]
     """
-    ordered = _ascending(draws, higher_is_better=higher_is_better)
-    first = (ordered == ordered.min(axis=0)) & np.isfinite(ordered)
-    fractions: NDArray[np.float64] = (first / np.maximum(first.sum(axis=0), 1)).mean(axis=1)
-    return fractions
+    return np.stack([1 + better.sum(axis=0), len(better) - better.sum(axis=1)], axis=1)
 
 
-def win_fractions(draws: NDArray[np.floating], *, higher_is_better: bool) -> NDArray[np.float64]:
-    """Computes the fraction of the draws in which a row beats another one, (rows, rows). Ties count half.
+def shared_ranks(values: Sequence[float]) -> list[int]:
+    """Computes the ranks of values in descending order, from 1. Equal values share a rank, and the next ones are free.
 
     Example:
-        >>> win_fractions(np.array([[0.9, 0.1], [0.8, 0.1]]), higher_is_better=True)
-        array([[0.5 , 0.75],
-               [0.25, 0.5 ]])
+        >>> shared_ranks([0.9, 0.5, 0.5, 0.1])
+        [1, 2, 2, 4]
     """
-    ordered = _ascending(draws, higher_is_better=higher_is_better)
-    return np.stack([((row < ordered) + 0.5 * (row == ordered)).mean(axis=1) for row in ordered])
+    ranks: list[int] = []
+    for index, value in enumerate(values):
+        tied = index > 0 and values[index - 1] - value < NEGLIGIBLE
+        ranks.append(ranks[-1] if tied else index + 1)
+    return ranks
 
 
-def _ascending(draws: NDArray[np.floating], *, higher_is_better: bool) -> NDArray[np.floating]:
-    """Turns the values so that the least is best, and infinite where there is none."""
-    return np.where(np.isfinite(draws), -draws if higher_is_better else draws, np.inf)
+def transitive_closure(better: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Adds what follows from pairs (R, R): if a is better than b, and b than c, then a is better than c.
+
+    Example:
+        >>> transitive_closure(np.array([[False, True, False], [False, False, True], [False, False, False]]))[0, 2]
+        np.True_
+    """
+    closed = better.copy()
+    while True:
+        steps = closed.astype(np.float32)
+        longer = closed | (steps @ steps > 0)
+        if np.array_equal(longer, closed):
+            return closed
+        closed = longer

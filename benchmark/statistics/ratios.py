@@ -17,11 +17,17 @@ class RatioStatistic:
         amounts: (N, C); zero where the count is zero.
         counts: (N, C); zero where an image does not count.
         undefined: Number of scores that are not finite and are left out.
+        proportion: Whether each amount is 0 or its count, such as right or wrong. The interval is then one that holds
+            near 0 and 1 too.
+        partial: Whether images may lack a score in one row and have it in another. Such rows are compared on common
+            images.
     """
 
     amounts: NDArray[np.float64]
     counts: NDArray[np.float64]
     undefined: int = 0
+    proportion: bool = False
+    partial: bool = False
 
     @property
     def images(self) -> int:
@@ -35,15 +41,23 @@ class RatioStatistic:
         return same and self.undefined == other.undefined
 
 
-def mean_of_finite(values: NDArray[np.float64]) -> RatioStatistic:
+def mean_of_finite(values: NDArray[np.float64], *, proportion: bool = False) -> RatioStatistic:
     """Returns the mean of the finite values of (N,). The others do not count.
+
+    Args:
+        values: The values.
+        proportion: Whether they are 0 or 1.
 
     Example:
         >>> mean_of_finite(np.array([1.0, np.nan, 0.0])).images
         2
     """
     finite = np.isfinite(values)
-    return RatioStatistic(amounts=np.where(finite, values, 0.0)[:, None], counts=finite.astype(np.float64)[:, None])
+    return RatioStatistic(
+        amounts=np.where(finite, values, 0.0)[:, None],
+        counts=finite.astype(np.float64)[:, None],
+        proportion=proportion,
+    )
 
 
 def mean_ratio(values: NDArray[np.float64], counts: NDArray[np.float64]) -> NDArray[np.float64]:

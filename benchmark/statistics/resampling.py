@@ -30,6 +30,8 @@ class Counts:
         has_images: Which groups have images that count, (G,).
         images: Number of images that count.
         key: Digest of the values.
+        by_image: Counts of each image, (N, C).
+        image_key: Digest of these. Other images of the same groups have another one.
     """
 
     by_group: NDArray[np.float64]
@@ -37,6 +39,8 @@ class Counts:
     has_images: NDArray[np.bool_]
     images: int
     key: bytes
+    by_image: NDArray[np.float32]
+    image_key: bytes
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -48,12 +52,18 @@ class Grouped:
         counts: Counts of the same columns.
         common: Whether an earlier statistic had the same counts.
         undefined: Number of scores that are not finite and are left out.
+        proportion: As in :class:`RatioStatistic`.
+        by_image: Amounts of each image, (N, C), of a partial statistic; else None.
+        codes: Index of the group of each image, (N,).
     """
 
     amounts: NDArray[np.float64]
     counts: Counts
     common: bool
     undefined: int
+    proportion: bool
+    by_image: NDArray[np.float32] | None
+    codes: NDArray[np.int64]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,16 +93,30 @@ class Resampling:
         """Sums a statistic over the images of each group."""
         key = _digest(ratios.counts)
         cached = self._counts.pop(key, None)
-        counts = cached or self._sum_counts(ratios)
+        counts = cached or self._sum_counts(ratios, key)
         _cache(self._counts, {key: counts})
         return Grouped(
-            amounts=self.sums(ratios.amounts), counts=counts, common=cached is not None, undefined=ratios.undefined
+            amounts=self.sums(ratios.amounts),
+            counts=counts,
+            common=cached is not None,
+            undefined=ratios.undefined,
+            proportion=ratios.proportion,
+            by_image=ratios.amounts.astype(np.float32) if ratios.partial else None,
+            codes=self.codes,
         )
 
-    def _sum_counts(self, ratios: RatioStatistic) -> Counts:
+    def _sum_counts(self, ratios: RatioStatistic, key: bytes) -> Counts:
         by_group = self.sums(ratios.counts)
         sizes = by_group.sum(axis=0)
-        return Counts(by_group=by_group, sizes=sizes, has_images=sizes > 0, images=ratios.images, key=_digest(by_group))
+        return Counts(
+            by_group=by_group,
+            sizes=sizes,
+            has_images=sizes > 0,
+            images=ratios.images,
+            key=_digest(by_group),
+            by_image=ratios.counts.astype(np.float32),
+            image_key=key,
+        )
 
     def drawn(self, parts: Sequence[NDArray[np.float64]]) -> list[NDArray[np.float64]]:
         """Computes the sums (C, B) in each draw from sums by group (C, G), in the order of the parts."""

@@ -8,7 +8,7 @@ from benchmark.baselines import RATER, uses_masks
 from benchmark.leaderboard.column import Column
 from benchmark.leaderboard.columns import RANKED_BY
 from benchmark.leaderboard.table import LeaderboardTable, Row
-from benchmark.statistics.tests import ALPHA, differences, holm
+from benchmark.statistics.tests import ALPHA, Scope, differences, holm
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -18,16 +18,23 @@ class AgainstBaseline:
     Attributes:
         best: The baseline.
         value: Its score.
-        above: Number of models significantly better than it, by the paired test after Holm over the models.
+        better: Labels of the models significantly better than it, by the paired test after Holm over the models.
         below: Number of models that it is significantly better than.
-        models: Number of models.
+        models: Number of models compared: those with a rank.
+        scope: "models" if new trainings count, "trainings" if their variance is unknown.
     """
 
     best: Row
     value: float
-    above: int
+    better: tuple[str, ...]
     below: int
     models: int
+    scope: Scope
+
+    @property
+    def above(self) -> int:
+        """Number of models significantly better than the baseline."""
+        return len(self.better)
 
 
 def row_kind(row: Row) -> str:
@@ -54,18 +61,23 @@ def human_ceiling(leaderboard: LeaderboardTable, column: Column) -> Row | None:
 
 
 def against_baseline(leaderboard: LeaderboardTable) -> AgainstBaseline | None:
-    """Compares the models with the best baseline, by the column that ranks them; None without a baseline."""
+    """Compares the models with a rank with the best baseline, by map F1; None without a baseline.
+
+    Where some models have a known variance between trainings, the others are left out.
+    """
     best = best_baseline(leaderboard, leaderboard.column(RANKED_BY))
     if best is None:
         return None
-    estimate = best.estimates[RANKED_BY]
-    tests = differences([(row.estimates[RANKED_BY], estimate) for row in leaderboard.models])
+    estimate, scope = best.estimates[RANKED_BY], leaderboard.scope
+    rows = [row for row in leaderboard.ranked if scope == "trainings" or row.estimates[RANKED_BY].error.knows_trainings]
+    tests = differences([(row.estimates[RANKED_BY], estimate) for row in rows])
     significant = holm(np.array([test.p for test in tests])) < ALPHA
-    above, below = (
-        sum(
-            bool(is_significant) and sign * test.value > 0
-            for test, is_significant in zip(tests, significant, strict=True)
-        )
-        for sign in (1, -1)
+    apart = [(row, test) for row, test, is_apart in zip(rows, tests, significant, strict=True) if is_apart]
+    return AgainstBaseline(
+        best=best,
+        value=estimate.value,
+        better=tuple(row.label for row, test in apart if test.value > 0),
+        below=sum(test.value < 0 for _, test in apart),
+        models=len(rows),
+        scope=scope,
     )
-    return AgainstBaseline(best=best, value=estimate.value, above=above, below=below, models=len(tests))

@@ -2,14 +2,25 @@
 
 from benchmark.leaderboard.columns import ACCURACY
 from benchmark.leaderboard.table import LeaderboardTable, Row
+from benchmark.storage.record import Record
 
 
 def chance_level(leaderboard: LeaderboardTable) -> float:
     """Returns the balanced accuracy of guessing."""
-    return 1 / len(leaderboard.record.classes)
+    return chance_of(leaderboard.record)
+
+
+def chance_of(record: Record) -> float:
+    """Returns the balanced accuracy of guessing the classes of a record."""
+    return 1 / len(record.classes)
 
 
 def beats_chance(row: Row, leaderboard: LeaderboardTable) -> bool:
     """Returns whether the whole interval of the balanced accuracy is above chance; False without an interval."""
+    return is_above(row, chance_level(leaderboard))
+
+
+def is_above(row: Row, chance: float) -> bool:
+    """Returns whether the whole interval of a row's balanced accuracy is above a level; False without an interval."""
     estimate = row.estimates.get(ACCURACY)
-    return estimate is not None and estimate.low > chance_level(leaderboard)
+    return estimate is not None and estimate.low > chance

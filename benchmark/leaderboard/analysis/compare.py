@@ -9,19 +9,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.errors import UserError
+from benchmark.leaderboard.analysis.chance import beats_chance
 from benchmark.leaderboard.column import Column
 from benchmark.leaderboard.columns import HEADLINES
 from benchmark.leaderboard.load.results import (
-    BootstrapContext,
     ResultsDirectory,
     build_bootstrap_context,
     load_ratio_statistics,
 )
-from benchmark.leaderboard.record_columns import build_columns, column_bounds
+from benchmark.leaderboard.table import LeaderboardTable, Row
+from benchmark.leaderboard.tables import build_tables
 from benchmark.registry import resolve_name
-from benchmark.statistics.bootstrap import Estimate, estimates
+from benchmark.statistics.bootstrap import Estimate
 from benchmark.statistics.ratios import RatioStatistic
-from benchmark.statistics.tests import ALPHA, Difference, difference, holm
+from benchmark.statistics.tests import Difference, all_pairs, difference
 
 NUM_SHOWN_IMAGES = 3
 """Number of images that are shown for each of the two models."""
@@ -36,7 +37,7 @@ class ColumnComparison:
         one: Estimate of the first model.
         other: Estimate of the second one.
         difference: First minus second.
-        adjusted: P-value after Holm, over the scores of this comparison.
+        adjusted: P-value after Holm, over all pairs of models of the table in this score; NaN without a test.
         verdict: Verdict in words.
     """
 
@@ -107,7 +108,7 @@ def list_models(published: ResultsDirectory) -> list[str]:
 
 
 def compare_models(published: ResultsDirectory, names: tuple[str, str], method: str = "") -> Comparison:
-    """Computes paired differences of two models on the same images.
+    """Computes paired differences of two models on the images that both have, with the tests of the table.
 
     Args:
         published: The records.
@@ -124,6 +125,7 @@ def compare_models(published: ResultsDirectory, names: tuple[str, str], method: 
         resolve_name(name, models, "model")
     if names[0] == names[1]:
         raise UserError(f"{names[0]} is compared with itself; name two models")
+    tables = build_tables(published, [method])
     context = build_bootstrap_context(published)
     try:
         one, other = (load_ratio_statistics(published, method, name, context) for name in names)
@@ -135,47 +137,52 @@ def compare_models(published: ResultsDirectory, names: tuple[str, str], method: 
         synthetic=record.synthetic,
         method=method,
         names=names,
-        columns=tuple(_compare_columns((one, other), names, context, build_columns(record))),
+        columns=tuple(_compare_columns(tables[0], names)),
         images_by=images_by,
         images=tuple(_select_images(one[images_by], other[images_by], context.images)) if images_by else (),
     )
 
 
-def _compare_columns(
-    ratios: tuple[dict[str, list[RatioStatistic]], dict[str, list[RatioStatistic]]],
-    names: tuple[str, str],
-    context: BootstrapContext,
-    columns: Sequence[Column],
-) -> list[ColumnComparison]:
-    one, other = (
-        estimates(model_ratios, context.draws, row=name, bounds=column_bounds(columns))
-        for model_ratios, name in zip(ratios, names, strict=True)
-    )
-    shared = [column for column in columns if all(_is_finite(model.get(column.name)) for model in (one, other))]
-    tests = [difference(one[column.name], other[column.name]) for column in shared]
-    adjusted = holm(np.array([test.p for test in tests]))
+def _compare_columns(table: LeaderboardTable, names: tuple[str, str]) -> list[ColumnComparison]:
+    """Compares two rows of a table by each column. Both signs and corrections are those of the table's own pairs."""
+    rows = {row.label: row for row in table.models}
+    one, other = (rows[name] for name in names)
     return [
-        ColumnComparison(
-            column=column,
-            one=one[column.name],
-            other=other[column.name],
-            difference=test,
-            adjusted=float(p),
-            verdict=_verdict(column, test.value, significant=bool(p < ALPHA)),
-        )
-        for column, test, p in zip(shared, tests, adjusted, strict=True)
+        _compare_column(table, column, one, other)
+        for column in table.columns
+        if one.finite_estimate(column) and other.finite_estimate(column)
     ]
 
 
-def _is_finite(estimate: Estimate | None) -> bool:
-    return estimate is not None and bool(np.isfinite(estimate.value))
+def _compare_column(table: LeaderboardTable, column: Column, one: Row, other: Row) -> ColumnComparison:
+    first, second = one.estimates[column.name], other.estimates[column.name]
+    test = difference(first, second)
+    family = [
+        row for row in table.models if row.finite_estimate(column) and (column.classifies or beats_chance(row, table))
+    ]
+    adjusted, significant = np.nan, False
+    if one in family and other in family:
+        pairs = all_pairs([row.estimates[column.name] for row in family], scope=test.scope)
+        index = family.index(one), family.index(other)
+        adjusted, significant = float(pairs.adjusted[index]), bool(pairs.significant[index])
+    return ColumnComparison(
+        column=column,
+        one=first,
+        other=second,
+        difference=test,
+        adjusted=adjusted,
+        verdict=_verdict(column, test, significant=significant, tested=bool(np.isfinite(adjusted))),
+    )
 
 
-def _verdict(column: Column, value: float, *, significant: bool) -> str:
-    if not significant:
-        return "not significantly different at this n"
-    first = "A" if (value > 0) == (column.higher_is_better is not False) else "B"
-    return f"{first} {'better' if column.higher_is_better is not None else 'higher'}"
+def _verdict(column: Column, test: Difference, *, significant: bool, tested: bool) -> str:
+    if not tested:
+        return "no verdict: does not beat chance"
+    words = "not significantly different at this n"
+    if significant:
+        first = "A" if (test.value > 0) == (column.higher_is_better is not False) else "B"
+        words = f"{first} {'better' if column.higher_is_better is not None else 'higher'}"
+    return words if test.scope == "models" else f"{words}, in these trainings"
 
 
 def _select_images(
@@ -218,14 +225,14 @@ def _column_json(comparison: ColumnComparison) -> dict[str, Any]:
         "high": test.high,
         "p": test.p,
         "p_holm": comparison.adjusted,
-        "wilcoxon": test.wilcoxon,
         "rank_biserial": test.effect,
     }
     return {
         "column": comparison.column.name,
         "higher_is_better": comparison.column.higher_is_better,
         **{name: value if np.isfinite(value) else None for name, value in numbers.items()},
-        "images": comparison.one.images,
+        "images": test.images,
         "groups": test.groups,
+        "scope": test.scope,
         "verdict": comparison.verdict,
     }

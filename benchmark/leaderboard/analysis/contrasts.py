@@ -2,10 +2,11 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
+from benchmark.leaderboard.analysis.chance import beats_chance
 from benchmark.leaderboard.column import Column
 from benchmark.leaderboard.table import LeaderboardTable, Row
 from benchmark.statistics.tests import ALPHA, Difference, differences, holm
@@ -23,8 +24,8 @@ class Contrast:
         regime: The regime.
         title: Title of the regime for people.
         difference: Regime minus standard.
-        adjusted: P-value after Holm, over the architectures of this column and regime.
-        wilcoxon_adjusted: P-value of Wilcoxon's test after Holm.
+        adjusted: P-value after Holm, over the architectures and regimes of this column; NaN without a test.
+        guesses: Whether there is no test, since the classification of either does not beat chance.
     """
 
     column: Column
@@ -33,17 +34,20 @@ class Contrast:
     title: str
     difference: Difference
     adjusted: float = np.nan
-    wilcoxon_adjusted: float = np.nan
+    guesses: bool = False
 
     @property
     def significant(self) -> bool:
-        """Whether the two differ significantly."""
-        return self.adjusted < ALPHA
+        """Whether the two regimes differ significantly, over new trainings."""
+        return self.adjusted < ALPHA and self.difference.scope == "models"
 
     @property
     def verdict(self) -> str:
         """The verdict on the regime against standard training, in words."""
-        return verdict(self.column, self.difference.value, significant=self.significant)
+        if self.guesses:
+            return "no verdict: does not beat chance"
+        words = verdict(self.column, self.difference.value, significant=self.adjusted < ALPHA)
+        return words if self.difference.scope == "models" else f"{words} in these trainings"
 
 
 def verdict(column: Column, value: float, *, significant: bool) -> str:
@@ -58,36 +62,37 @@ def verdict(column: Column, value: float, *, significant: bool) -> str:
 def compute_contrasts(leaderboard: LeaderboardTable) -> list[Contrast]:
     """Computes all contrasts of a table, by column, regime and architecture.
 
-    Holm's correction is over the architectures of a column and regime.
+    Holm's correction is over all architectures and regimes of a column. Where a classification does not beat chance,
+    there is no test of other columns than those of the classification.
     """
     by_name: dict[str, dict[str, Row]] = defaultdict(dict)
     for row in leaderboard.models:
         by_name[row.name][row.regime] = row
     regimes = sorted({row.regime for row in leaderboard.models} - {BASE})
-    contrasts = []
-    for column in leaderboard.columns:
-        for regime in regimes:
-            family = _contrast_family(
-                column,
-                [
-                    (rows[BASE], rows[regime])
-                    for _, rows in sorted(by_name.items())
-                    if all(name in rows and rows[name].finite_estimate(column) for name in (BASE, regime))
-                ],
-            )
-            adjusted = holm(np.array([contrast.difference.p for contrast in family]))
-            wilcoxon_adjusted = holm(np.array([contrast.difference.wilcoxon for contrast in family]))
-            contrasts += [
-                replace(contrast, adjusted=float(p), wilcoxon_adjusted=float(w))
-                for contrast, p, w in zip(family, adjusted, wilcoxon_adjusted, strict=True)
-            ]
-    return contrasts
+    pairs = [
+        (rows[BASE], rows[regime])
+        for regime in regimes
+        for _, rows in sorted(by_name.items())
+        if BASE in rows and regime in rows
+    ]
+    return [contrast for column in leaderboard.columns for contrast in _contrast_family(leaderboard, column, pairs)]
 
 
-def _contrast_family(column: Column, rows: Sequence[tuple[Row, Row]]) -> list[Contrast]:
+def _contrast_family(leaderboard: LeaderboardTable, column: Column, pairs: Sequence[tuple[Row, Row]]) -> list[Contrast]:
     """Tests pairs of rows, in standard training and in another regime."""
-    tests = differences([(other.estimates[column.name], base.estimates[column.name]) for base, other in rows])
+    pairs = [pair for pair in pairs if all(row.finite_estimate(column) for row in pair)]
+    tests = differences([(other.estimates[column.name], base.estimates[column.name]) for base, other in pairs])
+    guesses = [not column.classifies and not all(beats_chance(row, leaderboard) for row in pair) for pair in pairs]
+    adjusted = holm(np.array([np.nan if guess else test.p for test, guess in zip(tests, guesses, strict=True)]))
     return [
-        Contrast(column=column, name=other.name, regime=other.regime, title=other.title, difference=test)
-        for (_, other), test in zip(rows, tests, strict=True)
+        Contrast(
+            column=column,
+            name=other.name,
+            regime=other.regime,
+            title=other.title,
+            difference=test,
+            adjusted=float(p),
+            guesses=guess,
+        )
+        for (_, other), test, p, guess in zip(pairs, tests, adjusted, guesses, strict=True)
     ]

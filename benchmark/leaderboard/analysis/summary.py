@@ -1,67 +1,92 @@
-"""The summary of a table in a few sentences."""
+"""The summary of a table in a few sentences, each a verdict by rule."""
 
 import math
 from collections.abc import Sequence
 
 from benchmark.leaderboard.analysis.baselines import AgainstBaseline, against_baseline
-from benchmark.leaderboard.analysis.chance import beats_chance
 from benchmark.leaderboard.analysis.contrasts import Contrast
 from benchmark.leaderboard.columns import RANKED_BY
-from benchmark.leaderboard.table import LeaderboardTable
+from benchmark.leaderboard.table import LeaderboardTable, Row
+
+SINGLE_TRAININGS = "Each row is a single training, and another seed may change the order."
+MAX_NAMED = 3
+"""Maximum number of models or regimes that a sentence names."""
 
 
 def headline(leaderboard: LeaderboardTable, contrasts: Sequence[Contrast]) -> list[str]:
-    """Returns sentences about the best model, about standard training against other regimes, and about baselines."""
-    if not leaderboard.models or not leaderboard.models[0].rank:
+    """Returns sentences: the verdict, the highest map F1, the regimes, and what a single training allows to say."""
+    if not any(row.finite_estimate(leaderboard.column(RANKED_BY)) for row in leaderboard.models):
         return []
-    lines = [_best_model_sentence(leaderboard)]
-    if (regimes := _regime_sentences(contrasts)) is not None:
+    comparison = against_baseline(leaderboard)
+    lines = [verdict(leaderboard, comparison), *_best_sentences(leaderboard)]
+    if leaderboard.scope == "trainings":
+        return [*lines, SINGLE_TRAININGS]
+    if (regimes := _regime_sentence(contrasts)) is not None:
         lines.append(regimes)
-    if (comparison := against_baseline(leaderboard)) is not None:
+    if comparison is not None and comparison.models:
         lines.append(_baseline_sentence(comparison))
     return lines
 
 
-def _best_model_sentence(leaderboard: LeaderboardTable) -> str:
-    pairs, models = leaderboard.pairs, leaderboard.models
-    first, best = models[0], models[0].estimates[RANKED_BY]
-    value = f"{best.value:.3f}" + (f" [{best.low:.3f}, {best.high:.3f}]" if math.isfinite(best.low) else "")
-    if len(models) == 1:
-        return f"{first.label}, the only model, has a map F1 of {value}."
-    num_beaten = int(pairs.significant[0].sum())
-    num_others = len(models) - 1
-    if num_beaten == num_others:
-        significance = f"significantly better than all {num_others} others"
-    elif num_beaten:
-        alike = [row.label for row, beaten in zip(models[1:], pairs.significant[0, 1:], strict=True) if not beaten]
-        rest = " and ".join(alike) if len(alike) < 3 else f"{len(alike)} others"
-        significance = f"significantly better than {num_beaten} of {num_others} others, but not than {rest}"
-    else:
-        significance = f"but not significantly better than any of the {num_others} others"
-    guesses = (
-        ""
-        if beats_chance(first, leaderboard)
-        else " Its classification does not beat chance: its maps explain guesses."
-    )
-    return (
-        f"Best maps by map F1: {first.label}, {value}, {significance}.{guesses} "
-        f"In all, {pairs.num_significant} of {pairs.num_tested} pairs of models are significantly different."
-    )
+def leaders(leaderboard: LeaderboardTable) -> list[Row]:
+    """Returns the models of rank 1: several where they have equal means."""
+    return [row for row in leaderboard.ranked if row.rank == 1]
 
 
-def _regime_sentences(contrasts: Sequence[Contrast]) -> str | None:
+def verdict(leaderboard: LeaderboardTable, comparison: AgainstBaseline | None) -> str:
+    """Returns the verdict: none yet, or the leader with what it is better than."""
+    first = leaders(leaderboard)
+    if not first:
+        return "None yet: no network's classification beats chance, so no network has a rank."
+    if comparison is None:
+        return f"{_names(first)}: highest map F1, without a baseline to compare with."
+    baseline = f"{comparison.best.name}, {comparison.value:.3f}"
+    if not set(comparison.better) & {row.label for row in first}:
+        kind = "network's" if comparison.scope == "models" else "training's"
+        if comparison.better:
+            return f"No leader yet: the highest map F1 is not significantly better than the best baseline ({baseline})."
+        return f"None yet: no {kind} maps are significantly better than the best baseline ({baseline})."
+    if comparison.scope == "trainings":
+        return f"{_names(first)}: on these images, significantly better than the best baseline ({baseline})."
+    return f"{_names(first)}: significantly better than the best baseline ({baseline}){_beaten(leaderboard)}."
+
+
+def _beaten(leaderboard: LeaderboardTable) -> str:
+    """Returns how many other models the first one is significantly better than; empty without others."""
+    num_others = len(leaderboard.ranked) - 1
+    return f" and than {leaderboard.pairs.higher[0].sum()} of {num_others} other models" if num_others else ""
+
+
+def _best_sentences(leaderboard: LeaderboardTable) -> list[str]:
+    """Returns the highest map F1 of the models with a rank, and how many have none."""
+    first = leaders(leaderboard)
     sentences = []
-    for regime in dict.fromkeys(contrast.regime for contrast in contrasts):
-        family = [c for c in contrasts if c.regime == regime and c.column.name == RANKED_BY]
-        if family:
-            better, worse = (sum(contrast.verdict == word for contrast in family) for word in ("better", "worse"))
-            rest = len(family) - better - worse
-            sentences.append(
-                f"In {better} of {len(family)} architectures, {family[0].title} training gives significantly better "
-                f"maps than standard training, in {worse} significantly worse maps, and in {rest} there is no "
-                "significant difference."
-            )
-    return " ".join(sentences) or None
+    if first:
+        best = first[0].estimates[RANKED_BY]
+        ends = f" [{best.low:.3f}, {best.high:.3f}]" if math.isfinite(best.low) else ""
+        shared = ", shared" if len(first) > 1 else ""
+        sentences.append(f"Highest map F1: {_names(first)}, {best.value:.3f}{ends}{shared}.")
+    if first and leaderboard.unranked:
+        without = len(leaderboard.unranked)
+        sentences.append(f"Without a rank: {without} of {len(leaderboard.models)} models, which do not beat chance.")
+    return sentences
+
+
+def _regime_sentence(contrasts: Sequence[Contrast]) -> str | None:
+    """Returns which regimes give significantly better or worse maps than standard training; None without a test."""
+    family = [c for c in contrasts if c.column.name == RANKED_BY and not c.guesses and c.difference.scope == "models"]
+    if not family:
+        return None
+    plural = "comparisons" if len(family) > 1 else "comparison"
+    start = f"Against standard training ({len(family)} {plural}, Holm):"
+    parts = []
+    for word in ("better", "worse"):
+        titles = [contrast.title for contrast in family if contrast.verdict == word]
+        counted = [f"{title} in {titles.count(title)}" for title in dict.fromkeys(titles)]
+        if counted:
+            rest = f" and {len(counted) - MAX_NAMED} more regimes" if len(counted) > MAX_NAMED else ""
+            parts.append(f"significantly {word} maps by {', '.join(counted[:MAX_NAMED])}{rest}")
+    return f"{start} {', and '.join(parts) or 'no significant difference in map F1'}."
 
 
 def _baseline_sentence(comparison: AgainstBaseline) -> str:
@@ -69,3 +94,10 @@ def _baseline_sentence(comparison: AgainstBaseline) -> str:
         f"Of {comparison.models} models, {comparison.above} are significantly better than the baseline "
         f"{comparison.best.name} ({comparison.value:.3f}), and {comparison.below} are significantly worse."
     )
+
+
+def _names(rows: Sequence[Row]) -> str:
+    """Joins the labels of rows."""
+    named = [row.label for row in rows[:MAX_NAMED]]
+    rest = [f"{len(rows) - MAX_NAMED} more"] if len(rows) > MAX_NAMED else []
+    return " and ".join([*named, *rest])

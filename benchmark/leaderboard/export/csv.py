@@ -14,11 +14,11 @@ from benchmark.leaderboard.export.grid import digits
 from benchmark.leaderboard.synthetic import named
 from benchmark.leaderboard.table import LeaderboardTable, Row
 from benchmark.statistics.bootstrap import Estimate
-from benchmark.statistics.ranks import win_fractions
+from benchmark.statistics.tests import all_pairs
 
 CONTRAST_HEADING = (
     *("data", "method", "column", "regime", "architecture", "difference", "low", "high"),
-    *("p", "p_holm", "wilcoxon", "wilcoxon_holm", "rank_biserial", "groups", "verdict"),
+    *("p", "p_holm", "rank_biserial", "images", "groups", "scope", "verdict"),
 )
 OTHER_PROTOCOL = "model of another protocol"
 """The value of `kind` for such a row in the CSV files."""
@@ -27,20 +27,36 @@ MAX_PAIRED_MODELS = 150
 
 
 def to_csv(leaderboard: LeaderboardTable) -> str:
-    """Returns all rows and columns, with value, ends of the 95 % interval, n and the number of undefined scores."""
+    """Returns all rows and columns, with value, ends of the 95 % interval, n and the number of undefined scores.
+
+    The column `interval` is what the interval of map F1 holds over. Of headline columns, `_common` is the mean over the
+    images that all models have, where some lack some.
+    """
     parts = ("", "_low", "_high", "_n", "_undefined")
-    fixed = ["data", "method", "kind", "name", "regime", "regime_title", "seeds", "rank_best", "rank_worst"]
+    fixed = [
+        "data",
+        "method",
+        "kind",
+        "name",
+        "regime",
+        "regime_title",
+        "seeds",
+        "rank",
+        "rank_best",
+        "rank_worst",
+        "interval",
+    ]
     lines: list[list[object]] = [
         [
             *fixed,
             *(column.name + part for column in leaderboard.columns for part in parts),
-            "p_best",
             *(f"{column.name}_significance_group" for column in HEADLINES),
+            *(column.name + part for column in HEADLINES for part in ("_common", "_common_n")),
             "degenerate_maps",
         ]
     ]
     lines += [_csv_line(leaderboard, row, "model" if row.is_model else "baseline") for row in leaderboard.rows]
-    unranked = [replace(row, rank=None, best=None, letters={}) for row in leaderboard.other_protocol_models]
+    unranked = [replace(row, rank=None, rank_interval=None, letters={}) for row in leaderboard.other_protocol_models]
     lines += [_csv_line(leaderboard, row, OTHER_PROTOCOL) for row in unranked]
     return as_csv(lines)
 
@@ -48,11 +64,14 @@ def to_csv(leaderboard: LeaderboardTable) -> str:
 def _csv_line(leaderboard: LeaderboardTable, row: Row, kind: str) -> list[object]:
     seeds = " ".join(map(str, row.seeds))
     line: list[object] = [data_name(leaderboard), leaderboard.method, kind, row.name, row.regime, row.title, seeds]
-    line += row.rank or ("", "")
+    line += [row.rank or "", *(row.rank_interval or ("", ""))]
+    line.append(row.estimates[RANKED_BY].kind if RANKED_BY in row.estimates else "")
     for column in leaderboard.columns:
         line += _csv_cells(row.estimates.get(column.name))
-    line.append("" if row.best is None else digits(row.best, 4))
     line += [row.letters.get(column.name, "") for column in HEADLINES]
+    for column in HEADLINES:
+        value, count = row.common.get(column.name, (math.nan, 0))
+        line += [digits(value, 6), count or ""]
     line.append("" if row.degenerate is None else row.degenerate)
     return line
 
@@ -66,38 +85,32 @@ def contrasts_csv(leaderboards: Sequence[LeaderboardTable], contrasts: Sequence[
             line: list[object] = [data_name(leaderboard), leaderboard.method, contrast.column.name]
             line += [contrast.regime, contrast.name]
             line += [digits(value, 6) for value in (test.value, test.low, test.high)]
-            line += [_p(p) for p in (test.p, contrast.adjusted, test.wilcoxon, contrast.wilcoxon_adjusted)]
-            lines.append([*line, digits(test.effect, 6), test.groups, contrast.verdict])
+            line += [_p(test.p), _p(contrast.adjusted), digits(test.effect, 6), test.images, test.groups]
+            lines.append([*line, test.scope, contrast.verdict])
     return as_csv(lines)
 
 
 def pairs_csv(leaderboard: LeaderboardTable) -> str:
-    """Returns all pairs of models by map F1: difference, p-values, and the fraction of draws that the first one wins.
+    """Returns all pairs of models with a rank, by map F1: difference on their common images, and p-values.
 
-    Pairs of more than :data:`MAX_PAIRED_MODELS` models are not listed. The significance groups of leaderboard.csv have
-    the same information.
+    Where the variance between trainings is unknown, the pairs are of these trainings, and the scope says so. Pairs of
+    more than :data:`MAX_PAIRED_MODELS` models are not listed.
     """
-    models, pairs = leaderboard.models, leaderboard.pairs
-    lines: list[list[object]] = [["data", "method", "first", "second", "difference", "p", "p_holm", "win", "verdict"]]
-    estimates = [row.estimates.get(RANKED_BY) for row in models]
-    if 1 < len(models) <= MAX_PAIRED_MODELS and all(estimates):
-        wins = win_fractions(np.stack([e.draws for e in estimates if e]), higher_is_better=True)
-        values = [estimate.value for estimate in estimates if estimate]
-        for one in range(len(models)):
-            for other in range(one + 1, len(models)):
-                line: list[object] = [
-                    data_name(leaderboard),
-                    leaderboard.method,
-                    models[one].label,
-                    models[other].label,
-                ]
-                line += [
-                    digits(values[one] - values[other], 6),
-                    _p(pairs.p[one, other]),
-                    _p(pairs.adjusted[one, other]),
-                ]
-                verdict = f"{'' if pairs.significant[one, other] else 'not '}significantly different"
-                lines.append([*line, digits(wins[one, other], 4), verdict])
+    models, scope = leaderboard.ranked, leaderboard.scope
+    lines: list[list[object]] = [
+        ["data", "method", "first", "second", "difference", "images", "p", "p_holm", "scope", "verdict"]
+    ]
+    if not 1 < len(models) <= MAX_PAIRED_MODELS:
+        return as_csv(lines)
+    pairs = all_pairs([row.estimates[RANKED_BY] for row in models], scope=scope)
+    words = "" if scope == "models" else " in these trainings"
+    significant = pairs.significant
+    for one, other in zip(*np.triu_indices(len(models), 1), strict=True):
+        line: list[object] = [data_name(leaderboard), leaderboard.method, models[one].label, models[other].label]
+        line += [digits(pairs.value[one, other], 6), pairs.images[one, other]]
+        line += [_p(pairs.p[one, other]), _p(pairs.adjusted[one, other]), scope]
+        verdict = f"{'' if significant[one, other] else 'not '}significantly different{words}"
+        lines.append([*line, verdict if math.isfinite(pairs.p[one, other]) else "no test: one training"])
     return as_csv(lines)
 
 

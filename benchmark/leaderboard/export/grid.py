@@ -29,8 +29,9 @@ def grid(leaderboard: LeaderboardTable, columns: Sequence[Column], *, baselines:
         ["rank", "significance group", "model", "regime", *(column.heading for column in columns)],
         ["", "", "*images*", "", *(f"*n = {max_images[column.name]}*" for column in columns)],
     ]
-    for index, row in enumerate(rows, start=1):
-        rank = f"{index} ({row.rank[0]}-{row.rank[1]})" if row.rank else ""
+    for row in rows:
+        ends = f" ({row.rank_interval[0]}-{row.rank_interval[1]})" if row.rank_interval else ""
+        rank = f"{row.rank}{ends}" if row.rank else ""
         names = [row.name + _dagger(row, leaderboard), _title(row)] if row.is_model else [f"*{row.name}*", "*baseline*"]
         cells = [_cell(row.estimates.get(c.name), max_images[c.name]) for c in columns]
         table.append([rank, row.letters.get(RANKED_BY, ""), *names, *cells])

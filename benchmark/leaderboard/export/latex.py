@@ -3,6 +3,7 @@ r"""Exports the main table for a paper, as LaTeX with booktabs for `\input`."""
 import re
 from collections.abc import Sequence
 
+from benchmark.leaderboard.analysis.legend import describe_intervals, describe_ranks
 from benchmark.leaderboard.column import Column
 from benchmark.leaderboard.export.grid import MAX_LISTED_MODELS, grid
 from benchmark.leaderboard.synthetic import stamped
@@ -22,8 +23,7 @@ def to_latex(leaderboard: LeaderboardTable, columns: Sequence[Column]) -> str:
     record = leaderboard.record
     caption = (
         f"Saliency maps by {leaderboard.method} on {record.dataset} ({record.images['test']} test images, "
-        f"{leaderboard.groups} groups). Mean and 95 % interval (bootstrap over seeds and groups). Models that share a "
-        "letter are not significantly different by map F1 (paired tests, Holm, 5 %)."
+        f"{leaderboard.groups} groups). {describe_intervals(leaderboard)} {describe_ranks(leaderboard)}"
     )
     caption = stamped(caption, synthetic=record.synthetic)
     lines = [

@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 
 from benchmark.leaderboard.analysis.contrasts import Contrast
+from benchmark.leaderboard.analysis.legend import describe_intervals, describe_ranks
 from benchmark.leaderboard.analysis.summary import headline
 from benchmark.leaderboard.columns import HEADLINES
 from benchmark.leaderboard.export.grid import MAX_LISTED_MODELS, grid, markdown
@@ -79,12 +80,11 @@ def _about(leaderboard: LeaderboardTable) -> str:
     return (
         f"{len(leaderboard.models)} models, {images['test']} test images of {leaderboard.groups} groups (patients, "
         f"lesions), {images['train']} training images, of {images['available']} in the data set; classes: "
-        f"{', '.join(record.classes)}.{positive} Each cell: mean [95 % interval of a bootstrap over seeds and groups]. "
-        "Rank: by map F1, with its interval. Significance group: models that share a letter are not significantly "
-        "different by map F1 (paired test over groups, all pairs, Holm, 5 %). Maps explain the predicted class, on all "
+        f"{', '.join(record.classes)}.{positive} Each cell: mean [interval]. {describe_intervals(leaderboard)} "
+        f"{describe_ranks(leaderboard)} Maps explain the predicted class, on all "
         "test images. Where n is smaller, they are a random sample. † marks models whose balanced accuracy does not "
-        "beat chance with its whole interval: their maps explain guesses. All columns are in the CSV files of this "
-        "directory." + (f" Submissions have a badge after their regime. {badges}" if badges else "")
+        "beat chance with its whole interval: their maps explain guesses, so they have no rank. All columns are in the "
+        "CSV files of this directory." + (f" Submissions have a badge after their regime. {badges}" if badges else "")
     )
 
 
@@ -110,11 +110,16 @@ def _contrast_section(contrasts: Sequence[Contrast]) -> list[str]:
             families = [[c for c in contrasts if c.regime == regime and c.column is column] for column in columns]
             table.append([title, *(_count_cell(family) for family in families)])
         lines += ["## Standard against the other regimes", "", *markdown(table), ""]
-    note = (
-        "The regime minus standard training, with the 95 % interval. Bold or counted: significantly different (Holm "
-        "over the architectures of a column). P-values, Wilcoxon's test and effect sizes: `contrasts.csv`."
-    )
-    return [*lines, note, ""]
+    return [*lines, _contrast_note(contrasts), ""]
+
+
+def _contrast_note(contrasts: Sequence[Contrast]) -> str:
+    note = "The regime minus standard training on common images, with the 95 % interval. "
+    if any(contrast.difference.scope == "models" for contrast in contrasts):
+        note += "Bold or counted: significantly different over new trainings (Holm over all cells of a column). "
+    else:
+        note += "These are differences between single trainings: another seed may change their sign. "
+    return f"{note}No verdict where a classification does not beat chance. P-values and effect sizes: `contrasts.csv`."
 
 
 def _contrast_cell(contrast: Contrast | None) -> str:
@@ -126,9 +131,12 @@ def _contrast_cell(contrast: Contrast | None) -> str:
 
 
 def _count_cell(family: list[Contrast]) -> str:
+    family = [contrast for contrast in family if not contrast.guesses]
+    if any(contrast.difference.scope == "trainings" for contrast in family):
+        return "one training each"
     verdicts = [contrast.verdict for contrast in family if contrast.significant]
     counts = [f"{verdicts.count(word)} {word}" for word in ("better", "worse", "higher", "lower") if word in verdicts]
-    return f"{', '.join(counts) or 'none'} of {len(family)}" if family else "-"
+    return f"{', '.join(counts) or 'none'} of {len(family)}" if family else "no verdict"
 
 
 def _attack_note(leaderboard: LeaderboardTable) -> str:
@@ -193,5 +201,11 @@ def _undefined(leaderboard: LeaderboardTable) -> list[str]:
             counts = ", ".join(parts)
             lines.append(
                 f"- Undefined scores of {column.title} ({leaderboard.method}), left out of the mean: {counts}."
+            )
+        if common := [(row, *row.common[column.name]) for row in rows if column.name in row.common]:
+            means = ", ".join(f"{row.label} {value:.3f}" for row, value, _ in common[:MAX_NAMED_ROWS])
+            lines.append(
+                f"- Mean {column.title} ({leaderboard.method}) of these on the {max(n for *_, n in common)} images "
+                f"that all models have: {means}."
             )
     return lines

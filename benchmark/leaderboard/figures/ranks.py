@@ -10,15 +10,13 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
-from scipy.stats import friedmanchisquare, rankdata
+from scipy.stats import rankdata
 
 from benchmark.leaderboard.analysis.agreement import Agreement
 from benchmark.leaderboard.columns import RANKED_BY
 from benchmark.leaderboard.figures.sheets import figure_title, save_figure
 from benchmark.leaderboard.table import LeaderboardTable
 from benchmark.statistics.letters import cliques
-from benchmark.statistics.rank_tests import signed_ranks
-from benchmark.statistics.tests import ALPHA, group_differences, holm
 
 MAX_MODELS = 40
 """Maximum number of models in a readable diagram of ranks."""
@@ -27,34 +25,32 @@ MIN_MODELS = 3
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Ranks:
-    """Mean ranks over groups of images, and Wilcoxon's tests of all pairs of models.
+    """Mean ranks of the models over groups of images, and the significant pairs of the table.
 
     Attributes:
         names: Labels of the models, best mean rank first.
         mean: Mean ranks, (R,).
-        adjusted: P-values of Wilcoxon's test after Holm, (R, R).
-        friedman: P-value of Friedman's test of equal ranks.
+        significant: Which pairs the table separates, (R, R); None where it is about single trainings.
         groups: Number of groups.
     """
 
     names: list[str]
     mean: NDArray[np.float64]
-    adjusted: NDArray[np.float64]
-    friedman: float
+    significant: NDArray[np.bool_] | None
     groups: int
 
 
 def compute_ranks(leaderboard: LeaderboardTable) -> Ranks | None:
-    """Ranks models by map F1 within each group of images.
+    """Ranks models by map F1 within each group of images. The tests are those of the table.
 
     Returns:
-        The ranks; None with too few or too many models, fewer than two groups, or different images.
+        The ranks; None with too few or too many models with a rank, fewer than two groups, or different images.
     Reference:
         Demsar, Statistical comparisons of classifiers over multiple data sets, JMLR 7, 2006, section 3.2.2 (the
-        diagram); Benavoli et al., Should we really use post-hoc tests based on mean-ranks?, JMLR 17, 2016 (Wilcoxon
-        with Holm in place of Nemenyi, whose verdict on a pair depends on the other models).
+        diagram); Benavoli et al., Should we really use post-hoc tests based on mean-ranks?, JMLR 17, 2016 (tests of the
+        pair alone in place of Nemenyi's, whose verdict on a pair depends on the other models).
     """
-    rows = [row for row in leaderboard.models if RANKED_BY in row.estimates]
+    rows = leaderboard.ranked
     estimates = [row.estimates[RANKED_BY] for row in rows]
     same_images = len({estimate.error.key for estimate in estimates}) == 1
     if not MIN_MODELS <= len(rows) <= MAX_MODELS or not same_images:
@@ -65,26 +61,18 @@ def compute_ranks(leaderboard: LeaderboardTable) -> Ranks | None:
         return None
     mean = rankdata(-contributions, axis=0).mean(axis=1)
     order = np.argsort(mean, kind="stable")
-    num_models = len(rows)
-    upper = np.triu_indices(num_models, 1)
-    p = signed_ranks(
-        [group_differences(estimates[order[one]], estimates[order[other]]) for one, other in zip(*upper, strict=True)]
-    )
-    adjusted = np.ones((num_models, num_models))
-    adjusted[upper] = holm(np.array(p))
-    adjusted.T[upper] = adjusted[upper]
+    tested = all(estimate.error.knows_trainings for estimate in estimates)
     return Ranks(
         names=[rows[index].label for index in order],
         mean=mean[order],
-        adjusted=adjusted,
-        friedman=float(friedmanchisquare(*contributions).pvalue),
+        significant=leaderboard.pairs.significant[np.ix_(order, order)] if tested else None,
         groups=contributions.shape[1],
     )
 
 
 def critical_difference_figure(leaderboard: LeaderboardTable, ranks: Ranks, path: Path) -> None:
-    """Plots models on an axis of mean ranks. A bar joins models that do not differ significantly."""
-    bars = [rows for rows in cliques(ranks.adjusted < ALPHA) if len(rows) > 1]
+    """Plots models on an axis of mean ranks. A bar joins models that the table does not separate."""
+    bars = [] if ranks.significant is None else [rows for rows in cliques(ranks.significant) if len(rows) > 1]
     num_models = len(ranks.names)
     num_left = (num_models + 1) // 2
     figure = Figure(figsize=(11, 1.6 + 0.13 * len(bars) + 0.26 * num_left), layout="constrained")
@@ -104,10 +92,12 @@ def critical_difference_figure(leaderboard: LeaderboardTable, ranks: Ranks, path
         text = f"{name}  {mean:.1f}" if left else f"{mean:.1f}  {name}"
         axis.text(end, height, text, ha="right" if left else "left", va="center", fontsize=8)
     _draw_rank_axis(axis, num_models, depth + 0.5 * num_left)
-    title = (
-        f"mean rank by map F1 over {ranks.groups} groups, 1 is best; dots on one bar are not significantly different "
-        f"(Wilcoxon's test, Holm, 5 %); Friedman p = {ranks.friedman:.2g}"
+    tests = (
+        "single trainings, which no test separates"
+        if ranks.significant is None
+        else "dots on one bar are not significantly different in map F1 (the tests of the table)"
     )
+    title = f"mean rank by map F1 over {ranks.groups} groups, 1 is best; {tests}"
     save_figure(figure, path, figure_title(leaderboard, title))
 
 

@@ -79,11 +79,13 @@ class TableCell:
         estimate: The estimate.
         scale: The axis it is drawn on.
         num_images: Number of images of its column. Shown where that of the cell differs.
+        common: Mean and number of the images that all models have. None where all have all.
     """
 
     estimate: Estimate
     scale: Scale
     num_images: int
+    common: tuple[float, int] | None = None
 
     @property
     def value(self) -> str:
@@ -124,7 +126,7 @@ class Line:
     Attributes:
         row: The row of the leaderboard.
         kind: "model", "baseline" or "ceiling".
-        rank: Its rank among the models, from 1. 0 for a baseline.
+        rank: Its rank among the models, from 1. 0 for a model without a rank, and for a baseline.
         doubtful: Whether the interval of its balanced accuracy is not wholly above chance.
         letters: Letters of its significance groups, where the leaderboard has them.
         gap: Whether every model above it is significantly different from it and from all below it.
@@ -195,20 +197,24 @@ def build_page_table(leaderboard: LeaderboardTable, models: Container[tuple[str,
         _heading(leaderboard, column) for column in leaderboard.columns if _estimates(leaderboard.rows, column)
     )
     lines = []
-    for rank, row in enumerate(leaderboard.rows, start=1):
+    significant = leaderboard.pairs.significant
+    for index, row in enumerate(leaderboard.rows):
         if row.is_model and (row.name, row.regime) not in models:
             continue
         lines.append(
             Line(
                 row=row,
                 kind=row_kind(row),
-                rank=rank if row.is_model else 0,
+                rank=row.rank or 0,
                 doubtful=row.is_model and not beats_chance(row, leaderboard),
                 letters=row.letters.get(RANKED_BY, ""),
-                gap=row.is_model and rank > 1 and bool(leaderboard.pairs.significant[: rank - 1, rank - 1 :].all()),
+                gap=bool(row.rank) and index > 0 and bool(significant[:index, index:].all()),
                 cells={
                     heading.column.name: TableCell(
-                        estimate=estimate, scale=heading.scale, num_images=heading.num_images
+                        estimate=estimate,
+                        scale=heading.scale,
+                        num_images=heading.num_images,
+                        common=row.common.get(heading.column.name),
                     )
                     for heading in headings
                     if (estimate := row.finite_estimate(heading.column))

@@ -14,6 +14,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from benchmark.leaderboard.analysis.contrasts import BASE
+from benchmark.leaderboard.analysis.legend import describe_intervals, describe_ranks
 from benchmark.leaderboard.columns import HEADLINES, RANKED_BY
 from benchmark.leaderboard.export.markdown import describe_other_protocol
 from benchmark.leaderboard.gallery.load import TEMPLATES as GALLERY_TEMPLATES
@@ -91,6 +92,7 @@ def page(inputs: Sequence[PageInput]) -> str:
         lstrip_blocks=True,
     )
     environment.filters.update(digits=digits, describe_other_protocol=describe_other_protocol)
+    environment.filters.update(describe_intervals=describe_intervals, describe_ranks=describe_ranks)
     return environment.get_template("page.html.jinja").render(
         sections=sections,
         stamp=STAMP,

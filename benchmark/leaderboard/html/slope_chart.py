@@ -19,7 +19,8 @@ class Slope:
     Attributes:
         left: Height of its score in the first regime.
         right: Height in the second.
-        verdict: "better" or "worse" if the planned contrast is significant (Holm over architectures), else "unsure".
+        verdict: "better" or "worse" if the planned contrast is significant over new trainings (Holm over the
+            architectures and regimes of a column), else "unsure".
         description: The difference as text.
     """
 
@@ -41,10 +42,13 @@ class SlopeChart:
     right: tuple[Label, ...]
     baselines: tuple[Label, ...]
     outside: tuple[str, ...]
+    tested: bool
 
     @property
     def description(self) -> str:
         """Text for screen readers."""
+        if not self.tested:
+            return f"{self.column.title}, standard to {self.regime}: {len(self.slopes)} single trainings each"
         counts = {kind: sum(slope.verdict == kind for slope in self.slopes) for kind in ("better", "worse", "unsure")}
         return (
             f"{self.column.title}, standard to {self.regime}: {counts['better']} of {len(self.slopes)} better, "
@@ -104,6 +108,7 @@ def _slopes(leaderboard: LeaderboardTable, family: Sequence[Contrast]) -> SlopeC
         column=column,
         regime=family[0].title,
         height=height,
+        tested=any(contrast.difference.scope == "models" for contrast in family),
         slopes=tuple(
             _slope(contrast, at(one), at(other)) for contrast, (one, other) in zip(family, pairs, strict=True)
         ),
@@ -121,6 +126,7 @@ def _slopes(leaderboard: LeaderboardTable, family: Sequence[Contrast]) -> SlopeC
 def _slope(contrast: Contrast, left: float, right: float) -> Slope:
     difference = contrast.difference
     interval = f"{difference.low:+.3f} to {difference.high:+.3f}"
-    description = f"{contrast.name}: {difference.value:+.3f} ({interval}), p = {contrast.adjusted:.3f}"
-    verdict = contrast.verdict if contrast.significant and contrast.column.higher_is_better is not None else "unsure"
-    return Slope(left=left, right=right, verdict=verdict, description=description)
+    verdict = contrast.verdict
+    description = f"{contrast.name}: {difference.value:+.3f} ({interval}), {verdict}"
+    kind = verdict if contrast.significant and contrast.column.higher_is_better is not None else "unsure"
+    return Slope(left=left, right=right, verdict=kind, description=description)

@@ -1,10 +1,10 @@
-"""Summary cards at the top of the page: the best model, and significant differences."""
+"""Summary cards at the top of the page: the verdict, significant differences, and references."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from benchmark.leaderboard.analysis.baselines import against_baseline, human_ceiling
-from benchmark.leaderboard.analysis.chance import beats_chance
+from benchmark.leaderboard.analysis.baselines import AgainstBaseline, against_baseline, human_ceiling
+from benchmark.leaderboard.analysis.summary import SINGLE_TRAININGS, leaders, verdict
 from benchmark.leaderboard.columns import RANKED_BY
 from benchmark.leaderboard.html.page_input import digits
 from benchmark.leaderboard.table import LeaderboardTable, Row
@@ -19,36 +19,49 @@ class SummaryCard:
 
 
 def build_summary_cards(leaderboard: LeaderboardTable) -> list[SummaryCard]:
-    """Builds the cards: the best model, significant pairs, the best baseline and the human ceiling."""
-    models = [row for row in leaderboard.models if row.rank]
+    """Builds the cards: the verdict, significant pairs, the best baseline and the human ceiling."""
+    column = leaderboard.column(RANKED_BY)
+    models = [row for row in leaderboard.models if row.finite_estimate(column)]
     if not models:
         text = "models without a rank: there are no masks, so there is no map F1."
         return [SummaryCard(number=str(len(leaderboard.models)), text=text)]
-    cards = [_leader(leaderboard, models)]
-    if len(models) > 1:
-        pairs = SummaryCard(
-            number=f"{leaderboard.pairs.num_significant} of {leaderboard.pairs.num_tested}",
-            text="pairs of models are significantly different in map F1 (paired tests over groups of images, Holm over "
-            "all pairs). Models that share a letter are not significantly different.",
+    comparison = against_baseline(leaderboard)
+    cards = [_verdict_card(leaderboard, comparison), *_leader_cards(leaderboard)]
+    if leaderboard.scope == "trainings":
+        cards.append(SummaryCard(number="1 training", text=f"of each row. {SINGLE_TRAININGS}"))
+    elif leaderboard.pairs.num_tested:
+        pairs = leaderboard.pairs
+        text = (
+            "pairs of models are significantly different in map F1 (paired tests over groups of images and trainings, "
+            "Holm over all pairs)."
         )
-        cards.append(pairs)
-    return [*cards, *_references(leaderboard, models)]
+        cards.append(SummaryCard(number=f"{pairs.num_significant} of {pairs.num_tested}", text=text))
+    return [*cards, *_references(leaderboard, models, comparison)]
 
 
-def _leader(leaderboard: LeaderboardTable, models: Sequence[Row]) -> SummaryCard:
-    first, num_others = models[0], len(models) - 1
-    estimate, num_apart = first.estimates[RANKED_BY], int(leaderboard.pairs.significant[0].sum())
-    interval = f"{digits(estimate.low)} to {digits(estimate.high)}"
-    text = f"({first.title}) has the best map F1: {digits(estimate.value)} ({interval})"
-    text += f", significantly different from {num_apart} of {num_others} others." if num_others else ", the only model."
-    if not beats_chance(first, leaderboard):
-        text += " † Its accuracy is not significantly better than chance: its maps explain guesses."
-    return SummaryCard(number=first.name, text=text)
+def _verdict_card(leaderboard: LeaderboardTable, comparison: AgainstBaseline | None) -> SummaryCard:
+    """Splits the verdict at its first colon: what stands before it is in large type."""
+    number, _, text = verdict(leaderboard, comparison).partition(": ")
+    return SummaryCard(number=number, text=text)
 
 
-def _references(leaderboard: LeaderboardTable, models: Sequence[Row]) -> list[SummaryCard]:
+def _leader_cards(leaderboard: LeaderboardTable) -> list[SummaryCard]:
+    """Builds the card of the highest map F1; none where no model has a rank."""
+    if not (first := leaders(leaderboard)):
+        return []
+    estimate = first[0].estimates[RANKED_BY]
+    names = " and ".join(row.label for row in first)
+    text = f"is the highest map F1 ({digits(estimate.low)} to {digits(estimate.high)}): {names}."
+    if leaderboard.unranked:
+        text += f" {len(leaderboard.unranked)} of {len(leaderboard.models)} models do not beat chance and have no rank."
+    return [SummaryCard(number=digits(estimate.value), text=text)]
+
+
+def _references(
+    leaderboard: LeaderboardTable, models: Sequence[Row], comparison: AgainstBaseline | None
+) -> list[SummaryCard]:
     cards = []
-    if comparison := against_baseline(leaderboard):
+    if comparison and comparison.models and comparison.scope == "models":
         verb = "is" if comparison.above == 1 else "are"
         text = f"models {verb} significantly better than the best baseline without a trained model: "
         text += f"{comparison.best.name}, {digits(comparison.value)}."

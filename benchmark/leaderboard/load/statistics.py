@@ -53,6 +53,7 @@ class MeanScore:
             amounts=amounts.astype(np.float64, copy=False).reshape(num_images, num_columns),
             counts=counts.astype(np.float64).reshape(num_images, num_columns),
             undefined=int((~finite).sum()),
+            partial=True,
         )
 
 
@@ -98,7 +99,7 @@ def accuracy_under_attack(row_data: RowData) -> RatioStatistic | None:
     name = pgd_columns[len(pgd_columns) // 2] if pgd_columns else "withstood"
     if name not in frame:
         return None
-    return mean_of_finite(frame[name].to_numpy(dtype=np.float64))
+    return mean_of_finite(frame[name].to_numpy(dtype=np.float64), proportion=True)
 
 
 def map_overlap_under_attack(row_data: RowData) -> RatioStatistic | None:

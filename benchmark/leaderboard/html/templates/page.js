@@ -27,7 +27,7 @@ function getTable(view) {
     paging: false,
     autoWidth: false,
     layout: { topStart: null, topEnd: null, bottomStart: "info", bottomEnd: null },
-    order: start < 0 ? [] : [[start, "desc"]],
+    order: start < 0 ? [] : [[start, "asc"]],
     columns: headings.map(({ dataset }) => ({
       name: dataset.name,
       searchable: ["name", "group"].includes(dataset.name),
@@ -43,7 +43,7 @@ function getTable(view) {
   const byRank = () => {
     const [[column, direction] = []] = table.order();
     const name = headings[column]?.dataset.name;
-    element.classList.toggle("by-rank", (name === element.dataset.sort && direction === "desc") || (name === "rank" && direction === "asc"));
+    element.classList.toggle("by-rank", name === "rank" && direction === "asc");
   };
   table.on("order", byRank);
   byRank();
