@@ -52,6 +52,7 @@ class Architecture:
         predicts_masks: Whether the network also predicts a mask. Its method ``with_mask`` then takes images as above
             and returns logits of the classes (N, num_classes) and of the mask (N, H, W). Only regimes that need masks
             train such networks, and they train no others.
+        in_default_grid: Whether a run without --architecture has it.
         checkpoint: External weights. Such an entry is evaluated as it is and never trained.
         authors: The submitters. Empty for the entries of this directory.
         license: License of the entry and its weights, as an SPDX identifier.
@@ -68,6 +69,7 @@ class Architecture:
     quick_epochs: int
     source: str
     predicts_masks: bool = False
+    in_default_grid: bool = True
     checkpoint: Checkpoint | None = None
     authors: str = ""
     license: str = ""

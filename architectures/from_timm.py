@@ -8,15 +8,15 @@ import torch
 
 from architectures import Architecture
 from architectures.network import pretrained_network, random_network
-from architectures.target_layer import last_grid
+from architectures.target_layer import TargetLayer, find_target_layer
 
 
 def from_timm(architecture: Architecture, timm_name: str, *, smallest_side: int = 0) -> Architecture:
     """Completes an entry with the functions that build it with timm.
 
     Args:
-        architecture: The entry without these functions. An empty target layer becomes the last module with a spatial
-            grid. An input size of 0 becomes that of timm's configuration.
+        architecture: The entry without these functions. An empty target layer becomes the last one with a spatial grid
+            or with tokens that form one. An input size of 0 becomes that of timm's configuration.
         timm_name: timm's name, with or without the tag of the published weights.
         smallest_side: Minimum side in pixels of the input of the body.
 
@@ -25,17 +25,17 @@ def from_timm(architecture: Architecture, timm_name: str, *, smallest_side: int 
     """
     name = resolve_timm_name(timm_name)
     config = import_module("timm").get_pretrained_cfg(name)
-    build = partial(random_network, name, smallest_side=smallest_side)
-    published = bool(config.hf_hub_id or config.url)
-    fields = {field: getattr(architecture, field) for field in architecture.__slots__}
-    fields["build"] = build
-    fields["pretrained"] = (
-        partial(pretrained_network, architecture.name, name, smallest_side=smallest_side) if published else None
-    )
-    fields["input_size"] = architecture.input_size or config.input_size[-1]
+    target = TargetLayer(name=architecture.target_layer)
     if not architecture.target_layer:
         with torch.device("meta"):
-            fields["target_layer"] = last_grid(build(2))
+            target = find_target_layer(random_network(name, 2, smallest_side=smallest_side))
+    options = {"smallest_side": smallest_side, "tokens": target.tokens}
+    published = bool(config.hf_hub_id or config.url)
+    fields = {field: getattr(architecture, field) for field in architecture.__slots__}
+    fields["build"] = partial(random_network, name, **options)
+    fields["pretrained"] = partial(pretrained_network, architecture.name, name, **options) if published else None
+    fields["input_size"] = architecture.input_size or config.input_size[-1]
+    fields["target_layer"] = target.name
     return Architecture(**fields)
 
 

@@ -8,7 +8,8 @@ A 3 x 3 convolution of stride 2 with one pixel of padding reads pixels 2i - 1 to
 32i + 15 1/2. This module computes the centers for any network, from a linear surrogate of it.
 
 In the surrogate all kernels are uniform, normalization and activations are identities, gates are open, each attention
-token attends to itself, and max pooling is mean pooling. If the value of every pixel is its own row (or column), the
+token attends to itself, and max pooling is mean pooling. Of a gated linear unit, the product of two layers, the first
+one remains. If the value of every pixel is its own row (or column), the
 output of a cell is the mean row of its receptive field: the centroid. Branches are weighted by their channels.
 
 At the border, padding cuts off a part of that field, which would shift its centroid inward. This module ignores the
@@ -218,8 +219,10 @@ class _Linear(TorchFunctionMode):
 
 
 def _arithmetic(func: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any], *, in_place: bool) -> Any:
-    """Applies an elementwise function, once for all channels if they are equal."""
+    """Applies an elementwise function, once for all channels if they are equal. Of a gated unit the first remains."""
     tensors = [arg for arg in args if isinstance(arg, Tensor)]
+    if func is torch.mul and _is_gated(tensors):
+        return tensors[0]
     if all(_has_equal_channels(tensor) or tensor.numel() == 1 for tensor in tensors) and tensors:
         shape = torch.broadcast_shapes(*(tensor.shape for tensor in tensors))
         firsts = (_first_channel(arg) if isinstance(arg, Tensor) else arg for arg in args)
@@ -230,6 +233,13 @@ def _arithmetic(func: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[s
         return result
     args[0].data = result
     return args[0]
+
+
+def _is_gated(tensors: Sequence[Tensor]) -> bool:
+    """Returns whether the factors are two different layers of the image. A layer times itself is no gate."""
+    if len(tensors) != 2 or tensors[0] is tensors[1] or tensors[0].shape != tensors[1].shape:
+        return False
+    return all(len(tensor) > 1 and not torch.equal(tensor[0], tensor[1]) for tensor in tensors)
 
 
 def _has_equal_channels(values: Tensor) -> bool:

@@ -31,7 +31,9 @@ def layer_groups(network: nn.Module, side: int) -> tuple[tuple[str, ...], ...]:
     layers: the first convolution of ResNet's layer2 reads the grid of layer1, but belongs to the second group.
     Strides are ratios of sides, rounded to powers of two, because convolutions without padding lose a few pixels. A
     vector inside a block (squeeze and excitation) does not end the grid. A group can be empty. After its last pooling,
-    VGG16 has weights only in the dense layers, so its fourth group is empty.
+    VGG16 has weights only in the dense layers, so its fourth group is empty. A transformer whose blocks all work on one
+    grid is divided by depth instead: its blocks are divided evenly between the first four groups, the embedding of the
+    patches is in the first, and everything behind the blocks is in the last.
 
     A copy of the network without weights runs once, on the meta device. The network itself is neither run nor changed.
 
@@ -71,6 +73,8 @@ def layer_groups(network: nn.Module, side: int) -> tuple[tuple[str, ...], ...]:
     for block, grid in grids.items():
         group = max(group, _group_index(input_sides[0], grid))
         group_by_module.update(dict.fromkeys(block.modules(), group))
+    if isinstance(twin, Network) and twin.grid is not None and hasattr(body, "blocks"):
+        group_by_module |= _depth_groups(body)
     ordered = {**called, **dict.fromkeys(names)}
     return tuple(
         tuple(names[module] for module in ordered if group_by_module[module] == index) for index in range(NUM_GROUPS)
@@ -110,6 +114,20 @@ def _without_weights(network: nn.Module) -> nn.Module:
     for parameter in network.parameters():
         memo[id(parameter)] = nn.Parameter(torch.empty_like(parameter, device="meta"), requires_grad=False)
     return copy.deepcopy(network, memo).eval()
+
+
+def _depth_groups(body: nn.Module) -> dict[nn.Module, int]:
+    """Divides the modules of a transformer by depth. The body itself owns the class token and the positions."""
+    group_by_module, group = {body: 0}, 0
+    for name, child in body.named_children():
+        if name == "blocks":
+            blocks = list(child.children())
+            for index, block in enumerate(blocks):
+                group_by_module |= dict.fromkeys(block.modules(), index * (NUM_GROUPS - 1) // len(blocks))
+            group = NUM_GROUPS - 1
+        else:
+            group_by_module |= dict.fromkeys(child.modules(), group)
+    return group_by_module
 
 
 def _blocks(module: nn.Module) -> Iterator[nn.Module]:

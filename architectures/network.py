@@ -3,10 +3,14 @@
 from collections.abc import Sequence
 from importlib import import_module
 from itertools import chain
+from typing import Any
 
 import huggingface_hub
 import torch
 from torch import Tensor, nn
+
+from architectures.sides import Sides
+from architectures.token_grid import TokenGrid
 
 WEIGHTS = "model.safetensors"
 CLASSIFIER_STD = 0.01
@@ -24,31 +28,42 @@ class Network(nn.Module):
         body: The network itself. Maps normalized images (N, 3, H, W) to logits (N, num_classes).
         mean: Mean of each channel, (3, 1, 1).
         std: Standard deviation of each channel, (3, 1, 1).
-        smallest_side: Minimum side in pixels of the input of the body. Smaller images are enlarged.
+        sides: The sides that the body takes. Images of other sides are resized.
+        grid: The tokens of a layer of the body as a grid. None for networks whose layers output grids.
     """
 
     mean: Tensor
     std: Tensor
 
-    def __init__(self, body: nn.Module, mean: Sequence[float], std: Sequence[float], *, smallest_side: int = 0) -> None:
+    def __init__(  # noqa: PLR0913 - the parts of a network
+        self,
+        body: nn.Module,
+        mean: Sequence[float],
+        std: Sequence[float],
+        *,
+        smallest_side: int = 0,
+        sides: Sides | None = None,
+        grid: TokenGrid | None = None,
+    ) -> None:
         super().__init__()
         self.body = body
-        self.smallest_side = smallest_side
+        self.sides = sides or Sides(smallest=smallest_side)
         self.register_buffer("mean", torch.tensor(mean).view(3, 1, 1))
         self.register_buffer("std", torch.tensor(std).view(3, 1, 1))
+        self.grid = grid
+        if grid is not None:
+            grid.attach(body)
 
     def forward(self, images: Tensor) -> Tensor:
         """Computes logits (N, num_classes) of images (N, 3, H, W) in [0, 1]."""
-        normalized: Tensor = (images - self.mean) / self.std
-        shortest = min(images.shape[-2:])
-        if shortest < self.smallest_side:
-            size = [round(side * self.smallest_side / shortest) for side in images.shape[-2:]]
-            normalized = nn.functional.interpolate(normalized, size, mode="bilinear")
+        normalized = self.sides.resize((images - self.mean) / self.std)
+        if self.grid is not None:
+            self.grid.image_size = normalized.shape[-2:]
         logits: Tensor = self.body(normalized)
         return logits
 
 
-def random_network(timm_name: str, num_classes: int, *, smallest_side: int = 0) -> Network:
+def random_network(timm_name: str, num_classes: int, *, smallest_side: int = 0, tokens: str = "") -> Network:
     """Builds a network of timm with random weights.
 
     Args:
@@ -56,13 +71,15 @@ def random_network(timm_name: str, num_classes: int, *, smallest_side: int = 0) 
             and the pretrained network get the same input.
         num_classes: Number of classes.
         smallest_side: Minimum side in pixels of the input of the body.
+        tokens: Dotted name of the layer of the body whose tokens become the grid. Empty for networks with grids.
     """
-    # timm takes seconds to import, so it is imported on first use.
-    timm = import_module("timm")
-    return _normalized(timm.create_model(timm_name, num_classes=num_classes), timm_name, smallest_side)
+    body, sides = create_body(timm_name, smallest_side, num_classes=num_classes)
+    return _normalized(body, timm_name, sides, tokens)
 
 
-def pretrained_network(name: str, timm_name: str, num_classes: int, *, smallest_side: int = 0) -> Network:
+def pretrained_network(
+    name: str, timm_name: str, num_classes: int, *, smallest_side: int = 0, tokens: str = ""
+) -> Network:
     """Builds the same network with published weights and a new classifier.
 
     Args:
@@ -70,21 +87,46 @@ def pretrained_network(name: str, timm_name: str, num_classes: int, *, smallest_
         timm_name: timm's name with the tag of the published weights.
         num_classes: Number of classes.
         smallest_side: Minimum side in pixels of the input of the body.
+        tokens: Dotted name of the layer of the body whose tokens become the grid. Empty for networks with grids.
 
     Raises:
         OSError: The weights are not cached and cannot be downloaded.
     """
-    timm = import_module("timm")
     try:
         # With the original thousand classes timm loads strictly, so a file that does not fit raises an error.
-        body = timm.create_model(timm_name, pretrained=True, pretrained_cfg_overlay=_weights(timm_name))
+        body, sides = create_body(
+            timm_name, smallest_side, pretrained=True, pretrained_cfg_overlay=_weights(timm_name)
+        )
     except OSError as error:
         raise OSError(
             f"{name}: the published weights could not be fetched; connect once, so that they are cached, "
             "or give a local safetensors file with --weights FILE"
         ) from error
-    body.reset_classifier(num_classes)
-    return _normalized(body, timm_name, smallest_side)
+    body.reset_classifier(num_classes)  # type: ignore[operator]  # every classifier of timm's has it
+    return _normalized(body, timm_name, sides, tokens)
+
+
+def create_body(timm_name: str, smallest_side: int = 0, **options: Any) -> tuple[nn.Module, Sides]:
+    """Builds a network with timm, so that it takes as many image sides as it can.
+
+    Args:
+        timm_name: timm's name.
+        smallest_side: Minimum side in pixels.
+        **options: Passed to timm.
+
+    Returns:
+        The network and the sides that it takes: any, multiples of its largest stride, or one fixed side.
+    """
+    # timm takes seconds to import, so it is imported on first use.
+    timm = import_module("timm")
+    config = timm.get_pretrained_cfg(timm_name)
+    if not config.fixed_input_size:
+        return timm.create_model(timm_name, **options), Sides(smallest=smallest_side)
+    try:
+        body = timm.create_model(timm_name, dynamic_img_size=True, **options)
+    except TypeError:  # the network has no such option
+        return timm.create_model(timm_name, **options), Sides(fixed=config.input_size[-1])
+    return body, Sides(step=max(stage["reduction"] for stage in body.feature_info), smallest=smallest_side)
 
 
 def parameter_count(module: nn.Module) -> int:
@@ -106,15 +148,22 @@ def parameter_count(module: nn.Module) -> int:
     return sum(tensor.numel() for tensor in chain(module.parameters(), statistics))
 
 
-def _normalized(body: nn.Module, timm_name: str, smallest_side: int) -> Network:
+def _normalized(body: nn.Module, timm_name: str, sides: Sides, tokens: str) -> Network:
     # timm scales the weights of some classifiers with 1/sqrt(classes). With six classes instead of a thousand, the
     # initial logits are so large that a short training only unlearns them.
-    classifier = body.get_classifier()  # type: ignore[operator]  # every classifier of timm's has it
-    nn.init.normal_(classifier.weight, std=CLASSIFIER_STD)
-    nn.init.zeros_(classifier.bias)
+    classifiers = body.get_classifier()  # type: ignore[operator]  # every classifier of timm's has it
+    for classifier in classifiers if isinstance(classifiers, tuple) else (classifiers,):
+        nn.init.normal_(classifier.weight, std=CLASSIFIER_STD)
+        nn.init.zeros_(classifier.bias)
     _avoid_copies(body)
     config = import_module("timm").get_pretrained_cfg(timm_name)
-    return Network(body, config.mean, config.std, smallest_side=smallest_side)
+    grid = TokenGrid(tokens, count_prefix_tokens(body)) if tokens else None
+    return Network(body, config.mean, config.std, sides=sides, grid=grid)
+
+
+def count_prefix_tokens(body: nn.Module) -> int:
+    """Returns the number of tokens of a network of timm that have no position: class token and registers."""
+    return int(getattr(body, "num_prefix_tokens", 0))
 
 
 def _avoid_copies(body: nn.Module) -> None:

@@ -35,7 +35,7 @@ def build_grid(
 
     Args:
         preset: Default regimes and seeds.
-        architectures: Names. The default is all that match one of the regimes.
+        architectures: Names. The default is all of the default grid that match one of the regimes.
         regimes: Names. The default is those of the preset.
         seeds: Training seeds. The default is those of the preset.
 
@@ -46,7 +46,8 @@ def build_grid(
     Raises:
         UserError: A name is unknown, or an entry matches nothing else in the selection.
     """
-    networks = select(Architecture, dict.fromkeys(architectures or entries(Architecture)))
+    default = [name for name, entry in entries(Architecture).items() if entry.in_default_grid]
+    networks = select(Architecture, dict.fromkeys(architectures or default))
     selected = sorted(select(Regime, dict.fromkeys(regimes or preset.regimes)), key=_count_stages)
     if architectures:
         for architecture in networks:

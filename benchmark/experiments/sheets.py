@@ -42,7 +42,8 @@ def _write_map_sheet(jobs: Sequence[Job], path: Path) -> None:
     }
     first = min(candidates)[1:] if candidates else None
     jobs = [job for job in jobs if (job.cell.regime.name, job.cell.seed) == first]
-    complete = [entry for entry in entries(Architecture).values() if not entry.predicts_masks]
+    default = [entry for entry in entries(Architecture).values() if entry.in_default_grid]
+    complete = [entry for entry in default if not entry.predicts_masks]
     if not jobs or (path.is_file() and len(jobs) < len(complete)):
         return
     data, method = jobs[0].data, select(Method, jobs[0].preset.methods)[0]

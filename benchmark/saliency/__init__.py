@@ -20,12 +20,14 @@ class Method:
             that uses a grid takes an :data:`UpsampleFn` as a fifth argument, which must have a default.
         source: Where it is described: author, year, section.
         uses_grid: Whether it upsamples maps of the target layer's grid.
+        needs_attention: Whether it explains only transformers that attend over one grid of tokens.
     """
 
     name: str
     explain: Callable[..., Tensor]
     source: str
     uses_grid: bool = False
+    needs_attention: bool = False
 
     def with_upsampling(self, upsample_fn: UpsampleFn | None) -> Callable[[nn.Module, str, Tensor, Tensor], Tensor]:
         """Returns `explain` with this upsampling of grids. None stretches them over the image."""

@@ -161,7 +161,8 @@ def test_saliency_layer_is_the_last_word_on_the_image(model):
         logits = network(images)
     activation, gradient = leaves[0], torch.autograd.grad(logits[0, 1], leaves[0], retain_graph=True)[0]
     assert gradient.any()
-    assert torch.autograd.grad(logits[0, 1], images, allow_unused=True) == (None,)
+    if entry.target_layer != "grid":  # the class token passes by the grid, see test_transformers.py
+        assert torch.autograd.grad(logits[0, 1], images, allow_unused=True) == (None,)
     assert torch.equal(logits, network(images))
     saliency = (gradient.mean(dim=(2, 3), keepdim=True) * activation).sum(dim=1)
     assert saliency.std() > 1e-3 * saliency.abs().max() > 0

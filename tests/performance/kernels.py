@@ -35,7 +35,7 @@ from tests.kernels import NATIVE, SETS, Kernels
 
 IMAGES, SIDE, CLASSES, STEPS = 4, 96, 6, 8
 BEGIN, END = "<!-- kernels: written by python -m tests.performance.kernels -->", "<!-- kernels: end -->"
-NAMES = [name for name, each in entries(Architecture).items() if not each.predicts_masks]
+NAMES = [name for name, each in entries(Architecture).items() if each.in_default_grid and not each.predicts_masks]
 METRICS = entries(Metric)
 DEAR = ("mobilenet",)
 """Of which the metrics are computed, too, that ask the network hundreds of times."""
