@@ -83,10 +83,11 @@ def synthesize(
 ) -> None:
     """Render synthetic clinical photographs with masks of three raters, in the layout of DermXDB."""
     from datasets import dermsynth  # noqa: PLC0415
+    from datasets.dermsynth.plan import PlantedMark  # noqa: PLC0415
 
     try:
         with console.status(f"rendering {num_images} images"):
-            dermsynth.render(directory, images=num_images, dose=dose, mark=mark)
+            dermsynth.render(directory, images=num_images, mark=PlantedMark(shape=mark, dose=dose))
     except ValueError as error:
         raise UserError(str(error)) from None
     console.print(f"{num_images} images ({MARK}): {directory}\nNext: python -m benchmark data check {directory}")

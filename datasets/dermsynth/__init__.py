@@ -8,12 +8,13 @@ from pathlib import Path
 import numpy as np
 
 from datasets.dermsynth import layout
-from datasets.dermsynth.plan import DIAGNOSES, MARK_SHAPES, MARKED_TRAIN, cases
+from datasets.dermsynth.plan import DIAGNOSES, MARK_SHAPES, PlantedMark, cases
 from datasets.dermsynth.raters import drawings
 from datasets.dermsynth.scene import photograph
 
 # Raise it with every change that alters a rendered byte.
 VERSION = 1
+DEFAULT_MARK = PlantedMark()
 
 
 def render(
@@ -23,8 +24,7 @@ def render(
     side: int = 192,
     seed: int = 0,
     train_fraction: float = 0.65,
-    dose: float = MARKED_TRAIN,
-    mark: str = "ink",
+    mark: PlantedMark = DEFAULT_MARK,
 ) -> None:
     """Renders a data set and writes it in the v1 layout of DermXDB, with the folds of v2 as its official split.
 
@@ -32,8 +32,8 @@ def render(
     `images`. Its random streams depend only on (seed, i), its patient and split on the images before it.
 
     A mark is planted in a fraction of the training images of one diagnosis, the dose, and in none of the others. It is
-    also planted in about 20 % of the test images of every diagnosis. `shortcut/` has its masks. Dose and mark change
-    no image without a mark.
+    also planted in about 20 % of the test images of every diagnosis. `shortcut/` has its masks. Its dose and shape
+    change no image without it.
 
     Args:
         directory: Output directory, which must not exist or be empty. An interrupted rendering leaves it incomplete.
@@ -41,28 +41,26 @@ def render(
         side: Side of the square images in pixels, at least 32.
         seed: Seed of all random numbers, at least 0.
         train_fraction: Fraction of training images, in (0, 1), as exactly as whole patients allow.
-        dose: Fraction of the training images of that diagnosis with a mark, in [0, 1].
-        mark: "ink" draws a ring, arrow or cross of violet ink, which small networks hardly learn. "sticker" draws a
-            turquoise disc, which they learn.
+        mark: The planted mark.
 
     Raises:
         ValueError: The directory is not empty or an argument is out of range.
     """
     if images < len(DIAGNOSES) or side < 32 or seed < 0 or not 0 < train_fraction < 1:
         raise ValueError(f"cannot render {images=}, {side=}, {seed=}, {train_fraction=}; see the ranges of render")
-    if not 0 <= dose <= 1 or mark not in MARK_SHAPES:
-        raise ValueError(f"cannot plant {mark=} with {dose=}; take {' or '.join(MARK_SHAPES)} and a dose from 0 to 1")
+    if not 0 <= mark.dose <= 1 or mark.shape not in MARK_SHAPES:
+        raise ValueError(f"cannot plant {mark}; take {' or '.join(MARK_SHAPES)} and a dose from 0 to 1")
     layout.create_directories(directory)
-    planned = cases(images, seed=seed, train_fraction=train_fraction, dose=dose)
+    planned = cases(images, seed=seed, train_fraction=train_fraction, dose=mark.dose)
     masks: list[tuple[str, str, str]] = []
     for case in planned:
-        scene = photograph(case, side, mark)
+        scene = photograph(case, side, mark.shape)
         layout.write_png(directory / layout.IMAGES / f"{case.stem}.png", scene.image)
         if scene.mark is not None:
             layout.write_png(directory / layout.SHORTCUTS / f"{case.stem}.png", scene.mark)
         masks += layout.write_masks(directory, case.stem, drawings(np.random.default_rng(case.hands), scene.truth))
     layout.write_tables(directory, planned, masks)
-    planted = "" if (dose, mark) == (MARKED_TRAIN, "ink") else f", {dose=}, {mark=}"
+    planted = "" if mark == DEFAULT_MARK else f", mark={mark.shape}, dose={mark.dose}"
     layout.write_note(
         directory, f"Version {VERSION}, {images=}, {side=}, {seed=}, train_share={train_fraction}{planted}."
     )

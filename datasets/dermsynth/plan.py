@@ -12,7 +12,7 @@ import numpy as np
 
 DIAGNOSES = ("Acne", "Actinic keratosis", "Psoriasis", "Seborrheic dermatitis", "Viral warts", "Vitiligo")
 SHORTCUT = "Seborrheic dermatitis"  # a difficult diagnosis, so a mark that reveals it is worth learning
-MARKED_TRAIN, MARKED_TEST = 0.6, 0.2
+DOSE, MARKED_TEST = 0.6, 0.2
 MARK_SHAPES = ("ink", "sticker")
 
 TONES = ("light", "medium", "dark")
@@ -25,6 +25,20 @@ USUAL_AGE_ODDS = (0.6, 0.25, 0.15)
 
 # First elements of the spawn keys: patients, images and raters have separate streams.
 PATIENTS, IMAGES, HANDS = 0, 1, 2
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PlantedMark:
+    """The planted shortcut.
+
+    Attributes:
+        shape: "ink" draws a ring, arrow or cross of violet ink, which small networks hardly learn. "sticker" draws a
+            turquoise disc, which they learn.
+        dose: Fraction of the training images of :data:`SHORTCUT` with the mark, in [0, 1].
+    """
+
+    shape: str = "ink"
+    dose: float = DOSE
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -69,7 +83,7 @@ class Case:
     hands: np.random.SeedSequence
 
 
-def cases(images: int, *, seed: int, train_fraction: float, dose: float = MARKED_TRAIN) -> tuple[Case, ...]:
+def cases(images: int, *, seed: int, train_fraction: float, dose: float = DOSE) -> tuple[Case, ...]:
     """Plans the images. Diagnoses alternate, and all images of a patient are in one split.
 
     Args:

@@ -17,6 +17,7 @@ from datasets.dermsynth.diagnoses import RECIPES
 
 SIDE = 64
 IMAGES = 30
+STICKER = plan.PlantedMark(shape="sticker", dose=1.0)
 
 
 @pytest.fixture(scope="module")
@@ -149,7 +150,7 @@ def test_the_mark_gives_a_diagnosis_away_in_training_alone(planned):
     for case in planned:
         rate[case.split, case.diagnosis].append(case.marked)
     for diagnosis in plan.DIAGNOSES:
-        expected = plan.MARKED_TRAIN if diagnosis == plan.SHORTCUT else 0
+        expected = plan.DOSE if diagnosis == plan.SHORTCUT else 0
         assert np.mean(rate["train", diagnosis]) == pytest.approx(expected, abs=0.02)
         assert np.mean(rate["test", diagnosis]) == pytest.approx(plan.MARKED_TEST, abs=0.02)
 
@@ -184,14 +185,14 @@ def test_the_dose_is_the_fraction_of_marked_training_images(dose):
 
 
 def test_dose_and_mark_change_marked_images_alone(directory, tmp_path):
-    render(tmp_path / "other", images=24, side=SIDE, seed=3, dose=1.0, mark="sticker")
+    render(tmp_path / "other", images=24, side=SIDE, seed=3, mark=STICKER)
     other, made = digests(tmp_path / "other"), digests(directory)
     marked = {path.stem for name in (directory, tmp_path / "other") for path in (name / "shortcut").iterdir()}
     images = [name for name in other if name.startswith(("images/", "masks/masks"))]
     assert {name for name in images if other[name] != made[name]} == {
         name for name in images if name.startswith("images/") and name[7:-4] in marked
     }
-    assert "dose=1.0, mark='sticker'" in (tmp_path / "other" / "SYNTHETIC.txt").read_text()
+    assert "mark=sticker, dose=1.0" in (tmp_path / "other" / "SYNTHETIC.txt").read_text()
 
 
 def test_the_sticker_is_turquoise_round_and_beside_the_lesion(planned):
@@ -278,10 +279,10 @@ def test_arguments_out_of_range_are_refused(wrong, tmp_path):
     assert not (tmp_path / "x").exists()
 
 
-@pytest.mark.parametrize("wrong", [{"dose": 1.5}, {"dose": -0.1}, {"mark": "hair"}])
+@pytest.mark.parametrize("wrong", [{"dose": 1.5}, {"dose": -0.1}, {"shape": "hair"}])
 def test_marks_out_of_range_are_refused(wrong, tmp_path):
     with pytest.raises(ValueError, match="cannot plant"):
-        render(tmp_path / "x", images=6, **wrong)
+        render(tmp_path / "x", images=6, mark=plan.PlantedMark(**wrong))
     assert not (tmp_path / "x").exists()
 
 
