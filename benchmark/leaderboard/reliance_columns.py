@@ -1,5 +1,7 @@
 """The columns on reliance: whether the network uses the lesion, whether the map shows it, and the planted mark."""
 
+from functools import partial
+
 from benchmark.leaderboard.column import Column
 from benchmark.leaderboard.load import reliance as statistics
 from benchmark.leaderboard.load.reliance import MapStatistic, network_mean, network_recall
@@ -37,7 +39,7 @@ RELIANCE_COLUMNS = (
             title=f"reliance, fill {fill}",
             higher_is_better=None,
             definition=f"Reliance on the lesion, filled with {_FILL_NAMES[fill]}.",
-            statistic=network_mean(lambda frame, fill=fill: ratios.reliance(frame, [fill])),
+            statistic=network_mean(partial(ratios.reliance, fills=[fill])),
             bounds=(-2.0, 2.0),
         )
         for fill in FILLS

@@ -27,6 +27,10 @@ SHIFTS = 16
 """Number of shifts along each axis that are tried."""
 NUM_SEGMENTS = 32
 """Approximate number of superpixels of an image, so that one covers about 3 %."""
+COMPACTNESS = 30.0
+"""Weight of the distance in pixels against that in color: three times the default, since ultrasound is noisy."""
+MAX_SEGMENT = 1 / 8
+"""Maximum fraction of the image that a superpixel may cover."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -128,7 +132,9 @@ def choose_superpixels(pixels: Pixels, name: str, num_regions: int) -> list[Mask
     Reference:
         Achanta et al., SLIC superpixels compared to state-of-the-art superpixel methods, PAMI 34, 2012.
     """
-    labels = slic(pixels, n_segments=NUM_SEGMENTS, start_label=0, channel_axis=-1)
-    names = np.unique(labels)
+    labels = slic(pixels, n_segments=NUM_SEGMENTS, compactness=COMPACTNESS, start_label=0, channel_axis=-1)
+    counts = np.bincount(labels.ravel())
+    # A flat background may become one segment. It is no random region.
+    names = np.flatnonzero((counts > 0) & (counts <= MAX_SEGMENT * labels.size))
     order = np.random.default_rng(zlib.crc32(f"{name}/superpixels".encode())).permutation(len(names))[:num_regions]
     return [labels == label for label in names[order]]
