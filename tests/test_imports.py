@@ -25,6 +25,7 @@ LAYERS = (
     "saliency",
     "attacks",
     "training",
+    "reliance",
     "scoring",
     "baselines",
     "leaderboard",

@@ -73,13 +73,21 @@ def synthesize(
     directory: Annotated[Path, typer.Argument(metavar="DIRECTORY", help="A new directory.")],
     *,
     num_images: Annotated[int, typer.Option("--num-images", help="Number of images.", min=24)] = 240,
+    dose: Annotated[
+        float,
+        typer.Option(help="Fraction of the training images of one diagnosis with the planted mark.", min=0, max=1),
+    ] = 0.6,
+    mark: Annotated[
+        str, typer.Option(help="The planted mark. ink: hardly learned. sticker: learned in minutes.")
+    ] = "ink",
 ) -> None:
     """Render synthetic clinical photographs with masks of three raters, in the layout of DermXDB."""
     from datasets import dermsynth  # noqa: PLC0415
+    from datasets.dermsynth.plan import PlantedMark  # noqa: PLC0415
 
     try:
         with console.status(f"rendering {num_images} images"):
-            dermsynth.render(directory, images=num_images)
+            dermsynth.render(directory, images=num_images, mark=PlantedMark(shape=mark, dose=dose))
     except ValueError as error:
         raise UserError(str(error)) from None
     console.print(f"{num_images} images ({MARK}): {directory}\nNext: python -m benchmark data check {directory}")

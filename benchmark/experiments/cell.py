@@ -12,9 +12,11 @@ from torch import Tensor, nn
 
 from benchmark.attacks.autoattack import recipe
 from benchmark.experiments.build_record import CellOutcome, build_record
+from benchmark.experiments.cell_reliance import job_reliance_file, list_test_names, load_reliance
 from benchmark.experiments.job import Job
 from benchmark.experiments.trained_model import job_log_dir, job_model_dir, load_split, train_or_load
 from benchmark.registry import select
+from benchmark.reliance.masses import measure_densities, superpixel_masks
 from benchmark.saliency import Method
 from benchmark.saliency.alignment import get_placement
 from benchmark.saliency.compute import compute_maps
@@ -57,6 +59,8 @@ def run_cell(job: Job, report: Report) -> Path:
     data = load_split(job, "test")
     report("classify", 0.7)
     predictions = _predictions(job, model, data)
+    report("measure reliance", 0.75)
+    predictions = pd.concat([predictions, load_reliance(job, model)], axis=1)
     classification = classification_measures(predictions, job.data.classes)
     timestamps["diagnose"] = time.perf_counter()
     with collect_reasons() as reasons:
@@ -65,6 +69,7 @@ def run_cell(job: Job, report: Report) -> Path:
             for method in _methods(job)
         ]
     scores = pd.concat([frame for frame, _ in scored], ignore_index=True)
+    predictions = pd.concat([predictions, *_densities(job)], axis=1)
     curves = [frame for _, frames in scored for frame in frames]
     timestamps["explain and score"] = time.perf_counter()
     outcome = CellOutcome(
@@ -121,6 +126,12 @@ def _compute_predictions(job: Job, model: nn.Module, data: TensorData) -> pd.Dat
     return pd.concat([names.rename(columns={"id": "image"}), predictions], axis=1)
 
 
+def _densities(job: Job) -> list[pd.DataFrame]:
+    """Computes the densities of the cached maps of each method on the random regions of the images."""
+    masks = superpixel_masks(job.data.images[job.data.test], list_test_names(job.data))
+    return [measure_densities(load_maps(job, method), masks, method.name) for method in _methods(job)]
+
+
 def load_maps(job: Job, method: Method) -> NDArray[np.float16]:
     """Loads the cached maps (T, S, S) of the test images of a finished cell."""
     return np.load(_maps_file(job, method))
@@ -128,7 +139,12 @@ def load_maps(job: Job, method: Method) -> NDArray[np.float16]:
 
 def cell_artifacts(job: Job) -> list[Path]:
     """Lists the files and directories of a finished cell."""
-    paths = [job_model_dir(job), _predictions_file(job), *(_maps_file(job, method) for method in _methods(job))]
+    paths = [
+        job_model_dir(job),
+        _predictions_file(job),
+        job_reliance_file(job),
+        *(_maps_file(job, method) for method in _methods(job)),
+    ]
     log = job_log_dir(job)
     return [*paths, *([log] if log.is_dir() else []), job.directory]
 

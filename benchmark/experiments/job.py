@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from benchmark import reliance
 from benchmark.config.presets import ENGINE_VERSION, Preset
 from benchmark.data.dataset import ImageDataset
 from benchmark.experiments.grid import Cell
@@ -125,7 +126,15 @@ class Job:
         if self.pretraining is not None:
             training.append(self.pretraining.key)
         return content_key(
-            ENGINE_VERSION, self.data.key, training, sizes, self.attacks, preset.methods, methods, scores
+            ENGINE_VERSION,
+            self.data.key,
+            training,
+            sizes,
+            self.attacks,
+            preset.methods,
+            methods,
+            scores,
+            ["reliance", reliance.VERSION],
         )
 
     @property

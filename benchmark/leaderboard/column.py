@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from benchmark.leaderboard.load.predictions import RowData
+from benchmark.leaderboard.load.reliance import MapStatistic
 from benchmark.leaderboard.load.score_layout import Kind
 from benchmark.leaderboard.load.statistics import MeanScore
 from benchmark.statistics.ratios import RatioStatistic
@@ -78,6 +79,4 @@ class Column:
     @property
     def kinds(self) -> tuple[Kind, ...]:
         """Metric and levels of the scores that it reads; empty where it reads predictions."""
-        if not isinstance(self.statistic, MeanScore):
-            return ()
-        return tuple((self.statistic.metric, level) for level in self.statistic.levels)
+        return self.statistic.kinds if isinstance(self.statistic, MeanScore | MapStatistic) else ()

@@ -10,6 +10,7 @@ from benchmark.leaderboard.load.statistics import (
     map_overlap_under_attack,
     mean_score,
 )
+from benchmark.leaderboard.reliance_columns import RELIANCE_COLUMNS
 from benchmark.scoring.classification import class_f1, recall, specificity
 
 RANKED_BY = "map_f1"
@@ -230,11 +231,13 @@ COLUMNS = (
     ),
     Column(
         name="shortcut_mass",
-        title="shortcut mass",
+        title="map mass on the mark",
         higher_is_better=False,
-        definition="Fraction of the map's mass on the planted ink mark, over the images with a mark.",
+        definition="Fraction of the map's mass on the planted mark, over the images with a mark. It is no measure of "
+        "reliance: see the reliance on the mark.",
         statistic=mean_score("relevance-mass", "shortcut"),
     ),
+    *RELIANCE_COLUMNS,
 )
 
 HEADLINES = tuple(column for column in COLUMNS if column.headline)

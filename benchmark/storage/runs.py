@@ -52,6 +52,11 @@ def predictions_file(key: str) -> Path:
     return runs_dir() / "predictions" / f"{key}.parquet"
 
 
+def reliance_file(key: str) -> Path:
+    """The reliance of one model on the regions of each image."""
+    return runs_dir() / "reliance" / f"{key}.parquet"
+
+
 def baseline_file(key: str) -> Path:
     """The scores of one part of the baselines."""
     return runs_dir() / "baselines" / f"{key}.parquet"

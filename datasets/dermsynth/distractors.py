@@ -1,4 +1,4 @@
-"""Image content that is unrelated to the disease, and the ink mark that is correlated with one."""
+"""Image content that is unrelated to the disease, and the marks that are correlated with one."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,6 +9,7 @@ from datasets.dermsynth.fields import Field, Point, Region, grid, spot, step, st
 
 MARK_RADIUS = 0.075  # of the ink mark, as a fraction of the side
 VIOLET = (0.36, 0.16, 0.55)
+TURQUOISE = (0.10, 0.62, 0.72)  # no skin, cloth or pen has it
 
 
 def blemishes(rng: np.random.Generator, canvas: Canvas) -> None:
@@ -79,14 +80,41 @@ def ink_mark(rng: np.random.Generator, light: Field, free: Field) -> tuple[Field
     Returns:
         Linear RGB with the mark, (H, W, 3), and the mask of its ink, (H, W).
     """
-    side = len(light)
-    spots = np.argwhere(free >= min(MARK_RADIUS, float(free.max())))
-    y, x = ((spots[int(rng.random() * len(spots))] + 0.5) / side).tolist()
-    paths = (_ring, _arrow, _cross)[rng.integers(3)](rng, (y, x))
+    side, center = len(light), _free_point(rng, free)
+    paths = (_ring, _arrow, _cross)[rng.integers(3)](rng, center)
     ink = strokes(side, paths, rng.uniform(0.012, 0.018))
     uneven = 0.85 * ink * np.clip(1 - 0.25 * rng.random(), 0, 1)
     stained = light + uneven[..., None] * (linear(np.array(VIOLET)) * (0.5 + light.mean()) - light)
     return np.asarray(stained), ink > 0.3
+
+
+def sticker(rng: np.random.Generator, light: Field, free: Field) -> tuple[Field, Region]:
+    """Draws a round turquoise sticker near the lesion: a planted shortcut that small networks learn in minutes.
+
+    Args:
+        rng: Source of randomness.
+        light: Linear RGB, (H, W, 3).
+        free: Result of :func:`room`, at least :data:`MARK_RADIUS` somewhere.
+
+    Returns:
+        Linear RGB with the sticker, (H, W, 3), and its mask, (H, W).
+
+    Reference:
+        Rieger et al., Interpretations are useful, ICML 2020, on the colored patches of ISIC, which occur in benign
+        images alone.
+    """
+    side, (y, x) = len(light), _free_point(rng, free)
+    rows, columns = grid(side)
+    disc = step(MARK_RADIUS - np.hypot(rows - y, columns - x), 0.7 / side)
+    color = linear(np.array(TURQUOISE)) * (0.6 + light.mean()) * rng.uniform(0.9, 1.1)
+    return np.asarray(light + disc[..., None] * (color - light)), disc > 0.5
+
+
+def _free_point(rng: np.random.Generator, free: Field) -> Point:
+    """Draws a point with room for a mark."""
+    spots = np.argwhere(free >= min(MARK_RADIUS, float(free.max())))
+    y, x = ((spots[int(rng.random() * len(spots))] + 0.5) / len(free)).tolist()
+    return y, x
 
 
 def _segment(start: Point, end: Point) -> Field:

@@ -12,7 +12,8 @@ import numpy as np
 
 DIAGNOSES = ("Acne", "Actinic keratosis", "Psoriasis", "Seborrheic dermatitis", "Viral warts", "Vitiligo")
 SHORTCUT = "Seborrheic dermatitis"  # a difficult diagnosis, so a mark that reveals it is worth learning
-MARKED_TRAIN, MARKED_TEST = 0.6, 0.2
+DOSE, MARKED_TEST = 0.6, 0.2
+MARK_SHAPES = ("ink", "sticker")
 
 TONES = ("light", "medium", "dark")
 MELANIN = {"light": (0.1, 0.5), "medium": (0.65, 1.2), "dark": (1.8, 2.8)}
@@ -24,6 +25,20 @@ USUAL_AGE_ODDS = (0.6, 0.25, 0.15)
 
 # First elements of the spawn keys: patients, images and raters have separate streams.
 PATIENTS, IMAGES, HANDS = 0, 1, 2
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PlantedMark:
+    """The planted shortcut.
+
+    Attributes:
+        shape: "ink" draws a ring, arrow or cross of violet ink, which small networks hardly learn. "sticker" draws a
+            turquoise disc, which they learn.
+        dose: Fraction of the training images of :data:`SHORTCUT` with the mark, in [0, 1].
+    """
+
+    shape: str = "ink"
+    dose: float = DOSE
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -68,22 +83,26 @@ class Case:
     hands: np.random.SeedSequence
 
 
-def cases(images: int, *, seed: int, train_fraction: float) -> tuple[Case, ...]:
+def cases(images: int, *, seed: int, train_fraction: float, dose: float = DOSE) -> tuple[Case, ...]:
     """Plans the images. Diagnoses alternate, and all images of a patient are in one split.
 
     Args:
         images: Number of images.
         seed: Seed of all random numbers.
         train_fraction: Fraction of training images, in (0, 1), as exactly as whole patients allow.
+        dose: Fraction of the training images of :data:`SHORTCUT` that are marked, in [0, 1]. It changes no other image.
 
     Returns:
         The images in the order of their stems.
     """
-    streams = [_cases_of_diagnosis(index, seed=seed, train_fraction=train_fraction) for index in range(len(DIAGNOSES))]
+    streams = [
+        _cases_of_diagnosis(index, seed=seed, train_fraction=train_fraction, dose=dose)
+        for index in range(len(DIAGNOSES))
+    ]
     return tuple(next(streams[index % len(streams)]) for index in range(images))
 
 
-def _cases_of_diagnosis(label: int, *, seed: int, train_fraction: float) -> Iterator[Case]:
+def _cases_of_diagnosis(label: int, *, seed: int, train_fraction: float, dose: float) -> Iterator[Case]:
     """Yields the images of one diagnosis without end."""
     indices = count(label, len(DIAGNOSES))
     counts = {"train": 0, "test": 0}
@@ -99,7 +118,7 @@ def _cases_of_diagnosis(label: int, *, seed: int, train_fraction: float) -> Iter
                 diagnosis=diagnosis,
                 patient=patient,
                 split=split,
-                marked=_marked(diagnosis, split, counts[split], phase=label / len(DIAGNOSES)),
+                marked=_marked(diagnosis, split, counts[split], phase=label / len(DIAGNOSES), dose=dose),
                 stream=np.random.SeedSequence(seed, spawn_key=(IMAGES, index)),
                 hands=np.random.SeedSequence(seed, spawn_key=(HANDS, index)),
             )
@@ -118,8 +137,8 @@ def _patient(diagnosis: str, number: int, *, seed: int) -> Patient:
     )
 
 
-def _marked(diagnosis: str, split: str, nth: int, *, phase: float) -> bool:
+def _marked(diagnosis: str, split: str, nth: int, *, phase: float, dose: float) -> bool:
     """Returns whether the n-th image of a diagnosis and split is marked. Even spacing keeps the rate for few images."""
-    in_training = MARKED_TRAIN if diagnosis == SHORTCUT else 0.0
+    in_training = dose if diagnosis == SHORTCUT else 0.0
     rate = in_training if split == "train" else MARKED_TEST
     return int(nth * rate + phase) > int((nth - 1) * rate + phase)

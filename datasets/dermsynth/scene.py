@@ -9,9 +9,10 @@ from datasets.dermsynth import camera, distractors, skin
 from datasets.dermsynth.canvas import Canvas
 from datasets.dermsynth.diagnoses import RECIPES
 from datasets.dermsynth.fields import Region
-from datasets.dermsynth.plan import Case
+from datasets.dermsynth.plan import MARK_SHAPES, Case
 
 ATTEMPTS = 12
+MARKS = dict(zip(MARK_SHAPES, (distractors.ink_mark, distractors.sticker), strict=True))
 MIN_AREA = 6e-5  # fraction of the image below which a characteristic is too small for any rater
 
 
@@ -22,7 +23,7 @@ class Scene:
     Attributes:
         image: SRGB, (H, W, 3), uint8.
         truth: Exact mask of each characteristic, (H, W), never empty.
-        mark: Mask of the ink of the planted shortcut, (H, W). None without it.
+        mark: Mask of the planted shortcut, (H, W). None without it.
     """
 
     image: NDArray[np.uint8]
@@ -30,8 +31,8 @@ class Scene:
     mark: Region | None
 
 
-def photograph(case: Case, side: int) -> Scene:
-    """Renders one image of (side, side) pixels."""
+def photograph(case: Case, side: int, mark_shape: str = "ink") -> Scene:
+    """Renders one image of (side, side) pixels. Without its mark it is the same image."""
     body, overlay, lamp, sensor = (np.random.default_rng(stream) for stream in case.stream.spawn(4))
     canvas = patient_with(case, side, body)
     free = distractors.room(canvas)
@@ -40,7 +41,7 @@ def photograph(case: Case, side: int) -> Scene:
     light = distractors.pen_dots(overlay, distractors.ruler(overlay, light))
     mark = None
     if case.marked:
-        light, mark = distractors.ink_mark(overlay, light, free)
+        light, mark = MARKS[mark_shape](overlay, light, free)
     return Scene(image=camera.expose(sensor, light), truth=canvas.truth, mark=mark)
 
 

@@ -10,13 +10,14 @@ import pytest
 from PIL import Image
 
 from datasets import dermxdb
-from datasets.dermsynth import plan, raters, render, scene, skin
+from datasets.dermsynth import distractors, plan, raters, render, scene, skin
 from datasets.dermsynth.canvas import Canvas
 from datasets.dermsynth.characteristics import CHARACTERISTICS
 from datasets.dermsynth.diagnoses import RECIPES
 
 SIDE = 64
 IMAGES = 30
+STICKER = plan.PlantedMark(shape="sticker", dose=1.0)
 
 
 @pytest.fixture(scope="module")
@@ -149,7 +150,7 @@ def test_the_mark_gives_a_diagnosis_away_in_training_alone(planned):
     for case in planned:
         rate[case.split, case.diagnosis].append(case.marked)
     for diagnosis in plan.DIAGNOSES:
-        expected = plan.MARKED_TRAIN if diagnosis == plan.SHORTCUT else 0
+        expected = plan.DOSE if diagnosis == plan.SHORTCUT else 0
         assert np.mean(rate["train", diagnosis]) == pytest.approx(expected, abs=0.02)
         assert np.mean(rate["test", diagnosis]) == pytest.approx(plan.MARKED_TEST, abs=0.02)
 
@@ -169,6 +170,38 @@ def test_the_mark_is_violet_and_beside_the_lesion(planned):
         red, green, blue = made.image[made.mark].mean(axis=0)
         assert blue > green
         assert red > green
+
+
+@pytest.mark.parametrize("dose", [0.0, 0.25, 1.0])
+def test_the_dose_is_the_fraction_of_marked_training_images(dose):
+    planned = plan.cases(600, seed=5, train_fraction=0.65, dose=dose)
+    rate = defaultdict(list)
+    for case in planned:
+        rate[case.split, case.diagnosis].append(case.marked)
+    for diagnosis in plan.DIAGNOSES:
+        expected = dose if diagnosis == plan.SHORTCUT else 0
+        assert np.mean(rate["train", diagnosis]) == pytest.approx(expected, abs=0.02)
+        assert np.mean(rate["test", diagnosis]) == pytest.approx(plan.MARKED_TEST, abs=0.03)
+
+
+def test_dose_and_mark_change_marked_images_alone(directory, tmp_path):
+    render(tmp_path / "other", images=24, side=SIDE, seed=3, mark=STICKER)
+    other, made = digests(tmp_path / "other"), digests(directory)
+    marked = {path.stem for name in (directory, tmp_path / "other") for path in (name / "shortcut").iterdir()}
+    images = [name for name in other if name.startswith(("images/", "masks/masks"))]
+    assert {name for name in images if other[name] != made[name]} == {
+        name for name in images if name.startswith("images/") and name[7:-4] in marked
+    }
+    assert "mark=sticker, dose=1.0" in (tmp_path / "other" / "SYNTHETIC.txt").read_text()
+
+
+def test_the_sticker_is_turquoise_round_and_beside_the_lesion(planned):
+    for case in [case for case in planned if case.marked][:6]:
+        made = scene.photograph(case, SIDE, "sticker")
+        assert not (made.mark & np.logical_or.reduce(list(made.truth.values()))).any()
+        assert made.mark.mean() == pytest.approx(np.pi * distractors.MARK_RADIUS**2, rel=0.1)
+        red, green, blue = made.image[made.mark].mean(axis=0)
+        assert blue > green > red + 40
 
 
 def test_raters_differ_but_agree(planned):
@@ -243,6 +276,13 @@ def test_a_folder_in_use_is_refused(directory):
 def test_arguments_out_of_range_are_refused(wrong, tmp_path):
     with pytest.raises(ValueError, match="cannot render"):
         render(tmp_path / "x", **({"images": 6} | wrong))
+    assert not (tmp_path / "x").exists()
+
+
+@pytest.mark.parametrize("wrong", [{"dose": 1.5}, {"dose": -0.1}, {"shape": "hair"}])
+def test_marks_out_of_range_are_refused(wrong, tmp_path):
+    with pytest.raises(ValueError, match="cannot plant"):
+        render(tmp_path / "x", images=6, mark=plan.PlantedMark(**wrong))
     assert not (tmp_path / "x").exists()
 
 

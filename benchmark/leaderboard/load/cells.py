@@ -42,7 +42,7 @@ def cell_statistics(
         for method, method_scores in scores.items()
         for name, ratios in (
             *classification.items(),
-            *_statistics(replace(row_data, scores=method_scores), map_columns).items(),
+            *_statistics(replace(row_data, scores=method_scores, method=method), map_columns).items(),
         )
     }
 

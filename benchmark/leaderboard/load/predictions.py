@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from benchmark.leaderboard.load.score_layout import Scores
+from benchmark.reliance import PREFIX
 from benchmark.scoring.classification import MAP_OVERLAP_PREFIX, ROBUST_PREFIX
 
 PREDICTION_COLUMNS = ("image", "group", "label", "predicted")
@@ -24,6 +25,7 @@ class RowData:
         images: Names of the test images, in the order of the bootstrap's weights.
         classes: Names of the classes.
         scores: Scores of the maps of one method.
+        method: Name of that method.
         predictions: Rows of :func:`benchmark.scoring.predictions.predict_and_attack` in the order of the images;
             None for a baseline.
     """
@@ -31,6 +33,7 @@ class RowData:
     images: Sequence[str]
     classes: tuple[str, ...]
     scores: Scores = field(default_factory=dict)
+    method: str = ""
     predictions: pd.DataFrame | None
 
 
@@ -50,7 +53,9 @@ def read_predictions(path: Path, images: Sequence[str] | None = None) -> pd.Data
         names = pq.read_schema(path).names
         # The first schema of records had one attack, without a name.
         attacked = [
-            name for name in names if name.startswith((ROBUST_PREFIX, MAP_OVERLAP_PREFIX)) or name == "withstood"
+            name
+            for name in names
+            if name.startswith((ROBUST_PREFIX, MAP_OVERLAP_PREFIX, PREFIX)) or name == "withstood"
         ]
         absent = [name for name in PREDICTION_COLUMNS if name not in names]
         table = None if absent else pq.read_table(path, columns=requested + attacked, use_threads=False)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from benchmark.leaderboard.load.predictions import RowData
+from benchmark.leaderboard.load.score_layout import Kind
 from benchmark.scoring.classification import MAP_OVERLAP_PREFIX, ROBUST_PREFIX, OneHot, one_hot, positive_class
 from benchmark.statistics.ratios import RatioStatistic, mean_of_finite
 
@@ -28,6 +29,11 @@ class MeanScore:
     levels: tuple[str, ...]
     macro: bool = False
     correct_only: bool = False
+
+    @property
+    def kinds(self) -> tuple[Kind, ...]:
+        """Metric and levels of the scores that it reads."""
+        return tuple((self.metric, level) for level in self.levels)
 
     def __call__(self, row_data: RowData) -> RatioStatistic | None:
         """Computes the statistic of a row; None if it has no such scores."""

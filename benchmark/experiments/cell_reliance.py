@@ -1,0 +1,60 @@
+"""The reliance of a cell's model, cached: it depends on the model alone, not on the settings of other scores."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from torch import nn
+
+from benchmark import reliance
+from benchmark.data.dataset import ImageDataset
+from benchmark.experiments.job import Job
+from benchmark.reliance.marks import plan_marks
+from benchmark.reliance.measure import MeasuredImages, measure_reliance
+from benchmark.storage.files import atomic_file
+from benchmark.storage.hashing import content_key
+from benchmark.storage.runs import reliance_file
+
+
+def load_reliance(job: Job, model: nn.Module) -> pd.DataFrame:
+    """Measures reliance on the regions of the test images, or loads it. One row per test image."""
+    path = job_reliance_file(job)
+    if not path.is_file():
+        with atomic_file(path) as temporary:
+            _measure(job, model).to_parquet(temporary)
+    return pd.read_parquet(path)
+
+
+def job_reliance_file(job: Job) -> Path:
+    """Returns the path of the cached reliance of a job's model."""
+    return reliance_file(content_key(job.model_key, reliance.VERSION))
+
+
+def _measure(job: Job, model: nn.Module) -> pd.DataFrame:
+    data = job.data
+    masks = expert_masks(data)
+    images = MeasuredImages(
+        pixels=data.images[data.test],
+        expert_masks=masks,
+        labels=data.samples["label"].to_numpy()[data.test],
+        names=list_test_names(data),
+        marks=plan_marks(data, masks),
+    )
+    return measure_reliance(model, job.cell.architecture.target_layer, images, job.device)
+
+
+def list_test_names(data: ImageDataset) -> list[str]:
+    """Returns the names of the test images."""
+    return [str(name) for name in data.samples["id"].to_numpy()[data.test]]
+
+
+def expert_masks(data: ImageDataset) -> NDArray[np.bool_]:
+    """Returns what any rater marked on each test image, (T, S, S). Empty where nobody did."""
+    merged = data.references[data.references["level"] == "union"]
+    planes = dict(zip(merged["sample"], merged.index, strict=True))
+    masks = np.zeros((len(data.test), *data.images.shape[1:3]), dtype=np.bool_)
+    for index, row in enumerate(data.test):
+        if row in planes:
+            masks[index] = data.mask_arrays[planes[row]] > 127
+    return masks

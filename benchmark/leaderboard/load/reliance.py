@@ -1,0 +1,116 @@
+"""The statistics of the columns on reliance: of the network, and of its maps."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from benchmark.leaderboard.load.predictions import RowData
+from benchmark.leaderboard.load.score_layout import Kind
+from benchmark.leaderboard.load.statistics import Statistic
+from benchmark.reliance import ratios
+from benchmark.statistics.ratios import RatioStatistic
+
+MASS: Kind = ("relevance-mass", "image")
+"""The score that has the fraction of a map's mass on the lesion."""
+
+
+def network_mean(values: Callable[[pd.DataFrame], ratios.Values], requires: str = "area") -> Statistic:
+    """Returns the mean over images of a property of the network, where the predictions have a column of reliance."""
+
+    def compute(row_data: RowData) -> RatioStatistic | None:
+        frame = row_data.predictions
+        return ratios.mean_statistic(values(frame)) if ratios.has_column(frame, requires) else None
+
+    return compute
+
+
+def network_recall(values: Callable[[pd.DataFrame], ratios.Values]) -> Statistic:
+    """Returns the balanced accuracy of answers, from the probability that each is right."""
+
+    def compute(row_data: RowData) -> RatioStatistic | None:
+        frame = row_data.predictions
+        if not ratios.has_column(frame, "area"):
+            return None
+        return ratios.recall_statistic(values(frame), frame["label"].to_numpy())
+
+    return compute
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MapStatistic:
+    """A statistic of the maps of one method together with the reliance of the network.
+
+    Attributes:
+        compute: Takes the data of a row and the density of each map on the lesion, (N,).
+    """
+
+    compute: Callable[[RowData, NDArray[np.float64]], RatioStatistic | None]
+
+    @property
+    def kinds(self) -> tuple[Kind, ...]:
+        """The scores that it reads."""
+        return (MASS,)
+
+    def __call__(self, row_data: RowData) -> RatioStatistic | None:
+        """Computes the statistic of a row; None if it has no reliance."""
+        frame = row_data.predictions
+        if not ratios.has_column(frame, "area"):
+            return None
+        density = np.full(len(row_data.images), np.nan)
+        section = row_data.scores.get(MASS)
+        if section is not None:
+            with np.errstate(invalid="ignore", divide="ignore"):
+                indices, masses = section.image_indices, section.values  # noqa: PD011 - no data frame
+                density[indices] = masses / ratios.column(frame, "area")[indices]
+        return self.compute(row_data, density)
+
+
+def lesion_association(row_data: RowData, density: NDArray[np.float64]) -> RatioStatistic | None:
+    """Computes the rank correlation of the map's density on the lesion with the reliance on it."""
+    frame = row_data.predictions
+    if frame is None:
+        return None
+    drop = ratios.reliance(frame)[:, None]
+    return ratios.rank_association(density[:, None], drop, frame["predicted"].to_numpy())
+
+
+def lesion_auc(row_data: RowData, density: NDArray[np.float64]) -> RatioStatistic | None:
+    """Computes how well the map's density on the lesion finds the images whose answer the lesion decides."""
+    frame = row_data.predictions
+    if frame is None:
+        return None
+    changed = ratios.answer_changed(frame)[:, None]
+    return ratios.changed_auc(density[:, None], changed, frame["predicted"].to_numpy())
+
+
+def random_association(row_data: RowData, _density: NDArray[np.float64]) -> RatioStatistic | None:
+    """Computes the rank correlation of the map's density with the drop, on random regions."""
+    frame = row_data.predictions
+    density = None if frame is None else ratios.superpixel_densities(frame, row_data.method)
+    if frame is None or density is None:
+        return None
+    return ratios.rank_association(density, ratios.superpixels(frame, "drop"), frame["predicted"].to_numpy())
+
+
+def random_auc(row_data: RowData, _density: NDArray[np.float64]) -> RatioStatistic | None:
+    """Computes how well the map's density finds the random regions that decide the answer."""
+    frame = row_data.predictions
+    density = None if frame is None else ratios.superpixel_densities(frame, row_data.method)
+    if frame is None or density is None:
+        return None
+    return ratios.changed_auc(density, ratios.superpixels(frame, "changed"), frame["predicted"].to_numpy())
+
+
+def mass_over_area(row_data: RowData, density: NDArray[np.float64]) -> RatioStatistic | None:
+    """Computes the mean density of the maps on the lesion: the sum of their mass there over the sum of the areas."""
+    frame = row_data.predictions
+    valid = np.isfinite(density)
+    if frame is None or not valid.any():
+        return None
+    # Areas in pixels of a 100 x 100 image: counts must be whole numbers.
+    areas = np.where(valid, np.maximum(np.rint(1e4 * ratios.column(frame, "area")), 1.0), 0.0)
+    amounts = np.where(valid, density * areas, 0.0)
+    return RatioStatistic(amounts=amounts[:, None], counts=areas[:, None], undefined=int((~valid).sum()))

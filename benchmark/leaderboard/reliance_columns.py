@@ -1,0 +1,178 @@
+"""The columns on reliance: whether the network uses the lesion, whether the map shows it, and the planted mark."""
+
+from functools import partial
+
+from benchmark.leaderboard.column import Column
+from benchmark.leaderboard.load import reliance as statistics
+from benchmark.leaderboard.load.reliance import MapStatistic, network_mean, network_recall
+from benchmark.leaderboard.load.statistics import mean_score
+from benchmark.reliance import ratios
+from benchmark.reliance.fills import FILLS
+
+RELIANCE = "reliance"
+LESION_MASS = "lesion_mass"
+_FILL_NAMES = {
+    "ring": "the mean color of its ring",
+    "biharmonic": "biharmonic inpainting",
+    "blur": "blurred surroundings",
+}
+
+
+def reliance_column(fill: str) -> str:
+    """Returns the name of the column of the reliance by one fill."""
+    return f"{RELIANCE}_{fill}"
+
+
+RELIANCE_COLUMNS = (
+    Column(
+        name=RELIANCE,
+        title="reliance on the lesion",
+        higher_is_better=None,
+        definition="Drop of the predicted class's probability when the lesion is filled, less the drop when the same "
+        "shape is filled elsewhere; mean over three fills.",
+        statistic=network_mean(ratios.reliance),
+        bounds=(-2.0, 2.0),
+    ),
+    *(
+        Column(
+            name=reliance_column(fill),
+            title=f"reliance, fill {fill}",
+            higher_is_better=None,
+            definition=f"Reliance on the lesion, filled with {_FILL_NAMES[fill]}.",
+            statistic=network_mean(partial(ratios.reliance, fills=[fill])),
+            bounds=(-2.0, 2.0),
+        )
+        for fill in FILLS
+    ),
+    Column(
+        name="control_drop",
+        title="drop at control",
+        higher_is_better=None,
+        definition="Drop of the predicted class's probability when the shape of the lesion is filled elsewhere.",
+        statistic=network_mean(lambda frame: ratios.mean_over_fills(frame, "control", "drop")),
+        bounds=(-1.0, 1.0),
+    ),
+    Column(
+        name="answers_changed",
+        title="answers changed",
+        higher_is_better=None,
+        definition="Fraction of the answers that change when the lesion is filled; mean over three fills.",
+        statistic=network_mean(lambda frame: ratios.mean_over_fills(frame, "region", "changed")),
+    ),
+    Column(
+        name="answers_changed_control",
+        title="answers changed at control",
+        higher_is_better=None,
+        definition="Fraction of the answers that change when the shape of the lesion is filled elsewhere.",
+        statistic=network_mean(lambda frame: ratios.mean_over_fills(frame, "control", "changed")),
+    ),
+    Column(
+        name="accuracy_filled",
+        title="accuracy without lesion",
+        higher_is_better=None,
+        definition="Balanced accuracy when the lesion is filled; mean over three fills.",
+        statistic=network_recall(lambda frame: ratios.mean_over_fills(frame, "region", "correct")),
+    ),
+    Column(
+        name="accuracy_control",
+        title="accuracy at control",
+        higher_is_better=None,
+        definition="Balanced accuracy when the shape of the lesion is filled elsewhere.",
+        statistic=network_recall(lambda frame: ratios.mean_over_fills(frame, "control", "correct")),
+    ),
+    Column(
+        name="accuracy_lesion_only",
+        title="accuracy on lesion only",
+        higher_is_better=None,
+        definition="Balanced accuracy when everything but the lesion and its rim is filled.",
+        statistic=network_recall(lambda frame: ratios.column(frame, "only correct")),
+    ),
+    Column(
+        name="fill_shift",
+        title="shift by filling",
+        higher_is_better=None,
+        definition="Distance of the features of the filled image from the original's, relative to two random images.",
+        statistic=network_mean(lambda frame: ratios.mean_over_fills(frame, "region", "shift")),
+        bounds=(0.0, float("inf")),
+    ),
+    Column(
+        name="control_shift",
+        title="shift at control",
+        higher_is_better=None,
+        definition="The same when the shape of the lesion is filled elsewhere.",
+        statistic=network_mean(lambda frame: ratios.mean_over_fills(frame, "control", "shift")),
+        bounds=(0.0, float("inf")),
+    ),
+    Column(
+        name=LESION_MASS,
+        title="mass on the lesion",
+        higher_is_better=None,
+        definition="Fraction of the map's mass on the union of the masks. It is no measure of reliance.",
+        statistic=mean_score("relevance-mass", "image"),
+    ),
+    Column(
+        name="mass_over_area",
+        title="mass over area",
+        higher_is_better=None,
+        definition="Mass on the lesion over the area of the lesion: 1 for a constant map.",
+        statistic=MapStatistic(compute=statistics.mass_over_area),
+        bounds=(0.0, float("inf")),
+    ),
+    Column(
+        name="honesty",
+        title="honesty",
+        higher_is_better=True,
+        definition="Spearman's correlation over images of the map's density on the lesion with the reliance on it, "
+        "within predicted classes.",
+        statistic=MapStatistic(compute=statistics.lesion_association),
+        bounds=(-1.0, 1.0),
+    ),
+    Column(
+        name="honesty_auc",
+        title="honesty, AUC",
+        higher_is_better=True,
+        definition="Area under the ROC curve of the map's density on the lesion for the images whose answer changes "
+        "when the lesion is filled, within predicted classes.",
+        statistic=MapStatistic(compute=statistics.lesion_auc),
+    ),
+    Column(
+        name="honesty_random",
+        title="honesty, random regions",
+        higher_is_better=True,
+        definition="Spearman's correlation of the map's density with the drop on random superpixels, within predicted "
+        "classes. It needs no masks.",
+        statistic=MapStatistic(compute=statistics.random_association),
+        bounds=(-1.0, 1.0),
+    ),
+    Column(
+        name="honesty_random_auc",
+        title="honesty, random regions, AUC",
+        higher_is_better=True,
+        definition="Area under the ROC curve of the map's density for the random superpixels whose filling changes the "
+        "answer, within predicted classes.",
+        statistic=MapStatistic(compute=statistics.random_auc),
+    ),
+    Column(
+        name="mark_effect",
+        title="reliance on the mark",
+        higher_is_better=False,
+        definition="Rise of the marked class's probability when the planted mark is added to images of other classes.",
+        statistic=network_mean(lambda frame: ratios.column(frame, "mark added toward"), "mark added toward"),
+        bounds=(-1.0, 1.0),
+    ),
+    Column(
+        name="mark_flips",
+        title="answers changed by the mark",
+        higher_is_better=False,
+        definition="Fraction of the answers that change when the planted mark is added to images of other classes.",
+        statistic=network_mean(lambda frame: ratios.column(frame, "mark added changed"), "mark added changed"),
+    ),
+    Column(
+        name="mark_removal",
+        title="change without the mark",
+        higher_is_better=None,
+        definition="Change of the marked class's probability when the planted mark is removed from images with it.",
+        statistic=network_mean(lambda frame: ratios.column(frame, "mark removed toward"), "mark removed toward"),
+        bounds=(-1.0, 1.0),
+    ),
+)
