@@ -110,6 +110,8 @@ class Record(BaseModel):
     regime_title: str = ""
     adversarial: bool
     seed: int
+    variant: str = Field(default="", description="label given by --name, for a run with other training settings")
+    identity: str = Field(default="", description="hash of data and settings, in the name of its file")
     classes: tuple[str, ...]
     images: dict[str, int] = Field(description="available, train, validation, test, left_out, perturbed, attacked")
     settings: dict[str, Any]
@@ -126,6 +128,11 @@ class Record(BaseModel):
     submission: Submission | None = None
     badge: Literal["self-reported", "verified"] = "self-reported"
     verification: Verification | None = None
+
+    @property
+    def training_name(self) -> str:
+        """The regime, with the label of the variant if there is one: its row in a table."""
+        return f"{self.regime}+{self.variant}" if self.variant else self.regime
 
 
 def load_record(path: Path) -> Record:
