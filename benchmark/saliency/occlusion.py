@@ -64,8 +64,10 @@ def _starts(side: int) -> list[int]:
 def _mean_fall(gain: Callable[[Tensor], Tensor], image: Tensor, windows: Tensor) -> Tensor:
     """Computes the mean fall (H, W), float64, of the probability over the windows (P, H, W) that cover each pixel."""
     total = torch.zeros(windows.shape[1:], dtype=torch.float64, device=image.device)
+    # The gain of the whole image is 0 up to rounding, which depends on how pixels lie in memory.
+    whole = gain(image[None])
     for batch in windows.split(MAX_BATCH_SIZE):
-        falls = -gain(torch.where(batch[:, None], GRAY, image))
+        falls = whole - gain(torch.where(batch[:, None], GRAY, image))
         total += (falls[:, :, None] * batch).sum(dim=0)
     return total / windows.sum(dim=0)
 

@@ -8,6 +8,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from benchmark.storage.upgrade import SCHEMA, upgrade_record
 
+MAX_BYTES = 64 * 10**6
+"""Maximum size of a record. The largest committed one has 16 KB."""
+
 
 class MetricDefinition(BaseModel):
     """The meaning of a column of scores, stored with the scores so that tables need no other code."""
@@ -141,8 +144,22 @@ def load_record(path: Path) -> Record:
     Raises:
         ValueError: The file is not a record.
     """
-    payload = json.loads(path.read_bytes())
+    payload = _parse(path)
     try:
         return Record.model_validate(upgrade_record(payload) if isinstance(payload, dict) else payload)
     except (KeyError, TypeError) as error:
         raise ValueError(f"{path} is not a record ({error})") from None
+
+
+def _parse(path: Path) -> Any:
+    """Parses a regular file of limited size and depth.
+
+    Raises:
+        ValueError: It is none.
+    """
+    if not path.is_file() or path.stat().st_size > MAX_BYTES:
+        raise ValueError(f"{path} is not a regular file of at most {MAX_BYTES // 10**6} MB")
+    try:
+        return json.loads(path.read_bytes())
+    except RecursionError:
+        raise ValueError(f"{path} is nested too deeply") from None
