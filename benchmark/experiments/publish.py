@@ -89,9 +89,8 @@ def publish_record(job: Job, directory: Path) -> list[str]:
     for path in replaced:
         if path != target:
             _remove_record(path)
-    return [
-        f"{target.name} replaces {path.name} of the same settings and data, made by other code" for path in replaced
-    ]
+    reason = "made by other code with the same settings and data"
+    return [f"{target.name} replaces {path.name}, {reason}" for path in replaced]
 
 
 def _find_replaced(directory: Path, job: Job, target: Path) -> list[Path]:

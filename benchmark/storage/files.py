@@ -19,7 +19,15 @@ TMP_PREFIX = ".loupe-"
 """Prefix of temporary files. Nothing without it is ever removed."""
 _FULL_DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 # Libraries report a full disk as an error of their own, without its number.
-_FULL_DISK_TEXTS = ("no space left", "disk quota", "file too large", "requested and", "failed writing file")
+_FULL_DISK_TEXTS = (
+    "no space left",
+    "disk quota",
+    "file too large",
+    "requested and",
+    "failed writing file",
+    "iostream",
+    "unexpected pos",
+)
 
 
 @contextmanager

@@ -98,7 +98,9 @@ def describe_differences(joined: ResultsDirectory, names: Sequence[str]) -> list
 
 
 def _flatten(settings: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for part in settings.values() if isinstance(part, dict) for name, value in part.items()}
+    """Merges the settings of preset and training. Those of the training are what the preset led to."""
+    parts = (settings.get(name) for name in ("preset", "training"))
+    return {name: value for part in parts if isinstance(part, dict) for name, value in part.items()}
 
 
 def _find(name: str, models: Sequence[FoundModel]) -> FoundModel:
