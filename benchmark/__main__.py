@@ -5,7 +5,7 @@ import sys
 from typing import Annotated
 
 import typer
-from typer.exceptions import TyperException
+from typer.exceptions import Abort, TyperException
 
 from benchmark import __version__
 from benchmark.cli import data
@@ -75,6 +75,9 @@ def main() -> None:
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"] or ["--help"]
     try:
         sys.exit(app(arguments, prog_name=PROGRAM, standalone_mode=False))
+    except (KeyboardInterrupt, Abort):
+        sys.stderr.write("stopped; the same command goes on\n")
+        sys.exit(130)
     except (UserError, TyperException) as error:
         if "--debug" in sys.argv:
             raise

@@ -96,7 +96,7 @@ def _package() -> ModuleType:
         return import_module("autoattack")
     except ModuleNotFoundError:
         raise ValueError(
-            "autoattack is not installed: install it from its authors' repository, or use apgd instead"
+            "autoattack is not installed; install it from https://github.com/fra31/auto-attack, or leave it out"
         ) from None
 
 

@@ -14,6 +14,11 @@ SCORING = "Maps and scores"
 EXECUTION = "Where it runs"
 OUTPUT = "Output"
 
+MAX_SEED = 2**32 - 1
+"""Largest seed of NumPy's and torch's generators alike."""
+MAX_COUNT = 10**6
+"""Largest number of epochs or of images per step. More is a slip of the finger."""
+
 Json = Annotated[bool, typer.Option("--json", metavar="", help="Print JSON for programs.", rich_help_panel=OUTPUT)]
 DataDirectory = Annotated[
     Path | None,
@@ -48,9 +53,13 @@ Entries = Annotated[
 ]
 Regimes = Annotated[list[str] | None, typer.Option("--regime", help="Only these. Repeatable.", rich_help_panel=MODELS)]
 Seeds = Annotated[
-    list[int] | None, typer.Option("--seed", help="Only these. Repeatable.", min=0, rich_help_panel=MODELS)
+    list[int] | None,
+    typer.Option("--seed", help="Only these. Repeatable.", min=0, max=MAX_SEED, rich_help_panel=MODELS),
 ]
-Epochs = Annotated[int | None, typer.Option(help="Passes over the training images.", min=1, rich_help_panel=MODELS)]
+Epochs = Annotated[
+    int | None,
+    typer.Option(help="Passes over the training images.", min=1, max=MAX_COUNT, rich_help_panel=MODELS),
+]
 Weights = Annotated[
     str | None,
     typer.Option(

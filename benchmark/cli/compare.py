@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -43,47 +44,59 @@ def compare(  # noqa: PLR0913 - the options of a command line
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Compare two models score by score and show the images by which they differ most."""
+    """Compare two models score by score and show the images by which they differ most.
+
+    Rows of different tables have names with data set, preset and protocol: dermsynth/quick:xception/standard@1a2b3c4d.
+    """
     from benchmark.leaderboard.analysis.compare import compare_models  # noqa: PLC0415
 
     comparisons = []
-    for published in _find_common_results((a, b), results, dataset, preset):
-        comparison = compare_models(published, (a, b), method)
+    for published, names in _find_results((a, b), results, dataset, preset):
+        comparison = compare_models(published, names, method)
         figure = _plot(published, comparison, data, output)
         comparisons.append(comparison.as_json() | {"picture": str(figure) if figure else None})
         if not as_json:
             _show(comparison, figure)
+            if names != (a, b):
+                _show_differences(published, names)
     if as_json:
         sys.stdout.write(json.dumps(comparisons, indent=1) + "\n")
 
 
-def _find_common_results(
+def _find_results(
     names: tuple[str, str], results: Path | None, data: str | None, preset: str | None
-) -> "list[ResultsDirectory]":
-    """Finds the results directories with both models.
+) -> "list[tuple[ResultsDirectory, tuple[str, str]]]":
+    """Finds the tables with both models, or else joins two rows of different tables. Returns the names in each.
 
     Raises:
-        UserError: There is none. The message names similar models.
+        UserError: There are none. The message names similar models.
     """
-    from benchmark.leaderboard.analysis.compare import list_models  # noqa: PLC0415
-    from benchmark.leaderboard.load.results import read_results  # noqa: PLC0415
-    from benchmark.registry import resolve_name  # noqa: PLC0415
+    from benchmark.leaderboard.load.anywhere import find_models, join_pair  # noqa: PLC0415
     from benchmark.storage.results import results_dir, table_dirs  # noqa: PLC0415
 
-    if results is not None:
-        return [read_results(results)]
-    directories = table_dirs(data or "*", preset or "*")
+    directories = table_dirs(data or "*", preset or "*") if results is None else [results]
     if not directories:
         described = f"{data or 'any data set'}, {preset or 'any preset'}"
         raise UserError(f"{results_dir()} has no results of {described}; make some with `run`")
-    candidates = [read_results(directory) for directory in directories]
-    both = [published for published in candidates if set(names) <= set(list_models(published))]
-    if not both:
-        available = {name for published in candidates for name in list_models(published)}
-        for name in names:
-            resolve_name(name, available, "model")
-        raise UserError(f"no results directory has both {names[0]} and {names[1]}; run the missing model")
-    return both
+    models = find_models(directories)
+    tables = {id(found.published): found.published for found in models}.values()
+    short = {key: {found.short for found in models if id(found.published) == key} for key in map(id, tables)}
+    both = [(table, names) for table in tables if set(names) <= short[id(table)]]
+    if both and names[0] != names[1]:
+        return both
+    if names[0] == names[1]:
+        raise UserError(f"{names[0]} is compared with itself; name two models")
+    return [join_pair(names, models)]
+
+
+def _show_differences(published: "ResultsDirectory", names: tuple[str, str]) -> None:
+    """Prints the settings in which two rows of different tables differ."""
+    from benchmark.leaderboard.load.anywhere import describe_differences  # noqa: PLC0415
+
+    differences = describe_differences(published, names)
+    console.print(
+        f"The rows are of different tables. {'; '.join(differences) or 'Their settings are equal'}", markup=False
+    )
 
 
 def _plot(
@@ -97,7 +110,7 @@ def _plot(
     # Imports torch, which finds the data and the maps by their keys. Nothing else of this command needs it.
     from benchmark.experiments.comparison_figure import plot_comparison  # noqa: PLC0415
 
-    slug = "-against-".join(name.replace("/", "-") for name in comparison.names)
+    slug = "-against-".join(re.sub(r"[/:@]", "-", name) for name in comparison.names)
     path = output or published.directory / f"compare-{slug}.png"
     return path if plot_comparison(published, comparison, data, path) else None
 

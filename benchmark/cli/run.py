@@ -1,5 +1,6 @@
 """`run`: trains, explains, scores and ranks."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -9,6 +10,7 @@ import typer
 from benchmark.cli import (
     DATA,
     EXECUTION,
+    MAX_COUNT,
     MODELS,
     OUTPUT,
     SCORING,
@@ -28,6 +30,9 @@ from benchmark.config.presets import PRESETS, Preset
 from benchmark.errors import UserError
 from benchmark.leaderboard.synthetic import STAMP
 from benchmark.registry import resolve_name
+
+INTERRUPTED = 130
+"""Exit code of a program that Ctrl-C ends."""
 
 
 def run(  # noqa: PLR0913 - the options of a command line
@@ -58,6 +63,14 @@ def run(  # noqa: PLR0913 - the options of a command line
     ] = None,
     regime: Regimes = None,
     seed: Seeds = None,
+    name: Annotated[
+        str,
+        typer.Option(
+            metavar="LABEL",
+            help="Label of these rows. Rows with a label join the preset's table, whatever their training settings.",
+            rich_help_panel=MODELS,
+        ),
+    ] = "",
     entries: Annotated[
         Path | None,
         typer.Option(
@@ -70,10 +83,13 @@ def run(  # noqa: PLR0913 - the options of a command line
     epochs: Epochs = None,
     image_size: Annotated[
         int | None,
-        typer.Option("--image-size", help="Side of images and maps in pixels.", min=96, rich_help_panel=MODELS),
+        typer.Option(
+            "--image-size", help="Side of images and maps in pixels.", min=96, max=4096, rich_help_panel=MODELS
+        ),
     ] = None,
     batch_size: Annotated[
-        int | None, typer.Option("--batch-size", help="Images per training step.", min=2, rich_help_panel=MODELS)
+        int | None,
+        typer.Option("--batch-size", help="Images per training step.", min=2, max=MAX_COUNT, rich_help_panel=MODELS),
     ] = None,
     compiled: Annotated[
         str | None,
@@ -151,19 +167,30 @@ def run(  # noqa: PLR0913 - the options of a command line
     from benchmark.experiments.grid import build_grid  # noqa: PLC0415
     from benchmark.experiments.jobs import RunRequest, build_jobs  # noqa: PLC0415
     from benchmark.experiments.publish import job_results_dir, up_to_date  # noqa: PLC0415
+    from benchmark.experiments.storage_check import check_storage  # noqa: PLC0415
 
     if train_only and engine != "local":
         raise UserError("--train-only trains in this process; leave out --engine, or leave out --train-only")
+    _check_effect(
+        {"--class-map": class_map, "--image-dir": image_dir, "--layout": layout},
+        {"--class-map": pretrain, "--image-dir": data, "--layout": data},
+    )
+    if entries and engine != "local":
+        raise UserError(f"--entries: --engine {engine} sends no entries to its workers; use --engine local")
     if entries:
         from benchmark.submission.entries import load_entries  # noqa: PLC0415
 
         load_entries(entries)
     changes: dict[str, Any] = {"limit": limit, "epochs": epochs, "weights": weights, "aggregation": aggregation}
-    changes |= {"methods": tuple(method or ()) or None, "metrics": tuple(metric or ()) or None}
-    changes |= {"image_size": image_size, "batch_size": batch_size, "attack_eps": tuple(eps or ()) or None}
+    # Each repeated option counts once, and budgets are sorted: the same choice is the same protocol.
+    changes |= {
+        "methods": tuple(dict.fromkeys(method or ())) or None,
+        "metrics": tuple(sorted({*(metric or ())})) or None,
+    }
+    changes |= {"image_size": image_size, "batch_size": batch_size, "attack_eps": tuple(sorted({*(eps or ())})) or None}
     changes |= {"compile": compiled, "autoattack": autoattack or None, "alignment": alignment}
     settings = _change_preset(preset, {name: value for name, value in changes.items() if value is not None})
-    cells = build_grid(settings, architecture or [], regime or [], seed or [])
+    cells = build_grid(settings, architecture or [], regime or [], seed or [], _check_label(name))
     with open_engine(engine, EngineOptions(address=address, cells_per_gpu=cells_per_gpu)) as workers:
         chosen_device = workers.choose_device(device)
         request = RunRequest(
@@ -178,6 +205,7 @@ def run(  # noqa: PLR0913 - the options of a command line
             log=log,
         )
         jobs = build_jobs(request, console)
+        check_storage(jobs)
         if dry_run:
             _show_plan(jobs)
         elif train_only:
@@ -207,7 +235,12 @@ def _run_jobs(jobs: Any, engine: Any, *, embedded: bool) -> None:
     """Runs the jobs and prints the outcome, the paths of the results and the next step."""
     from benchmark.experiments.run import run_benchmark  # noqa: PLC0415
 
-    directory, failures = run_benchmark(jobs, console, engine)
+    try:
+        directory, failures = run_benchmark(jobs, console, engine)
+    except KeyboardInterrupt:
+        finished = sum(job.done for job in jobs)
+        console.print(f"\nstopped after {finished} of {len(jobs)} cells; the same command goes on", highlight=False)
+        raise typer.Exit(INTERRUPTED) from None
     done = sum(job.done for job in jobs)
     if not done and all(failure.is_user_error for failure in failures):
         raise UserError(failures[0].reason)
@@ -223,6 +256,29 @@ def _run_jobs(jobs: Any, engine: Any, *, embedded: bool) -> None:
         console.print(f"failed: {failure.cell}: {failure.reason}; see {failure.traceback}", highlight=False)
     if failures:
         raise typer.Exit(1)
+
+
+def _check_label(name: str) -> str:
+    """Returns the label of a variant.
+
+    Raises:
+        UserError: It cannot be part of a file name.
+    """
+    if name and not re.fullmatch(r"[a-z0-9][a-z0-9._-]{0,39}", name):
+        raise UserError(f"--name {name}: use up to 40 of the characters a-z 0-9 . _ -, the first one a letter or digit")
+    return name
+
+
+def _check_effect(values: dict[str, Path | str | None], conditions: dict[str, Path | None]) -> None:
+    """Refuses options that have no effect.
+
+    Raises:
+        UserError: An option is given without the one that it depends on.
+    """
+    needed = {"--class-map": "--pretrain", "--image-dir": "--data", "--layout": "--data"}
+    for option, value in values.items():
+        if value is not None and conditions[option] is None:
+            raise UserError(f"{option} has no effect without {needed[option]}; add {needed[option]} or leave it out")
 
 
 def _change_preset(name: str, changes: dict[str, Any]) -> Preset:

@@ -15,7 +15,13 @@ def status(*, as_json: Json = False) -> None:
         sys.stdout.write(json.dumps(state, indent=1) + "\n")
         return
     for result in state["results"]:
-        console.print(f"{result['directory']}: {result['records']} records, {', '.join(result['regimes'])}")
+        damaged = f", {result['damaged']} damaged" if result["damaged"] else ""
+        console.print(
+            f"{result['directory']}: {result['records']} records{damaged}, {', '.join(result['regimes'])}", markup=False
+        )
+        for protocol, rows in result["rows"].items():
+            note = "" if protocol == result["protocol"] else " (another protocol)"
+            console.print(f"  {protocol[:8]}{note}: {len(rows)} rows, {', '.join(rows)}", highlight=False, markup=False)
     if not state["results"]:
         console.print("no results yet; make some with `make benchmark`")
     runs = state["runs"]

@@ -15,7 +15,15 @@ from benchmark.data.digests import digests
 from benchmark.data.duplicates import near_duplicates, perceptual_hashes
 from benchmark.data.load import require_usable
 from benchmark.data.manifest import read_manifest, sample_files, write_manifest
-from benchmark.data.splits import Splits, has_official_split, limit_samples, require_images_of_every_class, split
+from benchmark.data.splits import (
+    RareClassError,
+    Splits,
+    count_needed_per_class,
+    has_official_split,
+    limit_samples,
+    require_images_of_every_class,
+    split,
+)
 from benchmark.registry import select
 from benchmark.storage.hashing import content_key
 from benchmark.storage.runs import split_file
@@ -118,9 +126,14 @@ def prepare_dataset(
         without_split = (f"{sample.id}: not in the official split" for sample in data.samples if not sample.split)
         data = replace(data, left_out=(*data.left_out, *without_split))
     if manifest is None:
-        samples = limit_samples(samples, preset.limit, min_per_class=max(2, preset.test_folds))
-        file_digests = digests(data.root, [path for sample in samples for path in sample_files(sample)])
-        splits, manifest = _stored_split(data.root, samples, preset, file_digests)
+        try:
+            samples, splits, manifest, file_digests = _limit_and_split(data.root, samples, preset)
+        except RareClassError:
+            if official:
+                raise
+            # The limit may have left too few images of a class that has enough.
+            needed = count_needed_per_class(preset.test_folds, preset.val_folds)
+            samples, splits, manifest, file_digests = _limit_and_split(data.root, samples, preset, needed)
     else:
         file_digests = digests(data.root, [path for sample in samples for path in sample_files(sample)])
         samples, splits = read_manifest(manifest, samples, file_digests)
@@ -166,6 +179,16 @@ def leaks(data: ImageDataset, pretraining: ImageDataset | None = None) -> list[t
         other_names = np.concatenate([other_names, pretraining.samples["id"].to_numpy()])
     pairs = near_duplicates(others, hashes[data.test])
     return [(str(other_names[one]), str(names[data.test[other]])) for one, other in pairs]
+
+
+def _limit_and_split(
+    root: Path, samples: tuple[Sample, ...], preset: Preset, min_per_class: int = 0
+) -> tuple[tuple[Sample, ...], Splits, Path, dict[Path, str]]:
+    """Selects the samples of a preset. Returns them, their split, its file, and the SHA-256 of their files."""
+    selected = limit_samples(samples, preset.limit, min_per_class=max(2, preset.test_folds, min_per_class))
+    file_digests = digests(root, [path for sample in selected for path in sample_files(sample)])
+    splits, manifest = _stored_split(root, selected, preset, file_digests)
+    return selected, splits, manifest, file_digests
 
 
 def _stored_split(

@@ -12,6 +12,11 @@ from datasets import Sample
 SEED = 0
 """All training seeds share one split, so their variance does not include that of the split."""
 
+
+class RareClassError(UserError):
+    """A class has too few images to split."""
+
+
 Splits = NDArray[np.str_]
 """train, validation or test for each sample, (N,)."""
 
@@ -39,6 +44,19 @@ def limit_samples(samples: Sequence[Sample], max_samples: int | None, *, min_per
         index for name, members in strata.items() for index in members[: max(min_per_class, counts[name])]
     )
     return tuple(samples[index] for index in selected)
+
+
+def count_needed_per_class(folds: int, validation: int) -> int:
+    """Returns the number of images that a class needs for a test part and then a validation part of the rest.
+
+    Example:
+        >>> count_needed_per_class(3, 8)
+        12
+    """
+    needed = max(2, folds)
+    while validation and needed - (-(-needed // folds) if folds else 0) < validation:
+        needed += 1
+    return needed
 
 
 def has_official_split(samples: Sequence[Sample]) -> bool:
@@ -98,7 +116,7 @@ def _one_part(labels: NDArray[np.str_], groups: NDArray[np.str_], parts: int) ->
     """Draws one of `parts` parts, stratified by label. Returns its indices."""
     rarest, count = min(zip(*np.unique(labels, return_counts=True), strict=True), key=lambda pair: pair[1])
     if count < parts:
-        raise UserError(f"class {str(rarest)!r} has {count} images; it needs {parts}: add some or leave it out")
+        raise RareClassError(f"class {str(rarest)!r} has {count} images; it needs {parts}: add some or leave it out")
     splitter = StratifiedGroupKFold(n_splits=parts, shuffle=True, random_state=SEED)
     _, indices = next(splitter.split(labels, labels, groups))
     return np.asarray(indices, dtype=np.intp)

@@ -35,6 +35,7 @@ class JobPayload:
     Attributes:
         names: Names of the architecture and the regime.
         seed: Training seed.
+        variant: Label of the row.
         preset: Settings.
         device: Type of device.
         bfloat16: Whether to train in bfloat16.
@@ -47,6 +48,7 @@ class JobPayload:
 
     names: tuple[str, str]
     seed: int
+    variant: str
     preset: Preset
     device: str
     bfloat16: bool
@@ -96,6 +98,7 @@ class PayloadBuilder:
         return JobPayload(
             names=(cell.architecture.name, cell.regime.name),
             seed=cell.seed,
+            variant=cell.variant,
             preset=job.preset,
             device=job.device.type,
             bfloat16=job.settings.bfloat16,
@@ -143,6 +146,7 @@ def deserialize_job(payload: JobPayload, get: Get) -> Job:
             architecture=select(Architecture, payload.names[:1])[0],
             regime=select(Regime, payload.names[1:])[0],
             seed=payload.seed,
+            variant=payload.variant,
         ),
         data=get(payload.data),
         preset=payload.preset,

@@ -211,7 +211,7 @@ def _baseline(payload: BaselinePayload) -> ArtifactBundle | RunFailure:
 
 def _configure_worker() -> None:
     """Sets up a worker so that it computes the same numbers as the driver."""
-    if "LOUPE_RUNS" not in os.environ:
+    if not os.environ.get("LOUPE_RUNS"):
         os.environ["LOUPE_RUNS"] = str(_private_runs_dir())
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
     use_exact_arithmetic()

@@ -62,6 +62,8 @@ def build_record(job: Job, outcome: CellOutcome, files: Mapping[str, str]) -> Re
         else cell.regime.title,
         adversarial=cell.regime.adversarial,
         seed=cell.seed,
+        variant=cell.variant,
+        identity=job.identity,
         classes=data.classes,
         images=_images(job),
         settings=_settings(job),

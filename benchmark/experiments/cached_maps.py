@@ -45,6 +45,7 @@ def load_cached_maps(
             architecture=select(Architecture, [record.architecture])[0],
             regime=select(Regime, [record.regime])[0],
             seed=record.seed,
+            variant=record.variant,
         )
         device = choose_device(record.environment["device"])
         for manifest in (None, split):

@@ -9,6 +9,7 @@ from benchmark.experiments.cached_maps import load_cached_maps
 from benchmark.leaderboard.analysis.compare import Comparison
 from benchmark.leaderboard.figures.sheets import map_sheet
 from benchmark.leaderboard.load.results import ResultsDirectory
+from benchmark.leaderboard.load.rows import model_name
 from benchmark.leaderboard.synthetic import marked
 from benchmark.storage.results import SPLIT_FILE
 
@@ -24,9 +25,10 @@ def plot_comparison(published: ResultsDirectory, comparison: Comparison, images:
     """
     maps = {}
     data = None
+    models = {model_name(model): paths for model, paths in published.models.items()}
     for letter, name in zip("AB", comparison.names, strict=True):
         record = min(
-            (item for item in published.records.values() if f"{item.architecture}/{item.regime}" == name),
+            (published.records[path] for path in models[name]),
             key=lambda item: item.seed,
         )
         cached = load_cached_maps(record, comparison.method, Source(directory=images), published.directory / SPLIT_FILE)

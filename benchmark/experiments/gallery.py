@@ -33,7 +33,8 @@ def write_gallery(jobs: Sequence[Job], chosen: Sequence[int], directory: Path) -
     write_images(directory, header, [_picture(jobs[0].data, index) for index in chosen])
     first: dict[tuple[str, str], Job] = {}
     for job in sorted(jobs, key=lambda job: job.cell.seed):
-        first.setdefault((job.cell.architecture.name, job.cell.regime.name), job)
+        variant = f"+{job.cell.variant}" if job.cell.variant else ""
+        first.setdefault((job.cell.architecture.name, f"{job.cell.regime.name}{variant}"), job)
     for (architecture, regime), job in first.items():
         model = {"architecture": architecture, "regime": regime, "seed": job.cell.seed, "key": job.key}
         scores = _scores(job, method)

@@ -13,20 +13,29 @@ from benchmark.training.regimes import Regime
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Cell:
-    """One architecture trained in one regime with one seed."""
+    """One architecture trained in one regime with one seed.
+
+    Attributes:
+        architecture: The network.
+        regime: How to train it.
+        seed: Training seed.
+        variant: Label of a row with other training settings than the preset's. Empty for none.
+    """
 
     architecture: Architecture
     regime: Regime
     seed: int
+    variant: str = ""
 
     @property
     def name(self) -> str:
         """Name of the model in tables and files."""
-        return f"{self.architecture.name}/{self.regime.name}/{self.seed}"
+        variant = f"+{self.variant}" if self.variant else ""
+        return f"{self.architecture.name}/{self.regime.name}{variant}/{self.seed}"
 
 
 def build_grid(
-    preset: Preset, architectures: Sequence[str], regimes: Sequence[str], seeds: Sequence[int]
+    preset: Preset, architectures: Sequence[str], regimes: Sequence[str], seeds: Sequence[int], variant: str = ""
 ) -> list[Cell]:
     """Builds the cells of a preset, or those of the selected architectures, regimes and seeds.
 
@@ -38,6 +47,7 @@ def build_grid(
         architectures: Names. The default is all of the default grid that match one of the regimes.
         regimes: Names. The default is those of the preset.
         seeds: Training seeds. The default is those of the preset.
+        variant: Label of the rows.
 
     Returns:
         Cells, regime by regime within an architecture. A regime that starts from another one's model comes after it. If
@@ -63,7 +73,7 @@ def build_grid(
                 raise _mismatch_error("regime", regime, "architecture", networks, matching)
     unique_seeds = list(dict.fromkeys(seeds or preset.seeds))
     return [
-        Cell(architecture=architecture, regime=regime, seed=seed)
+        Cell(architecture=architecture, regime=regime, seed=seed, variant=variant)
         for architecture, regime, seed in itertools.product(networks, selected, unique_seeds)
         if _matches(architecture, regime) and (architecture.checkpoint is None or seed == unique_seeds[0])
     ]

@@ -1,13 +1,13 @@
 """A cell with everything that determines its results, and the hashes of it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from benchmark import reliance
-from benchmark.config.presets import ENGINE_VERSION, Preset
+from benchmark.config.presets import ENGINE_VERSION, PRESETS, Preset
 from benchmark.data.dataset import ImageDataset
 from benchmark.experiments.grid import Cell
 from benchmark.registry import select
@@ -20,6 +20,9 @@ from benchmark.storage.runs import cell_dir
 from benchmark.training.checkpoint import weights_file
 from benchmark.training.settings import Settings
 from metrics import Metric
+
+NO_SETTINGS = frozenset({"name", "purpose", "regimes", "seeds", "weights"})
+"""Fields of a preset that select cells, describe it, or count by their content."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -115,15 +118,19 @@ class Job:
 
     @property
     def protocol(self) -> str:
-        """Hash of the data and of the settings of training and scoring. Equal for the rows of one table."""
+        """Hash of the data and of the settings of training and scoring. Equal for the rows of one table.
+
+        A labeled variant joins the table of its preset: it counts the preset's training settings, not its own.
+        """
         preset = self.preset
         sizes = [preset.image_size, preset.num_perturbed, preset.perturbation_steps, preset.alignment]
         methods = [identity(method) for method in select(Method, preset.methods)]
         scores = [metric_identity(metric) for metric in self.metrics]
-        training = [preset.weights, preset.epochs, preset.batch_size, preset.patience, self.device.type]
-        if preset.small_size is not None:
-            training += [preset.small_size, preset.full_size_epochs]
-        if self.pretraining is not None:
+        base = PRESETS.get(preset.name, preset) if self.cell.variant else preset
+        training = [base.weights, base.epochs, base.batch_size, base.patience, self.device.type]
+        if base.small_size is not None:
+            training += [base.small_size, base.full_size_epochs]
+        if self.pretraining is not None and not self.cell.variant:
             training.append(self.pretraining.key)
         return content_key(
             ENGINE_VERSION,
@@ -140,7 +147,29 @@ class Job:
     @property
     def key(self) -> str:
         """Hash of everything that determines the record."""
-        return content_key(self.model_key, self.protocol)
+        variant = [self.cell.variant] if self.cell.variant else []
+        return content_key(self.model_key, self.protocol, *variant)
+
+    @property
+    def identity(self) -> str:
+        """Hash of data and settings, in the name of the record's file. Changed code does not change it.
+
+        Settings with their default value are left out, so that a new setting does not change existing names.
+        """
+        preset = {
+            field.name: value
+            for field in fields(Preset)
+            if field.name not in NO_SETTINGS and (value := getattr(self.preset, field.name)) != field.default
+        }
+        data = [stage.data.key for stage in self.stages]
+        weights = self.preset.weights if self.weights_path is None else file_digest(self.weights_path)
+        training = [_settings_for_key(self.settings), weights, self.device.type]
+        return content_key(data, training, preset, self.cell.variant)[:8]
+
+    @property
+    def stages(self) -> "list[Job]":
+        """The job and those whose models initialize it, the last training first."""
+        return [self, *(self.init_job.stages if self.init_job else ())]
 
     @property
     def directory(self) -> Path:

@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 from rich.console import Console
 
+from architectures import Architecture
 from benchmark.attacks.autoattack import recipe
 from benchmark.config.presets import Preset
 from benchmark.data.classes import match_classes
@@ -15,7 +16,7 @@ from benchmark.data.load import Source, load_index, require_usable
 from benchmark.errors import UserError
 from benchmark.experiments.grid import Cell
 from benchmark.experiments.job import Job
-from benchmark.registry import select
+from benchmark.registry import is_external, select
 from benchmark.runtime.device import retain_freed_memory, use_exact_arithmetic
 from benchmark.runtime.progress import progress
 from benchmark.storage.files import remove_leftovers
@@ -58,10 +59,14 @@ def build_jobs(request: RunRequest, console: Console) -> list[Job]:
     remove_leftovers()
     with progress(console, "reading the data") as report:
         dataset = prepare_dataset(load_index(request.source), request.preset, manifest=request.manifest, report=report)
+    limit, used = request.preset.limit, len(dataset.samples)
+    if request.manifest is None and limit is not None and used > limit:
+        console.print(f"--limit {limit}: {used} images are used, the fewest that give every class its parts")
     for line in dataset.left_out[:5]:
         console.print(f"left out: {line}", highlight=False)
     if len(dataset.left_out) > 5:
         console.print(f"left out: {len(dataset.left_out) - 5} more; `data check` lists them", highlight=False)
+    _check_target_layers(request.cells, len(dataset.classes))
     pretraining_data = _load_pretraining_data(request, dataset, console)
     jobs = []
     for cell in request.cells:
@@ -99,6 +104,37 @@ def _check(request: RunRequest) -> None:
             recipe(2)
         except ValueError as error:
             raise UserError(f"--autoattack: {error}") from None
+
+
+def _check_target_layers(cells: Sequence[Cell], num_classes: int) -> None:
+    """Checks the saliency layer of each external network, which would otherwise fail after its training.
+
+    Raises:
+        UserError: The layer is missing or does not run exactly once.
+    """
+    for architecture in {cell.architecture.name: cell.architecture for cell in cells}.values():
+        if is_external(architecture):
+            num_runs = _count_runs(architecture, num_classes)
+            if num_runs not in {None, 1}:
+                raise UserError(
+                    f"{architecture.name}: layer {architecture.target_layer!r} runs {num_runs} times in a forward "
+                    "pass; name a layer that runs once"
+                )
+
+
+def _count_runs(architecture: Architecture, num_classes: int) -> int | None:
+    """Counts how often the saliency layer runs. None if the network fails, which its cell reports."""
+    runs: list[None] = []
+    try:
+        with torch.random.fork_rng(devices=[]), torch.no_grad():
+            model = architecture.build(num_classes).eval()
+            if architecture.target_layer not in dict(model.named_modules()):
+                return 0
+            model.get_submodule(architecture.target_layer).register_forward_hook(lambda *_: runs.append(None))
+            model(torch.zeros(1, 3, 96, 96))
+    except Exception:  # noqa: BLE001 - an entry may raise anything
+        return None
+    return len(runs)
 
 
 def _load_pretraining_data(request: RunRequest, data: ImageDataset, console: Console) -> ImageDataset | None:

@@ -4,6 +4,8 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
+import pandas as pd
+
 from architectures import Architecture
 from benchmark.baselines.score import score_baselines
 from benchmark.experiments.job import Job
@@ -12,8 +14,9 @@ from benchmark.leaderboard.load.results import read_results
 from benchmark.registry import entries, select
 from benchmark.runtime.device import nearest_device
 from benchmark.saliency import Method
-from benchmark.storage.files import atomic_file
+from benchmark.storage.files import atomic_file, write_text
 from benchmark.storage.protocol import read_protocol
+from benchmark.storage.record import Record, load_record
 from benchmark.storage.results import (
     BASELINES_FILE,
     SPLIT_FILE,
@@ -42,7 +45,7 @@ def up_to_date(jobs: Sequence[Job]) -> bool:
     """Whether every job is done and in the tables."""
     directory = job_results_dir(jobs[0])
     tables = [directory / name for name in ("leaderboard.md", "leaderboard.csv", PAGE, DATA_FIGURE)]
-    paths = [*tables, directory / SPLIT_FILE, *(_record_file(directory, job) for job in jobs)]
+    paths = [*tables, directory / SPLIT_FILE, *(find_record_file(directory, job) for job in jobs)]
     if not all(job.done for job in jobs) or not all(path.is_file() for path in paths):
         return False
     content = read_protocol(directory)
@@ -51,14 +54,31 @@ def up_to_date(jobs: Sequence[Job]) -> bool:
     )
 
 
-def _record_file(directory: Path, job: Job) -> Path:
+def find_record_file(directory: Path, job: Job) -> Path:
+    """Returns the path of a job's record. A record of this job without an identity in its name retains its name."""
     cell = job.cell
-    return record_file(directory, cell.architecture.name, cell.regime.name, cell.seed)
+    names = cell.architecture.name, cell.regime.name, cell.seed
+    unnamed = record_file(directory, *names)
+    record = load_existing(unnamed)
+    return unnamed if record and record.key == job.key else record_file(directory, *names, job.identity)
 
 
-def publish_record(job: Job, directory: Path) -> None:
-    """Copies the results of a cell. The record comes last, since it marks the rest as complete."""
-    target = _record_file(directory, job)
+def load_existing(path: Path) -> Record | None:
+    """Loads a published record. None if it is missing or damaged."""
+    try:
+        return load_record(path)
+    except (OSError, ValueError):
+        return None
+
+
+def publish_record(job: Job, directory: Path) -> list[str]:
+    """Copies the results of a cell. The record comes last, since it marks the rest as complete.
+
+    Returns:
+        One line for each record that it replaces: one with the same settings and data, made by other code.
+    """
+    target = find_record_file(directory, job)
+    replaced = _find_replaced(directory, job, target)
     for name, suffix in reversed(FILES.items()):
         path = sidecar_file(target, suffix)
         if name in OPTIONAL and not (job.directory / name).is_file():
@@ -66,15 +86,81 @@ def publish_record(job: Job, directory: Path) -> None:
             continue
         with atomic_file(path) as temporary:
             shutil.copyfile(job.directory / name, temporary)
+    for path in replaced:
+        if path != target:
+            _remove_record(path)
+    reason = "made by other code with the same settings and data"
+    return [f"{target.name} replaces {path.name}, {reason}" for path in replaced]
+
+
+def _find_replaced(directory: Path, job: Job, target: Path) -> list[Path]:
+    """Finds the records with the settings and data of a job that other code made."""
+    cell = job.cell
+    unnamed = record_file(directory, cell.architecture.name, cell.regime.name, cell.seed)
+    replaced = []
+    for path in dict.fromkeys([target, unnamed]):
+        record = load_existing(path)
+        if record is None or record.key == job.key:
+            continue
+        # A record without an identity stands for the same row if the protocol, which covers the data, is the same.
+        if path == target or (record.protocol == job.protocol and not record.variant and _trained_alike(record, job)):
+            replaced.append(path)
+    return replaced
+
+
+def _trained_alike(record: Record, job: Job) -> bool:
+    """Whether the training settings of a record equal those of a job."""
+    current = load_existing(job.directory / "record.json")
+    return current is not None and current.settings.get("training") == record.settings.get("training")
+
+
+def _remove_record(path: Path) -> None:
+    """Removes a record first and its other files then, so that no record is without files."""
+    path.unlink(missing_ok=True)
+    for suffix in FILES.values():
+        sidecar_file(path, suffix).unlink(missing_ok=True)
+
+
+def publish_split(job: Job, directory: Path, protocol: str) -> str:
+    """Copies the split of the data. A different split, of rows of another protocol, is stored under its own name.
+
+    Args:
+        job: Any job of the run.
+        directory: The results directory.
+        protocol: The protocol of the directory so far. Empty if it is unknown.
+
+    Returns:
+        A line about the earlier split. Empty if there is none.
+    """
+    path, text = directory / SPLIT_FILE, job.data.manifest.read_text(encoding="utf-8")
+    line = ""
+    if path.is_file() and protocol not in {"", job.protocol} and path.read_bytes() != text.encode():
+        earlier = path.with_name(f"split-{protocol[:8]}.csv")
+        path.replace(earlier)
+        line = f"{earlier.name} is the split of the rows of the other protocol"
+    write_text(path, text)
+    return line
 
 
 def publish_baselines(job: Job, directory: Path) -> None:
     """Scores the baselines. Untrained networks cover all models of the table, not only those of this run."""
     registered = entries(Architecture)
-    listed = {record.architecture for record in read_results(directory).records.values()}
+    published = read_results(directory)
+    listed = {record.architecture for record in published.records.values()}
     architectures = [registered[name] for name in sorted(listed & registered.keys())]
     device = nearest_device(job.device)
     methods, alignment = select(Method, job.preset.methods), job.preset.alignment
     frame = score_baselines(job.data, architectures, methods, device, job.protocol, alignment=alignment)
+    others = _baselines_of({record.protocol for record in published.others.values()}, directory / BASELINES_FILE)
     with atomic_file(directory / BASELINES_FILE) as temporary:
-        frame.assign(protocol=job.protocol).to_parquet(temporary)
+        pd.concat([frame.assign(protocol=job.protocol), *others], ignore_index=True).to_parquet(temporary)
+
+
+def _baselines_of(protocols: set[str], path: Path) -> list[pd.DataFrame]:
+    """Loads the baselines of other protocols that still have rows. Empty if there are none, or the file is damaged."""
+    try:
+        frame = pd.read_parquet(path)
+        frame = frame[frame["protocol"].isin(protocols)]
+    except (OSError, ValueError, KeyError):
+        return []
+    return [frame] if len(frame) else []

@@ -9,16 +9,12 @@ from benchmark.data.dataset import leaks
 from benchmark.experiments.engine import Engine
 from benchmark.experiments.gallery import write_gallery
 from benchmark.experiments.job import Job
-from benchmark.experiments.publish import job_results_dir, publish_baselines, publish_record
+from benchmark.experiments.publish import job_results_dir, publish_baselines, publish_record, publish_split
 from benchmark.experiments.runner import FailedCell, run_jobs
 from benchmark.experiments.sheets import remove_map_sheets, select_examples, write_data_sheet, write_map_sheets
 from benchmark.leaderboard.build import DATA_FIGURE, rebuild
 from benchmark.leaderboard.gallery.load import GALLERY_DIR as GALLERY
-from benchmark.storage.files import write_text
 from benchmark.storage.protocol import read_protocol, write_protocol
-from benchmark.storage.results import (
-    SPLIT_FILE,
-)
 
 GALLERY_IMAGES = 6
 
@@ -62,13 +58,18 @@ def _publish(done: Sequence[Job], directory: Path, console: Console, *, tables: 
     """Writes records, baselines and figures of finished cells, then the tables."""
     protocol = done[0].protocol
     with console.status("scoring the baselines"):
-        if read_protocol(directory).get("protocol", protocol) != protocol:
-            console.print("Some rows follow another protocol. They stay below the new ones until you run them again.")
+        earlier = read_protocol(directory).get("protocol", "")
+        if earlier not in {"", protocol}:
+            console.print(
+                "Some rows follow another protocol: other settings, data or code. They stay below the new ones."
+            )
             remove_map_sheets(directory)
+        lines = [publish_split(done[0], directory, earlier)]
         write_protocol(directory, protocol)
-        write_text(directory / SPLIT_FILE, done[0].data.manifest.read_text(encoding="utf-8"))
         for job in done:
-            publish_record(job, directory)
+            lines += publish_record(job, directory)
+        for line in filter(None, lines):
+            console.print(line, highlight=False, markup=False)
         publish_baselines(done[0], directory)
     with console.status("writing the leaderboard"):
         write_map_sheets(done, directory)

@@ -1,6 +1,5 @@
 """Builds the tables of a results directory: all rows with their estimates, a table per saliency method."""
 
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import product
@@ -65,14 +64,11 @@ def _tables_of_other_protocols(
 def _protocol_tables(published: ResultsDirectory, methods: Sequence[str]) -> tuple[LeaderboardTable, ...]:
     """Builds the tables of one protocol."""
     context = build_bootstrap_context(published)
-    paths_by_model: dict[tuple[str, str], list[Path]] = defaultdict(list)
-    for path, record in published.records.items():
-        paths_by_model[record.architecture, record.regime].append(path)
     models: dict[str, list[Row]] = {method: [] for method in methods}
     problems = list(published.problems)
     used: dict[Path, Record] = {}
     reader = ScoreReader(context.images, methods)
-    for paths in paths_by_model.values():
+    for (_, training_name), paths in published.models.items():
         records, statistics = {}, []
         for path in paths:
             try:
@@ -87,7 +83,7 @@ def _protocol_tables(published: ResultsDirectory, methods: Sequence[str]) -> tup
             continue
         used |= records
         for method, row in _model_rows(list(records.values()), statistics, methods, context.draws).items():
-            models[method].append(row)
+            models[method].append(_label_variant(row, training_name))
     if not used:
         raise UserError(f"{published.directory} holds no record that can be used; run `python -m benchmark run` again")
     first = next(iter(used.values()))
@@ -138,9 +134,15 @@ def _model_rows(
     }
 
 
+def _label_variant(row: Row, training_name: str) -> Row:
+    """Adds the label of a variant to name and title of the regime of a row."""
+    label = training_name.removeprefix(row.regime)
+    return replace(row, regime=training_name, title=f"{row.title} ({label[1:]})") if label else row
+
+
 def _missing_cells(used: dict[Path, Record]) -> tuple[str, ...]:
     """Lists cells without a record. Every architecture is expected in the regimes and seeds that most others have."""
-    existing = {(record.architecture, record.regime, record.seed) for record in used.values()}
+    existing = {(record.architecture, record.training_name, record.seed) for record in used.values()}
     names = sorted({name for name, _, _ in existing})
     trainings = sorted({(regime, seed) for _, regime, seed in existing})
     expected = [key for key in trainings if 2 * sum((name, *key) in existing for name in names) > len(names)]

@@ -74,7 +74,9 @@ def find_transformer(model: nn.Module, layer: str) -> Transformer:
         raise UserError(f"{kind} has no attention over one grid of tokens, which attention methods need; {REMEDY}")
     pooling = getattr(body, "global_pool", "")
     if pooling not in {"token", "avg"}:
-        raise UserError(f"the classifier reads its tokens by {pooling!r}, which attention methods do not know; {REMEDY}")
+        raise UserError(
+            f"the classifier reads its tokens by {pooling!r}, which attention methods do not know; {REMEDY}"
+        )
     return Transformer(network=model, body=body, blocks=list(blocks), grid=grid, averages=pooling == "avg")
 
 
@@ -106,7 +108,7 @@ class ExplicitAttention(TorchFunctionMode):
         output = func(*args, **(kwargs or {}))
         return self.transform(output) if name == "softmax" and _is_attention(output) else output
 
-    def _attend(  # noqa: PLR0917 - the arguments of torch's
+    def _attend(
         self,
         query: Tensor,
         key: Tensor,

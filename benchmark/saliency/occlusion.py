@@ -1,6 +1,6 @@
 """Occlusion: how the class's probability falls when a window covers a part of the image."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +11,8 @@ from benchmark.saliency.masked import MAX_BATCH_SIZE, rounding_at
 from metrics.rounding import evident, log_odds, probability_gained
 
 WINDOWS_PER_SIDE = 8
-"""Number of adjacent windows that fit along a side. They move by half of their size: 15 x 15 positions."""
+"""Number of adjacent windows that fit along a side. They move by half of their size: 15 x 15 positions. Where the
+side is no multiple, one more row and column of windows ends at the rim, so that no window is cut."""
 GRAY = 0.5
 
 
@@ -32,24 +33,43 @@ def occlusion(model: nn.Module, _layer: str, images: Tensor, classes: Tensor) ->
     Reference:
         Zeiler and Fergus, Visualizing and understanding convolutional networks, 2014, section 4.2.
     """
-    from captum.attr import Occlusion  # noqa: PLC0415 - captum takes seconds to import
-
-    window = [max(1, side // WINDOWS_PER_SIDE) for side in images.shape[-2:]]
+    windows = torch.cat(list(_windows(images)))
     with torch.inference_mode():
         # One image at a time, so that none depends on its batch. A window covers all three channels at once.
         falls = [
-            Occlusion(_build_gain_fn(model, image, label)).attribute(
-                image[None],
-                (3, *window),
-                strides=(3, *(max(1, side // 2) for side in window)),
-                baselines=GRAY,
-                target=0,
-                perturbations_per_eval=MAX_BATCH_SIZE,
-            )[:, 0]
+            _mean_fall(_build_gain_fn(model, image, label), image, windows)
             for image, label in zip(images, classes, strict=True)
         ]
     # A copy made outside of inference mode, so that autograd and in-place operations work again.
-    return evident(functional.relu(torch.cat(falls)).to(images.dtype, copy=True))
+    return evident(functional.relu(torch.stack(falls)).to(images.dtype, copy=True))
+
+
+def _windows(images: Tensor) -> Iterator[Tensor]:
+    """Yields the windows (P, H, W), bool, a row of positions at a time."""
+    tops, lefts = (_starts(side) for side in images.shape[-2:])
+    height, width = (max(1, side // WINDOWS_PER_SIDE) for side in images.shape[-2:])
+    for top in tops:
+        row = torch.zeros(len(lefts), *images.shape[-2:], dtype=torch.bool, device=images.device)
+        for window, left in zip(row, lefts, strict=True):
+            window[top : top + height, left : left + width] = True
+        yield row
+
+
+def _starts(side: int) -> list[int]:
+    """Returns the first pixel of each window along a side. The last window ends at the rim."""
+    window = max(1, side // WINDOWS_PER_SIDE)
+    return sorted({*range(0, side - window + 1, max(1, window // 2)), side - window})
+
+
+def _mean_fall(gain: Callable[[Tensor], Tensor], image: Tensor, windows: Tensor) -> Tensor:
+    """Computes the mean fall (H, W), float64, of the probability over the windows (P, H, W) that cover each pixel."""
+    total = torch.zeros(windows.shape[1:], dtype=torch.float64, device=image.device)
+    # The gain of the whole image is 0 up to rounding, which depends on how pixels lie in memory.
+    whole = gain(image[None])
+    for batch in windows.split(MAX_BATCH_SIZE):
+        falls = whole - gain(torch.where(batch[:, None], GRAY, image))
+        total += (falls[:, :, None] * batch).sum(dim=0)
+    return total / windows.sum(dim=0)
 
 
 def _build_gain_fn(model: nn.Module, image: Tensor, label: Tensor) -> Callable[[Tensor], Tensor]:

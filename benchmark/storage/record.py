@@ -8,6 +8,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from benchmark.storage.upgrade import SCHEMA, upgrade_record
 
+MAX_BYTES = 64 * 10**6
+"""Maximum size of a record. The largest committed one has 16 KB."""
+
 
 class MetricDefinition(BaseModel):
     """The meaning of a column of scores, stored with the scores so that tables need no other code."""
@@ -110,6 +113,8 @@ class Record(BaseModel):
     regime_title: str = ""
     adversarial: bool
     seed: int
+    variant: str = Field(default="", description="label given by --name, for a run with other training settings")
+    identity: str = Field(default="", description="hash of data and settings, in the name of its file")
     classes: tuple[str, ...]
     images: dict[str, int] = Field(description="available, train, validation, test, left_out, perturbed, attacked")
     settings: dict[str, Any]
@@ -127,6 +132,11 @@ class Record(BaseModel):
     badge: Literal["self-reported", "verified"] = "self-reported"
     verification: Verification | None = None
 
+    @property
+    def training_name(self) -> str:
+        """The regime, with the label of the variant if there is one: its row in a table."""
+        return f"{self.regime}+{self.variant}" if self.variant else self.regime
+
 
 def load_record(path: Path) -> Record:
     """Reads a record from its file, and upgrades records of an older schema.
@@ -134,8 +144,22 @@ def load_record(path: Path) -> Record:
     Raises:
         ValueError: The file is not a record.
     """
-    payload = json.loads(path.read_bytes())
+    payload = _parse(path)
     try:
         return Record.model_validate(upgrade_record(payload) if isinstance(payload, dict) else payload)
     except (KeyError, TypeError) as error:
         raise ValueError(f"{path} is not a record ({error})") from None
+
+
+def _parse(path: Path) -> Any:
+    """Parses a regular file of limited size and depth.
+
+    Raises:
+        ValueError: It is none.
+    """
+    if not path.is_file() or path.stat().st_size > MAX_BYTES:
+        raise ValueError(f"{path} is not a regular file of at most {MAX_BYTES // 10**6} MB")
+    try:
+        return json.loads(path.read_bytes())
+    except RecursionError:
+        raise ValueError(f"{path} is nested too deeply") from None

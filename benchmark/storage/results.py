@@ -14,7 +14,7 @@ RECORDS = "records"
 
 def results_dir() -> Path:
     """The directory of all results. The environment variable LOUPE_RESULTS overrides it."""
-    return Path(os.environ.get("LOUPE_RESULTS", ROOT / "results"))
+    return Path(os.environ.get("LOUPE_RESULTS") or ROOT / "results")
 
 
 def table_dir(dataset: str, preset: str) -> Path:
@@ -27,9 +27,14 @@ def table_dirs(dataset: str = "*", preset: str = "*") -> list[Path]:
     return sorted(path.parent for path in results_dir().glob(f"{dataset}/{preset}/{PROTOCOL_FILE}"))
 
 
-def record_file(directory: Path, architecture: str, regime: str, seed: int) -> Path:
-    """The path of the result record of a cell."""
-    return directory / RECORDS / f"{architecture}-{regime}-{seed}.json"
+def record_file(directory: Path, architecture: str, regime: str, seed: int, identity: str = "") -> Path:
+    """The path of the result record of a cell. Records of earlier versions have no identity in their name."""
+    return directory / RECORDS / f"{record_name(architecture, regime, seed, identity)}.json"
+
+
+def record_name(architecture: str, regime: str, seed: int, identity: str) -> str:
+    """The name of a record's file without its suffix. The identity is a hash of data and settings."""
+    return f"{architecture}-{regime}-{seed}" + (f"-{identity}" if identity else "")
 
 
 def record_files(directory: Path) -> list[Path]:

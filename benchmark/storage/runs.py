@@ -9,7 +9,7 @@ from benchmark.storage.paths import ROOT
 
 def runs_dir() -> Path:
     """The cache directory of all runs. The environment variable LOUPE_RUNS overrides it."""
-    return Path(os.environ.get("LOUPE_RUNS", ROOT / "runs"))
+    return Path(os.environ.get("LOUPE_RUNS") or ROOT / "runs")
 
 
 def model_dir(model_key: str) -> Path:

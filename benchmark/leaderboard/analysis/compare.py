@@ -17,6 +17,7 @@ from benchmark.leaderboard.load.results import (
     build_bootstrap_context,
     load_ratio_statistics,
 )
+from benchmark.leaderboard.load.rows import model_name
 from benchmark.leaderboard.table import LeaderboardTable, Row
 from benchmark.leaderboard.tables import build_tables
 from benchmark.registry import resolve_name
@@ -103,8 +104,8 @@ class Comparison:
 
 
 def list_models(published: ResultsDirectory) -> list[str]:
-    """Returns the names of the models of a results directory, as `architecture/regime`."""
-    return sorted({f"{record.architecture}/{record.regime}" for record in published.records.values()})
+    """Returns the names of the models of a results directory, as `architecture/regime` or with a variant's label."""
+    return sorted(map(model_name, published.models))
 
 
 def compare_models(published: ResultsDirectory, names: tuple[str, str], method: str = "") -> Comparison:

@@ -62,9 +62,9 @@ def build_card(row: Row, published: ResultsDirectory, perturbed: Sequence[Pertur
     """
     runs = sorted(
         (
-            (record, path)
-            for path, record in published.records.items()
-            if (record.architecture, record.regime) == (row.name, row.regime) and record.seed in row.seeds
+            (published.records[path], path)
+            for path in published.models[row.name, row.regime]
+            if published.records[path].seed in row.seeds
         ),
         key=lambda run: run[0].seed,
     )

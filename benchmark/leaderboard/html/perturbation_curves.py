@@ -58,12 +58,12 @@ def build_perturbation_panels(
     Returns:
         Panels by name and regime. A model whose records have no curves is absent.
     """
-    paths: dict[tuple[str, str, int], list[Path]] = defaultdict(list)
-    for path, record in published.records.items():
-        paths[record.architecture, record.regime, record.seed].append(path)
+    models = published.models
     curves_by_model = {
         (row.name, row.regime): _mean(
-            read_mean_curves(path) for seed in row.seeds for path in paths[row.name, row.regime, seed]
+            read_mean_curves(path)
+            for path in sorted(models[row.name, row.regime], key=lambda path: published.records[path].seed)
+            if published.records[path].seed in row.seeds
         )
         for row in rows
     }

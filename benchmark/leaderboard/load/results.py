@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 from benchmark.errors import UserError
 from benchmark.leaderboard.load.cells import cell_statistics
 from benchmark.leaderboard.load.predictions import PREDICTION_COLUMNS, read_predictions
+from benchmark.leaderboard.load.rows import Model, group_by_model, model_name
 from benchmark.leaderboard.load.score_layout import METHOD_COLUMN
 from benchmark.leaderboard.load.scores import NAME_COLUMNS, VALUE_COLUMN, ScoreReader
 from benchmark.scoring.classification import positive_class
@@ -31,6 +32,7 @@ class ResultsDirectory:
         records: Records of that protocol, by sorted path.
         problems: One line for each unusable record.
         others: Records of other protocols, by sorted path.
+        models: Paths of the records of each model of that protocol.
     """
 
     directory: Path
@@ -38,6 +40,11 @@ class ResultsDirectory:
     records: dict[Path, Record]
     problems: tuple[str, ...]
     others: dict[Path, Record] = field(default_factory=dict)
+    models: dict[Model, list[Path]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Groups the records."""
+        object.__setattr__(self, "models", group_by_model(self.records))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -137,7 +144,7 @@ def load_ratio_statistics(
     Args:
         published: The records.
         method: The saliency method.
-        label: The model, as `architecture/regime`.
+        label: The model, as `architecture/regime`, with the label of a variant if there is one.
         context: Test images of the directory.
 
     Raises:
@@ -145,8 +152,8 @@ def load_ratio_statistics(
     """
     statistics: dict[str, list[RatioStatistic]] = defaultdict(list)
     reader = ScoreReader(context.images, [method])
-    for path, record in published.records.items():
-        if f"{record.architecture}/{record.regime}" == label:
-            for (_, name), ratios in cell_statistics(path, record, context.images, reader).items():
-                statistics[name].append(ratios)
+    paths = {model_name(model): paths for model, paths in published.models.items()}
+    for path in paths.get(label, ()):
+        for (_, name), ratios in cell_statistics(path, published.records[path], context.images, reader).items():
+            statistics[name].append(ratios)
     return dict(statistics)

@@ -12,7 +12,7 @@ from benchmark.registry import entries
 from benchmark.saliency import Method
 from benchmark.storage.hashing import file_digest
 from benchmark.storage.record import Record, load_record
-from benchmark.storage.results import sidecar_file
+from benchmark.storage.results import record_name, sidecar_file
 from benchmark.storage.upgrade import SCHEMA, upgrade_scores
 from benchmark.submission.entries import ENTRIES_DIR, SUFFIXES, EntryFacts
 from benchmark.training.regimes import Regime
@@ -53,7 +53,7 @@ def read_record_report(path: Path) -> tuple[list[str], list[str], dict[str, Any]
 def _check_names(record: Record, path: Path) -> list[str]:
     """Names must be registered and agree with the name of the file."""
     problems = []
-    expected = f"{record.architecture}-{record.regime}-{record.seed}"
+    expected = record_name(record.architecture, record.regime, record.seed, record.identity)
     if path.stem != expected:
         problems.append(f"is the record of {expected}, but its file is {path.name}; rename the file")
     submitted = {file.stem for file in ENTRIES_DIR.glob("*") if file.suffix in SUFFIXES}

@@ -250,7 +250,8 @@ def _build_job(record: Record, architecture: Architecture, directory: Path, sour
     root = source["directory"]
     data = load_index(Source(directory=Path(root) if root else None, layout=source["layout"]))
     prepared = prepare_dataset(data, preset, classes=record.classes, manifest=split)
-    cell = Cell(architecture=architecture, regime=select(Regime, [record.regime])[0], seed=record.seed)
+    regime = select(Regime, [record.regime])[0]
+    cell = Cell(architecture=architecture, regime=regime, seed=record.seed, variant=record.variant)
     original_device = torch.device(str(record.environment["device"]))
     staged = "start" in record.settings["training"]
     job = Job(cell=cell, data=prepared, preset=preset, device=original_device)

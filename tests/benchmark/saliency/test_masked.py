@@ -93,3 +93,21 @@ def test_occlusion_is_the_mean_fall_over_the_windows_that_cover_a_pixel(monkeypa
     assert ours[0, :, 40:].sum() == 0
     # Bright pixels speak against the first class: covering them does it no harm.
     assert ours[1].sum() == 0
+
+
+@pytest.mark.parametrize(("height", "width"), [(100, 97), (23, 31)])
+def test_occlusion_is_as_strong_at_each_rim_whatever_the_side(height, width):
+    """A network that sees brightness alone loses as much by a window at any rim. A cut window would cover less."""
+
+    class Brightness(nn.Module):
+        def forward(self, x):
+            light = x.mean(dim=(1, 2, 3)) * 8 - 7
+            return torch.stack([-light, light], dim=1)
+
+    maps = occlusion(Brightness().eval(), "", torch.ones(1, 3, height, width), torch.tensor([1]))[0]
+    middle = slice(height // 3, -(height // 3)), slice(width // 3, -(width // 3))
+    left, right = maps[middle[0], 0].mean(), maps[middle[0], -1].mean()
+    top, bottom = maps[0, middle[1]].mean(), maps[-1, middle[1]].mean()
+    assert left > 0
+    torch.testing.assert_close(right, left, rtol=0.02, atol=0)
+    torch.testing.assert_close(bottom, top, rtol=0.02, atol=0)
