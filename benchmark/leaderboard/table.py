@@ -9,7 +9,7 @@ from benchmark.leaderboard.columns import DEGENERATE, RANKED_BY
 from benchmark.leaderboard.record_columns import build_columns
 from benchmark.statistics.bootstrap import Estimate
 from benchmark.statistics.tests import Pairs, all_pairs
-from benchmark.storage.record import Record
+from benchmark.storage.record import Alignment, Record
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -28,6 +28,7 @@ class Row:
         letters: Significance groups by name of a headline column. Models that share a letter are not significantly
             different.
         badge: Source of a submission's scores: one of :data:`benchmark.leaderboard.load.badges.BADGES`, or empty.
+        alignment: The grid of its target layer. None for a baseline and for records of older versions.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Row:
     best: float | None = None
     letters: dict[str, str] = field(default_factory=dict)
     badge: str = ""
+    alignment: Alignment | None = None
 
     @property
     def is_model(self) -> bool:
