@@ -5,27 +5,24 @@ H - 1/2.
 
 A 3 x 3 convolution of stride 2 with one pixel of padding reads pixels 2i - 1 to 2i + 1 for cell i. The center is pixel
 2i. A grid that is stretched over the image shows the cell at 2i + 1/2. For five such layers the positions are 32i and
-32i + 15 1/2. This module computes the centers for any network, from a linear surrogate of it.
+32i + 15 1/2. This module computes the centers for any network, from its linear surrogate
+(:mod:`architectures.surrogate`).
 
-In the surrogate all kernels are uniform, normalization and activations are identities, gates are open, each attention
-token attends to itself, and max pooling is mean pooling. Of a gated linear unit, the product of two layers, the first
-one remains. If the value of every pixel is its own row (or column), the
-output of a cell is the mean row of its receptive field: the centroid. Branches are weighted by their channels.
+If the value of every pixel is its own row (or column), the output of a cell of the surrogate is the mean row of its
+receptive field: the centroid. Branches are weighted by their channels.
 
-At the border, padding cuts off a part of that field, which would shift its centroid inward. This module ignores the
-border: padding extrapolates rows and columns beyond the image. The center of a cell then depends only on strides,
-kernels and padding. Centers are evenly spaced, and those at the border can be outside of the image. They equal the
-centers of inner cells of an image of any size.
+At the border, padding cuts off a part of that field, which would shift its centroid inward. The surrogate ignores the
+border. The center of a cell then depends only on strides, kernels and padding. Centers are evenly spaced, and those at
+the border can be outside of the image. They equal the centers of inner cells of an image of any size.
 """
 
-import copy
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
+
+from architectures.surrogate import LinearMode, without_weights
 
 TOLERANCE = 1e-3
 """Maximum deviation of centers from an even spacing, in pixels."""
@@ -109,7 +106,7 @@ def grid_geometry(network: nn.Module, layer: str, size: Sequence[int]) -> Geomet
     """
     ramps = _ramps(size)
     with torch.no_grad():
-        output = _output(_without_weights(network), layer, ramps)
+        output = _output(without_weights(network), layer, ramps)
     if output.ndim != 4 or not output.is_floating_point() or len(output) != len(ramps):
         raise ValueError(f"layer {layer!r} puts out {tuple(output.shape)}, no grid (N, K, h, w)")
     # Differences to the zero image remove all biases. Responses to the ramps, divided by that to ones, are centroids.
@@ -172,244 +169,10 @@ def _output(network: nn.Module, layer: str, images: Tensor) -> Tensor:
 
     network.get_submodule(layer).register_forward_hook(capture)
     try:
-        with _Linear():
+        with LinearMode():
             network(images)
     except _ReachedError:
         return outputs[0]
     except Exception as error:  # noqa: BLE001 - a network's own code may raise anything
         raise ValueError(f"layer {layer!r}: its linear surrogate fails: {error}") from None
     raise ValueError(f"layer {layer!r} does not run")
-
-
-def _without_weights(network: nn.Module) -> nn.Module:
-    """Returns a copy on the CPU, in evaluation mode, whose parameters are all one and take no memory."""
-    # deepcopy takes objects in the memo as already copied.
-    memo: dict[int, Tensor] = {}
-    for buffer in network.buffers():
-        dtype = torch.float64 if buffer.is_floating_point() else buffer.dtype
-        memo[id(buffer)] = buffer.detach().to("cpu", dtype, copy=True)
-    for parameter in network.parameters():
-        ones = torch.ones((), dtype=torch.float64).expand(parameter.shape)
-        memo[id(parameter)] = nn.Parameter(ones, requires_grad=False)
-    return copy.deepcopy(network, memo).eval()
-
-
-class _Linear(TorchFunctionMode):
-    """Replaces every call of a function in :data:`RULES` while it is active.
-
-    Equal channels share their memory (stride 0). Without that, a surrogate costs as much as its network.
-    """
-
-    def __torch_function__(
-        self,
-        func: Callable[..., Any],
-        _types: Sequence[type],
-        args: Sequence[Any] = (),
-        kwargs: Mapping[str, Any] | None = None,
-    ) -> Any:
-        """Calls the function or its linear replacement."""
-        name = getattr(func, "__name__", "")
-        plain = name.strip("_")
-        if plain in ARITHMETIC:
-            return _arithmetic(ARITHMETIC[plain], args, kwargs or {}, in_place=name.endswith("_"))
-        if name.endswith("_") and name.strip("_") not in RULES and not name.startswith("__get"):
-            # An in-place write needs separate memory for every channel.
-            args[0].data = args[0].contiguous()
-        return RULES.get(name.removesuffix("_"), func)(*args, **(kwargs or {}))
-
-
-def _arithmetic(func: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any], *, in_place: bool) -> Any:
-    """Applies an elementwise function, once for all channels if they are equal. Of a gated unit the first remains."""
-    tensors = [arg for arg in args if isinstance(arg, Tensor)]
-    if func is torch.mul and _is_gated(tensors):
-        return tensors[0]
-    if all(_has_equal_channels(tensor) or tensor.numel() == 1 for tensor in tensors) and tensors:
-        shape = torch.broadcast_shapes(*(tensor.shape for tensor in tensors))
-        firsts = (_first_channel(arg) if isinstance(arg, Tensor) else arg for arg in args)
-        result = func(*firsts, **kwargs).expand(shape)
-    else:
-        result = func(*args, **kwargs)
-    if not in_place:
-        return result
-    args[0].data = result
-    return args[0]
-
-
-def _is_gated(tensors: Sequence[Tensor]) -> bool:
-    """Returns whether the factors are two different layers of the image. A layer times itself is no gate."""
-    if len(tensors) != 2 or tensors[0] is tensors[1] or tensors[0].shape != tensors[1].shape:
-        return False
-    return all(len(tensor) > 1 and not torch.equal(tensor[0], tensor[1]) for tensor in tensors)
-
-
-def _has_equal_channels(values: Tensor) -> bool:
-    """Returns whether all channels of a grid (N, K, h, w) share their memory."""
-    return values.ndim == 4 and (values.shape[1] == 1 or values.stride(1) == 0)
-
-
-def _first_channel(values: Tensor) -> Tensor:
-    return values[:, :1] if values.ndim == 4 else values
-
-
-def _once_if_equal(rule: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    """Wraps a rule for grids to run once for all channels if they are equal."""
-
-    def apply(values: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-        if not _has_equal_channels(values):
-            return rule(values, *args, **kwargs)
-        return rule(_first_channel(values), *args, **kwargs).expand(-1, values.shape[1], -1, -1)
-
-    return apply
-
-
-def _same(values: Tensor, *_: Any, **__: Any) -> Tensor:
-    return values
-
-
-def _open(values: Tensor, *_: Any, **__: Any) -> Tensor:
-    return torch.ones((), dtype=values.dtype).expand(values.shape)
-
-
-def _to_itself(scores: Tensor, *_: Any, **__: Any) -> Tensor:
-    """Returns attention (..., queries, keys) of every token to itself. A softmax over anything else is uniform."""
-    if scores.ndim > 2 and scores.shape[-1] == scores.shape[-2]:
-        return torch.eye(scores.shape[-1], dtype=scores.dtype).expand(scores.shape)
-    return torch.full_like(scores, 1 / scores.shape[-1])
-
-
-def _value(_query: Tensor, _key: Tensor, value: Tensor, *_: Any, **__: Any) -> Tensor:
-    return value
-
-
-def _linear(values: Tensor, weight: Tensor, *_: Any, **__: Any) -> Tensor:
-    """Replaces a dense layer: every output is the mean of the features."""
-    return values.mean(-1, keepdim=True).expand(*values.shape[:-1], len(weight))
-
-
-def _convolution(  # noqa: PLR0917 - the arguments of torch's
-    values: Tensor,
-    weight: Tensor,
-    _bias: Tensor | None = None,
-    stride: Any = 1,
-    padding: Any = 0,
-    dilation: Any = 1,
-    groups: int = 1,
-) -> Tensor:
-    """Replaces a convolution: each output channel is the mean of the inputs of its group."""
-    mean = _first_channel(values) if _has_equal_channels(values) else values.unflatten(1, (groups, -1)).mean(2)
-    for dim, kernel, step, gap, pad in _by_axis(weight.shape[2:], stride, dilation, padding):
-        reach = gap * (kernel - 1)
-        before, after = (reach // 2, reach - reach // 2) if pad == "same" else (0, 0) if pad == "valid" else (pad, pad)
-        mean = _windows(_extended(mean, dim, before, after), dim, kernel, step, gap)
-    if mean.shape[1] == 1:
-        return mean.expand(-1, len(weight), -1, -1)
-    return mean.repeat_interleave(len(weight) // groups, dim=1)
-
-
-def _pooling(
-    values: Tensor, kernel_size: Any, stride: Any = None, padding: Any = 0, *rest: Any, **named: Any
-) -> Tensor:
-    """Replaces max and mean pooling by mean pooling. Only max pooling has a dilation, the first value of `rest`."""
-    dilation = named.get("dilation", next((arg for arg in rest[:1] if not isinstance(arg, bool)), 1))
-    ceil = bool(named.get("ceil_mode", next((arg for arg in rest[:2] if isinstance(arg, bool)), False)))
-    for dim, kernel, step, gap, pad in _by_axis(_pair(kernel_size), stride or kernel_size, dilation, padding):
-        reach = gap * (kernel - 1)
-        free = values.shape[dim] + 2 * pad - reach - 1
-        # A last window that begins beyond the image and its padding is left out.
-        begun = free % step and (free // step + 1) * step < values.shape[dim] + pad
-        after = pad + (step - free % step if ceil and begun else 0)
-        values = _windows(_extended(values, dim, pad, after), dim, kernel, step, gap)
-    return values
-
-
-def _pad(values: Tensor, pad: Sequence[int], *_: Any, **__: Any) -> Tensor:
-    """Replaces padding of any kind, including negative, along the last two axes."""
-    if len(pad) > 4 or values.ndim < 4:
-        return torch.nn.functional.pad(values, pad)
-    for index in range(0, len(pad), 2):
-        values = _extended(values, values.ndim - 1 - index // 2, pad[index], pad[index + 1])
-    return values
-
-
-def _resized(
-    values: Tensor,
-    size: Any = None,
-    scale_factor: Any = None,
-    _mode: str = "",
-    align_corners: Any = None,
-    **_: Any,
-) -> Tensor:
-    """Replaces resizing of any kind by linear interpolation between centers."""
-    for dim, axis in ((2, 0), (3, 1)):
-        length = values.shape[dim]
-        new_length = int(length * _pair(scale_factor)[axis]) if size is None else _pair(size)[axis]
-        factor = _pair(scale_factor)[axis] if size is None else new_length / length
-        corner = align_corners and new_length > 1
-        step = (length - 1) / (new_length - 1) if corner else 1 / factor
-        positions = torch.arange(new_length) * step + (0 if corner else (step - 1) / 2)
-        values = _sampled(values, dim, positions)
-    return values
-
-
-def _sampled(values: Tensor, dim: int, positions: Tensor) -> Tensor:
-    """Interpolates values linearly at positions (M,) along an axis, and extrapolates beyond its ends."""
-    if values.shape[dim] == 1:
-        return values.expand(*values.shape[:dim], len(positions), *values.shape[dim + 1 :])
-    lower = positions.floor().long().clamp(0, values.shape[dim] - 2)
-    fraction = (positions - lower).to(values.dtype).view(-1, *(1,) * (values.ndim - 1 - dim))
-    low, high = values.index_select(dim, lower), values.index_select(dim, lower + 1)
-    return low + fraction * (high - low)
-
-
-def _extended(values: Tensor, dim: int, before: int, after: int) -> Tensor:
-    """Extrapolates an axis by a number of values before and after. Negative numbers crop it."""
-    if not before and not after:
-        return values
-    return _sampled(values, dim, torch.arange(-before, values.shape[dim] + after))
-
-
-def _windows(values: Tensor, dim: int, kernel: int, step: int, gap: int) -> Tensor:
-    """Computes the means of sliding windows along an axis."""
-    if kernel == step == 1:
-        return values
-    length = values.shape[dim] - gap * (kernel - 1)
-    taps = [values.narrow(dim, gap * tap, length) for tap in range(kernel)]
-    strided = (slice(None),) * dim + (slice(None, None, step),)
-    return sum((tap[strided] for tap in taps[1:]), start=taps[0][strided]) / kernel
-
-
-def _by_axis(kernel: Sequence[int], stride: Any, dilation: Any, padding: Any) -> list[tuple[int, int, int, int, Any]]:
-    """Lists dimension, kernel, stride, dilation and padding of both axes."""
-    return list(zip((2, 3), kernel, _pair(stride), _pair(dilation), _pair(padding), strict=True))
-
-
-def _pair(value: Any) -> tuple[Any, Any]:
-    if isinstance(value, str) or not isinstance(value, Sequence):
-        return value, value
-    return (value[0], value[-1])
-
-
-IDENTITIES = (
-    *("relu", "relu6", "hardtanh", "leaky_relu", "rrelu", "prelu", "elu", "selu", "celu", "silu", "gelu", "mish"),
-    *("hardswish", "softplus", "tanh", "dropout", "dropout2d", "alpha_dropout", "normalize"),
-    *("batch_norm", "layer_norm", "group_norm", "instance_norm", "rms_norm", "local_response_norm"),
-)
-ARITHMETIC: dict[str, Callable[..., Any]] = {
-    **dict.fromkeys(("add", "iadd"), torch.add),
-    **dict.fromkeys(("sub", "isub"), torch.sub),
-    **dict.fromkeys(("mul", "imul", "multiply"), torch.mul),
-    **dict.fromkeys(("div", "idiv", "itruediv", "true_divide"), torch.div),
-}
-"""Elementwise functions of two arguments, by the names in torch and Python without underscores."""
-RULES: dict[str, Callable[..., Any]] = {
-    **dict.fromkeys(IDENTITIES, _same),
-    **dict.fromkeys(("sigmoid", "hardsigmoid"), _open),
-    "softmax": _to_itself,
-    "scaled_dot_product_attention": _value,
-    "linear": _linear,
-    "conv2d": _convolution,
-    **dict.fromkeys(("max_pool2d", "avg_pool2d"), _once_if_equal(_pooling)),
-    "pad": _once_if_equal(_pad),
-    **dict.fromkeys(("interpolate", "upsample"), _once_if_equal(_resized)),
-}
-"""Linear replacements, by the name in torch without the underscore of in-place functions."""

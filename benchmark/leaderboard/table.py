@@ -9,7 +9,7 @@ from benchmark.leaderboard.columns import DEGENERATE, RANKED_BY
 from benchmark.leaderboard.record_columns import build_columns
 from benchmark.statistics.bootstrap import Estimate
 from benchmark.statistics.tests import Pairs, Scope, all_pairs
-from benchmark.storage.record import Record
+from benchmark.storage.record import Alignment, Record
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -32,6 +32,7 @@ class Row:
         common: By name of a headline column, the mean over the images that all models have, and their number. Only of
             columns that some images of some models lack.
         badge: Source of a submission's scores: one of :data:`benchmark.leaderboard.load.badges.BADGES`, or empty.
+        alignment: The grid of its target layer. None for a baseline and for records of older versions.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Row:
     letters: dict[str, str] = field(default_factory=dict)
     common: dict[str, tuple[float, int]] = field(default_factory=dict)
     badge: str = ""
+    alignment: Alignment | None = None
 
     @property
     def is_model(self) -> bool:

@@ -128,6 +128,7 @@ def _model_rows(
             adversarial=first.adversarial,
             seeds=tuple(sorted(record.seed for record in records)),
             badge=find_badge(records),
+            alignment=first.alignment,
             estimates={name: value for (of_method, name), value in row_estimates.items() if of_method == method},
         )
         for method in methods

@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 
 import architectures.geometry
+import architectures.surrogate
 from architectures import Architecture
 from architectures.geometry import Axis, Geometry, grid_geometry, stretched
 from benchmark.config.presets import ENGINE_VERSION
@@ -83,7 +84,8 @@ def get_grid(architecture: Architecture, size: Sequence[int], alignment: str) ->
 
 
 def _geometry_file(architecture: Architecture, size: Sequence[int]) -> Path:
-    code = file_code(Path(str(architectures.geometry.__file__)))
+    modules = architectures.geometry, architectures.surrogate
+    code = [file_code(Path(str(module.__file__))) for module in modules]
     names = [architecture.name, identity(architecture), architecture.target_layer]
     return geometry_file(content_key(ENGINE_VERSION, code, names, list(size)))
 

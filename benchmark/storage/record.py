@@ -93,6 +93,31 @@ class Alignment(BaseModel):
     displacement: tuple[float, float] | None = None
     reason: str = ""
 
+    @property
+    def outer_offset(self) -> tuple[float, float] | None:
+        """The largest distance, in pixels, at which stretching shows a cell of the first or last row or column.
+
+        It equals the displacement, without its sign, where stretching has the right scale. Networks with valid padding
+        have a grid that covers less than the image, so their outer cells are further off.
+
+        Example:
+            >>> at_96_px = {"grid": (3, 3), "first": (25.4, 25.4), "spacing": (22.1, 22.1), "displacement": (0.0, 0.0)}
+            >>> [round(pixels, 2) for pixels in Alignment(method="none", **at_96_px).outer_offset]
+            [9.9, 9.9]
+        """
+        if not (self.grid and self.first and self.spacing and self.displacement):
+            return None
+        axes = zip(self.grid, self.first, self.spacing, self.displacement, strict=True)
+        down, right = (_outer_offset(*axis) for axis in axes)
+        return down, right
+
+
+def _outer_offset(cells: int, first: float, spacing: float, displacement: float) -> float:
+    # A stretched grid is centered on the image. So the center of the image is at displacement + mean center.
+    center = displacement + first + spacing * (cells - 1) / 2
+    stretched_spacing = (2 * center + 1) / cells
+    return abs(displacement) + abs(stretched_spacing - spacing) * (cells - 1) / 2
+
 
 class Record(BaseModel):
     """One cell: its settings, data and environment, and a summary of the results.

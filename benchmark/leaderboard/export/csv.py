@@ -22,6 +22,12 @@ CONTRAST_HEADING = (
 )
 OTHER_PROTOCOL = "model of another protocol"
 """The value of `kind` for such a row in the CSV files."""
+GRID_COLUMNS = (
+    "alignment",
+    *("displacement_down", "displacement_right"),
+    *("outer_offset_down", "outer_offset_right"),
+)
+"""Columns about the grid of the target layer, in pixels. See :class:`benchmark.storage.record.Alignment`."""
 MAX_PAIRED_MODELS = 150
 """Maximum number of models whose pairs are listed: 11,175 lines."""
 
@@ -53,6 +59,7 @@ def to_csv(leaderboard: LeaderboardTable) -> str:
             *(f"{column.name}_significance_group" for column in HEADLINES),
             *(column.name + part for column in HEADLINES for part in ("_common", "_common_n")),
             "degenerate_maps",
+            *GRID_COLUMNS,
         ]
     ]
     lines += [_csv_line(leaderboard, row, "model" if row.is_model else "baseline") for row in leaderboard.rows]
@@ -73,7 +80,15 @@ def _csv_line(leaderboard: LeaderboardTable, row: Row, kind: str) -> list[object
         value, count = row.common.get(column.name, (math.nan, 0))
         line += [digits(value, 6), count or ""]
     line.append("" if row.degenerate is None else row.degenerate)
-    return line
+    return line + _grid_cells(row)
+
+
+def _grid_cells(row: Row) -> list[object]:
+    """Returns the values of :data:`GRID_COLUMNS`, which are empty where the grid is unknown."""
+    alignment = row.alignment
+    if alignment is None or alignment.displacement is None or alignment.outer_offset is None:
+        return [alignment.method if alignment else "", "", "", "", ""]
+    return [alignment.method, *(digits(pixels, 2) for pixels in (*alignment.displacement, *alignment.outer_offset))]
 
 
 def contrasts_csv(leaderboards: Sequence[LeaderboardTable], contrasts: Sequence[Sequence[Contrast]]) -> str:

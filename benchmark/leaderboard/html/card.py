@@ -15,7 +15,7 @@ from benchmark.leaderboard.html.perturbation_curves import PerturbationPanel
 from benchmark.leaderboard.load.badges import describe_badge
 from benchmark.leaderboard.load.results import ResultsDirectory
 from benchmark.leaderboard.table import Row
-from benchmark.storage.record import Record
+from benchmark.storage.record import Alignment, Record
 from benchmark.storage.results import sidecar_file
 
 
@@ -107,6 +107,7 @@ def _provenance(records: Sequence[Record]) -> list[tuple[str, str]]:
         ("training", _settings(training)),
         ("preset", _settings(first.settings.get("preset", {}))),
         ("best epoch", _join(f"{r.training.best} of {len(r.training.losses)}" for r in records)),
+        ("alignment", _describe_alignment(first.alignment)),
         ("parameters", f"{first.parameters:,}"),
         ("duration", _join(_times(record.seconds) for record in records)),
         ("machine", f"{machine}, {environment.get('device')}, {environment.get('threads')} threads"),
@@ -129,6 +130,17 @@ def _settings(settings: Mapping[str, Any]) -> str:
 
 def _plain(value: Any) -> str:
     return " ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _describe_alignment(alignment: Alignment | None) -> str:
+    if alignment is None:
+        return "grids stretched over the image, as in all records of older versions"
+    if alignment.displacement is None or alignment.outer_offset is None:
+        return f"grid stretched over the image: {alignment.reason}"
+    down, right = alignment.displacement
+    outer = max(alignment.outer_offset)
+    verb = "displaced" if alignment.method == "none" else "corrected"
+    return f"{alignment.method}: {verb} by {down:g} px down and {right:g} px right, outer cells by {outer:.3g} px"
 
 
 def _times(seconds: Mapping[str, float]) -> str:

@@ -161,6 +161,11 @@ class Table:
         return len(self.leaderboard.models)
 
     @property
+    def has_grids(self) -> bool:
+        """Whether the grid of any model is known."""
+        return any(line.row.alignment is not None and line.row.alignment.displacement for line in self.lines)
+
+    @property
     def shown(self) -> int:
         """Number of models with a line."""
         return sum(line.row.is_model for line in self.lines)
