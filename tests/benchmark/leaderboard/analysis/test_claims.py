@@ -21,6 +21,7 @@ from benchmark.training.regimes import Regime
 from tests.benchmark.statistics.alone import under
 
 IMAGES = 60
+ONE_BUDGET = {"preset": {"attack_eps": [0.25]}}
 CLAIM = claims.Claim(text="b has more", source="nobody", regime="b", than="a", column="sharpness", method="gradient")
 
 
@@ -69,7 +70,9 @@ def test_claims_speak_of_what_there_is():
 
 def test_a_metric_that_no_column_reads_has_a_column_of_its_own():
     metric = MetricDefinition(higher_is_better=False, bounds=(0.0, 2.0), definition="How.", source="Who.")
-    record = SimpleNamespace(metrics={"sparsity": metric, "quantus:MaxSensitivity": metric, "roc-auc": metric})
+    record = SimpleNamespace(
+        metrics={"sparsity": metric, "quantus:MaxSensitivity": metric, "roc-auc": metric}, settings=ONE_BUDGET
+    )
     *usual, first, second = build_columns(record)
     assert tuple(usual) == COLUMNS  # the Gini index is the sparsity
     assert (first.name, first.title, first.bounds) == ("quantus:MaxSensitivity", "quantus:MaxSensitivity", (0.0, 2.0))
@@ -84,5 +87,6 @@ def test_a_metric_that_no_column_reads_has_a_column_of_its_own():
 
 def test_sharpness_is_defined_as_the_record_defines_it():
     metric = MetricDefinition(higher_is_better=True, bounds=(0.0, 1.0), definition="As it was.", source="Own.")
-    told = {column.name: column for column in build_columns(SimpleNamespace(metrics={"sharpness": metric}))}
+    record = SimpleNamespace(metrics={"sharpness": metric}, settings=ONE_BUDGET)
+    told = {column.name: column for column in build_columns(record)}
     assert told["sharpness"].definition == "As it was."
