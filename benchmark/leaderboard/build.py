@@ -5,9 +5,9 @@ from pathlib import Path
 
 from benchmark.leaderboard.analysis.agreement import agreement_csv, compute_agreements
 from benchmark.leaderboard.analysis.claims import evaluate_claims
-from benchmark.leaderboard.analysis.claims import to_markdown as to_claims
 from benchmark.leaderboard.analysis.contrasts import compute_contrasts
 from benchmark.leaderboard.analysis.stability import compute_stabilities
+from benchmark.leaderboard.export.claims import claims_markdown
 from benchmark.leaderboard.export.csv import contrasts_csv, pairs_csv, to_csv
 from benchmark.leaderboard.export.latex import to_latex
 from benchmark.leaderboard.export.markdown import to_markdown
@@ -75,8 +75,8 @@ def rebuild(directory: Path) -> list[LeaderboardTable]:
     figures += [(file, caption) for file, caption in SHEETS.items() if (directory / file).is_file()]
     if (directory / DATA_FIGURE).is_file():
         figures.append((DATA_FIGURE, "Test images"))
-    if results := evaluate_claims(leaderboards):
-        write_text(directory / CLAIMS, to_claims(results, leaderboards))
+    if results := evaluate_claims(published, leaderboards):
+        write_text(directory / CLAIMS, claims_markdown(results, leaderboards))
     write_text(directory / "leaderboard.md", to_markdown(leaderboards, contrasts[0], figures))
     write_text(directory / PAGE, page([PageInput(published=published, leaderboards=leaderboards, contrasts=contrasts)]))
     write_protocol(directory, published.protocol, [record.key for record in published.records.values()])

@@ -44,6 +44,7 @@ class Column:
         by_regime: Whether it has a panel in the figure of regimes and in the slope charts.
         agreement: Whether its rank correlation with other scores is computed.
         alternatives: Columns that should rank the models as this one does.
+        reference: Name of a column whose values are a reference for this one, if no baseline has any.
     """
 
     name: str
@@ -59,6 +60,7 @@ class Column:
     by_regime: bool = False
     agreement: bool = False
     alternatives: tuple[Alternative, ...] = ()
+    reference: str = ""
 
     @property
     def heading(self) -> str:

@@ -4,14 +4,17 @@ Metrics without a column here get one automatically: see :func:`benchmark.leader
 """
 
 from benchmark.leaderboard.column import Alternative, Column
-from benchmark.leaderboard.load.statistics import (
-    accuracy_under_attack,
-    classification_score,
-    map_overlap_under_attack,
-    mean_score,
-)
+from benchmark.leaderboard.load.attacks import UnderAttack, vanishing_gradients
+from benchmark.leaderboard.load.statistics import classification_score, map_overlap_under_attack, mean_score
 from benchmark.leaderboard.reliance_columns import RELIANCE_COLUMNS
-from benchmark.scoring.classification import class_f1, recall, specificity
+from benchmark.scoring.classification import (
+    class_f1,
+    constant_accuracy,
+    recall,
+    robust_accuracy,
+    robust_recall,
+    specificity,
+)
 
 RANKED_BY = "map_f1"
 """The column that orders the rows."""
@@ -19,6 +22,10 @@ DEGENERATE = "tv_ratio"
 """The column that is undefined if and only if a map is constant or not finite."""
 ACCURACY = "balanced_accuracy"
 """The column that is compared with chance."""
+CONSTANT_ANSWER = "constant_answer"
+"""The column of the accuracy under attack that needs no network."""
+VANISHING = "vanishing_gradients"
+"""The column that says whether an attack may be masked."""
 
 COLUMNS = (
     Column(
@@ -110,11 +117,38 @@ COLUMNS = (
         name="accuracy_under_attack",
         title="accuracy under attack",
         higher_is_better=True,
-        definition="Plain accuracy on the attacked images, under the attack named below the table.",
-        statistic=accuracy_under_attack,
+        definition="Plain accuracy on the attacked images, under the worst of the attacks named below the table.",
+        statistic=UnderAttack(compute=robust_accuracy),
         classification=True,
         by_regime=True,
         agreement=True,
+        reference=CONSTANT_ANSWER,
+    ),
+    Column(
+        name="balanced_accuracy_under_attack",
+        title="balanced accuracy under attack",
+        higher_is_better=True,
+        definition="Mean over classes of the fraction of their attacked images that are robust to all of these "
+        "attacks. A constant answer scores one divided by the number of classes.",
+        statistic=UnderAttack(compute=robust_recall),
+        classification=True,
+    ),
+    Column(
+        name=CONSTANT_ANSWER,
+        title="constant answer",
+        higher_is_better=None,
+        definition="Accuracy under attack of a constant answer: the fraction of the commonest class of the attacked "
+        "images.",
+        statistic=UnderAttack(compute=constant_accuracy),
+        classification=True,
+    ),
+    Column(
+        name=VANISHING,
+        title="vanishing gradients",
+        higher_is_better=None,
+        definition="Fraction of the correct and attacked images at which the gradients of all losses vanish. "
+        "Where it is high, the attack may be masked.",
+        statistic=vanishing_gradients,
     ),
     Column(
         name="top_mask_f1",

@@ -1,19 +1,22 @@
 """The columns of a record's table: the declared ones, and one for each other metric of the record."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from benchmark.leaderboard.column import Column
-from benchmark.leaderboard.columns import COLUMNS
+from benchmark.leaderboard.columns import COLUMNS, CONSTANT_ANSWER
+from benchmark.leaderboard.load.attacks import UnderAttack
 from benchmark.leaderboard.load.score_layout import Kind
 from benchmark.leaderboard.load.statistics import MeanScore
+from benchmark.scoring.classification import robust_accuracy
 from benchmark.storage.record import Record
 
 
 def build_columns(record: Record) -> tuple[Column, ...]:
-    """Returns the declared columns, then one for each metric of the record that none of them reads.
+    """Returns the declared columns, then further ones of the record.
 
-    The record has the heading and the flag `agreement` of such a metric's column.
+    These are the accuracy under attack of each budget, where there are several, and each metric that none of the
+    declared columns reads. The record has the heading and the flag `agreement` of such a metric's column.
     """
     read = {column.metric for column in COLUMNS}
     further = (
@@ -29,7 +32,21 @@ def build_columns(record: Record) -> tuple[Column, ...]:
         for name, metric in sorted(record.metrics.items())
         if name not in read
     )
-    return (*(_with_record_definition(column, record) for column in COLUMNS), *further)
+    return (*(_with_record_definition(column, record) for column in COLUMNS), *_budget_columns(record), *further)
+
+
+def _budget_columns(record: Record) -> Iterator[Column]:
+    """Yields a column for each budget of the attacks. A single one is the declared column."""
+    budgets = sorted(record.settings["preset"]["attack_eps"])
+    for eps in budgets if len(budgets) > 1 else ():
+        yield Column(
+            name=f"accuracy_under_attack_{eps:g}",
+            title=f"accuracy under attack, L2 {eps:g}",
+            higher_is_better=True,
+            definition=f"Plain accuracy on the attacked images, under the worst of the attacks with L2 budget {eps:g}.",
+            statistic=UnderAttack(compute=robust_accuracy, eps=eps),
+            reference=CONSTANT_ANSWER,
+        )
 
 
 def _with_record_definition(column: Column, record: Record) -> Column:

@@ -1,6 +1,8 @@
 """Classification measures with intervals, from the predictions of a model."""
 
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -36,7 +38,9 @@ def classification_measures(predictions: pd.DataFrame, classes: Sequence[str]) -
     Sensitivity and specificity use the most probable class. With two classes this is a threshold of one half. AUROC is
     computed for each class against the rest, and as their mean. With two classes it is that of the rarer class. The
     measure "vanishing gradients" is the fraction of correct predictions at which the gradients of that attack vanish.
-    Where it is high, gradient masking may inflate the accuracy under that attack.
+    Where it is high, gradient masking may inflate the accuracy under that attack. "worst-l2-0.5" is the worst of all
+    attacks of that budget: an image is robust only if it is robust to each. A constant answer, the commonest class of
+    the attacked images, is robust to every attack. Its accuracy is therefore a row of its own.
 
     Args:
         predictions: Rows of :func:`benchmark.scoring.predictions.predict_and_attack` with the columns image and group.
@@ -56,6 +60,54 @@ def classification_measures(predictions: pd.DataFrame, classes: Sequence[str]) -
     results |= _intervals(_statistics(predictions, classes), draws)
     rows = [(*name, *results[name]) for name in _sort_names(results, classes)]
     return pd.DataFrame(rows, columns=["measure", "of", "value", "low", "high", "n"])
+
+
+def attacks_by_budget(columns: Iterable[object]) -> dict[str, list[str]]:
+    """Groups the attacks of a frame of predictions by norm and budget, in ascending order of the budget.
+
+    Args:
+        columns: Names of all columns, of which those of attacks are used.
+
+    Returns:
+        Names of columns by norm and budget.
+
+    Example:
+        >>> attacks_by_budget(["label", "withstood:pgd-5-l2-1", "withstood:apgd-5-l2-1", "withstood:pgd-5-l2-0.5"])
+        {'l2-0.5': ['withstood:pgd-5-l2-0.5'], 'l2-1': ['withstood:pgd-5-l2-1', 'withstood:apgd-5-l2-1']}
+    """
+    groups: dict[tuple[float, str], list[str]] = defaultdict(list)
+    for column in map(str, columns):
+        if match := re.fullmatch(rf"{ROBUST_PREFIX}.*-((?:l2|linf)-(.+))", column):
+            groups[float(match[2]), match[1]].append(column)
+    return {budget: groups[eps, budget] for eps, budget in sorted(groups)}
+
+
+def worst_of(predictions: pd.DataFrame, attacks: Sequence[str]) -> NDArray[np.float64]:
+    """Computes the robustness to all attacks of a list, (N,): 1 if robust to each, else 0, NaN if not attacked."""
+    return predictions[list(attacks)].to_numpy(dtype=np.float64).min(axis=1)
+
+
+def robust_accuracy(robust: NDArray[np.float64], _truth: OneHot) -> RatioStatistic:
+    """Computes the fraction of the attacked images that are robust."""
+    return mean_of_finite(robust, proportion=True)
+
+
+def robust_recall(robust: NDArray[np.float64], truth: OneHot) -> RatioStatistic:
+    """Computes the recall under attack of each class. Its mean over the classes is the balanced accuracy under attack.
+
+    Args:
+        robust: 1 for robust images, 0 for others, NaN for images that are not attacked, (N,).
+        truth: True classes, (N, C).
+    """
+    attacked = np.isfinite(robust)[:, None]
+    return _ratio(truth & attacked & (np.nan_to_num(robust) > 0)[:, None], truth & attacked)
+
+
+def constant_accuracy(robust: NDArray[np.float64], truth: OneHot) -> RatioStatistic:
+    """Computes the accuracy of a constant answer on the attacked images: the fraction of their commonest class."""
+    attacked = np.isfinite(robust)[:, None]
+    commonest = int((truth & attacked).sum(axis=0).argmax())
+    return _ratio(truth[:, [commonest]] & attacked, attacked, proportion=True)
 
 
 def positive_class(labels: NDArray[np.int64]) -> int:
@@ -115,6 +167,11 @@ def _ratios(predictions: pd.DataFrame, classes: Sequence[str]) -> dict[Name, Rat
             ratios["map halved by attack", name] = _fraction_of_valid(
                 (values <= 0.5).astype(np.float64).where(values.notna())
             )
+    for budget, attacks in attacks_by_budget(predictions.columns).items():
+        robust = worst_of(predictions, attacks)
+        ratios["accuracy under attack", f"worst-{budget}"] = mean_of_finite(robust)
+        ratios["balanced accuracy under attack", f"worst-{budget}"] = robust_recall(robust, truth)
+        ratios["accuracy of a constant answer", "attacked images"] = constant_accuracy(robust, truth)
     if MASK_DICE in predictions:
         ratios[MASK_DICE, ""] = _mean_of_valid(predictions[MASK_DICE])
     return ratios

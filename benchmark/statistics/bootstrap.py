@@ -197,8 +197,8 @@ def _draw_statistics(
     results: dict[Name, tuple[NDArray[np.float64], NDArray[np.float64]]] = {}
     for name, seeds in columns.items():
         if len(seeds) == 1:
-            values = next(replicates)
-            results[name] = values, values
+            single = next(replicates)
+            results[name] = single, single
             continue
         by_seed = np.stack([next(replicates) for _ in seeds], axis=1)
         results[name] = by_seed.mean(axis=1), (by_seed * weights[len(seeds)]).sum(axis=1)

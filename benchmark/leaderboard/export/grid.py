@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 
 from benchmark.leaderboard.analysis.chance import beats_chance
+from benchmark.leaderboard.analysis.masking import MASKED_MARK, is_masked
 from benchmark.leaderboard.column import Column
 from benchmark.leaderboard.columns import RANKED_BY
 from benchmark.leaderboard.table import LeaderboardTable, Row
@@ -54,7 +55,7 @@ def _title(row: Row) -> str:
 
 
 def _dagger(row: Row, leaderboard: LeaderboardTable) -> str:
-    return "" if beats_chance(row, leaderboard) else " †"
+    return ("" if beats_chance(row, leaderboard) else " †") + (f" {MASKED_MARK}" if is_masked(row) else "")
 
 
 def _cell(estimate: Estimate | None, max_images: int) -> str:

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 
 from benchmark.leaderboard.analysis.contrasts import Contrast
 from benchmark.leaderboard.analysis.legend import describe_intervals, describe_ranks
+from benchmark.leaderboard.analysis.masking import explain_masking
 from benchmark.leaderboard.analysis.summary import headline
-from benchmark.leaderboard.columns import HEADLINES
+from benchmark.leaderboard.columns import CONSTANT_ANSWER, HEADLINES
 from benchmark.leaderboard.export.grid import MAX_LISTED_MODELS, grid, markdown
 from benchmark.leaderboard.load.badges import explain_badges
 from benchmark.leaderboard.synthetic import STAMP
@@ -43,7 +44,7 @@ def to_markdown(
             for file, caption in figures:
                 lines += [f"![{caption}]({file})", ""]
             lines += _contrast_section(contrasts)
-            lines += ["## Classification", "", *markdown(_classification_table(main)), "", _attack_note(main), ""]
+            lines += ["## Classification", "", *markdown(_classification_table(main)), "", describe_attacks(main), ""]
     for other in main.other_protocols:
         lines += ["## Made under another protocol", "", *markdown(grid(other, HEADLINES, baselines=False)), ""]
         lines += [describe_other_protocol(other), ""]
@@ -139,13 +140,20 @@ def _count_cell(family: list[Contrast]) -> str:
     return f"{', '.join(counts) or 'none'} of {len(family)}" if family else "no verdict"
 
 
-def _attack_note(leaderboard: LeaderboardTable) -> str:
+def describe_attacks(leaderboard: LeaderboardTable) -> str:
+    """Returns sentences about the attacks: steps, budget, what a constant answer scores, and what may be masked."""
     preset = leaderboard.record.settings["preset"]
     budgets = sorted(preset["attack_eps"])
-    return (
-        f"Accuracy under attack: PGD with {preset['attack_steps']} steps, L2 budget {budgets[len(budgets) // 2]:g} for "
-        f"images of 224 px in [0, 1], scaled with the image size ({preset['image_size']} px), no random start."
+    apgd = f" and APGD with {preset['apgd_steps']} steps" if preset.get("apgd_steps") else ""
+    autoattack = " and AutoAttack" if preset.get("autoattack") else ""
+    constant = next((e for row in leaderboard.models if (e := row.estimates.get(CONSTANT_ANSWER))), None)
+    attacks = (
+        f"Accuracy under attack: PGD with {preset['attack_steps']} steps{apgd}{autoattack}, L2 budget "
+        f"{budgets[len(budgets) // 2]:g} for images of 224 px in [0, 1], scaled with the image size "
+        f"({preset['image_size']} px), no random start."
     )
+    accuracy = f"A constant answer has an accuracy under attack of {constant.value:.3f}." if constant else ""
+    return " ".join(filter(None, (attacks, accuracy, explain_masking(leaderboard))))
 
 
 def _footer(leaderboard: LeaderboardTable) -> list[str]:

@@ -8,6 +8,7 @@ from functools import cached_property
 from benchmark.leaderboard.analysis.baselines import best_baseline, human_ceiling, row_kind
 from benchmark.leaderboard.analysis.chance import beats_chance
 from benchmark.leaderboard.analysis.contrasts import Contrast
+from benchmark.leaderboard.analysis.masking import is_masked
 from benchmark.leaderboard.column import Column
 from benchmark.leaderboard.columns import RANKED_BY
 from benchmark.leaderboard.load.results import ResultsDirectory
@@ -59,7 +60,8 @@ class Heading:
         part: "main", "classification" or "more".
         scale: The axis of its intervals.
         num_images: Maximum number of images of its rows.
-        baseline: Position of the best baseline on the axis, in percent. None without one or outside of the axis.
+        baseline: Position of the best baseline, or of the reference, on the axis, in percent. None without one or
+            outside of the axis.
         ceiling: Position of the human ceiling, likewise.
     """
 
@@ -128,6 +130,7 @@ class Line:
         kind: "model", "baseline" or "ceiling".
         rank: Its rank among the models, from 1. 0 for a model without a rank, and for a baseline.
         doubtful: Whether the interval of its balanced accuracy is not wholly above chance.
+        masked: Whether an attack on it may be masked.
         letters: Letters of its significance groups, where the leaderboard has them.
         gap: Whether every model above it is significantly different from it and from all below it.
         cells: Cells by name of the column.
@@ -137,6 +140,7 @@ class Line:
     kind: str
     rank: int
     doubtful: bool
+    masked: bool
     letters: str
     gap: bool
     cells: dict[str, TableCell]
@@ -212,6 +216,7 @@ def build_page_table(leaderboard: LeaderboardTable, models: Container[tuple[str,
                 kind=row_kind(row),
                 rank=row.rank or 0,
                 doubtful=row.is_model and not beats_chance(row, leaderboard),
+                masked=is_masked(row),
                 letters=row.letters.get(RANKED_BY, ""),
                 gap=bool(row.rank) and index > 0 and bool(significant[:index, index:].all()),
                 cells={
@@ -243,9 +248,15 @@ def _heading(leaderboard: LeaderboardTable, column: Column) -> Heading:
         part="main" if column.headline else "classification" if column.classification else "more",
         scale=scale,
         num_images=max(estimate.images for estimate in estimates),
-        baseline=_mark(scale, best, column),
-        ceiling=_mark(scale, ceiling, column),
+        baseline=_mark(scale, best.estimates[column.name] if best else _reference(leaderboard, column)),
+        ceiling=_mark(scale, ceiling.estimates[column.name] if ceiling else None),
     )
+
+
+def _reference(leaderboard: LeaderboardTable, column: Column) -> Estimate | None:
+    """Returns the estimate that a column is compared with, such as the accuracy of a constant answer."""
+    found = (row.estimates[column.reference] for row in leaderboard.models if column.reference in row.estimates)
+    return next(found, None)
 
 
 def _scale(rows: Sequence[Estimate], models: Sequence[Estimate]) -> Scale:
@@ -263,7 +274,7 @@ def _scale(rows: Sequence[Estimate], models: Sequence[Estimate]) -> Scale:
     return Scale(low=low - margin, high=high + margin)
 
 
-def _mark(scale: Scale, row: Row | None, column: Column) -> float | None:
+def _mark(scale: Scale, estimate: Estimate | None) -> float | None:
     """Returns the position of a reference line in the cells of a column. None outside of the axis."""
-    position = scale.position(row.estimates[column.name].value) if row else -1.0
+    position = scale.position(estimate.value) if estimate else -1.0
     return position if 0 <= position <= 100 else None

@@ -16,7 +16,7 @@ from markupsafe import Markup
 from benchmark.leaderboard.analysis.contrasts import BASE
 from benchmark.leaderboard.analysis.legend import describe_intervals, describe_ranks
 from benchmark.leaderboard.columns import HEADLINES, RANKED_BY
-from benchmark.leaderboard.export.markdown import describe_other_protocol
+from benchmark.leaderboard.export.markdown import describe_attacks, describe_other_protocol
 from benchmark.leaderboard.gallery.load import TEMPLATES as GALLERY_TEMPLATES
 from benchmark.leaderboard.gallery.load import Gallery, read_gallery
 from benchmark.leaderboard.html.card import Card, build_card
@@ -91,7 +91,9 @@ def page(inputs: Sequence[PageInput]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(digits=digits, describe_other_protocol=describe_other_protocol)
+    environment.filters.update(
+        digits=digits, describe_attacks=describe_attacks, describe_other_protocol=describe_other_protocol
+    )
     environment.filters.update(describe_intervals=describe_intervals, describe_ranks=describe_ranks)
     return environment.get_template("page.html.jinja").render(
         sections=sections,

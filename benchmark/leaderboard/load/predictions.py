@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from benchmark.leaderboard.load.score_layout import Scores
 from benchmark.reliance import PREFIX
-from benchmark.scoring.classification import MAP_OVERLAP_PREFIX, ROBUST_PREFIX
+from benchmark.scoring.classification import MAP_OVERLAP_PREFIX, ROBUST_PREFIX, VANISHED_PREFIX
 
 PREDICTION_COLUMNS = ("image", "group", "label", "predicted")
 
@@ -52,11 +52,8 @@ def read_predictions(path: Path, images: Sequence[str] | None = None) -> pd.Data
     try:
         names = pq.read_schema(path).names
         # The first schema of records had one attack, without a name.
-        attacked = [
-            name
-            for name in names
-            if name.startswith((ROBUST_PREFIX, MAP_OVERLAP_PREFIX, PREFIX)) or name == "withstood"
-        ]
+        prefixes = ROBUST_PREFIX, VANISHED_PREFIX, MAP_OVERLAP_PREFIX, PREFIX
+        attacked = [name for name in names if name.startswith(prefixes) or name == "withstood"]
         absent = [name for name in PREDICTION_COLUMNS if name not in names]
         table = None if absent else pq.read_table(path, columns=requested + attacked, use_threads=False)
     except (pa.ArrowException, OSError) as error:

@@ -1,4 +1,4 @@
-"""The statistics that columns show: of map scores, of the classification, and under attack."""
+"""The statistics that columns show: of map scores and of the classification."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ import numpy as np
 
 from benchmark.leaderboard.load.predictions import RowData
 from benchmark.leaderboard.load.score_layout import Kind
-from benchmark.scoring.classification import MAP_OVERLAP_PREFIX, ROBUST_PREFIX, OneHot, one_hot, positive_class
+from benchmark.scoring.classification import MAP_OVERLAP_PREFIX, OneHot, one_hot, positive_class
 from benchmark.statistics.ratios import RatioStatistic, mean_of_finite
 
 Statistic = Callable[[RowData], RatioStatistic | None]
@@ -90,22 +90,6 @@ def classification_score(
         return count(truth, predicted)
 
     return compute
-
-
-def accuracy_under_attack(row_data: RowData) -> RatioStatistic | None:
-    """Computes the fraction of images that are classified correctly under PGD with the median budget."""
-    if row_data.predictions is None:
-        return None
-    frame = row_data.predictions
-    pgd_columns = sorted(
-        (name for name in frame.columns if name.startswith(f"{ROBUST_PREFIX}pgd-")),
-        key=lambda name: float(name.split("-")[-1]),
-    )
-    # The first schema of records had one attack, without a name.
-    name = pgd_columns[len(pgd_columns) // 2] if pgd_columns else "withstood"
-    if name not in frame:
-        return None
-    return mean_of_finite(frame[name].to_numpy(dtype=np.float64), proportion=True)
 
 
 def map_overlap_under_attack(row_data: RowData) -> RatioStatistic | None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from architectures.network import parameter_count
 from benchmark.runtime.device import use_exact_arithmetic
+from benchmark.submission.checks.attack import check_attack
 from benchmark.submission.checks.building import build_network, import_entry
 from benchmark.submission.checks.explanation import check_explanation
 from benchmark.submission.checks.guard import CheckAborted, EntryReport
@@ -41,6 +42,7 @@ def _run_checks(report: EntryReport, path: Path, *, registered: bool, with_check
     check_outputs(report, entry, network)
     check_normalization(report, network)
     check_explanation(report, entry, network)
+    check_attack(report, network)
     check_training(report, entry, network)
     if entry.checkpoint is not None:
         check_checkpoint(report, entry, required=with_checkpoint)

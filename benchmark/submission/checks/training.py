@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from architectures import Architecture
 from benchmark.errors import UserError
 from benchmark.registry import entries, resolve_name
+from benchmark.submission.checks.attack import check_attack
 from benchmark.submission.checks.building import NUM_CLASSES
 from benchmark.submission.checks.guard import EntryReport, guard_call, make_images
 from benchmark.submission.checks.outputs import MIN_SIZE, compute_logits
@@ -71,4 +72,5 @@ def check_checkpoint(report: EntryReport, entry: Architecture, *, required: bool
         return
     with torch.inference_mode():
         compute_logits(report, network.eval(), make_images(2, MIN_SIZE, MIN_SIZE), len(checkpoint.classes))
+    check_attack(report, network)
     report.facts["checkpoint"] = str(path)

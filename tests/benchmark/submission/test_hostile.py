@@ -146,6 +146,23 @@ def test_probabilities_are_warned_of(running, entry):
     assert any("returns probabilities" in line for line in found.warnings)
 
 
+MASKED = {
+    "rounded": ("x.detach().round() + 0 * x", "its losses vanish"),
+    "saturated": ("torch.tanh(1e4 * (x + 1))", "its losses vanish"),
+    "huge": ("3e37 * x / x.abs().amax()", "multiplied by 10000 or divided"),
+}
+
+
+@pytest.mark.parametrize("what", MASKED)
+def test_attacks_that_are_masked_are_warned_of(running, entry, what):
+    forward, line = MASKED[what]
+    code = f"\n\nclass Layer(nn.Module):\n    def forward(self, x):\n        return {forward}\n"
+    last = ("nn.Linear(64, classes),", "nn.Linear(64, classes), Layer(),")
+    imports = ("from torch import nn\n", "import torch\nfrom torch import nn\n")
+    report = check_entry(entry(changed(last, ("\n\ndef build", f"{code}\n\ndef build"), imports)), running, LIMITS)
+    assert [warning for warning in report.warnings if line in warning], report
+
+
 @pytest.mark.parametrize(
     ("line", "limits", "expected"),
     [

@@ -1,0 +1,37 @@
+"""The rule for a collapsed training: one that gives almost every image the same class."""
+
+from collections.abc import Collection
+
+import pandas as pd
+
+from benchmark.leaderboard.load.results import ResultsDirectory
+from benchmark.storage.results import sidecar_file
+
+MIN_FRACTION = 0.99
+"""Minimum fraction of test images with the same answer in a collapsed training."""
+MAX_GAIN = 0.05
+"""Maximum balanced accuracy above chance of a collapsed training. Where a class is rare, a good one may be above."""
+
+
+def is_collapsed(predictions: pd.DataFrame) -> bool:
+    """Returns whether a training collapsed, from its columns label and predicted.
+
+    Example:
+        >>> is_collapsed(pd.DataFrame({"label": [0, 0, 1], "predicted": [0, 0, 0]}))
+        True
+    """
+    correct = predictions["label"] == predictions["predicted"]
+    recalls = correct.groupby(predictions["label"]).mean()
+    most_common = predictions["predicted"].value_counts(normalize=True).max()
+    return bool(most_common >= MIN_FRACTION and recalls.mean() <= 1 / len(recalls) + MAX_GAIN)
+
+
+def count_collapsed(published: ResultsDirectory, labels: Collection[str]) -> dict[str, int]:
+    """Counts the collapsed trainings of some models, by their label."""
+    counts = dict.fromkeys(labels, 0)
+    for path, record in published.records.items():
+        label = f"{record.architecture}/{record.regime}"
+        if label in counts:
+            file = sidecar_file(path, "predictions.parquet")
+            counts[label] += is_collapsed(pd.read_parquet(file, columns=["label", "predicted"]))
+    return counts
