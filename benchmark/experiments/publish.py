@@ -57,15 +57,22 @@ def _record_file(directory: Path, job: Job) -> Path:
 
 
 def publish_record(job: Job, directory: Path) -> None:
-    """Copies the results of a cell. The record comes last, since it marks the rest as complete."""
-    target = _record_file(directory, job)
+    """Copies the results of a cell."""
+    copy_cell(job.directory, _record_file(directory, job))
+
+
+def copy_cell(source: Path, target: Path) -> None:
+    """Copies the files of a cell next to the path of its record.
+
+    The record comes last, since it marks the rest as complete.
+    """
     for name, suffix in reversed(FILES.items()):
         path = sidecar_file(target, suffix)
-        if name in OPTIONAL and not (job.directory / name).is_file():
+        if name in OPTIONAL and not (source / name).is_file():
             path.unlink(missing_ok=True)
             continue
         with atomic_file(path) as temporary:
-            shutil.copyfile(job.directory / name, temporary)
+            shutil.copyfile(source / name, temporary)
 
 
 def publish_baselines(job: Job, directory: Path) -> None:
