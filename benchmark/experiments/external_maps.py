@@ -116,6 +116,7 @@ def score_external_maps(request: ScoreRequest, report: Callable[[str], None] = l
     key = content_key("external maps", request.name, request.method, request.negative, data.key, ids)
     stored = store_maps(locations, maps_file(f"external-{key}"), data.images.shape[1], request.negative)
     surplus = sorted(collection.locations.keys() - set(ids))
+    unknown = [name for name in surplus if name not in set(data.samples["id"].astype(str))]
     maps = ExternalMaps(
         method=request.method,
         source=request.maps.name,
@@ -140,7 +141,7 @@ def score_external_maps(request: ScoreRequest, report: Callable[[str], None] = l
     record = write_cell(external, np.load(stored.path, mmap_mode="r"))
     report("scoring the baselines")
     directory = publish_external(external, record)
-    notes = _notes(maps, missing, surplus, len(collection.ignored), stored)
+    notes = _notes(maps, missing, unknown, len(collection.ignored), stored)
     return ScoredMaps(
         directory=directory,
         record=record,
@@ -258,13 +259,17 @@ def _describe_predictions(predictions: pd.DataFrame | None) -> Literal["none", "
     return "probabilities" if "p0" in predictions else "classes"
 
 
-def _notes(maps: ExternalMaps, missing: list[str], surplus: list[str], ignored: int, stored: StoredMaps) -> list[str]:
+def _notes(maps: ExternalMaps, missing: list[str], unknown: list[str], ignored: int, stored: StoredMaps) -> list[str]:
     """Describes what is odd about the maps, one line each, with a remedy."""
     notes = []
     if missing:
         notes.append(f"{len(missing)} test images have no map ({_list(missing)}); the row is not ranked with others")
-    if surplus:
-        notes.append(f"{len(surplus)} maps are of no test image ({_list(surplus)}) and are not scored")
+    if maps.surplus > len(unknown):
+        notes.append(f"{maps.surplus - len(unknown)} maps are of images that are not in the test set, and not scored")
+    if unknown:
+        notes.append(
+            f"{len(unknown)} maps are of no image of this run ({_list(unknown)}); are they named after images?"
+        )
     if ignored:
         notes.append(f"{ignored} files hold no maps and are ignored")
     if stored.not_finite:

@@ -16,6 +16,9 @@ from datasets.table import read_table
 ANY_CLASS = ""
 """The class of a map that is the only one of its image."""
 
+TABLE_SUFFIX = ".csv"
+"""Suffix of tables, such as the predictions that `export-maps` writes next to the maps."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MapLocation:
@@ -132,7 +135,7 @@ def _collect_directory(directory: Path, classes: Collection[str]) -> MapCollecti
     for path in _files(directory):
         parents = path.relative_to(directory).parts[:-1]
         if path.suffix.lower() not in readers():
-            ignored.append(path)
+            ignored += [path] if path.suffix.lower() != TABLE_SUFFIX else []
             continue
         if not path.resolve().is_relative_to(directory.resolve()):
             raise UserError(f"{path} is a link to a file outside of the directory; copy the file")

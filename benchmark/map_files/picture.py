@@ -1,5 +1,6 @@
 """Gray images: PNG and TIFF with 8 or 16 bits or float, and JPEG."""
 
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,9 @@ from datasets.image_io import FAULTS
 FORMATS = ("JPEG", "PNG", "TIFF")
 GRAY = frozenset({"1", "L", "I;16", "I;16B", "I;16L", "I", "F"})
 AS_GRAY = "save the map itself in gray, not a picture of it in colors"
+
+# A damaged file that warns also fails. Filters are global and set once, because threads decode.
+warnings.filterwarnings("ignore", message="Corrupt EXIF data", category=UserWarning)
 
 
 def open_picture(path: Path) -> Arrays:
@@ -29,7 +33,7 @@ def open_picture(path: Path) -> Arrays:
             mode = image.mode
     except BadFileError:
         raise
-    except FAULTS as error:
+    except (*FAULTS, UserWarning) as error:
         raise unreadable(path, error, "replace the file or remove it") from None
     if pixels.ndim == 3:
         if (pixels != pixels[..., :1]).any():
