@@ -12,10 +12,12 @@ from benchmark.cli import data
 from benchmark.cli.baselines import baselines
 from benchmark.cli.check import check
 from benchmark.cli.compare import compare
+from benchmark.cli.export_maps import export_maps
 from benchmark.cli.leaderboard import leaderboard
 from benchmark.cli.list import list_entries
 from benchmark.cli.new import new
 from benchmark.cli.run import run
+from benchmark.cli.score import score
 from benchmark.cli.status import status
 from benchmark.cli.submit import submit
 from benchmark.errors import UserError
@@ -34,6 +36,10 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command(epilog="Example: python -m benchmark run --preset quick --data ~/isic2018 --architecture resnet50")(run)
+app.command(epilog="Example: python -m benchmark score ~/keras-maps --data ~/isic2018 --method grad-cam")(score)
+app.command("export-maps", epilog="Example: python -m benchmark export-maps xception/standard --output maps")(
+    export_maps
+)
 app.command("list", epilog="Example: python -m benchmark list metrics roc-auc")(list_entries)
 app.add_typer(data.app, name="data")
 app.command(epilog="Example: python -m benchmark baselines ~/dermxdb --json")(baselines)

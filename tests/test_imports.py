@@ -22,6 +22,7 @@ LAYERS = (
     "statistics",
     "config",
     "data",
+    "map_files",
     "saliency",
     "attacks",
     "training",

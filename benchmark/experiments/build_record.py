@@ -67,14 +67,14 @@ def build_record(job: Job, outcome: CellOutcome, files: Mapping[str, str]) -> Re
         classes=data.classes,
         images=_images(job),
         settings=_settings(job),
-        metrics={metric.name: _definition(metric) for metric in job.metrics},
+        metrics={metric.name: define_metric(metric) for metric in job.metrics},
         methods=job.preset.methods,
         alignment=describe_alignment(cell.architecture, job.size, job.preset.alignment),
         training=outcome.training,
         parameters=sum(parameter.numel() for parameter in outcome.model.parameters()),
         seconds={after: timestamps[after] - timestamps[before] for before, after in itertools.pairwise(timestamps)},
         environment=environment(job.device),
-        classification=_classification(outcome.classification),
+        classification=describe_classification(outcome.classification),
         summary=_summary(outcome),
         files=dict(files),
         submission=submission,
@@ -125,7 +125,8 @@ def _images(job: Job) -> dict[str, int]:
     }
 
 
-def _definition(metric: Metric) -> MetricDefinition:
+def define_metric(metric: Metric) -> MetricDefinition:
+    """Builds the part of a record that says what a metric means."""
     return MetricDefinition(
         higher_is_better=metric.higher_is_better,
         bounds=metric.bounds,
@@ -136,7 +137,8 @@ def _definition(metric: Metric) -> MetricDefinition:
     )
 
 
-def _classification(measures: pd.DataFrame) -> dict[str, float | None]:
+def describe_classification(measures: pd.DataFrame) -> dict[str, float | None]:
+    """Returns the point estimates of classification measures by name."""
     names = measures["measure"] + [f" ({of})" if of else "" for of in measures["of"]]
     return {name: None if pd.isna(value) else value for name, value in zip(names, measures["value"], strict=True)}
 
@@ -145,7 +147,7 @@ def _summary(outcome: CellOutcome) -> dict[str, Any]:
     """Computes plain means, for people who read the record. The tables use the per-image files."""
     correct = outcome.predictions["label"] == outcome.predictions["predicted"]
     summary: dict[str, Any] = {"accuracy": float(correct.mean())}
-    for (method, level, metric), value in _means(outcome.scores):
+    for (method, level, metric), value in mean_scores(outcome.scores):
         summary[f"{method}: {metric} ({level})"] = None if pd.isna(value) else value
     for metric, reasons in outcome.reasons.items():
         texts = [f"{count} maps: {reason}" for reason, count in reasons.items()]
@@ -153,6 +155,7 @@ def _summary(outcome: CellOutcome) -> dict[str, Any]:
     return summary
 
 
-def _means(scores: pd.DataFrame) -> list[tuple[tuple[str, str, str], float]]:
+def mean_scores(scores: pd.DataFrame) -> list[tuple[tuple[str, str, str], float]]:
+    """Computes the mean score of each method, level and metric."""
     means = scores.groupby(["method", "level", "metric"])["value"].mean()
     return list(zip(means.index.to_list(), means.to_list(), strict=True))

@@ -79,18 +79,26 @@ def publish_record(job: Job, directory: Path) -> list[str]:
     """
     target = find_record_file(directory, job)
     replaced = _find_replaced(directory, job, target)
-    for name, suffix in reversed(FILES.items()):
-        path = sidecar_file(target, suffix)
-        if name in OPTIONAL and not (job.directory / name).is_file():
-            path.unlink(missing_ok=True)
-            continue
-        with atomic_file(path) as temporary:
-            shutil.copyfile(job.directory / name, temporary)
+    copy_cell(job.directory, target)
     for path in replaced:
         if path != target:
             _remove_record(path)
     reason = "made by other code with the same settings and data"
     return [f"{target.name} replaces {path.name}, {reason}" for path in replaced]
+
+
+def copy_cell(source: Path, target: Path) -> None:
+    """Copies the files of a cell next to the path of its record.
+
+    The record comes last, since it marks the rest as complete.
+    """
+    for name, suffix in reversed(FILES.items()):
+        path = sidecar_file(target, suffix)
+        if name in OPTIONAL and not (source / name).is_file():
+            path.unlink(missing_ok=True)
+            continue
+        with atomic_file(path) as temporary:
+            shutil.copyfile(source / name, temporary)
 
 
 def _find_replaced(directory: Path, job: Job, target: Path) -> list[Path]:

@@ -1,6 +1,6 @@
 """Builds the tables of a results directory: all rows with their estimates, a table per saliency method."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
@@ -18,6 +18,9 @@ from benchmark.statistics.bootstrap import estimates
 from benchmark.statistics.resampling import Grouped, Resampling
 from benchmark.storage.record import Record
 
+EXTERNAL = "any method"
+"""The method of a table whose maps all come from elsewhere. Each row names its own."""
+
 
 def build_tables(published: ResultsDirectory, methods: Sequence[str] = ()) -> tuple[LeaderboardTable, ...]:
     """Builds a table for each saliency method. Every file is read once.
@@ -29,7 +32,7 @@ def build_tables(published: ResultsDirectory, methods: Sequence[str] = ()) -> tu
     Raises:
         UserError: No record is usable.
     """
-    methods = methods or next(iter(published.records.values())).methods
+    methods = methods or _offered_methods(published.records) or (EXTERNAL,)
     others, problems = _tables_of_other_protocols(published, methods)
     return tuple(
         replace(
@@ -41,6 +44,11 @@ def build_tables(published: ResultsDirectory, methods: Sequence[str] = ()) -> tu
     )
 
 
+def _offered_methods(records: Mapping[Path, Record]) -> tuple[str, ...]:
+    """Returns the methods of the first record with a model; empty if all maps are from elsewhere."""
+    return next((record.methods for record in records.values() if record.external_maps is None), ())
+
+
 def _tables_of_other_protocols(
     published: ResultsDirectory, methods: Sequence[str]
 ) -> tuple[list[LeaderboardTable], list[str]]:
@@ -49,7 +57,8 @@ def _tables_of_other_protocols(
     problems: list[str] = []
     for protocol in sorted({record.protocol for record in published.others.values()}):
         records = {path: record for path, record in published.others.items() if record.protocol == protocol}
-        shared = [method for method in methods if method in next(iter(records.values())).methods]
+        offered = _offered_methods(records) or methods
+        shared = [method for method in methods if method in offered]
         part = replace(published, protocol=protocol, records=records, problems=(), others={})
         try:
             leaderboards = _protocol_tables(part, shared) if shared else ()
@@ -143,7 +152,8 @@ def _label_variant(row: Row, training_name: str) -> Row:
 
 def _missing_cells(used: dict[Path, Record]) -> tuple[str, ...]:
     """Lists cells without a record. Every architecture is expected in the regimes and seeds that most others have."""
-    existing = {(record.architecture, record.training_name, record.seed) for record in used.values()}
+    trained = [record for record in used.values() if record.external_maps is None]
+    existing = {(record.architecture, record.training_name, record.seed) for record in trained}
     names = sorted({name for name, _, _ in existing})
     trainings = sorted({(regime, seed) for _, regime, seed in existing})
     expected = [key for key in trainings if 2 * sum((name, *key) in existing for name in names) > len(names)]

@@ -186,7 +186,9 @@ def _fraction_of_valid(column: pd.Series) -> RatioStatistic:
 
 
 def _statistics(predictions: pd.DataFrame, classes: Sequence[str]) -> dict[Name, Statistic]:
-    """Builds the measures that are not ratios: calibration error and AUROC."""
+    """Builds the measures that are not ratios: calibration error and AUROC. They need probabilities."""
+    if "p0" not in predictions:
+        return {}
     label = predictions["label"].to_numpy()
     truth = one_hot(label, len(classes))
     probabilities = predictions[[f"p{index}" for index in range(len(classes))]].to_numpy(dtype=np.float64)

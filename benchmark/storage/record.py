@@ -75,6 +75,29 @@ class Verification(BaseModel):
     environment: dict[str, Any]
 
 
+class ExternalMaps(BaseModel):
+    """The maps of a record that were made elsewhere. Nothing is known of their model but what its owner says.
+
+    `method` is the name that the owner gives the saliency method. `sha256` is that of the maps as they were scored.
+    `sizes` counts the maps by their original size. `predictions` says what is known of the classification: "none",
+    "classes" or "probabilities". `explained` says whose map is scored where a file names classes: "predicted" or "".
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    method: str
+    source: str
+    sha256: str
+    predictions: Literal["none", "classes", "probabilities"]
+    explained: str = ""
+    negative: str = ""
+    sizes: dict[str, int]
+    missing: int = 0
+    surplus: int = 0
+    not_finite: int = 0
+    constant: int = 0
+
+
 class Alignment(BaseModel):
     """The placement of maps of the target layer's grid on the image. Pairs are (rows, columns) in pixels.
 
@@ -154,7 +177,8 @@ class Record(BaseModel):
     summary: dict[str, Any]
     files: dict[str, str] = Field(default_factory=dict, description="SHA-256 of the other files of the cell, by name")
     submission: Submission | None = None
-    badge: Literal["self-reported", "verified"] = "self-reported"
+    external_maps: ExternalMaps | None = Field(default=None, description="maps made elsewhere, without a model")
+    badge: Literal["self-reported", "verified", "maps only"] = "self-reported"
     verification: Verification | None = None
 
     @property

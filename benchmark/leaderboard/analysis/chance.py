@@ -1,6 +1,7 @@
 """The rule for "beats chance". Maps of a model that does not beat chance explain guesses."""
 
 from benchmark.leaderboard.columns import ACCURACY
+from benchmark.leaderboard.load.badges import MAPS_ONLY
 from benchmark.leaderboard.table import LeaderboardTable, Row
 from benchmark.storage.record import Record
 
@@ -16,7 +17,12 @@ def chance_of(record: Record) -> float:
 
 
 def beats_chance(row: Row, leaderboard: LeaderboardTable) -> bool:
-    """Returns whether the whole interval of the balanced accuracy is above chance; False without an interval."""
+    """Returns whether the whole interval of the balanced accuracy is above chance; False without an interval.
+
+    True for maps from elsewhere without predictions: nothing is known against them.
+    """
+    if ACCURACY not in row.estimates and row.badge == MAPS_ONLY:
+        return True
     return is_above(row, chance_level(leaderboard))
 
 

@@ -12,6 +12,7 @@ from benchmark.leaderboard.export.grid import MAX_LISTED_MODELS, grid, markdown
 from benchmark.leaderboard.load.badges import explain_badges
 from benchmark.leaderboard.synthetic import STAMP
 from benchmark.leaderboard.table import LeaderboardTable
+from benchmark.storage.record import Record
 
 MAX_NAMED_ROWS = 50
 """Maximum number of rows that a note names."""
@@ -176,13 +177,8 @@ def _footer(leaderboard: LeaderboardTable) -> list[str]:
 
 def _notes(leaderboards: Sequence[LeaderboardTable]) -> list[str]:
     record = leaderboards[0].record
-    training, preset = record.settings["training"], record.settings["preset"]
     environment = record.environment
-    lines = ["## How it was made", ""]
-    lines.append(
-        f"- Trained from {preset['weights']} weights at {preset['image_size']} px, "
-        f"batch {training['batch_size']}, AdamW with one cycle; epochs and learning rate of each are in the records."
-    )
+    lines = ["## How it was made", "", _training_note(record)]
     accelerator = environment["accelerator"] or environment["processor"]
     lines.append(f"- On {accelerator} ({environment['device']}), torch {environment['packages']['torch']}.")
     lines.append(f"- Protocol `{record.protocol}`: records of other protocols are never ranked in this table.")
@@ -194,6 +190,16 @@ def _notes(leaderboards: Sequence[LeaderboardTable]) -> list[str]:
     if record.synthetic:
         lines.append(f"- {STAMP}")
     return lines
+
+
+def _training_note(record: Record) -> str:
+    training, preset = record.settings["training"], record.settings["preset"]
+    if record.external_maps is not None:
+        return f"- All maps were made elsewhere. They were scored at {preset['image_size']} px."
+    return (
+        f"- Trained from {preset['weights']} weights at {preset['image_size']} px, "
+        f"batch {training['batch_size']}, AdamW with one cycle; epochs and learning rate of each are in the records."
+    )
 
 
 def _undefined(leaderboard: LeaderboardTable) -> list[str]:

@@ -15,7 +15,7 @@ from benchmark.leaderboard.html.perturbation_curves import PerturbationPanel
 from benchmark.leaderboard.load.badges import describe_badge
 from benchmark.leaderboard.load.results import ResultsDirectory
 from benchmark.leaderboard.table import Row
-from benchmark.storage.record import Alignment, Record
+from benchmark.storage.record import Alignment, ExternalMaps, Record
 from benchmark.storage.results import sidecar_file
 
 
@@ -83,6 +83,11 @@ def build_card(row: Row, published: ResultsDirectory, perturbed: Sequence[Pertur
 
 
 def _command(record: Record, seeds: Sequence[int]) -> str:
+    if (maps := record.external_maps) is not None:
+        return (
+            f"python -m benchmark score {maps.source} --data DIRECTORY --preset {record.preset} "
+            f"--name {record.architecture} --method {maps.method}"
+        )
     options = " ".join(f"--seed {seed}" for seed in seeds)
     return (
         f"python -m benchmark run --preset {record.preset} --architecture {record.architecture} "
@@ -96,6 +101,8 @@ def _provenance(records: Sequence[Record]) -> list[tuple[str, str]]:
     packages = environment.get("packages", {})
     changed = " with uncommitted changes" if environment.get("uncommitted_changes") else ""
     machine = environment.get("accelerator") or environment.get("processor")
+    if first.external_maps is not None:
+        return _maps_provenance(first, first.external_maps)
     return [
         ("status", _join(map(describe_badge, records))),
         ("seed", _join(record.seed for record in records)),
@@ -112,6 +119,28 @@ def _provenance(records: Sequence[Record]) -> list[tuple[str, str]]:
         ("duration", _join(_times(record.seconds) for record in records)),
         ("machine", f"{machine}, {environment.get('device')}, {environment.get('threads')} threads"),
         ("versions", ", ".join([f"python {environment.get('python')}", *(f"{n} {v}" for n, v in packages.items())])),
+    ]
+
+
+def _maps_provenance(record: Record, maps: ExternalMaps) -> list[tuple[str, str]]:
+    """Lists what is known of maps from elsewhere."""
+    counts = {
+        "missing": maps.missing,
+        "surplus": maps.surplus,
+        "not finite": maps.not_finite,
+        "constant": maps.constant,
+    }
+    sizes = [f"{count} of {size}" for size, count in maps.sizes.items()]
+    return [
+        ("status", describe_badge(record)),
+        ("method, by its owner", maps.method),
+        ("maps", ", ".join([*sizes, *(f"{count} {name}" for name, count in counts.items() if count)])),
+        ("maps, SHA-256", maps.sha256),
+        ("predictions", maps.predictions),
+        ("key", record.key),
+        ("protocol", record.protocol),
+        ("commit", str(record.environment.get("commit"))),
+        ("images", ", ".join(f"{name.replace('_', ' ')} {count}" for name, count in record.images.items())),
     ]
 
 
@@ -151,6 +180,7 @@ def _confusion(paths: Sequence[Path], classes: tuple[str, ...]) -> Confusion:
     counts = np.zeros((len(classes), len(classes)), dtype=np.int64)
     for path in paths:
         frame = pd.read_parquet(sidecar_file(path, "predictions.parquet"), columns=["label", "predicted"])
+        frame = frame[frame["predicted"] >= 0]  # -1: unknown
         np.add.at(counts, (frame["label"].to_numpy(), frame["predicted"].to_numpy()), 1)
     fractions = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     rows = (zip(row.tolist(), part.round(3).tolist(), strict=True) for row, part in zip(counts, fractions, strict=True))

@@ -4,8 +4,10 @@ from collections.abc import Iterable
 
 from benchmark.storage.record import Record
 
+MAPS_ONLY = "maps only"
 BADGES = {
     "self-reported": "Submitted with these scores, which have not been computed again from the weights.",
+    MAPS_ONLY: "Maps made elsewhere and scored here. Nothing is known of their model and its training.",
     "verified": "Submitted. A sample of the test images was scored again from the weights, and agrees.",
 }
 """Meaning by badge."""
@@ -14,7 +16,7 @@ OWN = "an entry of this repository, no submission"
 
 def find_badge(records: Iterable[Record]) -> str:
     """Returns the badge of a row, the weakest one of its seeds; empty for the repository's own entries."""
-    badges = {record.badge for record in records if record.submission is not None}
+    badges = {record.badge for record in records if record.submission or record.external_maps}
     return next((badge for badge in BADGES if badge in badges), "")
 
 

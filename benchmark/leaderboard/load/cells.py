@@ -34,7 +34,8 @@ def cell_statistics(
     columns = build_columns(record)
     predictions = read_predictions(sidecar_file(path, "predictions.parquet"), images)
     scores = reader.read(sidecar_file(path, "scores.parquet"), column_kinds(columns))
-    row_data = RowData(images=images, classes=record.classes, predictions=predictions)
+    known = predictions if is_classified(record) else None
+    row_data = RowData(images=images, classes=record.classes, predictions=known)
     classification = _merge_equal(_statistics(row_data, [column for column in columns if not column.kinds]))
     map_columns = [column for column in columns if column.kinds]
     return {
@@ -45,6 +46,11 @@ def cell_statistics(
             *_statistics(replace(row_data, scores=method_scores, method=method), map_columns).items(),
         )
     }
+
+
+def is_classified(record: Record) -> bool:
+    """Returns whether the predictions of a record are known. Those of maps from elsewhere may not be."""
+    return record.external_maps is None or record.external_maps.predictions != "none"
 
 
 def grouped(statistics: Mapping[StatisticKey, RatioStatistic], draws: Resampling) -> dict[StatisticKey, Grouped]:

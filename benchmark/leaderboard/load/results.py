@@ -85,6 +85,8 @@ def read_results(directory: Path) -> ResultsDirectory:
         (records if record.protocol == protocol else others)[path] = record
     if not records:
         raise UserError(f"{directory} holds no record that can be used; run `python -m benchmark run` again")
+    # The first record names the settings and methods of the tables, which maps from elsewhere do not have.
+    records = dict(sorted(records.items(), key=lambda item: item[1].external_maps is not None))
     return ResultsDirectory(
         directory=directory, protocol=protocol, records=records, problems=tuple(problems), others=others
     )

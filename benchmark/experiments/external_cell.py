@@ -1,0 +1,175 @@
+"""The record of maps from elsewhere, and its place in the tables."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from benchmark.baselines.score import score_baselines
+from benchmark.experiments.build_record import define_metric, describe_classification, mean_scores
+from benchmark.experiments.job import Job
+from benchmark.experiments.publish import copy_cell
+from benchmark.registry import select
+from benchmark.runtime.device import nearest_device
+from benchmark.runtime.environment import environment
+from benchmark.saliency import Method
+from benchmark.scoring.classification import classification_measures
+from benchmark.scoring.score import MODEL_INPUTS, score_maps
+from benchmark.storage.files import atomic_directory, atomic_file, write_text
+from benchmark.storage.hashing import content_key, file_digest
+from benchmark.storage.protocol import read_protocol, write_protocol
+from benchmark.storage.record import ExternalMaps, Record, Training
+from benchmark.storage.results import BASELINES_FILE, SPLIT_FILE, record_file, table_dir
+from benchmark.storage.runs import cell_dir
+
+UNKNOWN = -1
+"""The predicted class where it is unknown."""
+EVERY_METHOD = ""
+"""The method of scores that belong to the tables of all methods, as those of baselines do."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ExternalCell:
+    """Maps from elsewhere with everything that determines their row.
+
+    Attributes:
+        job: The data and the settings of scoring. Nothing is trained.
+        protocol: Protocol of the row.
+        name: Name of the row.
+        maps: Where the maps are from, and what was noticed.
+        predictions: A row per test image: predicted, and p0, p1 ... if they are known. None without predictions.
+    """
+
+    job: Job
+    protocol: str
+    name: str
+    maps: ExternalMaps
+    predictions: pd.DataFrame | None
+
+    @property
+    def regime(self) -> str:
+        """What stands in the place of a regime: the method."""
+        return f"maps-{self.maps.method}"
+
+    @property
+    def key(self) -> str:
+        """Hash of everything that determines the record."""
+        known = None if self.predictions is None else self.predictions.to_csv()
+        return content_key(self.protocol, self.name, self.maps.method, self.maps.sha256, known)
+
+
+def write_cell(cell: ExternalCell, maps: NDArray[np.float16]) -> Record:
+    """Scores the maps (T, S, S) of the test images, and writes scores, predictions and record to the runs."""
+    data = cell.job.data
+    start = time.perf_counter()
+    metrics = [metric for metric in cell.job.metrics if not metric.inputs & MODEL_INPUTS]
+    scores = score_maps(maps, data, metrics, device=nearest_device(cell.job.device))
+    scores.insert(1, "method", EVERY_METHOD)
+    predictions = _predictions(cell)
+    directory = cell_dir(cell.key)
+    if directory.is_dir():
+        return Record.model_validate_json((directory / "record.json").read_bytes())
+    with atomic_directory(directory) as temporary:
+        scores.to_parquet(temporary / "scores.parquet")
+        predictions.to_parquet(temporary / "predictions.parquet")
+        measures = _measures(cell, predictions)
+        write_text(temporary / "classification.csv", measures.to_csv(index=False, lineterminator="\n"))
+        files = {path.name: file_digest(path) for path in sorted(temporary.iterdir())}
+        record = _build_record(cell, summary=_summary(cell, scores, predictions), files=files).model_copy(
+            update={
+                "metrics": {metric.name: define_metric(metric) for metric in metrics},
+                "classification": describe_classification(measures),
+                "seconds": {"train": 0.0, "score": time.perf_counter() - start},
+            }
+        )
+        write_text(temporary / "record.json", record.model_dump_json(indent=1) + "\n")
+    return record
+
+
+def _predictions(cell: ExternalCell) -> pd.DataFrame:
+    """Builds a row per test image: image, group, label and the predictions. An unknown class is -1."""
+    samples = cell.job.data.samples.iloc[cell.job.data.test].reset_index(drop=True)
+    frame = samples[["id", "group", "label"]].rename(columns={"id": "image"})
+    return frame.assign(predicted=UNKNOWN) if cell.predictions is None else pd.concat([frame, cell.predictions], axis=1)
+
+
+def _measures(cell: ExternalCell, predictions: pd.DataFrame) -> pd.DataFrame:
+    """Computes the measures of the classification; none without predictions."""
+    if cell.predictions is None:
+        return pd.DataFrame(columns=["measure", "of", "value", "low", "high", "n"])
+    return classification_measures(predictions, cell.job.data.classes)
+
+
+def _summary(cell: ExternalCell, scores: pd.DataFrame, predictions: pd.DataFrame) -> dict[str, float | None]:
+    """Computes plain means, for people who read the record."""
+    summary: dict[str, float | None] = {}
+    if cell.predictions is not None:
+        summary["accuracy"] = float((predictions["label"] == predictions["predicted"]).mean())
+    for (_, level, metric), value in mean_scores(scores):
+        summary[f"{cell.maps.method}: {metric} ({level})"] = None if pd.isna(value) else value
+    return summary
+
+
+def _build_record(cell: ExternalCell, *, summary: Mapping[str, float | None], files: Mapping[str, str]) -> Record:
+    """Builds the record without what was measured."""
+    job, data, test = cell.job, cell.job.data, len(cell.job.data.test)
+    return Record(
+        key=cell.key,
+        protocol=cell.protocol,
+        dataset=data.name,
+        synthetic=data.synthetic,
+        preset=job.preset.name,
+        architecture=cell.name,
+        regime=cell.regime,
+        regime_title=f"maps by {cell.maps.method}",
+        adversarial=False,
+        seed=0,
+        classes=data.classes,
+        images={"available": data.available, "train": 0, "validation": 0, "test": test}
+        | {"left_out": len(data.left_out), "perturbed": 0, "attacked": 0},
+        settings={"training": {}, "preset": asdict(job.preset)},
+        metrics={},
+        methods=(cell.maps.method,),
+        training=Training(sha256="", losses=[], validation=[], best=0, micro_batch=0, stopped=False),
+        parameters=0,
+        seconds={},
+        environment=environment(nearest_device(job.device)),
+        classification={},
+        summary=dict(summary),
+        files=dict(files),
+        external_maps=cell.maps,
+        badge="maps only",
+    )
+
+
+def publish_external(cell: ExternalCell, record: Record) -> Path:
+    """Copies the record into the results, with baselines and, for a new table, its protocol and split.
+
+    Returns:
+        The results directory.
+    """
+    job = cell.job
+    directory = table_dir(job.data.name, job.preset.name)
+    if "protocol" not in read_protocol(directory):
+        write_protocol(directory, cell.protocol)
+        write_text(directory / SPLIT_FILE, job.data.manifest.read_text(encoding="utf-8"))
+    copy_cell(cell_dir(cell.key), record_file(directory, record.architecture, record.regime, record.seed))
+    _add_baselines(cell, directory / BASELINES_FILE)
+    return directory
+
+
+def _add_baselines(cell: ExternalCell, path: Path) -> None:
+    """Adds the baselines that need no network, unless the table has those of this protocol."""
+    existing = pd.read_parquet(path) if path.is_file() else pd.DataFrame({"protocol": []})
+    if (existing["protocol"].astype(str) == cell.protocol).any():
+        return
+    job = cell.job
+    methods, device = select(Method, job.preset.methods), nearest_device(job.device)
+    frame = score_baselines(job.data, [], methods, device, cell.protocol, alignment=job.preset.alignment)
+    frame = frame.assign(protocol=cell.protocol)
+    with atomic_file(path) as temporary:
+        (pd.concat([existing, frame], ignore_index=True) if len(existing) else frame).to_parquet(temporary)

@@ -1,0 +1,285 @@
+"""Scores maps from elsewhere and adds their row to the tables."""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+import torch
+
+from architectures import Architecture
+from benchmark.config.presets import PRESETS, load_preset
+from benchmark.data.dataset import ImageDataset, prepare_dataset
+from benchmark.data.load import Source, load_index
+from benchmark.errors import UserError
+from benchmark.experiments.external_cell import ExternalCell, publish_external, write_cell
+from benchmark.experiments.grid import Cell
+from benchmark.experiments.job import Job
+from benchmark.map_files.collect import ANY_CLASS, MapCollection, MapLocation, collect_maps
+from benchmark.map_files.store import StoredMaps, store_maps
+from benchmark.registry import entries, resolve_name
+from benchmark.runtime.device import use_exact_arithmetic
+from benchmark.scoring.predictions_csv import read_predictions_csv
+from benchmark.storage.hashing import content_key
+from benchmark.storage.protocol import read_protocol
+from benchmark.storage.record import ExternalMaps, Record, load_record
+from benchmark.storage.results import record_files, table_dir
+from benchmark.storage.runs import maps_file
+from benchmark.training.regimes import Regime
+
+NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
+MAX_NAMED = 3
+"""Number of images that a message names."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ScoreRequest:
+    """What to score, and on what.
+
+    Attributes:
+        maps: Directory or file of the maps.
+        source: The data set.
+        name: Name of the row.
+        method: Name of the saliency method, by its owner.
+        preset: Name of a preset. An existing table of that name overrides its settings.
+        changes: Settings that replace those of the preset.
+        split: split.csv of another run, to reuse.
+        index: CSV file with the image of each map of an array.
+        predictions: CSV file with the predicted class of each image.
+        negative: What negative values mean, see :data:`benchmark.map_files.values.NEGATIVE`.
+        allow_missing: Whether to score only the images that have a map. Their row is not ranked with others.
+    """
+
+    maps: Path
+    source: Source
+    name: str
+    method: str
+    preset: str = "quick"
+    changes: Mapping[str, Any] = field(default_factory=dict)
+    split: Path | None = None
+    index: Path | None = None
+    predictions: Path | None = None
+    negative: str = "refuse"
+    allow_missing: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ScoredMaps:
+    """Result of scoring maps.
+
+    Attributes:
+        directory: The results directory.
+        record: The record.
+        notes: One line for each thing that the user should know.
+        ranked: Whether the row is ranked with the other rows of the table.
+    """
+
+    directory: Path
+    record: Record
+    notes: tuple[str, ...]
+    ranked: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Table:
+    """The table that a row is for: its settings, data and protocol, and what the user should know."""
+
+    job: Job
+    protocol: str
+    notes: tuple[str, ...]
+
+
+def score_external_maps(request: ScoreRequest, report: Callable[[str], None] = lambda _: None) -> ScoredMaps:
+    """Scores maps against the masks of the test images, and writes their record. The tables are not rebuilt.
+
+    Args:
+        request: What to score.
+        report: Called with the name of each step.
+
+    Raises:
+        UserError: The maps, the data or the options cannot be used. Nothing was written to the results.
+    """
+    _check_names(request)
+    use_exact_arithmetic()
+    report("reading the data")
+    table = _open_table(request)
+    data = table.job.data
+    collection = collect_maps(request.maps, data.classes, request.index)
+    data, missing = _select_images(request, data, collection)
+    ids = [str(name) for name in data.samples["id"].to_numpy()[data.test]]
+    predictions = read_predictions_csv(request.predictions, ids, data.classes) if request.predictions else None
+    locations = list(_choose_locations(ids, collection, data.classes, predictions))
+    report(f"reading {len(locations)} maps")
+    key = content_key("external maps", request.name, request.method, request.negative, data.key, ids)
+    stored = store_maps(locations, maps_file(f"external-{key}"), data.images.shape[1], request.negative)
+    surplus = sorted(collection.locations.keys() - set(ids))
+    unknown = [name for name in surplus if name not in set(data.samples["id"].astype(str))]
+    maps = ExternalMaps(
+        method=request.method,
+        source=request.maps.name,
+        sha256=stored.sha256,
+        predictions=_describe_predictions(predictions),
+        explained="predicted" if any(len(collection.locations[name]) > 1 for name in ids) else "",
+        negative="" if request.negative == "refuse" else request.negative,
+        sizes=dict(stored.sizes.most_common()),
+        missing=len(missing),
+        surplus=len(surplus),
+        not_finite=len(stored.not_finite),
+        constant=len(stored.constant),
+    )
+    external = ExternalCell(
+        job=replace(table.job, data=data),
+        protocol=content_key(table.protocol, "only", ids) if missing else table.protocol,
+        name=request.name,
+        maps=maps,
+        predictions=predictions,
+    )
+    report("scoring the maps")
+    record = write_cell(external, np.load(stored.path, mmap_mode="r"))
+    report("scoring the baselines")
+    directory = publish_external(external, record)
+    notes = _notes(maps, missing, unknown, len(collection.ignored), stored)
+    return ScoredMaps(
+        directory=directory,
+        record=record,
+        notes=(*table.notes, *notes),
+        ranked=read_protocol(directory).get("protocol") == record.protocol,
+    )
+
+
+def _check_names(request: ScoreRequest) -> None:
+    for option, name in (("--name", request.name), ("--method", request.method)):
+        if not NAME.fullmatch(name):
+            raise UserError(f"{option} {name!r}: use up to 64 lower case letters, digits, and - _ . between them")
+    if request.name in entries(Architecture):
+        raise UserError(f"--name {request.name} is an architecture of Loupe; choose another, such as my-{request.name}")
+
+
+def _open_table(request: ScoreRequest) -> _Table:
+    """Loads the data as the existing table of that preset uses it, or as the preset says."""
+    preset = PRESETS[resolve_name(request.preset, PRESETS, "preset")]
+    index = load_index(request.source)
+    directory = table_dir(index.name, preset.name)
+    latest = read_protocol(directory).get("protocol")
+    record = _find_record(directory, latest) if latest else None
+    if record is not None:
+        preset = load_preset(record.settings["preset"])
+    try:
+        preset = replace(preset, **request.changes)
+    except ValueError as error:
+        raise UserError(f"--{error}") from None
+    data = prepare_dataset(index, preset, manifest=request.split)
+    device = torch.device(record.environment.get("device") or "cpu") if record else torch.device("cpu")
+    job = Job(cell=_placeholder(), data=data, preset=preset, device=device)
+    protocol = job.protocol
+    notes: tuple[str, ...] = ()
+    if latest and protocol != latest:
+        reason = f"{directory} was made from other images, settings or code, so the row is below its table, not ranked"
+        notes = (f"{reason} with its rows; use the same --data and options, or run its models again",)
+    return _Table(job=job, protocol=protocol, notes=notes)
+
+
+def _find_record(directory: Path, protocol: str) -> Record | None:
+    """Finds a record of the protocol of a table, whose settings are those of the table."""
+    for path in record_files(directory):
+        try:
+            record = load_record(path)
+        except (ValueError, OSError):
+            continue
+        if record.protocol == protocol:
+            return record
+    return None
+
+
+def _placeholder() -> Cell:
+    """Returns a cell for a job that trains nothing. The protocol does not depend on it."""
+    return Cell(
+        architecture=next(iter(entries(Architecture).values())), regime=next(iter(entries(Regime).values())), seed=0
+    )
+
+
+def _select_images(
+    request: ScoreRequest, data: ImageDataset, collection: MapCollection
+) -> tuple[ImageDataset, list[str]]:
+    """Returns the data, without the test images that lack a map if that is allowed, and the names of these."""
+    ids = data.samples["id"].astype(str)
+    is_test = data.samples["split"] == "test"
+    missing = [name for name in ids[is_test] if name not in collection.locations]
+    if not missing:
+        return data, []
+    names = _list(missing)
+    if len(missing) == int(is_test.sum()):
+        first = next(iter(collection.locations))
+        raise UserError(
+            f"{request.maps} has no map of any test image; rename the maps: they are named like {first}, the images "
+            f"like {missing[0]}"
+        )
+    if not request.allow_missing:
+        raise UserError(
+            f"{request.maps} lacks the maps of {len(missing)} of {int(is_test.sum())} test images ({names}); add them, "
+            "or score the others alone with --allow-missing"
+        )
+    samples = data.samples.assign(split=data.samples["split"].where(~ids.isin(missing), "left out"))
+    return replace(data, samples=samples), missing
+
+
+def _choose_locations(
+    ids: list[str], collection: MapCollection, classes: tuple[str, ...], predictions: pd.DataFrame | None
+) -> Iterator[MapLocation]:
+    """Yields the map of each image: that of the predicted class, where there are several."""
+    for index, name in enumerate(ids):
+        by_class = collection.locations[name]
+        if len(by_class) == 1:
+            yield next(iter(by_class.values()))
+            continue
+        if ANY_CLASS in by_class:
+            raise UserError(f"{by_class[ANY_CLASS]} has no class, but {name} has other maps with one; remove it")
+        if predictions is None:
+            raise UserError(
+                f"{name} has maps of {len(by_class)} classes; that of the predicted class is scored: give --predictions"
+            )
+        predicted = classes[predictions["predicted"].iloc[index]]
+        if predicted not in by_class:
+            raise UserError(f"{name} has no map of {predicted!r}, its predicted class; add it")
+        yield by_class[predicted]
+
+
+def _list(names: list[str]) -> str:
+    """Names a few images."""
+    more = f" and {len(names) - MAX_NAMED} more" if len(names) > MAX_NAMED else ""
+    return ", ".join(names[:MAX_NAMED]) + more
+
+
+def _describe_predictions(predictions: pd.DataFrame | None) -> Literal["none", "classes", "probabilities"]:
+    if predictions is None:
+        return "none"
+    return "probabilities" if "p0" in predictions else "classes"
+
+
+def _notes(maps: ExternalMaps, missing: list[str], unknown: list[str], ignored: int, stored: StoredMaps) -> list[str]:
+    """Describes what is odd about the maps, one line each, with a remedy."""
+    notes = []
+    if missing:
+        notes.append(f"{len(missing)} test images have no map ({_list(missing)}); the row is not ranked with others")
+    if maps.surplus > len(unknown):
+        notes.append(f"{maps.surplus - len(unknown)} maps are of images that are not in the test set, and not scored")
+    if unknown:
+        notes.append(
+            f"{len(unknown)} maps are of no image of this run ({_list(unknown)}); are they named after images?"
+        )
+    if ignored:
+        notes.append(f"{ignored} files hold no maps and are ignored")
+    if stored.not_finite:
+        notes.append(
+            f"{maps.not_finite} maps have values that are not finite ({_list(stored.not_finite)}); they have no score"
+        )
+    if stored.constant:
+        notes.append(
+            f"{maps.constant} maps are constant ({_list(stored.constant)}); they count as degenerate maps of the row"
+        )
+    if len(maps.sizes) > 1:
+        notes.append(f"the maps have {len(maps.sizes)} sizes, such as {' and '.join(list(maps.sizes)[:2])}")
+    return notes

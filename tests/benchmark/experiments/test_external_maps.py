@@ -1,0 +1,197 @@
+"""Maps from elsewhere become a row: in the same tables, ranked only where images, masks and protocol are the same."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from benchmark.data.load import Source
+from benchmark.errors import UserError
+from benchmark.experiments.external_maps import ScoreRequest, score_external_maps
+from benchmark.leaderboard.load.results import read_results
+from benchmark.leaderboard.tables import build_tables
+from benchmark.storage.files import write_text
+from benchmark.storage.record import load_record
+
+SIDE = 24
+
+
+@pytest.fixture
+def request_(own_folders, isic_tree) -> ScoreRequest:
+    """Maps of all images, brightest in the center, where the masks are."""
+    directory = own_folders / "center"
+    directory.mkdir()
+    rows, columns = np.mgrid[-1:1:12j, -1:1:16j]
+    for number in range(24):
+        np.save(directory / f"ISIC_{number:07d}.npy", np.exp(-3 * (rows**2 + columns**2) + 0.01 * number * rows))
+    return ScoreRequest(
+        maps=directory,
+        source=Source(directory=isic_tree),
+        name="keras",
+        method="lime",
+        changes={"image_size": SIDE, "limit": None},
+    )
+
+
+def changed(request: ScoreRequest, **changes: object) -> ScoreRequest:
+    fields = {name: getattr(request, name) for name in ScoreRequest.__dataclass_fields__}
+    return ScoreRequest(**fields | changes)
+
+
+def rows(directory: Path):
+    (table,) = build_tables(read_results(directory))
+    return {row.name: row for row in table.rows}, table
+
+
+def test_maps_alone_become_a_row_beside_the_baselines(request_):
+    scored = score_external_maps(request_)
+    by_name, table = rows(scored.directory)
+    row = by_name["keras"]
+    assert scored.ranked
+    assert (row.badge, row.title, row.rank) == ("maps only", "maps by lime", (1, 1))
+    assert row.estimates["map_f1"].value > by_name["constant 0.5"].estimates["map_f1"].value
+    assert "balanced_accuracy" not in row.estimates  # nothing is known of the classification
+    assert scored.record.external_maps.surplus == 24 - scored.record.images["test"]
+    assert table.missing == ()
+    stored = load_record(next((scored.directory / "records").glob("*.json")))
+    assert (stored.key, stored.external_maps) == (scored.record.key, scored.record.external_maps)
+
+
+def test_predictions_add_the_classification(request_):
+    names = [f"ISIC_{number:07d}" for number in range(24)]
+    lines = [f"{name},{0.9 - 0.8 * (index % 2)},{0.1 + 0.8 * (index % 2)}" for index, name in enumerate(names)]
+    path = request_.maps.parent / "predictions.csv"
+    write_text(path, "\n".join(["image,benign,melanoma", *lines]))
+    scored = score_external_maps(changed(request_, predictions=path))
+    assert scored.record.classification["balanced accuracy"] == 1
+    assert scored.record.classification["AUROC"] == 1
+    write_text(path, "image,predicted\n" + "\n".join(f"{name},benign" for name in names))
+    scored = score_external_maps(changed(request_, predictions=path))
+    assert scored.record.classification["balanced accuracy"] == 0.5
+    assert "AUROC" not in scored.record.classification
+    by_name, _ = rows(scored.directory)
+    assert by_name["keras"].estimates["balanced_accuracy"].value == 0.5
+
+
+def test_a_second_row_is_ranked_with_the_first(request_):
+    score_external_maps(request_)
+    scored = score_external_maps(changed(request_, name="matlab", method="gradcam"))
+    by_name, _ = rows(scored.directory)
+    assert scored.ranked
+    assert by_name["keras"].estimates["map_f1"].value == by_name["matlab"].estimates["map_f1"].value
+    assert by_name["keras"].rank == by_name["matlab"].rank
+
+
+def test_other_images_are_apart(request_):
+    score_external_maps(request_)
+    scored = score_external_maps(changed(request_, name="small", changes={"limit": 18}))
+    assert not scored.ranked
+    assert "not ranked" in scored.notes[0]
+    by_name, table = rows(scored.directory)
+    assert "small" not in by_name
+    assert [row.name for row in table.other_protocol_models] == ["small"]
+
+
+def test_missing_maps_are_refused_or_apart(request_):
+    (test_image, *_) = score_external_maps(request_).record.summary and sorted(
+        pd.read_parquet(next(request_.maps.parent.glob("results/*/*/records/*.predictions.parquet")))["image"]
+    )
+    (request_.maps / f"{test_image}.npy").unlink()
+    with pytest.raises(UserError, match=rf"lacks the maps of 1 of \d+ test images \({test_image}\).*--allow-missing"):
+        score_external_maps(request_)
+    scored = score_external_maps(changed(request_, name="partial", allow_missing=True))
+    assert not scored.ranked
+    assert scored.record.external_maps.missing == 1
+
+
+def test_maps_that_say_nothing_are_counted_and_named(request_):
+    for number in range(24):
+        value = np.nan if number % 2 else 0.5
+        np.save(request_.maps / f"ISIC_{number:07d}.npy", np.full((8, 8), value))
+    scored = score_external_maps(request_)
+    maps = scored.record.external_maps
+    assert maps.constant + maps.not_finite == scored.record.images["test"]
+    assert any("not finite" in note for note in scored.notes)
+    assert any("constant" in note for note in scored.notes)
+    by_name, _ = rows(scored.directory)
+    assert by_name["keras"].degenerate == scored.record.images["test"]
+
+
+def test_the_map_of_the_predicted_class_is_scored(request_):
+    names = [f"ISIC_{number:07d}" for number in range(24)]
+    for kind in ("benign", "melanoma"):
+        (request_.maps / kind).mkdir()
+    for name in names:
+        (request_.maps / f"{name}.npy").rename(request_.maps / "benign" / f"{name}.npy")
+        np.save(request_.maps / "melanoma" / f"{name}.npy", np.ones((4, 4)))
+    with pytest.raises(UserError, match="give --predictions"):
+        score_external_maps(request_)
+    path = request_.maps.parent / "predictions.csv"
+    write_text(path, "image,predicted\n" + "\n".join(f"{name},melanoma" for name in names))
+    scored = score_external_maps(changed(request_, predictions=path))
+    assert scored.record.external_maps.constant == scored.record.images["test"]
+    assert scored.record.external_maps.explained == "predicted"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"name": "resnet50"}, "is an architecture of Loupe"),
+        ({"name": "My Network"}, "--name 'My Network'"),
+        ({"method": "../x"}, "--method"),
+        ({"preset": "quik"}, "nearest: quick"),
+        ({"maps": Path("missing")}, "does not exist"),
+        ({"index": Path("index.csv")}, "--index"),
+    ],
+)
+def test_wrong_options_are_refused(request_, change, message):
+    with pytest.raises(UserError, match=message) as refused:
+        score_external_maps(changed(request_, **change))
+    assert "\n" not in str(refused.value)
+    assert not (request_.maps.parent / "results").exists()
+
+
+PREDICTIONS = {
+    "image,predicted\nISIC_0000000,benign": "has no row for",
+    "image,other\n" + "\n".join(f"ISIC_{n:07d},1" for n in range(24)): "neither the column predicted",
+    "image,predicted\n" + "\n".join(f"ISIC_{n:07d},benigm" for n in range(24)): "nearest: benign",
+    "image,benign,melanoma\n" + "\n".join(f"ISIC_{n:07d},0.9,0.9" for n in range(24)): "add up to 1",
+    "image,benign,melanoma\n" + "\n".join(f"ISIC_{n:07d},high,low" for n in range(24)): "no number",
+    "image,benign,melanoma\n" + "\n".join(f"ISIC_{n:07d},nan,nan" for n in range(24)): "add up to 1",
+    "image,predicted\n" + "\n".join("ISIC_0000000,benign" for n in range(24)): "two rows of one image",
+}
+
+
+@pytest.mark.parametrize("text", PREDICTIONS)
+def test_bad_predictions_are_refused(request_, text):
+    path = request_.maps.parent / "predictions.csv"
+    path.write_text(text)
+    with pytest.raises(UserError, match=PREDICTIONS[text]) as refused:
+        score_external_maps(changed(request_, predictions=path))
+    assert "\n" not in str(refused.value)
+
+
+def test_the_protocol_of_a_table_of_models_is_recognized(request_):
+    """The row joins a table whose records have the same images and settings, whatever their model."""
+    scored = score_external_maps(request_)
+    path = next((scored.directory / "records").glob("*.json"))
+    record = json.loads(path.read_text())
+    model = record | {
+        "external_maps": None,
+        "architecture": "mobilenet",
+        "regime": "standard",
+        "badge": "self-reported",
+    }
+    model |= {"methods": ["grad-cam", "gradient"], "key": "0"}
+    stem = "mobilenet-standard-0"
+    for suffix in ("scores.parquet", "predictions.parquet", "classification.csv"):
+        path.with_name(f"{path.stem}.{suffix}").rename(path.with_name(f"{stem}.{suffix}"))
+    path.unlink()
+    predictions = path.with_name(f"{stem}.predictions.parquet")
+    pd.read_parquet(predictions).assign(predicted=0).to_parquet(predictions)
+    write_text(path.with_name(f"{stem}.json"), json.dumps(model))
+    assert score_external_maps(changed(request_, changes={})).ranked
+    for table in build_tables(read_results(scored.directory)):
+        assert {row.name for row in table.models} == {"mobilenet", "keras"}
