@@ -54,8 +54,8 @@ PLAN_NOTE = (
     "Groups are patients or lesions whose images have this score. Their SD is that of the difference between the "
     "regimes. The SD of trainings is that of a score over new trainings of one regime. The needed numbers give a power "
     "of 80 % both for a difference of the meaningful size and for none, at 5 % over all claims. Trainings needed are "
-    "those of each regime with the groups at hand. Few trainings estimate their own SD poorly, so take the numbers as a "
-    "guide. *First* says what the plan presumes: variances of better networks may differ."
+    "those of each regime with the groups at hand. Few trainings estimate their own SD poorly, so take the numbers as "
+    "a guide. *First* says what the plan presumes: variances of better networks may differ."
 )
 
 
