@@ -11,6 +11,7 @@ from benchmark.leaderboard.export.claims import claims_markdown
 from benchmark.leaderboard.export.csv import contrasts_csv, pairs_csv, to_csv
 from benchmark.leaderboard.export.latex import to_latex
 from benchmark.leaderboard.export.markdown import to_markdown
+from benchmark.leaderboard.export.reliance import reliance_csv
 from benchmark.leaderboard.figures.ranks import agreement_figure, compute_ranks, critical_difference_figure
 from benchmark.leaderboard.figures.sheets import regimes_figure
 from benchmark.leaderboard.html.page_input import PageInput
@@ -71,6 +72,8 @@ def rebuild(directory: Path) -> list[LeaderboardTable]:
         )
     write_text(directory / "contrasts.csv", contrasts_csv(leaderboards, contrasts))
     write_text(directory / "pairs.csv", pairs_csv(main))
+    if text := reliance_csv(leaderboards):
+        write_text(directory / "reliance.csv", text)
     figures = _draw_figures(leaderboards, directory)
     figures += [(file, caption) for file, caption in SHEETS.items() if (directory / file).is_file()]
     if (directory / DATA_FIGURE).is_file():

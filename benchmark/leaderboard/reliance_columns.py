@@ -176,3 +176,13 @@ RELIANCE_COLUMNS = (
         bounds=(-1.0, 1.0),
     ),
 )
+FOURFOLD_COLUMNS = {
+    RELIANCE: "reliance",
+    "answers_changed": "answers changed",
+    "answers_changed_control": "at control",
+    "accuracy_filled": "accuracy without lesion",
+    "accuracy_lesion_only": "accuracy on lesion only",
+    LESION_MASS: "map mass on lesion",
+    "honesty": "honesty",
+}
+"""Columns of the fourfold table, with their headings there."""

@@ -16,6 +16,9 @@ from benchmark.statistics.ratios import RatioStatistic
 
 Values = NDArray[np.float64]
 Association = Callable[[Values, Values, NDArray[np.integer]], Values | None]
+RELIANCE = "reliance on the lesion"
+BOUNDS = (-2.0, 2.0)
+"""Range of the reliance: the difference of two drops."""
 MIN_OBSERVATIONS = 8
 """Minimum number of images of an association."""
 
@@ -64,6 +67,15 @@ def recall_statistic(correct: Values, labels: NDArray[np.integer]) -> RatioStati
     truth = (labels[:, None] == np.unique(labels[finite])) & finite[:, None]
     amounts = np.where(truth, np.where(finite, correct, 0.0)[:, None], 0.0)
     return RatioStatistic(amounts=amounts, counts=truth.astype(np.float64), undefined=int((~finite).sum()))
+
+
+def by_class(frame: pd.DataFrame, classes: Sequence[str]) -> dict[tuple[str, str], RatioStatistic]:
+    """Returns the mean reliance on the lesion over the images of each true class that has any, by measure and class."""
+    if not has_column(frame, "area"):
+        return {}
+    values, labels = reliance(frame), frame["label"].to_numpy()
+    own = {name: mean_statistic(np.where(labels == index, values, np.nan)) for index, name in enumerate(classes)}
+    return {(RELIANCE, name): statistic for name, statistic in own.items() if statistic is not None}
 
 
 def rank_association(density: Values, drop: Values, predicted: NDArray[np.integer]) -> RatioStatistic | None:

@@ -8,6 +8,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from benchmark.reliance.ratios import BOUNDS as RELIANCE_BOUNDS
+from benchmark.reliance.ratios import by_class
 from benchmark.statistics.bootstrap import estimates
 from benchmark.statistics.intervals import interval, small_sample_factor
 from benchmark.statistics.ratios import RatioStatistic, mean_of_finite
@@ -16,7 +18,7 @@ from benchmark.statistics.resampling import Resampling, effective_groups, resamp
 NUM_BINS = 15
 """Number of confidence bins of the calibration error."""
 BOUNDS = (0.0, 1.0)
-"""Range of every measure."""
+"""Range of every measure but the reliance."""
 ROBUST_PREFIX = "withstood:"
 VANISHED_PREFIX = "vanished:"
 MASK_DICE = "mask dice"
@@ -40,7 +42,8 @@ def classification_measures(predictions: pd.DataFrame, classes: Sequence[str]) -
     measure "vanishing gradients" is the fraction of correct predictions at which the gradients of that attack vanish.
     Where it is high, gradient masking may inflate the accuracy under that attack. "worst-l2-0.5" is the worst of all
     attacks of that budget: an image is robust only if it is robust to each. A constant answer, the commonest class of
-    the attacked images, is robust to every attack. Its accuracy is therefore a row of its own.
+    the attacked images, is robust to every attack. Its accuracy is therefore a row of its own. Predictions with
+    reliance also give the reliance on the lesion for each class.
 
     Args:
         predictions: Rows of :func:`benchmark.scoring.predictions.predict_and_attack` with the columns image and group.
@@ -52,10 +55,10 @@ def classification_measures(predictions: pd.DataFrame, classes: Sequence[str]) -
         there is a single group.
     """
     draws = resampling(list(predictions["group"]))
-    ratios = _ratios(predictions, classes)
-    bootstrapped = estimates(
-        {name: [ratio] for name, ratio in ratios.items()}, draws, row="", bounds=dict.fromkeys(ratios, BOUNDS)
-    )
+    reliance = by_class(predictions, classes)
+    ratios = _ratios(predictions, classes) | reliance
+    bounds = dict.fromkeys(ratios, BOUNDS) | dict.fromkeys(reliance, RELIANCE_BOUNDS)
+    bootstrapped = estimates({name: [ratio] for name, ratio in ratios.items()}, draws, row="", bounds=bounds)
     results = {name: (value.value, value.low, value.high, value.images) for name, value in bootstrapped.items()}
     results |= _intervals(_statistics(predictions, classes), draws)
     rows = [(*name, *results[name]) for name in _sort_names(results, classes)]

@@ -4,11 +4,14 @@ import math
 from collections.abc import Sequence
 
 from benchmark.leaderboard.analysis.contrasts import Contrast
+from benchmark.leaderboard.analysis.fourfold import build_fourfold
+from benchmark.leaderboard.analysis.fourfold import headline as fourfold_headline
 from benchmark.leaderboard.analysis.legend import describe_intervals, describe_ranks
 from benchmark.leaderboard.analysis.masking import explain_masking
 from benchmark.leaderboard.analysis.summary import headline
 from benchmark.leaderboard.columns import CONSTANT_ANSWER, HEADLINES
 from benchmark.leaderboard.export.grid import MAX_LISTED_MODELS, grid, markdown
+from benchmark.leaderboard.export.reliance import reliance_section
 from benchmark.leaderboard.load.badges import explain_badges
 from benchmark.leaderboard.synthetic import STAMP
 from benchmark.leaderboard.table import LeaderboardTable
@@ -35,7 +38,10 @@ def to_markdown(
     lines = [f"# Leaderboard: {record.dataset}, preset {record.preset}", ""]
     if record.synthetic:
         lines += [f"> **{STAMP}**", ""]
-    if sentences := headline(main, contrasts):
+    sentences = headline(main, contrasts)
+    if sentences and (fourfold := build_fourfold(main)):
+        sentences.append(fourfold_headline(fourfold))
+    if sentences:
         lines += [f"**{sentences[0]}** {' '.join(sentences[1:])}".rstrip(), ""]
     for leaderboard in leaderboards:
         lines += [f"## Maps by {leaderboard.method}", ""]
@@ -44,6 +50,7 @@ def to_markdown(
             lines += [_about(main), ""]
             for file, caption in figures:
                 lines += [f"![{caption}]({file})", ""]
+            lines += reliance_section(leaderboards)
             lines += _contrast_section(contrasts)
             lines += ["## Classification", "", *markdown(_classification_table(main)), "", describe_attacks(main), ""]
     for other in main.other_protocols:

@@ -14,9 +14,11 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from benchmark.leaderboard.analysis.contrasts import BASE
+from benchmark.leaderboard.analysis.fourfold import Fourfold, build_fourfold
 from benchmark.leaderboard.analysis.legend import describe_intervals, describe_ranks
 from benchmark.leaderboard.columns import HEADLINES, RANKED_BY
 from benchmark.leaderboard.export.markdown import describe_attacks, describe_other_protocol
+from benchmark.leaderboard.export.reliance import explain, format_estimate, format_verdict
 from benchmark.leaderboard.gallery.load import TEMPLATES as GALLERY_TEMPLATES
 from benchmark.leaderboard.gallery.load import Gallery, read_gallery
 from benchmark.leaderboard.html.card import Card, build_card
@@ -33,6 +35,7 @@ from benchmark.leaderboard.html.scatter import ScatterPlot, build_scatter_plots
 from benchmark.leaderboard.html.slope_chart import SlopeChart, build_slope_charts
 from benchmark.leaderboard.html.summary_cards import SummaryCard, build_summary_cards
 from benchmark.leaderboard.load.badges import BADGES
+from benchmark.leaderboard.reliance_columns import FOURFOLD_COLUMNS, LESION_MASS, RELIANCE
 from benchmark.leaderboard.synthetic import STAMP
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -47,12 +50,14 @@ class View:
         summary: The summary cards.
         slope_charts: Panels by name of the regime.
         scatter_plots: Panels of accuracy against map quality.
+        fourfold: Whether networks use the lesion and maps show it. None without reliance.
     """
 
     table: Table
     summary: tuple[SummaryCard, ...]
     slope_charts: dict[str, list[SlopeChart]]
     scatter_plots: tuple[ScatterPlot, ...]
+    fourfold: Fourfold | None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -92,14 +97,23 @@ def page(inputs: Sequence[PageInput]) -> str:
         lstrip_blocks=True,
     )
     environment.filters.update(
-        digits=digits, describe_attacks=describe_attacks, describe_other_protocol=describe_other_protocol
+        digits=digits,
+        describe_attacks=describe_attacks,
+        describe_other_protocol=describe_other_protocol,
+        describe_intervals=describe_intervals,
+        describe_ranks=describe_ranks,
+        explain_fourfold=explain,
+        estimate=format_estimate,
+        verdict=format_verdict,
     )
-    environment.filters.update(describe_intervals=describe_intervals, describe_ranks=describe_ranks)
     return environment.get_template("page.html.jinja").render(
         sections=sections,
         stamp=STAMP,
         badges=BADGES,
         headlines=HEADLINES,
+        reliance_columns=FOURFOLD_COLUMNS,
+        use_column=RELIANCE,
+        show_column=LESION_MASS,
         ranked_by=RANKED_BY,
         max_shown=MAX_SHOWN_MODELS,
         style=Markup((TEMPLATES / "page.css").read_text(encoding="utf-8")),  # noqa: S704 our own file
@@ -124,6 +138,7 @@ def _section(page_input: PageInput) -> PageSection:
                 summary=tuple(build_summary_cards(leaderboard)),
                 slope_charts=build_slope_charts(leaderboard, models, contrasts),
                 scatter_plots=tuple(build_scatter_plots(leaderboard, models, series)),
+                fourfold=build_fourfold(leaderboard),
             )
             for leaderboard, contrasts in zip_longest(page_input.leaderboards, page_input.contrasts)
         ),

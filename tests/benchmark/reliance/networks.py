@@ -35,8 +35,11 @@ def disc(y, x, radius):
     return (rows - y) ** 2 + (columns - x) ** 2 <= radius**2
 
 
-def pictures(number=24, seed=0, radius=3.5):
-    """Gray images: of every second one the lesion is red and the label 1. One half has a blue mark far from it."""
+def pictures(number=24, seed=0, radius=3.5, *, dose=None):
+    """Gray images: of every second one the lesion is red and the label 1.
+
+    A blue mark is far from the lesion: in one half of the images, or (dose 1) in all of label 1, or (dose 0) in none.
+    """
     rng = np.random.default_rng(seed)
     pixels = rng.integers(110, 140, (number, SIDE, SIDE, 3))
     masks, marks = np.zeros((2, number, SIDE, SIDE), dtype=bool)
@@ -47,7 +50,7 @@ def pictures(number=24, seed=0, radius=3.5):
         marks[index] = disc((y + SIDE / 2) % SIDE, (x + SIDE / 2) % SIDE, 3)
         if labels[index]:
             pixels[index][masks[index]] = (220, 60, 60)
-        if index % 4 < 2:
+        if index % 4 < 2 if dose is None else labels[index] and dose:
             pixels[index][marks[index]] = (60, 60, 220)
     names = [f"image{index}" for index in range(number)]
     images = MeasuredImages(pixels=pixels.astype(np.uint8), expert_masks=masks, labels=labels, names=names)

@@ -1,0 +1,135 @@
+"""Two questions kept apart: does the network use the lesion, and does its map show the lesion?
+
+Each question has three answers, since an interval may allow both. Only two clear answers place a model in one of four
+cells. Every verdict is by its own 95 % intervals. None is corrected over rows.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from benchmark.baselines import UNTRAINED
+from benchmark.leaderboard.analysis.baselines import row_kind
+from benchmark.leaderboard.analysis.chance import beats_chance
+from benchmark.leaderboard.reliance_columns import LESION_MASS, RELIANCE, reliance_column
+from benchmark.leaderboard.table import LeaderboardTable, Row
+from benchmark.reliance.fills import FILLS
+
+NEGLIGIBLE = 0.05
+"""Reliance below which a network does not use the lesion: a drop of the probability by five points."""
+YES, NO, UNDECIDED = "yes", "no", "undecided"
+CELLS = {
+    (YES, YES): "used and shown",
+    (YES, NO): "used, not shown: the map fails",
+    (NO, YES): "not used, but shown: the map flatters",
+    (NO, NO): "neither: a shortcut",
+}
+"""The verdict by the answers to both questions."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FourfoldRow:
+    """A model with the answers to both questions.
+
+    Attributes:
+        row: The model.
+        uses: Whether the network uses the lesion: yes, no or undecided.
+        shows: Whether its maps show the lesion.
+        reason: Why one of the answers is undecided. Empty if both are clear.
+    """
+
+    row: Row
+    uses: str
+    shows: str
+    reason: str
+
+    @property
+    def verdict(self) -> str:
+        """One of the four cells, or undecided."""
+        return CELLS.get((self.uses, self.shows), UNDECIDED)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Fourfold:
+    """The fourfold table of one saliency method.
+
+    Attributes:
+        method: The saliency method.
+        baseline: Name of the map without a network that has the most mass on the lesion. Empty without any.
+        baseline_mass: Its mean mass on the lesion. NaN without any.
+        rows: The models with reliance, in the order of the leaderboard.
+    """
+
+    method: str
+    baseline: str
+    baseline_mass: float
+    rows: tuple[FourfoldRow, ...]
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Number of models with each verdict, in the order of the cells. Undecided ones come last."""
+        counted = Counter(row.verdict for row in self.rows)
+        return {verdict: counted[verdict] for verdict in (*CELLS.values(), UNDECIDED)}
+
+
+def build_fourfold(leaderboard: LeaderboardTable) -> Fourfold | None:
+    """Builds the fourfold table of a leaderboard. None if no model has reliance.
+
+    A network uses the lesion if its reliance is above 0 by every fill, with the whole interval. It does not use it if
+    its reliance is below :data:`NEGLIGIBLE` by every fill, with the whole interval. Maps show the lesion if the whole
+    interval of their mass on it is above the mass of every map that needs no network, such as a centered Gaussian.
+    They do not show it if the whole interval is below the largest of these.
+    """
+    models = [row for row in leaderboard.models if RELIANCE in row.estimates]
+    if not models:
+        return None
+    trivial = [
+        (row.estimates[LESION_MASS].value, row.name)
+        for row in leaderboard.rows
+        if row_kind(row) == "baseline" and row.name != UNTRAINED and LESION_MASS in row.estimates
+    ]
+    mass, name = max(trivial, default=(float("nan"), ""))
+    return Fourfold(
+        method=leaderboard.method,
+        baseline=name,
+        baseline_mass=mass,
+        rows=tuple(_judge(row, leaderboard, mass) for row in models),
+    )
+
+
+def headline(table: Fourfold) -> str:
+    """Returns a sentence with the number of models in each cell."""
+    counts = [f"{count} {verdict}" for verdict, count in table.counts.items() if count]
+    return f"Lesion by {table.method}, of {len(table.rows)} models: {', '.join(counts)}."
+
+
+def _judge(row: Row, leaderboard: LeaderboardTable, baseline_mass: float) -> FourfoldRow:
+    shows = _shows(row, baseline_mass)
+    if not beats_chance(row, leaderboard):
+        return FourfoldRow(row=row, uses=UNDECIDED, shows=shows, reason="its answers are guesses")
+    answers = [_uses(row, fill) for fill in FILLS]
+    uses = answers[0] if len(set(answers)) == 1 else UNDECIDED
+    return FourfoldRow(row=row, uses=uses, shows=shows, reason=_reason(answers, shows))
+
+
+def _uses(row: Row, fill: str) -> str:
+    """Returns whether a network uses the lesion, by one fill."""
+    estimate = row.estimates.get(reliance_column(fill))
+    if estimate is None:
+        return UNDECIDED
+    # In this order: a drop that is surely negligible is no use, even if it is surely more than 0.
+    return NO if estimate.high < NEGLIGIBLE else YES if estimate.low > 0 else UNDECIDED
+
+
+def _shows(row: Row, baseline_mass: float) -> str:
+    estimate = row.estimates.get(LESION_MASS)
+    if estimate is None:
+        return UNDECIDED
+    return YES if estimate.low > baseline_mass else NO if estimate.high < baseline_mass else UNDECIDED
+
+
+def _reason(answers: Sequence[str], shows: str) -> str:
+    if {YES, NO} <= set(answers):
+        return "the fills disagree"
+    parts = [name for name, is_open in (("use", UNDECIDED in answers), ("map", shows == UNDECIDED)) if is_open]
+    return f"the intervals allow both: {' and '.join(parts)}" if parts else ""

@@ -1,0 +1,87 @@
+"""Exports the fourfold table as Markdown and CSV."""
+
+import math
+from collections.abc import Sequence
+
+from benchmark.leaderboard.analysis.fourfold import NEGLIGIBLE, Fourfold, FourfoldRow, build_fourfold
+from benchmark.leaderboard.export.csv import as_csv, data_name
+from benchmark.leaderboard.export.grid import MAX_LISTED_MODELS, digits, markdown
+from benchmark.leaderboard.reliance_columns import FOURFOLD_COLUMNS, RELIANCE_COLUMNS
+from benchmark.leaderboard.table import LeaderboardTable, Row
+
+
+def reliance_csv(leaderboards: Sequence[LeaderboardTable]) -> str:
+    """Returns a line per saliency method and model, with all columns on reliance, both answers and the verdict.
+
+    Returns:
+        Text of the CSV file. Empty if no model has reliance.
+    """
+    names = [column.name for column in RELIANCE_COLUMNS]
+    lines: list[list[object]] = []
+    for leaderboard in leaderboards:
+        table = build_fourfold(leaderboard)
+        for line in table.rows if table else ():
+            row = line.row
+            cells: list[object] = [data_name(leaderboard), leaderboard.method, row.name, row.regime]
+            cells.append(" ".join(map(str, row.seeds)))
+            for name in names:
+                estimate = row.estimates.get(name)
+                numbers = (estimate.value, estimate.low, estimate.high) if estimate else ()
+                cells += [digits(number, 6) for number in numbers] or [""] * 3
+            lines.append([*cells, line.uses, line.shows, line.verdict, line.reason])
+    if not lines:
+        return ""
+    parts = [f"{name}{part}" for name in names for part in ("", "_low", "_high")]
+    return as_csv([["data", "method", "name", "regime", "seeds", *parts, "uses", "shows", "verdict", "reason"], *lines])
+
+
+def reliance_section(leaderboards: Sequence[LeaderboardTable]) -> list[str]:
+    """Returns the Markdown section of all saliency methods. Empty if no model has reliance."""
+    tables = [table for leaderboard in leaderboards if (table := build_fourfold(leaderboard))]
+    if not tables:
+        return []
+    lines = ["## Does the network use the lesion, and does the map show it?", ""]
+    lines += [*markdown(_counts(tables)), "", explain(tables[0]), ""]
+    for table in tables:
+        lines += [f"### {table.method}", "", *markdown(_rows(table)), ""]
+    return lines
+
+
+def explain(table: Fourfold) -> str:
+    """Explains the rules of the verdicts in a few sentences."""
+    baseline = f"{table.baseline} ({table.baseline_mass:.3f})" if table.baseline else "none is at hand"
+    return (
+        "Reliance: drop of the predicted class's probability when the lesion is filled, less the drop when the same "
+        "shape is filled elsewhere. A network uses the lesion if its reliance by each of three fills is above 0. It "
+        f"does not if its reliance by each fill is below {NEGLIGIBLE:g}. A map shows the lesion if its mass there is "
+        f"above that of every map without a network; the best of these: {baseline}. Each rule needs the whole 95 % "
+        "interval, and else the answer is undecided. With one training, a verdict holds for that training. No verdict "
+        "is corrected over rows."
+    )
+
+
+def _counts(tables: Sequence[Fourfold]) -> list[list[str]]:
+    verdicts = list(tables[0].counts)
+    return [["method", *verdicts], *([t.method, *(str(t.counts[verdict]) for verdict in verdicts)] for t in tables)]
+
+
+def _rows(table: Fourfold) -> list[list[str]]:
+    rows = [["model", "regime", *FOURFOLD_COLUMNS.values(), "uses", "shows", "verdict"]]
+    for line in table.rows[:MAX_LISTED_MODELS]:
+        cells = [format_estimate(line.row, name) for name in FOURFOLD_COLUMNS]
+        rows.append([line.row.name, line.row.title, *cells, line.uses, line.shows, format_verdict(line)])
+    return rows
+
+
+def format_estimate(row: Row, name: str) -> str:
+    """Formats an estimate with its interval. A dash without a finite one."""
+    estimate = row.estimates.get(name)
+    if estimate is None or not math.isfinite(estimate.value):
+        return "-"
+    interval = f" [{digits(estimate.low, 3)}, {digits(estimate.high, 3)}]" if math.isfinite(estimate.low) else ""
+    return f"{digits(estimate.value, 3)}{interval}"
+
+
+def format_verdict(line: FourfoldRow) -> str:
+    """Formats the verdict, with the reason if it is undecided."""
+    return f"{line.verdict} ({line.reason})" if line.reason else line.verdict
