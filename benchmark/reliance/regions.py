@@ -23,6 +23,8 @@ MAX_DARK = 16
 """Maximum value of the dark background around an object, such as the air around a head."""
 MIN_INSIDE = 0.9
 """Fraction of a shape that must be on the object elsewhere, relative to the region's own fraction."""
+MAX_OVERLAP = 0.25
+"""Maximum fraction of a shape that may be missing elsewhere, because it overlaps with the region."""
 SHIFTS = 16
 """Number of shifts along each axis that are tried."""
 NUM_SEGMENTS = 32
@@ -77,7 +79,8 @@ def find_places(region: Region, pixels: Pixels, name: str, num_places: int) -> l
     """Finds the same shape at other places of the image: on the object, without overlap with the region.
 
     The image name seeds the choice, so the places depend on no other image. Where no shift stays within the image, the
-    shape continues at the opposite edge.
+    shape continues at the opposite edge. Where every shift overlaps with the region, the shape lacks that part, at most
+    :data:`MAX_OVERLAP` of it.
 
     Args:
         region: The region.
@@ -91,11 +94,13 @@ def find_places(region: Region, pixels: Pixels, name: str, num_places: int) -> l
     """
     side = len(region.mask)
     step = max(1, side // SHIFTS)
-    overlap = _overlaps(region.mask, region.mask)[::step, ::step] < 0.5
+    overlap = _overlaps(region.mask, region.mask)[::step, ::step]
     inside = _overlaps(find_object(pixels).astype(np.float64), region.mask)[::step, ::step]
-    shifts = np.argwhere(overlap & (inside >= MIN_INSIDE * inside[0, 0] - 0.5)) * step
-    whole = [shift for shift in shifts if not _is_cut(region.mask, shift)]
-    candidates = np.array(whole or list(shifts)).reshape(-1, 2)
+    on_object = inside >= MIN_INSIDE * inside[0, 0] - 0.5
+    shifts = np.argwhere(on_object & (overlap < 0.5)) * step
+    whole = np.array([shift for shift in shifts if not _is_cut(region.mask, shift)], dtype=np.intp).reshape(-1, 2)
+    partial = np.argwhere(on_object & (overlap <= MAX_OVERLAP * overlap[0, 0])) * step
+    candidates = next(filter(len, (whole, shifts, partial)), partial)
     order = np.random.default_rng(zlib.crc32(name.encode())).permutation(len(candidates))[:num_places]
     places = (_shifted(region, (int(y), int(x))) for y, x in candidates[order])
     return [place for place in places if place.ring.any()]
@@ -118,7 +123,7 @@ def _is_cut(mask: Mask, shift: NDArray[np.integer]) -> bool:
 
 
 def _shifted(region: Region, shift: tuple[int, int]) -> Region:
-    mask = np.roll(region.mask, shift, (0, 1))
+    mask = np.roll(region.mask, shift, (0, 1)) & ~region.mask
     # A ring around the new place, and not the shifted ring: it must not continue at the opposite edge.
     return Region(mask=mask, ring=grow(mask, RING) & ~mask & ~region.mask)
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from benchmark.leaderboard.analysis.fourfold import NEGLIGIBLE, Fourfold, FourfoldRow, build_fourfold
 from benchmark.leaderboard.export.csv import as_csv, data_name
 from benchmark.leaderboard.export.grid import MAX_LISTED_MODELS, digits, markdown
-from benchmark.leaderboard.reliance_columns import FOURFOLD_COLUMNS, RELIANCE_COLUMNS
+from benchmark.leaderboard.reliance_columns import FOURFOLD_COLUMNS, RELIANCE, RELIANCE_COLUMNS
 from benchmark.leaderboard.table import LeaderboardTable, Row
 
 
@@ -55,8 +55,9 @@ def explain(table: Fourfold) -> str:
         "shape is filled elsewhere. A network uses the lesion if its reliance by each of three fills is above 0. It "
         f"does not if its reliance by each fill is below {NEGLIGIBLE:g}. A map shows the lesion if its mass there is "
         f"above that of every map without a network; the best of these: {baseline}. Each rule needs the whole 95 % "
-        "interval, and else the answer is undecided. With one training, a verdict holds for that training. No verdict "
-        "is corrected over rows."
+        "interval, and else the answer is undecided. Images without a mask, or with a region that leaves no room for "
+        "its shape elsewhere, do not count. With one training, a verdict holds for that training. No verdict is "
+        "corrected over rows."
     )
 
 
@@ -66,11 +67,27 @@ def _counts(tables: Sequence[Fourfold]) -> list[list[str]]:
 
 
 def _rows(table: Fourfold) -> list[list[str]]:
-    rows = [["model", "regime", *FOURFOLD_COLUMNS.values(), "uses", "shows", "verdict"]]
+    rows = [["model", "regime", "images", *FOURFOLD_COLUMNS.values(), "uses", "shows", "verdict"]]
     for line in table.rows[:MAX_LISTED_MODELS]:
         cells = [format_estimate(line.row, name) for name in FOURFOLD_COLUMNS]
-        rows.append([line.row.name, line.row.title, *cells, line.uses, line.shows, format_verdict(line)])
+        rows.append(
+            [
+                line.row.name,
+                line.row.title,
+                format_images(line.row),
+                *cells,
+                line.uses,
+                line.shows,
+                format_verdict(line),
+            ]
+        )
     return rows
+
+
+def format_images(row: Row) -> str:
+    """Formats the number of images, per seed, whose reliance is defined, and of all."""
+    estimate = row.estimates[RELIANCE]
+    return f"{estimate.images} of {estimate.images + round(estimate.undefined / len(row.seeds))}"
 
 
 def format_estimate(row: Row, name: str) -> str:

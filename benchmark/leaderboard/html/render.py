@@ -18,7 +18,7 @@ from benchmark.leaderboard.analysis.fourfold import Fourfold, build_fourfold
 from benchmark.leaderboard.analysis.legend import describe_intervals, describe_ranks
 from benchmark.leaderboard.columns import HEADLINES, RANKED_BY
 from benchmark.leaderboard.export.markdown import describe_attacks, describe_other_protocol
-from benchmark.leaderboard.export.reliance import explain, format_estimate, format_verdict
+from benchmark.leaderboard.export.reliance import explain, format_estimate, format_images, format_verdict
 from benchmark.leaderboard.gallery.load import TEMPLATES as GALLERY_TEMPLATES
 from benchmark.leaderboard.gallery.load import Gallery, read_gallery
 from benchmark.leaderboard.html.card import Card, build_card
@@ -104,6 +104,7 @@ def page(inputs: Sequence[PageInput]) -> str:
         describe_ranks=describe_ranks,
         explain_fourfold=explain,
         estimate=format_estimate,
+        num_images=format_images,
         verdict=format_verdict,
     )
     return environment.get_template("page.html.jinja").render(

@@ -56,6 +56,15 @@ def test_a_large_shape_continues_at_the_opposite_edge(pixels):
     places = find_places(region, pixels, "image", 4)
     assert places
     assert all(place.mask.sum() == region.mask.sum() and not (place.mask & region.mask).any() for place in places)
+
+
+def test_a_shape_that_overlaps_everywhere_lacks_a_part(pixels):
+    region = build_region(square(14, 14, 32))
+    places = find_places(region, pixels, "image", 4)
+    assert places
+    for place in places:
+        assert not (place.mask & region.mask).any()
+        assert 0.75 * region.mask.sum() <= place.mask.sum() < region.mask.sum()
     assert not find_places(build_region(square(8, 8, 41)), pixels, "image", 4)
 
 
