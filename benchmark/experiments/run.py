@@ -10,6 +10,7 @@ from benchmark.experiments.engine import Engine
 from benchmark.experiments.gallery import write_gallery
 from benchmark.experiments.job import Job
 from benchmark.experiments.publish import job_results_dir, publish_baselines, publish_record, publish_split
+from benchmark.experiments.reliance_sheet import write_reliance_sheet
 from benchmark.experiments.runner import FailedCell, run_jobs
 from benchmark.experiments.sheets import remove_map_sheets, select_examples, write_data_sheet, write_map_sheets
 from benchmark.leaderboard.build import DATA_FIGURE, rebuild
@@ -73,6 +74,7 @@ def _publish(done: Sequence[Job], directory: Path, console: Console, *, tables: 
         publish_baselines(done[0], directory)
     with console.status("writing the leaderboard"):
         write_map_sheets(done, directory)
+        write_reliance_sheet(done, directory)
         write_data_sheet(done[0].data, directory / DATA_FIGURE)
         write_gallery(done, select_examples(done[0].data, GALLERY_IMAGES), directory / GALLERY)
         problems = rebuild(directory)[0].problems if tables else ()

@@ -28,6 +28,7 @@ CLAIMS = "claims.md"
 REGIMES_FIGURE = "regimes.png"
 RANKS_FIGURE = "ranks.png"
 AGREEMENT_FIGURE = "agreement.png"
+RELIANCE_SHEET = "reliance.png"
 SHEETS = {
     "maps-standard.png": "Maps of the standard models, with image and masks",
     "maps-adversarial.png": "Maps of the adversarially trained models, with image and masks",
@@ -76,6 +77,8 @@ def rebuild(directory: Path) -> list[LeaderboardTable]:
         write_text(directory / "reliance.csv", text)
     figures = _draw_figures(leaderboards, directory)
     figures += [(file, caption) for file, caption in SHEETS.items() if (directory / file).is_file()]
+    if (directory / RELIANCE_SHEET).is_file():
+        figures.append((RELIANCE_SHEET, "Images with the lesion and without it, the answers to both, and maps"))
     if (directory / DATA_FIGURE).is_file():
         figures.append((DATA_FIGURE, "Test images"))
     if results := evaluate_claims(published, leaderboards):

@@ -1,0 +1,65 @@
+"""The sheet of a run that shows reliance: images with and without the lesion, and maps of the first methods."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from benchmark.experiments.cell import load_maps
+from benchmark.experiments.cell_reliance import expert_masks, list_test_names
+from benchmark.experiments.job import Job
+from benchmark.leaderboard.build import RELIANCE_SHEET
+from benchmark.leaderboard.figures.reliance import ReliancePanel, reliance_sheet
+from benchmark.leaderboard.synthetic import marked
+from benchmark.registry import select
+from benchmark.reliance import PREFIX
+from benchmark.reliance.fills import FILLS
+from benchmark.reliance.variants import build_variants
+from benchmark.saliency import Method
+
+MAX_EXAMPLES = 12
+MAX_METHODS = 2
+FILL = next(iter(FILLS))
+
+
+def write_reliance_sheet(jobs: Sequence[Job], directory: Path) -> None:
+    """Writes the sheet of the first standard model, or removes it if there is no image with a region."""
+    path = directory / RELIANCE_SHEET
+    jobs = [job for job in jobs if not job.cell.regime.adversarial and not job.cell.architecture.predicts_masks]
+    panels = build_panels(jobs[0]) if jobs else []
+    if not panels:
+        path.unlink(missing_ok=True)
+        return
+    job = jobs[0]
+    title = f"{job.data.name}, {job.cell.name}: answer with the lesion and without it, and maps of the first answer"
+    reliance_sheet(panels, marked(title, synthetic=job.data.synthetic), path)
+
+
+def build_panels(job: Job, max_panels: int = MAX_EXAMPLES) -> list[ReliancePanel]:
+    """Builds panels of a finished cell: the first test images of each class whose reliance is defined."""
+    data = job.data
+    frame = pd.read_parquet(job.directory / "predictions.parquet")
+    defined = frame[f"{PREFIX}region {FILL} drop"].notna().to_numpy()
+    labels = frame["label"].to_numpy()
+    per_class = -(-max_panels // len(data.classes))
+    by_class = [np.flatnonzero(defined & (labels == label))[:per_class] for label in range(len(data.classes))]
+    return [_panel(job, frame, int(index)) for index in np.concatenate(by_class)[:max_panels]]
+
+
+def _panel(job: Job, frame: pd.DataFrame, index: int) -> ReliancePanel:
+    data, row = job.data, frame.iloc[index]
+    image, mask, name = data.images[data.test[index]], expert_masks(data)[index], list_test_names(data)[index]
+    (filled,) = (v for v in build_variants(image, mask, name) if (v.role, v.detail) == ("region", FILL))
+    predicted = int(row["predicted"])
+    probability = float(row[f"p{predicted}"])
+    changed = " (changed)" if row[f"{PREFIX}region {FILL} changed"] else ""
+    methods = select(Method, job.preset.methods)[:MAX_METHODS]
+    return ReliancePanel(
+        image=np.asarray(image),
+        mask=mask,
+        filled=filled.pixels,
+        before=f"{data.classes[predicted]} {probability:.2f}",
+        after=f"filled: {probability - float(row[f'{PREFIX}region {FILL} drop']):.2f}{changed}",
+        maps={method.name: load_maps(job, method)[index] for method in methods},
+    )
