@@ -18,6 +18,7 @@ from torch import nn
 from torch.nn import functional
 
 from architectures import Architecture
+from benchmark import reliance
 from benchmark.attacks.apgd import apgd
 from benchmark.attacks.pgd import pgd
 from benchmark.config.presets import ENGINE_VERSION, QUICK
@@ -27,12 +28,14 @@ from benchmark.experiments.cell import run_cell
 from benchmark.experiments.grid import Cell
 from benchmark.experiments.job import Job
 from benchmark.registry import entries
+from benchmark.reliance.measure import measure_reliance
 from benchmark.saliency import Method
 from benchmark.scoring.predictions import build_attacks
 from benchmark.training.regimes import Regime
 from benchmark.training.regimes.standard import STANDARD
 from datasets.dermsynth import render
 from metrics import Metric
+from tests.benchmark.reliance.networks import pictures
 from tests.benchmark.saliency.networks import Small, images
 from tests.benchmark.training.test_training import SETTINGS, trained
 from tests.metrics.maps import score, seeded
@@ -133,6 +136,16 @@ def of_cell() -> Numbers:
     return [*predictions.filter(regex="^p[0-9]").mean(), *means]
 
 
+def of_reliance() -> Numbers:
+    """Means of all columns of reliance: regions, places, fills and measures. Another number is another VERSION."""
+    made, _ = pictures(8)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = TINY.build(3).eval()
+    frame = measure_reliance(model, TINY.target_layer, made, torch.device("cpu"))
+    return [reliance.VERSION, *frame.mean().dropna()]
+
+
 def sources() -> dict[str, Callable[[], Numbers]]:
     """By name, what computes the numbers."""
     made: dict[str, Callable[[], Numbers]] = {}
@@ -147,6 +160,7 @@ def sources() -> dict[str, Callable[[], Numbers]]:
     for name in build_attacks("l2", (4.0,), 5, 5):
         made[f"attack/{name}"] = lambda n=name: of_attack(n)
     made["cell/tiny"] = of_cell
+    made["reliance/tiny"] = of_reliance
     return made
 
 

@@ -52,7 +52,7 @@ def reliance_sheet(panels: Sequence[ReliancePanel], title: str, path: Path) -> N
         axis.set_axis_off()
     for index, panel in enumerate(panels):
         block, row = divmod(index, MAX_ROWS)
-        _draw_panel(axes[row, block * width : (block + 1) * width], panel)
+        _draw_panel(list(axes[row, block * width : (block + 1) * width]), panel)
     save_figure(figure, path, title)
 
 
