@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from metrics import Metric
+from metrics.inputs import checked
 from metrics.normalize import finite
 from metrics.sorting import ascending
 
@@ -33,6 +34,7 @@ _TO_XYZ = ((0.4124, 0.3576, 0.1805), (0.2126, 0.7152, 0.0722), (0.0193, 0.1192, 
 _TO_LAB = ((0.0, 116.0, 0.0), (500.0, -500.0, 0.0), (0.0, 200.0, -200.0))
 
 
+@checked
 def color_variation(saliency: Tensor, mask: Tensor, images: Tensor) -> Tensor:
     """Spearman's rank correlation, within the mask, of the map with the local variation of color.
 
@@ -62,6 +64,7 @@ def color_variation(saliency: Tensor, mask: Tensor, images: Tensor) -> Tensor:
     return _spearman(saliency, local_variation(images), mask).masked_fill(~finite(saliency), torch.nan)
 
 
+@checked
 def color_variation_null(saliency: Tensor, mask: Tensor, images: Tensor) -> Tensor:
     """Color variation of the map after a turn by 180 degrees about the center of the mask's bounding box.
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from metrics import Metric
+from metrics.inputs import checked
 from metrics.normalize import finite
 from metrics.sorting import ascending
 
@@ -23,6 +24,7 @@ def scored(scores: Tensor, saliency: Tensor, mask: Tensor) -> Tensor:
     return scores.masked_fill(~mask.flatten(1).any(1) | ~finite(saliency), torch.nan)
 
 
+@checked
 def top_mask_f1(saliency: Tensor, mask: Tensor) -> Tensor:
     """F1 of the mask and the map's largest values, taking as many of them as the mask has pixels.
 
@@ -50,6 +52,7 @@ def top_mask_f1(saliency: Tensor, mask: Tensor) -> Tensor:
     return scored(_expected_hits(saliency, mask, size) / size, saliency, mask)
 
 
+@checked
 def top_k(saliency: Tensor, mask: Tensor) -> Tensor:
     """Fraction of the map's largest values, 2 % of its pixels, that are inside the mask.
 
@@ -95,6 +98,7 @@ def _expected_hits(saliency: Tensor, mask: Tensor, size: Tensor) -> Tensor:
     return (above & inside).sum(1) + chosen * (tied & inside).sum(1)
 
 
+@checked
 def relevance_mass(saliency: Tensor, mask: Tensor) -> Tensor:
     """Fraction of the positive saliency that is inside the mask.
 
@@ -122,6 +126,7 @@ def relevance_mass(saliency: Tensor, mask: Tensor) -> Tensor:
     return scored(torch.where(mass > 0, inside / mass, 0.0), saliency, mask)
 
 
+@checked
 def pointing_game(saliency: Tensor, mask: Tensor) -> Tensor:
     """Whether the map's largest value is inside the mask.
 

@@ -1,14 +1,16 @@
 """Fuzzy overlap of soft maps with soft expert masks: the scores of the DermXDB benchmark.
 
 Maps and masks are degrees of membership in [0, 1]. AND is the minimum, OR is the maximum, and NOT is the complement, so
-no threshold is needed. Maps must be normalized, see :func:`metrics.normalize.normalize`. A map with values outside
-[0, 1], or one that is not finite, scores NaN.
+no threshold is needed. Maps must be normalized, see :func:`metrics.normalize.normalize`. Values outside [0, 1] are
+refused (:mod:`metrics.inputs`). Inside the benchmark, where nothing is refused, such a map scores NaN, and so does one
+that is not finite.
 """
 
 import torch
 from torch import Tensor
 
 from metrics import Metric
+from metrics.inputs import checked
 
 
 def _intersection(saliency: Tensor, reference: Tensor) -> Tensor:
@@ -29,10 +31,11 @@ def _unless_empty(scores: Tensor, reference: Tensor) -> Tensor:
     return scores.masked_fill(_size(reference) == 0, torch.nan)
 
 
+@checked
 def map_f1(saliency: Tensor, reference: Tensor) -> Tensor:
     """Twice the fuzzy intersection of map and reference, divided by the sum of their sizes (Dice).
 
-    An all-zero map scores 0. An empty reference or a map with values outside [0, 1] scores NaN.
+    An all-zero map scores 0. An empty reference scores NaN. A map with values outside [0, 1] is refused.
 
     Args:
         saliency: Normalized maps, (N, H, W), in [0, 1].
@@ -52,11 +55,12 @@ def map_f1(saliency: Tensor, reference: Tensor) -> Tensor:
     return _unless_empty(scores, reference)
 
 
+@checked
 def map_sensitivity(saliency: Tensor, reference: Tensor) -> Tensor:
     """Fraction of the reference that the map covers.
 
-    An all-zero map scores 0, and an all-one map scores 1. An empty reference or a map with values outside [0, 1] scores
-    NaN.
+    An all-zero map scores 0, and an all-one map scores 1. An empty reference scores NaN. A map with values outside
+    [0, 1] is refused.
 
     Args:
         saliency: Normalized maps, (N, H, W), in [0, 1].
@@ -75,11 +79,12 @@ def map_sensitivity(saliency: Tensor, reference: Tensor) -> Tensor:
     return _unless_empty(_intersection(saliency, reference) / _size(reference), reference)
 
 
+@checked
 def map_specificity(saliency: Tensor, reference: Tensor) -> Tensor:
     """Fraction of the reference's background that the map leaves out.
 
-    An all-zero map scores 1, and an all-one map scores 0. A reference that fills the image or a map with values outside
-    [0, 1] scores NaN.
+    An all-zero map scores 1, and an all-one map scores 0. A reference that fills the image scores NaN. A map
+    with values outside [0, 1] is refused.
 
     Args:
         saliency: Normalized maps, (N, H, W), in [0, 1].
@@ -100,10 +105,11 @@ def map_specificity(saliency: Tensor, reference: Tensor) -> Tensor:
     return _intersection(left_out, background) / _size(background)
 
 
+@checked
 def map_iou(saliency: Tensor, reference: Tensor) -> Tensor:
     """Fuzzy intersection of map and reference, divided by their fuzzy union.
 
-    An all-zero map scores 0. An empty reference or a map with values outside [0, 1] scores NaN.
+    An all-zero map scores 0. An empty reference scores NaN. A map with values outside [0, 1] is refused.
 
     Args:
         saliency: Normalized maps, (N, H, W), in [0, 1].

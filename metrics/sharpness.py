@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from metrics import Metric
+from metrics.inputs import checked
 from metrics.normalize import finite
 from metrics.smoothing import blur_matrix, gaussian_blur
 from metrics.sorting import ascending, percentile
@@ -29,6 +30,7 @@ CHANCE_STDS = 3.0
 """Number of standard deviations above the mean of its shuffles at which the variation of a map counts as structure."""
 
 
+@checked
 def tv_ratio(saliency: Tensor) -> Tensor:
     """Total variation of the map, divided by the expected total variation after shuffling its pixels.
 
@@ -56,6 +58,7 @@ def tv_ratio(saliency: Tensor) -> Tensor:
     return _variation(magnitude) / _shuffled_variation(magnitude)
 
 
+@checked
 def sharpness(saliency: Tensor) -> Tensor:
     """Slope of the map relative to its height, under a blur of 3 pixels, times the fraction of non-random structure.
 

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from metrics import Metric
+from metrics.inputs import checked
 from metrics.normalize import finite
 from metrics.sorting import ascending
 
@@ -13,6 +14,7 @@ MIN_RELATIVE_VALUE = 1e-5
 """Threshold of the effective complexity, relative to the largest absolute value of the map."""
 
 
+@checked
 def gini(saliency: Tensor) -> Tensor:
     """Gini index of the absolute saliency: 0 if all pixels are equally salient, near 1 if few pixels are salient.
 
@@ -39,6 +41,7 @@ def gini(saliency: Tensor) -> Tensor:
     return scores.clamp(0, 1)
 
 
+@checked
 def entropy(saliency: Tensor) -> Tensor:
     """Entropy of the absolute saliency as a distribution over the pixels, divided by the maximum entropy.
 
@@ -66,6 +69,7 @@ def entropy(saliency: Tensor) -> Tensor:
     return (torch.special.entr(probabilities).sum(1) / log(probabilities.shape[1])).clamp(0, 1)
 
 
+@checked
 def effective_complexity(saliency: Tensor) -> Tensor:
     """Fraction of the pixels whose absolute saliency is above 1/100,000 of the map's maximum.
 

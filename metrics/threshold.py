@@ -9,10 +9,12 @@ import torch
 from torch import Tensor
 
 from metrics import Metric
+from metrics.inputs import checked
 from metrics.localization import scored
 from metrics.sorting import packed_ascending, sort_keys
 
 
+@checked
 def roc_auc(saliency: Tensor, mask: Tensor) -> Tensor:
     """Probability that a pixel of the mask has a larger value than one outside it (area under the ROC curve).
 
@@ -47,6 +49,7 @@ def roc_auc(saliency: Tensor, mask: Tensor) -> Tensor:
     return scored(wins / (size * (last + 1 - size)), saliency, mask)  # 0/0 is NaN
 
 
+@checked
 def f1_at_half(saliency: Tensor, mask: Tensor) -> Tensor:
     """F1 of the mask and the pixels whose value is at least halfway from the map's minimum to its maximum.
 
@@ -77,6 +80,7 @@ def f1_at_half(saliency: Tensor, mask: Tensor) -> Tensor:
     return scored(scores, saliency, mask)
 
 
+@checked
 def best_f1(saliency: Tensor, mask: Tensor) -> Tensor:
     """Maximum F1 of the mask and the thresholded map, over all thresholds for each image.
 

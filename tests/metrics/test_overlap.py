@@ -79,7 +79,7 @@ def test_specificity_of_a_full_reference_is_undefined():
 def test_a_map_outside_the_unit_interval_was_not_normalized_and_is_undefined(metric, value):
     inputs = seeded(2)
     inputs.saliency[0, 4, 4] = value
-    assert metric(inputs.saliency, inputs.reference).isnan().tolist() == [True, False]
+    assert metric.unchecked(inputs.saliency, inputs.reference).isnan().tolist() == [True, False]
 
 
 def merged(masks):
