@@ -52,11 +52,28 @@ def plan_cells(plan: ClaimPlan, titles: dict[str, str]) -> list[str]:
 
 PLAN_NOTE = (
     "Groups are patients or lesions whose images have this score. Their SD is that of the difference between the "
-    "regimes. The SD of trainings is that of a score over new trainings of one regime. The needed numbers give a power of "
-    "80 % both for a difference of the meaningful size and for none, at 5 % over all claims. Trainings needed are those of "
-    "each regime with the groups at hand. Few trainings estimate their own SD poorly, so take the numbers as a guide. "
-    "*First* says what the plan presumes: variances of better networks may differ."
+    "regimes. The SD of trainings is that of a score over new trainings of one regime. The needed numbers give a power "
+    "of 80 % both for a difference of the meaningful size and for none, at 5 % over all claims. Trainings needed are "
+    "those of each regime with the groups at hand. Few trainings estimate their own SD poorly, so take the numbers as "
+    "a guide. *First* says what the plan presumes: variances of better networks may differ."
 )
+
+
+def plan_lines(plan: ClaimPlan, titles: dict[str, str]) -> list[str]:
+    """Returns a plan as lines for a terminal."""
+    text, network, measured, size, groups, *spreads, trainings = plan_cells(plan, titles)[:8]
+    lines = [f"{text} ({network}, {measured})"]
+    if plan.variance is not None:
+        others = ", ".join(
+            f"{count:,} groups and {seeds} trainings"
+            for seeds, count in zip(PLANNED_SEEDS, plan.groups, strict=True)
+            if count
+        )
+        lines += [
+            f"  meaningful {size}; SD of groups {spreads[0]}, of trainings {spreads[1]}",
+            f"  trainings needed with {groups} groups: {trainings}; or {others or 'none'}",
+        ]
+    return [*lines, f"  first: {plan.first}"] if plan.first else lines
 
 
 def _claim_cells(result: ClaimResult, titles: dict[str, str]) -> list[str]:
