@@ -45,7 +45,7 @@ def plan_cells(plan: ClaimPlan, titles: dict[str, str]) -> list[str]:
     cells = [claim.text, plan.result.architecture, f"{titles[claim.column]}{method}", f"{claim.size:g}"]
     if variance is None:
         return [*cells, *["-"] * (len(PLAN_HEADING) - len(cells) - 1), plan.first]
-    spreads = [f"{variance.by_group**0.5:.3f}", f"{variance.by_training**0.5:.3f}"]
+    spreads = [f"{variance.by_group**0.5:.3f}", f"{variance.of_trainings(variance.groups) ** 0.5:.3f}"]
     needed = [f"{count:,}" if count else "no number" for count in (plan.seeds, *plan.groups)]
     return [*cells, f"{variance.groups:.0f}", *spreads, *needed, plan.first]
 

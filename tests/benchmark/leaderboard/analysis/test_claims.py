@@ -196,7 +196,8 @@ def test_a_plan_of_more_trainings_and_images_decides(evaluate):
     table = leaderboard(0.0, noise=0.3, between=0.02)
     (found,) = evaluate(table)
     (plan,) = plan_claims([found])
-    assert plan.variance.by_training**0.5 == pytest.approx(0.02 + 0.3 / IMAGES**0.5 / 2, abs=0.03)
+    spread = plan.variance.of_trainings(plan.variance.groups) ** 0.5
+    assert spread == pytest.approx((0.02**2 + 0.3**2 / IMAGES) ** 0.5, abs=0.02)
     needed = [count for count in plan.groups if count is not None]
     assert needed == sorted(needed, reverse=True)
     assert "## What would decide them" in claims_markdown([found], [table])
