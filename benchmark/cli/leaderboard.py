@@ -4,17 +4,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
 
 from benchmark.cli import console
 from benchmark.errors import UserError
 
 if TYPE_CHECKING:
-    from benchmark.leaderboard.analysis.diff import Table as EarlierTable
+    from benchmark.leaderboard.analysis.diff import Table
     from benchmark.leaderboard.table import LeaderboardTable
-
-MIN_WIDTH = 200
-"""Minimum width of the plan. A narrower terminal wraps its lines, a file does not."""
 
 
 def leaderboard(
@@ -66,7 +62,7 @@ def leaderboard(
         raise typer.Exit(1)
 
 
-def _load_earlier(directory: Path, diff: str, *, single: bool) -> "EarlierTable | None":
+def _load_earlier(directory: Path, diff: str, *, single: bool) -> "Table | None":
     """Loads the earlier table before the new one replaces it.
 
     A single directory must have one. Of several directories, those without one are reported and skipped.
@@ -82,7 +78,7 @@ def _load_earlier(directory: Path, diff: str, *, single: bool) -> "EarlierTable 
         return None
 
 
-def _show_diff(leaderboard: "LeaderboardTable", earlier: "EarlierTable", diff: str) -> None:
+def _show_diff(leaderboard: "LeaderboardTable", earlier: "Table", diff: str) -> None:
     from benchmark.leaderboard.analysis.diff import diff_tables, format_diff, parse_table  # noqa: PLC0415
     from benchmark.leaderboard.export.csv import to_csv  # noqa: PLC0415
 
@@ -93,18 +89,16 @@ def _show_diff(leaderboard: "LeaderboardTable", earlier: "EarlierTable", diff: s
 def _show_plan(directory: Path, leaderboards: "list[LeaderboardTable]") -> None:
     from benchmark.leaderboard.analysis.claim_plan import plan_claims  # noqa: PLC0415
     from benchmark.leaderboard.analysis.claims import evaluate_claims  # noqa: PLC0415
-    from benchmark.leaderboard.export.claims import PLAN_HEADING, PLAN_NOTE, plan_cells, summarize_claims  # noqa: PLC0415
+    from benchmark.leaderboard.export.claims import PLAN_NOTE, plan_lines, summarize_claims  # noqa: PLC0415
     from benchmark.leaderboard.load.results import read_results  # noqa: PLC0415
 
     results = evaluate_claims(read_results(directory), leaderboards)
     console.print(summarize_claims(results), highlight=False)
     titles = {column.name: column.title for column in leaderboards[0].columns}
-    table = Table(*PLAN_HEADING, box=None)
     for claim_plan in plan_claims(results):
-        table.add_row(*plan_cells(claim_plan, titles))
-    if table.row_count:
-        console.print(table, width=max(console.width, MIN_WIDTH))
-        console.print(PLAN_NOTE, style="dim", markup=False)
+        for line in plan_lines(claim_plan, titles):
+            console.print(line, highlight=False, markup=False)
+    console.print(PLAN_NOTE.replace("*", ""), style="dim", markup=False)
 
 
 def _compare_with_published(directory: Path, leaderboard: "LeaderboardTable", name: str, *, single: bool) -> None:

@@ -103,7 +103,7 @@ def robust_recall(robust: NDArray[np.float64], truth: OneHot) -> RatioStatistic:
         truth: True classes, (N, C).
     """
     attacked = np.isfinite(robust)[:, None]
-    return _ratio(truth & attacked & (np.nan_to_num(robust) > 0)[:, None], truth & attacked)
+    return _ratio(truth & attacked & (np.nan_to_num(robust) > 0)[:, None], truth & attacked, proportion=True)
 
 
 def constant_accuracy(robust: NDArray[np.float64], truth: OneHot) -> RatioStatistic:
@@ -172,7 +172,7 @@ def _ratios(predictions: pd.DataFrame, classes: Sequence[str]) -> dict[Name, Rat
             )
     for budget, attacks in attacks_by_budget(predictions.columns).items():
         robust = worst_of(predictions, attacks)
-        ratios["accuracy under attack", f"worst-{budget}"] = mean_of_finite(robust)
+        ratios["accuracy under attack", f"worst-{budget}"] = robust_accuracy(robust, truth)
         ratios["balanced accuracy under attack", f"worst-{budget}"] = robust_recall(robust, truth)
         ratios["accuracy of a constant answer", "attacked images"] = constant_accuracy(robust, truth)
     if MASK_DICE in predictions:

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from benchmark.statistics.bootstrap import Estimate
+from benchmark.statistics.common_images import on_common_images
 from benchmark.statistics.tests import difference
 
 
@@ -24,6 +25,7 @@ def equivalence_p(one: Estimate, other: Estimate, size: float) -> float:
         Schuirmann, A comparison of the two one-sided tests procedure and the power approach for assessing the
         equivalence of average bioavailability, Journal of Pharmacokinetics and Biopharmaceutics 15, 1987.
     """
+    one, other = on_common_images(one, other)
     return max(_beyond(one, other, -size), _beyond(other, one, -size))
 
 

@@ -3,14 +3,17 @@
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import stdtrit
+from scipy.special import ndtri
 
 from benchmark.statistics.bootstrap import Estimate
+from benchmark.statistics.combined import two_sided_p
+from benchmark.statistics.common_images import on_common_images
 
 POWER = 0.8
 """Probability of a decision that a plan aims at."""
 MAX_SEEDS = 200
-MAX_GROUPS = 10**6
+MIN_GROUPS, MAX_GROUPS = 10, 10**6
+"""Variances of fewer groups are not known well enough for any plan."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -20,21 +23,38 @@ class ComparisonVariance:
     Attributes:
         groups: Effective number of groups (patients, lesions) at hand.
         by_group: Variance of the difference between groups.
-        by_training: Variance of a score between trainings, mean of both models.
+        by_training: Variance of a score between trainings on infinitely many groups, mean of both models.
+        by_both: Variance between groups of what a training adds to the score of a group, mean of both models.
+        freedom: Degrees of freedom of the training variance that each training after the first adds.
     """
 
     groups: float
     by_group: float
     by_training: float
+    by_both: float = 0.0
+    freedom: float = 1.0
+
+    def of_trainings(self, groups: float) -> float:
+        """Returns the variance of a score between trainings on a number of groups."""
+        return self.by_training + self.by_both / groups
 
 
 def comparison_variance(one: Estimate, other: Estimate) -> ComparisonVariance:
-    """Computes the variances of the difference of two models with several trainings each."""
-    influence = one.error.influence - other.error.influence
-    groups = min(one.error.groups, other.error.groups)
-    of_mean = float(influence @ influence) * groups / (groups - 1)
-    by_training = np.mean([estimate.error.seed_variance * estimate.error.seeds for estimate in (one, other)])
-    return ComparisonVariance(groups=groups, by_group=of_mean * groups, by_training=float(by_training))
+    """Computes the variances of the difference of two models whose trainings have a known variance."""
+    one, other = on_common_images(one, other)
+    errors = one.error, other.error
+    influence = errors[0].influence - errors[1].influence
+    groups = min(error.groups for error in errors)
+    images = float(influence @ influence) * groups / (groups - 1) - sum(error.shared_interaction for error in errors)
+    trainings = float(np.mean([error.training_variance * error.seeds for error in errors]))
+    interaction = float(np.mean([error.shared_interaction * error.seeds for error in errors]))
+    return ComparisonVariance(
+        groups=groups,
+        by_group=max(images, 0.0) * groups,
+        by_training=max(trainings - interaction, 0.0),
+        by_both=min(interaction, trainings) * groups,
+        freedom=min(error.training_freedom / max(error.seeds - 1, 1) for error in errors),
+    )
 
 
 def decides(variance: ComparisonVariance, groups: float, seeds: int, size: float, alpha: float) -> bool:
@@ -54,15 +74,15 @@ def decides(variance: ComparisonVariance, groups: float, seeds: int, size: float
         >>> decides(variance, 40, 2, 0.05, 0.05), decides(variance, 30, 2, 0.05, 0.05)
         (True, False)
     """
-    images, trainings = variance.by_group / groups, 2 * variance.by_training / seeds
-    error = np.sqrt(images + trainings)
-    if error == 0:
-        return True
-    # Satterthwaite's approximation of the degrees of freedom.
-    freedom = (images + trainings) ** 2 / (images**2 / (groups - 1) + trainings**2 / (2 * (seeds - 1)))
-    detect = stdtrit(freedom, 1 - alpha / 2) + stdtrit(freedom, POWER)
-    bound = stdtrit(freedom, 1 - alpha) + stdtrit(freedom, (1 + POWER) / 2)
-    return bool(max(detect, bound) <= size / error)
+    images, trainings = variance.by_group / groups, 2 * variance.of_trainings(groups) / seeds
+    # What the estimate reaches with a probability of 80 %: for an effect of the size, and for none in either direction.
+    quantiles = np.array([ndtri(POWER), ndtri((1 + POWER) / 2)])
+    left = size - quantiles * np.sqrt(images + trainings)
+    freedom = np.full(2, variance.freedom * (seeds - 1))
+    p = two_sided_p(
+        np.maximum(left, 0.0), np.full(2, trainings), freedom, np.full(2, images), np.full(2, max(groups - 1, 1.0))
+    )
+    return bool(p[0] <= alpha and p[1] <= 2 * alpha)
 
 
 def seeds_needed(variance: ComparisonVariance, size: float, alpha: float) -> int | None:
@@ -75,7 +95,7 @@ def groups_needed(variance: ComparisonVariance, seeds: int, size: float, alpha: 
     """Returns the number of groups that decides with a number of trainings; None if none does."""
     if not decides(variance, MAX_GROUPS, seeds, size, alpha):
         return None
-    low, high = 2, MAX_GROUPS
+    low, high = MIN_GROUPS, MAX_GROUPS
     while low < high:
         middle = (low + high) // 2
         low, high = (low, middle) if decides(variance, middle, seeds, size, alpha) else (middle + 1, high)

@@ -41,7 +41,7 @@ def plan_claims(results: Sequence[ClaimResult]) -> list[ClaimPlan]:
 
 
 def _plan(result: ClaimResult, alpha: float) -> ClaimPlan:
-    if min(result.one.error.seeds, result.base.error.seeds) < 2:
+    if not (result.one.error.knows_trainings and result.base.error.knows_trainings):
         return ClaimPlan(result=result, first="train each regime at least twice: the variance is unknown")
     variance, size = comparison_variance(result.one, result.base), result.claim.size
     return ClaimPlan(

@@ -79,8 +79,9 @@ class ClaimResult:
 def evaluate_claims(published: ResultsDirectory, leaderboards: Sequence[LeaderboardTable]) -> list[ClaimResult]:
     """Evaluates all claims for every architecture with the data, in the order of the claims.
 
-    A claim is about a regime, so its verdict must hold over new trainings. There is none where a regime was trained
-    once, where a training collapsed, where a model does not beat chance, or where interval and test disagree.
+    A claim is about a regime, so its verdict must hold over new trainings. There is none where a training collapsed,
+    where a model does not beat chance, where it is unknown how far its trainings vary, or where interval and test
+    disagree.
 
     Args:
         published: The records, whose predictions show collapsed trainings.
@@ -117,6 +118,11 @@ def _compare(
 ) -> ClaimResult:
     one, base = (row.estimates[claim.column] for row in rows)
     obstacles = [_find_obstacle(row, leaderboard, collapsed[row.label]) for row in rows]
+    if not any(obstacles):
+        obstacles = [
+            "" if estimate.error.knows_trainings else f"{row.regime} was trained once"
+            for row, estimate in zip(rows, (one, base), strict=True)
+        ]
     return ClaimResult(
         claim=claim,
         architecture=rows[0].name,
@@ -133,8 +139,6 @@ def _find_obstacle(row: Row, leaderboard: LeaderboardTable, num_collapsed: int) 
         return f"{num_collapsed} of {len(row.seeds)} trainings of {row.regime} collapsed to one answer"
     if not beats_chance(row, leaderboard):
         return f"{row.regime} does not beat chance"
-    if len(row.seeds) < 2:
-        return f"{row.regime} was trained once"
     return ""
 
 

@@ -5,6 +5,7 @@ from collections.abc import Collection
 import pandas as pd
 
 from benchmark.leaderboard.load.results import ResultsDirectory
+from benchmark.leaderboard.load.rows import model_name
 from benchmark.storage.results import sidecar_file
 
 MIN_FRACTION = 0.99
@@ -29,9 +30,8 @@ def is_collapsed(predictions: pd.DataFrame) -> bool:
 def count_collapsed(published: ResultsDirectory, labels: Collection[str]) -> dict[str, int]:
     """Counts the collapsed trainings of some models, by their label."""
     counts = dict.fromkeys(labels, 0)
-    for path, record in published.records.items():
-        label = f"{record.architecture}/{record.regime}"
-        if label in counts:
+    for model, paths in published.models.items():
+        for path in paths if model_name(model) in counts else ():
             file = sidecar_file(path, "predictions.parquet")
-            counts[label] += is_collapsed(pd.read_parquet(file, columns=["label", "predicted"]))
+            counts[model_name(model)] += is_collapsed(pd.read_parquet(file, columns=["label", "predicted"]))
     return counts

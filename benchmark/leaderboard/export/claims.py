@@ -45,7 +45,7 @@ def plan_cells(plan: ClaimPlan, titles: dict[str, str]) -> list[str]:
     cells = [claim.text, plan.result.architecture, f"{titles[claim.column]}{method}", f"{claim.size:g}"]
     if variance is None:
         return [*cells, *["-"] * (len(PLAN_HEADING) - len(cells) - 1), plan.first]
-    spreads = [f"{variance.by_group**0.5:.3f}", f"{variance.by_training**0.5:.3f}"]
+    spreads = [f"{variance.by_group**0.5:.3f}", f"{variance.of_trainings(variance.groups) ** 0.5:.3f}"]
     needed = [f"{count:,}" if count else "no number" for count in (plan.seeds, *plan.groups)]
     return [*cells, f"{variance.groups:.0f}", *spreads, *needed, plan.first]
 
@@ -57,6 +57,23 @@ PLAN_NOTE = (
     "those of each regime with the groups at hand. Few trainings estimate their own SD poorly, so take the numbers as "
     "a guide. *First* says what the plan presumes: variances of better networks may differ."
 )
+
+
+def plan_lines(plan: ClaimPlan, titles: dict[str, str]) -> list[str]:
+    """Returns a plan as lines for a terminal."""
+    text, network, measured, size, groups, *spreads, trainings = plan_cells(plan, titles)[:8]
+    lines = [f"{text} ({network}, {measured})"]
+    if plan.variance is not None:
+        others = ", ".join(
+            f"{count:,} groups and {seeds} trainings"
+            for seeds, count in zip(PLANNED_SEEDS, plan.groups, strict=True)
+            if count
+        )
+        lines += [
+            f"  meaningful {size}; SD of groups {spreads[0]}, of trainings {spreads[1]}",
+            f"  trainings needed with {groups} groups: {trainings}; or {others or 'none'}",
+        ]
+    return [*lines, f"  first: {plan.first}"] if plan.first else lines
 
 
 def _claim_cells(result: ClaimResult, titles: dict[str, str]) -> list[str]:
