@@ -74,7 +74,9 @@ def find_transformer(model: nn.Module, layer: str) -> Transformer:
         raise UserError(f"{kind} has no attention over one grid of tokens, which attention methods need; {REMEDY}")
     pooling = getattr(body, "global_pool", "")
     if pooling not in {"token", "avg"}:
-        raise UserError(f"the classifier reads its tokens by {pooling!r}, which attention methods do not know; {REMEDY}")
+        raise UserError(
+            f"the classifier reads its tokens by {pooling!r}, which attention methods do not know; {REMEDY}"
+        )
     return Transformer(network=model, body=body, blocks=list(blocks), grid=grid, averages=pooling == "avg")
 
 

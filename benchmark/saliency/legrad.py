@@ -11,9 +11,7 @@ from benchmark.saliency.activations import upsample
 from benchmark.saliency.attention import ExplicitAttention, Transformer, find_transformer
 
 
-def legrad(
-    model: nn.Module, layer: str, images: Tensor, classes: Tensor, upsample_fn: UpsampleFn = upsample
-) -> Tensor:
+def legrad(model: nn.Module, layer: str, images: Tensor, classes: Tensor, upsample_fn: UpsampleFn = upsample) -> Tensor:
     """Computes the positive gradient of each layer's class logit with respect to its attention, averaged.
 
     The logit of a layer is what the classifier makes of the mean of its tokens, after the network's last normalization.

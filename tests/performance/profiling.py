@@ -350,7 +350,9 @@ def asked(words: Sequence[str] | None) -> argparse.Namespace:
     wanted = parser.parse_args(words)
     wanted.device = choose_device(wanted.device)
     cuda = wanted.device.type == "cuda"
-    eleven = [name for name, entry in entries(Architecture).items() if entry.in_default_grid and not entry.predicts_masks]
+    eleven = [
+        name for name, entry in entries(Architecture).items() if entry.in_default_grid and not entry.predicts_masks
+    ]
     wanted.architecture = wanted.architecture or (eleven if cuda else ["mobilenet", "resnet50"])
     wanted.regime = wanted.regime or ["standard", "pgd-l2" if cuda else "adversarial"]
     wanted.side = wanted.side or ([224] if cuda else [96, 224])
