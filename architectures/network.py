@@ -35,7 +35,7 @@ class Network(nn.Module):
     mean: Tensor
     std: Tensor
 
-    def __init__(  # noqa: PLR0913 - the parts of a network
+    def __init__(
         self,
         body: nn.Module,
         mean: Sequence[float],

@@ -108,7 +108,7 @@ class ExplicitAttention(TorchFunctionMode):
         output = func(*args, **(kwargs or {}))
         return self.transform(output) if name == "softmax" and _is_attention(output) else output
 
-    def _attend(  # noqa: PLR0917 - the arguments of torch's
+    def _attend(
         self,
         query: Tensor,
         key: Tensor,

@@ -54,7 +54,7 @@ def build_narrow(name):
     """An entry and its network for four classes, with weights that are large enough for layers to matter."""
     blank = Architecture(
         name="narrow",
-        build=lambda classes: None,
+        build=lambda _: None,
         pretrained=None,
         target_layer="",
         input_size=0,
