@@ -1,7 +1,7 @@
 """DeiT-Tiny, the network of ViT-Tiny with weights of another recipe. Not in the default grid.
 
-The classifier reads the class token, so the target layer is what the last attention reads. Sides are multiples of 16 px.
-The position embedding is resampled to them.
+The classifier reads the class token, so the target layer is what the last attention reads. Sides are multiples of
+16 px, and the position embedding is resampled to them.
 """
 
 from functools import partial

@@ -3,6 +3,7 @@
 import difflib
 from functools import partial
 from importlib import import_module
+from typing import Any
 
 import torch
 
@@ -29,7 +30,7 @@ def from_timm(architecture: Architecture, timm_name: str, *, smallest_side: int 
     if not architecture.target_layer:
         with torch.device("meta"):
             target = find_target_layer(random_network(name, 2, smallest_side=smallest_side))
-    options = {"smallest_side": smallest_side, "tokens": target.tokens}
+    options: dict[str, Any] = {"smallest_side": smallest_side, "tokens": target.tokens}
     published = bool(config.hf_hub_id or config.url)
     fields = {field: getattr(architecture, field) for field in architecture.__slots__}
     fields["build"] = partial(random_network, name, **options)

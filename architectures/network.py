@@ -94,9 +94,7 @@ def pretrained_network(
     """
     try:
         # With the original thousand classes timm loads strictly, so a file that does not fit raises an error.
-        body, sides = create_body(
-            timm_name, smallest_side, pretrained=True, pretrained_cfg_overlay=_weights(timm_name)
-        )
+        body, sides = create_body(timm_name, smallest_side, pretrained=True, pretrained_cfg_overlay=_weights(timm_name))
     except OSError as error:
         raise OSError(
             f"{name}: the published weights could not be fetched; connect once, so that they are cached, "

@@ -1,7 +1,7 @@
 """ViT-Tiny with patches of 16 px. Not in the default grid.
 
-The classifier reads the class token, so the target layer is what the last attention reads. Sides are multiples of 16 px.
-The position embedding is resampled to them.
+The classifier reads the class token, so the target layer is what the last attention reads. Sides are multiples of
+16 px, and the position embedding is resampled to them.
 """
 
 from functools import partial

@@ -18,6 +18,7 @@ from benchmark.baselines.ceiling import compute_ceiling_maps
 from benchmark.baselines.trivial import gaussian, gaussian_name, noise
 from benchmark.data.dataset import ImageDataset
 from benchmark.registry import entries
+from benchmark.runtime.layout import place
 from benchmark.runtime.tensors import on_device, predict
 from benchmark.saliency import Method
 from benchmark.saliency.alignment import get_grid, get_placement
@@ -205,7 +206,7 @@ def _untrained_maps(data: ImageDataset, part: BaselinePart, device: torch.device
         raise ValueError(f"{part.baseline}: it has no architecture, or no method")
     images = on_device(data.images[data.test], device)
     torch.manual_seed(0)
-    model = architecture.build(len(data.classes)).to(memory_format=torch.channels_last).to(device).eval()
+    model = place(architecture.build(len(data.classes)), device).eval()
     classes = predict(model, images).argmax(dim=1).to(device)
     upsample_fn = get_placement(architecture, images.shape[-2:], part.alignment)
     return compute_maps(model, architecture.target_layer, images, classes, method, upsample_fn)

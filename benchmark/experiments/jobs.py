@@ -19,6 +19,8 @@ from benchmark.experiments.job import Job
 from benchmark.registry import is_external, select
 from benchmark.runtime.device import retain_freed_memory, use_exact_arithmetic
 from benchmark.runtime.progress import progress
+from benchmark.saliency import Method
+from benchmark.saliency.attention import find_transformer
 from benchmark.storage.files import remove_leftovers
 from benchmark.training.log import check_log
 from benchmark.training.regimes import Regime
@@ -99,6 +101,7 @@ def _check(request: RunRequest) -> None:
     """
     if request.log is not None:
         check_log(request.log)
+    _check_attention(request)
     if request.preset.autoattack:
         try:
             recipe(2)
@@ -135,6 +138,19 @@ def _count_runs(architecture: Architecture, num_classes: int) -> int | None:
     except Exception:  # noqa: BLE001 - an entry may raise anything
         return None
     return len(runs)
+
+
+def _check_attention(request: RunRequest) -> None:
+    """Checks that methods that need attention find it in every architecture, built without weights."""
+    names = [method.name for method in select(Method, request.preset.methods) if method.needs_attention]
+    if not names:
+        return
+    for architecture in {cell.architecture.name: cell.architecture for cell in request.cells}.values():
+        try:
+            with torch.device("meta"):
+                find_transformer(architecture.build(2), architecture.target_layer)
+        except UserError as error:
+            raise UserError(f"--method {names[0]}, architecture {architecture.name}: {error}") from None
 
 
 def _load_pretraining_data(request: RunRequest, data: ImageDataset, console: Console) -> ImageDataset | None:

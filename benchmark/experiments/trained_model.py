@@ -12,6 +12,7 @@ from torch import nn
 from architectures.groups import freeze, layer_groups
 from benchmark.experiments.job import Job
 from benchmark.runtime.device import fits_in_memory
+from benchmark.runtime.layout import place
 from benchmark.runtime.tensors import on_device
 from benchmark.storage.files import atomic_directory, write_text
 from benchmark.storage.record import Training
@@ -80,7 +81,7 @@ def load_model(job: Job) -> nn.Module:
     load_weights(model, job_model_dir(job) / "model.safetensors", whole=checkpoint is not None)
     if checkpoint is not None:
         model = reorder_logits(model, class_order(checkpoint, job.data.classes))
-    return model.to(memory_format=torch.channels_last).to(job.device).eval()
+    return place(model, job.device).eval()
 
 
 def _import_checkpoint(job: Job, directory: Path) -> None:
@@ -105,7 +106,7 @@ def _build_initial(job: Job, report: Report) -> nn.Module:
         return model
     torch.manual_seed(job.cell.seed)
     model = initial_model(job.cell.architecture, len(job.data.classes), str(job.weights_path or job.weights))
-    return model.to(memory_format=torch.channels_last).to(job.device)
+    return place(model, job.device)
 
 
 def _train(job: Job, model: nn.Module, file: CheckpointFile, report: Report) -> History:

@@ -45,11 +45,12 @@ def attention_relevance(
 def _relevance(transformer: Transformer, images: Tensor, classes: Tensor) -> Tensor:
     """Computes maps (N, h, w) of the grid."""
     attentions: list[Tensor] = []
-    rows = torch.empty(0)
+    readout, growth = torch.empty(0), torch.empty(0)
 
     def grow(attention: Tensor, gradient: Tensor) -> None:
+        # Relevance less the identity: a small growth would vanish in a sum with the readout.
         weights = (attention * gradient).clamp(min=0).mean(dim=1)
-        rows.add_((rows[:, None] @ weights)[:, 0])
+        growth.add_((readout[:, None] @ weights + growth[:, None] @ weights)[:, 0])
 
     def watch(attention: Tensor) -> Tensor:
         # No gradient is needed in front of the first attention: the graph begins there.
@@ -66,13 +67,13 @@ def _relevance(transformer: Transformer, images: Tensor, classes: Tensor) -> Ten
         logits = transformer.network(images)
     first = attentions[0]
     attentions.clear()
-    rows = transformer.readout(first.detach())
-    identity = rows.clone()
+    readout = transformer.readout(first.detach())
+    growth = torch.zeros_like(readout)
     with torch.enable_grad():
         target = logits.gather(1, classes[:, None]).sum()
     (gradient,) = torch.autograd.grad(target, first)
     grow(first.detach(), gradient)
-    return transformer.grid.to_grid((rows - identity)[:, :, None])[:, 0]
+    return transformer.grid.to_grid(growth[:, :, None])[:, 0]
 
 
 ATTENTION_RELEVANCE = Method(

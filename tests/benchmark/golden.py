@@ -36,7 +36,7 @@ from benchmark.training.regimes.standard import STANDARD
 from datasets.dermsynth import render
 from metrics import Metric
 from tests.benchmark.reliance.networks import pictures
-from tests.benchmark.saliency.networks import Small, images
+from tests.benchmark.saliency.networks import Small, attending, images
 from tests.benchmark.training.test_training import SETTINGS, trained
 from tests.metrics.maps import score, seeded
 
@@ -93,7 +93,8 @@ def of_architecture(entry: Architecture) -> Numbers:
 
 def of_method(entry: Method) -> Numbers:
     """Coarse maps of two images."""
-    maps = entry.explain(Small(), Small.layer, images(), torch.tensor([1, 3]))
+    network, layer = (attending(), "grid") if entry.needs_attention else (Small(), Small.layer)
+    maps = entry.explain(network, layer, images(), torch.tensor([1, 3]))
     return functional.adaptive_avg_pool2d(maps.detach()[:, None], 4).flatten().tolist()
 
 

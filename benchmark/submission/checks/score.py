@@ -19,6 +19,7 @@ from benchmark.experiments.job import Job
 from benchmark.registry import select
 from benchmark.runtime.device import use_exact_arithmetic
 from benchmark.runtime.environment import environment
+from benchmark.runtime.layout import place
 from benchmark.runtime.randomness import seeded_generator
 from benchmark.runtime.tensors import on_device, predict
 from benchmark.saliency import Method
@@ -182,7 +183,7 @@ def rescore(
     load_weights(model, Path(checkpoint), whole=True)
     if architecture.checkpoint is not None:
         model = reorder_logits(model, class_order(architecture.checkpoint, stored.classes))
-    model = model.to(memory_format=torch.channels_last).eval()
+    model = place(model, torch.device("cpu")).eval()
     pixels = on_device(part.data.images[part.data.test], part.device)
     probabilities = predict(model, pixels)
     names = part.data.samples["id"].to_numpy()[part.data.test]

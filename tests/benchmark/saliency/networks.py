@@ -1,8 +1,13 @@
 """Small networks that the tests of the methods share."""
 
 import torch
+from timm.models.vision_transformer import VisionTransformer
 from torch import nn
 from torch.nn import functional
+
+from architectures.network import Network
+from architectures.sides import Sides
+from architectures.token_grid import TokenGrid
 
 MEAN = 0.75
 
@@ -146,3 +151,16 @@ class Scaled(nn.Module):
 
     def forward(self, x):
         return self.factor * self.small(x)
+
+
+def attending():
+    """A vision transformer of two blocks, whose classifier reads the class token."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        body = VisionTransformer(
+            img_size=64, patch_size=16, embed_dim=12, depth=2, num_heads=2, num_classes=4, dynamic_img_size=True
+        )
+        for parameter in body.parameters():
+            nn.init.normal_(parameter, std=0.3)
+    grid = TokenGrid("blocks.1.norm1", num_prefix=1)
+    return Network(body, [MEAN] * 3, [1 / 8] * 3, sides=Sides(step=16), grid=grid).eval()

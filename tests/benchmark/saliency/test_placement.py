@@ -23,7 +23,7 @@ from benchmark.saliency.grad_cam import grad_cam
 from benchmark.saliency.placement import Placement, interpolation_weights
 from tests.benchmark.saliency.networks import Small, images
 
-METHODS = entries(Method)
+METHODS = {name: method for name, method in entries(Method).items() if not method.needs_attention}
 ON_GRID = sorted(name for name, method in METHODS.items() if method.uses_grid)
 
 

@@ -9,7 +9,7 @@ from benchmark.registry import entries
 from benchmark.saliency import Method, integrated_gradients, masked, occlusion, rise, score_cam, smooth_grad
 from tests.benchmark.saliency.networks import PATCHES, Cancelling, Constant, Reader, Scaled, Small, images
 
-METHODS = entries(Method)
+METHODS = {name: method for name, method in entries(Method).items() if not method.needs_attention}
 CLASSLESS = {"eigen-cam"}
 COMPARING = {"occlusion", "rise", "score-cam"}
 # Scores go through an exponential in ScoreCAM, gradients stand beside a constant in Grad-CAM++, as in their papers.
