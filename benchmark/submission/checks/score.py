@@ -119,7 +119,8 @@ def find_checkpoint(record: Record, entry: Path | None) -> Path | None:
     """Finds the weights of a record by their SHA-256 among the runs, or by name in the directory of its entry."""
     for history in model_histories():
         file = history.with_name("model.safetensors")
-        if f'"{record.training.sha256}"' in history.read_text(encoding="utf-8") and file.is_file():
+        names_it = f'"{record.training.sha256}"' in history.read_text(encoding="utf-8", errors="replace")
+        if names_it and file.is_file() and file_digest(file) == record.training.sha256:
             return file
     name = str(record.submission.checkpoint.get("file", "")) if record.submission else ""
     directories = [ENTRIES_DIR, *([entry.parent] if entry else [])]
