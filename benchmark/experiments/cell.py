@@ -33,6 +33,7 @@ from benchmark.storage.cache import cached_directory, is_intact, load_or_make
 from benchmark.storage.files import write_text
 from benchmark.storage.hashing import content_key, file_digest
 from benchmark.storage.identity import identity
+from benchmark.storage.record import write_record
 from benchmark.storage.runs import maps_file, predictions_file
 from benchmark.training.tensor_data import TensorData
 from metrics.perturbation import PerturbationContext
@@ -89,7 +90,7 @@ def run_cell(job: Job, report: Report) -> Path:
             pd.concat(curves, ignore_index=True).to_parquet(directory / "curves.parquet", compression="zstd")
         write_text(directory / "classification.csv", classification.to_csv(index=False, lineterminator="\n"))
         files = {path.name: file_digest(path) for path in sorted(directory.iterdir())}
-        write_text(directory / "record.json", build_record(job, outcome, files).model_dump_json(indent=1) + "\n")
+        write_record(directory / "record.json", build_record(job, outcome, files))
     return job.directory
 
 

@@ -14,6 +14,7 @@ from benchmark.experiments.runner import FailedCell, run_jobs
 from benchmark.experiments.sheets import remove_map_sheets, select_examples, write_data_sheet, write_map_sheets
 from benchmark.leaderboard.build import DATA_FIGURE, rebuild
 from benchmark.leaderboard.gallery.load import GALLERY_DIR as GALLERY
+from benchmark.storage.lock import writing
 from benchmark.storage.protocol import read_protocol, write_protocol
 
 GALLERY_IMAGES = 6
@@ -38,7 +39,8 @@ def run_benchmark(
     done = [job for job in jobs if job.done]
     directory = job_results_dir(jobs[0])
     if done:
-        _publish(done, directory, console, tables=tables)
+        with writing(directory, lambda line: console.print(line, highlight=False, markup=False)):
+            _publish(done, directory, console, tables=tables)
     return directory, failures
 
 
