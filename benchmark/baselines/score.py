@@ -24,7 +24,7 @@ from benchmark.saliency import Method
 from benchmark.saliency.alignment import get_grid, get_placement
 from benchmark.saliency.compute import compute_maps
 from benchmark.scoring.score import score_maps, score_mask_arrays
-from benchmark.storage.files import atomic_file
+from benchmark.storage.cache import load_or_make
 from benchmark.storage.hashing import content_key
 from benchmark.storage.identity import identity
 from benchmark.storage.runs import baseline_file
@@ -107,7 +107,7 @@ def score_baselines(
     grid_methods = [method.name for method in methods if method.uses_grid]
     parts: dict[tuple[str, str], list[pd.DataFrame]] = {}
     for part in list_parts(architectures, methods, data.images.shape[1], alignment):
-        frame = pd.read_parquet(score_baseline(part, data, device, protocol))
+        frame = _load_or_score(part, data, device, protocol)
         names = grid_methods if _is_ceiling(part) else [part.method.name if part.method else ""]
         for name in names:
             parts.setdefault((part.baseline, name), []).append(frame)
@@ -127,11 +127,15 @@ def part_file(part: BaselinePart, protocol: str) -> Path:
 
 def score_baseline(part: BaselinePart, data: ImageDataset, device: torch.device, protocol: str) -> Path:
     """Scores a part unless its scores are cached. Returns the file."""
-    path = part_file(part, protocol)
-    if not path.is_file():
-        with atomic_file(path) as temporary:
-            _compute_scores(part, data, device).to_parquet(temporary)
-    return path
+    _load_or_score(part, data, device, protocol)
+    return part_file(part, protocol)
+
+
+def _load_or_score(part: BaselinePart, data: ImageDataset, device: torch.device, protocol: str) -> pd.DataFrame:
+    def make(path: Path) -> None:
+        _compute_scores(part, data, device).to_parquet(path)
+
+    return load_or_make(part_file(part, protocol), make, pd.read_parquet)
 
 
 def _compute_scores(part: BaselinePart, data: ImageDataset, device: torch.device) -> pd.DataFrame:

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from benchmark.data.references import references
 from benchmark.errors import UserError
 from benchmark.runtime.parallel import parallel_map
-from benchmark.storage.files import atomic_directory
+from benchmark.storage.cache import cached_directory, is_intact
 from benchmark.storage.hashing import content_key
 from benchmark.storage.runs import decoded_dir
 from datasets import Aggregation, Sample
@@ -61,15 +62,12 @@ def load_decoded(
         UserError: A file is damaged, a mask does not fit its image, or the disk is full.
     """
     directory = decoded_dir(content_key(key, CACHE_VERSION))
-    if not directory.is_dir():
-        with atomic_directory(directory) as temporary:
+    if not is_intact(directory, lambda path: _has_all(path, len(samples), side)):
+        with cached_directory(directory) as temporary:
             try:
                 _write(temporary, samples, side, aggregation, report)
             except ValueError as error:
                 raise UserError(f"{error}, or leave it out with `data check --quarantine`") from None
-            except OSError as error:
-                reason = f"{directory.parent} cannot be written ({error.strerror})"
-                raise UserError(f"{reason}; free it or choose another directory with LOUPE_RUNS") from None
     # Without masks the table is empty, and pandas then infers no integer type.
     table = pd.read_parquet(directory / "references.parquet").astype({"sample": np.int64})
     return DecodedArrays(
@@ -77,6 +75,13 @@ def load_decoded(
         mask_arrays=_map_file(directory / MASK_ARRAYS, (len(table), side, side)),
         references=table,
     )
+
+
+def _has_all(directory: Path, num_images: int, side: int) -> bool:
+    """Whether the files of a cache of an earlier version have the sizes of their content."""
+    num_masks = pq.read_metadata(directory / "references.parquet").num_rows
+    sizes = {IMAGES: num_images * 3 * side**2, MASK_ARRAYS: num_masks * side**2}
+    return all((directory / name).stat().st_size == size for name, size in sizes.items())
 
 
 def _write(directory: Path, samples: Sequence[Sample], side: int, aggregation: Aggregation, report: Report) -> None:

@@ -25,6 +25,7 @@ from benchmark.data.splits import (
     split,
 )
 from benchmark.registry import select
+from benchmark.storage.cache import load_or_make
 from benchmark.storage.hashing import content_key
 from benchmark.storage.runs import split_file
 from datasets import Aggregation, DatasetIndex, Sample
@@ -200,9 +201,12 @@ def _stored_split(
         [sample.id, sample.diagnosis, sample.group, sample.split, *_files(sample, file_digests)] for sample in samples
     ]
     path = split_file(content_key(ENGINE_VERSION, settings, content))
-    if not path.is_file():
-        write_manifest(path, root, samples, split(samples, preset.test_folds, preset.val_folds), file_digests)
-    return read_manifest(path, samples, file_digests)[1], path
+
+    def make(temporary: Path) -> None:
+        splits = split(samples, preset.test_folds, preset.val_folds)
+        write_manifest(temporary, root, samples, splits, file_digests)
+
+    return load_or_make(path, make, lambda stored: read_manifest(stored, samples, file_digests)[1]), path
 
 
 def _files(sample: Sample, file_digests: dict[Path, str]) -> list[str]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from benchmark.errors import UserError
 from benchmark.runtime.parallel import parallel_map
+from benchmark.storage.cache import discard
 from benchmark.storage.files import write_text
 from benchmark.storage.hashing import content_key, file_digest
 from benchmark.storage.runs import digest_file
@@ -35,7 +36,8 @@ def digests(root: Path, files: Iterable[Path]) -> dict[Path, str]:
         raise UserError(f"{error.filename} cannot be read ({error.strerror}); restore it or remove it") from None
     if computed:
         cached |= {str(path): (fingerprints[path], digest) for path, digest in computed.items()}
-        write_text(cache_file, json.dumps({path: [*stats, digest] for path, (stats, digest) in cached.items()}))
+        entries = {name: [*stats, digest] for name, (stats, digest) in cached.items()}
+        write_text(cache_file, json.dumps({"seal": content_key(cache_file.name, entries), "files": entries}))
     return {path: cached[str(path)][1] for path in fingerprints}
 
 
@@ -45,11 +47,18 @@ def _fingerprint(path: Path) -> Fingerprint:
 
 
 def _load(cache_file: Path) -> dict[str, tuple[Fingerprint, str]]:
-    """Loads the cache. A missing or damaged one counts as empty, since it can be rebuilt."""
-    with suppress(OSError, ValueError, TypeError, AttributeError):
+    """Loads the cache. A missing or damaged one counts as empty, since it can be rebuilt.
+
+    The seal is inside, since the file changes. Files of earlier versions have none, and are read again.
+    """
+    if not cache_file.is_file():
+        return {}
+    with suppress(OSError, ValueError, TypeError, AttributeError, KeyError, RecursionError):
         content = json.loads(cache_file.read_text(encoding="utf-8"))
-        return {
-            path: ((size, modified, changed, inode), sha)
-            for path, (size, modified, changed, inode, sha) in content.items()
-        }
+        if content["seal"] == content_key(cache_file.name, content["files"]):
+            return {
+                path: ((size, modified, changed, inode), sha)
+                for path, (size, modified, changed, inode, sha) in content["files"].items()
+            }
+    discard(cache_file, "it does not match its seal")
     return {}

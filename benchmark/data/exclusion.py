@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from benchmark.errors import UserError
-from benchmark.storage.files import write_text
+from benchmark.storage.cache import cached_file, find_damage
 from benchmark.storage.hashing import content_key, file_digest
 from benchmark.storage.runs import quarantine_file
 from datasets import DatasetIndex, Problem, Sample
@@ -35,7 +35,8 @@ def exclude(data: DatasetIndex, problems: Sequence[Problem]) -> Path:
         excluded[entry.file, entry.what] = entry
     path = _list_path(data.root)
     rows = [{"file": entry.file, "what": entry.what, "sha256": entry.sha256} for entry in excluded.values()]
-    write_text(path, json.dumps(rows, indent=1) + "\n")
+    with cached_file(path) as temporary:
+        temporary.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
     return path
 
 
@@ -72,6 +73,8 @@ def _load_excluded(root: Path) -> list[ExcludedFile]:
     if not path.is_file():
         return []
     try:
+        if find_damage(path):
+            raise ValueError  # noqa: TRY301 - a change by hand is met like a broken file
         return [ExcludedFile(**row) for row in json.loads(path.read_text(encoding="utf-8"))]
     except (ValueError, TypeError):
         raise UserError(f"{path} is damaged; remove it and run `data check {root} --quarantine` again") from None

@@ -6,7 +6,7 @@ from pathlib import Path
 from benchmark.data.exclusion import without_excluded
 from benchmark.errors import UserError
 from benchmark.registry import entries, resolve_name
-from benchmark.storage.files import atomic_directory
+from benchmark.storage.cache import cached_directory, is_intact
 from benchmark.storage.hashing import content_key
 from benchmark.storage.runs import synthetic_dir
 from datasets import DatasetIndex, DatasetReader, Sample, dermsynth
@@ -113,7 +113,7 @@ def _with_images(samples: tuple[Sample, ...], directory: Path) -> tuple[Sample, 
 def _render_embedded() -> Path:
     key = content_key(dermsynth.VERSION, EMBEDDED_IMAGES)
     directory = synthetic_dir(key)
-    if not directory.is_dir():
-        with atomic_directory(directory) as temporary:
+    if not is_intact(directory):
+        with cached_directory(directory) as temporary:
             dermsynth.render(temporary, images=EMBEDDED_IMAGES)
     return directory

@@ -4,7 +4,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmark.storage.files import atomic_directory, atomic_file
+from benchmark.storage.cache import cached_file
+from benchmark.storage.files import atomic_directory
 from benchmark.storage.runs import runs_dir
 
 Content = bytes | dict[str, bytes]
@@ -40,7 +41,7 @@ def restore_artifacts(bundle: ArtifactBundle) -> None:
         if path.exists():
             continue
         if isinstance(content, bytes):
-            with atomic_file(path) as temporary:
+            with cached_file(path) as temporary:
                 temporary.write_bytes(content)
         else:
             with atomic_directory(path) as directory:

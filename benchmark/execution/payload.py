@@ -17,6 +17,7 @@ from benchmark.experiments.grid import Cell
 from benchmark.experiments.job import Job
 from benchmark.registry import select
 from benchmark.saliency import Method
+from benchmark.storage.cache import cached_file
 from benchmark.storage.files import atomic_file
 from benchmark.storage.hashing import file_digest
 from benchmark.storage.runs import sent_weights_file
@@ -183,6 +184,6 @@ def _store_weights(content: bytes) -> Path:
     with atomic_file(sent_weights_file("sent")) as temporary:
         temporary.write_bytes(content)
         path = sent_weights_file(file_digest(temporary))
-        with atomic_file(path) as copy:
+        with cached_file(path) as copy:
             copy.write_bytes(content)
     return path

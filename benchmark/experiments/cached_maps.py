@@ -11,7 +11,7 @@ from benchmark.config.presets import load_preset
 from benchmark.data.dataset import ImageDataset
 from benchmark.data.load import Source
 from benchmark.errors import UserError
-from benchmark.experiments.cell import load_maps
+from benchmark.experiments.cell import has_maps, load_maps
 from benchmark.experiments.grid import Cell
 from benchmark.experiments.job import Job
 from benchmark.experiments.jobs import RunRequest, build_jobs
@@ -58,8 +58,9 @@ def load_cached_maps(
                 manifest=manifest,
             )
             job: Job = build_jobs(request, Console(quiet=True))[0]
-            if job.key == record.key:
-                return job.data, load_maps(job, select(Method, [method])[0])
+            saliency = select(Method, [method])[0]
+            if job.key == record.key and has_maps(job, saliency):
+                return job.data, load_maps(job, saliency)
     except (UserError, OSError, KeyError, TypeError):
         return None
     return None

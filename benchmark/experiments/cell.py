@@ -29,9 +29,11 @@ from benchmark.scoring.predictions import build_attacks, predict_and_attack
 from benchmark.scoring.quantus_calls import collect_reasons
 from benchmark.scoring.score import score_maps
 from benchmark.scoring.segmentation import mask_dice
-from benchmark.storage.files import atomic_directory, atomic_file, write_text
+from benchmark.storage.cache import cached_directory, is_intact, load_or_make
+from benchmark.storage.files import write_text
 from benchmark.storage.hashing import content_key, file_digest
 from benchmark.storage.identity import identity
+from benchmark.storage.record import write_record
 from benchmark.storage.runs import maps_file, predictions_file
 from benchmark.training.tensor_data import TensorData
 from metrics.perturbation import PerturbationContext
@@ -81,24 +83,22 @@ def run_cell(job: Job, report: Report) -> Path:
         timestamps=timestamps,
         reasons=reasons,
     )
-    with atomic_directory(job.directory) as directory:
+    with cached_directory(job.directory) as directory:
         predictions.to_parquet(directory / "predictions.parquet")
         scores.to_parquet(directory / "scores.parquet")
         if curves:
             pd.concat(curves, ignore_index=True).to_parquet(directory / "curves.parquet", compression="zstd")
         write_text(directory / "classification.csv", classification.to_csv(index=False, lineterminator="\n"))
         files = {path.name: file_digest(path) for path in sorted(directory.iterdir())}
-        write_text(directory / "record.json", build_record(job, outcome, files).model_dump_json(indent=1) + "\n")
+        write_record(directory / "record.json", build_record(job, outcome, files))
     return job.directory
 
 
 def _predictions(job: Job, model: nn.Module, data: TensorData) -> pd.DataFrame:
     """Predicts clean and attacked test images, one row per image. Cached, since attacks are expensive."""
-    path = _predictions_file(job)
-    if not path.is_file():
-        with atomic_file(path) as temporary:
-            _compute_predictions(job, model, data).to_parquet(temporary)
-    return pd.read_parquet(path)
+    return load_or_make(
+        _predictions_file(job), lambda path: _compute_predictions(job, model, data).to_parquet(path), pd.read_parquet
+    )
 
 
 def _predictions_file(job: Job) -> Path:
@@ -133,8 +133,20 @@ def _densities(job: Job) -> list[pd.DataFrame]:
 
 
 def load_maps(job: Job, method: Method) -> NDArray[np.float16]:
-    """Loads the cached maps (T, S, S) of the test images of a finished cell."""
-    return np.load(_maps_file(job, method))
+    """Loads the cached maps (T, S, S) of the test images of a finished cell. Damaged ones are computed again."""
+
+    def make(path: Path) -> None:
+        model, _ = train_or_load(job, lambda _stage, _fraction: None)
+        data = load_split(job, "test")
+        predicted = torch.tensor(_predictions(job, model, data)["predicted"].to_numpy(), device=job.device)
+        _compute_maps(job, model, data.images, predicted, method=method, path=path)
+
+    return load_or_make(_maps_file(job, method), make, np.load)
+
+
+def has_maps(job: Job, method: Method) -> bool:
+    """Whether the maps of a cell exist and are intact."""
+    return is_intact(_maps_file(job, method))
 
 
 def cell_artifacts(job: Job) -> list[Path]:
@@ -159,12 +171,16 @@ def _maps_file(job: Job, method: Method) -> Path:
 
 
 def _maps(job: Job, model: nn.Module, images: Tensor, predicted: Tensor, method: Method) -> NDArray[np.float16]:
-    path = _maps_file(job, method)
-    if not path.is_file():
-        layer = job.cell.architecture.target_layer
-        with atomic_file(path) as temporary:
-            np.save(temporary, compute_maps(model, layer, images, predicted, method, _placement(job)))
-    return load_maps(job, method)
+    def make(path: Path) -> None:
+        _compute_maps(job, model, images, predicted, method=method, path=path)
+
+    return load_or_make(_maps_file(job, method), make, np.load)
+
+
+def _compute_maps(job: Job, model: nn.Module, images: Tensor, predicted: Tensor, *, method: Method, path: Path) -> None:
+    layer = job.cell.architecture.target_layer
+    with path.open("wb") as file:
+        np.save(file, compute_maps(model, layer, images, predicted, method, _placement(job)))
 
 
 def _placement(job: Job) -> Placement | None:

@@ -12,18 +12,14 @@ from benchmark.data.dataset import ImageDataset
 from benchmark.experiments.job import Job
 from benchmark.reliance.marks import plan_marks
 from benchmark.reliance.measure import MeasuredImages, measure_reliance
-from benchmark.storage.files import atomic_file
+from benchmark.storage.cache import load_or_make
 from benchmark.storage.hashing import content_key
 from benchmark.storage.runs import reliance_file
 
 
 def load_reliance(job: Job, model: nn.Module) -> pd.DataFrame:
     """Measures reliance on the regions of the test images, or loads it. One row per test image."""
-    path = job_reliance_file(job)
-    if not path.is_file():
-        with atomic_file(path) as temporary:
-            _measure(job, model).to_parquet(temporary)
-    return pd.read_parquet(path)
+    return load_or_make(job_reliance_file(job), lambda path: _measure(job, model).to_parquet(path), pd.read_parquet)
 
 
 def job_reliance_file(job: Job) -> Path:

@@ -30,6 +30,9 @@ class RunFailure:
 
 def failure_from(error: Exception) -> RunFailure:
     """Builds the failure of a cell from its error."""
+    if isinstance(error, MemoryError) or "DefaultCPUAllocator" in str(error):
+        reason = "memory is short; use a smaller --image-size or --batch-size, or end other programs"
+        return RunFailure(reason=reason, traceback="".join(traceback.format_exception(error)), is_user_error=True)
     is_user_error = isinstance(error, UserError)
     reason = str(error) if is_user_error else f"{type(error).__name__}: {error}".split("\n")[0]
     return RunFailure(reason=reason, traceback="".join(traceback.format_exception(error)), is_user_error=is_user_error)

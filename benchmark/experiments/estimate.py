@@ -64,8 +64,9 @@ def _load_references() -> dict[tuple[str, str], Record]:
     for path in sorted(paths):
         try:
             record = load_record(path)
-        except (OSError, ValueError):
-            continue
+            _ = record.seconds["train"], record.images["test"], record.images["train"], _image_size(record)
+        except (OSError, ValueError, KeyError, TypeError):
+            continue  # damaged, or without what the estimate needs
         key = record.architecture, str(record.environment.get("device"))
         if key not in longest or longest[key].seconds["train"] < record.seconds["train"]:
             longest[key] = record

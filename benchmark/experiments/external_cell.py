@@ -19,10 +19,12 @@ from benchmark.runtime.environment import environment
 from benchmark.saliency import Method
 from benchmark.scoring.classification import classification_measures
 from benchmark.scoring.score import MODEL_INPUTS, score_maps
-from benchmark.storage.files import atomic_directory, atomic_file, write_text
+from benchmark.storage.cache import cached_directory, is_intact
+from benchmark.storage.files import atomic_file, write_text
 from benchmark.storage.hashing import content_key, file_digest
-from benchmark.storage.protocol import read_protocol, write_protocol
-from benchmark.storage.record import ExternalMaps, Record, Training
+from benchmark.storage.lock import writing
+from benchmark.storage.protocol import accept_file, read_protocol, write_protocol
+from benchmark.storage.record import ExternalMaps, Record, Training, load_record, write_record
 from benchmark.storage.results import BASELINES_FILE, SPLIT_FILE, record_file, table_dir
 from benchmark.storage.runs import cell_dir
 
@@ -71,9 +73,9 @@ def write_cell(cell: ExternalCell, maps: NDArray[np.float16]) -> Record:
     scores.insert(1, "method", EVERY_METHOD)
     predictions = _predictions(cell)
     directory = cell_dir(cell.key)
-    if directory.is_dir():
-        return Record.model_validate_json((directory / "record.json").read_bytes())
-    with atomic_directory(directory) as temporary:
+    if is_intact(directory):
+        return load_record(directory / "record.json")
+    with cached_directory(directory) as temporary:
         scores.to_parquet(temporary / "scores.parquet")
         predictions.to_parquet(temporary / "predictions.parquet")
         measures = _measures(cell, predictions)
@@ -86,7 +88,7 @@ def write_cell(cell: ExternalCell, maps: NDArray[np.float16]) -> Record:
                 "seconds": {"train": 0.0, "score": time.perf_counter() - start},
             }
         )
-        write_text(temporary / "record.json", record.model_dump_json(indent=1) + "\n")
+        write_record(temporary / "record.json", record)
     return record
 
 
@@ -154,11 +156,12 @@ def publish_external(cell: ExternalCell, record: Record) -> Path:
     """
     job = cell.job
     directory = table_dir(job.data.name, job.preset.name)
-    if "protocol" not in read_protocol(directory):
-        write_protocol(directory, cell.protocol)
-        write_text(directory / SPLIT_FILE, job.data.manifest.read_text(encoding="utf-8"))
-    copy_cell(cell_dir(cell.key), record_file(directory, record.architecture, record.regime, record.seed))
-    _add_baselines(cell, directory / BASELINES_FILE)
+    with writing(directory):
+        if "protocol" not in read_protocol(directory):
+            write_protocol(directory, cell.protocol)
+            write_text(directory / SPLIT_FILE, job.data.manifest.read_text(encoding="utf-8"))
+        copy_cell(cell_dir(cell.key), record_file(directory, record.architecture, record.regime, record.seed))
+        _add_baselines(cell, directory / BASELINES_FILE)
     return directory
 
 
@@ -173,3 +176,4 @@ def _add_baselines(cell: ExternalCell, path: Path) -> None:
     frame = frame.assign(protocol=cell.protocol)
     with atomic_file(path) as temporary:
         (pd.concat([existing, frame], ignore_index=True) if len(existing) else frame).to_parquet(temporary)
+    accept_file(path.parent, path.name)

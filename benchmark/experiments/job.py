@@ -14,8 +14,10 @@ from benchmark.registry import select
 from benchmark.runtime.device import prefers_bfloat16
 from benchmark.saliency import Method
 from benchmark.scoring.selection import metric_identity, select_metrics
+from benchmark.storage.cache import is_intact
 from benchmark.storage.hashing import content_key, file_digest
 from benchmark.storage.identity import identity
+from benchmark.storage.record import load_record
 from benchmark.storage.runs import cell_dir
 from benchmark.training.checkpoint import weights_file
 from benchmark.training.settings import Settings
@@ -178,8 +180,18 @@ class Job:
 
     @property
     def done(self) -> bool:
-        """Whether the results exist."""
-        return self.directory.is_dir()
+        """Whether the results exist. Damaged ones are removed."""
+        return is_intact(self.directory, lambda directory: _is_cell(directory, self.key))
+
+
+def _is_cell(directory: Path, key: str) -> bool:
+    """Whether the files of a cell of an earlier version are those that its record names.
+
+    Raises:
+        ValueError: Its record is damaged.
+    """
+    record = load_record(directory / "record.json")
+    return record.key == key and all(file_digest(directory / name) == digest for name, digest in record.files.items())
 
 
 def _settings_for_key(settings: Settings) -> dict[str, Any]:

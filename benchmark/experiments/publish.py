@@ -10,12 +10,12 @@ from architectures import Architecture
 from benchmark.baselines.score import score_baselines
 from benchmark.experiments.job import Job
 from benchmark.leaderboard.build import DATA_FIGURE, PAGE
-from benchmark.leaderboard.load.results import read_results
+from benchmark.leaderboard.load.results import find_damaged_file, read_results
 from benchmark.registry import entries, select
 from benchmark.runtime.device import nearest_device
 from benchmark.saliency import Method
 from benchmark.storage.files import atomic_file, write_text
-from benchmark.storage.protocol import read_protocol
+from benchmark.storage.protocol import is_changed, read_protocol
 from benchmark.storage.record import Record, load_record
 from benchmark.storage.results import (
     BASELINES_FILE,
@@ -32,6 +32,8 @@ FILES = {
     "curves.parquet": "curves.parquet",
     "classification.csv": "classification.csv",
 }
+ADDED_LATER = {"badge", "verification", "submission", "regime_title"}
+"""Fields of a published record that `check` and `submit` write."""
 OPTIONAL = frozenset({"curves.parquet"})
 """Files that are missing in cells of earlier versions and in cells without perturbed images."""
 
@@ -42,16 +44,32 @@ def job_results_dir(job: Job) -> Path:
 
 
 def up_to_date(jobs: Sequence[Job]) -> bool:
-    """Whether every job is done and in the tables."""
+    """Whether every job is done, published without damage, and in the tables."""
     directory = job_results_dir(jobs[0])
-    tables = [directory / name for name in ("leaderboard.md", "leaderboard.csv", PAGE, DATA_FIGURE)]
-    paths = [*tables, directory / SPLIT_FILE, *(find_record_file(directory, job) for job in jobs)]
-    if not all(job.done for job in jobs) or not all(path.is_file() for path in paths):
+    if not all(job.done for job in jobs) or not all(is_published(job, directory) for job in jobs):
         return False
-    content = read_protocol(directory)
-    return content.get("protocol") == jobs[0].protocol and {job.key for job in jobs} <= set(
-        content.get("in_tables", ())
+    marker = read_protocol(directory)
+    tables = {"leaderboard.md", "leaderboard.csv", PAGE, DATA_FIGURE, SPLIT_FILE, BASELINES_FILE}
+    return (
+        marker.get("protocol") == jobs[0].protocol
+        and {job.key for job in jobs} <= set(marker.get("in_tables", ()))
+        and all((directory / name).is_file() for name in tables)
+        and not any(is_changed(directory, name) for name in marker.get("files", {}))
+        and (directory / SPLIT_FILE).read_bytes() == jobs[0].data.manifest.read_bytes()
     )
+
+
+def is_published(job: Job, directory: Path) -> bool:
+    """Whether the record of a job and its files are in a results directory, without damage.
+
+    The record may differ from that of the cell by what is written into it later: a verification, marks of its entry.
+    """
+    path = find_record_file(directory, job)
+    record, original = load_existing(path), load_existing(job.directory / "record.json")
+    if record is None or original is None:
+        return False
+    same = record.model_dump(exclude=ADDED_LATER) == original.model_dump(exclude=ADDED_LATER)
+    return same and find_damaged_file(path, record) is None
 
 
 def find_record_file(directory: Path, job: Job) -> Path:
@@ -79,7 +97,8 @@ def publish_record(job: Job, directory: Path) -> list[str]:
     """
     target = find_record_file(directory, job)
     replaced = _find_replaced(directory, job, target)
-    copy_cell(job.directory, target)
+    if not is_published(job, directory):
+        copy_cell(job.directory, target)
     for path in replaced:
         if path != target:
             _remove_record(path)
@@ -94,11 +113,20 @@ def copy_cell(source: Path, target: Path) -> None:
     """
     for name, suffix in reversed(FILES.items()):
         path = sidecar_file(target, suffix)
+        _remove_irregular(path)
         if name in OPTIONAL and not (source / name).is_file():
             path.unlink(missing_ok=True)
             continue
         with atomic_file(path) as temporary:
             shutil.copyfile(source / name, temporary)
+
+
+def _remove_irregular(path: Path) -> None:
+    """Removes what is no regular file, such as a directory or a link. What a link leads to stays."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    elif path.is_symlink() or (path.exists() and not path.is_file()):
+        path.unlink()
 
 
 def _find_replaced(directory: Path, job: Job, target: Path) -> list[Path]:
@@ -142,6 +170,7 @@ def publish_split(job: Job, directory: Path, protocol: str) -> str:
     """
     path, text = directory / SPLIT_FILE, job.data.manifest.read_text(encoding="utf-8")
     line = ""
+    _remove_irregular(path)
     if path.is_file() and protocol not in {"", job.protocol} and path.read_bytes() != text.encode():
         earlier = path.with_name(f"split-{protocol[:8]}.csv")
         path.replace(earlier)
@@ -160,6 +189,7 @@ def publish_baselines(job: Job, directory: Path) -> None:
     methods, alignment = select(Method, job.preset.methods), job.preset.alignment
     frame = score_baselines(job.data, architectures, methods, device, job.protocol, alignment=alignment)
     others = _baselines_of({record.protocol for record in published.others.values()}, directory / BASELINES_FILE)
+    _remove_irregular(directory / BASELINES_FILE)
     with atomic_file(directory / BASELINES_FILE) as temporary:
         pd.concat([frame.assign(protocol=job.protocol), *others], ignore_index=True).to_parquet(temporary)
 
@@ -167,6 +197,8 @@ def publish_baselines(job: Job, directory: Path) -> None:
 def _baselines_of(protocols: set[str], path: Path) -> list[pd.DataFrame]:
     """Loads the baselines of other protocols that still have rows. Empty if there are none, or the file is damaged."""
     try:
+        if is_changed(path.parent, path.name):
+            return []
         frame = pd.read_parquet(path)
         frame = frame[frame["protocol"].isin(protocols)]
     except (OSError, ValueError, KeyError):

@@ -15,6 +15,7 @@ from benchmark.experiments.runner import FailedCell, run_jobs
 from benchmark.experiments.sheets import remove_map_sheets, select_examples, write_data_sheet, write_map_sheets
 from benchmark.leaderboard.build import DATA_FIGURE, rebuild
 from benchmark.leaderboard.gallery.load import GALLERY_DIR as GALLERY
+from benchmark.storage.lock import writing
 from benchmark.storage.protocol import read_protocol, write_protocol
 
 GALLERY_IMAGES = 6
@@ -39,7 +40,8 @@ def run_benchmark(
     done = [job for job in jobs if job.done]
     directory = job_results_dir(jobs[0])
     if done:
-        _publish(done, directory, console, tables=tables)
+        with writing(directory, lambda line: console.print(line, highlight=False, markup=False)):
+            _publish(done, directory, console, tables=tables)
     return directory, failures
 
 

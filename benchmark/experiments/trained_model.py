@@ -14,7 +14,9 @@ from benchmark.experiments.job import Job
 from benchmark.runtime.device import fits_in_memory
 from benchmark.runtime.layout import place
 from benchmark.runtime.tensors import on_device
-from benchmark.storage.files import atomic_directory, write_text
+from benchmark.storage.cache import cached_directory, is_intact
+from benchmark.storage.files import write_text
+from benchmark.storage.hashing import file_digest
 from benchmark.storage.record import Training
 from benchmark.storage.runs import model_dir, training_log_dir, training_state_file
 from benchmark.training.checkpoint import (
@@ -50,18 +52,25 @@ def load_split(job: Job, split: str) -> TensorData:
 def train_or_load(job: Job, report: Report) -> tuple[nn.Module, Training]:
     """Returns the model of a job in evaluation mode and its training history. Earlier stages are trained first."""
     directory = job_model_dir(job)
-    if not directory.is_dir() and job.cell.architecture.checkpoint is not None:
+    exists = is_intact(directory, _matches_history)
+    if not exists and job.cell.architecture.checkpoint is not None:
         _import_checkpoint(job, directory)
-    elif not directory.is_dir():
+    elif not exists:
         model = _build_initial(job, report)
         file = CheckpointFile(training_state_file(job.model_key))
         history = _train(job, model, file, report)
-        with atomic_directory(directory) as temporary:
+        with cached_directory(directory) as temporary:
             sha256 = save_model(model, temporary / "model.safetensors")
             training = Training(sha256=sha256, **asdict(history))
             write_text(temporary / "training.json", training.model_dump_json(indent=1) + "\n")
         file.remove()
     return load_model(job), Training.model_validate_json((directory / "training.json").read_bytes())
+
+
+def _matches_history(directory: Path) -> bool:
+    """Whether the weights of a model of an earlier version are those that its history names."""
+    training = Training.model_validate_json((directory / "training.json").read_bytes())
+    return file_digest(directory / "model.safetensors") == training.sha256
 
 
 def job_model_dir(job: Job) -> Path:
@@ -93,7 +102,7 @@ def _import_checkpoint(job: Job, directory: Path) -> None:
     file = checkpoint_file(architecture, checkpoint)
     load_weights(architecture.build(len(checkpoint.classes)), file, whole=True)
     training = Training(sha256=checkpoint.sha256, losses=[], validation=[], best=0, micro_batch=0, stopped=False)
-    with atomic_directory(directory) as temporary:
+    with cached_directory(directory) as temporary:
         shutil.copyfile(file, temporary / "model.safetensors")
         write_text(temporary / "training.json", training.model_dump_json(indent=1) + "\n")
 

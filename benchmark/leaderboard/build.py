@@ -20,7 +20,10 @@ from benchmark.leaderboard.load.results import read_results
 from benchmark.leaderboard.table import LeaderboardTable
 from benchmark.leaderboard.tables import build_tables
 from benchmark.storage.files import write_text
-from benchmark.storage.protocol import write_protocol
+from benchmark.storage.hashing import file_digest
+from benchmark.storage.lock import writing
+from benchmark.storage.protocol import read_protocol, write_protocol
+from benchmark.storage.results import BASELINES_FILE, SPLIT_FILE
 
 DATA_FIGURE = "data.png"
 PAGE = "leaderboard.html"
@@ -29,6 +32,8 @@ REGIMES_FIGURE = "regimes.png"
 RANKS_FIGURE = "ranks.png"
 AGREEMENT_FIGURE = "agreement.png"
 RELIANCE_SHEET = "reliance.png"
+TABLES = ("leaderboard*.*", "contrasts.csv", "pairs.csv", "agreement.csv", CLAIMS, BASELINES_FILE, SPLIT_FILE)
+"""Patterns of the files whose digests are stored once the tables are complete."""
 SHEETS = {
     "maps-standard.png": "Maps of the standard models, with image and masks",
     "maps-adversarial.png": "Maps of the adversarially trained models, with image and masks",
@@ -60,6 +65,11 @@ def rebuild(directory: Path) -> list[LeaderboardTable]:
     Raises:
         UserError: The directory has no usable records.
     """
+    with writing(directory):
+        return _rebuild(directory)
+
+
+def _rebuild(directory: Path) -> list[LeaderboardTable]:
     published = read_results(directory)
     leaderboards = list(build_tables(published))
     main = leaderboards[0]
@@ -85,8 +95,17 @@ def rebuild(directory: Path) -> list[LeaderboardTable]:
         write_text(directory / CLAIMS, claims_markdown(results, leaderboards))
     write_text(directory / "leaderboard.md", to_markdown(leaderboards, contrasts[0], figures))
     write_text(directory / PAGE, page([PageInput(published=published, leaderboards=leaderboards, contrasts=contrasts)]))
-    write_protocol(directory, published.protocol, [record.key for record in published.records.values()])
+    keys = [record.key for record in published.records.values()]
+    write_protocol(directory, published.protocol, keys, _digest_files(directory))
     return leaderboards
+
+
+def _digest_files(directory: Path) -> dict[str, str]:
+    """Computes the SHA-256 of the tables. What they were computed from retains the digest that a run wrote."""
+    earlier = read_protocol(directory).get("files", {})
+    inputs = {name: earlier[name] for name in (BASELINES_FILE, SPLIT_FILE) if name in earlier}
+    names = [path for pattern in TABLES for path in directory.glob(pattern)]
+    return {path.name: file_digest(path) for path in names if path.is_file()} | inputs
 
 
 def _draw_figures(leaderboards: list[LeaderboardTable], directory: Path) -> list[tuple[str, str]]:

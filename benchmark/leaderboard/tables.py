@@ -16,7 +16,9 @@ from benchmark.leaderboard.record_columns import build_columns, column_bounds
 from benchmark.leaderboard.table import LeaderboardTable, Row
 from benchmark.statistics.bootstrap import estimates
 from benchmark.statistics.resampling import Grouped, Resampling
+from benchmark.storage.protocol import is_changed
 from benchmark.storage.record import Record
+from benchmark.storage.results import BASELINES_FILE
 
 EXTERNAL = "any method"
 """The method of a table whose maps all come from elsewhere. Each row names its own."""
@@ -96,7 +98,13 @@ def _protocol_tables(published: ResultsDirectory, methods: Sequence[str]) -> tup
     if not used:
         raise UserError(f"{published.directory} holds no record that can be used; run `python -m benchmark run` again")
     first = next(iter(used.values()))
-    baselines = _baseline_rows(published.directory, methods, first, context)
+    try:
+        if is_changed(published.directory, BASELINES_FILE):
+            raise ValueError(f"{BASELINES_FILE} differs from what a run wrote")  # noqa: TRY301 - as other damage
+        baselines = _baseline_rows(published.directory, methods, first, context)
+    except (ValueError, KeyError, TypeError, OSError) as error:
+        problems.append(f"{BASELINES_FILE} is damaged ({str(error).splitlines()[0][:80]}); run it again")
+        baselines = {method: [] for method in methods}
     return tuple(
         LeaderboardTable(
             record=first,
@@ -168,7 +176,7 @@ def _baseline_rows(
     directory: Path, methods: Sequence[str], record: Record, context: BootstrapContext
 ) -> dict[str, list[Row]]:
     """Builds the rows of the baselines by saliency method. Baselines that need no method are in every table."""
-    path = directory / "baselines.parquet"
+    path = directory / BASELINES_FILE
     rows: dict[str, list[Row]] = {method: [] for method in methods}
     if not path.is_file():
         return rows

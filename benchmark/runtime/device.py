@@ -28,6 +28,12 @@ def choose_device(name: str | None) -> torch.device:
     return device
 
 
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether an error means that memory is short. The CPU's allocator of torch raises a plain RuntimeError."""
+    texts = ("DefaultCPUAllocator", "not enough memory", "can't allocate memory")
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or any(text in str(error) for text in texts)
+
+
 def max_batch_size(images: torch.Tensor) -> int:
     """Returns the best batch size of a forward pass for images (N, C, H, W) of this size on this device.
 

@@ -13,7 +13,7 @@ from architectures import Architecture
 from architectures.geometry import Axis, Geometry, grid_geometry, stretched
 from benchmark.config.presets import ENGINE_VERSION
 from benchmark.saliency.placement import Placement
-from benchmark.storage.files import write_text
+from benchmark.storage.cache import load_or_make
 from benchmark.storage.hashing import content_key
 from benchmark.storage.identity import file_code, identity
 from benchmark.storage.record import Alignment
@@ -38,9 +38,14 @@ def load_geometry(architecture: Architecture, size: Sequence[int]) -> GeometryRe
 
     The geometry is that of the architecture. It depends neither on weights nor on the number of classes.
     """
-    path = _geometry_file(architecture, size)
-    if not path.is_file():
-        write_text(path, json.dumps(asdict(_compute_geometry(architecture, size))) + "\n")
+
+    def make(path: Path) -> None:
+        path.write_text(json.dumps(asdict(_compute_geometry(architecture, size))) + "\n", encoding="utf-8")
+
+    return load_or_make(_geometry_file(architecture, size), make, _read_geometry)
+
+
+def _read_geometry(path: Path) -> GeometryResult:
     payload = json.loads(path.read_text(encoding="utf-8"))
     grid = payload["geometry"]
     geometry = Geometry(rows=Axis(**grid["rows"]), columns=Axis(**grid["columns"])) if grid else None

@@ -6,8 +6,11 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from benchmark.storage.files import write_text
+from benchmark.storage.hashing import content_key
 from benchmark.storage.upgrade import SCHEMA, upgrade_record
 
+SEAL = "seal"
 MAX_BYTES = 64 * 10**6
 """Maximum size of a record. The largest committed one has 16 KB."""
 
@@ -194,10 +197,18 @@ def load_record(path: Path) -> Record:
         ValueError: The file is not a record.
     """
     payload = _parse(path)
+    if isinstance(payload, dict) and (seal := payload.pop(SEAL, None)) not in {None, content_key(payload)}:
+        raise ValueError(f"{path} does not match its seal {seal}; it was changed or damaged")
     try:
         return Record.model_validate(upgrade_record(payload) if isinstance(payload, dict) else payload)
     except (KeyError, TypeError) as error:
         raise ValueError(f"{path} is not a record ({error})") from None
+
+
+def write_record(path: Path, record: Record) -> None:
+    """Writes a record with a seal, a hash of its content, which shows a damaged file."""
+    payload = json.loads(record.model_dump_json())
+    write_text(path, json.dumps({**payload, SEAL: content_key(payload)}, indent=1, ensure_ascii=False) + "\n")
 
 
 def _parse(path: Path) -> Any:

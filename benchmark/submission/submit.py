@@ -11,9 +11,10 @@ from benchmark.errors import UserError
 from benchmark.experiments.build_record import format_regime_title
 from benchmark.leaderboard.build import DATA_FIGURE, SHEETS, rebuild
 from benchmark.registry import entries
-from benchmark.storage.files import atomic_file, write_text
+from benchmark.storage.files import atomic_file
 from benchmark.storage.hashing import file_digest
-from benchmark.storage.record import Submission, load_record
+from benchmark.storage.lock import LOCK_FILE, writing
+from benchmark.storage.record import Submission, load_record, write_record
 from benchmark.storage.results import (
     BASELINES_FILE,
     PROTOCOL_FILE,
@@ -178,7 +179,8 @@ def _serialize(request: SubmissionRequest) -> dict[str, Any]:
 def _copy_results(directory: Path, preset: str) -> None:
     """Copies the results for the child to write into, so that new rows join the existing ones."""
     for table in table_dirs(preset=preset):
-        shutil.copytree(table, directory / table.parent.name / preset)
+        target = directory / table.parent.name / preset
+        shutil.copytree(table, target, ignore=shutil.ignore_patterns(LOCK_FILE))
 
 
 def _publish(evaluated: Path, report: CheckReport, notify: Callable[[str], None]) -> SubmissionResult:
@@ -196,6 +198,14 @@ def _publish(evaluated: Path, report: CheckReport, notify: Callable[[str], None]
         if problems := check_record(path).problems:
             raise SubmissionRejected(CheckReport(kind="record", path=path, problems=problems))
     source = new_records[0].parent.parent
+    with writing(results_dir() / source.relative_to(evaluated), notify):
+        return _copy_accepted(source, evaluated, new_records, report, notify)
+
+
+def _copy_accepted(
+    source: Path, evaluated: Path, new_records: list[Path], report: CheckReport, notify: Callable[[str], None]
+) -> SubmissionResult:
+    """Copies accepted records with their files and tables, then rebuilds the tables."""
     directory = results_dir() / source.relative_to(evaluated)
     record_files = [path for record in new_records for path in record.parent.glob(f"{record.stem}.*")]
     table_files = [source / file for file in TABLE_FILES]
@@ -239,7 +249,7 @@ def _mark_rows(entry: Path, report: CheckReport) -> SubmissionResult:
         regime = entries(Regime)[record.regime]
         title = format_regime_title(regime.title or regime.name, submission)
         marked = record.model_copy(update={"submission": submission, "regime_title": title})
-        write_text(path, marked.model_dump_json(indent=1) + "\n")
+        write_record(path, marked)
     directories = sorted({path.parent.parent for path in paths})
     for directory in directories:
         rebuild(directory)

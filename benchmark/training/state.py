@@ -4,11 +4,13 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 import torch
 from torch import Tensor, nn
 
 from benchmark.errors import UserError
+from benchmark.storage.cache import discard
 from benchmark.storage.files import atomic_file
 
 SAVE_INTERVAL_S = 20.0
@@ -77,22 +79,21 @@ class CheckpointFile:
             "kept": state.best_weights,
             "history": {name: getattr(history, name) for name in History.__slots__},
             "random": _random_state(),
+            "name": self.path.name,
         }
         with atomic_file(self.path) as temporary:
             torch.save(content, temporary)
         self._last = time.monotonic()
 
     def load(self, state: State, device: torch.device) -> None:
-        """Restores a state from the file. Does nothing without a file.
+        """Restores a state from the file. Does nothing without a file. A damaged file is removed.
 
         Raises:
-            UserError: The file is damaged.
+            UserError: The file is damaged in a way that is noticed late. It is removed.
         """
-        if not self.path.is_file():
+        if (content := self._read(device)) is None:
             return
         try:
-            # Tensors and plain values only: unpickling cannot run code.
-            content: dict[str, Any] = torch.load(self.path, map_location=device, weights_only=True)
             state.model.load_state_dict(content["model"])
             state.optimizer.load_state_dict(content["optimizer"])
             state.schedule.load_state_dict(content["schedule"])
@@ -101,7 +102,25 @@ class CheckpointFile:
             state.history = History(**content["history"])
             _set_random_state(content["random"])
         except Exception as error:
-            raise UserError(f"{self.path} is damaged; remove it and run again") from error
+            self.remove()
+            raise UserError(f"{self.path} was damaged and is removed; run again") from error
+
+    def _read(self, device: torch.device) -> dict[str, Any] | None:
+        """Reads the file. None if it is missing, damaged or that of another training."""
+        if not self.path.exists() and not self.path.is_symlink():
+            return None
+        try:
+            # The checksums of the archive, which torch ignores.
+            with ZipFile(self.path) as archive:
+                damaged = archive.testzip()
+            # Tensors and plain values only: unpickling cannot run code.
+            content: dict[str, Any] = torch.load(self.path, map_location=device, weights_only=True)
+            if damaged is None and content.get("name", self.path.name) == self.path.name:
+                return content
+        except Exception as error:  # noqa: BLE001 - a damaged file may raise anything
+            damaged = (str(error).splitlines() or [""])[0][:80]
+        discard(self.path, damaged or "it is that of another training")
+        return None
 
     def remove(self) -> None:
         """Removes the file once the trained model is stored."""

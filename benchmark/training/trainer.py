@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmark.errors import UserError
+from benchmark.runtime.device import is_out_of_memory
 from benchmark.training.augmentation import augment_batch, build_augmentation
 from benchmark.training.compilation import Compiled
 from benchmark.training.regimes import Batch, Regime
@@ -164,7 +165,9 @@ class Trainer:
                 state.optimizer.zero_grad(set_to_none=True)
                 loss = self._gradients(batch)
                 break
-            except torch.OutOfMemoryError:
+            except (MemoryError, RuntimeError) as error:
+                if not is_out_of_memory(error):
+                    raise
                 self._halve_micro_batch()
         nn.utils.clip_grad_norm_(state.model.parameters(), self.settings.clip)
         state.optimizer.step()

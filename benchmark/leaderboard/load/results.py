@@ -16,6 +16,7 @@ from benchmark.leaderboard.load.scores import NAME_COLUMNS, VALUE_COLUMN, ScoreR
 from benchmark.scoring.classification import positive_class
 from benchmark.statistics.ratios import RatioStatistic
 from benchmark.statistics.resampling import Resampling, resampling
+from benchmark.storage.hashing import file_digest
 from benchmark.storage.protocol import read_protocol
 from benchmark.storage.record import Record, load_record
 from benchmark.storage.results import PROTOCOL_FILE, record_files, sidecar_file
@@ -118,7 +119,18 @@ def _load_usable(path: Path) -> Record:
             raise ValueError(f"its {artifact} are damaged") from None
         if absent := [name for name in columns if name not in names]:
             raise ValueError(f"its {artifact} lack the column {absent[0]}")
+    if damaged := find_damaged_file(path, record):
+        raise ValueError(f"{damaged} is missing or differs from what the record says; run it again")
     return record
+
+
+def find_damaged_file(path: Path, record: Record) -> str | None:
+    """Returns the name of a file next to a record that is missing or does not match the record's digest, if any."""
+    for name, digest in record.files.items():
+        file = sidecar_file(path, Path(name).name)
+        if not file.is_file() or file_digest(file) != digest:
+            return file.name
+    return None
 
 
 def build_bootstrap_context(published: ResultsDirectory) -> BootstrapContext:

@@ -25,9 +25,8 @@ from benchmark.runtime.tensors import on_device, predict
 from benchmark.saliency import Method
 from benchmark.saliency.alignment import get_placement
 from benchmark.saliency.compute import compute_maps
-from benchmark.storage.files import write_text
 from benchmark.storage.hashing import file_digest
-from benchmark.storage.record import Record, Verification, load_record
+from benchmark.storage.record import Record, Verification, load_record, write_record
 from benchmark.storage.results import PROTOCOL_FILE, SPLIT_FILE, sidecar_file
 from benchmark.storage.runs import model_histories, runs_dir
 from benchmark.storage.upgrade import upgrade_scores
@@ -112,7 +111,7 @@ def verify_scores(report: CheckReport, worker: Worker, limits: Limits, options: 
     facts = report.facts | {"scores": verification.scores, "badge": "self-reported" if problems else "verified"}
     if options.mark_verified and not problems:
         marked = record.model_copy(update={"badge": "verified", "verification": verification})
-        write_text(report.path, marked.model_dump_json(indent=1) + "\n")
+        write_record(report.path, marked)
     return replace(report, problems=[*report.problems, *problems], facts=facts)
 
 
@@ -120,7 +119,8 @@ def find_checkpoint(record: Record, entry: Path | None) -> Path | None:
     """Finds the weights of a record by their SHA-256 among the runs, or by name in the directory of its entry."""
     for history in model_histories():
         file = history.with_name("model.safetensors")
-        if f'"{record.training.sha256}"' in history.read_text(encoding="utf-8") and file.is_file():
+        names_it = f'"{record.training.sha256}"' in history.read_text(encoding="utf-8", errors="replace")
+        if names_it and file.is_file() and file_digest(file) == record.training.sha256:
             return file
     name = str(record.submission.checkpoint.get("file", "")) if record.submission else ""
     directories = [ENTRIES_DIR, *([entry.parent] if entry else [])]

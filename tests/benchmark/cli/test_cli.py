@@ -47,10 +47,16 @@ def refused(done: subprocess.CompletedProcess[str]) -> str:
     return lines[0]
 
 
+def stem_of(directory: Path) -> Path:
+    """The record of MobileNet, whose name ends with its identity, without the suffix."""
+    (path,) = (directory / "records").glob("mobilenet-standard-0-*.json")
+    return path.with_suffix("")
+
+
 def the_gallery_shows_best_and_worst(directory: Path) -> None:
     assert len(list((directory / "gallery").glob("*.webp"))) == 3  # the images, and the maps of two models
     told = json.loads((directory / "gallery" / "mobilenet-standard.json").read_text(encoding="utf-8"))
-    scores = pd.read_parquet(directory / "records" / "mobilenet-standard-0.scores.parquet")
+    scores = pd.read_parquet(f"{stem_of(directory)}.scores.parquet")
     scores = scores[(scores["metric"] == "top-mask-f1") & (scores["level"] == "image")]
     scores = scores[scores["method"] == told["method"]].set_index("image")["value"]
     assert [each["score"] for each in told["extremes"]] == [scores.max(), scores.min()]
@@ -58,7 +64,7 @@ def the_gallery_shows_best_and_worst(directory: Path) -> None:
 
 
 def the_curves_have_the_areas_of_the_scores(directory: Path) -> None:
-    stem = directory / "records" / "mobilenet-standard-0"
+    stem = stem_of(directory)
     scores = pd.read_parquet(f"{stem}.scores.parquet").set_index(["method", "metric", "image"])["value"]
     curves = pd.read_parquet(f"{stem}.curves.parquet").groupby(["method", "kind", "image"], observed=True)
     assert len(curves) == len(scores[scores.index.get_level_values("metric").isin(["insertion", "deletion"])])
@@ -123,7 +129,7 @@ def test_a_run_makes_a_leaderboard_and_a_second_one_does_nothing(tmp_path, isic_
     assert loupe(tmp_path, "leaderboard").returncode == 0
     assert (directory / "leaderboard.csv").read_bytes() == table
 
-    record = json.loads((directory / "records" / "mobilenet-standard-0.json").read_text(encoding="utf-8"))
+    record = json.loads(stem_of(directory).with_suffix(".json").read_text(encoding="utf-8"))
     counts = {"available": 24, "left_out": 0, "train": 16, "validation": 0, "test": 8, "perturbed": 8, "attacked": 8}
     assert record["images"] == counts
     split = (directory / "split.csv").read_text(encoding="utf-8").splitlines()
@@ -271,7 +277,7 @@ def test_training_begins_on_another_set_with_classes_matched_by_name(tmp_path, i
     done = loupe(tmp_path, *run, "--class-map", tmp_path / "map.csv")
     assert done.returncode == 0, done.stderr
     directory = tmp_path / "results" / "tiny-isic" / "quick"
-    record = json.loads((directory / "records" / "mobilenet-standard-0.json").read_text(encoding="utf-8"))
+    record = json.loads(stem_of(directory).with_suffix(".json").read_text(encoding="utf-8"))
     assert record["settings"]["training"]["start"] == {"data": "clinic", "regime": "standard", "train": 16}
     assert len(list((tmp_path / "runs" / "models").iterdir())) == 2
 
@@ -294,9 +300,9 @@ def test_dear_metrics_and_those_of_quantus_are_scored_and_recorded(tmp_path, isi
     told = " ".join(done.stdout.split())
     assert "quantus:IROF has no score for 8 maps: AssertionError: The shape of arr must be the same" in told
     assert done.stderr == ""
-    directory = tmp_path / "results" / "tiny-isic" / "quick" / "records"
-    scores = pd.read_parquet(directory / "mobilenet-standard-0.scores.parquet")
-    record = load_record(directory / "mobilenet-standard-0.json")
+    stem = stem_of(tmp_path / "results" / "tiny-isic" / "quick")
+    scores = pd.read_parquet(f"{stem}.scores.parquet")
+    record = load_record(stem.with_suffix(".json"))
     for name, level in {**of_quantus, **dict.fromkeys(own, "map")}.items():
         found = scores[(scores["metric"] == name) & (scores["level"] == level)]
         assert len(found) == 8

@@ -1,4 +1,4 @@
-"""Networks that torch would write out of bounds for stay in the default layout on the CPU; all others are not touched."""
+"""Networks that torch would write out of bounds for stay in the default layout on the CPU. Others do not change."""
 
 import os
 import subprocess
