@@ -111,9 +111,10 @@ def _compute_predictions(job: Job, model: nn.Module, data: TensorData) -> pd.Dat
         indices = job.data.subset(preset.num_map_attacked)
         chosen = torch.tensor(indices, device=job.device)
         predicted = torch.tensor(predictions["predicted"].to_numpy(), device=job.device)[chosen]
+        placement = _placement(job, model)
         for name, attack in build_map_attacks(preset.attack_steps).items():
             predictions[MAP_OVERLAP_PREFIX + name] = np.nan
-            overlap = map_overlap_under_attack(model, layer, data.images[chosen], predicted, attack, _placement(job))
+            overlap = map_overlap_under_attack(model, layer, data.images[chosen], predicted, attack, placement)
             predictions.loc[indices, MAP_OVERLAP_PREFIX + name] = overlap
     if job.cell.architecture.predicts_masks:
         predictions[MASK_DICE] = mask_dice(model, data)
@@ -147,12 +148,12 @@ def _maps(job: Job, model: nn.Module, images: Tensor, predicted: Tensor, method:
     if not path.is_file():
         layer = job.cell.architecture.target_layer
         with atomic_file(path) as temporary:
-            np.save(temporary, compute_maps(model, layer, images, predicted, method, _placement(job)))
+            np.save(temporary, compute_maps(model, layer, images, predicted, method, _placement(job, model)))
     return load_maps(job, method)
 
 
-def _placement(job: Job) -> Placement | None:
-    return get_placement(job.cell.architecture, job.size, job.preset.alignment)
+def _placement(job: Job, model: nn.Module) -> Placement | None:
+    return get_placement(job.cell.architecture, job.size, job.preset.alignment, model)
 
 
 def _explain_and_score(
@@ -206,7 +207,7 @@ def score_method_maps(
             steps=job.preset.perturbation_steps,
             layer=job.cell.architecture.target_layer,
             method=method,
-            upsample_fn=_placement(job),
+            upsample_fn=_placement(job, model),
         )
         # The context caches its curves, so the scores do not compute them again.
         curves.append(curves_frame(ids, method.name, context.curves()))
