@@ -22,7 +22,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from architectures.surrogate import LinearMode, without_weights
+from architectures.surrogate import LinearMode, with_kernel_energy, without_weights
 
 TOLERANCE = 1e-3
 """Maximum deviation of centers from an even spacing, in pixels."""
@@ -83,15 +83,21 @@ class Geometry:
     columns: Axis
 
 
-def grid_geometry(network: nn.Module, layer: str, size: Sequence[int]) -> Geometry:
+def grid_geometry(network: nn.Module, layer: str, size: Sequence[int], *, effective: bool = False) -> Geometry:
     """Computes the positions of the cells of a layer's grid on an image.
 
-    A copy without weights runs once, on the CPU. The network is neither run nor changed, and its weights do not matter.
+    A copy without weights runs once, on the CPU. The network is neither run nor changed.
+
+    The center of a receptive field depends on the architecture alone. Where kernels are trained, their energy need not
+    be centered. Networks learn to undo a shift that their padding causes, since flipped images must give the same
+    answer. The center of the effective receptive field takes that into account.
 
     Args:
         network: Takes images (N, 3, H, W).
         layer: Dotted name of a module inside it with output (N, K, h, w).
         size: Height and width of the image in pixels.
+        effective: Whether to compute centers of the effective receptive fields, by the energy of the trained kernels.
+            Otherwise all kernels are uniform, and the weights do not matter.
 
     Returns:
         Centers of the rows and columns of the grid, in pixels of the image.
@@ -106,7 +112,8 @@ def grid_geometry(network: nn.Module, layer: str, size: Sequence[int]) -> Geomet
     """
     ramps = _ramps(size)
     with torch.no_grad():
-        output = _output(without_weights(network), layer, ramps)
+        surrogate = with_kernel_energy(network) if effective else without_weights(network)
+        output = _output(surrogate, layer, ramps)
     if output.ndim != 4 or not output.is_floating_point() or len(output) != len(ramps):
         raise ValueError(f"layer {layer!r} puts out {tuple(output.shape)}, no grid (N, K, h, w)")
     # Differences to the zero image remove all biases. Responses to the ramps, divided by that to ones, are centroids.

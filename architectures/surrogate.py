@@ -1,10 +1,11 @@
-"""The linear surrogate of a network, which has its strides, kernels and padding, and nothing else of it.
+"""The linear surrogate of a network, which has its strides, kernels and padding, and little else of it.
 
-All kernels are uniform, normalization and activations are identities, gates are open, each attention token attends to
-itself, and max pooling is mean pooling. Of a gated linear unit, the product of two layers, the first one remains.
-Padding extrapolates rows and columns beyond the image.
+Normalization and activations are identities, gates are open, each attention token attends to itself, and max pooling is
+mean pooling. Of a gated linear unit, the product of two layers, the first one remains. Padding extrapolates rows and
+columns beyond the image. All kernels are uniform, or have the mean energy of the trained kernels at each tap.
 
-A surrogate is a copy of the network without weights (:func:`without_weights`) that runs within :class:`LinearMode`.
+A surrogate is a copy of the network without weights (:func:`without_weights`, :func:`with_kernel_energy`) that runs
+within :class:`LinearMode`.
 """
 
 import copy
@@ -18,14 +19,37 @@ from torch.overrides import TorchFunctionMode
 
 def without_weights(network: nn.Module) -> nn.Module:
     """Returns a copy on the CPU, in evaluation mode, whose parameters are all one and take no memory."""
+    return _copy_with(network, lambda _parameter: torch.ones((), dtype=torch.float64))
+
+
+def with_kernel_energy(network: nn.Module) -> nn.Module:
+    """Returns a copy like :func:`without_weights` whose kernels are the mean energy of the trained ones at each tap.
+
+    The squares of an output channel's weights are divided by their sum, and then averaged over all channels. So every
+    channel counts alike, as it does after normalization. If weights are independent with mean zero, the energy of the
+    gradient spreads through the layers by exactly these kernels (Luo et al., Understanding the effective receptive
+    field, 2016, section 2). A kernel without weights counts as uniform.
+    """
+    return _copy_with(network, _kernel_energy)
+
+
+def _kernel_energy(parameter: Tensor) -> Tensor:
+    if parameter.ndim != 4:
+        return torch.ones((), dtype=torch.float64)
+    energy = parameter.detach().to("cpu", torch.float64).square().sum(dim=1)
+    total = energy.sum(dim=(1, 2), keepdim=True)
+    return torch.where(total > 0, energy / total, 1 / energy[0].numel()).mean(dim=0)
+
+
+def _copy_with(network: nn.Module, replacement: Callable[[Tensor], Tensor]) -> nn.Module:
+    """Returns a copy on the CPU, in evaluation mode, with each parameter replaced by an expanded smaller one."""
     # deepcopy takes objects in the memo as already copied.
     memo: dict[int, Tensor] = {}
     for buffer in network.buffers():
         dtype = torch.float64 if buffer.is_floating_point() else buffer.dtype
         memo[id(buffer)] = buffer.detach().to("cpu", dtype, copy=True)
     for parameter in network.parameters():
-        ones = torch.ones((), dtype=torch.float64).expand(parameter.shape)
-        memo[id(parameter)] = nn.Parameter(ones, requires_grad=False)
+        memo[id(parameter)] = nn.Parameter(replacement(parameter).expand(parameter.shape), requires_grad=False)
     return copy.deepcopy(network, memo).eval()
 
 
@@ -130,12 +154,12 @@ def _convolution(  # noqa: PLR0917 - the arguments of torch's
     dilation: Any = 1,
     groups: int = 1,
 ) -> Tensor:
-    """Replaces a convolution: each output channel is the mean of the inputs of its group."""
+    """Replaces a convolution: each output channel is the mean of the inputs of its group, weighted alike in all."""
     mean = _first_channel(values) if _has_equal_channels(values) else values.unflatten(1, (groups, -1)).mean(2)
     for dim, kernel, step, gap, pad in _by_axis(weight.shape[2:], stride, dilation, padding):
         reach = gap * (kernel - 1)
         before, after = (reach // 2, reach - reach // 2) if pad == "same" else (0, 0) if pad == "valid" else (pad, pad)
-        mean = _windows(_extended(mean, dim, before, after), dim, kernel, step, gap)
+        mean = _windows(_extended(mean, dim, before, after), dim, step, gap, _taps(weight, dim, kernel))
     if mean.shape[1] == 1:
         return mean.expand(-1, len(weight), -1, -1)
     return mean.repeat_interleave(len(weight) // groups, dim=1)
@@ -153,7 +177,8 @@ def _pooling(
         # A last window that begins beyond the image and its padding is left out.
         begun = free % step and (free // step + 1) * step < values.shape[dim] + pad
         after = pad + (step - free % step if ceil and begun else 0)
-        values = _windows(_extended(values, dim, pad, after), dim, kernel, step, gap)
+        uniform = torch.full((kernel,), 1 / kernel, dtype=values.dtype)
+        values = _windows(_extended(values, dim, pad, after), dim, step, gap, uniform)
     return values
 
 
@@ -203,14 +228,22 @@ def _extended(values: Tensor, dim: int, before: int, after: int) -> Tensor:
     return _sampled(values, dim, torch.arange(-before, values.shape[dim] + after))
 
 
-def _windows(values: Tensor, dim: int, kernel: int, step: int, gap: int) -> Tensor:
-    """Computes the means of sliding windows along an axis."""
+def _taps(weight: Tensor, dim: int, kernel: int) -> Tensor:
+    """Returns the share of each tap of a kernel along an axis. Code of a network may have made the sum zero."""
+    taps = weight[0, 0].sum(dim=3 - dim)
+    total = taps.sum()
+    return taps / total if total > 0 else torch.full((kernel,), 1 / kernel, dtype=taps.dtype)
+
+
+def _windows(values: Tensor, dim: int, step: int, gap: int, weights: Tensor) -> Tensor:
+    """Computes means of sliding windows along an axis, weighted by weights (kernel,) of sum 1."""
+    kernel = len(weights)
     if kernel == step == 1:
         return values
     length = values.shape[dim] - gap * (kernel - 1)
-    taps = [values.narrow(dim, gap * tap, length) for tap in range(kernel)]
     strided = (slice(None),) * dim + (slice(None, None, step),)
-    return sum((tap[strided] for tap in taps[1:]), start=taps[0][strided]) / kernel
+    taps = [weight * values.narrow(dim, gap * tap, length)[strided] for tap, weight in enumerate(weights.tolist())]
+    return sum(taps[1:], start=taps[0])
 
 
 def _by_axis(kernel: Sequence[int], stride: Any, dilation: Any, padding: Any) -> list[tuple[int, int, int, int, Any]]:

@@ -212,7 +212,7 @@ def _untrained_maps(data: ImageDataset, part: BaselinePart, device: torch.device
     torch.manual_seed(0)
     model = place(architecture.build(len(data.classes)), device).eval()
     classes = predict(model, images).argmax(dim=1).to(device)
-    upsample_fn = get_placement(architecture, images.shape[-2:], part.alignment)
+    upsample_fn = get_placement(architecture, images.shape[-2:], part.alignment, model)
     return compute_maps(model, architecture.target_layer, images, classes, method, upsample_fn)
 
 

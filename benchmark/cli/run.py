@@ -108,7 +108,8 @@ def run(  # noqa: PLR0913 - the options of a command line
     alignment: Annotated[
         str | None,
         typer.Option(
-            help="receptive-field: place grid cells at the centers of their receptive fields. none: stretch the grid.",
+            help="receptive-field: place grid cells at the centers of their receptive fields. "
+            "effective-receptive-field: the same by the trained kernels. none: stretch the grid.",
             rich_help_panel=SCORING,
         ),
     ] = None,

@@ -13,8 +13,10 @@ ENGINE_VERSION = 2
 Golden numbers check this. The code of an entry is part of every key anyway (:mod:`benchmark.storage.identity`).
 """
 
-ALIGNMENTS = ("receptive-field", "none")
-"""How to place maps of a grid: at the centers of the receptive fields of its cells, or stretched over the image."""
+EFFECTIVE = "effective-receptive-field"
+ALIGNMENTS = ("receptive-field", EFFECTIVE, "none")
+"""How to place maps of a grid: at the centers of the receptive fields of its cells, which depend on the architecture
+alone, at those of the effective receptive fields, which depend on the trained kernels, or stretched over the image."""
 
 COMPILE_MODES = ("default", "reduce-overhead")
 """Modes of torch.compile, by torch's names. The second replays CUDA graphs, which suit small networks."""

@@ -69,7 +69,7 @@ def build_record(job: Job, outcome: CellOutcome, files: Mapping[str, str]) -> Re
         settings=_settings(job),
         metrics={metric.name: define_metric(metric) for metric in job.metrics},
         methods=job.preset.methods,
-        alignment=describe_alignment(cell.architecture, job.size, job.preset.alignment),
+        alignment=describe_alignment(cell.architecture, job.size, job.preset.alignment, outcome.model),
         training=outcome.training,
         parameters=sum(parameter.numel() for parameter in outcome.model.parameters()),
         seconds={after: timestamps[after] - timestamps[before] for before, after in itertools.pairwise(timestamps)},

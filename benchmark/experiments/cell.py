@@ -116,9 +116,10 @@ def _compute_predictions(job: Job, model: nn.Module, data: TensorData) -> pd.Dat
         indices = job.data.subset(preset.num_map_attacked)
         chosen = torch.tensor(indices, device=job.device)
         predicted = torch.tensor(predictions["predicted"].to_numpy(), device=job.device)[chosen]
+        placement = _placement(job, model)
         for name, attack in build_map_attacks(preset.attack_steps).items():
             predictions[MAP_OVERLAP_PREFIX + name] = np.nan
-            overlap = map_overlap_under_attack(model, layer, data.images[chosen], predicted, attack, _placement(job))
+            overlap = map_overlap_under_attack(model, layer, data.images[chosen], predicted, attack, placement)
             predictions.loc[indices, MAP_OVERLAP_PREFIX + name] = overlap
     if job.cell.architecture.predicts_masks:
         predictions[MASK_DICE] = mask_dice(model, data)
@@ -180,11 +181,11 @@ def _maps(job: Job, model: nn.Module, images: Tensor, predicted: Tensor, method:
 def _compute_maps(job: Job, model: nn.Module, images: Tensor, predicted: Tensor, *, method: Method, path: Path) -> None:
     layer = job.cell.architecture.target_layer
     with path.open("wb") as file:
-        np.save(file, compute_maps(model, layer, images, predicted, method, _placement(job)))
+        np.save(file, compute_maps(model, layer, images, predicted, method, _placement(job, model)))
 
 
-def _placement(job: Job) -> Placement | None:
-    return get_placement(job.cell.architecture, job.size, job.preset.alignment)
+def _placement(job: Job, model: nn.Module) -> Placement | None:
+    return get_placement(job.cell.architecture, job.size, job.preset.alignment, model)
 
 
 def _explain_and_score(
@@ -238,7 +239,7 @@ def score_method_maps(
             steps=job.preset.perturbation_steps,
             layer=job.cell.architecture.target_layer,
             method=method,
-            upsample_fn=_placement(job),
+            upsample_fn=_placement(job, model),
         )
         # The context caches its curves, so the scores do not compute them again.
         curves.append(curves_frame(ids, method.name, context.curves()))

@@ -6,12 +6,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
+from torch import nn
 
 import architectures.geometry
 import architectures.surrogate
 from architectures import Architecture
 from architectures.geometry import Axis, Geometry, grid_geometry, stretched
-from benchmark.config.presets import ENGINE_VERSION
+from benchmark.config.presets import EFFECTIVE, ENGINE_VERSION
 from benchmark.saliency.placement import Placement
 from benchmark.storage.cache import load_or_make
 from benchmark.storage.hashing import content_key
@@ -52,21 +53,24 @@ def _read_geometry(path: Path) -> GeometryResult:
     return GeometryResult(geometry=geometry, reason=payload["reason"])
 
 
-def get_placement(architecture: Architecture, size: Sequence[int], alignment: str) -> Placement | None:
-    """Returns what upsamples maps of an architecture's grid. None stretches them over the image.
+def get_placement(
+    architecture: Architecture, size: Sequence[int], alignment: str, model: nn.Module
+) -> Placement | None:
+    """Returns what upsamples maps of a model's grid. None stretches them over the image.
 
     Args:
         architecture: The architecture of the grid.
         size: Height and width of the images.
         alignment: One of :data:`benchmark.config.presets.ALIGNMENTS`. Maps of an unknown geometry are stretched.
+        model: The trained network, on which the effective receptive field depends.
     """
-    geometry = load_geometry(architecture, size).geometry if alignment != "none" else None
+    geometry = _model_geometry(architecture, size, alignment, model).geometry if alignment != "none" else None
     return Placement(geometry) if geometry else None
 
 
-def describe_alignment(architecture: Architecture, size: Sequence[int], alignment: str) -> Alignment:
-    """Describes the alignment of maps for a result record."""
-    result = load_geometry(architecture, size)
+def describe_alignment(architecture: Architecture, size: Sequence[int], alignment: str, model: nn.Module) -> Alignment:
+    """Describes the alignment of maps for a result record. Arguments as in :func:`get_placement`."""
+    result = _model_geometry(architecture, size, alignment, model)
     if result.geometry is None:
         return Alignment(method="none", reason=result.reason)
     axes = result.geometry.rows, result.geometry.columns
@@ -80,12 +84,26 @@ def describe_alignment(architecture: Architecture, size: Sequence[int], alignmen
 
 
 def get_grid(architecture: Architecture, size: Sequence[int], alignment: str) -> Geometry | None:
-    """Returns where maps of an architecture's grid are shown. None where the grid is unknown."""
+    """Returns where maps of an architecture's grid are shown. None where the grid is unknown.
+
+    Effective receptive fields differ from model to model. For a grid without a model they are the receptive fields.
+    """
     geometry = load_geometry(architecture, size).geometry
     if geometry is None or alignment != "none":
         return geometry
     rows, columns = (stretched(axis.cells, axis.pixels) for axis in (geometry.rows, geometry.columns))
     return Geometry(rows=rows, columns=columns)
+
+
+def _model_geometry(
+    architecture: Architecture, size: Sequence[int], alignment: str, model: nn.Module
+) -> GeometryResult:
+    if alignment != EFFECTIVE:
+        return load_geometry(architecture, size)
+    try:
+        return GeometryResult(geometry=grid_geometry(model, architecture.target_layer, size, effective=True))
+    except ValueError as error:
+        return GeometryResult(geometry=None, reason=str(error))
 
 
 def _geometry_file(architecture: Architecture, size: Sequence[int]) -> Path:

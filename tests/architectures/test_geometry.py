@@ -203,6 +203,47 @@ def test_centers_are_the_centroids_of_the_gradient(pad):
         assert axis.centers[cell[along]].item() == pytest.approx(centroid.item(), abs=1e-3)
 
 
+def random_convolutions(taps):
+    """Three convolutions of stride 2 with independent random weights, more energetic at some taps than at others."""
+    torch.manual_seed(0)
+    layers = [nn.Conv2d(i, o, 3, stride=2, padding=1) for i, o in ((3, 256), (256, 256), (256, 256))]
+    with torch.no_grad():
+        for layer in layers:
+            layer.weight.normal_().mul_(taps[:, None] * torch.ones(3))
+    return nn.Sequential(*layers, nn.Identity())
+
+
+@pytest.mark.parametrize("taps", [(1.0, 1.0, 1.0), (0.5, 1.0, 2.0), (0.0, 0.0, 3.0)])
+def test_effective_centers_are_the_centroids_of_the_energy_of_the_gradient(taps):
+    """By autograd through the network as it is. Through independent weights, energy spreads by that of the kernels."""
+    network, size, cell = random_convolutions(torch.tensor(taps)), (48, 48), 3
+    image = torch.ones(1, 3, *size, requires_grad=True)
+    output = network(image)
+    rows = torch.arange(48.0)
+    energy = torch.zeros(48)
+    for channel in range(8):
+        (slope,) = torch.autograd.grad(output[0, channel, cell, cell], image, retain_graph=True)
+        energy += slope[0].square().sum((0, 2))
+    grid = grid_geometry(network, "3", size, effective=True)
+    assert grid.rows.centers[cell].item() == pytest.approx(((energy * rows).sum() / energy.sum()).item(), abs=0.15)
+    assert grid.columns.centers[cell].item() == pytest.approx(8.0 * cell, abs=0.1)
+    assert grid_geometry(network, "3", size).rows.centers[cell].item() == 8.0 * cell
+
+
+def test_effective_centers_ignore_scale_and_count_every_channel_alike():
+    layer = nn.Conv2d(3, 2, 3, stride=2, padding=1)
+    with torch.no_grad():
+        layer.weight.zero_()
+        layer.weight[0, :, 0, 0] = 1000.0
+        layer.weight[1, :, 2, 0] = -0.001
+    network = nn.Sequential(layer, nn.Identity())
+    grid = grid_geometry(network, "1", (20, 20), effective=True)
+    assert (grid.rows.first, grid.columns.first) == pytest.approx((0.0, -1.0))
+    with torch.no_grad():
+        layer.weight.zero_()
+    assert grid_geometry(network, "1", (20, 20), effective=True) == grid_geometry(network, "1", (20, 20))
+
+
 def test_a_transformer_has_its_patches_and_attention_moves_nothing():
     network = timm.create_model("vit_tiny_patch16_224", num_classes=2).eval()
     patches = Axis(first=7.5, spacing=16.0, cells=14, pixels=224)

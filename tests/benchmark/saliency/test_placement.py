@@ -126,6 +126,12 @@ def test_the_attacked_map_is_the_placed_one():
 
 
 @pytest.fixture
+def model():
+    """A network whose weights do not matter."""
+    return nn.Identity()
+
+
+@pytest.fixture
 def job(tmp_path, monkeypatch):
     monkeypatch.setenv("LOUPE_RUNS", str(tmp_path))
     cell = build_grid(QUICK, ["mobilenet"], ["standard"], [])[0]
@@ -139,27 +145,27 @@ def test_the_choice_is_part_of_the_protocol_and_of_the_key_of_maps_of_a_grid(job
     assert other.model_key == job.model_key
     assert pipeline._maps_file(other, METHODS["grad-cam"]) != pipeline._maps_file(job, METHODS["grad-cam"])
     assert pipeline._maps_file(other, METHODS["gradient"]) == pipeline._maps_file(job, METHODS["gradient"])
-    with pytest.raises(ValueError, match="alignment left: must be receptive-field or none"):
+    with pytest.raises(ValueError, match="alignment left: must be receptive-field or effective"):
         replace(QUICK, alignment="left")
 
 
-def test_the_geometry_is_computed_once_and_told_in_the_record(job, monkeypatch):
+def test_the_geometry_is_computed_once_and_stated_in_the_record(job, model, monkeypatch):
     entry = job.cell.architecture
-    record = describe_alignment(entry, job.size, "receptive-field")
+    record = describe_alignment(entry, job.size, "receptive-field", model)
     assert (record.method, record.grid, record.first) == ("receptive-field", (3, 3), (0.0, 0.0))
     assert (record.spacing, record.displacement) == ((32.0, 32.0), (15.5, 15.5))
     monkeypatch.setattr(alignment, "_compute_geometry", lambda *_: pytest.fail("computed again"))
-    assert describe_alignment(entry, job.size, "none").displacement == (15.5, 15.5)
-    assert get_placement(entry, job.size, "none") is None
-    assert get_placement(entry, job.size, "receptive-field").geometry == load_geometry(entry, job.size).geometry
+    assert describe_alignment(entry, job.size, "none", model).displacement == (15.5, 15.5)
+    assert get_placement(entry, job.size, "none", model) is None
+    assert get_placement(entry, job.size, "receptive-field", model).geometry == load_geometry(entry, job.size).geometry
     assert get_grid(entry, job.size, "none").rows == stretched(3, 96)
 
 
-def test_a_grid_that_is_not_understood_is_stretched_and_said_so(job, monkeypatch):
+def test_a_grid_that_is_not_understood_is_stretched_and_said_so(job, model, monkeypatch):
     monkeypatch.setattr(alignment, "grid_geometry", lambda *_: (_ for _ in ()).throw(ValueError("it is odd")))
-    record = describe_alignment(job.cell.architecture, job.size, "receptive-field")
+    record = describe_alignment(job.cell.architecture, job.size, "receptive-field", model)
     assert (record.method, record.reason, record.displacement) == ("none", "it is odd", None)
-    assert get_placement(job.cell.architecture, job.size, "receptive-field") is None
+    assert get_placement(job.cell.architecture, job.size, "receptive-field", model) is None
 
 
 def test_maps_of_a_run_are_placed_and_those_of_others_are_had_by_none(job):
@@ -170,7 +176,7 @@ def test_maps_of_a_run_are_placed_and_those_of_others_are_had_by_none(job):
     cells = grad_cam(model, entry.target_layer, pixels.float() / 255, torch.tensor([0, 1]), lambda maps, _: maps)
 
     def drawn(how):
-        upsample_fn = get_placement(entry, job.size, how)
+        upsample_fn = get_placement(entry, job.size, how, model)
         return compute_maps(model, entry.target_layer, pixels, torch.tensor([0, 1]), METHODS["grad-cam"], upsample_fn)
 
     placed = torch.tensor(drawn("receptive-field")).float()
@@ -179,3 +185,17 @@ def test_maps_of_a_run_are_placed_and_those_of_others_are_had_by_none(job):
     plain = functional.interpolate(cells[:, None], (96, 96), mode="bilinear", align_corners=False)[:, 0]
     plain = plain / plain.amax((1, 2), keepdim=True)
     torch.testing.assert_close(torch.tensor(drawn("none")).float(), plain, atol=1e-3, rtol=0)
+
+
+def test_the_effective_receptive_field_is_that_of_the_model(job):
+    entry = job.cell.architecture
+    torch.manual_seed(0)
+    model = entry.build(2).eval()
+    grid = grid_geometry(model, entry.target_layer, job.size, effective=True)
+    assert get_placement(entry, job.size, "effective-receptive-field", model).geometry == grid
+    record = describe_alignment(entry, job.size, "effective-receptive-field", model)
+    assert (record.method, record.first) == ("effective-receptive-field", (grid.rows.first, grid.columns.first))
+    assert get_grid(entry, job.size, "effective-receptive-field") == load_geometry(entry, job.size).geometry
+    record = describe_alignment(entry, job.size, "effective-receptive-field", nn.Identity())
+    assert (record.method, record.displacement) == ("none", None)
+    assert record.reason
