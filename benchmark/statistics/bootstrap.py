@@ -13,7 +13,7 @@ from benchmark.statistics.combined import half_width
 from benchmark.statistics.intervals import LEVEL, ErrorComponents, intervals, small_sample_factor
 from benchmark.statistics.proportions import proportion_interval
 from benchmark.statistics.ratios import RatioStatistic, mean_ratio
-from benchmark.statistics.resampling import DRAWS, Grouped, Resampling, effective_groups
+from benchmark.statistics.resampling import Grouped, Resampling, effective_groups
 
 Name = TypeVar("Name", bound=Hashable)
 """Name of a column, or saliency method and name."""
@@ -193,12 +193,13 @@ def _draw_statistics(
     replicates = iter(
         [mean_ratio(value.T, counts[grouped.counts.key].T) for value, grouped in zip(values, parts, strict=True)]
     )
-    weights = {num_seeds: _seed_weights(num_seeds, row) for num_seeds in {len(seeds) for seeds in columns.values()}}
+    num_draws = len(draws.weights)
+    weights = {number: _seed_weights(number, row, num_draws) for number in {len(seeds) for seeds in columns.values()}}
     results: dict[Name, tuple[NDArray[np.float64], NDArray[np.float64]]] = {}
     for name, seeds in columns.items():
         if len(seeds) == 1:
-            single = next(replicates)
-            results[name] = single, single
+            one_seed = next(replicates)
+            results[name] = one_seed, one_seed
             continue
         by_seed = np.stack([next(replicates) for _ in seeds], axis=1)
         results[name] = by_seed.mean(axis=1), (by_seed * weights[len(seeds)]).sum(axis=1)
@@ -252,14 +253,14 @@ def _interaction(influence: Sequence[NDArray[np.float64]], groups: float) -> flo
     return float((spread**2).sum()) / (len(influence) - 1) * groups / max(groups - 1, 1.0)
 
 
-def _seed_weights(num_seeds: int, row: str) -> NDArray[np.float64]:
+def _seed_weights(num_seeds: int, row: str, num_draws: int) -> NDArray[np.float64]:
     """Draws the weight of each seed in each draw, (B, S).
 
     Deviations are multiplied by sqrt(s / (s - 1)), since the variance of resampled means is too small by that factor
     squared.
     """
     if num_seeds == 1:
-        return np.ones((DRAWS, 1))
+        return np.ones((num_draws, 1))
     rng = np.random.default_rng([1, zlib.crc32(row.encode())])
-    weights = rng.multinomial(num_seeds, np.full(num_seeds, 1 / num_seeds), size=DRAWS) / num_seeds
+    weights = rng.multinomial(num_seeds, np.full(num_seeds, 1 / num_seeds), size=num_draws) / num_seeds
     return 1 / num_seeds + np.sqrt(num_seeds / (num_seeds - 1)) * (weights - 1 / num_seeds)
