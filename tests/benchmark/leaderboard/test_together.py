@@ -4,7 +4,6 @@ from dataclasses import fields, replace
 
 import numpy as np
 import pytest
-from scipy.stats import wilcoxon
 
 from benchmark.leaderboard.analysis import agreement
 from benchmark.leaderboard.analysis.agreement import compute_agreements
@@ -123,8 +122,6 @@ def test_pairs_tested_together_are_what_they_are_alone(groups, monkeypatch):
         alone = difference(one, other)
         by_group = pairs.group_differences(one, other)
         assert found.effect == rank_tests.rank_biserials([by_group])[0]
-        if len(by_group) > rank_tests.MAX_EXACT_GROUPS and by_group.any():
-            assert found.wilcoxon == pytest.approx(wilcoxon(by_group).pvalue, rel=1e-12)
         for field in fields(Difference):
             assert getattr(found, field.name) == pytest.approx(getattr(alone, field.name), rel=1e-12, nan_ok=True)
 

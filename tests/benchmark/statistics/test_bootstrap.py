@@ -12,7 +12,6 @@ from sklearn.metrics import balanced_accuracy_score, confusion_matrix, f1_score
 from benchmark.leaderboard.columns import COLUMNS
 from benchmark.leaderboard.load.predictions import RowData
 from benchmark.leaderboard.load.scores import ScoreReader
-from benchmark.statistics.ranks import best_fractions, rank_intervals, win_fractions
 from benchmark.statistics.ratios import RatioStatistic
 from benchmark.statistics.resampling import resampling
 from tests.benchmark.statistics.alone import estimate, under
@@ -188,16 +187,6 @@ def test_seeds_of_two_rows_are_drawn_apart_and_images_together():
     assert abs(np.corrcoef(one.draws, other.draws)[0, 1]) < 0.1
     still = estimate(seeds[:1], draws, row="one"), estimate(seeds[1:2], draws, row="other")
     assert np.corrcoef(still[0].draws, still[1].draws)[0, 1] == pytest.approx(1.0)
-
-
-def test_ranks_of_rows_that_are_far_apart_are_sure_and_equal_rows_share():
-    draws = np.stack([np.full(100, 0.9), np.linspace(0.1, 0.5, 100), np.linspace(0.5, 0.1, 100)])
-    assert rank_intervals(draws, higher_is_better=True).tolist() == [[1, 1], [2, 3], [2, 3]]
-    assert rank_intervals(draws, higher_is_better=False).tolist() == [[3, 3], [1, 2], [1, 2]]
-    assert best_fractions(draws, higher_is_better=True).tolist() == [1.0, 0.0, 0.0]
-    assert best_fractions(draws, higher_is_better=False).tolist() == [0.0, 0.5, 0.5]
-    wins = win_fractions(draws, higher_is_better=True)
-    assert wins.tolist() == [[0.5, 1.0, 1.0], [0.0, 0.5, 0.5], [0.0, 0.5, 0.5]]
 
 
 def test_an_empty_statistic_is_no_number():

@@ -42,11 +42,9 @@ def test_with_equal_groups_the_tests_are_scipys():
     by_patient = (one - other).reshape(30, 2).mean(axis=1)
     assert known.value == pytest.approx((one - other).mean())
     assert known.p == pytest.approx(scipy.stats.ttest_1samp(by_patient, 0.0).pvalue, rel=1e-4)
-    assert known.wilcoxon == pytest.approx(scipy.stats.wilcoxon(by_patient).pvalue)
     assert known.groups == 30
-    theirs = scipy.stats.bootstrap((by_patient,), np.mean, n_resamples=9999, rng=0, method="percentile")
-    assert known.low == pytest.approx(theirs.confidence_interval.low, abs=0.005)
-    assert known.high == pytest.approx(theirs.confidence_interval.high, abs=0.005)
+    theirs = scipy.stats.ttest_1samp(by_patient, 0.0).confidence_interval()
+    assert (known.low, known.high) == pytest.approx((theirs.low, theirs.high), rel=1e-4)
 
 
 def test_the_paired_test_agrees_with_sign_flips_of_whole_patients():
@@ -72,7 +70,7 @@ def test_swapped_rows_turn_every_sign_exactly():
     one, other = (estimate(each, draws, row=str(number)) for number, each in enumerate(seeds))
     there, back = difference(one, other), difference(other, one)
     assert (back.value, back.low, back.high) == (-there.value, -there.high, -there.low)
-    assert (back.p, back.wilcoxon, back.effect) == (there.p, there.wilcoxon, -there.effect)
+    assert (back.p, back.effect) == (there.p, -there.effect)
 
 
 def test_all_pairs_at_once_are_the_pairs_one_by_one():
@@ -81,7 +79,7 @@ def test_all_pairs_at_once_are_the_pairs_one_by_one():
     draws = resampling(names(patient))
     rows = [
         estimate([plain(rng.normal(0.5, 0.1, len(patient))) for _ in range(seeds)], draws, row=str(seeds))
-        for seeds in (1, 2, 3, 1)
+        for seeds in (3, 2, 3, 2)
     ]
     found = all_pairs([*rows, None])
     for one, other in itertools.combinations(range(4), 2):
@@ -113,7 +111,6 @@ def test_seeds_that_differ_much_tell_nothing_apart():
     one = estimate([plain(values + shift) for shift in (-0.1, 0.0, 0.13)], draws, row="one")
     other = estimate([plain(values + shift) for shift in (-0.1, 0.02, 0.02)], draws, row="other")
     known = difference(one, other)
-    assert known.wilcoxon < 1e-6
     assert known.p > 0.5
     assert known.low < 0 < known.high
 
@@ -122,7 +119,7 @@ def test_rows_that_are_the_same_are_the_same():
     draws = resampling(names(np.arange(20)))
     one = estimate([plain(np.linspace(0, 1, 20))], draws)
     known = difference(one, one)
-    assert (known.value, known.low, known.high, known.p, known.wilcoxon, known.effect) == (0, 0, 0, 1, 1, 0)
+    assert (known.value, known.low, known.high, known.p, known.effect) == (0, 0, 0, 1, 0)
 
 
 def test_the_effect_is_one_where_every_patient_agrees():
@@ -140,7 +137,8 @@ def tables(rows: np.ndarray, number: int, times: int) -> list:
     for _ in range(times):
         hard = rng.normal(0, 0.15, number)[patient] + rng.normal(0, 0.1, len(patient))
         own = rng.normal(0, 0.05, (len(rows), number))[:, patient] + rng.normal(0, 0.05, (len(rows), len(patient)))
-        found.append(all_pairs([estimate([plain(values)], draws) for values in rows[:, None] + hard + own]))
+        known = [estimate([plain(values)], draws) for values in rows[:, None] + hard + own]
+        found.append(all_pairs(known, scope="trainings"))
     return found
 
 
