@@ -75,6 +75,13 @@ TURNS = {
     8: Image.Transpose.ROTATE_90,
 }
 """What to do with an image as stored, for each value of its orientation tag."""
+READINGS = {
+    "turned": "have an orientation tag and are turned as it says",
+    "stored": "have an orientation tag that is ignored, because their masks fit only the image as stored",
+    "background": "may have transparent pixels, which show white",
+    "window": "have 16 bits: the range of each image is mapped to 0 to 255",
+    "first": "have several pages, of which only the first one is read",
+}
 BACKGROUND = (255, 255, 255)
 """Color behind transparent pixels."""
 
@@ -203,6 +210,26 @@ def _header(image: Image.Image) -> Header:
         alpha=_has_alpha(image),
         pages=1 if image.format == "MPO" else getattr(image, "n_frames", 1),
     )
+
+
+def find_readings(sample: Sample) -> tuple[str, ...]:
+    """Returns what is done to an image, apart from decoding it: keys of READINGS. Reads only the file header.
+
+    Raises:
+        ValueError: The file is not an image or is too large.
+    """
+    if sample.image is None or sample.frame is not None:
+        return ()
+    header = read_header(sample.image)
+    stored = header.turn is not None and is_read_as_stored(sample, header)
+    done = {
+        "turned": header.turn is not None and not stored,
+        "stored": stored,
+        "background": header.alpha,
+        "window": header.mode.startswith("I;16"),
+        "first": header.pages > 1,
+    }
+    return tuple(name for name, applies in done.items() if applies)
 
 
 def is_read_as_stored(sample: Sample, header: Header) -> bool:
