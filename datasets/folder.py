@@ -101,7 +101,7 @@ def _read_user_table(
 ) -> tuple[dict[str, str], dict[str, Split], Mapping[str, Mapping[str, str]]]:
     """Returns groups, splits and attributes by the name of the image."""
     table = indexer.directory / "images.csv"
-    if not table.is_file():
+    if not table.exists() and not table.is_symlink():
         return {}, {}, {}
     rows = read_table(table, ["image"])
     columns = TableColumns(indexer, table, rows, {"image"})

@@ -326,7 +326,8 @@ class DatasetIndexer:
             elif path.is_symlink() and not path.exists():
                 self.add_problem(path, "is a link that leads nowhere", "restore what it points to or remove it")
             elif not path.is_file():
-                self.problems.append(not_regular(path).problem)
+                fault = not_regular(path).problem
+                self.add_problem(fault.file, fault.what, fault.remedy)
             else:
                 files.append(path)
         for suffix, count in sorted(unread.items()):
