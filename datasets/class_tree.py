@@ -51,7 +51,7 @@ def holds_images(directory: Path) -> bool:
 
 
 def find_roots(directory: Path) -> dict[Path, Split | None]:
-    """Returns the directories that hold the classes, with their splits: `train/` and the like, or the one above them."""
+    """Returns the directories that hold the classes with their splits: `train/` and the like, or the one above."""
     base = directory / "images" if (directory / "images").is_dir() else directory
     children = [path for path in _directories(base) if path.name != MASKS]
     subsets: dict[Path, Split | None] = {path: SPLITS.get(path.name.lower()) for path in children}

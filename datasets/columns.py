@@ -8,11 +8,16 @@ from datasets import Split
 from datasets.indexer import DatasetIndexer
 
 GROUPS = frozenset(
-    "case caseid lesion lesionid participant participantid patient patientid patientname patientnumber pid slide slideid "
-    "study studyid subject subjectid wsi".split()
+    {
+        *("group", "case", "caseid", "lesion", "lesionid", "participant", "participantid", "patient", "patientid"),
+        *("patientname", "patientnumber", "pid", "slide", "slideid", "study", "studyid", "subject", "subjectid", "wsi"),
+    }
 )
-SIDES = frozenset("cvfold dataset fold kfold partition phase part set side subset".split())
-"""Common names of columns that may be the group or the split, without blanks and underscores, in lower case."""
+"""Common names of columns with a patient or lesion, in lower case without blanks and underscores."""
+SIDES = frozenset(
+    {"cvfold", "dataset", "fold", "kfold", "partition", "phase", "part", "set", "side", "subset", "split"}
+)
+"""The same for columns with a split."""
 SPLITS: dict[str, Split] = {
     "train": "train",
     "training": "train",
@@ -34,7 +39,9 @@ class TableColumns:
         attributes: Names of the remaining columns.
     """
 
-    def __init__(self, indexer: DatasetIndexer, table: Path, rows: Sequence[dict[str, str]], reserved: set[str]) -> None:
+    def __init__(
+        self, indexer: DatasetIndexer, table: Path, rows: Sequence[dict[str, str]], reserved: set[str]
+    ) -> None:
         """Chooses the columns, and tells the indexer.
 
         Args:
@@ -51,10 +58,12 @@ class TableColumns:
         for name in self.attributes:
             if _fold(name) in SIDES and self.split is None:
                 indexer.notes.append(
-                    f"{table}: the column {name!r} is not read as the split; give it the values train, validation and test"
+                    f"{table}: the column {name!r} is not read as the split; it needs the values train and test"
                 )
         if self.attributes:
-            indexer.notes.append(f"{table}: no score uses {', '.join(self.attributes)}; they are attributes of the images")
+            indexer.notes.append(
+                f"{table}: no score uses {', '.join(self.attributes)}; they are attributes of the images"
+            )
 
     def read_attributes(self, row: dict[str, str]) -> dict[str, str]:
         """Returns the attributes of one row that have a value."""

@@ -3,8 +3,8 @@
 import os
 import stat
 import unicodedata
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
 
 from datasets import BadFileError
 
@@ -12,7 +12,7 @@ MAX_BYTES = 1_000_000_000
 """Larger files are rejected, unless a reader sets another limit."""
 
 
-def open_regular(path: Path, max_bytes: int = MAX_BYTES) -> BinaryIO:
+def open_regular(path: Path, max_bytes: int = MAX_BYTES) -> BufferedReader:
     """Opens a regular file for reading. Links are followed. A FIFO or a device is refused without waiting for it.
 
     Raises:

@@ -71,7 +71,7 @@ def load(directory: Path) -> DatasetIndex:
         masks=[_masks(indexer, tree)],
         groups=groups,
         attributes=attributes,
-        split=(tree.splits | sides).get,
+        split={**tree.splits, **sides}.get,
     )
 
 

@@ -69,9 +69,7 @@ def _open(path: Path, key: str) -> h5py.Dataset:
         file = h5py.File(path, "r")
         # A soft or external link may lead to itself or to another file.
         link = file.get(key, getlink=True)
-        if link is None:
-            raise KeyError(f"there is only {', '.join(file)[:100]}")
-        stored = file[key] if isinstance(link, h5py.HardLink) else None
+        stored = file[key] if link is None or isinstance(link, h5py.HardLink) else None
     except (OSError, KeyError, RuntimeError, ValueError) as error:
         raise BadFileError(path, f"cannot be read as HDF5 with {key!r} ({error})", "fetch it again") from None
     if not isinstance(stored, h5py.Dataset) or stored.is_virtual or stored.external or stored.shape is None:

@@ -282,11 +282,11 @@ def _turn(image: Image.Image) -> Image.Transpose | None:
     """Returns what the orientation tag demands, before the image is loaded. Pillow turns TIFF images by itself."""
     try:
         if image.format in {"JPEG", "MPO", "WEBP"}:
-            return TURNS.get(image.getexif().get(ORIENTATION))
+            return TURNS.get(image.getexif().get(ORIENTATION, 1))
         if image.format == "PNG" and "exif" in image.info:
             exif = Image.Exif()
             exif.load(image.info["exif"])
-            return TURNS.get(exif.get(ORIENTATION))
+            return TURNS.get(exif.get(ORIENTATION, 1))
     except FAULTS:  # a damaged tag
         return None
     return None

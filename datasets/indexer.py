@@ -204,7 +204,7 @@ class DatasetIndexer:
         missing = [name for name in distinct if name not in stems]
         if not partial and 2 * len(set(stems.values())) < min(len(distinct), len(images)):
             what = f"names {len(distinct)} images, of which {len(stems)} are among the {len(images)} images here"
-            example = f"{missing[0]!r} has none, files are named like {sorted(images)[0]!r}"
+            example = f"{missing[0]!r} has none, files are named like {min(images)!r}"
             self.add_problem(table, f"{what} ({example})", "use the names of the files")
         absent = (f"{name}: listed in {table.name}, but there is no image" for name in sorted(missing))
         self.left_out += absent
@@ -286,17 +286,19 @@ class DatasetIndexer:
         if absent := sorted(drawn.keys() - images.keys()):
             stems = NameIndex(images)
             for name in absent:
-                if (stem := stems.find(name)) is not None:
-                    drawn[stem] += drawn.pop(name)
+                if (image := stems.find(name)) is not None:
+                    drawn[image] += drawn.pop(name)
                     continue
                 for mask in drawn[name]:
-                    self.add_problem(mask.path, "is a mask without an image", f"add the image {name} or remove the mask")
+                    self.add_problem(
+                        mask.path, "is a mask without an image", f"add the image {name} or remove the mask"
+                    )
         return drawn
 
     def _check_names(self, images: Mapping[str, Path | None]) -> None:
         """Reports names of images that tables, figures or terminals cannot hold, and names that look the same."""
         for stem, path in images.items():
-            if fault := find_name_fault(stem):
+            if (fault := find_name_fault(stem)) is not None:
                 self.add_problem(path or self.directory, fault, "rename the file")
         if not all(stem.isascii() for stem in images):
             for one, other in find_twins(images):

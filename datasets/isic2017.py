@@ -31,7 +31,9 @@ def load(directory: Path) -> DatasetIndex:
     images = indexer.images(IMAGES)
     labels: dict[str, str] = {}
     for table in indexer.files("ISIC-2017_*_Part3_GroundTruth.csv"):
-        labels |= indexer.labels(read_one_hot(table, "image_id", DIAGNOSES, neither="nevus"), table, images, partial=True)
+        labels |= indexer.labels(
+            read_one_hot(table, "image_id", DIAGNOSES, neither="nevus"), table, images, partial=True
+        )
     attributes: dict[str, dict[str, str]] = {}
     for table in indexer.files("ISIC-2017_*_Data_metadata.csv", "*/ISIC-2017_*_Data_metadata.csv"):
         attributes |= indexer.attributes(table, "image_id", images)

@@ -50,6 +50,10 @@ def _areas(values: NDArray[np.uint8], num_levels: int) -> list[int]:
 def _uniform(values: NDArray[np.uint8]) -> NDArray[np.bool_]:
     """Returns where a pixel equals its eight neighbors, (H - 2, W - 2)."""
     rows = (values[:, 1:-1] == values[:, :-2]) & (values[:, 1:-1] == values[:, 2:])
-    return rows[1:-1] & rows[:-2] & rows[2:] & (values[1:-1, 1:-1] == values[:-2, 1:-1]) & (
-        values[1:-1, 1:-1] == values[2:, 1:-1]
+    return (
+        rows[1:-1]
+        & rows[:-2]
+        & rows[2:]
+        & (values[1:-1, 1:-1] == values[:-2, 1:-1])
+        & (values[1:-1, 1:-1] == values[2:, 1:-1])
     )

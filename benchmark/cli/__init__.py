@@ -59,7 +59,9 @@ SplitGroups = Annotated[
 ]
 Split = Annotated[
     Path | None,
-    typer.Option(metavar="FILE", help="CSV with the columns image,split, such as split.csv of another run.", rich_help_panel=DATA),
+    typer.Option(
+        metavar="FILE", help="CSV with the columns image,split, such as split.csv of another run.", rich_help_panel=DATA
+    ),
 ]
 Limit = Annotated[
     int | None,

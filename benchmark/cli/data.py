@@ -24,7 +24,7 @@ app = typer.Typer(help="Check a data set, or render the synthetic one.", no_args
 
 
 @app.command(epilog="Example: python -m benchmark data check ~/isic2018 --quarantine")
-def check(
+def check(  # noqa: PLR0913 - the options of a command line
     directory: Annotated[Path, typer.Argument(metavar="DIRECTORY", help="A data set.")],
     *,
     layout: Layout = None,
@@ -74,7 +74,8 @@ def check(
             console.print(f"[red]A run refuses this data set[/]: {escape(refusal)}", highlight=False)
         elif excluded or not result.problems:
             console.print(
-                f"{'' if excluded else 'No problems. '}Next: python -m benchmark run --data {escape(str(directory))}", highlight=False
+                f"{'' if excluded else 'No problems. '}Next: python -m benchmark run --data {escape(str(directory))}",
+                highlight=False,
             )
     if refusal or (result.problems and not quarantine):
         raise typer.Exit(1)

@@ -28,6 +28,10 @@ def match_classes(data: DatasetIndex, classes: Sequence[str], table: Path | None
     """
     class_map = _read(table) if table else {}
     absent = class_map.pop("", ())
+    if unknown := sorted(set(class_map) - {_normalize(name) for name in data.classes}):
+        raise UserError(
+            f"{table} maps the class {unknown[0]!r}, which {data.root} lacks; it has {', '.join(data.classes)}"
+        )
     targets = {_normalize(name): name for name in classes}
     matches: dict[str, str] = {}
     for name in data.classes:
@@ -36,10 +40,6 @@ def match_classes(data: DatasetIndex, classes: Sequence[str], table: Path | None
         if target and _normalize(target) not in targets:
             raise UserError(f"class {name!r} of {data.root} matches none of {', '.join(classes)}; {REMEDY}")
         matches[name] = targets.get(_normalize(target), "")
-    if unknown := sorted(set(class_map) - {_normalize(name) for name in data.classes}):
-        raise UserError(
-            f"{table} maps the class {unknown[0]!r}, which {data.root} lacks; it has {', '.join(data.classes)}"
-        )
     missing = sorted(set(classes) - set(matches.values()) - {targets.get(_normalize(name)) for name in absent})
     if missing:
         raise UserError(

@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from benchmark.data.exclusion import without_excluded
-from benchmark.errors import UserError
 from benchmark.data.splits import has_official_split
+from benchmark.errors import UserError
 from benchmark.registry import entries, resolve_name
 from benchmark.storage.cache import cached_directory, is_intact
 from benchmark.storage.hashing import content_key
@@ -129,7 +129,9 @@ def _with_images(data: DatasetIndex, directory: Path) -> DatasetIndex:
     images = {stem: files[name] for name, stem in NameIndex([s.id for s in data.samples]).find_all(files).items()}
     if not images:
         example = data.samples[0].id
-        raise UserError(f"--image-dir: no file in {directory} is named like an image of the data set, such as {example}")
+        raise UserError(
+            f"--image-dir: no file in {directory} is named like an image of the data set, such as {example}"
+        )
     samples = tuple(replace(sample, image=sample.image or images.get(sample.id)) for sample in data.samples)
     return replace(data, samples=samples, problems=(*data.problems, *indexer.problems))
 

@@ -55,10 +55,8 @@ def describe_areas(areas: Iterable[MarkedArea]) -> list[str]:
     corners = sum(area.corners for area in marked)
     if 2 * max(most, corners) <= len(marked):
         return []
-    return [
-        f"{most} of {len(marked)} masks mark more than half of their image, {corners} mark all four corners: are they "
-        "inverted? Marked pixels must be white"
-    ]
+    text = f"{most} of {len(marked)} masks mark more than half of their image, {corners} mark all four corners"
+    return [f"{text}: are they inverted? Marked pixels must be white"]
 
 
 def _find(sample: Sample) -> tuple[str, ...]:

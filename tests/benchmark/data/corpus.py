@@ -165,7 +165,9 @@ GOOD: dict[str, Make] = {
     "no masks": lambda root: folder(root, masks=False) and None,
     "empty mask": _in_folder(lambda root: mark(root / "masks/a00.png", levels(0))),
     "inverted masks": _in_folder(_many_masks(255 - np.pad(np.full((4, 4), 255, np.uint8), ((8, 8), (10, 10))))),
-    "16-bit image": _in_folder(lambda root: mark(root / "images/mole/deep.png", np.arange(480, dtype=np.uint16).reshape(20, 24))),
+    "16-bit image": _in_folder(
+        lambda root: mark(root / "images/mole/deep.png", np.arange(480, dtype=np.uint16).reshape(20, 24))
+    ),
     "cut-out": _in_folder(lambda root: with_alpha(root / "images/mole/cut.png")),
     "turned as displayed": _tagged(6, np.full((WIDTH, HEIGHT), 255, np.uint8)),
     "turned as stored": _tagged(6, np.full((HEIGHT, WIDTH), 255, np.uint8)),
@@ -174,18 +176,26 @@ GOOD: dict[str, Make] = {
     "jfif": _in_folder(lambda root: draw(root / "images/mole/x.jfif", 51, format="JPEG")),
     "link to a directory": _in_folder(lambda root: (root / "images/mole/loop").symlink_to(root / "images")),
     "table with suffixes": _with_table(rows("image,group", lambda number: f"a{number:02d}.png,g{number}")),
-    "table with directories": _with_table(rows("image,group", lambda number: f"images\\x\\a{number:02d}.PNG,g{number}")),
+    "table with directories": _with_table(
+        rows("image,group", lambda number: f"images\\x\\a{number:02d}.PNG,g{number}")
+    ),
     "table in another case": _with_table(rows("image,group", lambda number: f"A{number:02d},g{number}")),
     "patient_id": _with_table(rows("image,patient_id,age", lambda number: f"a{number:02d},p{number},50")),
     "group of markup": _with_table(rows("image,group", lambda number: f"a{number:02d},[/x]{number}")),
     "note with a line separator": _with_table(rows("image,note", lambda number: f"a{number:02d},\u2028{number}")),
     "only test images": _with_table(rows("image,split", lambda number: f"a{number:02d},test")),
-    "official split": _with_table(rows("image,split", lambda number: f"a{number:02d},{'train' if number < 8 else 'test'}")),
+    "official split": _with_table(
+        rows("image,split", lambda number: f"a{number:02d},{'train' if number < 8 else 'test'}")
+    ),
     "torchvision": lambda root: tree(root, "train", "val", "test"),
     "torchvision with repeated names": lambda root: tree(root, "train", "test", repeated=True),
     "classes at the top": lambda root: tree(root, "."),
-    "masks by suffix": _in_folder(lambda root: [path.rename(path.with_stem(f"{path.stem}_mask")) for path in (root / "masks").iterdir()]),
-    "masks next to images": _in_folder(lambda root: [mark(path.with_name(f"{path.stem}_mask.png")) for path in sorted((root / "images").glob("*/*"))]),
+    "masks by suffix": _in_folder(
+        lambda root: [path.rename(path.with_stem(f"{path.stem}_mask")) for path in (root / "masks").iterdir()]
+    ),
+    "masks next to images": _in_folder(
+        lambda root: [mark(path.with_name(f"{path.stem}_mask.png")) for path in sorted((root / "images").glob("*/*"))]
+    ),
     "class of mathematics": _in_folder(lambda root: (root / "images/mole").rename(root / "images/$\\input{x}$")),
     "isic": lambda root: isic(root) and None,
     "isic with suffixes": lambda root: isic(root, "ISIC_{:07d}.jpg".format) and None,
@@ -195,7 +205,9 @@ GOOD: dict[str, Make] = {
 """Data sets that can be used as they are, or after a note."""
 
 BAD: dict[str, Make] = {
-    "truncated": _in_folder(lambda root: (root / "images/mole/a00.png").write_bytes((root / "images/mole/a00.png").read_bytes()[:60])),
+    "truncated": _in_folder(
+        lambda root: (root / "images/mole/a00.png").write_bytes((root / "images/mole/a00.png").read_bytes()[:60])
+    ),
     "no bytes": _in_folder(lambda root: (root / "images/mole/a00.png").write_bytes(b"")),
     "a web page": _in_folder(lambda root: (root / "images/mole/a00.png").write_bytes(b"<html>")),
     "mask of another size": _in_folder(lambda root: mark(root / "masks/a00.png", np.full((9, 9), 255, np.uint8))),
@@ -207,7 +219,9 @@ BAD: dict[str, Make] = {
     "mask without image": _in_folder(lambda root: mark(root / "masks/zz.png")),
     "float image": _in_folder(lambda root: mark(root / "images/mole/x.tif", np.zeros((20, 24), np.float32))),
     "gif": _in_folder(lambda root: draw(root / "images/mole/x.gif", 51)),
-    "dicom as a class": _in_folder(lambda root: [(root / "images/mel").mkdir(), (root / "images/mel/1.dcm").write_bytes(b"DICM")]),
+    "dicom as a class": _in_folder(
+        lambda root: [(root / "images/mel").mkdir(), (root / "images/mel/1.dcm").write_bytes(b"DICM")]
+    ),
     "nifti masks": _in_folder(lambda root: (root / "masks/x.nii.gz").write_bytes(b"x")),
     "npy masks": _in_folder(lambda root: np.save(root / "masks/a00.npy", np.zeros((20, 24)))),
     "coco": _in_folder(lambda root: table(root, '{"images": [], "annotations": []}', "instances.json")),
@@ -215,30 +229,56 @@ BAD: dict[str, Make] = {
     "fifo mask": _in_folder(lambda root: os.mkfifo(root / "masks/x.png")),
     "device": _in_folder(lambda root: (root / "images/mole/x.png").symlink_to("/dev/zero")),
     "dangling link": _in_folder(lambda root: (root / "images/mole/x.png").symlink_to("nowhere")),
-    "name that is not UTF-8": _in_folder(lambda root: os.rename(root / "images/mole/a00.png", os.fsencode(root / "images/mole") + b"/\xff.png")),  # noqa: PTH104
-    "accents composed twice": _in_folder(lambda root: [draw(root / "images/mole" / f"{unicodedata.normalize(form, 'é')}.png", 51 + len(form)) for form in ("NFC", "NFKD")]),
+    "name that is not UTF-8": _in_folder(
+        lambda root: (root / "images/mole/a00.png").rename(root / "images/mole" / os.fsdecode(b"\xff.png"))
+    ),
+    "accents composed twice": _in_folder(
+        lambda root: [
+            draw(root / "images/mole" / f"{unicodedata.normalize(form, 'é')}.png", 51 + len(form))
+            for form in ("NFC", "NFKD")
+        ]
+    ),
     "blank at the end": _in_folder(lambda root: draw(root / "images/mole/x .png", 51)),
     "blank before a class": _in_folder(lambda root: (root / "images/mole").rename(root / "images/ mole")),
     "line break": _in_folder(lambda root: draw(root / "images/mole/x\ny.png", 51)),
     "line separator": _in_folder(lambda root: draw(root / "images/mole/x\u2028y.png", 51)),
     "invisible character": _in_folder(lambda root: (root / "images/mole").rename(root / "images/mo\u200ble")),
-    "classes that differ in case": _in_folder(lambda root: [draw(root / "images/Mole" / f"c{number}.png", 60 + number) for number in range(6)]),
-    "classes that differ in zeros": _in_folder(lambda root: [(root / "images/mole").rename(root / "images/01"), (root / "images/wart").rename(root / "images/1")]),
+    "classes that differ in case": _in_folder(
+        lambda root: [draw(root / "images/Mole" / f"c{number}.png", 60 + number) for number in range(6)]
+    ),
+    "classes that differ in zeros": _in_folder(
+        lambda root: [
+            (root / "images/mole").rename(root / "images/01"),
+            (root / "images/wart").rename(root / "images/1"),
+        ]
+    ),
     "one class": lambda root: draw(root / "images/mole/a.png") and None,
     "a class of one": _in_folder(lambda root: draw(root / "images/rare/x.png", 51)),
-    "a class of two": _in_folder(lambda root: [draw(root / "images/rare" / f"x{number}.png", 51 + number) for number in range(2)]),
-    "a class of one group": _with_table(rows("image,group", lambda number: f"a{number:02d},{'p' if number % 2 else number}")),
+    "a class of two": _in_folder(
+        lambda root: [draw(root / "images/rare" / f"x{number}.png", 51 + number) for number in range(2)]
+    ),
+    "a class of one group": _with_table(
+        rows("image,group", lambda number: f"a{number:02d},{'p' if number % 2 else number}")
+    ),
     "no images": lambda root: (root / "images").mkdir(parents=True),
     "nothing": lambda root: root.mkdir(parents=True),
     "one name in two classes": _in_folder(lambda root: draw(root / "images/wart/a00.png", 51)),
     "one name with two suffixes": _in_folder(lambda root: draw(root / "images/mole/a00.jpg", 51)),
     "table that matches nothing": _with_table(rows("image,group", lambda number: f"b{number},g{number}")),
-    "table that matches a third": _with_table(rows("image,group", lambda number: f"{'a' if number < 4 else 'b'}{number:02d},g")),
-    "two group columns": _with_table(rows("image,patient_id,lesion_id", lambda number: f"a{number:02d},p{number},l{number}")),
+    "table that matches a third": _with_table(
+        rows("image,group", lambda number: f"{'a' if number < 4 else 'b'}{number:02d},g")
+    ),
+    "two group columns": _with_table(
+        rows("image,patient_id,lesion_id", lambda number: f"a{number:02d},p{number},l{number}")
+    ),
     "two groups of an image": _with_table("image,group\na00,p1\na00.png,p2\n"),
     "unknown split": _with_table("image,split\na00,dev\na01,train\n"),
-    "divided group": _with_table(rows("image,group,split", lambda number: f"a{number:02d},p{number // 3},{'train' if number < 8 else 'test'}")),
-    "official split without a class": _with_table(rows("image,split", lambda number: f"a{number:02d},{'train' if number % 2 else 'test'}")),
+    "divided group": _with_table(
+        rows("image,group,split", lambda number: f"a{number:02d},p{number // 3},{'train' if number < 8 else 'test'}")
+    ),
+    "official split without a class": _with_table(
+        rows("image,split", lambda number: f"a{number:02d},{'train' if number % 2 else 'test'}")
+    ),
     "open quote": _with_table('image,group\na00,"p1\na01,p2\n'),
     "two headers": _with_table("image,group,group\na00,p1,p2\n"),
     "long row": _with_table("image,group\na00,p1,p2\n"),
@@ -247,12 +287,20 @@ BAD: dict[str, Make] = {
     "table that is not UTF-8": _with_table(b"image,group\na00,\xff\n"),
     "empty table": _with_table(""),
     "table without images": _with_table("file,group\na00,p1\n"),
-    "fifo table": _in_folder(lambda root: os.mkfifo(root / "images.csv") or (root / "images.csv").unlink() or (root / "images.csv").symlink_to("/dev/zero")),
+    "fifo table": _in_folder(
+        lambda root: (
+            os.mkfifo(root / "images.csv")
+            or (root / "images.csv").unlink()
+            or (root / "images.csv").symlink_to("/dev/zero")
+        )
+    ),
     "many scans": _in_folder(lambda root: scans(root / "images/mole/x.jpg", 200)),
     "isic with other names": lambda root: isic(root, "lesion{}".format) and None,
     "isic without labels": _at(isic, lambda root: (root / "diagnosis.csv").unlink()),
     "ham with an unknown class": lambda root: ham(root, more="HAM_1,ISIC_0000000,scc,histo,5,male,back\n") and None,
-    "ham with two lesions of an image": lambda root: ham(root, more="HAM_9,ISIC_0000000,mel,histo,5,male,back\n") and None,
+    "ham with two lesions of an image": lambda root: (
+        ham(root, more="HAM_9,ISIC_0000000,mel,histo,5,male,back\n") and None
+    ),
     "masks without images": lambda root: dermxdb(root) and None,
     "pcam with a label of 7": lambda root: pcam(root, np.array([0, 1, 7, 0, 1, 0])) and None,
     "pcam with NaN": lambda root: pcam(root, np.array([0, 1, np.nan, 0, 1, 0])) and None,
