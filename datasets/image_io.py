@@ -142,6 +142,11 @@ def read_image(sample: Sample, side: int) -> NDArray[np.uint8]:
     return np.asarray(image, dtype=np.uint8)
 
 
+def read_pixels(sample: Sample) -> NDArray[np.uint8]:
+    """Reads the image of a sample at its own size, (H, W, 3). Otherwise as :func:`read_image`."""
+    return np.asarray(_image(sample), dtype=np.uint8)
+
+
 def read_mask(mask: Mask, size: tuple[int, int] | None = None) -> NDArray[np.bool_]:
     """Reads a mask at its own size, (H, W).
 

@@ -81,6 +81,29 @@ def check(  # noqa: PLR0913 - the options of a command line
         raise typer.Exit(1)
 
 
+@app.command("import", epilog="Example: python -m benchmark data import ~/scans ~/converted --window 40,400")
+def convert(
+    source: Annotated[
+        Path, typer.Argument(metavar="SOURCE", help="Directory with <class>/, or a COCO file next to its images.")
+    ],
+    target: Annotated[Path, typer.Argument(metavar="DEST", help="A new directory, in the layout `folder`.")],
+    *,
+    window: Annotated[
+        str | None, typer.Option(help="Center and width of the gray window, such as 40,400. Default: that of the file.")
+    ] = None,
+    slices: Annotated[int, typer.Option("--slices", help="Maximum number of slices of a volume.", min=1)] = 1,
+) -> None:
+    """Convert DICOM, NIfTI or COCO into a data set. Names of files and patients become hashes."""
+    from benchmark.data.importers.convert import convert_dataset, parse_window  # noqa: PLC0415
+
+    with console.status("converting"):
+        counts, text = convert_dataset(source, target, parse_window(window), slices)
+    for name, count in counts.items():
+        console.print(f"{escape(printable(name)):42s}{count:,}", highlight=False)
+    console.print(text, highlight=False)
+    console.print(f"Next: python -m benchmark data check {escape(str(target))}", highlight=False)
+
+
 @app.command(epilog="Example: python -m benchmark data synthesize ~/dermsynth --num-images 600")
 def synthesize(
     directory: Annotated[Path, typer.Argument(metavar="DIRECTORY", help="A new directory.")],
