@@ -12,7 +12,7 @@ from benchmark.data.digests import digests
 from benchmark.data.duplicates import DuplicateFinder, perceptual_hash
 from benchmark.data.load import require_usable
 from benchmark.data.readings import MarkedArea, describe_areas, describe_readings, load_readings, measure_area
-from benchmark.data.splits import select_samples, split
+from benchmark.data.splits import select_samples, split, without_split
 from benchmark.errors import UserError
 from benchmark.runtime.parallel import parallel_map
 from datasets import BadFileError, DatasetIndex, Mask, Problem, Sample
@@ -93,8 +93,8 @@ def check_dataset(data: DatasetIndex, report: Callable[[int, int], None], preset
 def find_refusal(data: DatasetIndex, preset: Preset) -> str | None:
     """Returns what a run says if it refuses a data set whose problems are solved. None if it accepts it."""
     try:
-        samples, _ = select_samples(require_usable(replace(data, problems=())), preset)
-        split(samples, preset.test_folds, preset.val_folds)
+        samples, _ = without_split(require_usable(replace(data, problems=())), preset)
+        select_samples(samples, preset, lambda selected: split(selected, preset.test_folds, preset.val_folds))
     except UserError as error:
         return str(error)
     return None

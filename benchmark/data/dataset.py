@@ -198,9 +198,7 @@ def _require_whole_groups(manifest: Path, samples: Sequence[Sample], splits: Spl
         raise UserError(f"{manifest} {what}; correct it, or accept it with --allow-split-groups")
 
 
-def _stored_split(
-    root: Path, samples: tuple[Sample, ...], preset: Preset
-) -> tuple[Splits, Path, dict[Path, str]]:
+def _stored_split(root: Path, samples: tuple[Sample, ...], preset: Preset) -> tuple[Splits, Path, dict[Path, str]]:
     """Returns the split of these samples, its path, and the SHA-256 of their files.
 
     It is drawn once, so library updates cannot change it.
