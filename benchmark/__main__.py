@@ -1,5 +1,6 @@
 """The command line."""
 
+import io
 import os
 import sys
 from typing import Annotated
@@ -78,6 +79,9 @@ def options(
 
 def main() -> None:
     """Runs the command line. A user error prints one line and exits with code 2."""
+    for stream in (sys.stdout, sys.stderr):  # names of files need not be text in the encoding of the terminal
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"] or ["--help"]
     try:
         sys.exit(app(arguments, prog_name=PROGRAM, standalone_mode=False))

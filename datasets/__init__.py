@@ -4,8 +4,8 @@ An entry is a constant of type :class:`DatasetReader`. It detects its layout in 
 Loading an index opens no image. It matches files, labels, raters and groups, and reports what does not fit.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -55,6 +55,7 @@ class Sample:
         masks: Masks of all raters. May be empty.
         split: Split that the data set publishes. None if there is none.
         marked: Mask of the planted shortcut, for synthetic images.
+        attributes: What else tables say of the image, such as age, sex, skin tone or site, by name. No score uses it.
     """
 
     id: str
@@ -65,6 +66,19 @@ class Sample:
     masks: tuple[Mask, ...] = ()
     split: Split | None = None
     marked: Mask | None = None
+    attributes: Mapping[str, str] = field(default_factory=dict, hash=False)
+
+
+def printable(text: str) -> str:
+    r"""Escapes what a terminal would act on, and what is not valid Unicode.
+
+    Example:
+        >>> printable("a\x1b\udcff")
+        'a\\x1b\\udcff'
+    """
+    return "".join(
+        character if character.isprintable() else character.encode("unicode_escape").decode() for character in text
+    )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -83,7 +97,7 @@ class Problem:
 
     def __str__(self) -> str:
         """Returns one line: file, fault and remedy."""
-        return f"{self.file} {self.what}; {self.remedy}"
+        return printable(f"{self.file} {self.what}; {self.remedy}")
 
 
 class BadFileError(ValueError):
@@ -109,6 +123,7 @@ class DatasetIndex:
         samples: The images, sorted by id.
         problems: Problems to fix or exclude before the data can be used.
         left_out: One line for each file or image that is left out, with the reason.
+        notes: One line for each decision that a user may want to change, such as a column that nothing reads.
         synthetic: Whether the images are rendered, not photographed.
     """
 
@@ -118,6 +133,7 @@ class DatasetIndex:
     samples: tuple[Sample, ...]
     problems: tuple[Problem, ...] = ()
     left_out: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     synthetic: bool = False
 
     @property

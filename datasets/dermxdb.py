@@ -6,9 +6,12 @@ from pathlib import Path
 
 from datasets import DatasetIndex, DatasetReader, Mask, Split
 from datasets.indexer import DatasetIndexer
+from datasets.names import NameIndex
 from datasets.table import read_table
 
 COLUMNS = ("current_filename", "diagnosis")
+ATTRIBUTES = ("skin_tone", "age", "dataset")
+SPLITS: dict[str, Split] = {"train": "train", "test": "test"}
 SECOND_READING = re.compile(r"(labeler\d)2")
 """In v2, labeler12 is the second reading of labeler1."""
 
@@ -34,22 +37,27 @@ def load(directory: Path) -> DatasetIndex:
     """
     indexer = DatasetIndexer(directory)
     table = directory / "metadata.csv"
-    rows = [(Path(row["current_filename"]).stem, row["diagnosis"]) for row in read_table(table, COLUMNS)]
-    listed = dict(rows)
+    rows = [(_stem(row), row["diagnosis"]) for row in read_table(table, COLUMNS)]
     files, masks = indexer.images("images"), _masks(indexer)
+    stems = NameIndex(files)
+    listed = {stems.find(name) or name: diagnosis for name, diagnosis in rows}
     indexer.left_out += [f"{files[stem]}: no row in metadata.csv" for stem in files if stem not in listed]
     indexer.left_out += [f"{stem}: masks without a row in metadata.csv" for stem in masks if stem not in listed]
     images: dict[str, Path | None] = dict.fromkeys(listed)
     if files:
         images = {stem: path for stem, path in files.items() if stem in listed}
-    folds = _first_fold(directory)
+    patients, assignments = _first_fold(directory)
+    lists = indexer.labels(assignments, directory / "folds", images, kind="split")
+    sides = {stem: SPLITS[name] for stem, name in lists.items()}
+    attributes = indexer.attributes(table, "current_filename", images, names=ATTRIBUTES)
     return indexer.build_index(
         "dermxdb",
         images,
-        indexer.labels(rows, table),
+        indexer.labels(rows, table, images),
         masks=[{stem: drawn for stem, drawn in masks.items() if stem in listed}],
-        groups={stem: patient for stem, (_, patient) in folds.items()},
-        split=lambda stem: folds[stem][0] if stem in folds else None,
+        groups=indexer.labels(patients, directory / "folds", images, kind="patient"),
+        attributes={stem: values for stem, values in attributes.items() if stem in listed},
+        split=sides.get,
     )
 
 
@@ -75,16 +83,21 @@ def _masks(indexer: DatasetIndexer) -> dict[str, list[Mask]]:
     return {stem: list(by_path.values()) for stem, by_path in masks.items()}
 
 
-def _first_fold(directory: Path) -> dict[str, tuple[Split, str]]:
-    """Returns split and patient by stem."""
-    fold: dict[str, tuple[Split, str]] = {}
-    splits: tuple[Split, ...] = ("train", "test")
-    for split in splits:
+def _first_fold(directory: Path) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
+    """Returns pairs of stem and patient, and pairs of stem and split."""
+    patients: list[tuple[str, str]] = []
+    assignments: list[tuple[str, str]] = []
+    for split in SPLITS:
         table = directory / "folds" / f"metadata_fold_0_{split}.csv"
         if table.is_file():
-            for row in read_table(table, ["current_filename", "patient_id"]):
-                fold[Path(row["current_filename"]).stem] = (split, row["patient_id"])
-    return fold
+            rows = read_table(table, ["current_filename", "patient_id"])
+            patients += [(_stem(row), row["patient_id"]) for row in rows]
+            assignments += [(_stem(row), split) for row in rows]
+    return patients, assignments
+
+
+def _stem(row: dict[str, str]) -> str:
+    return Path(row["current_filename"]).stem
 
 
 DERMXDB = DatasetReader(

@@ -27,12 +27,14 @@ def load(directory: Path) -> DatasetIndex:
     table = indexer.directory / "Grade.csv"
     rows = read_table(table, ["name", "patient ID", "grade (GlaS)"])
     grades = ((row["name"], row["grade (GlaS)"]) for row in rows)
+    patients = ((row["name"], row["patient ID"]) for row in rows)
+    images = indexer.images(".", skip="_anno")
     return indexer.build_index(
         "glas",
-        indexer.images(".", skip="_anno"),
-        indexer.labels(grades, table, valid=("benign", "malignant")),
+        images,
+        indexer.labels(grades, table, images, valid=("benign", "malignant")),
         masks=[indexer.masks(".", "_anno", marks=GLANDS)],
-        groups={row["name"]: row["patient ID"] for row in rows},
+        groups=indexer.labels(patients, table, images, kind="patient"),
         split=lambda stem: "train" if stem.startswith("train_") else "test",
     )
 

@@ -32,9 +32,10 @@ def load(directory: Path) -> DatasetIndex:
     return indexer.build_index(
         "ham10000",
         images,
-        indexer.labels(((row["image_id"], row["dx"]) for row in rows), table, valid=DIAGNOSES),
+        indexer.labels(((row["image_id"], row["dx"]) for row in rows), table, images, valid=DIAGNOSES),
         masks=[indexer.masks("HAM10000_segmentations_lesion_tschandl", "_segmentation")],
-        groups={row["image_id"]: row["lesion_id"] for row in rows},
+        groups=indexer.labels(((row["image_id"], row["lesion_id"]) for row in rows), table, images, kind="lesion"),
+        attributes=indexer.attributes(table, "image_id", images, skip=("lesion_id", "dx")),
     )
 
 

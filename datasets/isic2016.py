@@ -32,7 +32,7 @@ def load(directory: Path) -> DatasetIndex:
     for table in indexer.files("ISBI2016_ISIC_Part3_*_GroundTruth.csv"):
         rows = read_table(table, ["image", "class"], header=False)
         pairs = ((row["image"], NUMBERS.get(row["class"], row["class"])) for row in rows)
-        labels |= indexer.labels(pairs, table, valid=CLASSES)
+        labels |= indexer.labels(pairs, table, images, valid=CLASSES, partial=True)
     features = superpixel_masks(
         indexer, "ISBI2016_ISIC_Part2_*_Data", "ISBI2016_ISIC_Part2_*_GroundTruth", ("globules", "streaks")
     )

@@ -31,13 +31,19 @@ def load(directory: Path) -> DatasetIndex:
     images = indexer.images(IMAGES)
     labels: dict[str, str] = {}
     for table in indexer.files("ISIC-2017_*_Part3_GroundTruth.csv"):
-        labels |= indexer.labels(read_one_hot(table, "image_id", DIAGNOSES, neither="nevus"), table)
+        labels |= indexer.labels(
+            read_one_hot(table, "image_id", DIAGNOSES, neither="nevus"), table, images, partial=True
+        )
+    attributes: dict[str, dict[str, str]] = {}
+    for table in indexer.files("ISIC-2017_*_Data_metadata.csv", "*/ISIC-2017_*_Data_metadata.csv"):
+        attributes |= indexer.attributes(table, "image_id", images)
     features = superpixel_masks(indexer, IMAGES, "ISIC-2017_*_Part2_GroundTruth", FEATURES)
     return indexer.build_index(
         "isic2017",
         images,
         labels,
         masks=[indexer.masks("ISIC-2017_*_Part1_GroundTruth", "_segmentation"), features],
+        attributes=attributes,
         split=lambda stem: split_from_directory(images[stem]),
     )
 

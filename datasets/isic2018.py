@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from datasets import DatasetIndex, DatasetReader
+from datasets.columns import TableColumns
 from datasets.indexer import DatasetIndexer, split_from_directory
 from datasets.table import read_one_hot, read_table
 
@@ -29,21 +30,28 @@ def load(directory: Path) -> DatasetIndex:
     images = indexer.images(IMAGES)
     labels: dict[str, str] = {}
     groups: dict[str, str] = {}
+    attributes: dict[str, dict[str, str]] = {}
     for table in indexer.files("ISIC2018_Task3_*_GroundTruth.csv", "*/ISIC2018_Task3_*_GroundTruth.csv"):
-        labels |= indexer.labels(read_one_hot(table, "image", DIAGNOSES), table, valid=DIAGNOSES)
+        labels |= indexer.labels(read_one_hot(table, "image", DIAGNOSES), table, images, valid=DIAGNOSES, partial=True)
     for table in indexer.files("ISIC2018_Task3_*_LesionGroupings.csv", "*/ISIC2018_Task3_*_LesionGroupings.csv"):
-        groups |= {row["image"]: row["lesion_id"] for row in read_table(table, ["image", "lesion_id"])}
+        lesions = ((row["image"], row["lesion_id"]) for row in read_table(table, ["image", "lesion_id"]))
+        groups |= indexer.labels(lesions, table, images, kind="lesion", partial=True)
     user_table = directory / "diagnosis.csv"
     if user_table.is_file():
         rows = read_table(user_table, ["image", "diagnosis"])
-        labels |= indexer.labels(((row["image"], row["diagnosis"]) for row in rows), user_table)
-        groups |= {row["image"]: row["group"] for row in rows if row.get("group")}
-    attributes = [
+        labels |= indexer.labels(((row["image"], row["diagnosis"]) for row in rows), user_table, images)
+        columns = TableColumns(indexer, user_table, rows, {"image", "diagnosis", "split"})
+        pairs = [(row["image"], row[columns.group]) for row in rows if columns.group and row[columns.group]]
+        groups |= indexer.labels(pairs, user_table, images, kind="group")
+        attributes = indexer.attributes(user_table, "image", images, names=columns.attributes)
+    features = [
         indexer.masks("ISIC2018_Task2_*_GroundTruth*", f"_attribute_{name}", characteristic=name) for name in ATTRIBUTES
     ]
-    masks = [indexer.masks("ISIC2018_Task1_*_GroundTruth", "_segmentation"), *attributes]
+    masks = [indexer.masks("ISIC2018_Task1_*_GroundTruth", "_segmentation"), *features]
     splits = {stem: split_from_directory(path) for stem, path in images.items()}
-    return indexer.build_index("isic2018", images, labels, masks=masks, groups=groups, split=splits.get)
+    return indexer.build_index(
+        "isic2018", images, labels, masks=masks, groups=groups, attributes=attributes, split=splits.get
+    )
 
 
 ISIC2018 = DatasetReader(

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from datasets import DatasetIndex, DatasetReader, Split
 from datasets.indexer import DatasetIndexer
-from datasets.table import read_table
+from datasets.table import read_lines
 
 PET = frozenset({1})
 """In a trimap 1 is the pet, 2 the background and 3 an ambiguous border, which does not count as pet."""
@@ -27,16 +27,16 @@ def load(directory: Path) -> DatasetIndex:
     indexer = DatasetIndexer(directory)
     images = indexer.images("images")
     assignments = [
-        (row["line"].split()[0], name)
+        (line.split()[0], name)
         for name in SPLITS
-        for row in read_table(directory / "annotations" / f"{name}.txt", ["line"], header=False)
-        if not row["line"].startswith("#")
+        for line in read_lines(directory / "annotations" / f"{name}.txt", "names of images")
+        if not line.startswith("#")
     ]
-    lists = indexer.labels(assignments, directory / "annotations", kind="list")
+    lists = indexer.labels(assignments, directory / "annotations", images, kind="list")
     return indexer.build_index(
         "oxford-pet",
         images,
-        {stem: stem.rpartition("_")[0] for stem in images.keys() | lists.keys()},
+        {stem: stem.rpartition("_")[0] for stem in images},
         masks=[indexer.masks("annotations/trimaps", "", marks=PET)],
         split=lambda stem: SPLITS.get(lists.get(stem, "")),
     )

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from datasets import DatasetIndex, DatasetReader, Mask, Split
-from datasets.image_io import count_frames
+from datasets.hdf5 import count_frames, read_labels
 from datasets.indexer import DatasetIndexer, require_unpacked
-from datasets.table import read_table, read_values
+from datasets.table import read_table
 
 NAME = "camelyonpatch_level_2_split_"
 SPLITS: dict[str, Split] = {"train": "train", "valid": "validation", "test": "test"}
@@ -40,7 +40,7 @@ def load(directory: Path) -> DatasetIndex:
         image_files |= dict.fromkeys(names, images)
         frames |= {name: index for index, name in enumerate(names)}
         center = (Mask(path=images, rater="rule", box=CENTER),)
-        tumor = read_values(labels, "y", len(names)).tolist()
+        tumor = read_labels(labels, "y", len(names)).tolist()
         masks |= {name: center for name, positive in zip(names, tumor, strict=True) if positive}
         table = directory / f"{NAME}{part}_meta.csv"
         if table.is_file():

@@ -27,10 +27,11 @@ def load(directory: Path) -> DatasetIndex:
     """
     indexer = DatasetIndexer(find_root(directory, ROOT))
     table = indexer.directory / TABLE
-    codes = indexer.labels(_codes(table), table, valid=tuple(CODES), kind="diagnosis")
+    images = indexer.images("PH2 Dataset images/*/*_Dermoscopic_Image")
+    codes = indexer.labels(_codes(table), table, images, valid=tuple(CODES), kind="diagnosis")
     return indexer.build_index(
         "ph2",
-        indexer.images("PH2 Dataset images/*/*_Dermoscopic_Image"),
+        images,
         {stem: CODES[code] for stem, code in codes.items()},
         masks=[indexer.masks("PH2 Dataset images/*/*_lesion", "_lesion")],
     )

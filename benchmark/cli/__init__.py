@@ -39,9 +39,29 @@ ImageDirectory = Annotated[
         rich_help_panel=DATA,
     ),
 ]
+Attributes = Annotated[
+    Path | None,
+    typer.Option(
+        "--attributes",
+        metavar="FILE",
+        help="CSV with the column image and attributes of the images, such as age or skin tone.",
+        rich_help_panel=DATA,
+    ),
+]
+SplitGroups = Annotated[
+    bool,
+    typer.Option(
+        "--allow-split-groups",
+        metavar="",
+        help="Accept a split that divides the images of a patient or lesion.",
+        rich_help_panel=DATA,
+    ),
+]
 Split = Annotated[
     Path | None,
-    typer.Option(metavar="FILE", help="Reuse the split in split.csv of another run.", rich_help_panel=DATA),
+    typer.Option(
+        metavar="FILE", help="CSV with the columns image,split, such as split.csv of another run.", rich_help_panel=DATA
+    ),
 ]
 Limit = Annotated[
     int | None,

@@ -9,9 +9,10 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from benchmark.cli import ImageDirectory, Json, Layout, console
+from benchmark.cli import Attributes, ImageDirectory, Json, Layout, SplitGroups, console
 from benchmark.errors import UserError
 from benchmark.leaderboard.synthetic import MARK
+from datasets import printable
 
 if TYPE_CHECKING:
     from benchmark.data.checks import DataReport
@@ -23,26 +24,34 @@ app = typer.Typer(help="Check a data set, or render the synthetic one.", no_args
 
 
 @app.command(epilog="Example: python -m benchmark data check ~/isic2018 --quarantine")
-def check(
+def check(  # noqa: PLR0913 - the options of a command line
     directory: Annotated[Path, typer.Argument(metavar="DIRECTORY", help="A data set.")],
     *,
     layout: Layout = None,
     image_dir: ImageDirectory = None,
+    attributes: Attributes = None,
+    split_groups: SplitGroups = False,
     quarantine: Annotated[
         bool, typer.Option("--quarantine", metavar="", help="Exclude the files that have problems from now on.")
     ] = False,
     as_json: Json = False,
 ) -> None:
     """Count images and masks, and list every problem with its remedy. Exit code 1 if problems remain."""
+    from benchmark.config.presets import QUICK  # noqa: PLC0415
     from benchmark.data.checks import check_dataset as check_data  # noqa: PLC0415
+    from benchmark.data.checks import find_refusal  # noqa: PLC0415
     from benchmark.data.exclusion import exclude as exclude_files  # noqa: PLC0415
     from benchmark.data.load import Source, load_index  # noqa: PLC0415
     from benchmark.runtime.progress import progress  # noqa: PLC0415
 
-    data = load_index(Source(directory=directory, layout=layout, images=image_dir))
+    source = Source(
+        directory=directory, layout=layout, images=image_dir, attributes=attributes, split_groups=split_groups
+    )
+    data = load_index(source)
     with progress(Console(stderr=True), "decoding") as report:
         result = check_data(data, report)
     excluded = exclude_files(data, result.problems) if quarantine and result.problems else None
+    refusal = find_refusal(load_index(source), QUICK) if excluded else result.refusal
     if as_json:
         problems = [
             {"file": str(problem.file), "problem": problem.what, "remedy": problem.remedy}
@@ -50,6 +59,7 @@ def check(
         ]
         payload = result.facts | {
             "problems": problems,
+            "refusal": refusal,
             "alike": result.alike,
             "quarantine": excluded and str(excluded),
         }
@@ -60,12 +70,38 @@ def check(
             console.print(f"Excluded: {len(result.problems)} problems, listed in {excluded}. Remove that file to undo.")
         elif result.problems:
             console.print("Next: fix them, or exclude these files with --quarantine.")
-        else:
+        if refusal:
+            console.print(f"[red]A run refuses this data set[/]: {escape(refusal)}", highlight=False)
+        elif excluded or not result.problems:
             console.print(
-                f"No problems. Next: python -m benchmark run --data {escape(str(directory))}", highlight=False
+                f"{'' if excluded else 'No problems. '}Next: python -m benchmark run --data {escape(str(directory))}",
+                highlight=False,
             )
-    if result.problems and not quarantine:
+    if refusal or (result.problems and not quarantine):
         raise typer.Exit(1)
+
+
+@app.command("import", epilog="Example: python -m benchmark data import ~/scans ~/converted --window 40,400")
+def convert(
+    source: Annotated[
+        Path, typer.Argument(metavar="SOURCE", help="Directory with <class>/, or a COCO file next to its images.")
+    ],
+    target: Annotated[Path, typer.Argument(metavar="DEST", help="A new directory, in the layout `folder`.")],
+    *,
+    window: Annotated[
+        str | None, typer.Option(help="Center and width of the gray window, such as 40,400. Default: that of the file.")
+    ] = None,
+    slices: Annotated[int, typer.Option("--slices", help="Maximum number of slices of a volume.", min=1)] = 1,
+) -> None:
+    """Convert DICOM, NIfTI or COCO into a data set. Names of files and patients become hashes."""
+    from benchmark.data.importers.convert import convert_dataset, parse_window  # noqa: PLC0415
+
+    with console.status("converting"):
+        counts, text = convert_dataset(source, target, parse_window(window), slices)
+    for name, count in counts.items():
+        console.print(f"{escape(printable(name)):42s}{count:,}", highlight=False)
+    console.print(text, highlight=False)
+    console.print(f"Next: python -m benchmark data check {escape(str(target))}", highlight=False)
 
 
 @app.command(epilog="Example: python -m benchmark data synthesize ~/dermsynth --num-images 600")
@@ -98,20 +134,25 @@ def _show(result: "DataReport") -> None:
         title = name.replace("_", " ")
         if isinstance(value, dict):
             more = f" and {len(value) - MAX_LINES} more" if len(value) > MAX_LINES else ""
-            text = ", ".join(f"{key} {count:,}" for key, count in list(value.items())[:MAX_LINES])
+            pairs = list(value.items())[:MAX_LINES]
+            text = ", ".join(f"{printable(key)} {_format(count)}" for key, count in pairs)
             console.print(f"{title:42s}{escape(text) or '-'}{more}", highlight=False)
         elif isinstance(value, list):
             _show_lines(title, value)
         else:
-            console.print(f"{title:42s}{escape(str(value))}", highlight=False)
+            console.print(f"{title:42s}{escape(printable(str(value)))}", highlight=False)
     _show_lines("look alike", [f"{first} and {second}" for first, second in result.alike])
     _show_lines("[red]problems[/]", [str(problem) for problem in result.problems])
+
+
+def _format(value: int | str) -> str:
+    return f"{value:,}" if isinstance(value, int) else f"({value})"
 
 
 def _show_lines(title: str, lines: list[str]) -> None:
     if lines:
         console.print(f"{title}: {len(lines)}")
         for line in lines[:MAX_LINES]:
-            console.print(f"  {escape(line)}", highlight=False)
+            console.print(f"  {escape(printable(line))}", highlight=False)
         if len(lines) > MAX_LINES:
             console.print(f"  and {len(lines) - MAX_LINES} more; --json lists all")

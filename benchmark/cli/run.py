@@ -14,6 +14,7 @@ from benchmark.cli import (
     MODELS,
     OUTPUT,
     SCORING,
+    Attributes,
     DataDirectory,
     Device,
     Epochs,
@@ -23,6 +24,7 @@ from benchmark.cli import (
     Regimes,
     Seeds,
     Split,
+    SplitGroups,
     Weights,
     console,
 )
@@ -41,7 +43,9 @@ def run(  # noqa: PLR0913 - the options of a command line
     data: DataDirectory = None,
     layout: Layout = None,
     image_dir: ImageDirectory = None,
+    attributes: Attributes = None,
     split: Split = None,
+    split_groups: SplitGroups = False,
     limit: Limit = None,
     aggregation: Annotated[
         str | None,
@@ -196,7 +200,9 @@ def run(  # noqa: PLR0913 - the options of a command line
         chosen_device = workers.choose_device(device)
         request = RunRequest(
             preset=settings,
-            source=Source(directory=data, layout=layout, images=image_dir),
+            source=Source(
+                directory=data, layout=layout, images=image_dir, attributes=attributes, split_groups=split_groups
+            ),
             cells=cells,
             device=chosen_device,
             bfloat16=workers.prefers_bfloat16(chosen_device),

@@ -15,7 +15,7 @@ from benchmark.runtime.parallel import parallel_map
 from benchmark.storage.cache import cached_directory, is_intact
 from benchmark.storage.hashing import content_key
 from benchmark.storage.runs import decoded_dir
-from datasets import Aggregation, Sample
+from datasets import Aggregation, BadFileError, Sample
 from datasets.aggregation import shrink
 from datasets.image_io import image_size, read_image
 
@@ -66,7 +66,7 @@ def load_decoded(
         with cached_directory(directory) as temporary:
             try:
                 _write(temporary, samples, side, aggregation, report)
-            except ValueError as error:
+            except BadFileError as error:
                 raise UserError(f"{error}, or leave it out with `data check --quarantine`") from None
     # Without masks the table is empty, and pandas then infers no integer type.
     table = pd.read_parquet(directory / "references.parquet").astype({"sample": np.int64})

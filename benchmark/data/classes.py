@@ -28,6 +28,10 @@ def match_classes(data: DatasetIndex, classes: Sequence[str], table: Path | None
     """
     class_map = _read(table) if table else {}
     absent = class_map.pop("", ())
+    if unknown := sorted(set(class_map) - {_normalize(name) for name in data.classes}):
+        raise UserError(
+            f"{table} maps the class {unknown[0]!r}, which {data.root} lacks; it has {', '.join(data.classes)}"
+        )
     targets = {_normalize(name): name for name in classes}
     matches: dict[str, str] = {}
     for name in data.classes:
@@ -43,7 +47,14 @@ def match_classes(data: DatasetIndex, classes: Sequence[str], table: Path | None
             "table with the columns from,to (from empty if there is none) and give it with --class-map"
         )
     samples = tuple(replace(sample, diagnosis=matches.get(sample.diagnosis, "")) for sample in data.samples)
-    return replace(data, samples=tuple(sample for sample in samples if sample.diagnosis))
+    merged = {target: [name for name in matches if matches[name] == target] for target in set(matches.values()) - {""}}
+    notes = [
+        f"{data.root}: the classes {', '.join(names)} are read as {target}"
+        for target, names in sorted(merged.items())
+        if len(names) > 1
+    ]
+    samples = tuple(sample for sample in samples if sample.diagnosis)
+    return replace(data, samples=samples, notes=(*data.notes, *notes))
 
 
 def _normalize(name: str) -> str:

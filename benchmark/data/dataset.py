@@ -10,22 +10,23 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from benchmark.config.presets import ENGINE_VERSION, Preset
-from benchmark.data.cache import load_decoded
+from benchmark.data.cache import DecodedArrays, load_decoded
 from benchmark.data.digests import digests
-from benchmark.data.duplicates import near_duplicates, perceptual_hashes
-from benchmark.data.load import require_usable
-from benchmark.data.manifest import read_manifest, sample_files, write_manifest
-from benchmark.data.splits import (
-    RareClassError,
-    Splits,
-    count_needed_per_class,
-    has_official_split,
-    limit_samples,
-    require_images_of_every_class,
-    split,
+from benchmark.data.duplicates import find_leaks, perceptual_hashes
+from benchmark.data.load import find_divided_groups, require_usable
+from benchmark.data.manifest import has_attributes, read_manifest, sample_files, write_manifest
+from benchmark.data.readings import (
+    CHANGED_PIXELS,
+    MarkedArea,
+    describe_areas,
+    describe_readings,
+    load_readings,
+    measure_area,
 )
+from benchmark.data.splits import Splits, require_images_of_every_class, select_samples, split, without_split
+from benchmark.errors import UserError
 from benchmark.registry import select
-from benchmark.storage.cache import load_or_make
+from benchmark.storage.cache import cached_file, load_or_make
 from benchmark.storage.hashing import content_key
 from benchmark.storage.runs import split_file
 from datasets import Aggregation, DatasetIndex, Sample
@@ -42,6 +43,7 @@ class ImageDataset:
         classes: Diagnoses in the order of the labels.
         available: Number of images in the data set before the preset limits them.
         left_out: One line for each file or image that is left out.
+        notes: One line for each decision that a user may want to change.
         manifest: CSV file with the split and the SHA-256 of every file.
         images: Pixels (N, S, S, 3), uint8.
         samples: One row per image: id, label, group, split.
@@ -61,6 +63,7 @@ class ImageDataset:
     samples: pd.DataFrame
     mask_arrays: NDArray[np.uint8]
     references: pd.DataFrame
+    notes: tuple[str, ...] = ()
 
     def rows(self, split: str) -> NDArray[np.intp]:
         """Returns the row indices of the "train", "validation" or "test" images."""
@@ -106,6 +109,7 @@ def prepare_dataset(
     *,
     classes: Sequence[str] = (),
     manifest: Path | None = None,
+    split_groups: bool = False,
     report: Callable[[int, int], None] = lambda *_: None,
 ) -> ImageDataset:
     """Decodes the images and masks that a preset selects, or opens the cache that has them.
@@ -115,34 +119,32 @@ def prepare_dataset(
         preset: Sets the number of images, their size, the split and the aggregation.
         classes: Diagnoses in the order of the labels. By default those of the data set, sorted by name.
         manifest: The split of another run, to use instead of a new one.
+        split_groups: Whether that split may divide a group.
         report: Called with the number of images done and of all.
 
     Raises:
         UserError: The data cannot be used as it is, or the disk is full. The message names the remedy.
     """
     data = require_usable(data)
-    official = preset.test_folds > 0 and has_official_split(data.samples)
-    samples = tuple(sample for sample in data.samples if sample.split) if official else data.samples
-    if len(samples) < len(data.samples):
-        without_split = (f"{sample.id}: not in the official split" for sample in data.samples if not sample.split)
-        data = replace(data, left_out=(*data.left_out, *without_split))
     if manifest is None:
-        try:
-            samples, splits, manifest, file_digests = _limit_and_split(data.root, samples, preset)
-        except RareClassError:
-            if official:
-                raise
-            # The limit may have left too few images of a class that has enough.
-            needed = count_needed_per_class(preset.test_folds, preset.val_folds)
-            samples, splits, manifest, file_digests = _limit_and_split(data.root, samples, preset, needed)
+        samples, left_out = without_split(data, preset)
+        data = replace(data, left_out=(*data.left_out, *left_out))
+        samples, (splits, manifest, file_digests) = select_samples(
+            samples, preset, lambda selected: _stored_split(data.root, selected, preset)
+        )
     else:
-        file_digests = digests(data.root, [path for sample in samples for path in sample_files(sample)])
-        samples, splits = read_manifest(manifest, samples, file_digests)
+        file_digests = digests(data.root, [path for sample in data.samples for path in sample_files(sample)])
+        samples, splits = read_manifest(manifest, data.samples, file_digests)
+        _require_whole_groups(manifest, samples, splits, allowed=split_groups)
         require_images_of_every_class(samples, splits, tested=preset.test_folds > 0)
     aggregation = select(Aggregation, [preset.aggregation])[0]
-    key = content_key(
-        ENGINE_VERSION, preset.image_size, preset.aggregation, [_files(sample, file_digests) for sample in samples]
-    )
+    readings = load_readings(samples)
+    # Images that are read as they are stored have the key that they always had.
+    content = [
+        [*_files(sample, file_digests), *sorted(CHANGED_PIXELS.intersection(done))]
+        for sample, done in zip(samples, readings, strict=True)
+    ]
+    key = content_key(ENGINE_VERSION, preset.image_size, preset.aggregation, content)
     arrays = load_decoded(key, samples, preset.image_size, aggregation, lambda done: report(done, len(samples)))
     assignment = [
         [sample.id, sample.diagnosis, sample.group, str(side)] for sample, side in zip(samples, splits, strict=True)
@@ -161,6 +163,7 @@ def prepare_dataset(
         classes=tuple(labels),
         available=len(data.samples),
         left_out=data.left_out,
+        notes=(*data.notes, *describe_readings(samples, readings), *describe_areas(_areas(arrays))),
         manifest=manifest,
         images=arrays.images,
         samples=pd.DataFrame(table),
@@ -170,7 +173,7 @@ def prepare_dataset(
 
 
 def leaks(data: ImageDataset, pretraining: ImageDataset | None = None) -> list[tuple[str, str]]:
-    """Returns pairs of a training or validation image and a test image that are near-duplicates, by name."""
+    """Returns the test images with a near-duplicate among the other images: pairs (other, test) of names."""
     hashes = perceptual_hashes(data.images)
     not_tested = np.setdiff1d(np.arange(len(data.images)), data.test)
     names = data.samples["id"].to_numpy()
@@ -178,24 +181,29 @@ def leaks(data: ImageDataset, pretraining: ImageDataset | None = None) -> list[t
     if pretraining is not None:
         others = np.concatenate([others, perceptual_hashes(pretraining.images)])
         other_names = np.concatenate([other_names, pretraining.samples["id"].to_numpy()])
-    pairs = near_duplicates(others, hashes[data.test])
+    pairs = find_leaks(others, hashes[data.test])
     return [(str(other_names[one]), str(names[data.test[other]])) for one, other in pairs]
 
 
-def _limit_and_split(
-    root: Path, samples: tuple[Sample, ...], preset: Preset, min_per_class: int = 0
-) -> tuple[tuple[Sample, ...], Splits, Path, dict[Path, str]]:
-    """Selects the samples of a preset. Returns them, their split, its file, and the SHA-256 of their files."""
-    selected = limit_samples(samples, preset.limit, min_per_class=max(2, preset.test_folds, min_per_class))
-    file_digests = digests(root, [path for sample in selected for path in sample_files(sample)])
-    splits, manifest = _stored_split(root, selected, preset, file_digests)
-    return selected, splits, manifest, file_digests
+def _areas(arrays: DecodedArrays) -> list[MarkedArea]:
+    unions = np.flatnonzero(arrays.references["level"] == "union")
+    return [measure_area(arrays.mask_arrays[index] > 127) for index in unions]
 
 
-def _stored_split(
-    root: Path, samples: tuple[Sample, ...], preset: Preset, file_digests: dict[Path, str]
-) -> tuple[Splits, Path]:
-    """Returns the split of these files and its path. It is drawn once, so library updates cannot change it."""
+def _require_whole_groups(manifest: Path, samples: Sequence[Sample], splits: Splits, *, allowed: bool) -> None:
+    groups = [sample.group for sample in samples]
+    divided = [] if allowed else find_divided_groups(zip(groups, splits.tolist(), strict=True))
+    if divided:
+        what = f"has {len(divided)} groups on several sides, such as {divided[0]}"
+        raise UserError(f"{manifest} {what}; correct it, or accept it with --allow-split-groups")
+
+
+def _stored_split(root: Path, samples: tuple[Sample, ...], preset: Preset) -> tuple[Splits, Path, dict[Path, str]]:
+    """Returns the split of these samples, its path, and the SHA-256 of their files.
+
+    It is drawn once, so library updates cannot change it.
+    """
+    file_digests = digests(root, [path for sample in samples for path in sample_files(sample)])
     settings = [preset.test_folds, preset.val_folds]
     content = [
         [sample.id, sample.diagnosis, sample.group, sample.split, *_files(sample, file_digests)] for sample in samples
@@ -206,7 +214,14 @@ def _stored_split(
         splits = split(samples, preset.test_folds, preset.val_folds)
         write_manifest(temporary, root, samples, splits, file_digests)
 
-    return load_or_make(path, make, lambda stored: read_manifest(stored, samples, file_digests)[1]), path
+    def load(stored: Path) -> Splits:
+        return read_manifest(stored, samples, file_digests)[1]
+
+    splits = load_or_make(path, make, load)
+    if not has_attributes(path, samples):
+        with cached_file(path) as temporary:
+            write_manifest(temporary, root, samples, splits, file_digests)
+    return splits, path, file_digests
 
 
 def _files(sample: Sample, file_digests: dict[Path, str]) -> list[str]:

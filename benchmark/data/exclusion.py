@@ -1,5 +1,6 @@
 """Files that the user excludes, with the reasons. The list is stored under runs/, never in the user's own directory."""
 
+import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -7,9 +8,12 @@ from pathlib import Path
 
 from benchmark.errors import UserError
 from benchmark.storage.cache import cached_file, find_damage
-from benchmark.storage.hashing import content_key, file_digest
+from benchmark.storage.hashing import content_key
 from benchmark.storage.runs import quarantine_file
-from datasets import DatasetIndex, Problem, Sample
+from datasets import DatasetIndex, Problem, Sample, printable
+from datasets.files import open_regular, read_bytes
+
+MAX_LIST_BYTES = 100_000_000
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,7 +52,7 @@ def without_excluded(data: DatasetIndex) -> DatasetIndex:
         return data
     settled = {(entry.file, entry.what) for entry in active}
     bad_files = {entry.file for entry in active}
-    reasons = tuple(f"{entry.file}: quarantined, {entry.what}" for entry in active)
+    reasons = tuple(printable(f"{entry.file}: quarantined, {entry.what}") for entry in active)
     return replace(
         data,
         samples=tuple(
@@ -75,13 +79,14 @@ def _load_excluded(root: Path) -> list[ExcludedFile]:
     try:
         if find_damage(path):
             raise ValueError  # noqa: TRY301 - a change by hand is met like a broken file
-        return [ExcludedFile(**row) for row in json.loads(path.read_text(encoding="utf-8"))]
-    except (ValueError, TypeError):
+        return [ExcludedFile(**row) for row in json.loads(read_bytes(path, MAX_LIST_BYTES))]
+    except (ValueError, TypeError, RecursionError):
         raise UserError(f"{path} is damaged; remove it and run `data check {root} --quarantine` again") from None
 
 
 def _digest(path: Path) -> str:
     try:
-        return file_digest(path)
-    except OSError:
+        with open_regular(path) as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except (OSError, ValueError):
         return ""

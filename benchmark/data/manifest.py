@@ -9,24 +9,41 @@ import numpy as np
 from benchmark.data.splits import Splits
 from benchmark.errors import UserError
 from benchmark.storage.files import atomic_file
-from datasets import Sample
+from datasets import Sample, printable
+from datasets.columns import SPLITS
+from datasets.names import NameIndex
 from datasets.table import read_table
 
 COLUMNS = ("image", "split", "diagnosis", "group", "file", "sha256")
-SPLIT_NAMES = ("train", "validation", "test")
+NAMES = ("train", "validation", "test")
 
 
 def write_manifest(
     path: Path, root: Path, samples: Sequence[Sample], splits: Splits, digests: Mapping[Path, str]
 ) -> None:
-    """Writes one row per file: for each image the image file first, then its masks."""
+    """Writes one row per file: for each image the image file first, then its masks. Attributes are further columns."""
+    attributes = attribute_columns(samples)
     with atomic_file(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         table = csv.writer(file, lineterminator="\n")
-        table.writerow(COLUMNS)
+        table.writerow([*COLUMNS, *attributes.values()])
         for sample, side in zip(samples, splits, strict=True):
+            values = [sample.attributes.get(name, "") for name in attributes]
             for source in sample_files(sample):
                 row = (sample.id, side, sample.diagnosis, sample.group, _relative(source, root), digests[source])
-                table.writerow(row)
+                table.writerow([*row, *values])
+
+
+def attribute_columns(samples: Sequence[Sample]) -> dict[str, str]:
+    """Returns the column of each attribute, sorted. A name that is taken gets a prefix."""
+    names = sorted({name for sample in samples for name in sample.attributes})
+    return {name: f"attribute {name}" if name in COLUMNS else name for name in names}
+
+
+def has_attributes(path: Path, samples: Sequence[Sample]) -> bool:
+    """Returns whether a manifest has the attributes of the images."""
+    columns = attribute_columns(samples).values()
+    rows = read_table(path, ["image"]) if columns else []
+    return not columns or not rows or set(columns) <= rows[0].keys()
 
 
 def read_manifest(
@@ -34,28 +51,40 @@ def read_manifest(
 ) -> tuple[tuple[Sample, ...], Splits]:
     """Returns the images that a manifest lists, in the order of the data set, and their split.
 
+    The table has the columns image and split, and may have sha256, which must then be that of the image. Images match
+    by :class:`datasets.names.NameIndex`.
+
     Raises:
-        UserError: The file is not a manifest, or lists an image that is missing or has changed.
+        UserError: The file is not a manifest, or lists an image that is missing, has changed or has two splits.
     """
     try:
-        rows = read_table(path, ["image", "split", "sha256"])
-    except ValueError as error:
-        raise UserError(str(error)) from None
-    # The first row of an image is the image itself; its masks follow.
-    listed: dict[str, tuple[str, str]] = {}
-    for row in rows:
-        listed.setdefault(row["image"], (row["split"], row["sha256"]))
+        rows = read_table(path, ["image", "split"])
+    except (ValueError, OSError) as error:
+        raise UserError(printable(str(error))) from None
     by_name = {sample.id: sample for sample in samples}
-    for name, (side, digest) in listed.items():
-        if side not in SPLIT_NAMES:
-            raise UserError(f"{path}: {name} is in the split {side!r}; use one of {', '.join(SPLIT_NAMES)}")
-        if name not in by_name:
-            raise UserError(f"{path} lists the image {name}, which the data set lacks; restore it or remove its rows")
-        image = by_name[name].image
-        if image is None or digests[image] != digest:
-            raise UserError(f"{path}: {name} has other bytes than when the split was made; restore the file")
+    names = NameIndex(by_name)
+    listed: dict[str, str] = {}
+    for row in rows:
+        name, side = names.find(row["image"]), SPLITS.get(row["split"].lower())
+        if side is None:
+            raise UserError(f"{path}: {row['image']} is in the split {row['split']!r}; use one of {', '.join(NAMES)}")
+        if name is None:
+            raise UserError(
+                f"{path} lists the image {row['image']}, which the data set lacks; restore it or remove its rows"
+            )
+        # The first row of an image is the image itself; its masks follow.
+        if name not in listed:
+            _require_unchanged(path, by_name[name], row, digests)
+        if listed.setdefault(name, side) != side:
+            raise UserError(f"{path}: {name} is in the splits {listed[name]!r} and {side!r}; remove one of the rows")
     selected = tuple(sample for sample in samples if sample.id in listed)
-    return selected, np.array([listed[sample.id][0] for sample in selected], dtype="<U10")
+    return selected, np.array([listed[sample.id] for sample in selected], dtype="<U10")
+
+
+def _require_unchanged(path: Path, sample: Sample, row: Mapping[str, str], digests: Mapping[Path, str]) -> None:
+    digest = row.get("sha256")
+    if sample.image is None or (digest and digests[sample.image] != digest):
+        raise UserError(f"{path}: {sample.id} has other bytes than when the split was made; restore the file")
 
 
 def sample_files(sample: Sample) -> list[Path]:

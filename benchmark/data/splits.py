@@ -1,13 +1,15 @@
 """Which images a run uses, and which of them are for training, validation and testing."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.model_selection import StratifiedGroupKFold
 
+from benchmark.config.presets import Preset
 from benchmark.errors import UserError
-from datasets import Sample
+from datasets import DatasetIndex, Sample
 
 SEED = 0
 """All training seeds share one split, so their variance does not include that of the split."""
@@ -17,6 +19,7 @@ class RareClassError(UserError):
     """A class has too few images to split."""
 
 
+Assigned = TypeVar("Assigned")
 Splits = NDArray[np.str_]
 """train, validation or test for each sample, (N,)."""
 
@@ -57,6 +60,42 @@ def count_needed_per_class(folds: int, validation: int) -> int:
     while validation and needed - (-(-needed // folds) if folds else 0) < validation:
         needed += 1
     return needed
+
+
+def without_split(data: DatasetIndex, preset: Preset) -> tuple[tuple[Sample, ...], list[str]]:
+    """Returns the samples that a preset may use, and one line for each that the official split leaves out."""
+    if not preset.test_folds or not has_official_split(data.samples):
+        return data.samples, []
+    left_out = [f"{sample.id}: not in the official split" for sample in data.samples if not sample.split]
+    return tuple(sample for sample in data.samples if sample.split), left_out
+
+
+def select_samples(
+    samples: Sequence[Sample], preset: Preset, assign: Callable[[tuple[Sample, ...]], Assigned]
+) -> tuple[tuple[Sample, ...], Assigned]:
+    """Limits the samples to those of a preset and splits them.
+
+    Args:
+        samples: The samples that the preset may use.
+        preset: Sets the number of samples and of parts.
+        assign: Splits the selected samples.
+
+    Returns:
+        The selected samples, and what `assign` returns for them.
+
+    Raises:
+        UserError: A class lacks training or test images, or is too rare to split.
+    """
+    selected = limit_samples(samples, preset.limit, min_per_class=max(2, preset.test_folds))
+    try:
+        return selected, assign(selected)
+    except RareClassError:
+        if preset.test_folds and has_official_split(samples):
+            raise
+    # The limit may have left too few images of a class that has enough.
+    needed = count_needed_per_class(preset.test_folds, preset.val_folds)
+    selected = limit_samples(samples, preset.limit, min_per_class=max(2, preset.test_folds, needed))
+    return selected, assign(selected)
 
 
 def has_official_split(samples: Sequence[Sample]) -> bool:

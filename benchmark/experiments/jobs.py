@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch
 from rich.console import Console
+from rich.markup import escape
 
 from architectures import Architecture
 from benchmark.attacks.autoattack import recipe
@@ -24,6 +25,7 @@ from benchmark.saliency.attention import find_transformer
 from benchmark.storage.files import remove_leftovers
 from benchmark.training.log import check_log
 from benchmark.training.regimes import Regime
+from datasets import printable
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -60,14 +62,18 @@ def build_jobs(request: RunRequest, console: Console) -> list[Job]:
     retain_freed_memory()
     remove_leftovers()
     with progress(console, "reading the data") as report:
-        dataset = prepare_dataset(load_index(request.source), request.preset, manifest=request.manifest, report=report)
+        dataset = prepare_dataset(
+            load_index(request.source),
+            request.preset,
+            manifest=request.manifest,
+            split_groups=request.source.split_groups,
+            report=report,
+        )
     limit, used = request.preset.limit, len(dataset.samples)
     if request.manifest is None and limit is not None and used > limit:
         console.print(f"--limit {limit}: {used} images are used, the fewest that give every class its parts")
-    for line in dataset.left_out[:5]:
-        console.print(f"left out: {line}", highlight=False)
-    if len(dataset.left_out) > 5:
-        console.print(f"left out: {len(dataset.left_out) - 5} more; `data check` lists them", highlight=False)
+    _print_lines("note", dataset.notes, console)
+    _print_lines("left out", dataset.left_out, console)
     _check_target_layers(request.cells, len(dataset.classes))
     pretraining_data = _load_pretraining_data(request, dataset, console)
     jobs = []
@@ -93,12 +99,22 @@ def build_jobs(request: RunRequest, console: Console) -> list[Job]:
     return jobs
 
 
+def _print_lines(title: str, lines: Sequence[str], console: Console) -> None:
+    """Prints the first lines of a kind."""
+    for line in lines[:5]:
+        console.print(f"{title}: {escape(printable(line))}", highlight=False)
+    if len(lines) > 5:
+        console.print(f"{title}: {len(lines) - 5} more; `data check` lists them", highlight=False)
+
+
 def _check(request: RunRequest) -> None:
     """Checks early what would otherwise fail after hours.
 
     Raises:
         UserError: An option needs something that is not available.
     """
+    if request.class_map is not None and request.pretraining is None:
+        raise UserError("--class-map has no effect without --pretrain; add it, or leave out --class-map")
     if request.log is not None:
         check_log(request.log)
     _check_attention(request)
@@ -159,7 +175,15 @@ def _load_pretraining_data(request: RunRequest, data: ImageDataset, console: Con
         return None
     source = match_classes(require_usable(load_index(request.pretraining)), data.classes, request.class_map)
     with progress(console, "reading the data to pre-train on") as report:
-        return prepare_dataset(source, replace(request.preset, test_folds=0), classes=data.classes, report=report)
+        pretraining = prepare_dataset(
+            source, replace(request.preset, test_folds=0), classes=data.classes, report=report
+        )
+    _print_lines("note", pretraining.notes, console)
+    used = len(pretraining.samples)
+    if used < len(source.samples):
+        text = f"--limit: pre-training uses {used} of {len(source.samples)} images of {source.name}"
+        _print_lines("note", [text], console)
+    return pretraining
 
 
 def _with_regime(cell: Cell, name: str) -> Cell:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 
 from benchmark.data.dataset import leaks
 from benchmark.experiments.engine import Engine
@@ -52,7 +53,7 @@ def _warn_of_near_duplicates(job: Job, console: Console) -> None:
     if pairs:
         console.print(
             f"[yellow]{len(pairs)} test images look like training images[/], such as "
-            f"{pairs[0][1]} like {pairs[0][0]}; scores may be too high",
+            f"{escape(pairs[0][1])} like {escape(pairs[0][0])}; scores may be too high",
             highlight=False,
         )
 

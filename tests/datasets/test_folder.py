@@ -92,7 +92,7 @@ def test_a_table_gives_groups_and_splits(tree):
         ("c", "test"),
         ("p2", None),
     ]
-    assert data.left_out == ("e: only in images.csv",)
+    assert data.left_out == ("e: listed in images.csv, but there is no image",)
     assert not data.problems
 
 

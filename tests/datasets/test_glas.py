@@ -69,7 +69,7 @@ def test_an_unknown_grade_and_a_mask_without_an_image_are_problems(tree):
         f"{tree}/Grade.csv gives train_10 the unknown class 'severe'; use one of benign, malignant",
         f"{tree}/testB_1_anno.bmp is a mask without an image; add the image testB_1 or remove the mask",
     ]
-    assert data.left_out == ("testB_1: listed with a label, but there is no image",)
+    assert data.left_out == ("testB_1: listed in Grade.csv, but there is no image",)
 
 
 def test_no_images_and_no_grades_are_refused(tree):

@@ -66,7 +66,7 @@ def test_photographs_have_the_pixels_that_pillow_sees(tmp_path, mode, settings):
     assert np.array_equal(image_io.read_image(sample, 32), expected)
 
 
-def test_pixels_of_16_bits_are_refused(tmp_path):
+def test_masks_of_16_bits_are_refused(tmp_path):
     Image.fromarray(np.array([[0, 60000]], dtype=np.uint16)).save(tmp_path / "deep.png")
     with pytest.raises(ValueError, match=r"deep\.png has pixels of I;16; save it with 8 bits a channel"):
         read("deep", tmp_path)

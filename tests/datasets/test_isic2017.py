@@ -100,7 +100,7 @@ def test_two_diagnoses_and_a_mask_without_an_image_are_problems(tree):
         f"{outline} is a mask without an image; add the image ISIC_0000004 or remove the mask",
         f"{tiles} is a mask without an image; add the image ISIC_0000004 or remove the mask",
     ]
-    assert data.left_out == ("ISIC_0000004: listed with a label, but there is no image",)
+    assert data.left_out == ("ISIC_0000004: listed in ISIC-2017_Test_v2_Part3_GroundTruth.csv, but there is no image",)
 
 
 @pytest.mark.parametrize(

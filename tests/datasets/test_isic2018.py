@@ -122,7 +122,7 @@ def test_a_mask_without_an_image_is_a_problem_and_a_label_without_one_is_left_ou
     lonely = tree / "ISIC2018_Task1_Validation_GroundTruth" / "ISIC_0000002_Segmentation.png"
     (problem,) = data.problems
     assert str(problem) == f"{lonely} is a mask without an image; add the image ISIC_0000002 or remove the mask"
-    assert data.left_out == ("ISIC_0000002: listed with a label, but there is no image",)
+    assert data.left_out == ("ISIC_0000002: listed in diagnosis.csv, but there is no image",)
 
 
 def test_a_link_that_leads_nowhere_is_one_problem(tree):

@@ -66,7 +66,7 @@ def test_an_image_in_both_lists_is_a_problem(tree):
 def test_a_listed_image_that_is_not_there_is_told_and_its_mask_is_a_problem(tree):
     (tree / "images" / "Abyssinian_1.jpg").unlink()
     data = oxford_pet.load(tree)
-    assert data.left_out == ("Abyssinian_1: listed with a label, but there is no image",)
+    assert data.left_out == ("Abyssinian_1: listed in annotations, but there is no image",)
     assert [problem.file.name for problem in data.problems] == ["Abyssinian_1.png"]
 
 
