@@ -35,8 +35,8 @@ compare: $(READY) ## Compare two models: make compare A=xception/standard B=resn
 status: $(READY) ## Show which results there are
 	@$(PY) -m benchmark status
 
-test: $(READY) ## Run the tests, WORKERS=2 files at a time; SEED=7 shuffles them
-	@$(PYTEST) $(if $(SEED),--random-order --random-order-seed=$(SEED)) $(ARGS)
+test: $(READY) ## Run the tests but the slow ones, WORKERS=2 files at a time; SEED=7 shuffles them
+	@$(PYTEST) -m "not slow" $(if $(SEED),--random-order --random-order-seed=$(SEED)) $(ARGS)
 
 test-kernels: $(READY) ## Run the numeric tests under three sets of kernels, with 1, 2 and 4 threads (an hour)
 	@$(PY) -m tests.kernels $(ARGS)
