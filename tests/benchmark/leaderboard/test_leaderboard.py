@@ -14,12 +14,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from benchmark.errors import UserError
+from benchmark.leaderboard.analysis.baselines import against_baseline
 from benchmark.leaderboard.analysis.contrasts import compute_contrasts
 from benchmark.leaderboard.analysis.summary import headline
 from benchmark.leaderboard.build import rebuild
 from benchmark.leaderboard.columns import COLUMNS, HEADLINES
 from benchmark.leaderboard.export.csv import contrasts_csv, pairs_csv, to_csv
 from benchmark.leaderboard.export.latex import to_latex
+from benchmark.leaderboard.figures.ranks import compute_ranks
 from benchmark.leaderboard.load.results import read_results
 from benchmark.leaderboard.tables import build_tables
 from benchmark.statistics.tests import holm
@@ -200,9 +202,9 @@ def test_the_tables_say_the_same(leaderboards, tmp_path):
     assert [row["map_f1_significance_group"] for row in rows[:6]] == [
         row.letters["map_f1"] for row in leaderboard.models
     ]
-    best = [float(row["p_best"]) for row in rows[:6]]
-    assert sum(best) == pytest.approx(1, abs=1e-3)
-    assert {row["p_best"] for row in rows[6:]} == {""}
+    assert [int(row["rank"]) for row in rows[:6]] == [row.rank for row in leaderboard.models]
+    assert {row["interval"] for row in rows[:6]} == {"images and trainings"}
+    assert {row["rank"] for row in rows[6:]} == {""}
 
 
 def test_contrasts_are_paired_and_corrected_in_their_family(leaderboards, tmp_path):
@@ -213,6 +215,7 @@ def test_contrasts_are_paired_and_corrected_in_their_family(leaderboards, tmp_pa
     assert {line["method"] for line in lines} == {"grad-cam", "gradient"}
     family = [line for line in lines if line["method"] == "grad-cam" and line["column"] == "map_f1"]
     assert len(family) == 3
+    assert {line["scope"] for line in family} == {"models"}
     assert [float(line["p_holm"]) for line in family] == pytest.approx(
         holm(np.array([float(line["p"]) for line in family])), rel=0.02
     )
@@ -223,24 +226,29 @@ def test_contrasts_are_paired_and_corrected_in_their_family(leaderboards, tmp_pa
         assert each.difference.low <= each.difference.value <= each.difference.high
 
 
-def test_pairs_and_letters_tell_the_same_story(leaderboards, tmp_path):
+def test_pairs_letters_ranks_and_figure_are_one_test(leaderboards, tmp_path):
     (tmp_path / "pairs.csv").write_text(pairs_csv(leaderboards[0]), encoding="utf-8")
     lines = rows_of(tmp_path / "pairs.csv")
-    letters = {row.label: set(row.letters["map_f1"]) for row in leaderboards[0].models}
+    rows = {row.label: row for row in leaderboards[0].models}
+    drawn = compute_ranks(leaderboards[0])
     assert len(lines) == 15
     for line in lines:
-        assert bool(letters[line["first"]] & letters[line["second"]]) == (
-            line["verdict"] == "not significantly different"
-        )
-        assert (float(line["win"]) > 0.5) == (float(line["difference"]) > 0)
+        first, second = rows[line["first"]], rows[line["second"]]
+        apart = line["verdict"] == "significantly different"
+        assert bool(set(first.letters["map_f1"]) & set(second.letters["map_f1"])) != apart
+        assert (first.rank_interval[1] < second.rank_interval[0]) <= apart
+        assert drawn.significant[drawn.names.index(first.label), drawn.names.index(second.label)] == apart
+        assert line["scope"] == "models"
 
 
-def test_the_first_sentence_counts_what_the_table_holds(leaderboards):
+def test_the_summary_is_a_verdict_by_rule(leaderboards):
     leaderboard = leaderboards[0]
-    first = headline(leaderboard, compute_contrasts(leaderboard))[0]
-    apart, pairs = map(int, re.search(r"(\d+) of (\d+) pairs", first).groups())
-    assert (apart, pairs) == (leaderboard.pairs.num_significant, 15)
-    assert leaderboard.models[0].label in first
+    contrasts = compute_contrasts(leaderboard)
+    lines = headline(leaderboard, contrasts)
+    comparison = against_baseline(leaderboard)
+    assert lines[0].startswith("None yet" if not comparison.above else leaderboard.models[0].label)
+    assert leaderboard.models[0].label in " ".join(lines[:2])
+    assert f"({len([c for c in contrasts if c.column.name == 'map_f1'])} comparisons, Holm)" in lines[2]
 
 
 def test_degenerate_maps_and_missing_cells_are_counted(copied):

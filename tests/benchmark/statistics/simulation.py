@@ -253,15 +253,15 @@ def _proportion_lines() -> Iterator[str]:
 
 INTRODUCTION = (
     "Made by `python -m tests.benchmark.statistics.simulation`. Tables of known truth go through the code of the "
-    "leaderboard. Groups of images: 60, of one image (even) or of one to about eight (uneven). Standard deviations: .15 "
-    "of groups, .05 of a row in a group, .05 of a training in an image. That between trainings is in the table. Missing "
-    "scores: none, a tenth of the images of each row at random, or the hardest 30 % of every other row."
+    "leaderboard. Groups of images: 60, of one image (even) or of one to about eight (uneven). Standard deviations: "
+    ".15 of groups, .05 of a row in a group, .05 of a training in an image. That between trainings is in the table. "
+    "Missing scores: none, a tenth of the images of each row at random, or the hardest 30 % of every other row."
 )
 FALSE_STATEMENTS = (
-    "False: fraction of tables in which any pair of models is significant, after Holm over all pairs. Coverage: that of "
-    "the intervals of differences. With one seed the leaderboard says nothing about models, and intervals are of these "
-    "trainings. Tables: 600 of two rows, 200 of six, 60 of 22. The standard error of a false rate of .05 is .009, .015 "
-    "and .028."
+    "False: fraction of tables in which any pair of models is significant, after Holm over all pairs. Coverage: that "
+    "of the intervals of differences. With one seed the leaderboard says nothing about models, and intervals are of "
+    "these trainings. Tables: 600 of two rows, 200 of six, 60 of 22. The standard error of a false rate of .05 is "
+    ".009, .015 and .028."
 )
 
 

@@ -13,6 +13,7 @@ from benchmark.leaderboard.export.grid import grid
 from benchmark.leaderboard.html.page_input import build_page_table, select_shown_models
 from benchmark.leaderboard.html.summary_cards import build_summary_cards
 from benchmark.leaderboard.load.results import read_results
+from benchmark.leaderboard.ranking import ranked
 from benchmark.leaderboard.table import LeaderboardTable
 from benchmark.leaderboard.tables import build_tables
 from benchmark.storage.paths import ROOT
@@ -26,26 +27,40 @@ def leaderboard(tmp_path_factory) -> LeaderboardTable:
 
 def with_accuracy(leaderboard: LeaderboardTable, low: float | None) -> LeaderboardTable:
     """The board whose best model has such a low end of its accuracy; None has none."""
-    first, *others = leaderboard.rows
+    first, *others = leaderboard.models
     estimates = dict(first.estimates)
     known = estimates.pop(ACCURACY)
     if low is not None:
         estimates[ACCURACY] = replace(known, low=low)
-    return replace(leaderboard, rows=(replace(first, estimates=estimates), *others))
+    models = ranked([replace(first, estimates=estimates), *others], chance_level(leaderboard))
+    return replace(leaderboard, rows=(*models, *(row for row in leaderboard.rows if not row.is_model)))
 
 
 @pytest.mark.parametrize(
     ("low", "beats"), [(0.5, True), (1 / 6, False), (0.1, False), (float("nan"), False), (None, False)]
 )
 def test_chance_is_beaten_alike_everywhere(leaderboard, low, beats):
-    changed = with_accuracy(leaderboard, low)
-    first = changed.models[0]
+    changed, label = with_accuracy(leaderboard, low), leaderboard.models[0].label
+    index = next(index for index, row in enumerate(changed.models) if row.label == label)
+    first = changed.models[index]
     assert chance_level(changed) == 1 / 6
     assert beats_chance(first, changed) is beats
-    assert ("†" in grid(changed, leaderboard.columns[:1])[2][2]) is not beats
-    assert build_page_table(changed, select_shown_models(changed)).lines[0].doubtful is not beats
-    assert ("its maps explain guesses" in headline(changed, [])[0]) is not beats
-    assert ("its maps explain guesses" in build_summary_cards(changed)[0].text) is not beats
+    assert first.rank == (1 if beats else None)
+    assert index == (0 if beats else len(changed.models) - 1)
+    assert ("†" in grid(changed, leaderboard.columns[:1])[2 + index][2]) is not beats
+    line = build_page_table(changed, select_shown_models(changed)).lines[index]
+    assert (line.doubtful, line.rank) == (not beats, int(beats))
+    assert (label in " ".join(headline(changed, []))) is beats
+    assert any(label in card.text or label in card.number for card in build_summary_cards(changed)) is beats
+
+
+def test_equal_models_share_a_rank(leaderboard):
+    first, second, *others = leaderboard.models
+    twin = replace(second, estimates=first.estimates)
+    models = ranked([first, twin, *others], chance_level(leaderboard))
+    assert [row.rank for row in models[:3]] == [1, 1, 3]
+    changed = replace(leaderboard, rows=(*models, *(row for row in leaderboard.rows if not row.is_model)))
+    assert f"{models[0].label} and {models[1].label}" in " ".join(headline(changed, []))
 
 
 def test_the_best_baseline_is_the_same_everywhere(leaderboard):
@@ -59,12 +74,8 @@ def test_the_best_baseline_is_the_same_everywhere(leaderboard):
     found = against_baseline(drawn)
     assert found.best == better
     assert found.models == len(leaderboard.models)
-    text = next(line for line in headline(drawn, []) if "the baseline better" in line)
-    assert text.startswith(f"Of {found.models} models, {found.above} are significantly better than the baseline better")
-    assert text.endswith(f"and {found.below} are significantly worse.")
-    assert f"{found.above} of {found.models}" in {
-        fact.number for fact in build_summary_cards(drawn) if "better" in fact.text
-    }
+    assert "(better, " in headline(drawn, [])[0]
+    assert "(better, " in build_summary_cards(drawn)[0].text
 
 
 def test_a_column_of_which_neither_end_is_better_has_no_best_baseline(leaderboard):
@@ -74,7 +85,7 @@ def test_a_column_of_which_neither_end_is_better_has_no_best_baseline(leaderboar
 
 def test_no_other_module_knows_the_rules():
     texts = {path.name: path.read_text(encoding="utf-8") for path in (ROOT / "benchmark").rglob("*.py")}
-    assert [name for name, text in texts.items() if "1 / len(leaderboard.record.classes)" in text] == ["chance.py"]
+    assert [name for name, text in texts.items() if "1 / len(record.classes)" in text] == ["chance.py"]
     leaderboard = {
         path.name: path.read_text(encoding="utf-8") for path in (ROOT / "benchmark/leaderboard").rglob("*.py")
     }
