@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmark.experiments.build_record import _definition
+from benchmark.experiments.build_record import define_metric
 from benchmark.leaderboard.analysis.claim_list import CLAIMS
 from benchmark.leaderboard.analysis.diff import TableDiff, diff_tables, parse_table
 from benchmark.leaderboard.build import rebuild
@@ -78,7 +78,7 @@ def results_with(metric: Metric, directory: Path) -> Path:
     """Made-up results in which every cell was scored by a metric that no column reads."""
     make_results(directory, images=24, architectures=3)
     rng = np.random.default_rng(1)
-    definition = _definition(metric).model_dump(mode="json")
+    definition = define_metric(metric).model_dump(mode="json")
     for path in (directory / "records").glob("*.json"):
         told = json.loads(path.read_text(encoding="utf-8"))
         told["metrics"][metric.name] = definition
