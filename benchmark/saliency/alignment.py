@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 
 import torch
@@ -107,10 +108,16 @@ def _model_geometry(
 
 
 def _geometry_file(architecture: Architecture, size: Sequence[int]) -> Path:
-    modules = architectures.geometry, architectures.surrogate
-    code = [file_code(Path(str(module.__file__))) for module in modules]
+    code = _hash_geometry_code()
     names = [architecture.name, identity(architecture), architecture.target_layer]
     return geometry_file(content_key(ENGINE_VERSION, code, names, list(size)))
+
+
+@cache
+def _hash_geometry_code() -> list[str]:
+    """Computes the hashes of the code that computes geometries, once per process."""
+    modules = architectures.geometry, architectures.surrogate
+    return [file_code(Path(str(module.__file__))) for module in modules]
 
 
 def _compute_geometry(architecture: Architecture, size: Sequence[int]) -> GeometryResult:
