@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 __all__ = ["evaluate", "explain", "load_images", "load_leaderboard", "load_predictions", "load_scores", "score_maps"]
 
 
-
 class Images(NamedTuple):
     """Images of a data set with their masks.
 
