@@ -75,7 +75,7 @@ def report_loaded(path: Path, tensors: Iterable[str], expected: Sequence[str]) -
     holes = [name for name in random if counted.index(name) < last or name.rpartition(".")[0] == module]
     if holes:
         raise UserError(
-            f"{path} lacks the tensor {holes[0]!r} and {len(holes) - 1} more, but has later ones; save the weights again"
+            f"{path} lacks the tensor {holes[0]!r} and {len(holes) - 1} more, but has later ones; save all weights"
         )
     return LoadReport(path=path, loaded=loaded, random=random)
 
