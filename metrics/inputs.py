@@ -37,8 +37,8 @@ def checked(compute: Callable[..., Tensor]) -> Callable[..., Tensor]:
 def check_inputs(**inputs: Any) -> dict[str, Any]:
     """Converts and checks inputs of metrics, by their names in :data:`metrics.INPUTS`.
 
-    Maps (N, H, W) are numbers. Unsigned ones of 8 bits are divided by 255. With a reference, they must be in [0, 1], so that
-    :func:`metrics.normalize.normalize` is not forgotten. A map that is not finite passes, and scores NaN.
+    Maps (N, H, W) are numbers. Unsigned ones of 8 bits are divided by 255. With a reference, they must be in [0, 1], so
+    that :func:`metrics.normalize.normalize` is not forgotten. A map that is not finite passes, and scores NaN.
     References (N, H, W) are in [0, 1]. Hard masks (N, H, W) are bool. Both may be 0 and 255, or 0 and 1.
     Images (N, 3, H, W) are floats in [0, 1], or 8-bit.
 

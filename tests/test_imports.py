@@ -33,6 +33,7 @@ LAYERS = (
     "experiments",
     "execution",
     "submission",
+    "api",
     "cli",
     "__main__",
 )
@@ -80,6 +81,8 @@ def test_datasets_is_the_directory_of_this_repository():
     assert Path(datasets.__file__) == ROOT / "datasets" / "__init__.py"
 
 
-def test_the_leaderboard_and_the_help_need_no_torch():
-    code = "import sys, benchmark.__main__, benchmark.leaderboard.build; sys.exit('torch' in sys.modules)"
+def test_the_leaderboard_the_help_and_the_api_need_no_torch():
+    code = (
+        "import sys, benchmark.__main__, benchmark.api, benchmark.leaderboard.build; sys.exit('torch' in sys.modules)"
+    )
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)

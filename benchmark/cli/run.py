@@ -213,6 +213,7 @@ def run(  # noqa: PLR0913 - the options of a command line
         )
         jobs = build_jobs(request, console)
         check_storage(jobs)
+        _show_initial_weights(jobs)
         if dry_run:
             _show_plan(jobs)
         elif train_only:
@@ -236,6 +237,19 @@ def _train_models(jobs: Any) -> None:
         console.print(f"failed: {name}: {failure.reason}", highlight=False, markup=False)
     if failures:
         raise typer.Exit(1)
+
+
+def _show_initial_weights(jobs: Any) -> None:
+    """Prints what the files of initial weights provide, and what stays random."""
+    from benchmark.training.checkpoint import describe_initial_weights  # noqa: PLC0415
+
+    shown = set()
+    for job in jobs:
+        architecture = job.cell.architecture
+        if job.weights_path is not None and not job.done and architecture.name not in shown:
+            shown.add(architecture.name)
+            report = describe_initial_weights(architecture, len(job.data.classes), job.weights_path)
+            console.print(f"weights of {architecture.name}: {report.describe()}", highlight=False)
 
 
 def _run_jobs(jobs: Any, engine: Any, *, embedded: bool) -> None:

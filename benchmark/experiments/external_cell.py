@@ -24,7 +24,15 @@ from benchmark.storage.files import atomic_file, write_text
 from benchmark.storage.hashing import content_key, file_digest
 from benchmark.storage.lock import writing
 from benchmark.storage.protocol import accept_file, read_protocol, write_protocol
-from benchmark.storage.record import ExternalMaps, Record, Training, load_record, write_record
+from benchmark.storage.record import (
+    ExternalMaps,
+    Record,
+    Training,
+    load_record,
+    write_record,
+    load_record,
+    write_record,
+)
 from benchmark.storage.results import BASELINES_FILE, SPLIT_FILE, record_file, table_dir
 from benchmark.storage.runs import cell_dir
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import safetensors.torch
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from architectures import Architecture, Checkpoint
@@ -12,6 +12,7 @@ from benchmark.errors import UserError
 from benchmark.registry import source_file
 from benchmark.storage.files import atomic_file
 from benchmark.storage.hashing import file_digest
+from benchmark.training.partial_weights import LoadReport, fill_missing, report_loaded
 
 IMAGENET_CLASSES = 1000
 
@@ -29,7 +30,8 @@ def load_weights(model: nn.Module, path: Path, *, fresh_classifier: bool = False
     Args:
         model: Changed in place.
         path: A safetensors file.
-        fresh_classifier: Whether to skip a classifier for another number of classes and retain the model's own.
+        fresh_classifier: Whether to skip a classifier for another number of classes and retain the model's own. Other
+            modules that the file lacks then stay as they are, too.
         whole: Whether published weights must include their classifier.
 
     Raises:
@@ -43,7 +45,8 @@ def load_weights(model: nn.Module, path: Path, *, fresh_classifier: bool = False
     if "mean" not in tensors and "mean" in expected:
         tensors = _convert_timm_names(tensors, expected, whole=whole)
     if fresh_classifier:
-        tensors |= {name: expected[name] for name in _find_other_classifier(tensors, expected)}
+        other = _find_other_classifier(tensors, expected)
+        tensors = fill_missing({name: tensor for name, tensor in tensors.items() if name not in other}, expected, path)
     for name, tensor in tensors.items():
         if name not in expected:
             raise UserError(f"{path} has a tensor {name!r} that the network lacks; is it another architecture's?")
@@ -151,6 +154,30 @@ def initial_model(architecture: Architecture, classes: int, weights: str) -> nn.
     model = architecture.build(classes)
     load_weights(model, weights_file(architecture, weights), fresh_classifier=True)
     return model
+
+
+def describe_initial_weights(architecture: Architecture, classes: int, path: Path) -> LoadReport:
+    """Reports what a file of initial weights provides for an architecture, and what stays random.
+
+    Args:
+        architecture: The architecture.
+        classes: Number of classes.
+        path: The file.
+
+    Raises:
+        UserError: The file is not readable, or does not fit.
+    """
+    with torch.device("meta"):
+        expected = architecture.build(classes).state_dict()
+    try:
+        with safe_open(path, framework="pt") as file:
+            shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+    except (OSError, SafetensorError) as error:
+        raise UserError(f"{path} is not a readable safetensors file ({error}); save the weights again") from None
+    if "mean" not in shapes and "mean" in expected:
+        shapes = {f"body.{name}": shape for name, shape in shapes.items()}
+    fitting = [name for name, shape in shapes.items() if name in expected and tuple(expected[name].shape) == shape]
+    return report_loaded(path, fitting, list(expected))
 
 
 def weights_file(architecture: Architecture, weights: str) -> Path:

@@ -17,16 +17,16 @@ def chance_of(record: Record) -> float:
 
 
 def beats_chance(row: Row, leaderboard: LeaderboardTable) -> bool:
-    """Returns whether the whole interval of the balanced accuracy is above chance; False without an interval.
-
-    True for maps from elsewhere without predictions: nothing is known against them.
-    """
-    if ACCURACY not in row.estimates and row.badge == MAPS_ONLY:
-        return True
+    """Returns whether the classification of a row beats chance, see :func:`is_above`."""
     return is_above(row, chance_level(leaderboard))
 
 
 def is_above(row: Row, chance: float) -> bool:
-    """Returns whether the whole interval of a row's balanced accuracy is above a level; False without an interval."""
+    """Returns whether the whole interval of a row's balanced accuracy is above a level; False without an interval.
+
+    True for maps from elsewhere without predictions: nothing is known against them.
+    """
     estimate = row.estimates.get(ACCURACY)
-    return estimate is not None and estimate.low > chance
+    if estimate is None:
+        return row.badge == MAPS_ONLY
+    return estimate.low > chance
