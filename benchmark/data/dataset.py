@@ -19,6 +19,7 @@ from benchmark.data.splits import (
     RareClassError,
     Splits,
     count_needed_per_class,
+    describe_split,
     has_official_split,
     limit_samples,
     require_images_of_every_class,
@@ -48,6 +49,7 @@ class ImageDataset:
         mask_arrays: Reference masks (M, S, S), uint8. 255 is fully marked.
         references: One row per mask array: sample (row of `samples`), level, rater, characteristic, as in
             :class:`benchmark.data.references.Reference`.
+        split_origin: Where the split comes from, by :func:`benchmark.data.splits.describe_split`.
     """
 
     name: str
@@ -61,6 +63,7 @@ class ImageDataset:
     samples: pd.DataFrame
     mask_arrays: NDArray[np.uint8]
     references: pd.DataFrame
+    split_origin: str = ""
 
     def rows(self, split: str) -> NDArray[np.intp]:
         """Returns the row indices of the "train", "validation" or "test" images."""
@@ -126,6 +129,7 @@ def prepare_dataset(
     if len(samples) < len(data.samples):
         without_split = (f"{sample.id}: not in the official split" for sample in data.samples if not sample.split)
         data = replace(data, left_out=(*data.left_out, *without_split))
+    given = manifest is not None
     if manifest is None:
         try:
             samples, splits, manifest, file_digests = _limit_and_split(data.root, samples, preset)
@@ -166,6 +170,7 @@ def prepare_dataset(
         samples=pd.DataFrame(table),
         mask_arrays=arrays.mask_arrays,
         references=arrays.references,
+        split_origin=describe_split(samples, splits, given=given),
     )
 
 
