@@ -210,6 +210,7 @@ def run(  # noqa: PLR0913 - the options of a command line
             pretraining=Source(directory=pretrain) if pretrain else None,
             class_map=class_map,
             log=log,
+            entries=entries,
         )
         jobs = build_jobs(request, console)
         check_storage(jobs)

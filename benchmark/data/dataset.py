@@ -23,7 +23,14 @@ from benchmark.data.readings import (
     load_readings,
     measure_area,
 )
-from benchmark.data.splits import Splits, require_images_of_every_class, select_samples, split, without_split
+from benchmark.data.splits import (
+    Splits,
+    describe_split,
+    require_images_of_every_class,
+    select_samples,
+    split,
+    without_split,
+)
 from benchmark.errors import UserError
 from benchmark.registry import select
 from benchmark.storage.cache import cached_file, load_or_make
@@ -50,6 +57,7 @@ class ImageDataset:
         mask_arrays: Reference masks (M, S, S), uint8. 255 is fully marked.
         references: One row per mask array: sample (row of `samples`), level, rater, characteristic, as in
             :class:`benchmark.data.references.Reference`.
+        split_origin: Where the split comes from, by :func:`benchmark.data.splits.describe_split`.
     """
 
     name: str
@@ -64,6 +72,7 @@ class ImageDataset:
     mask_arrays: NDArray[np.uint8]
     references: pd.DataFrame
     notes: tuple[str, ...] = ()
+    split_origin: str = ""
 
     def rows(self, split: str) -> NDArray[np.intp]:
         """Returns the row indices of the "train", "validation" or "test" images."""
@@ -126,6 +135,7 @@ def prepare_dataset(
         UserError: The data cannot be used as it is, or the disk is full. The message names the remedy.
     """
     data = require_usable(data)
+    given = manifest is not None
     if manifest is None:
         samples, left_out = without_split(data, preset)
         data = replace(data, left_out=(*data.left_out, *left_out))
@@ -169,6 +179,7 @@ def prepare_dataset(
         samples=pd.DataFrame(table),
         mask_arrays=arrays.mask_arrays,
         references=arrays.references,
+        split_origin=describe_split(samples, splits, given=given),
     )
 
 

@@ -103,6 +103,24 @@ def has_official_split(samples: Sequence[Sample]) -> bool:
     return {"train", "test"} <= {sample.split for sample in samples}
 
 
+def describe_split(samples: Sequence[Sample], splits: Splits, *, given: bool) -> str:
+    """Says where a split comes from.
+
+    Args:
+        samples: The samples of a run.
+        splits: Their split.
+        given: Whether the user gave it in a file.
+
+    Returns:
+        "official" if the test images are exactly those of the data set's own split, "not the official one" if there is
+        one and they are not, else "given" or "drawn".
+    """
+    if not has_official_split(samples):
+        return "given" if given else "drawn"
+    official = np.array([sample.split == "test" for sample in samples])
+    return "official" if np.array_equal(official, splits == "test") else "not the official one"
+
+
 def split(samples: Sequence[Sample], folds: int, validation: int) -> Splits:
     """Assigns samples to training, validation and test.
 

@@ -44,6 +44,8 @@ class JobPayload:
         weights: Reference to the bytes of the file of initial weights. None without a file.
         init_job: The job whose model initializes the training.
         log: Type of training log.
+        near_duplicates: Number of test images that look like training images.
+        options: Options of the command that select data, split and device.
         key: Key of the job as the driver computes it.
     """
 
@@ -57,6 +59,8 @@ class JobPayload:
     weights: Any
     init_job: "JobPayload | None"
     log: str | None
+    near_duplicates: int | None
+    options: tuple[str, ...]
     key: str
 
 
@@ -107,6 +111,8 @@ class PayloadBuilder:
             weights=None if job.init_job or job.weights_path is None else self._put_weights(job.weights_path),
             init_job=self.build(job.init_job) if job.init_job else None,
             log=job.log,
+            near_duplicates=job.near_duplicates,
+            options=job.options,
             key=job.key,
         )
 
@@ -154,6 +160,8 @@ def deserialize_job(payload: JobPayload, get: Get) -> Job:
         device=torch.device(payload.device),
         init_job=deserialize_job(payload.init_job, get) if payload.init_job else None,
         log=payload.log,
+        near_duplicates=payload.near_duplicates,
+        options=payload.options,
         bfloat16=payload.bfloat16,
         weights_copy=None if payload.weights is None else _store_weights(get(payload.weights)),
     )

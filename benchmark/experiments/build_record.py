@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -15,7 +16,7 @@ from benchmark.runtime.environment import environment
 from benchmark.saliency.alignment import describe_alignment
 from benchmark.scoring.quantus_calls import Reasons
 from benchmark.storage.hashing import file_digest
-from benchmark.storage.record import MetricDefinition, Record, Submission, Training
+from benchmark.storage.record import MetricDefinition, Provenance, Record, Stage, Submission, Training
 from metrics import Metric
 
 NO_SCORE = "no score: "
@@ -47,7 +48,7 @@ class CellOutcome:
 
 def build_record(job: Job, outcome: CellOutcome, files: Mapping[str, str]) -> Record:
     """Builds the record of a cell. `files` has the SHA-256 of its other files."""
-    cell, data, timestamps = job.cell, job.data, outcome.timestamps
+    cell, data = job.cell, job.data
     submission = build_submission(cell.architecture) if is_external(cell.architecture) else None
     return Record(
         key=job.key,
@@ -71,14 +72,52 @@ def build_record(job: Job, outcome: CellOutcome, files: Mapping[str, str]) -> Re
         methods=job.preset.methods,
         alignment=describe_alignment(cell.architecture, job.size, job.preset.alignment, outcome.model),
         training=outcome.training,
+        provenance=build_provenance(job),
         parameters=sum(parameter.numel() for parameter in outcome.model.parameters()),
-        seconds={after: timestamps[after] - timestamps[before] for before, after in itertools.pairwise(timestamps)},
+        seconds=_seconds(outcome),
         environment=environment(job.device),
         classification=describe_classification(outcome.classification),
         summary=_summary(outcome),
         files=dict(files),
         submission=submission,
     )
+
+
+def build_provenance(job: Job) -> Provenance:
+    """Builds the part of a record that says what the model started from and which images it saw."""
+    first = job.stages[-1]
+    weights, sha256 = _describe_weights(first)
+    return Provenance(
+        weights=weights,
+        weights_sha256=sha256,
+        stages=tuple(
+            Stage(dataset=stage.data.name, regime=stage.cell.regime.name, train=len(stage.data.train))
+            for stage in reversed(job.stages[1:])
+        ),
+        split=job.data.split_origin,
+        near_duplicates=job.near_duplicates,
+        options=job.options,
+    )
+
+
+def _describe_weights(job: Job) -> tuple[str, str]:
+    """Returns the initial weights of a job, "random", "pretrained" or a file, and the SHA-256 of the file."""
+    if (checkpoint := job.cell.architecture.checkpoint) is not None:
+        return checkpoint.file, checkpoint.sha256
+    if job.weights_path is None:
+        return job.weights, ""
+    path = Path(job.weights)
+    # A directory has a file of the architecture. On a worker, only a copy of the file exists.
+    name = path.name if path.suffix == ".safetensors" else f"{path.name}/{job.cell.architecture.name}.safetensors"
+    return name, file_digest(job.weights_path)
+
+
+def _seconds(outcome: CellOutcome) -> dict[str, float]:
+    """Computes the time of each stage. That of the training is its own, not that of loading a trained model."""
+    timestamps = outcome.timestamps
+    seconds = {after: timestamps[after] - timestamps[before] for before, after in itertools.pairwise(timestamps)}
+    del seconds["train"]
+    return seconds if outcome.training.seconds is None else {"train": outcome.training.seconds} | seconds
 
 
 def build_submission(architecture: Architecture) -> Submission:

@@ -42,6 +42,8 @@ class Job:
         bfloat16: Whether to train in bfloat16. None follows the preference of this machine, which may not be the one
             that trains.
         weights_copy: A copy of the file of initial weights. None if the original is available.
+        near_duplicates: Number of test images that look like training images. None if nobody looked.
+        options: Options of the command that select data, split and device.
     """
 
     cell: Cell
@@ -52,6 +54,8 @@ class Job:
     log: str | None = None
     bfloat16: bool | None = None
     weights_copy: Path | None = None
+    near_duplicates: int | None = None
+    options: tuple[str, ...] = ()
 
     @property
     def settings(self) -> Settings:

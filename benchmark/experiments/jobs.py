@@ -42,6 +42,7 @@ class RunRequest:
         pretraining: Data to train on first. None starts from the preset's weights.
         class_map: Table that maps the classes of the pre-training data to those of the data, if names differ.
         log: "tensorboard" writes training curves for TensorBoard. None writes none.
+        entries: Directory of further entries. None without any.
     """
 
     preset: Preset
@@ -53,6 +54,22 @@ class RunRequest:
     pretraining: Source | None = None
     class_map: Path | None = None
     log: str | None = None
+    entries: Path | None = None
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        """The options of the command that select data, split, entries and device."""
+        values = {
+            "--data": self.source.directory,
+            "--layout": self.source.layout,
+            "--image-dir": self.source.images,
+            "--split": self.manifest,
+            "--pretrain": self.pretraining.directory if self.pretraining else None,
+            "--class-map": self.class_map,
+            "--entries": self.entries,
+            "--device": self.device.type,
+        }
+        return tuple(part for option, value in values.items() if value is not None for part in (option, str(value)))
 
 
 def build_jobs(request: RunRequest, console: Console) -> list[Job]:
@@ -84,6 +101,7 @@ def build_jobs(request: RunRequest, console: Console) -> list[Job]:
             preset=request.preset,
             device=request.device,
             log=request.log,
+            options=request.options,
             bfloat16=request.bfloat16,
         )
         if cell.architecture.checkpoint is not None:  # evaluated without training

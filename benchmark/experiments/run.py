@@ -1,6 +1,7 @@
 """A complete run: cells, baselines and leaderboard."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
@@ -36,7 +37,8 @@ def run_benchmark(
     Returns:
         The results directory and the cells that failed.
     """
-    _warn_of_near_duplicates(jobs[0], console)
+    near_duplicates = _count_near_duplicates(jobs[0], console)
+    jobs = [replace(job, near_duplicates=near_duplicates) for job in jobs]
     failures = run_jobs(jobs, console, engine)
     done = [job for job in jobs if job.done]
     directory = job_results_dir(jobs[0])
@@ -46,16 +48,18 @@ def run_benchmark(
     return directory, failures
 
 
-def _warn_of_near_duplicates(job: Job, console: Console) -> None:
-    """Warns of test images that resemble training images, since scores may be too high."""
+def _count_near_duplicates(job: Job, console: Console) -> int:
+    """Counts the test images that resemble training images, and warns of them, since scores may be too high."""
     with console.status("looking for near-duplicates"):
         pairs = leaks(job.data, job.pretraining)
+    count = len({test for _, test in pairs})
     if pairs:
         console.print(
-            f"[yellow]{len(pairs)} test images look like training images[/], such as "
+            f"[yellow]{count} test images look like training images[/], such as "
             f"{escape(pairs[0][1])} like {escape(pairs[0][0])}; scores may be too high",
             highlight=False,
         )
+    return count
 
 
 def _publish(done: Sequence[Job], directory: Path, console: Console, *, tables: bool) -> None:

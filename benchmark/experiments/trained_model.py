@@ -20,6 +20,7 @@ from benchmark.storage.hashing import file_digest
 from benchmark.storage.record import Training
 from benchmark.storage.runs import model_dir, training_log_dir, training_state_file
 from benchmark.training.checkpoint import (
+    InitialWeights,
     checkpoint_file,
     class_order,
     initial_model,
@@ -56,12 +57,12 @@ def train_or_load(job: Job, report: Report) -> tuple[nn.Module, Training]:
     if not exists and job.cell.architecture.checkpoint is not None:
         _import_checkpoint(job, directory)
     elif not exists:
-        model = _build_initial(job, report)
+        model, initial = _build_initial(job, report)
         file = CheckpointFile(training_state_file(job.model_key))
         history = _train(job, model, file, report)
         with cached_directory(directory) as temporary:
             sha256 = save_model(model, temporary / "model.safetensors")
-            training = Training(sha256=sha256, **asdict(history))
+            training = Training(sha256=sha256, **asdict(history), **asdict(initial))
             write_text(temporary / "training.json", training.model_dump_json(indent=1) + "\n")
         file.remove()
     return load_model(job), Training.model_validate_json((directory / "training.json").read_bytes())
@@ -86,7 +87,7 @@ def job_log_dir(job: Job) -> Path:
 def load_model(job: Job) -> nn.Module:
     """Loads the trained model of a finished job, in evaluation mode."""
     checkpoint = job.cell.architecture.checkpoint
-    model = initial_model(job.cell.architecture, len(job.data.classes), "random")
+    model, _ = initial_model(job.cell.architecture, len(job.data.classes), "random")
     load_weights(model, job_model_dir(job) / "model.safetensors", whole=checkpoint is not None)
     if checkpoint is not None:
         model = reorder_logits(model, class_order(checkpoint, job.data.classes))
@@ -107,15 +108,18 @@ def _import_checkpoint(job: Job, directory: Path) -> None:
         write_text(temporary / "training.json", training.model_dump_json(indent=1) + "\n")
 
 
-def _build_initial(job: Job, report: Report) -> nn.Module:
-    """Builds the network that training starts from."""
+def _build_initial(job: Job, report: Report) -> tuple[nn.Module, InitialWeights]:
+    """Builds the network that training starts from, and says what its first stage loaded."""
     if job.init_job is not None:
-        model, _ = train_or_load(job.init_job, lambda stage, fraction: report(f"first stage, {stage}", fraction / 2))
+        model, first = train_or_load(
+            job.init_job, lambda stage, fraction: report(f"first stage, {stage}", fraction / 2)
+        )
         torch.manual_seed(job.cell.seed)
-        return model
+        return model, InitialWeights(loaded=first.loaded or 0, random=first.random)
     torch.manual_seed(job.cell.seed)
-    model = initial_model(job.cell.architecture, len(job.data.classes), str(job.weights_path or job.weights))
-    return place(model, job.device)
+    weights = str(job.weights_path or job.weights)
+    model, initial = initial_model(job.cell.architecture, len(job.data.classes), weights)
+    return place(model, job.device), initial
 
 
 def _train(job: Job, model: nn.Module, file: CheckpointFile, report: Report) -> History:

@@ -22,6 +22,7 @@ class Row:
         title: Title of the regime for people; its name unless that claims too much.
         adversarial: Whether the regime trains on attacked images.
         seeds: The training seeds.
+        origin: What it started from and was trained on before; empty for a baseline.
         estimates: By name of the column; columns that do not apply are absent.
         rank: Its rank by map F1 among the models whose classification beats chance; equal ones share it. None for
             other models and baselines.
@@ -41,6 +42,7 @@ class Row:
     adversarial: bool
     seeds: tuple[int, ...]
     estimates: dict[str, Estimate]
+    origin: str = ""
     rank: int | None = None
     rank_interval: tuple[int, int] | None = None
     letters: dict[str, str] = field(default_factory=dict)
@@ -82,6 +84,7 @@ class LeaderboardTable:
         missing: Names of cells without a record, among the regimes and seeds that most architectures have.
         positive: The positive class of two classes; empty for more classes.
         groups: Number of groups (patients, lesions) of the test images.
+        records: The records of its models.
         other_protocols: Tables of other protocols. Their rows are never ranked with those of this table.
     """
 
@@ -92,6 +95,7 @@ class LeaderboardTable:
     problems: tuple[str, ...]
     missing: tuple[str, ...] = ()
     groups: int = 0
+    records: tuple[Record, ...] = ()
     other_protocols: "tuple[LeaderboardTable, ...]" = ()
 
     @cached_property
@@ -107,6 +111,11 @@ class LeaderboardTable:
     def models(self) -> tuple[Row, ...]:
         """The rows of models."""
         return tuple(row for row in self.rows if row.is_model)
+
+    @cached_property
+    def has_several_origins(self) -> bool:
+        """Whether models started from different weights or data. Tables for people then say so row by row."""
+        return len({row.origin for row in self.models}) > 1
 
     @cached_property
     def ranked(self) -> tuple[Row, ...]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from benchmark.errors import UserError
 from benchmark.leaderboard.analysis.chance import chance_of
+from benchmark.leaderboard.analysis.provenance import describe_origin
 from benchmark.leaderboard.load.badges import find_badge
 from benchmark.leaderboard.load.cells import StatisticKey, baseline_statistics, cell_statistics, grouped
 from benchmark.leaderboard.load.results import BootstrapContext, ResultsDirectory, build_bootstrap_context
@@ -114,6 +115,7 @@ def _protocol_tables(published: ResultsDirectory, methods: Sequence[str]) -> tup
             problems=tuple(problems),
             missing=_missing_cells(used),
             groups=context.draws.groups,
+            records=tuple(used.values()),
         )
         for method in methods
     )
@@ -145,6 +147,7 @@ def _model_rows(
             adversarial=first.adversarial,
             seeds=tuple(sorted(record.seed for record in records)),
             badge=find_badge(records),
+            origin="; ".join(dict.fromkeys(map(describe_origin, records))),
             alignment=first.alignment,
             estimates={name: value for (of_method, name), value in row_estimates.items() if of_method == method},
         )

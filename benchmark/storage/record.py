@@ -34,6 +34,8 @@ class Training(BaseModel):
     """How a model was trained.
 
     `best` is the epoch, from 1, whose weights are the result. `micro_batch` is less than a batch where memory ran out.
+    `seconds` is the time of the training itself, whenever it was. `loaded` is the number of tensors that came from a
+    file of initial weights, and `random` lists the parameters that did not. Older trainings lack these three.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -44,6 +46,39 @@ class Training(BaseModel):
     best: int
     micro_batch: int
     stopped: bool
+    seconds: float | None = None
+    loaded: int | None = None
+    random: tuple[str, ...] = ()
+
+
+class Stage(BaseModel):
+    """An earlier training whose model initializes the next one: its data, regime and number of training images."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    dataset: str
+    regime: str
+    train: int
+
+
+class Provenance(BaseModel):
+    """What was done, as opposed to what the preset says.
+
+    `weights` says what the first stage started from: "random", "pretrained" for published weights with a new
+    classifier, or the name of a file, whose SHA-256 is `weights_sha256`. `stages` are the earlier trainings, in their
+    order. `split` is one of "official", "not the official one", "drawn" and "given". `near_duplicates` is the number of
+    test images that look like images of a training or validation set; None if nobody looked. `options` are those of the
+    command that select data, split and device.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    weights: str
+    weights_sha256: str = ""
+    stages: tuple[Stage, ...] = ()
+    split: str = ""
+    near_duplicates: int | None = None
+    options: tuple[str, ...] = ()
 
 
 class Submission(BaseModel):
@@ -173,6 +208,7 @@ class Record(BaseModel):
     methods: tuple[str, ...]
     alignment: Alignment | None = Field(default=None, description="missing in records of older versions")
     training: Training
+    provenance: Provenance | None = Field(default=None, description="missing in records of older versions")
     parameters: int
     seconds: dict[str, float]
     environment: dict[str, Any]

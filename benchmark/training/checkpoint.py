@@ -1,5 +1,6 @@
 """Models on disk: safetensors, checked before use."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import safetensors.torch
@@ -17,6 +18,19 @@ from benchmark.training.partial_weights import LoadReport, fill_missing, report_
 IMAGENET_CLASSES = 1000
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class InitialWeights:
+    """What a network starts from.
+
+    Attributes:
+        loaded: Number of tensors from a file. 0 without one.
+        random: Names of the parameters that stay random although a file was loaded, such as those of the classifier.
+    """
+
+    loaded: int = 0
+    random: tuple[str, ...] = ()
+
+
 def save_model(model: nn.Module, path: Path) -> str:
     """Writes the weights and buffers of a model and returns the SHA-256 of the file."""
     with atomic_file(path) as temporary:
@@ -24,7 +38,9 @@ def save_model(model: nn.Module, path: Path) -> str:
         return file_digest(temporary)
 
 
-def load_weights(model: nn.Module, path: Path, *, fresh_classifier: bool = False, whole: bool = False) -> None:
+def load_weights(
+    model: nn.Module, path: Path, *, fresh_classifier: bool = False, whole: bool = False
+) -> InitialWeights:
     """Loads weights into a model: our own of the same shape, or published ones with timm's names.
 
     Args:
@@ -33,6 +49,9 @@ def load_weights(model: nn.Module, path: Path, *, fresh_classifier: bool = False
         fresh_classifier: Whether to skip a classifier for another number of classes and retain the model's own. Other
             modules that the file lacks then stay as they are, too.
         whole: Whether published weights must include their classifier.
+
+    Returns:
+        What came from the file, and which parameters did not.
 
     Raises:
         UserError: The file is not a safetensors file, or does not fit the model. The message names the tensor.
@@ -57,7 +76,11 @@ def load_weights(model: nn.Module, path: Path, *, fresh_classifier: bool = False
             raise UserError(f"{path}: tensor {name!r} holds values that are not finite; train the model again")
     if missing := sorted(expected.keys() - tensors.keys()):
         raise UserError(f"{path} lacks the tensor {missing[0]!r} and {len(missing) - 1} more; save the whole model")
+    # Tensors that the file lacks are the model's own, and mean and standard deviation of its input are no weights.
+    own = [name for name, tensor in tensors.items() if tensor is expected[name]]
+    parameters = {name for name, _ in model.named_parameters()}
     model.load_state_dict(tensors)
+    return InitialWeights(loaded=len(tensors) - len(own), random=tuple(sorted(parameters.intersection(own))))
 
 
 def checkpoint_file(architecture: Architecture, checkpoint: Checkpoint) -> Path:
@@ -130,8 +153,8 @@ def _has_imagenet_classes(tensor: Tensor, expected: Tensor) -> bool:
     return tensor.ndim > 0 and tensor.shape[0] == IMAGENET_CLASSES != expected.shape[0]
 
 
-def initial_model(architecture: Architecture, classes: int, weights: str) -> nn.Module:
-    """Builds the network that training starts from.
+def initial_model(architecture: Architecture, classes: int, weights: str) -> tuple[nn.Module, InitialWeights]:
+    """Builds the network that training starts from, and says what was loaded.
 
     Args:
         architecture: The architecture to build.
@@ -143,17 +166,16 @@ def initial_model(architecture: Architecture, classes: int, weights: str) -> nn.
         UserError: The weights are not available. The message names a remedy.
     """
     if weights == "random":
-        return architecture.build(classes)
+        return architecture.build(classes), InitialWeights()
     if weights == "pretrained":
         if architecture.pretrained is None:
             raise UserError(f"no published weights of {architecture.name} can be loaded; give --weights FILE")
         try:
-            return architecture.pretrained(classes)
+            return architecture.pretrained(classes), InitialWeights()
         except (OSError, ValueError) as error:
             raise UserError(str(error)) from None
     model = architecture.build(classes)
-    load_weights(model, weights_file(architecture, weights), fresh_classifier=True)
-    return model
+    return model, load_weights(model, weights_file(architecture, weights), fresh_classifier=True)
 
 
 def describe_initial_weights(architecture: Architecture, classes: int, path: Path) -> LoadReport:

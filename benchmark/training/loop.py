@@ -1,5 +1,6 @@
 """The training loop, shared by all regimes."""
 
+import time
 from collections.abc import Callable, Sequence
 
 from torch import nn
@@ -53,15 +54,18 @@ def train(  # noqa: PLR0913 - data, regime, settings and callbacks
     if file:
         file.load(state, data.device)
     history = state.history
+    start = time.perf_counter() - history.seconds
     while len(history.losses) < trainer.epochs and not history.stopped:
         trainer.train_epoch()
         update_best(trainer, validation)
+        history.seconds = time.perf_counter() - start
         if file and len(history.losses) < trainer.epochs:
             file.save(state)
         report(len(history.losses), history)
     if state.best_weights is not None:
         model.load_state_dict(state.best_weights)
     trainer.recalibrate_batchnorm()
+    history.seconds = time.perf_counter() - start
     return history
 
 

@@ -27,6 +27,7 @@ class History:
         best: The epoch, from 1, whose weights are the result. 0 before the first epoch.
         micro_batch: Images per forward pass. Smaller than a batch where memory ran out.
         stopped: Whether training stopped early because the validation loss no longer fell.
+        seconds: Time of the training, without interruptions.
     """
 
     losses: list[float] = field(default_factory=list)
@@ -34,6 +35,7 @@ class History:
     best: int = 0
     micro_batch: int = 0
     stopped: bool = False
+    seconds: float = field(default=0.0, compare=False)
 
 
 @dataclass(kw_only=True, slots=True)

@@ -60,6 +60,7 @@ def to_csv(leaderboard: LeaderboardTable) -> str:
             *(column.name + part for column in HEADLINES for part in ("_common", "_common_n")),
             "degenerate_maps",
             *GRID_COLUMNS,
+            "origin",
         ]
     ]
     lines += [_csv_line(leaderboard, row, "model" if row.is_model else "baseline") for row in leaderboard.rows]
@@ -80,7 +81,7 @@ def _csv_line(leaderboard: LeaderboardTable, row: Row, kind: str) -> list[object
         value, count = row.common.get(column.name, (math.nan, 0))
         line += [digits(value, 6), count or ""]
     line.append("" if row.degenerate is None else row.degenerate)
-    return line + _grid_cells(row)
+    return [*line, *_grid_cells(row), row.origin]
 
 
 def _grid_cells(row: Row) -> list[object]:

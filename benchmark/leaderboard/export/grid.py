@@ -33,7 +33,11 @@ def grid(leaderboard: LeaderboardTable, columns: Sequence[Column], *, baselines:
     for row in rows:
         ends = f" ({row.rank_interval[0]}-{row.rank_interval[1]})" if row.rank_interval else ""
         rank = f"{row.rank}{ends}" if row.rank else ""
-        names = [row.name + _dagger(row, leaderboard), _title(row)] if row.is_model else [f"*{row.name}*", "*baseline*"]
+        names = (
+            [row.name + _dagger(row, leaderboard), _title(row, leaderboard)]
+            if row.is_model
+            else [f"*{row.name}*", "*baseline*"]
+        )
         cells = [_cell(row.estimates.get(c.name), max_images[c.name]) for c in columns]
         table.append([rank, row.letters.get(RANKED_BY, ""), *names, *cells])
     if has_degenerate:
@@ -49,9 +53,10 @@ def markdown(table: Sequence[Sequence[str]]) -> list[str]:
     return [lines[0], "| " + " | ".join(["---"] * len(table[0])) + " |", *lines[1:]]
 
 
-def _title(row: Row) -> str:
-    """Returns the title of the regime, with the badge of a submission."""
-    return f"{row.title}, {row.badge}" if row.badge else row.title
+def _title(row: Row, leaderboard: LeaderboardTable) -> str:
+    """Returns the title of the regime, with the badge of a submission, and the origin where rows differ in it."""
+    origin = row.origin if leaderboard.has_several_origins else ""
+    return ", ".join(filter(None, (row.title, row.badge, origin)))
 
 
 def _dagger(row: Row, leaderboard: LeaderboardTable) -> str:

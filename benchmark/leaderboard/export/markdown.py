@@ -8,6 +8,7 @@ from benchmark.leaderboard.analysis.fourfold import build_fourfold
 from benchmark.leaderboard.analysis.fourfold import headline as fourfold_headline
 from benchmark.leaderboard.analysis.legend import describe_intervals, describe_ranks
 from benchmark.leaderboard.analysis.masking import explain_masking
+from benchmark.leaderboard.analysis.provenance import provenance_notes
 from benchmark.leaderboard.analysis.summary import headline
 from benchmark.leaderboard.columns import CONSTANT_ANSWER, HEADLINES
 from benchmark.leaderboard.export.grid import MAX_LISTED_MODELS, grid, markdown
@@ -15,7 +16,6 @@ from benchmark.leaderboard.export.reliance import reliance_section
 from benchmark.leaderboard.load.badges import explain_badges
 from benchmark.leaderboard.synthetic import STAMP
 from benchmark.leaderboard.table import LeaderboardTable
-from benchmark.storage.record import Record
 
 MAX_NAMED_ROWS = 50
 """Maximum number of rows that a note names."""
@@ -185,7 +185,9 @@ def _footer(leaderboard: LeaderboardTable) -> list[str]:
 def _notes(leaderboards: Sequence[LeaderboardTable]) -> list[str]:
     record = leaderboards[0].record
     environment = record.environment
-    lines = ["## How it was made", "", _training_note(record)]
+    lines = ["## How it was made", ""]
+    lines += [f"- {note}" for note in provenance_notes(leaderboards[0].records)]
+    lines.append(_training_note(leaderboards[0]))
     accelerator = environment["accelerator"] or environment["processor"]
     lines.append(f"- On {accelerator} ({environment['device']}), torch {environment['packages']['torch']}.")
     lines.append(f"- Protocol `{record.protocol}`: records of other protocols are never ranked in this table.")
@@ -199,13 +201,15 @@ def _notes(leaderboards: Sequence[LeaderboardTable]) -> list[str]:
     return lines
 
 
-def _training_note(record: Record) -> str:
-    training, preset = record.settings["training"], record.settings["preset"]
-    if record.external_maps is not None:
-        return f"- All maps were made elsewhere. They were scored at {preset['image_size']} px."
+def _training_note(leaderboard: LeaderboardTable) -> str:
+    trained = [record for record in leaderboard.records if record.training.losses]
+    if not trained:
+        image_size = leaderboard.record.settings["preset"]["image_size"]
+        return f"- Nothing was trained here. Maps were scored at {image_size} px."
+    training, preset = trained[0].settings["training"], trained[0].settings["preset"]
     return (
-        f"- Trained from {preset['weights']} weights at {preset['image_size']} px, "
-        f"batch {training['batch_size']}, AdamW with one cycle; epochs and learning rate of each are in the records."
+        f"- Own trainings: {preset['image_size']} px, batch {training['batch_size']}, AdamW with one cycle. "
+        "Epochs, learning rate and duration of each are in the records."
     )
 
 

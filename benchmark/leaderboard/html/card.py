@@ -9,6 +9,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from benchmark.leaderboard.analysis.provenance import (
+    describe_duplicates,
+    describe_origin,
+    describe_split,
+    repeat_command,
+)
 from benchmark.leaderboard.html.charts import Curve, build_loss_curve
 from benchmark.leaderboard.html.page_input import digits
 from benchmark.leaderboard.html.perturbation_curves import PerturbationPanel
@@ -74,24 +80,11 @@ def build_card(row: Row, published: ResultsDirectory, perturbed: Sequence[Pertur
         row=row,
         record=records[0],
         provenance=tuple(_provenance(records)),
-        command=_command(records[0], [record.seed for record in records]),
+        command=repeat_command(records),
         confusion=_confusion(paths, records[0].classes),
         curve=build_loss_curve([r.training.losses for r in records], [r.training.validation for r in records]),
         perturbed=tuple(perturbed),
         measures=tuple(_measures(paths[0])),
-    )
-
-
-def _command(record: Record, seeds: Sequence[int]) -> str:
-    if (maps := record.external_maps) is not None:
-        return (
-            f"python -m benchmark score {maps.source} --data DIRECTORY --preset {record.preset} "
-            f"--name {record.architecture} --method {maps.method}"
-        )
-    options = " ".join(f"--seed {seed}" for seed in seeds)
-    return (
-        f"python -m benchmark run --preset {record.preset} --architecture {record.architecture} "
-        f"--regime {record.regime} {options}"
     )
 
 
@@ -108,6 +101,9 @@ def _provenance(records: Sequence[Record]) -> list[tuple[str, str]]:
         ("seed", _join(record.seed for record in records)),
         ("key", _join(record.key for record in records)),
         ("weights, SHA-256", _join(record.training.sha256 for record in records)),
+        ("started from", _join(map(describe_origin, records))),
+        ("split", describe_split(first) or "unknown: the record is of an older version"),
+        ("look-alike images", _join(map(describe_duplicates, records))),
         ("protocol", first.protocol),
         ("commit", f"{environment.get('commit')}{changed}"),
         ("images", ", ".join(f"{name.replace('_', ' ')} {count}" for name, count in first.images.items())),

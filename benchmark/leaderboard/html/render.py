@@ -16,6 +16,7 @@ from markupsafe import Markup
 from benchmark.leaderboard.analysis.contrasts import BASE
 from benchmark.leaderboard.analysis.fourfold import Fourfold, build_fourfold
 from benchmark.leaderboard.analysis.legend import describe_intervals, describe_ranks
+from benchmark.leaderboard.analysis.provenance import provenance_notes
 from benchmark.leaderboard.columns import HEADLINES, RANKED_BY
 from benchmark.leaderboard.export.markdown import describe_attacks, describe_other_protocol
 from benchmark.leaderboard.export.reliance import explain, format_estimate, format_images, format_verdict
@@ -106,6 +107,7 @@ def page(inputs: Sequence[PageInput]) -> str:
         estimate=format_estimate,
         num_images=format_images,
         verdict=format_verdict,
+        provenance_notes=provenance_notes,
     )
     return environment.get_template("page.html.jinja").render(
         sections=sections,

@@ -38,7 +38,7 @@ def read_record_report(path: Path) -> tuple[list[str], list[str], dict[str, Any]
         "badge": record.badge,
         "external": bool(record.submission and record.submission.checkpoint),
     }
-    problems, warnings = _check_names(record, path), _check_provenance(record)
+    problems, warnings = [*_check_names(record, path), *_check_texts(record)], _check_provenance(record)
     try:
         problems += _check_hashes(record, path)
         scores, predictions = (_load_table(path, name) for name in TABLE_FILES)
@@ -65,6 +65,8 @@ def _check_names(record: Record, path: Path) -> list[str]:
         try:
             for name in ("authors", "license", "source", "superseded_by", "withdrawn"):
                 EntryFacts.plain(getattr(submission, name))
+            for value in submission.checkpoint.values():
+                EntryFacts.plain(value)
         except ValueError as error:
             problems.append(f"submission: {error}")
         entry = ENTRIES_DIR / Path(submission.entry).name
@@ -75,6 +77,20 @@ def _check_names(record: Record, path: Path) -> list[str]:
         problems.append(f"regime {record.regime!r} is not registered")
     problems += [f"method {name!r} is not registered" for name in record.methods if name not in entries(Method)]
     return problems
+
+
+def _check_texts(record: Record) -> list[str]:
+    """Texts about what was done end up in tables and on the page."""
+    provenance = record.provenance
+    if provenance is None:
+        return []
+    stages = [text for stage in provenance.stages for text in (stage.dataset, stage.regime)]
+    try:
+        for text in (provenance.weights, *stages, *provenance.options, *record.training.random):
+            EntryFacts.plain(text)
+    except ValueError as error:
+        return [f"provenance: {error}"]
+    return []
 
 
 def _check_provenance(record: Record) -> list[str]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmark.data.splits import has_official_split, limit_samples, split
+from benchmark.data.splits import describe_split, has_official_split, limit_samples, split
 from benchmark.errors import UserError
 from datasets import Mask, Sample
 
@@ -54,6 +54,17 @@ def test_the_official_split_is_kept_and_validation_taken_from_its_training_image
     splits = split(found, 3, 4)
     assert (splits == "test").tolist() == [sample.split == "test" for sample in found]
     assert (splits == "validation").sum() == 9
+
+
+def test_a_split_says_where_it_comes_from():
+    plain = samples(60, per_group=1)
+    official = [replace(sample, split="test" if int(sample.id) % 5 < 2 else "train") for sample in plain]
+    drawn = split(plain, 3, 0)
+    assert describe_split(plain, drawn, given=False) == "drawn"
+    assert describe_split(plain, drawn, given=True) == "given"
+    assert describe_split(official, split(official, 3, 4), given=False) == "official"
+    assert describe_split(official, split(official, 3, 0), given=True) == "official"
+    assert describe_split(official, drawn, given=True) == "not the official one"
 
 
 def test_an_official_validation_set_is_kept():

@@ -25,7 +25,7 @@ def directory(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def single(directory, tmp_path_factory):
+def single(directory):
     """The table of the first seeds."""
     published = read_results(directory)
     records = {path: record for path, record in published.records.items() if record.seed == 0}

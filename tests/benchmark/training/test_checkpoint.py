@@ -35,7 +35,8 @@ def weights(tmp_path):
 def test_what_was_saved_is_loaded(architecture, weights, tmp_path):
     path, tensors = weights
     for given in (path, tmp_path):
-        model = initial_model(architecture, 3, str(given))
+        model, initial = initial_model(architecture, 3, str(given))
+        assert (initial.loaded, initial.random) == (len(tensors), ())
         assert all(torch.equal(value, tensors[name]) for name, value in model.state_dict().items())
 
 
@@ -72,7 +73,9 @@ def test_published_weights_are_taken_and_the_classifier_stays_fresh(tmp_path):
     published = entry.build(1000).body.state_dict()
     path = tmp_path / "mobilenet.safetensors"
     safetensors.torch.save_file({name: value.contiguous() for name, value in published.items()}, path)
-    model = initial_model(entry, 6, str(path))
+    model, initial = initial_model(entry, 6, str(path))
+    assert initial.random == ("body.classifier.bias", "body.classifier.weight")
+    assert initial.loaded == len(published) - 2
     ours = model.body.state_dict()
     assert torch.equal(ours["conv_stem.weight"], published["conv_stem.weight"])
     assert ours["classifier.weight"].shape == (6, published["classifier.weight"].shape[1])
@@ -90,7 +93,8 @@ def test_a_classifier_of_other_classes_stays_fresh_where_a_training_begins_and_i
     torch.manual_seed(0)
     fresh = network(5)
     torch.manual_seed(0)
-    model = initial_model(architecture, 5, str(path))
+    model, initial = initial_model(architecture, 5, str(path))
+    assert (initial.loaded, initial.random) == (len(tensors) - 2, ("3.bias", "3.weight"))
     assert torch.equal(model[0].weight, tensors["0.weight"])
     assert torch.equal(model[3].weight, fresh[3].weight)
     with pytest.raises(UserError, match="is it for another number of classes"):

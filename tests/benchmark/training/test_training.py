@@ -186,6 +186,7 @@ def test_a_killed_training_resumes_to_the_same_bytes(tmp_path, name, at):
     )
     assert same(model, whole)
     assert history == expected
+    assert history.seconds > 0
 
 
 def test_a_damaged_state_says_which_file_to_remove(tmp_path):
