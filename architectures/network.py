@@ -176,7 +176,7 @@ def load_config(timm_name: str) -> Any:
         published, name, _ = import_module("timm.models").load_model_config_from_hf(repository)
     except Exception as error:  # The hub's HTTP library changed twice, and its exceptions too.
         raise OSError(
-            f"{timm_name}: its configuration could not be fetched; check the name, and connect once so that it is cached"
+            f"{timm_name}: its configuration could not be fetched; check the name, and connect once to cache it"
         ) from error
     config = timm.get_pretrained_cfg(name)
     return replace(config, **{key: value for key, value in published.items() if key in config.__dataclass_fields__})

@@ -13,8 +13,8 @@ UNORDERED = ("metrics", "attack_eps")
 
 def collect_changes(**options: Any) -> dict[str, Any]:
     """Returns the settings that were given, by their names in :class:`Preset`. A limit of 0 means all images."""
-    given = {name: tuple(value) if name in TUPLES and value else value for name, value in options.items()}
-    changes = {name: value for name, value in given.items() if value is not None and value not in ([], False)}
+    given = {name: tuple(value or ()) or None if name in TUPLES else value for name, value in options.items()}
+    changes = {name: value for name, value in given.items() if value is not None and value is not False}
     if "limit" in changes:
         changes["limit"] = changes["limit"] or None
     return changes

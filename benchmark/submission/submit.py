@@ -120,10 +120,7 @@ def submit(
     facts = report.facts["metadata"]
     if facts["withdrawn"] or facts["superseded_by"]:
         return _mark_rows(entry, report)
-    if facts["checkpoint"] and "image_size" not in request.changes:
-        side = max(facts["input_size"], MIN_SIZE)
-        notify(f"scoring the checkpoint at {side} px, the input size of the entry; --image-size changes it")
-        request = replace(request, changes=request.changes | {"image_size": side})
+    request = _at_input_size(request, facts, notify)
     with tempfile.TemporaryDirectory(prefix="loupe-results-") as scratch:
         directory = Path(scratch)
         _copy_results(directory, request.preset)
@@ -183,6 +180,17 @@ def _serialize(request: SubmissionRequest) -> dict[str, Any]:
         "seeds": list(request.seeds),
         "device": request.device,
     }
+
+
+def _at_input_size(
+    request: SubmissionRequest, facts: dict[str, Any], notify: Callable[[str], None]
+) -> SubmissionRequest:
+    """Scores an external checkpoint at the side that it was trained at, unless the request names another one."""
+    if not facts["checkpoint"] or "image_size" in request.changes:
+        return request
+    side = max(facts["input_size"], MIN_SIZE)
+    notify(f"scoring the checkpoint at {side} px, the input size of the entry; --image-size changes it")
+    return replace(request, changes=request.changes | {"image_size": side})
 
 
 def _copy_results(directory: Path, preset: str) -> None:
