@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from architectures import Architecture
-from architectures.network import pretrained_network, random_network
+from architectures.network import HUB, load_config, pretrained_network, random_network
 from architectures.target_layer import TargetLayer, find_target_layer
 
 
@@ -18,14 +18,15 @@ def from_timm(architecture: Architecture, timm_name: str, *, smallest_side: int 
     Args:
         architecture: The entry without these functions. An empty target layer becomes the last one with a spatial grid
             or with tokens that form one. An input size of 0 becomes that of timm's configuration.
-        timm_name: timm's name, with or without the tag of the published weights.
+        timm_name: timm's name, with or without the tag of the published weights, or "hf-hub:" with a repository.
         smallest_side: Minimum side in pixels of the input of the body.
 
     Raises:
         ValueError: timm has no such network, or none of its modules has a spatial grid.
+        OSError: The configuration of a repository on the hub is not cached and cannot be downloaded.
     """
     name = resolve_timm_name(timm_name)
-    config = import_module("timm").get_pretrained_cfg(name)
+    config = load_config(name)
     target = TargetLayer(name=architecture.target_layer)
     if not architecture.target_layer:
         with torch.device("meta"):
@@ -50,6 +51,8 @@ def resolve_timm_name(name: str) -> str:
         >>> resolve_timm_name("resnet18")
         'resnet18.a1_in1k'
     """
+    if name.startswith(HUB):
+        return name
     timm = import_module("timm")
     plain, _, tag = name.partition(".")
     models = timm.list_models()

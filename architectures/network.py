@@ -1,6 +1,7 @@
 """Code that the entries share: a body with its normalization, and functions that build it with timm."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from importlib import import_module
 from itertools import chain
 from typing import Any
@@ -12,6 +13,8 @@ from torch import Tensor, nn
 from architectures.sides import Sides
 from architectures.token_grid import TokenGrid
 
+HUB = "hf-hub:"
+"""Prefix of a repository on the hub, which has the configuration and weights of a network of timm's."""
 WEIGHTS = "model.safetensors"
 CLASSIFIER_STD = 0.01
 NEED_THEIR_INPUT = (nn.Hardtanh, nn.Hardswish, nn.Mish, nn.SiLU)
@@ -117,7 +120,7 @@ def create_body(timm_name: str, smallest_side: int = 0, **options: Any) -> tuple
     """
     # timm takes seconds to import, so it is imported on first use.
     timm = import_module("timm")
-    config = timm.get_pretrained_cfg(timm_name)
+    config = load_config(timm_name)
     if not config.fixed_input_size:
         return timm.create_model(timm_name, **options), Sides(smallest=smallest_side)
     try:
@@ -154,9 +157,29 @@ def _normalized(body: nn.Module, timm_name: str, sides: Sides, tokens: str) -> N
         nn.init.normal_(classifier.weight, std=CLASSIFIER_STD)
         nn.init.zeros_(classifier.bias)
     _avoid_copies(body)
-    config = import_module("timm").get_pretrained_cfg(timm_name)
+    config = load_config(timm_name)
     grid = TokenGrid(tokens, count_prefix_tokens(body)) if tokens else None
     return Network(body, config.mean, config.std, sides=sides, grid=grid)
+
+
+def load_config(timm_name: str) -> Any:
+    """Returns timm's configuration of the published weights: normalization, input size and source.
+
+    Raises:
+        OSError: It is that of a repository on the hub, is not cached and cannot be downloaded.
+    """
+    timm = import_module("timm")
+    if not timm_name.startswith(HUB):
+        return timm.get_pretrained_cfg(timm_name)
+    repository = timm_name.removeprefix(HUB)
+    try:
+        published, name, _ = import_module("timm.models").load_model_config_from_hf(repository)
+    except Exception as error:  # The hub's HTTP library changed twice, and its exceptions too.
+        raise OSError(
+            f"{timm_name}: its configuration could not be fetched; check the name, and connect once to cache it"
+        ) from error
+    config = timm.get_pretrained_cfg(name)
+    return replace(config, **{key: value for key, value in published.items() if key in config.__dataclass_fields__})
 
 
 def count_prefix_tokens(body: nn.Module) -> int:
@@ -184,7 +207,7 @@ def _weights(timm_name: str) -> dict[str, str]:
 
     Empty if the weights are not on the hub. timm then downloads them itself.
     """
-    repository = import_module("timm").get_pretrained_cfg(timm_name).hf_hub_id
+    repository = load_config(timm_name).hf_hub_id
     return {"file": _download(repository)} if repository else {}
 
 

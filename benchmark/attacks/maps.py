@@ -11,6 +11,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from benchmark.attacks.ball import Ball
 from benchmark.attacks.losses import margin
@@ -100,7 +101,8 @@ def attack_maps(  # noqa: PLR0913 - the inputs of a map, and the attack
     """
     _check_target(attack, images, target)
     images = images.detach()
-    with evaluating(model):
+    # The gradient of a map is a second derivative, which the fused kernels of attention lack.
+    with evaluating(model), sdpa_kernel(SDPBackend.MATH):
         gain_fn = _build_gain_fn(attack, grad_cam(model, layer, images, classes, upsample_fn), target)
         with torch.no_grad():
             predicted = model(images).argmax(dim=1)

@@ -86,6 +86,52 @@ Weights = Annotated[
         help="Initial weights: random, pretrained, a safetensors file, or a directory of them.", rich_help_panel=MODELS
     ),
 ]
+Aggregation = Annotated[
+    str | None,
+    typer.Option(help="How the masks of several raters become one, see `list aggregations`.", rich_help_panel=DATA),
+]
+ImageSize = Annotated[
+    int | None,
+    typer.Option("--image-size", help="Side of images and maps in pixels.", min=96, max=4096, rich_help_panel=MODELS),
+]
+BatchSize = Annotated[
+    int | None,
+    typer.Option("--batch-size", help="Images per training step.", min=2, max=MAX_COUNT, rich_help_panel=MODELS),
+]
+Methods = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--method",
+        help="Saliency methods. The first one is that of the main table. Repeatable.",
+        rich_help_panel=SCORING,
+    ),
+]
+Alignment = Annotated[
+    str | None,
+    typer.Option(
+        help="receptive-field: place grid cells at the centers of their receptive fields. "
+        "effective-receptive-field: the same by the trained kernels. none: stretch the grid.",
+        rich_help_panel=SCORING,
+    ),
+]
+Metrics = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--metric",
+        help="Expensive metrics to add: names, `all`, or quantus:NAME. Repeatable.",
+        rich_help_panel=SCORING,
+    ),
+]
+Eps = Annotated[
+    list[float] | None,
+    typer.Option("--eps", help="L2 budget of the robustness attacks at 224 px. Repeatable.", rich_help_panel=SCORING),
+]
+Autoattack = Annotated[
+    bool,
+    typer.Option(
+        "--autoattack", metavar="", help="Also run AutoAttack. Needs its authors' package.", rich_help_panel=SCORING
+    ),
+]
 Device = Annotated[
     str | None, typer.Option(help="cpu or cuda. Default: the GPU if there is one.", rich_help_panel=EXECUTION)
 ]

@@ -1,7 +1,5 @@
 """`run`: trains, explains, scores and ranks."""
 
-import re
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,17 +8,23 @@ import typer
 from benchmark.cli import (
     DATA,
     EXECUTION,
-    MAX_COUNT,
     MODELS,
     OUTPUT,
-    SCORING,
+    Aggregation,
+    Alignment,
     Attributes,
+    Autoattack,
+    BatchSize,
     DataDirectory,
     Device,
     Epochs,
+    Eps,
     ImageDirectory,
+    ImageSize,
     Layout,
     Limit,
+    Methods,
+    Metrics,
     Regimes,
     Seeds,
     Split,
@@ -28,10 +32,9 @@ from benchmark.cli import (
     Weights,
     console,
 )
-from benchmark.config.presets import PRESETS, Preset
+from benchmark.cli.changes import change_preset, collect_changes
 from benchmark.errors import UserError
 from benchmark.leaderboard.synthetic import STAMP
-from benchmark.registry import resolve_name
 
 INTERRUPTED = 130
 """Exit code of a program that Ctrl-C ends."""
@@ -47,10 +50,7 @@ def run(  # noqa: PLR0913 - the options of a command line
     split: Split = None,
     split_groups: SplitGroups = False,
     limit: Limit = None,
-    aggregation: Annotated[
-        str | None,
-        typer.Option(help="How the masks of several raters become one, see `list aggregations`.", rich_help_panel=DATA),
-    ] = None,
+    aggregation: Aggregation = None,
     pretrain: Annotated[
         Path | None, typer.Option(metavar="DIRECTORY", help="A data set to train on first.", rich_help_panel=DATA)
     ] = None,
@@ -85,16 +85,8 @@ def run(  # noqa: PLR0913 - the options of a command line
     ] = None,
     weights: Weights = None,
     epochs: Epochs = None,
-    image_size: Annotated[
-        int | None,
-        typer.Option(
-            "--image-size", help="Side of images and maps in pixels.", min=96, max=4096, rich_help_panel=MODELS
-        ),
-    ] = None,
-    batch_size: Annotated[
-        int | None,
-        typer.Option("--batch-size", help="Images per training step.", min=2, max=MAX_COUNT, rich_help_panel=MODELS),
-    ] = None,
+    image_size: ImageSize = None,
+    batch_size: BatchSize = None,
     compiled: Annotated[
         str | None,
         typer.Option(
@@ -103,37 +95,11 @@ def run(  # noqa: PLR0913 - the options of a command line
             rich_help_panel=MODELS,
         ),
     ] = None,
-    method: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Saliency methods. The first one is that of the main table. Repeatable.", rich_help_panel=SCORING
-        ),
-    ] = None,
-    alignment: Annotated[
-        str | None,
-        typer.Option(
-            help="receptive-field: place grid cells at the centers of their receptive fields. "
-            "effective-receptive-field: the same by the trained kernels. none: stretch the grid.",
-            rich_help_panel=SCORING,
-        ),
-    ] = None,
-    metric: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Expensive metrics to add: names, `all`, or quantus:NAME. Repeatable.",
-            rich_help_panel=SCORING,
-        ),
-    ] = None,
-    eps: Annotated[
-        list[float] | None,
-        typer.Option(help="L2 budget of the robustness attacks at 224 px. Repeatable.", rich_help_panel=SCORING),
-    ] = None,
-    autoattack: Annotated[
-        bool,
-        typer.Option(
-            "--autoattack", metavar="", help="Also run AutoAttack. Needs its authors' package.", rich_help_panel=SCORING
-        ),
-    ] = False,
+    method: Methods = None,
+    alignment: Alignment = None,
+    metric: Metrics = None,
+    eps: Eps = None,
+    autoattack: Autoattack = False,
     device: Device = None,
     engine: Annotated[
         str,
@@ -186,15 +152,21 @@ def run(  # noqa: PLR0913 - the options of a command line
         from benchmark.submission.entries import load_entries  # noqa: PLC0415
 
         load_entries(entries)
-    changes: dict[str, Any] = {"limit": limit, "epochs": epochs, "weights": weights, "aggregation": aggregation}
-    # Each repeated option counts once, and budgets are sorted: the same choice is the same protocol.
-    changes |= {
-        "methods": tuple(dict.fromkeys(method or ())) or None,
-        "metrics": tuple(sorted({*(metric or ())})) or None,
-    }
-    changes |= {"image_size": image_size, "batch_size": batch_size, "attack_eps": tuple(sorted({*(eps or ())})) or None}
-    changes |= {"compile": compiled, "autoattack": autoattack or None, "alignment": alignment}
-    settings = _change_preset(preset, {name: value for name, value in changes.items() if value is not None})
+    changes = collect_changes(
+        limit=limit,
+        epochs=epochs,
+        weights=weights,
+        aggregation=aggregation,
+        methods=method,
+        metrics=metric,
+        image_size=image_size,
+        batch_size=batch_size,
+        attack_eps=eps,
+        compile=compiled,
+        autoattack=autoattack,
+        alignment=alignment,
+    )
+    settings = change_preset(preset, changes)
     cells = build_grid(settings, architecture or [], regime or [], seed or [], _check_label(name))
     with open_engine(engine, EngineOptions(address=address, cells_per_gpu=cells_per_gpu)) as workers:
         chosen_device = workers.choose_device(device)
@@ -278,54 +250,6 @@ def _run_jobs(jobs: Any, engine: Any, *, embedded: bool) -> None:
         console.print(f"failed: {failure.cell}: {failure.reason}; see {failure.traceback}", highlight=False)
     if failures:
         raise typer.Exit(1)
-
-
-def _check_label(name: str) -> str:
-    """Returns the label of a variant.
-
-    Raises:
-        UserError: It cannot be part of a file name.
-    """
-    if name and not re.fullmatch(r"[a-z0-9][a-z0-9._-]{0,39}", name):
-        raise UserError(f"--name {name}: use up to 40 of the characters a-z 0-9 . _ -, the first one a letter or digit")
-    return name
-
-
-def _check_effect(values: dict[str, Path | str | None], conditions: dict[str, Path | None]) -> None:
-    """Refuses options that have no effect.
-
-    Raises:
-        UserError: An option is given without the one that it depends on.
-    """
-    needed = {"--class-map": "--pretrain", "--image-dir": "--data", "--layout": "--data"}
-    for option, value in values.items():
-        if value is not None and conditions[option] is None:
-            raise UserError(f"{option} has no effect without {needed[option]}; add {needed[option]} or leave it out")
-
-
-def _change_preset(name: str, changes: dict[str, Any]) -> Preset:
-    """Returns a preset with changed settings. A limit of 0 means all images."""
-    if "aggregation" in changes:
-        from benchmark.registry import select  # noqa: PLC0415
-        from datasets import Aggregation  # noqa: PLC0415
-
-        select(Aggregation, [changes["aggregation"]])
-    if "methods" in changes:
-        from benchmark.registry import select  # noqa: PLC0415
-        from benchmark.saliency import Method  # noqa: PLC0415
-
-        select(Method, changes["methods"])
-    if "metrics" in changes:
-        from benchmark.scoring.selection import select_metrics  # noqa: PLC0415
-
-        select_metrics(changes["metrics"])
-    if "limit" in changes:
-        changes["limit"] = changes["limit"] or None
-    base = PRESETS[resolve_name(name, PRESETS, "preset")]
-    try:
-        return replace(base, **changes)
-    except ValueError as error:
-        raise UserError(f"--{error}") from None
 
 
 def _show_plan(jobs: Any) -> None:

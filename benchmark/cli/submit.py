@@ -12,20 +12,30 @@ from rich.markup import escape
 from benchmark.cli import (
     EXECUTION,
     MODELS,
+    Aggregation,
+    Alignment,
+    Autoattack,
+    BatchSize,
     DataDirectory,
     Device,
     Entries,
     Epochs,
+    Eps,
+    ImageDirectory,
+    ImageSize,
     Json,
     Layout,
     Limit,
     MaxMemory,
+    Methods,
+    Metrics,
     Regimes,
     Seeds,
     Split,
     Weights,
     console,
 )
+from benchmark.cli.changes import change_preset, collect_changes
 from benchmark.errors import UserError
 
 
@@ -47,11 +57,20 @@ def submit(  # noqa: PLR0913 - the options of a command line
     data: DataDirectory = None,
     layout: Layout = None,
     split: Split = None,
+    image_dir: ImageDirectory = None,
     limit: Limit = None,
+    aggregation: Aggregation = None,
     regime: Regimes = None,
     seed: Seeds = None,
     epochs: Epochs = None,
     weights: Weights = None,
+    image_size: ImageSize = None,
+    batch_size: BatchSize = None,
+    method: Methods = None,
+    alignment: Alignment = None,
+    metric: Metrics = None,
+    eps: Eps = None,
+    autoattack: Autoattack = False,
     device: Device = None,
     network: Annotated[
         bool, typer.Option("--network", metavar="", help="Let the entry use the network.", rich_help_panel=EXECUTION)
@@ -77,15 +96,26 @@ def submit(  # noqa: PLR0913 - the options of a command line
     )
     from benchmark.submission.template import timm_entry  # noqa: PLC0415
 
-    changes: dict[str, Any] = {"epochs": epochs, "weights": weights}
-    changes = {key: value for key, value in changes.items() if value is not None}
-    if limit is not None:
-        changes["limit"] = limit or None
+    changes = collect_changes(
+        limit=limit,
+        epochs=epochs,
+        weights=weights,
+        aggregation=aggregation,
+        methods=method,
+        metrics=metric,
+        image_size=image_size,
+        batch_size=batch_size,
+        attack_eps=eps,
+        autoattack=autoattack,
+        alignment=alignment,
+    )
+    change_preset(preset, changes)
     request = SubmissionRequest(
         preset=preset,
         changes=changes,
         data=data,
         layout=layout,
+        images=image_dir,
         split=split,
         regimes=tuple(regime or ()),
         seeds=tuple(seed or ()),

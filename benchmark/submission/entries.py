@@ -23,6 +23,8 @@ ENTRIES_DIR = ENTRIES
 MAX_BYTES = 1024**2
 """Maximum size of an entry file."""
 NAME = r"^[a-z][a-z0-9_]{1,63}$"
+TIMM_NAME = r"^(hf-hub:[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+|[a-z0-9_]+(\.[a-z0-9_]+)?)$"
+"""Names of models in timm, and of repositories on the hub that timm can load."""
 FORBIDDEN = re.compile(r"[<>\x00-\x1f\x7f|`]")
 """Characters that HTML, Markdown or a terminal could interpret."""
 
@@ -74,7 +76,7 @@ class EntryFacts(BaseModel):
 class TimmFile(EntryFacts):
     """A TOML entry: metadata and the name of a timm model, without code."""
 
-    timm: str = Field(pattern=r"^[a-z0-9_]+(\.[a-z0-9_]+)?$")
+    timm: str = Field(pattern=TIMM_NAME)
     target_layer: str = Field(default="", pattern=r"^[A-Za-z0-9_.]*$", max_length=200)
     input_size: int = Field(default=0, ge=0, le=2048)
     smallest_side: int = Field(default=0, ge=0, le=2048)
@@ -218,7 +220,7 @@ def _from_toml(path: Path) -> ModuleType:
     module = ModuleType(f"loupe_entry_{path.stem}")
     try:
         module.ENTRY = from_timm(entry, content.timm, smallest_side=content.smallest_side)  # type: ignore[attr-defined]  # as above
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         raise UserError(f"{path.name}: {error}") from None
     return module
 

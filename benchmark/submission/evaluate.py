@@ -25,7 +25,7 @@ def evaluate(entry: str, options: dict[str, Any], results: str) -> list[str]:
 
     Args:
         entry: Path of the entry file.
-        options: preset, changes (of its settings), data, layout, split, regimes, seeds, device.
+        options: preset, changes (of its settings), data, layout, images, split, regimes, seeds, device.
         results: The results directory to write into.
 
     Returns:
@@ -42,7 +42,11 @@ def evaluate(entry: str, options: dict[str, Any], results: str) -> list[str]:
     device = engine.choose_device(options["device"])
     request = RunRequest(
         preset=preset,
-        source=Source(directory=Path(options["data"]) if options["data"] else None, layout=options["layout"]),
+        source=Source(
+            directory=Path(options["data"]) if options["data"] else None,
+            layout=options["layout"],
+            images=Path(options["images"]) if options["images"] else None,
+        ),
         cells=build_grid(
             preset, [architecture.name], [checkpoint.regime] if checkpoint else options["regimes"], options["seeds"]
         ),

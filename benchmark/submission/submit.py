@@ -3,7 +3,7 @@
 import shutil
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,8 @@ from benchmark.training.regimes import Regime
 TABLE_FILES = (SPLIT_FILE, BASELINES_FILE, PROTOCOL_FILE, DATA_FIGURE, *SHEETS)
 """Files of a results directory that a run writes. The tables are not among them: they follow from the records."""
 SECONDS_PER_HOUR = 3600.0
+MIN_SIZE = 96
+"""Minimum side of images in pixels."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,6 +46,7 @@ class SubmissionRequest:
         changes: Settings that replace those of the preset.
         data: Directory of the data set. None is the embedded one.
         layout: Its layout. None detects it.
+        images: Directory of the images of a data set without images.
         split: split.csv of another run, to reuse.
         regimes: Names of regimes. Empty means those of the preset. A checkpoint has the regime that its entry names.
         seeds: Seeds. Empty means those of the preset.
@@ -56,6 +59,7 @@ class SubmissionRequest:
     changes: dict[str, Any] = field(default_factory=dict)
     data: Path | None = None
     layout: str | None = None
+    images: Path | None = None
     split: Path | None = None
     regimes: tuple[str, ...] = ()
     seeds: tuple[int, ...] = ()
@@ -116,6 +120,7 @@ def submit(
     facts = report.facts["metadata"]
     if facts["withdrawn"] or facts["superseded_by"]:
         return _mark_rows(entry, report)
+    request = _at_input_size(request, facts, notify)
     with tempfile.TemporaryDirectory(prefix="loupe-results-") as scratch:
         directory = Path(scratch)
         _copy_results(directory, request.preset)
@@ -169,11 +174,23 @@ def _serialize(request: SubmissionRequest) -> dict[str, Any]:
         "changes": request.changes,
         "data": str(request.data.resolve()) if request.data else None,
         "layout": request.layout,
+        "images": str(request.images.resolve()) if request.images else None,
         "split": str(request.split.resolve()) if request.split else None,
         "regimes": list(request.regimes),
         "seeds": list(request.seeds),
         "device": request.device,
     }
+
+
+def _at_input_size(
+    request: SubmissionRequest, facts: dict[str, Any], notify: Callable[[str], None]
+) -> SubmissionRequest:
+    """Scores an external checkpoint at the side that it was trained at, unless the request names another one."""
+    if not facts["checkpoint"] or "image_size" in request.changes:
+        return request
+    side = max(facts["input_size"], MIN_SIZE)
+    notify(f"scoring the checkpoint at {side} px, the input size of the entry; --image-size changes it")
+    return replace(request, changes=request.changes | {"image_size": side})
 
 
 def _copy_results(directory: Path, preset: str) -> None:

@@ -3,10 +3,13 @@
 import re
 from pathlib import Path
 
+from architectures import Architecture
+from architectures.network import HUB
 from benchmark.errors import UserError
+from benchmark.registry import entries
 from benchmark.storage.files import write_text
 from benchmark.submission.checks.report import used_names
-from benchmark.submission.entries import NAME
+from benchmark.submission.entries import NAME, TIMM_NAME
 
 TEMPLATE = '''"""NAME: describe the network in one line.
 
@@ -88,11 +91,14 @@ def timm_entry(timm_name: str, name: str | None, authors: str) -> tuple[str, str
     Raises:
         UserError: The name of the model or of the entry is invalid.
     """
-    name = name or timm_name.partition(".")[0]
-    if not re.fullmatch(NAME, name) or not re.fullmatch(r"[A-Za-z0-9_.]+", timm_name):
+    default = timm_name.rpartition("/")[2] if timm_name.startswith(HUB) else timm_name.partition(".")[0]
+    name = name or re.sub(r"[^a-z0-9_]", "_", default.lower())
+    if not re.fullmatch(NAME, name) or not re.fullmatch(TIMM_NAME, timm_name):
         raise UserError(
             f"--timm {timm_name!r}: not a valid name; give one such as regnety_002, and --name for the entry"
         )
+    if name in entries(Architecture):
+        raise UserError(f"--timm {timm_name}: an architecture of Loupe is named {name}; give another name by --name")
     fields = {
         "name": name,
         "timm": timm_name,
