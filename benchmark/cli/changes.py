@@ -8,15 +8,21 @@ from benchmark.errors import UserError
 from benchmark.registry import resolve_name
 
 UNORDERED = ("metrics", "attack_eps")
-"""Settings given by repeated options whose order has no meaning. They are sorted: the same choice, the same protocol."""
+"""Settings of repeated options whose order has no meaning. They are sorted: the same choice, the same protocol."""
 
 
 def collect_changes(**options: Any) -> dict[str, Any]:
-    """Returns the settings that were given, by their names in :class:`Preset`. A limit of 0 means all images."""
-    given = {name: tuple(value or ()) or None if name in TUPLES else value for name, value in options.items()}
-    changes = {name: value for name, value in given.items() if value is not None and value is not False}
-    if "limit" in changes:
-        changes["limit"] = changes["limit"] or None
+    """Returns the settings that were given, by their names in :class:`Preset`.
+
+    A repeated option counts once per value. A limit of 0 means all images.
+    """
+    changes = {name: value for name, value in options.items() if value not in (None, False, [])}
+    if options.get("limit") == 0:
+        changes["limit"] = None
+    for name, value in changes.items():
+        if isinstance(value, list):
+            unique = tuple(dict.fromkeys(value))
+            changes[name] = tuple(sorted(unique)) if name in UNORDERED else unique
     return changes
 
 

@@ -1,5 +1,6 @@
 """`run`: trains, explains, scores and ranks."""
 
+import re
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -250,6 +251,29 @@ def _run_jobs(jobs: Any, engine: Any, *, embedded: bool) -> None:
         console.print(f"failed: {failure.cell}: {failure.reason}; see {failure.traceback}", highlight=False)
     if failures:
         raise typer.Exit(1)
+
+
+def _check_label(name: str) -> str:
+    """Returns the label of a variant.
+
+    Raises:
+        UserError: It cannot be part of a file name.
+    """
+    if name and not re.fullmatch(r"[a-z0-9][a-z0-9._-]{0,39}", name):
+        raise UserError(f"--name {name}: use up to 40 of the characters a-z 0-9 . _ -, the first one a letter or digit")
+    return name
+
+
+def _check_effect(values: dict[str, Path | str | None], conditions: dict[str, Path | None]) -> None:
+    """Refuses options that have no effect.
+
+    Raises:
+        UserError: An option is given without the one that it depends on.
+    """
+    needed = {"--class-map": "--pretrain", "--image-dir": "--data", "--layout": "--data"}
+    for option, value in values.items():
+        if value is not None and conditions[option] is None:
+            raise UserError(f"{option} has no effect without {needed[option]}; add {needed[option]} or leave it out")
 
 
 def _show_plan(jobs: Any) -> None:
