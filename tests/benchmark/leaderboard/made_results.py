@@ -37,7 +37,7 @@ def make_results(
     """
     rng = np.random.default_rng(0)
     told = json.loads((REAL / "records" / "xception-standard-0.json").read_text(encoding="utf-8"))
-    told |= {"dataset": "made", "synthetic": True, "images": told["images"] | {"test": images}}
+    told |= {"dataset": "made", "synthetic": True, "images": told["images"] | {"test": images}, "files": {}}
     if classes != len(told["classes"]):
         told["classes"] = [f"class{number}" for number in range(classes)]
     scores = _shape(images)
