@@ -30,8 +30,6 @@ from benchmark.storage.record import (
     Training,
     load_record,
     write_record,
-    load_record,
-    write_record,
 )
 from benchmark.storage.results import BASELINES_FILE, SPLIT_FILE, record_file, table_dir
 from benchmark.storage.runs import cell_dir
