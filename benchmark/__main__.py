@@ -13,6 +13,7 @@ from benchmark.cli import data
 from benchmark.cli.baselines import baselines
 from benchmark.cli.check import check
 from benchmark.cli.compare import compare
+from benchmark.cli.convert import convert
 from benchmark.cli.export_maps import export_maps
 from benchmark.cli.leaderboard import leaderboard
 from benchmark.cli.list import list_entries
@@ -38,6 +39,9 @@ app = typer.Typer(
 )
 app.command(epilog="Example: python -m benchmark run --preset quick --data ~/isic2018 --architecture resnet50")(run)
 app.command(epilog="Example: python -m benchmark score ~/keras-maps --data ~/isic2018 --method grad-cam")(score)
+app.command(epilog="Example: python -m benchmark convert model.pth --architecture resnet50 --output model.safetensors")(
+    convert
+)
 app.command("export-maps", epilog="Example: python -m benchmark export-maps xception/standard --output maps")(
     export_maps
 )

@@ -21,6 +21,7 @@ from benchmark.submission.sandbox.limits import Limits, confine, end_with_the_pa
 
 TASKS = {
     "run_entry_checks": "benchmark.submission.checks.entry",
+    "convert_checkpoint": "benchmark.submission.checkpoint_task",
     "evaluate": "benchmark.submission.evaluate",
     "rescore": "benchmark.submission.checks.score",
 }

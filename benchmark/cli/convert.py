@@ -1,0 +1,45 @@
+"""`convert`: turns a checkpoint of plain torch into safetensors."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from benchmark.cli import MODELS, OUTPUT, MaxMemory, console
+
+MAX_SHOWN = 5
+
+
+def convert(
+    checkpoint: Annotated[
+        Path, typer.Argument(metavar="CHECKPOINT", help="A .pth, .pt or .ckpt file of a state dict or of Lightning.")
+    ],
+    *,
+    architecture: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME|FILE", help="The network: an architecture, or an entry file.", rich_help_panel=MODELS
+        ),
+    ],
+    output: Annotated[Path, typer.Option(metavar="FILE", help="The .safetensors file.", rich_help_panel=OUTPUT)],
+    max_memory: MaxMemory = 8.0,
+) -> None:
+    """Convert a checkpoint to safetensors, without running any code in it."""
+    from benchmark.submission.convert import convert as convert_file  # noqa: PLC0415
+    from benchmark.submission.sandbox.client import worker  # noqa: PLC0415
+    from benchmark.submission.sandbox.limits import GIGABYTE, Limits  # noqa: PLC0415
+
+    with console.status(f"reading {checkpoint}"), worker() as running:
+        limits = Limits(memory=int(max_memory * GIGABYTE), seconds=600, written=64 * GIGABYTE)
+        report = convert_file(checkpoint, architecture, output, running, limits)
+    removed = f", without the prefix {report.prefix!r}" if report.prefix else ""
+    console.print(f"{output}: {report.matched} tensors{removed}", highlight=False)
+    for title, names in (("missing, random where it is loaded", report.missing), ("left out", report.surplus)):
+        if names:
+            more = f" and {len(names) - MAX_SHOWN} more" if len(names) > MAX_SHOWN else ""
+            console.print(f"{title}: {', '.join(names[:MAX_SHOWN])}{more}", highlight=False, markup=False)
+    console.print(f"classes  {report.num_classes or 'unknown: it has no classifier'}\nsha256   {report.sha256}")
+    if report.missing:
+        console.print(f"Next: train from it with `run --architecture {architecture} --weights {output}`.")
+    else:
+        console.print("Next: name file, sha256 and classes in an entry, as docs/submitting.md shows, and `submit` it.")
