@@ -29,7 +29,7 @@ def ranked(models: Sequence[Row], chance: float) -> list[Row]:
         models: The rows.
         chance: Balanced accuracy of guessing.
     """
-    models = _with_trainings(models)
+    models = [replace(row, rank=None, rank_interval=None, letters={}) for row in _with_trainings(models)]
 
     def score(row: Row) -> float:
         estimate = row.estimates.get(RANKED_BY)

@@ -222,7 +222,8 @@ def test_contrasts_are_paired_and_corrected_in_their_family(leaderboards, tmp_pa
     rows = {(row.name, row.regime): row for row in leaderboards[0].models}
     for each in compute_contrasts(leaderboards[0]):
         pair = [rows[each.name, regime].estimates[each.column.name].value for regime in (each.regime, "standard")]
-        assert each.difference.value == pytest.approx(pair[0] - pair[1])
+        if each.column.name != "map_f1_right":  # which is compared on the images that both classify correctly
+            assert each.difference.value == pytest.approx(pair[0] - pair[1])
         assert each.difference.low <= each.difference.value <= each.difference.high
 
 
