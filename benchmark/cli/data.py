@@ -12,7 +12,6 @@ from rich.markup import escape
 from benchmark.cli import Attributes, ImageDirectory, Json, Layout, SplitGroups, console
 from benchmark.errors import UserError
 from benchmark.leaderboard.synthetic import MARK
-from datasets import printable
 
 if TYPE_CHECKING:
     from benchmark.data.checks import DataReport
@@ -95,6 +94,7 @@ def convert(
 ) -> None:
     """Convert DICOM, NIfTI or COCO into a data set. Names of files and patients become hashes."""
     from benchmark.data.importers.convert import convert_dataset, parse_window  # noqa: PLC0415
+    from datasets import printable  # noqa: PLC0415
 
     with console.status("converting"):
         counts, text = convert_dataset(source, target, parse_window(window), slices)
@@ -130,6 +130,8 @@ def synthesize(
 
 
 def _show(result: "DataReport") -> None:
+    from datasets import printable  # noqa: PLC0415
+
     for name, value in result.facts.items():
         title = name.replace("_", " ")
         if isinstance(value, dict):
@@ -150,6 +152,8 @@ def _format(value: int | str) -> str:
 
 
 def _show_lines(title: str, lines: list[str]) -> None:
+    from datasets import printable  # noqa: PLC0415
+
     if lines:
         console.print(f"{title}: {len(lines)}")
         for line in lines[:MAX_LINES]:
