@@ -38,19 +38,8 @@ names = st.builds(
 )
 directories = st.sampled_from(
     [
-        "",
-        "images",
-        "images/mole",
-        "images/wart",
-        "images/new",
-        "images/train/x",
-        "masks",
-        "masks/ann",
-        "masks/ann/scale",
-        "train/mole",
-        "test/wart",
-        "annotations",
-        "HAM10000_images",
+        *("", "images", "images/mole", "images/wart", "images/new", "images/train/x", "masks", "masks/ann"),
+        *("masks/ann/scale", "train/mole", "test/wart", "annotations", "HAM10000_images"),
         "ISIC2018_Task1_Training_GroundTruth",
     ]
 )
