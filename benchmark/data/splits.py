@@ -174,6 +174,8 @@ def _one_part(labels: NDArray[np.str_], groups: NDArray[np.str_], parts: int) ->
     rarest, count = min(zip(*np.unique(labels, return_counts=True), strict=True), key=lambda pair: pair[1])
     if count < parts:
         raise RareClassError(f"class {str(rarest)!r} has {count} images; it needs {parts}: add some or leave it out")
+    if (num_groups := len(np.unique(groups))) < parts:
+        raise UserError(f"the images are of {num_groups} groups; a split needs {parts}: add some or check the groups")
     splitter = StratifiedGroupKFold(n_splits=parts, shuffle=True, random_state=SEED)
     _, indices = next(splitter.split(labels, labels, groups))
     return np.asarray(indices, dtype=np.intp)

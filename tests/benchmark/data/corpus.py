@@ -260,6 +260,7 @@ BAD: dict[str, Make] = {
     "a class of one group": _with_table(
         rows("image,group", lambda number: f"a{number:02d},{'p' if number % 2 else number}")
     ),
+    "one group": _with_table(rows("image,group", lambda number: f"a{number:02d},p")),
     "no images": lambda root: (root / "images").mkdir(parents=True),
     "nothing": lambda root: root.mkdir(parents=True),
     "one name in two classes": _in_folder(lambda root: draw(root / "images/wart/a00.png", 51)),
