@@ -36,6 +36,7 @@ LAYERS = (
     "api",
     "cli",
     "__main__",
+    "installed",
 )
 """The modules and directories of `benchmark`, from the bottom up."""
 

@@ -151,6 +151,8 @@ def score_external_maps(request: ScoreRequest, report: Callable[[str], None] = l
 
 
 def _check_names(request: ScoreRequest) -> None:
+    if not request.maps.exists():  # before the data is read, which may take minutes
+        raise UserError(f"{request.maps} does not exist; give a directory of maps or a file")
     for option, name in (("--name", request.name), ("--method", request.method)):
         if not NAME.fullmatch(name):
             raise UserError(f"{option} {name!r}: use up to 64 lower case letters, digits, and - _ . between them")
