@@ -63,13 +63,15 @@ class RunRequest:
             "--data": self.source.directory,
             "--layout": self.source.layout,
             "--image-dir": self.source.images,
+            "--attributes": self.source.attributes,
             "--split": self.manifest,
             "--pretrain": self.pretraining.directory if self.pretraining else None,
             "--class-map": self.class_map,
             "--entries": self.entries,
             "--device": self.device.type,
         }
-        return tuple(part for option, value in values.items() if value is not None for part in (option, str(value)))
+        parts = [part for option, value in values.items() if value is not None for part in (option, str(value))]
+        return (*parts, *(["--allow-split-groups"] if self.source.split_groups else []))
 
 
 def build_jobs(request: RunRequest, console: Console) -> list[Job]:

@@ -18,7 +18,10 @@ from benchmark.experiments.job import Job
 from benchmark.leaderboard.analysis.provenance import repeat_command
 
 START = ["python", "-m", "benchmark"]
-SOURCE = {"--data", "--layout", "--image-dir", "--split", "--pretrain", "--class-map", "--entries", "--device"}
+SOURCE = {
+    *("--data", "--layout", "--image-dir", "--attributes", "--allow-split-groups", "--split", "--pretrain"),
+    *("--class-map", "--entries", "--device"),
+}
 """Options that a record stores as they were given."""
 CELLS = {"--preset", "--architecture", "--regime", "--seed", "--name"}
 NO_KEY = {"--engine", "--address", "--cells-per-gpu", "--train-only", "--log", "--dry-run"}
@@ -30,6 +33,7 @@ def parse(own_folders, monkeypatch):  # noqa: ARG001 - nothing is written elsewh
     """Runs a command without training and returns its first job."""
     planned: list[list[Job]] = []
     monkeypatch.setattr(verb, "_show_plan", planned.append)
+    monkeypatch.setattr(verb, "_show_initial_weights", lambda _jobs: None)
 
     def parsed(*words: object) -> Job:
         outcome = CliRunner().invoke(program.app, [*map(str, words), "--dry-run"], catch_exceptions=False)
@@ -61,11 +65,13 @@ def repeated(parse, job: Job) -> Job:
     return parse(*words[3:])
 
 
-def test_a_command_with_every_option_repeats_the_training(parse, own_folders, isic_tree, monkeypatch):
-    monkeypatch.setattr("benchmark.training.compilation.require_compiler", lambda *_: None, raising=False)
+def test_a_command_with_every_option_repeats_the_training(parse, own_folders, isic_tree):
+    attributes = own_folders / "ages.csv"
+    attributes.write_text("image,age\nISIC_0000000,40\n", encoding="utf-8")
     weights = own_folders / "my weights.safetensors"
     weights.write_bytes(b"its digest alone is part of the key")
     own = ("run", "--architecture", "mobilenet", "--device", "cpu", "--data", isic_tree, "--layout", "isic2018")
+    own = (*own, "--attributes", attributes, "--allow-split-groups")
     first = parse(*own)
     job = parse(
         *(*own, "--regime", "adversarial", "--seed", "7", "--name", "mine", "--split", first.data.manifest),
