@@ -124,6 +124,8 @@ def _show(comparison: "Comparison", figure: Path | None) -> None:
     table = Table("score", "A", "B", "A - B", "95 % interval", "p", "p (Holm)", "effect", "n", "verdict", box=None)
     for column in comparison.columns:
         difference = column.difference
+        # Below the table, a sentence says what single trainings allow.
+        verdict = column.verdict.removesuffix(", in these trainings")
         table.add_row(
             column.column.heading,
             f"{column.one.value:.3f}",
@@ -134,7 +136,7 @@ def _show(comparison: "Comparison", figure: Path | None) -> None:
             f"{column.adjusted:.2g}" if math.isfinite(column.adjusted) else "-",
             f"{difference.effect:+.2f}",
             f"{difference.images}/{difference.groups}",
-            f"[bold]{column.verdict}[/]" if column.verdict.startswith(("A ", "B ")) else column.verdict,
+            f"[bold]{verdict}[/]" if verdict.startswith(("A ", "B ")) else verdict,
         )
     console.print(table, width=max(console.width, MIN_WIDTH))
     console.print(

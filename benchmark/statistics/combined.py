@@ -8,8 +8,8 @@ from benchmark.statistics.intervals import LEVEL
 
 CHUNK_SIZE = 2**14
 """Maximum number of probabilities that are integrated at once."""
-STEP = 0.2
-NODES = np.arange(-45, 46) * STEP
+STEP = 0.1
+NODES = np.arange(-90, 91) * STEP
 """Nodes of the integral, before the hyperbolic sine spreads them over the tails."""
 NUM_ITERATIONS = 14
 

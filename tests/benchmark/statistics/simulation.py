@@ -7,6 +7,7 @@ an hour on one core. The tests run a small part of it.
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -75,8 +76,13 @@ def groups_of(*, uneven: bool, rng: np.random.Generator, number: int = NUM_GROUP
 def draws_of(codes: NDArray[np.int64], num_draws: int | None = None) -> Resampling:
     """The draws of the bootstrap. Tests need none of them, so a few are enough there."""
     if num_draws is None:
-        return resampling([f"{code:04d}" for code in codes])
+        return _whole_draws(tuple(codes.tolist()))
     return Resampling(codes=codes, weights=np.ones((num_draws, int(codes.max()) + 1)))
+
+
+@lru_cache(maxsize=1)
+def _whole_draws(codes: tuple[int, ...]) -> Resampling:
+    return resampling([f"{code:04d}" for code in codes])
 
 
 def simulate(setting: Setting, rng: np.random.Generator, num_draws: int | None = 4) -> Table:
@@ -226,12 +232,12 @@ def _power_lines() -> Iterator[str]:
 
 
 def _row_lines() -> Iterator[str]:
-    for rows, seeds in ((6, 1), (1, 2), (6, 2), (6, 3), (6, 5)):
+    for rows, seeds in ((1, 1), (1, 2), (6, 2), (6, 3), (6, 5)):
         for sd, uneven in ((0.0, False), (0.03, False), (0.0125, True)):
             setting = Setting(rows=rows, seeds=seeds, sd=sd, uneven=uneven)
             kind = "images only, one training" if seeds == 1 else "images and trainings"
             groups = "uneven" if uneven else "even"
-            covered = row_coverage(setting, 900 // rows)
+            covered = row_coverage(setting, 600 // rows)
             yield f"| {kind} | {rows} | {seeds} | {sd} | {groups} | {covered:.3f} |"
 
 

@@ -30,11 +30,11 @@ def row(seeds: int, rng: np.random.Generator, sd: float = 0.03):
 @pytest.mark.parametrize(
     ("setting", "times"),
     [
-        (Setting(rows=6, seeds=1, sd=0.03), 20),
-        (Setting(rows=2, seeds=2, sd=0.03, uneven=True), 150),
-        (Setting(rows=6, seeds=2, sd=0.03), 60),
-        (Setting(rows=6, seeds=3, sd=0.0125, uneven=True, missing="worst"), 60),
-        (Setting(rows=2, seeds=5, sd=0.0), 100),
+        (Setting(rows=6, seeds=1, sd=0.03), 5),
+        (Setting(rows=2, seeds=2, sd=0.03, uneven=True), 100),
+        (Setting(rows=6, seeds=2, sd=0.03), 40),
+        (Setting(rows=6, seeds=3, sd=0.0125, uneven=True, missing="worst"), 30),
+        (Setting(rows=2, seeds=5, sd=0.0), 60),
     ],
     ids=str,
 )
@@ -47,19 +47,19 @@ def test_one_table_of_equal_models_in_twenty_separates_any(setting, times):
 
 def test_models_that_differ_are_found():
     setting = Setting(rows=2, seeds=5, sd=0.0125, means=(0.5, 0.55))
-    assert families(setting, 60)[2] > 0.8
+    assert families(setting, 40)[2] > 0.8
 
 
 def test_intervals_of_rows_cover_the_training_or_the_model():
-    assert 0.9 <= row_coverage(Setting(rows=6, seeds=1, sd=0.03), 60) <= 0.99
-    assert 0.9 <= row_coverage(Setting(rows=6, seeds=2, sd=0.03), 60) <= 0.99
+    assert 0.88 <= row_coverage(Setting(rows=6, seeds=1, sd=0.03), 25) <= 1
+    assert 0.88 <= row_coverage(Setting(rows=6, seeds=2, sd=0.03), 25) <= 1
 
 
 @pytest.mark.parametrize("rate", [0.01, 0.02, 0.05])
 @pytest.mark.parametrize("alike", [0.0, 0.3])
 def test_proportions_near_zero_are_covered(rate, alike):
     """A percentile interval covered .31, .55 and .88 of these."""
-    assert 0.91 <= proportion_coverage([rate], groups=40, uneven=alike > 0, alike=alike, times=400) <= 0.99
+    assert 0.91 <= proportion_coverage([rate], groups=40, uneven=alike > 0, alike=alike, times=300) <= 0.99
 
 
 def test_nothing_of_forty_has_an_upper_bound():
