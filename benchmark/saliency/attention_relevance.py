@@ -49,8 +49,8 @@ def _relevance(transformer: Transformer, images: Tensor, classes: Tensor) -> Ten
 
     def grow(attention: Tensor, gradient: Tensor) -> None:
         # Relevance less the identity: a small growth would vanish in a sum with the readout.
-        weights = (attention * gradient).clamp(min=0).mean(dim=1)
-        growth.add_((readout[:, None] @ weights + growth[:, None] @ weights)[:, 0])
+        weights = (attention * gradient).clamp_(min=0)
+        growth.add_((torch.stack([readout, growth], dim=1)[:, None] @ weights).sum(dim=2).mean(dim=1))
 
     def watch(attention: Tensor) -> Tensor:
         # No gradient is needed in front of the first attention: the graph begins there.

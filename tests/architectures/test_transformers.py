@@ -14,7 +14,7 @@ from architectures.token_grid import TokenGrid
 from benchmark.saliency.activations import activations_and_gradient
 from benchmark.saliency.grad_cam import grad_cam
 from benchmark.saliency.placement import Placement
-from tests.architectures.transformers import CELLS, NARROW, build_narrow
+from tests.architectures.transformers import CELLS, END, NARROW, PAGE, START, build_narrow, build_table
 
 LAYERS = {
     "vit_tiny_patch16_224": "blocks.2.norm1",
@@ -162,3 +162,8 @@ def test_a_network_without_positions_is_refused():
     network = Network(nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 2)), [0.5] * 3, [0.5] * 3)
     with pytest.raises(ValueError, match="no module has a spatial grid or tokens"):
         find_target_layer(network)
+
+
+def test_the_table_of_the_documentation_is_what_the_tests_run():
+    shown = PAGE.read_text(encoding="utf-8").split(START)[1].split(END)[0].strip()
+    assert shown == build_table().strip(), "run python -m tests.architectures.transformers"

@@ -1,6 +1,10 @@
-"""Ten networks of timm's families of transformers, as they come through ``from_timm``, but narrow and shallow."""
+"""Ten networks of timm's families of transformers, as they come through ``from_timm``, but narrow and shallow.
+
+`python -m tests.architectures.transformers` writes the table of the documentation, which the tests compare.
+"""
 
 from functools import cache
+from pathlib import Path
 from unittest import mock
 
 import timm
@@ -8,6 +12,7 @@ import torch
 
 from architectures import Architecture
 from architectures.from_timm import from_timm
+from architectures.geometry import grid_geometry
 
 VIT = {"embed_dim": 24, "num_heads": 2, "depth": 3}
 NARROW = {
@@ -73,3 +78,38 @@ def build_narrow(name):
                         parameter, std=(2 / parameter[0].numel()) ** 0.5 if parameter.ndim > 1 else 0.1
                     )
     return entry, network
+
+
+PAGE = Path(__file__).parents[2] / "docs" / "transformers.md"
+START, END = "<!-- networks -->\n", "<!-- end of networks -->\n"
+
+
+def describe_sides(sides):
+    if sides.fixed:
+        return f"{sides.fixed} px alone"
+    return f"multiples of {sides.step} px" if sides.step > 1 else "any"
+
+
+def build_table():
+    """What the tests run, as the documentation shows it."""
+    lines = ["| network | sides | target layer | grid at 96 px | displacement | attention methods |", "|" + "---|" * 6]
+    for name in NARROW:
+        entry, network = build_narrow(name)
+        rows = grid_geometry(network, entry.target_layer, (96, 96)).rows
+        layer = f"grid of {network.grid.layer}" if network.grid else entry.target_layer
+        layer = layer.replace("blocks.2", "the last block")
+        moved = f"{rows.displacement:+.1f} px" if abs(rows.displacement) > 0.05 else "0"
+        attending = "yes" if name in ATTENDING else "no"
+        cells = f"{rows.cells} x {rows.cells}"
+        lines.append(f"| {name} | {describe_sides(network.sides)} | {layer} | {cells} | {moved} | {attending} |")
+    return "\n".join(lines) + "\n"
+
+
+def main():
+    text = PAGE.read_text(encoding="utf-8")
+    before, rest = text.split(START)
+    PAGE.write_text(before + START + "\n" + build_table() + "\n" + END + rest.split(END)[1], encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
