@@ -165,7 +165,7 @@ def _describe_alignment(alignment: Alignment | None) -> str:
     down, right = alignment.displacement
     outer = max(alignment.outer_offset)
     verb = "displaced" if alignment.method == "none" else "corrected"
-    return f"{alignment.method}: {verb} by {down:g} px down and {right:g} px right, outer cells by {outer:.3g} px"
+    return f"{alignment.method}: {verb} by {down:.3g} px down and {right:.3g} px right, outer cells by {outer:.3g} px"
 
 
 def _times(seconds: Mapping[str, float]) -> str:

@@ -17,7 +17,7 @@ from tests.benchmark.leaderboard.made_results import make_results
 
 UNKNOWN = {"method": "none", "reason": "its surrogate is not linear"}
 SYMMETRIC = Axis(first=0.0, spacing=32.0, cells=7, pixels=224)
-VALID = Axis(first=37.0, spacing=32.0, cells=5, pixels=224)
+VALID = Axis(first=37.0001, spacing=32.0, cells=5, pixels=224)
 
 
 def alignment_of(rows: Axis, columns: Axis, method: str = "receptive-field") -> Alignment:
