@@ -272,8 +272,8 @@ FALSE_STATEMENTS = (
 
 
 ROWS = (
-    "Of 600 tables of one row (standard error .009), or 100 of six. The six share their images and miss together, so the "
-    "standard error is about .02 there."
+    "Of 600 tables of one row (standard error .009), or 100 of six. The six share their images and miss together, so "
+    "the standard error is about .02 there."
 )
 
 
