@@ -90,7 +90,7 @@ def critical_difference_figure(leaderboard: LeaderboardTable, ranks: Ranks, path
         end = 0.6 if left else num_models + 0.4
         axis.plot([mean, mean, end], [0, height, height], color="0.35", linewidth=0.8)
         text = f"{name}  {mean:.1f}" if left else f"{mean:.1f}  {name}"
-        axis.text(end, height, text, ha="right" if left else "left", va="center", fontsize=8, parse_math=False)
+        axis.text(end, height, text, ha="right" if left else "left", va="center", fontsize=8)
     _draw_rank_axis(axis, num_models, depth + 0.5 * num_left)
     tests = (
         "single trainings, which no test separates"

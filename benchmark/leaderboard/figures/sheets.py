@@ -127,7 +127,7 @@ def contact_sheet(images: NDArray[np.uint8], titles: list[str], columns: int, ti
 
 def _draw_image(axis: Axes, image: NDArray[np.uint8], title: str) -> None:
     axis.imshow(image)
-    axis.set_title(title.replace("/", "\n"), fontsize=7, parse_math=False)
+    axis.set_title(title.replace("/", "\n"), fontsize=7)
     axis.set_axis_off()
 
 
@@ -135,7 +135,7 @@ def _draw_overlay(axis: Axes, image: NDArray[np.uint8], values: NDArray[np.float
     gray = image.mean(axis=2)
     axis.imshow(gray, cmap="gray", vmin=0, vmax=255)
     axis.imshow(values, cmap="inferno", vmin=0, vmax=1, alpha=0.65)
-    axis.set_title(title.replace("/", "\n"), fontsize=7, parse_math=False)
+    axis.set_title(title.replace("/", "\n"), fontsize=7)
     axis.set_axis_off()
 
 

@@ -18,6 +18,7 @@ from benchmark.data.duplicates import MAX_PAIRS, DuplicateFinder, find_leaks, ne
 from benchmark.data.exclusion import exclude
 from benchmark.data.load import Source, load_index, require_usable
 from benchmark.errors import UserError
+from benchmark.leaderboard.figures.sheets import contact_sheet
 from benchmark.storage.paths import ROOT
 from benchmark.storage.runs import runs_dir
 from datasets import Problem
@@ -201,3 +202,9 @@ def test_notes_say_what_marks_most_of_the_image(tree):
     report = check_dataset(index(tree), lambda *_: None)
     assert report.facts["notes"][-1].startswith("12 of 12 masks mark more than half of their image, 12 mark all four")
     assert report.facts["marked_area"] == dict.fromkeys(CLASSES, "median 1.000, 1.000 to 1.000")
+
+
+def test_names_that_look_like_mathematics_are_drawn(tmp_path):
+    images = np.zeros((1, 8, 8, 3), dtype=np.uint8)
+    contact_sheet(images, ["$\\input{x}$"], 1, "of $\\frac$", tmp_path / "sheet.png")
+    assert (tmp_path / "sheet.png").stat().st_size > 0
