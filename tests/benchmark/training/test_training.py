@@ -191,10 +191,16 @@ def test_a_killed_training_resumes_to_the_same_bytes(tmp_path, name, at):
     assert history.seconds > 0
 
 
-def test_a_damaged_state_says_which_file_to_remove(tmp_path):
-    (tmp_path / "state.pt").write_bytes(b"no state")
-    with pytest.raises(UserError, match=r"state\.pt is damaged; remove it and run again"):
-        trained(STANDARD, file=CheckpointFile(tmp_path / "state.pt"))
+def test_a_damaged_state_is_named_and_the_training_begins_again(tmp_path, caplog):
+    whole, _ = trained(STANDARD)
+    file = CheckpointFile(tmp_path / "state.pt", seconds=0)
+    trained(STANDARD, file=file)
+    content = bytearray(file.path.read_bytes())
+    content[len(content) // 2] ^= 1
+    for damage in (b"no state", bytes(content)):
+        file.path.write_bytes(damage)
+        assert same(trained(STANDARD, file=file)[0], whole)
+    assert len([line for line in caplog.messages if "state.pt is damaged" in line]) == 2
 
 
 def test_states_are_not_written_more_often_than_asked_for(tmp_path):
