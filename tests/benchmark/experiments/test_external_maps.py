@@ -186,6 +186,7 @@ def test_the_protocol_of_a_table_of_models_is_recognized(request_):
     }
     model |= {"methods": ["grad-cam", "gradient"], "key": "0", "files": {}}
     del model["seal"]
+    model["settings"]["training"] = {"weights": "random"}
     stem = "mobilenet-standard-0"
     for suffix in ("scores.parquet", "predictions.parquet", "classification.csv"):
         path.with_name(f"{path.stem}.{suffix}").rename(path.with_name(f"{stem}.{suffix}"))

@@ -63,7 +63,7 @@ def test_a_trunk_is_converted_and_starts_a_training(entry, trained, tmp_path):
     report = convert_checkpoint(str(tmp_path / "trunk.pt"), "mobilenet", str(tmp_path))
     assert report["missing"] == ["body.classifier.weight", "body.classifier.bias"]
     assert report["num_classes"] is None
-    model = initial_model(entry, 5, str(tmp_path / "model.safetensors"))
+    model, _ = initial_model(entry, 5, str(tmp_path / "model.safetensors"))
     torch.testing.assert_close(model.body.conv_stem.weight.data, trained["conv_stem.weight"])
 
 
