@@ -36,7 +36,7 @@ def test_a_trunk_without_its_classifier_is_loaded_and_the_classifier_is_random(m
     report = describe_initial_weights(mobilenet, 3, path)
     assert report.random_parts == ("body.classifier",)
     assert "random: body.classifier" in report.describe()
-    model = initial_model(mobilenet, 3, str(path))
+    model, _ = initial_model(mobilenet, 3, str(path))
     assert model.body.classifier.weight.shape[0] == 3
     assert model.body.classifier.weight.dtype == torch.float32
     name = "body.conv_stem.weight"
@@ -46,7 +46,7 @@ def test_a_trunk_without_its_classifier_is_loaded_and_the_classifier_is_random(m
 def test_a_classifier_of_other_classes_is_replaced(mobilenet, saved):
     path, _ = saved(lambda _: True)
     assert describe_initial_weights(mobilenet, 5, path).random_parts == ("body.classifier",)
-    assert initial_model(mobilenet, 5, str(path)).body.classifier.weight.shape[0] == 5
+    assert initial_model(mobilenet, 5, str(path))[0].body.classifier.weight.shape[0] == 5
 
 
 @pytest.mark.parametrize(
