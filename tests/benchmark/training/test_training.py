@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from typing import Any
+from zipfile import ZipFile
 
 import pytest
 import torch
@@ -195,9 +196,13 @@ def test_a_damaged_state_is_named_and_the_training_begins_again(tmp_path, caplog
     whole, _ = trained(STANDARD)
     file = CheckpointFile(tmp_path / "state.pt", seconds=0)
     trained(STANDARD, file=file)
-    content = bytearray(file.path.read_bytes())
-    content[len(content) // 2] ^= 1
-    for damage in (b"no state", bytes(content)):
+    content = file.path.read_bytes()
+    with ZipFile(file.path) as archive:
+        largest = max(archive.infolist(), key=lambda entry: entry.file_size)
+        place = content.index(archive.read(largest))
+    changed = bytearray(content)
+    changed[place] ^= 1
+    for damage in (b"no state", bytes(changed)):
         file.path.write_bytes(damage)
         assert same(trained(STANDARD, file=file)[0], whole)
     assert len([line for line in caplog.messages if "state.pt is damaged" in line]) == 2
