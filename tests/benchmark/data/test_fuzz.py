@@ -66,7 +66,7 @@ whole_tables = st.builds(
     st.sampled_from(["group", "split", "patient_id", "fold", "age"]),
     st.lists(st.sampled_from(["train", "test", "val", "p1", "p2", ""]), min_size=12, max_size=12),
 )
-contents = st.one_of(pictures, damaged, tables, st.binary(max_size=60), st.just(b"[" * 50_000), st.just(b"{}"))
+contents = st.one_of(pictures, damaged, tables, st.binary(max_size=60), st.just(b"[" * 3_000), st.just(b"{}"))
 changes = st.one_of(
     st.tuples(st.just("write"), directories, names, contents),
     st.tuples(st.just("write"), st.just(""), st.just("images.csv"), tables | whole_tables),
