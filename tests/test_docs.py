@@ -103,6 +103,7 @@ def test_the_readme_is_short_and_in_order():
         "Installation",
         "Quickstart",
         "Results",
+        "Two questions",
         "Your own data",
         "Your own model",
         "What is measured",
@@ -121,14 +122,18 @@ def test_results_of_the_readme_are_those_of_the_tables():
     text = (ROOT / "README.md").read_text(encoding="utf-8").split("## Results")[1].split("## ")[0]
     rows = [line.split("|")[1:-1] for line in text.splitlines() if "leaderboard.md" in line]
     assert len(rows) == 3
-    for link, models, best, gaussian, _ in rows:
+    for link, models, above_chance, best, gaussian in rows:
         page = (ROOT / LINK.findall(link)[0]).read_text(encoding="utf-8")
-        first = next(line for line in page.splitlines() if line.startswith("| 1 ("))
+        first = next(line for line in page.splitlines() if re.match(r"\| 1 [(|]", line))
         baseline = next(
             line for line in page.splitlines() if re.search(r"cent(er|r)ed Gaussian", line) and line[0] == "|"
         )
-        assert best.strip(" †") in first
-        assert ("†" in best) == ("†" in first)
+        assert best.strip() in first
+        assert "†" not in first
+        below_chance = re.search(rf"Without a rank: (\d+) of {models.strip()} models", page)
+        assert below_chance
+        assert int(above_chance) == int(models) - int(below_chance[1])
+        assert "**None yet: no " in page
         assert f" {gaussian.strip()} [" in baseline
         assert f"\n{models.strip()} models, " in page
 
