@@ -11,6 +11,7 @@ from benchmark.leaderboard.analysis.provenance import describe_origin
 from benchmark.leaderboard.load.badges import find_badge
 from benchmark.leaderboard.load.cells import StatisticKey, baseline_statistics, cell_statistics, grouped
 from benchmark.leaderboard.load.results import BootstrapContext, ResultsDirectory, build_bootstrap_context
+from benchmark.leaderboard.load.rows import Model
 from benchmark.leaderboard.load.scores import ScoreReader
 from benchmark.leaderboard.ranking import ranked
 from benchmark.leaderboard.record_columns import build_columns, column_bounds
@@ -80,7 +81,7 @@ def _protocol_tables(published: ResultsDirectory, methods: Sequence[str]) -> tup
     problems = list(published.problems)
     used: dict[Path, Record] = {}
     reader = ScoreReader(context.images, methods)
-    for (_, training_name), paths in published.models.items():
+    for model, paths in published.models.items():
         records, statistics = {}, []
         for path in paths:
             try:
@@ -95,7 +96,7 @@ def _protocol_tables(published: ResultsDirectory, methods: Sequence[str]) -> tup
             continue
         used |= records
         for method, row in _model_rows(list(records.values()), statistics, methods, context.draws).items():
-            models[method].append(_label_variant(row, training_name))
+            models[method].append(_named(row, model))
     if not used:
         raise UserError(f"{published.directory} holds no record that can be used; run `python -m benchmark run` again")
     first = next(iter(used.values()))
@@ -155,10 +156,12 @@ def _model_rows(
     }
 
 
-def _label_variant(row: Row, training_name: str) -> Row:
-    """Adds the label of a variant to name and title of the regime of a row."""
+def _named(row: Row, model: Model) -> Row:
+    """Names a row as its model, which may have the label of a variant. The title of its regime has the label too."""
+    name, training_name = model
     label = training_name.removeprefix(row.regime)
-    return replace(row, regime=training_name, title=f"{row.title} ({label[1:]})") if label else row
+    title = f"{row.title} ({label[1:]})" if label else row.title
+    return replace(row, name=name, regime=training_name, title=title)
 
 
 def _missing_cells(used: dict[Path, Record]) -> tuple[str, ...]:

@@ -112,7 +112,7 @@ def test_what_arrives_appears_whole_and_what_is_there_stays(own_folders):
 def test_the_cell_is_the_last_to_arrive(own_folders, monkeypatch):
     """Else a driver that is stopped meanwhile would take a part of it for the whole."""
     written = []
-    monkeypatch.setattr("benchmark.execution.artifacts.atomic_file", lambda path: written.append(path) or _stopped())
+    monkeypatch.setattr("benchmark.execution.artifacts.cached_file", lambda path: written.append(path) or _stopped())
     with pytest.raises(KeyboardInterrupt):
         restore_artifacts(ArtifactBundle(seconds=1.0, content={"cells/k": {"record.json": b"r"}, "maps/a.npy": b"m"}))
     assert written == [own_folders / "runs" / "maps" / "a.npy"]
