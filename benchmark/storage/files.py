@@ -160,7 +160,8 @@ def _naming_full_disk(directory: Path, *, anything: bool = True) -> Iterator[Non
     except Exception as error:
         number = error.errno if isinstance(error, OSError) else None
         is_full = number in _FULL_DISK or any(text in str(error).lower() for text in _FULL_DISK_TEXTS)
-        if not is_full and not (anything and isinstance(error, OSError)):
+        is_read_only = number == errno.EROFS
+        if not is_full and not is_read_only and not (anything and isinstance(error, OSError)):
             raise
         reason = "the disk is full" if is_full else os.strerror(number or 0)
         raise UserError(

@@ -89,7 +89,8 @@ def test_every_parameter_and_buffer_is_in_exactly_one_group(name):
 def test_names_stand_in_the_order_of_calls(name):
     """Groups too: no layer of a group is called before the last one of the group in front has been."""
     network = make_meta(name)
-    ordered = [path for group in groups_of(name) for path in group]
+    # Rotary embeddings have no weights, and timm asks them for a table without a call.
+    ordered = [path for group in groups_of(name) for path in group if not path.endswith(".rope")]
     calls = {}
     for path in ordered:
         network.get_submodule(path).register_forward_pre_hook(lambda *_, path=path: calls.setdefault(path))

@@ -109,7 +109,7 @@ def test_the_model_is_left_as_it_was(problem, untouched):
 
 def test_without_the_package_a_remedy_is_named(problem, monkeypatch):
     monkeypatch.setitem(sys.modules, "autoattack", None)
-    with pytest.raises(ValueError, match=r"^autoattack is not installed: install .*, or use apgd instead$"):
+    with pytest.raises(ValueError, match=r"^autoattack is not installed; install it from .*, or leave it out$"):
         autoattack(*problem(2, 4), "l2", 1.0)
 
 

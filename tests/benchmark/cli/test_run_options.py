@@ -101,7 +101,7 @@ def test_the_remedy_for_missing_autoattack_is_an_option_that_exists(monkeypatch)
         raise ModuleNotFoundError
 
     monkeypatch.setattr("benchmark.attacks.autoattack.import_module", missing)
-    request = SimpleNamespace(log=None, preset=replace(QUICK, autoattack=True))
+    request = SimpleNamespace(log=None, class_map=None, cells=(), preset=replace(QUICK, autoattack=True))
     with pytest.raises(UserError, match=r"^--autoattack: .*github.*leave it out$"):
         jobs_module._check(request)
 

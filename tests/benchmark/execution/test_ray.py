@@ -59,7 +59,9 @@ def test_two_nodes_of_which_one_loses_its_worker_make_the_same_bytes(tmp_path, i
     tables = [directory / "leaderboard.csv" for directory in results.values()]
     assert tables[0].read_bytes() == tables[1].read_bytes()
     for cell in CELLS:
-        records = [json.loads((directory / "records" / f"{cell}.json").read_bytes()) for directory in results.values()]
+        paths = [next((directory / "records").glob(f"{cell}-*.json")) for directory in results.values()]
+        assert paths[0].name == paths[1].name
+        records = [json.loads(path.read_bytes()) for path in paths]
         assert records[0]["key"] == records[1]["key"]
         # What travels is all that a run here would have kept, and the code is known by its commit.
         assert records[0]["environment"]["commit"] == records[1]["environment"]["commit"]

@@ -119,11 +119,11 @@ def test_a_cell_without_curves_takes_the_old_ones_away(tmp_path):
     cell = SimpleNamespace(
         architecture=SimpleNamespace(name="net"), regime=SimpleNamespace(name="standard"), seed=0, name="net"
     )
-    job = SimpleNamespace(directory=tmp_path / "cell", cell=cell)
+    job = SimpleNamespace(directory=tmp_path / "cell", cell=cell, identity="0a1b2c3d", key="k", protocol="p")
     job.directory.mkdir()
     for name in FILES:
         (job.directory / name).write_text(name, encoding="utf-8")
-    kept = tmp_path / "results" / "records" / "net-standard-0.curves.parquet"
+    kept = tmp_path / "results" / "records" / "net-standard-0-0a1b2c3d.curves.parquet"
     publish_record(job, tmp_path / "results")
     assert kept.read_text(encoding="utf-8") == "curves.parquet"
     (job.directory / "curves.parquet").unlink()
