@@ -82,7 +82,7 @@ def apply(root: Path, change) -> None:
     path = root / directory / name
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        if action == "write":
+        if action == "write" and not path.is_fifo():  # to write to a pipe waits for a reader
             path.write_bytes(content)
         elif action == "fifo":
             os.mkfifo(path)
