@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from benchmark.data.load import Source, load_index, require_usable
+from benchmark.storage.runs import runs_dir
 from tests.benchmark.data.corpus import HEIGHT, WIDTH, exif, folder, ham, isic, rows
 from tests.benchmark.data.test_agreement import check, dry_run
 
@@ -118,3 +119,4 @@ def test_no_tree_ends_in_a_traceback_and_both_agree(make, harm):
             assert [line for line in refusals for name in used if f"/{name}." in line] == []
     finally:
         shutil.rmtree(root.parent)
+        shutil.rmtree(runs_dir(), ignore_errors=True)
