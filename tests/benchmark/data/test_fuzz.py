@@ -83,6 +83,8 @@ def apply(root: Path, change) -> None:
     path = root / directory / name
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        if path.is_fifo():  # writing would wait for a reader
+            return
         if action == "write":
             path.write_bytes(content)
         elif action == "fifo":
