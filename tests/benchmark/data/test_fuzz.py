@@ -83,7 +83,9 @@ def apply(root: Path, change) -> None:
     path = root / directory / name
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        if action == "write" and not path.is_fifo():  # to write to a pipe waits for a reader
+        if path.is_fifo():  # writing would wait for a reader
+            return
+        if action == "write":
             path.write_bytes(content)
         elif action == "fifo":
             os.mkfifo(path)
