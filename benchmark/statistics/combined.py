@@ -43,7 +43,7 @@ def two_sided_p(size: Array, trainings: Array, trainings_freedom: Array, images:
         >>> two_sided_p(2 * one, none, one, one, 30 * one).round(4)
         array([0.0546])
         >>> two_sided_p(2 * one, one, one, one, 30 * one).round(3)
-        array([0.368])
+        array([0.362])
     """
     parts = np.broadcast_arrays(np.abs(size), trainings, trainings_freedom, images, images_freedom)
     size, *errors = (np.asarray(part, dtype=np.float64).ravel() for part in parts)
