@@ -92,9 +92,13 @@ def main() -> None:
     first, *others = figure.subplots(1, 3)
     draw(first, image, mask, "centers of the cells")
     draw_centers(
-        first, stretched(geometry.rows.cells, side), stretched(geometry.columns.cells, side), marker="x", label="shown"
+        first,
+        stretched(geometry.rows.cells, side),
+        stretched(geometry.columns.cells, side),
+        marker="x",
+        label="stretched",
     )
-    draw_centers(first, geometry.rows, geometry.columns, marker="o", label="true")
+    draw_centers(first, geometry.rows, geometry.columns, marker="o", label="receptive field")
     first.set(xlim=(-8, side), ylim=(side, -8))
     first.legend(loc="lower right", fontsize=7)
     for axis, (title, values) in zip(others, maps.items(), strict=True):
