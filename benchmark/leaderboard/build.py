@@ -28,11 +28,15 @@ from benchmark.storage.results import BASELINES_FILE, SPLIT_FILE
 DATA_FIGURE = "data.png"
 PAGE = "leaderboard.html"
 CLAIMS = "claims.md"
+RELIANCE = "reliance.csv"
 REGIMES_FIGURE = "regimes.png"
 RANKS_FIGURE = "ranks.png"
 AGREEMENT_FIGURE = "agreement.png"
 RELIANCE_SHEET = "reliance.png"
-TABLES = ("leaderboard*.*", "contrasts.csv", "pairs.csv", "agreement.csv", CLAIMS, BASELINES_FILE, SPLIT_FILE)
+TABLES = (
+    *("leaderboard*.*", "contrasts.csv", "pairs.csv", "agreement.csv", RELIANCE, CLAIMS),
+    *(BASELINES_FILE, SPLIT_FILE),
+)
 """Patterns of the files whose digests are stored once the tables are complete."""
 SHEETS = {
     "maps-standard.png": "Maps of the standard models, with image and masks",
@@ -83,21 +87,28 @@ def _rebuild(directory: Path) -> list[LeaderboardTable]:
         )
     write_text(directory / "contrasts.csv", contrasts_csv(leaderboards, contrasts))
     write_text(directory / "pairs.csv", pairs_csv(main))
-    if text := reliance_csv(leaderboards):
-        write_text(directory / "reliance.csv", text)
+    _write_or_remove(directory / RELIANCE, reliance_csv(leaderboards))
     figures = _draw_figures(leaderboards, directory)
     figures += [(file, caption) for file, caption in SHEETS.items() if (directory / file).is_file()]
     if (directory / RELIANCE_SHEET).is_file():
         figures.append((RELIANCE_SHEET, "Images with the lesion and without it, the answers to both, and maps"))
     if (directory / DATA_FIGURE).is_file():
         figures.append((DATA_FIGURE, "Test images"))
-    if results := evaluate_claims(published, leaderboards):
-        write_text(directory / CLAIMS, claims_markdown(results, leaderboards))
+    results = evaluate_claims(published, leaderboards)
+    _write_or_remove(directory / CLAIMS, claims_markdown(results, leaderboards) if results else "")
     write_text(directory / "leaderboard.md", to_markdown(leaderboards, contrasts[0], figures))
     write_text(directory / PAGE, page([PageInput(published=published, leaderboards=leaderboards, contrasts=contrasts)]))
     keys = [record.key for record in published.records.values()]
     write_protocol(directory, published.protocol, keys, _digest_files(directory))
     return leaderboards
+
+
+def _write_or_remove(path: Path, text: str) -> None:
+    """Writes a table. Removes one of earlier records where these give none."""
+    if text:
+        write_text(path, text)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _digest_files(directory: Path) -> dict[str, str]:

@@ -82,8 +82,8 @@ def _with_common(models: Sequence[Row]) -> list[Row]:
             continue
         shared = _common_counts([scores.counts for _, scores in having.values()])
         for index, (estimate, scores) in having.items():
-            kept = restricted(estimate, np.where(scores.counts == shared, shared, 0))
-            common[index][column.name] = (kept.value, kept.images)
+            on_shared = restricted(estimate, np.where(scores.counts == shared, shared, 0))
+            common[index][column.name] = (on_shared.value, on_shared.images)
     return [replace(row, common=values) for row, values in zip(models, common, strict=True)]
 
 

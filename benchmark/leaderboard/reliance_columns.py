@@ -31,7 +31,7 @@ RELIANCE_COLUMNS = (
         definition="Drop of the predicted class's probability when the lesion is filled, less the drop when the same "
         "shape is filled elsewhere; mean over three fills.",
         statistic=network_mean(ratios.reliance),
-        bounds=(-2.0, 2.0),
+        bounds=ratios.BOUNDS,
     ),
     *(
         Column(
@@ -40,7 +40,7 @@ RELIANCE_COLUMNS = (
             higher_is_better=None,
             definition=f"Reliance on the lesion, filled with {_FILL_NAMES[fill]}.",
             statistic=network_mean(partial(ratios.reliance, fills=[fill])),
-            bounds=(-2.0, 2.0),
+            bounds=ratios.BOUNDS,
         )
         for fill in FILLS
     ),

@@ -1,6 +1,7 @@
 """Statistics of the columns of reliance: means over images, and associations with maps."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TypeGuard
 
 import numpy as np
@@ -12,7 +13,7 @@ from benchmark.reliance.fills import FILLS
 from benchmark.reliance.masses import density_column
 from benchmark.reliance.variants import NUM_SUPERPIXELS
 from benchmark.statistics.association import auc_within, spearman_within
-from benchmark.statistics.ratios import RatioStatistic
+from benchmark.statistics.ratios import RatioStatistic, mean_of_finite
 
 Values = NDArray[np.float64]
 Association = Callable[[Values, Values, NDArray[np.integer]], Values | None]
@@ -54,9 +55,7 @@ def mean_statistic(values: Values) -> RatioStatistic | None:
     finite = np.isfinite(values)
     if not finite.any():
         return None
-    amounts = np.where(finite, values, 0.0)[:, None]
-    counts = finite.astype(np.float64)[:, None]
-    return RatioStatistic(amounts=amounts, counts=counts, undefined=int((~finite).sum()))
+    return replace(mean_of_finite(values), undefined=int((~finite).sum()))
 
 
 def recall_statistic(correct: Values, labels: NDArray[np.integer]) -> RatioStatistic | None:
@@ -124,7 +123,7 @@ def superpixels(frame: pd.DataFrame, measure: str) -> Values:
     return np.stack([column(frame, f"superpixel {index} {measure}") for index in range(NUM_SUPERPIXELS)], axis=1)
 
 
-def superpixel_densities(frame: pd.DataFrame, method: str) -> Values | None:
-    """Returns the density of the maps of a method on the random regions, (N, R). None without such maps."""
+def superpixel_densities(frame: pd.DataFrame, method: str) -> Values:
+    """Returns the density of the maps of a method on the random regions, (N, R). NaN without such maps."""
     names = [density_column(method, index) for index in range(NUM_SUPERPIXELS)]
-    return frame[names].to_numpy(dtype=np.float64) if set(names) <= set(frame) else None
+    return frame.reindex(columns=names).to_numpy(dtype=np.float64)

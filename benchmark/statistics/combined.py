@@ -106,7 +106,7 @@ def _integrate(size: Array, first: Array, first_freedom: Array, second: Array, s
     weights = _density(nodes, freedom) * np.cosh(NODES) * STEP
     beyond = (-size[:, None] - np.sqrt(small)[:, None] * nodes) / np.sqrt(large)[:, None]
     inside = (weights * stdtr(large_freedom[:, None], beyond)).sum(axis=1)
-    # What is left of the first node lies beyond the size almost surely.
+    # The mass to the left of the first node is beyond the size almost surely.
     return np.minimum(2 * (inside + stdtr(freedom, nodes[0])), 1.0)
 
 

@@ -43,6 +43,8 @@ def plan_claims(results: Sequence[ClaimResult]) -> list[ClaimPlan]:
 def _plan(result: ClaimResult, alpha: float) -> ClaimPlan:
     if not (result.one.error.knows_trainings and result.base.error.knows_trainings):
         return ClaimPlan(result=result, first="train each regime at least twice: the variance is unknown")
+    if not result.difference.p >= 0:
+        return ClaimPlan(result=result, first="test on more groups: the variance between them is unknown")
     variance, size = comparison_variance(result.one, result.base), result.claim.size
     return ClaimPlan(
         result=result,

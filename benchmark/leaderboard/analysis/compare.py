@@ -162,7 +162,8 @@ def _compare_column(table: LeaderboardTable, column: Column, one: Row, other: Ro
         row for row in table.models if row.finite_estimate(column) and (column.classifies or beats_chance(row, table))
     ]
     adjusted, significant = np.nan, False
-    if one in family and other in family:
+    tested = one in family and other in family
+    if tested:
         pairs = all_pairs([row.estimates[column.name] for row in family], scope=test.scope)
         index = family.index(one), family.index(other)
         adjusted, significant = float(pairs.adjusted[index]), bool(pairs.significant[index])
@@ -172,7 +173,7 @@ def _compare_column(table: LeaderboardTable, column: Column, one: Row, other: Ro
         other=second,
         difference=test,
         adjusted=adjusted,
-        verdict=_verdict(column, test, significant=significant, tested=bool(np.isfinite(adjusted))),
+        verdict=_verdict(column, test, significant=significant, tested=tested),
     )
 
 

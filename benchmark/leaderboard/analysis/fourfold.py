@@ -1,4 +1,4 @@
-"""Two questions kept apart: does the network use the lesion, and does its map show the lesion?
+"""Two separate questions: does the network use the lesion, and does its map show the lesion?
 
 Each question has three answers, since an interval may allow both. Only two clear answers place a model in one of four
 cells. Every verdict is by its own 95 % intervals. None is corrected over rows.
@@ -83,10 +83,11 @@ def build_fourfold(leaderboard: LeaderboardTable) -> Fourfold | None:
     models = [row for row in leaderboard.models if RELIANCE in row.estimates]
     if not models:
         return None
+    column = leaderboard.column(LESION_MASS)
     trivial = [
-        (row.estimates[LESION_MASS].value, row.name)
+        (estimate.value, row.name)
         for row in leaderboard.rows
-        if row_kind(row) == "baseline" and row.name != UNTRAINED and LESION_MASS in row.estimates
+        if row_kind(row) == "baseline" and row.name != UNTRAINED and (estimate := row.finite_estimate(column))
     ]
     mass, name = max(trivial, default=(float("nan"), ""))
     return Fourfold(

@@ -70,9 +70,9 @@ def provenance_notes(records: Sequence[Record]) -> list[str]:
     models: dict[str, list[str]] = {}
     for record in records:
         label = f"{record.architecture}/{record.training_name}"
-        models.setdefault(describe_origin(record), [])
-        if label not in models[describe_origin(record)]:
-            models[describe_origin(record)].append(label)
+        labels = models.setdefault(describe_origin(record), [])
+        if label not in labels:
+            labels.append(label)
     notes = [f"{_name_models(labels)}: {origin}." for origin, labels in models.items()]
     for describe in (describe_split, describe_duplicates):
         texts = dict.fromkeys(text for record in records if (text := describe(record)))

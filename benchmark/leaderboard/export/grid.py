@@ -14,10 +14,19 @@ MAX_LISTED_MODELS = 100
 """Maximum number of models in the tables for people, best ones first. The CSV files have all models."""
 
 
-def grid(leaderboard: LeaderboardTable, columns: Sequence[Column], *, baselines: bool = True) -> list[list[str]]:
+def grid(
+    leaderboard: LeaderboardTable, columns: Sequence[Column], *, baselines: bool = True, ranks: bool = True
+) -> list[list[str]]:
     """Returns the cells of a table for people: a heading, a line of n, and a line per row.
 
-    The second line has the largest n of each column. Cells with a smaller n state it.
+    The second line has the largest n of each column. Cells with a smaller n state it. Where no row has a significance
+    group, the table lacks that column.
+
+    Args:
+        leaderboard: The rows.
+        columns: The columns to show, of those that any row has.
+        baselines: Whether to list the baselines below the models.
+        ranks: Whether to show ranks and significance groups.
     """
     rows = list(leaderboard.models[:MAX_LISTED_MODELS])
     rows += [row for row in leaderboard.rows if not row.is_model and baselines]
@@ -26,20 +35,20 @@ def grid(leaderboard: LeaderboardTable, columns: Sequence[Column], *, baselines:
         c.name: max((r.estimates[c.name].images for r in rows if c.name in r.estimates), default=0) for c in columns
     }
     has_degenerate = any(row.degenerate for row in rows) and RANKED_BY in max_images
+    has_letters = any(row.letters.get(RANKED_BY) for row in rows)
+    places = ["rank", "significance group"][: 1 + has_letters] if ranks else []
     table = [
-        ["rank", "significance group", "model", "regime", *(column.heading for column in columns)],
-        ["", "", "*images*", "", *(f"*n = {max_images[column.name]}*" for column in columns)],
+        [*places, "model", "regime", *(column.heading for column in columns)],
+        [*[""] * len(places), "*images*", "", *(f"*n = {max_images[column.name]}*" for column in columns)],
     ]
     for row in rows:
-        ends = f" ({row.rank_interval[0]}-{row.rank_interval[1]})" if row.rank_interval else ""
-        rank = f"{row.rank}{ends}" if row.rank else ""
         names = (
             [row.name + _dagger(row, leaderboard), _title(row, leaderboard)]
             if row.is_model
             else [f"*{row.name}*", "*baseline*"]
         )
         cells = [_cell(row.estimates.get(c.name), max_images[c.name]) for c in columns]
-        table.append([rank, row.letters.get(RANKED_BY, ""), *names, *cells])
+        table.append([*[_rank(row), row.letters.get(RANKED_BY, "")][: len(places)], *names, *cells])
     if has_degenerate:
         counts = ["" if row.degenerate is None else str(row.degenerate) for row in rows]
         for line, cell in zip(table, ["degenerate maps", "", *counts], strict=True):
@@ -51,6 +60,11 @@ def markdown(table: Sequence[Sequence[str]]) -> list[str]:
     """Returns the lines of a Markdown table. The first line of cells is its heading."""
     lines = ["| " + " | ".join(cells) + " |" for cells in table]
     return [lines[0], "| " + " | ".join(["---"] * len(table[0])) + " |", *lines[1:]]
+
+
+def _rank(row: Row) -> str:
+    ends = f" ({row.rank_interval[0]}-{row.rank_interval[1]})" if row.rank_interval else ""
+    return f"{row.rank}{ends}" if row.rank else ""
 
 
 def _title(row: Row, leaderboard: LeaderboardTable) -> str:
@@ -73,6 +87,11 @@ def _cell(estimate: Estimate | None, max_images: int) -> str:
 
 
 def digits(number: float, num_digits: int) -> str:
-    """Formats a number with a fixed number of decimals; empty if it is not finite."""
+    """Formats a number with a fixed number of decimals; empty if it is not finite.
+
+    Example:
+        >>> digits(-0.0004, 3), digits(float("nan"), 3)
+        ('0.000', '')
+    """
     # + 0.0 turns -0.0 into 0.0.
-    return f"{number + 0.0:.{num_digits}f}" if math.isfinite(number) else ""
+    return f"{round(number, num_digits) + 0.0:.{num_digits}f}" if math.isfinite(number) else ""

@@ -20,6 +20,7 @@ def to_latex(leaderboard: LeaderboardTable, columns: Sequence[Column]) -> str:
     The cells are those of the Markdown page. Intervals are in a smaller font.
     """
     head, sizes, *rows = grid(leaderboard, columns)
+    num_names = head.index("regime") + 1
     record = leaderboard.record
     caption = (
         f"Saliency maps by {leaderboard.method} on {record.dataset} ({record.images['test']} test images, "
@@ -32,7 +33,7 @@ def to_latex(leaderboard: LeaderboardTable, columns: Sequence[Column]) -> str:
         r"\centering\footnotesize",
         rf"\caption{{{escaped(caption)}}}",
         rf"\label{{tab:loupe-{slug(record.dataset)}-{slug(record.preset)}-{slug(leaderboard.method)}}}",
-        rf"\begin{{tabular}}{{llll{'r' * (len(head) - 4)}}}",
+        rf"\begin{{tabular}}{{{'l' * num_names}{'r' * (len(head) - num_names)}}}",
         r"\toprule",
         _line(head),
         _line(sizes),

@@ -76,9 +76,8 @@ def describe_other_protocol(leaderboard: LeaderboardTable) -> str:
 
 def _classification_table(leaderboard: LeaderboardTable) -> list[list[str]]:
     """Returns the table of the classification, without rank and significance group, which are those of the maps."""
-    return [
-        cells[2:] for cells in grid(leaderboard, [c for c in leaderboard.columns if c.classification], baselines=False)
-    ]
+    columns = [column for column in leaderboard.columns if column.classification]
+    return grid(leaderboard, columns, baselines=False, ranks=False)
 
 
 def _about(leaderboard: LeaderboardTable) -> str:

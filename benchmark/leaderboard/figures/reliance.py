@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from benchmark.leaderboard.figures.sheets import save_figure
 
 MAX_ROWS = 6
-"""Maximum number of images below one another. More images form a second block beside the first."""
+"""Maximum number of images below one another. More images form a second block next to the first."""
 OUTLINE = "#00e5ff"
 
 

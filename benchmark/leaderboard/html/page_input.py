@@ -11,6 +11,7 @@ from benchmark.leaderboard.analysis.contrasts import Contrast
 from benchmark.leaderboard.analysis.masking import is_masked
 from benchmark.leaderboard.column import Column
 from benchmark.leaderboard.columns import RANKED_BY
+from benchmark.leaderboard.export.grid import digits as export_digits
 from benchmark.leaderboard.load.results import ResultsDirectory
 from benchmark.leaderboard.table import LeaderboardTable, Row
 from benchmark.statistics.bootstrap import Estimate
@@ -187,7 +188,7 @@ def digits(value: float) -> str:
         >>> digits(-0.0004), digits(float("nan"))
         ('0.000', '-')
     """
-    return f"{round(value, 3) + 0.0:.3f}" if math.isfinite(value) else "-"
+    return export_digits(value, 3) or "-"
 
 
 def select_shown_models(main: LeaderboardTable) -> frozenset[tuple[str, str]]:

@@ -40,7 +40,7 @@ def build_summary_cards(leaderboard: LeaderboardTable) -> list[SummaryCard]:
 
 
 def _verdict_card(leaderboard: LeaderboardTable, comparison: AgainstBaseline | None) -> SummaryCard:
-    """Splits the verdict at its first colon: what stands before it is in large type."""
+    """Splits the verdict at its first colon: the part before it is in large type."""
     number, _, text = verdict(leaderboard, comparison).partition(": ")
     return SummaryCard(number=number, text=text)
 

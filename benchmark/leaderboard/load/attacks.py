@@ -44,7 +44,7 @@ def vanishing_gradients(row_data: RowData) -> RatioStatistic | None:
     frame = row_data.predictions
     if frame is None:
         return None
-    names = [name.replace(ROBUST_PREFIX, VANISHED_PREFIX) for name in _attacks(frame) or ()]
+    names = [f"{VANISHED_PREFIX}{name.removeprefix(ROBUST_PREFIX)}" for name in _attacks(frame) or ()]
     vanished = [name for name in names if name in frame]
     if not vanished:
         return None

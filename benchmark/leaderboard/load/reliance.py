@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from benchmark.leaderboard.load.predictions import RowData
 from benchmark.leaderboard.load.score_layout import Kind
@@ -44,10 +43,10 @@ class MapStatistic:
     """A statistic of the maps of one method together with the reliance of the network.
 
     Attributes:
-        compute: Takes the data of a row and the density of each map on the lesion, (N,).
+        compute: Takes the predictions, the density of each map on the lesion (N,), and the name of the method.
     """
 
-    compute: Callable[[RowData, NDArray[np.float64]], RatioStatistic | None]
+    compute: Callable[[pd.DataFrame, ratios.Values, str], RatioStatistic | None]
 
     @property
     def kinds(self) -> tuple[Kind, ...]:
@@ -65,50 +64,37 @@ class MapStatistic:
             with np.errstate(invalid="ignore", divide="ignore"):
                 indices, masses = section.image_indices, section.values  # noqa: PD011 - no data frame
                 density[indices] = masses / ratios.column(frame, "area")[indices]
-        return self.compute(row_data, density)
+        return self.compute(frame, density, row_data.method)
 
 
-def lesion_association(row_data: RowData, density: NDArray[np.float64]) -> RatioStatistic | None:
+def lesion_association(frame: pd.DataFrame, density: ratios.Values, _method: str) -> RatioStatistic | None:
     """Computes the rank correlation of the map's density on the lesion with the reliance on it."""
-    frame = row_data.predictions
-    if frame is None:
-        return None
     drop = ratios.reliance(frame)[:, None]
     return ratios.rank_association(density[:, None], drop, frame["predicted"].to_numpy())
 
 
-def lesion_auc(row_data: RowData, density: NDArray[np.float64]) -> RatioStatistic | None:
+def lesion_auc(frame: pd.DataFrame, density: ratios.Values, _method: str) -> RatioStatistic | None:
     """Computes how well the map's density on the lesion finds the images whose answer the lesion decides."""
-    frame = row_data.predictions
-    if frame is None:
-        return None
     changed = ratios.answer_changed(frame)[:, None]
     return ratios.changed_auc(density[:, None], changed, frame["predicted"].to_numpy())
 
 
-def random_association(row_data: RowData, _density: NDArray[np.float64]) -> RatioStatistic | None:
+def random_association(frame: pd.DataFrame, _density: ratios.Values, method: str) -> RatioStatistic | None:
     """Computes the rank correlation of the map's density with the drop, on random regions."""
-    frame = row_data.predictions
-    density = None if frame is None else ratios.superpixel_densities(frame, row_data.method)
-    if frame is None or density is None:
-        return None
-    return ratios.rank_association(density, ratios.superpixels(frame, "drop"), frame["predicted"].to_numpy())
+    density, drop = ratios.superpixel_densities(frame, method), ratios.superpixels(frame, "drop")
+    return ratios.rank_association(density, drop, frame["predicted"].to_numpy())
 
 
-def random_auc(row_data: RowData, _density: NDArray[np.float64]) -> RatioStatistic | None:
+def random_auc(frame: pd.DataFrame, _density: ratios.Values, method: str) -> RatioStatistic | None:
     """Computes how well the map's density finds the random regions that decide the answer."""
-    frame = row_data.predictions
-    density = None if frame is None else ratios.superpixel_densities(frame, row_data.method)
-    if frame is None or density is None:
-        return None
-    return ratios.changed_auc(density, ratios.superpixels(frame, "changed"), frame["predicted"].to_numpy())
+    density, changed = ratios.superpixel_densities(frame, method), ratios.superpixels(frame, "changed")
+    return ratios.changed_auc(density, changed, frame["predicted"].to_numpy())
 
 
-def mass_over_area(row_data: RowData, density: NDArray[np.float64]) -> RatioStatistic | None:
+def mass_over_area(frame: pd.DataFrame, density: ratios.Values, _method: str) -> RatioStatistic | None:
     """Computes the mean density of the maps on the lesion: the sum of their mass there over the sum of the areas."""
-    frame = row_data.predictions
     valid = np.isfinite(density)
-    if frame is None or not valid.any():
+    if not valid.any():
         return None
     # Areas in pixels of a 100 x 100 image: counts must be whole numbers.
     areas = np.where(valid, np.maximum(np.rint(1e4 * ratios.column(frame, "area")), 1.0), 0.0)

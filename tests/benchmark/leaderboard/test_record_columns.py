@@ -34,5 +34,5 @@ def test_a_metric_that_no_column_reads_has_a_column_of_its_own():
 def test_sharpness_is_defined_as_the_record_defines_it():
     metric = MetricDefinition(higher_is_better=True, bounds=(0.0, 1.0), definition="As it was.", source="Own.")
     record = SimpleNamespace(metrics={"sharpness": metric}, settings=ONE_BUDGET)
-    told = {column.name: column for column in build_columns(record)}
-    assert told["sharpness"].definition == "As it was."
+    columns = {column.name: column for column in build_columns(record)}
+    assert columns["sharpness"].definition == "As it was."

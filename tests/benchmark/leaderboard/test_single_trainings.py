@@ -8,6 +8,7 @@ from benchmark.leaderboard.analysis.contrasts import compute_contrasts
 from benchmark.leaderboard.analysis.legend import describe_intervals, describe_ranks
 from benchmark.leaderboard.analysis.summary import SINGLE_TRAININGS, headline
 from benchmark.leaderboard.export.csv import pairs_csv, to_csv
+from benchmark.leaderboard.export.grid import grid
 from benchmark.leaderboard.export.latex import to_latex
 from benchmark.leaderboard.export.markdown import to_markdown
 from benchmark.leaderboard.figures.ranks import compute_ranks
@@ -56,6 +57,18 @@ def test_one_training_each_says_nothing_of_models(single):
     assert compute_ranks(table).significant is None
     assert {contrast.verdict.endswith(" in these trainings") for contrast in contrasts} == {True}
     assert not any(contrast.significant for contrast in contrasts)
+
+
+def test_tables_without_letters_lack_their_column(single, mixed):
+    text, names = "significance group", ["model", "regime"]
+    for tables, headings in ((single, ["rank", *names]), (mixed, ["rank", text, *names])):
+        table = tables[0]
+        lines = grid(table, table.columns[:2])
+        assert lines[0][: -len(table.columns[:2])] == headings
+        assert {len(line) for line in lines} == {len(lines[0])}
+        assert grid(table, table.columns[:2], ranks=False)[0][:2] == names
+        assert (text in to_markdown(tables, [], [])) is (text in headings)
+        assert rf"\begin{{tabular}}{{{'l' * len(headings)}rr}}" in to_latex(table, table.columns[:2])
 
 
 def test_the_files_of_single_trainings_name_their_scope(single):

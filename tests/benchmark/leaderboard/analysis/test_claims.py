@@ -20,6 +20,7 @@ from benchmark.registry import entries
 from benchmark.statistics.bootstrap import estimates
 from benchmark.statistics.ratios import RatioStatistic
 from benchmark.statistics.resampling import resampling
+from benchmark.statistics.tests import difference
 from benchmark.storage.paths import ROOT
 from benchmark.training.regimes import Regime
 
@@ -45,10 +46,11 @@ def leaderboard(
     noise: float = 0.1,
     accuracy: tuple[float, float] = (0.9, 0.9),
     draw: int = 0,
+    groups: int = IMAGES,
 ) -> LeaderboardTable:
     """Two regimes of one network whose scores differ by a shift, with noise of images and of trainings."""
     rng = np.random.default_rng(draw)
-    draws = resampling([f"g{number}" for number in range(IMAGES)])
+    draws = resampling([f"g{number % groups}" for number in range(IMAGES)])
     image = rng.normal(0.5, 0.1, (IMAGES, 1))
     rows = []
     for regime, more, share in (("a", 0.0, accuracy[0]), ("b", shift, accuracy[1])):
@@ -215,3 +217,14 @@ def test_a_plan_says_what_comes_first(evaluate):
     assert plan.variance is not None
     (found,) = evaluate(leaderboard(0.2))
     assert plan_claims([found]) == []
+
+
+def test_a_plan_from_a_single_group_says_that_it_is_too_few():
+    table = leaderboard(0.0, groups=1)
+    one, base = (row.estimates["sharpness"] for row in table.models)
+    result = claims.ClaimResult(
+        claim=CLAIM, architecture="net", one=one, base=base, difference=difference(one, base), obstacle=""
+    )
+    (plan,) = plan_claims([result])
+    assert plan.first.startswith("test on more groups")
+    assert plan.variance is None

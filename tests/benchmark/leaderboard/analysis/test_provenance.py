@@ -27,9 +27,9 @@ PRETRAINED = {
 
 def changed(record: Path, **changes: object) -> Record:
     """A record with other fields, through its file."""
-    told = json.loads(record.read_text(encoding="utf-8"))
-    training = told["training"] | changes.pop("training", {})
-    record.write_text(json.dumps(told | changes | {"training": training}), encoding="utf-8")
+    content = json.loads(record.read_text(encoding="utf-8"))
+    training = content["training"] | changes.pop("training", {})
+    record.write_text(json.dumps(content | changes | {"training": training}), encoding="utf-8")
     return load_record(record)
 
 
@@ -43,14 +43,14 @@ def copy(tmp_path) -> Path:
 def test_records_without_a_provenance_say_what_their_settings_know(copy):
     assert describe_origin(load_record(copy)) == "random weights"
     assert describe_split(load_record(copy)) == ""
-    told = json.loads(copy.read_text(encoding="utf-8"))
-    told["settings"]["training"] |= {"weights": "0123", "start": {"data": "ham", "regime": "standard", "train": 9}}
+    content = json.loads(copy.read_text(encoding="utf-8"))
+    content["settings"]["training"] |= {"weights": "0123", "start": {"data": "ham", "regime": "standard", "train": 9}}
     assert (
-        describe_origin(changed(copy, settings=told["settings"]))
+        describe_origin(changed(copy, settings=content["settings"]))
         == "random weights, then standard training on 9 images of ham"
     )
-    told["settings"]["training"] = {"weights": "/home/me/derma.safetensors"}
-    assert describe_origin(changed(copy, settings=told["settings"])) == "weights of derma.safetensors"
+    content["settings"]["training"] = {"weights": "/home/me/derma.safetensors"}
+    assert describe_origin(changed(copy, settings=content["settings"])) == "weights of derma.safetensors"
 
 
 @pytest.mark.parametrize(
@@ -128,8 +128,8 @@ def test_the_card_has_origin_split_look_alikes_and_the_command(published):
     rows = build_tables(results)[0].models
     row = next(row for row in rows if "ham10000" in row.origin)
     card = build_card(row, results)
-    told = dict(card.provenance)
-    assert told["started from"] == row.origin
-    assert "NOT the official one" in told["split"]
-    assert "3 of 24" in told["look-alike images"]
+    shown = dict(card.provenance)
+    assert shown["started from"] == row.origin
+    assert "NOT the official one" in shown["split"]
+    assert "3 of 24" in shown["look-alike images"]
     assert card.command.endswith("--data 'my data' --pretrain ham")
