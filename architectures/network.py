@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cache
 from importlib import import_module
 from itertools import chain
 from typing import Any
@@ -162,8 +163,11 @@ def _normalized(body: nn.Module, timm_name: str, sides: Sides, tokens: str) -> N
     return Network(body, config.mean, config.std, sides=sides, grid=grid)
 
 
+@cache
 def load_config(timm_name: str) -> Any:
     """Returns timm's configuration of the published weights: normalization, input size and source.
+
+    That of a repository on the hub takes a request, so it is loaded once per process. It must not be changed.
 
     Raises:
         OSError: It is that of a repository on the hub, is not cached and cannot be downloaded.

@@ -37,8 +37,9 @@ def checked(compute: Callable[..., Tensor]) -> Callable[..., Tensor]:
 def check_inputs(**inputs: Any) -> dict[str, Any]:
     """Converts and checks inputs of metrics, by their names in :data:`metrics.INPUTS`.
 
-    Maps (N, H, W) are numbers. Unsigned ones of 8 bits are divided by 255. With a reference, they must be in [0, 1], so
-    that :func:`metrics.normalize.normalize` is not forgotten. A map that is not finite passes, and scores NaN.
+    Maps (N, H, W) are numbers. Unsigned ones of 8 bits are divided by 255 if any value exceeds 1. With a reference,
+    they must be in [0, 1], so that :func:`metrics.normalize.normalize` is not forgotten. A map that is not finite
+    passes, and scores NaN.
     References (N, H, W) are in [0, 1]. Hard masks (N, H, W) are bool. Both may be 0 and 255, or 0 and 1.
     Images (N, 3, H, W) are floats in [0, 1], or 8-bit.
 
@@ -80,8 +81,7 @@ def _check_shape(name: str, tensor: Tensor) -> None:
         if tensor.ndim != 4 or shape[1] != 3:
             remedy = "images.permute(0, 3, 1, 2)" if shape[3:] == (3,) else "RGB images"
             raise ValueError(f"images have the shape {shape}, not (N, 3, H, W); give {remedy}")
-        return
-    if tensor.ndim != 3:
+    elif tensor.ndim != 3:
         remedies = {2: f"{name}[None] for one image", 4: f"{name}[:, 0], or reduce the channels to one"}
         raise ValueError(
             f"{name} has the shape {shape}, not (N, H, W); give {remedies.get(tensor.ndim, 'one value per pixel')}"

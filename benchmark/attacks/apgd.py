@@ -40,7 +40,7 @@ class APGD(Ball):
         """Reject invalid budgets, step counts and losses."""
         Ball.__post_init__(self)
         if self.steps < 0 or self.loss not in LOSSES:
-            raise ValueError(f"{self} makes no sense: steps may not be negative, loss must be one of {set(LOSSES)}")
+            raise ValueError(f"{self} is invalid: steps may not be negative, loss must be one of {set(LOSSES)}")
 
 
 def apgd(model: nn.Module, images: Tensor, labels: Tensor, attack: APGD) -> Tensor:

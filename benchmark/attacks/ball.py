@@ -29,7 +29,7 @@ class Ball:
     def __post_init__(self) -> None:
         """Reject unknown norms and invalid budgets."""
         if self.norm not in {"l2", "linf"} or not 0 <= self.eps < math.inf:
-            raise ValueError(f"{self} makes no sense: norm must be l2 or linf, eps finite and not negative")
+            raise ValueError(f"{self} is invalid: norm must be l2 or linf, eps finite and not negative")
 
     def radius(self, image_size: int) -> float:
         """Returns the budget for images of this side in pixels."""

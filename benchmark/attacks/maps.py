@@ -60,9 +60,9 @@ class MapAttack(Ball):
         Ball.__post_init__(self)
         _check_fraction(self.fraction)
         if self.aim not in {"away", "target", "top-k"}:
-            raise ValueError(f"{self} makes no sense: aim must be away, target or top-k")
+            raise ValueError(f"{self} is invalid: aim must be away, target or top-k")
         if self.steps < 0 or not self.step > 0 or not self.penalty >= 0:
-            raise ValueError(f"{self} makes no sense: step must be positive, steps and penalty not negative")
+            raise ValueError(f"{self} is invalid: step must be positive, steps and penalty not negative")
 
 
 def attack_maps(  # noqa: PLR0913 - the inputs of a map, and the attack
@@ -227,7 +227,7 @@ def _or_one(values: Tensor) -> Tensor:
 
 def _check_fraction(fraction: float) -> None:
     if not 0 < fraction <= 1:
-        raise ValueError(f"a fraction of {fraction} makes no sense: it must be more than 0 and at most 1")
+        raise ValueError(f"fraction {fraction} is invalid: it must be more than 0 and at most 1")
 
 
 def _check_target(attack: MapAttack, images: Tensor, target: Tensor | None) -> None:

@@ -46,7 +46,7 @@ class PGD(Ball):
         Ball.__post_init__(self)
         if self.steps < 0 or not self.step > 0 or self.loss not in LOSSES:
             raise ValueError(
-                f"{self} makes no sense: steps may not be negative, step must be positive, loss one of {set(LOSSES)}"
+                f"{self} is invalid: steps may not be negative, step must be positive, loss one of {set(LOSSES)}"
             )
 
 

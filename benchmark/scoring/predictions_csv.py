@@ -65,7 +65,7 @@ def _probabilities(path: Path, rows: Sequence[dict[str, str]], classes: Sequence
     try:
         values = np.array([[float(row[name]) for name in classes] for row in rows], dtype=np.float64)
     except (ValueError, KeyError) as error:
-        raise UserError(f"--predictions: {path} has a probability that is no number ({error}); correct it") from None
+        raise UserError(f"--predictions: {path} has a probability that is not a number ({error}); correct it") from None
     valid = np.isfinite(values).all(axis=1) & (values >= 0).all(axis=1)
     valid &= np.abs(values.sum(axis=1) - 1) <= SUM_TOLERANCE
     if not valid.all():

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmark.errors import UserError
+from benchmark.runtime.device import is_out_of_memory
 from benchmark.storage.cache import discard
 from benchmark.storage.files import atomic_file
 
@@ -104,6 +105,8 @@ class CheckpointFile:
             state.history = History(**content["history"])
             _set_random_state(content["random"])
         except Exception as error:
+            if is_out_of_memory(error):
+                raise
             self.remove()
             raise UserError(f"{self.path} was damaged and is removed; run again") from error
 
@@ -119,7 +122,9 @@ class CheckpointFile:
             content: dict[str, Any] = torch.load(self.path, map_location=device, weights_only=True)
             if damaged is None and content.get("name", self.path.name) == self.path.name:
                 return content
-        except Exception as error:  # noqa: BLE001 - a damaged file may raise anything
+        except Exception as error:
+            if is_out_of_memory(error):
+                raise
             damaged = (str(error).splitlines() or [""])[0][:80]
         discard(self.path, damaged or "it is that of another training")
         return None

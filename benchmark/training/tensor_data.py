@@ -13,7 +13,7 @@ RESIZE_BATCH = 256
 """Images to resize at a time, which bounds the memory."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class TensorData:
     """Images with their labels and masks.
 

@@ -41,7 +41,7 @@ class Trainer:
         compiled = settings.compile is not None and not regime.needs_masks
         self.network = Compiled(model, str(settings.compile)) if compiled else model
         self.state.history.micro_batch = self.batch_size
-        self._small: dict[int, TensorData] = {}
+        self._small: dict[TensorData, TensorData] = {}
         self.augment = build_augmentation()
         with torch.no_grad():
             classes = model.eval()(data.pixels(slice(1))).shape[1]
@@ -80,10 +80,11 @@ class Trainer:
     def at_size_of_epoch(self, data: TensorData, epoch: int) -> TensorData:
         """Returns the images at the size of an epoch, from 0. Small ones are computed once."""
         if self.settings.small_size is None or epoch >= self.small_epochs:
+            self._small.clear()  # no later epoch needs them
             return data
-        if id(data) not in self._small:
-            self._small[id(data)] = data.resized(self.settings.small_size)
-        return self._small[id(data)]
+        if data not in self._small:
+            self._small[data] = data.resized(self.settings.small_size)
+        return self._small[data]
 
     def compute_loss(self, data: TensorData) -> float:
         """Computes the regime's loss on other images, in evaluation mode, with the same random numbers every time."""

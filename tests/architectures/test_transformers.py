@@ -1,4 +1,4 @@
-"""Transformers of timm take any side, and their tokens are a grid that lies where the patches are."""
+"""Transformers of timm take any side, and their tokens are a grid at the positions of the patches."""
 
 import copy
 

@@ -153,8 +153,8 @@ def test_dice_by_hand():
 
     masks = torch.zeros(4, 4, 4, dtype=torch.float16)
     masks[0, :2], masks[1, 1:3], masks[3] = 1, 1, torch.nan
-    lesson = TensorData(images=torch.zeros(4, 3, 4, 4, dtype=torch.uint8), labels=torch.zeros(4).long(), masks=masks)
-    results = mask_dice(Drawn(), lesson)
+    data = TensorData(images=torch.zeros(4, 3, 4, 4, dtype=torch.uint8), labels=torch.zeros(4).long(), masks=masks)
+    results = mask_dice(Drawn(), data)
     assert results[:2].tolist() == [1.0, 0.5]
     assert np.isnan(results[2:]).all()
 

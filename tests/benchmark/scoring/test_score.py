@@ -178,7 +178,7 @@ def test_curves_do_not_depend_on_the_company(data):
     calls: list[int] = []
     model.register_forward_pre_hook(lambda *_: calls.append(1))
     assert whole.curves("mean").deletion.equal(together.deletion)
-    assert not calls  # answers are kept
+    assert not calls  # logits are cached
     torch.testing.assert_close(together.insertion[4:5], alone.insertion, atol=1e-6, rtol=0)
     torch.testing.assert_close(together.deletion[4:5], alone.deletion, atol=1e-6, rtol=0)
 

@@ -20,7 +20,7 @@ from benchmark.training.regimes.standard import STANDARD, cross_entropy
 from benchmark.training.settings import Settings
 from benchmark.training.state import CheckpointFile, History
 from benchmark.training.tensor_data import TensorData, class_weights
-from benchmark.training.trainer import TrainingFailedError
+from benchmark.training.trainer import Trainer, TrainingFailedError
 
 SETTINGS = Settings(epochs=8, batch_size=8, learning_rate=0.01, bfloat16=False)
 SILENT: Any = lambda *_: None  # noqa: E731
@@ -61,8 +61,8 @@ def network() -> nn.Module:
 
 def trained(regime: Regime, settings: Settings = SETTINGS, **more: Any) -> tuple[nn.Module, History]:
     model = network()
-    lesson = data() if regime.needs_masks else replace(data(), masks=None)
-    return model, train(model, lesson, regime=regime, settings=settings, report=SILENT, **more)
+    training_data = data() if regime.needs_masks else replace(data(), masks=None)
+    return model, train(model, training_data, regime=regime, settings=settings, report=SILENT, **more)
 
 
 def same(first: nn.Module, second: nn.Module) -> bool:
@@ -75,12 +75,12 @@ def test_a_regime_lowers_its_loss_and_learns(name):
     # At its own pace: a thirtieth of the learning rate takes thirty times as long.
     regime = replace(entries(Regime)[name], lr_scale=1.0)
     settings = replace(SETTINGS, learning_rate=0.03, epochs=5 * regime.batch_replays)
-    model, lesson = network(), data(24)
-    training_data = lesson if regime.needs_masks else replace(lesson, masks=None)
+    model = network()
+    training_data = data(24) if regime.needs_masks else replace(data(24), masks=None)
     history = train(model, training_data, regime=regime, settings=settings, report=SILENT)
     assert history.losses[-1] < 0.85 * history.losses[0]
     with torch.no_grad():
-        assert (model(to_float(lesson.images)).argmax(dim=1) == lesson.labels).float().mean() > 0.9
+        assert (model(to_float(training_data.images)).argmax(dim=1) == training_data.labels).float().mean() > 0.9
 
 
 @pytest.mark.parametrize("name", ["adversarial", "scaat", "free", "gaussian-noise"])
@@ -90,9 +90,9 @@ def test_the_same_seed_gives_the_same_weights(name):
 
 
 def test_images_that_find_no_room_on_the_device_come_to_it_batch_by_batch():
-    lesson = replace(data(), labels=data().labels.to("meta"))
-    assert lesson.pixels(slice(4, 7)).device.type == lesson.device.type == "meta"
-    assert lesson.pixels(slice(4, 7)).shape == (3, 3, 16, 16)
+    training_data = replace(data(), labels=data().labels.to("meta"))
+    assert training_data.pixels(slice(4, 7)).device.type == training_data.device.type == "meta"
+    assert training_data.pixels(slice(4, 7)).shape == (3, 3, 16, 16)
     here = data().pixels(torch.tensor([5, 4]))
     assert torch.equal(here, to_float(data().images[[5, 4]]))
 
@@ -101,8 +101,8 @@ def test_weights_in_channels_last_learn_from_their_own_gradients(monkeypatch):
     """The fused AdamW pairs weights and gradients as they lie in memory, and says nothing where that differs."""
 
     def weights():
-        model, lesson = network().to(memory_format=torch.channels_last), replace(data(), masks=None)
-        train(model, lesson, regime=STANDARD, settings=replace(SETTINGS, epochs=1), report=SILENT)
+        model, training_data = network().to(memory_format=torch.channels_last), replace(data(), masks=None)
+        train(model, training_data, regime=STANDARD, settings=replace(SETTINGS, epochs=1), report=SILENT)
         return dict(model.named_parameters())
 
     fused, adamw = weights(), torch.optim.AdamW
@@ -208,20 +208,31 @@ def test_a_damaged_state_is_named_and_the_training_begins_again(tmp_path, caplog
     assert len([line for line in caplog.messages if "state.pt is damaged" in line]) == 2
 
 
+def test_a_state_that_memory_does_not_hold_is_not_removed(tmp_path, monkeypatch):
+    file = CheckpointFile(tmp_path / "state.pt", seconds=0)
+    trained(STANDARD, file=file)
+    for function in ("torch.load", "torch.set_rng_state"):
+        with monkeypatch.context() as patch:
+            patch.setattr(function, lambda *_, **__: (_ for _ in ()).throw(MemoryError))
+            with pytest.raises(MemoryError):
+                trained(STANDARD, file=file)
+        assert file.path.is_file()
+
+
 def test_states_are_not_written_more_often_than_asked_for(tmp_path):
     trained(STANDARD, file=CheckpointFile(tmp_path / "state.pt", seconds=1000))
     assert not (tmp_path / "state.pt").exists()
 
 
 def test_the_best_epoch_is_kept_and_a_training_that_gains_no_more_ends():
-    lesson = data()
+    training_data = data()
     # Validation by the wrong labels: the more is learned, the worse.
-    wrong = TensorData(images=lesson.images, labels=1 - lesson.labels)
+    wrong = TensorData(images=training_data.images, labels=1 - training_data.labels)
     model, history = trained(STANDARD, replace(SETTINGS, patience=2), validation=wrong)
     assert history.stopped
     assert len(history.losses) == history.best + 2
     assert history.validation[history.best - 1] == min(history.validation)
-    right, full = trained(STANDARD, replace(SETTINGS, patience=2), validation=replace(lesson, masks=None))
+    right, full = trained(STANDARD, replace(SETTINGS, patience=2), validation=replace(training_data, masks=None))
     assert len(full.validation) == len(full.losses)
     assert full.best > history.best
     assert not same(model, right)
@@ -265,10 +276,10 @@ def test_parts_of_a_batch_add_up_to_its_gradient(monkeypatch):
         model = network()
         model[1] = nn.Identity()  # BatchNorm sees the parts
         monkeypatch.setattr(torch.cuda, "empty_cache", lambda: None)
-        lesson = replace(data(8), masks=None)
+        training_data = replace(data(8), masks=None)
         train(
             model,
-            lesson,
+            training_data,
             regime=replace(STANDARD, objective=objective),
             settings=replace(SETTINGS, epochs=1),
             report=SILENT,
@@ -311,8 +322,8 @@ def test_large_gradients_are_clipped():
     model = network()
     nn.utils.clip_grad_norm_ = spy
     try:
-        lesson = replace(data(8), masks=None)
-        train(model, lesson, regime=steep, settings=replace(SETTINGS, epochs=1), report=SILENT)
+        training_data = replace(data(8), masks=None)
+        train(model, training_data, regime=steep, settings=replace(SETTINGS, epochs=1), report=SILENT)
     finally:
         nn.utils.clip_grad_norm_ = original
     assert norms[0] > 1e3
@@ -354,13 +365,13 @@ def test_regimes_that_make_no_sense_are_refused(change):
 def test_attacks_wait_for_their_time():
     attack = PGD(norm="linf", eps=0.2, steps=1, step=1.0, random_start=False)
     objective = adversarial_objective(attack, delay=0.5)
-    lesson, model = data(8), network()
+    training_data, model = data(8), network()
 
     def loss(progress: float) -> float:
         torch.manual_seed(0)
         batch = Batch(
-            images=to_float(lesson.images),
-            labels=lesson.labels,
+            images=to_float(training_data.images),
+            labels=training_data.labels,
             class_weights=torch.ones(2),
             progress=progress,
             indices=torch.arange(8),
@@ -405,6 +416,16 @@ def test_a_training_on_small_images_learns_and_resumes_across_the_change_of_size
     resumed = network()
     train(resumed, replace(data(), masks=None), regime=STANDARD, settings=settings, report=SILENT, file=file)
     assert same(whole, resumed)
+
+
+def test_small_copies_belong_to_their_own_images():
+    settings = replace(SETTINGS, small_size=8, full_size_epochs=3)
+    trainer = Trainer(network(), data(), STANDARD, settings, frozen=())
+    for gray in range(3):  # later images may have the address of earlier ones
+        images = torch.full((2, 3, 16, 16), gray, dtype=torch.uint8)
+        small = trainer.at_size_of_epoch(TensorData(images=images, labels=torch.zeros(2).long()), 0)
+        assert small.images.shape[2:] == (8, 8)
+        assert small.images.unique().tolist() == [gray]
 
 
 def test_resized_images_keep_their_gray_and_their_masks_follow():
