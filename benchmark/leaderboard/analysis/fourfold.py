@@ -101,7 +101,8 @@ def build_fourfold(leaderboard: LeaderboardTable) -> Fourfold | None:
 def headline(table: Fourfold) -> str:
     """Returns a sentence with the number of models in each cell."""
     counts = [f"{count} {verdict}" for verdict, count in table.counts.items() if count]
-    return f"Lesion by {table.method}, of {len(table.rows)} models: {', '.join(counts)}."
+    models = "model" if len(table.rows) == 1 else "models"
+    return f"Lesion by {table.method}, of {len(table.rows)} {models}: {', '.join(counts)}."
 
 
 def _judge(row: Row, leaderboard: LeaderboardTable, baseline_mass: float) -> FourfoldRow:

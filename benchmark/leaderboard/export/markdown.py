@@ -213,8 +213,9 @@ def _training_note(leaderboard: LeaderboardTable) -> str:
 
 
 def _undefined(leaderboard: LeaderboardTable) -> list[str]:
-    """Returns one line for each column with undefined scores."""
-    lines = []
+    """Returns one line for the columns with the same undefined scores, and one for the means of a column without them."""
+    titles: dict[str, list[str]] = {}
+    means_of_common = []
     for column in leaderboard.columns:
         rows = [
             row for row in leaderboard.rows if column.name in row.estimates and row.estimates[column.name].undefined
@@ -222,14 +223,15 @@ def _undefined(leaderboard: LeaderboardTable) -> list[str]:
         if rows:
             parts = [f"{row.label} {row.estimates[column.name].undefined}" for row in rows[:MAX_NAMED_ROWS]]
             parts += [f"{len(rows) - MAX_NAMED_ROWS} more rows"] if len(rows) > MAX_NAMED_ROWS else []
-            counts = ", ".join(parts)
-            lines.append(
-                f"- Undefined scores of {column.title} ({leaderboard.method}), left out of the mean: {counts}."
-            )
+            titles.setdefault(", ".join(parts), []).append(column.title)
         if common := [(row, *row.common[column.name]) for row in rows if column.name in row.common]:
             means = ", ".join(f"{row.label} {value:.3f}" for row, value, _ in common[:MAX_NAMED_ROWS])
-            lines.append(
+            means_of_common.append(
                 f"- Mean {column.title} ({leaderboard.method}) of these on the {max(n for *_, n in common)} images "
                 f"that all models have: {means}."
             )
-    return lines
+    lines = [
+        f"- Undefined scores of {', '.join(names)} ({leaderboard.method}), left out of the mean: {counts}."
+        for counts, names in titles.items()
+    ]
+    return lines + means_of_common
