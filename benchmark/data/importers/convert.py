@@ -9,7 +9,7 @@ from benchmark.data.importers.dicom import find_dicom, read_dicom
 from benchmark.data.importers.nifti import read_nifti
 from benchmark.errors import UserError
 from datasets import printable
-from datasets.image_io import SUFFIXES
+from datasets.image_files import SUFFIXES
 
 Window = tuple[float, float]
 """Center and width of the gray values that become 0 to 255."""
