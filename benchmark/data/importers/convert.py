@@ -78,7 +78,7 @@ def _select(source: Path, window: Window | None, slices: int) -> tuple[list[Path
 
 
 def _select_coco(table: Path) -> tuple[list[Path], Iterator[ImportedImage], str]:
-    # Annotations are next to the images, or in `annotations/` beside them.
+    # Annotations are next to the images, or in `annotations/` next to their directory.
     directory = table.parent if table.parent.name != "annotations" else table.parent.parent
     files = list_files(directory, *SUFFIXES)
     return [table, *files], read_coco(directory, table, files), ""
