@@ -1,4 +1,4 @@
-"""Damages one kept file, removes what is made from it, runs again: python -m tests.benchmark.storage.fuzzing 1000
+"""Damages one stored file, removes what is made from it, runs again: python -m tests.benchmark.storage.fuzzing 1000
 
 A trial is silent if published numbers differ and no line names the damage. It is a traceback if anything but an error
 of the user ends it. All else is repaired or named.
@@ -93,7 +93,7 @@ DERIVED = {
     "training": (),
     "results": (),
 }
-"""What is removed after a kept file is damaged, so that the damage counts."""
+"""What is removed after a stored file is damaged, so that the damage counts."""
 
 
 def write_data(root: Path) -> Path:
@@ -167,7 +167,7 @@ class Bench:
         return content
 
 
-def kept_files(directory: Path, kind: str) -> list[Path]:
+def stored_files(directory: Path, kind: str) -> list[Path]:
     """The files of a kind, digests included."""
     root = directory / ("results" if kind == "results" else f"runs/{kind}")
     names = {*FILES.values(), "protocol.json", "split.csv", "baselines.parquet"}
@@ -233,7 +233,7 @@ def leave_a_state(bench: Bench) -> None:
 
 
 def fuzz(trials: int = 1000, seed: int = 0, kinds: tuple[str, ...] = tuple(DERIVED)) -> Counter[tuple[str, str]]:
-    """Counts the outcomes of so many trials by kind of file."""
+    """Counts the outcomes of trials by kind of file."""
     rng, outcomes = random.Random(seed), Counter()
     logging.getLogger("loupe").propagate = False
     lines: list[str] = []
@@ -257,10 +257,10 @@ def fuzz(trials: int = 1000, seed: int = 0, kinds: tuple[str, ...] = tuple(DERIV
             cache._verified.clear()
             if kind == "training":
                 leave_a_state(bench)
-            kept = kept_files(directory, kind)
-            path = rng.choice(kept)
+            stored = stored_files(directory, kind)
+            path = rng.choice(stored)
             before = path.read_bytes()
-            way = damage(rng, path, kept)
+            way = damage(rng, path, stored)
             for derived in DERIVED[kind]:
                 shutil.rmtree(directory / "runs" / derived, ignore_errors=True)
             lines.clear()
@@ -293,7 +293,7 @@ def judge(bench: Bench, expected: dict[str, str], lines: list[str]) -> str:
 def table(outcomes: Counter[tuple[str, str]]) -> str:
     """The outcomes as Markdown."""
     names = sorted({outcome for _, outcome in outcomes})
-    lines = ["| kept file | tries | " + " | ".join(names) + " |", "|---" * (2 + len(names)) + "|"]
+    lines = ["| stored file | tries | " + " | ".join(names) + " |", "|---" * (2 + len(names)) + "|"]
     for kind in dict.fromkeys(kind for kind, _ in outcomes):
         counts = [outcomes[kind, name] for name in names]
         lines.append(f"| {kind} | {sum(counts)} | " + " | ".join(map(str, counts)) + " |")

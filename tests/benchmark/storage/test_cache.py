@@ -86,7 +86,7 @@ def test_an_intact_file_survives_a_lack_of_memory(lines):
     path = runs_dir() / "maps" / "m.npy"
     load_or_make(path, make, read)
     with pytest.raises(MemoryError):
-        load_or_make(path, make, lambda path: bytearray(2**62))
+        load_or_make(path, make, lambda _: bytearray(2**62))
     assert path.exists()
     assert lines.messages == []
 
