@@ -35,7 +35,7 @@ from benchmark.experiments.grid import Cell
 from benchmark.experiments.jobs import RunRequest, build_jobs
 from benchmark.experiments.publish import FILES, is_published
 from benchmark.leaderboard.load.results import read_results
-from benchmark.registry import register, select
+from benchmark.registry import entries, register, select
 from benchmark.storage import cache, files
 from benchmark.storage.results import sidecar_file
 from benchmark.training.regimes import Regime
@@ -240,7 +240,12 @@ def fuzz(trials: int = 1000, seed: int = 0, kinds: tuple[str, ...] = tuple(DERIV
     handler = logging.Handler()
     handler.emit = lambda record: lines.append(record.getMessage())
     logging.getLogger("loupe").addHandler(handler)
-    with tempfile.TemporaryDirectory() as scratch, mock.patch.dict("os.environ"), mock.patch.object(files, "_flush"):
+    with (
+        tempfile.TemporaryDirectory() as scratch,
+        mock.patch.dict("os.environ"),
+        mock.patch.dict("benchmark.registry._external", clear=True),
+        mock.patch.object(files, "_flush"),
+    ):
         directory = Path(scratch)
         os.environ |= {"LOUPE_RUNS": str(directory / "runs"), "LOUPE_RESULTS": str(directory / "results")}
         bench = Bench(directory)
@@ -270,6 +275,7 @@ def fuzz(trials: int = 1000, seed: int = 0, kinds: tuple[str, ...] = tuple(DERIV
             outcomes[kind, outcome] += 1
             if outcome in {"silent", "traceback"} or "-v" in sys.argv:
                 sys.stderr.write(f"{outcome}: {way} of {path.relative_to(directory)}\n")
+    entries.cache_clear()
     logging.getLogger("loupe").removeHandler(handler)
     logging.getLogger("loupe").propagate = True
     return outcomes
