@@ -7,7 +7,7 @@ from pathlib import Path
 
 from datasets import Split
 from datasets.columns import SPLITS
-from datasets.image_io import SUFFIXES, UNREAD
+from datasets.image_files import SUFFIXES, UNREAD
 from datasets.indexer import DatasetIndexer
 
 MASKS = "masks"

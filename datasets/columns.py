@@ -42,7 +42,7 @@ class TableColumns:
     def __init__(
         self, indexer: DatasetIndexer, table: Path, rows: Sequence[dict[str, str]], reserved: set[str]
     ) -> None:
-        """Chooses the columns, and tells the indexer.
+        """Chooses the columns. The indexer gets the problems and notes.
 
         Args:
             indexer: Receives problems and notes.
@@ -64,10 +64,6 @@ class TableColumns:
             indexer.notes.append(
                 f"{table}: no score uses {', '.join(self.attributes)}; they are attributes of the images"
             )
-
-    def read_attributes(self, row: dict[str, str]) -> dict[str, str]:
-        """Returns the attributes of one row that have a value."""
-        return {name: row[name] for name in self.attributes if row[name]}
 
 
 def _choose(indexer: DatasetIndexer, table: Path, names: Sequence[str], kind: str, usual: frozenset[str]) -> str | None:

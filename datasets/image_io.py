@@ -1,80 +1,14 @@
-"""Decoding images and masks."""
-
-import struct
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
+"""The images and masks of samples as arrays."""
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from datasets import BadFileError, Mask, Sample
-from datasets.files import open_regular, read_bytes
 from datasets.hdf5 import open_frames
+from datasets.image_files import Header, decode, has_alpha, read_header
 from datasets.mask_levels import find_level_fault
 
-SUFFIXES = frozenset(
-    {".bmp", ".jfif", ".jpe", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".pnm", ".ppm", ".tif", ".tiff", ".webp"}
-)
-UNREAD = frozenset(
-    {
-        ".avif",
-        ".dcm",
-        ".dicom",
-        ".gif",
-        ".heic",
-        ".heif",
-        ".j2k",
-        ".jp2",
-        ".mha",
-        ".mhd",
-        ".nii",
-        ".npy",
-        ".npz",
-        ".nrrd",
-        ".psd",
-        ".svg",
-        ".svs",
-    }
-)
-"""Suffixes of images and masks that need a conversion. `.nii` includes `.nii.gz`."""
-MAX_PIXELS = 100_000_000
-"""Larger images are rejected. A small file can decompress to more memory than the machine has."""
-MAX_SCANS = 100
-"""Progressive JPEGs have about ten scans. Each one costs as much time as a whole image."""
-BOMBS = (Image.DecompressionBombError, Image.DecompressionBombWarning)
-FAULTS = (
-    UnidentifiedImageError,
-    OSError,
-    SyntaxError,
-    ValueError,
-    RuntimeError,
-    NotImplementedError,
-    EOFError,
-    KeyError,
-    TypeError,
-    IndexError,
-    OverflowError,
-    struct.error,
-    *BOMBS,
-)
-"""Exceptions that Pillow raises for files that it cannot read."""
-FORMATS = ("BMP", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
-"""Formats that are opened, whatever the suffix. Some other formats of Pillow start external programs."""
-ORIENTATION = 0x0112
-TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-"""What to do with an image as stored, for each value of its orientation tag."""
 READINGS = {
     "turned": "have an orientation tag and are turned as it says",
     "stored": "have an orientation tag that is ignored, because their masks fit only the image as stored",
@@ -84,40 +18,6 @@ READINGS = {
 }
 BACKGROUND = (255, 255, 255)
 """Color behind transparent pixels."""
-
-# Filters are global and set once, because threads decode. Pillow warns at its own size limit, of palettes with
-# transparency, which is handled here, and once for each bad tag of a TIFF file.
-warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
-warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Header:
-    """What the header of an image file says.
-
-    Attributes:
-        size: Width and height as stored.
-        turn: What the orientation tag demands. None if the image is stored as it is displayed.
-        mode: Pillow's name of the pixel format.
-        alpha: Whether some pixels may be transparent.
-        pages: Number of images in the file.
-    """
-
-    size: tuple[int, int]
-    turn: Image.Transpose | None
-    mode: str
-    alpha: bool
-    pages: int
-
-    @property
-    def displayed_size(self) -> tuple[int, int]:
-        """Width and height as displayed."""
-        return self.size[::-1] if self.turn in SIDEWAYS else self.size
-
-
-SIDEWAYS = frozenset(
-    {Image.Transpose.TRANSPOSE, Image.Transpose.ROTATE_270, Image.Transpose.TRANSVERSE, Image.Transpose.ROTATE_90}
-)
 
 
 def read_image(sample: Sample, side: int) -> NDArray[np.uint8]:
@@ -163,7 +63,7 @@ def read_mask(mask: Mask, size: tuple[int, int] | None = None) -> NDArray[np.boo
     """
     if mask.box is not None:
         return _rectangle(mask.box, size)
-    image = _decode(mask.path)
+    image = decode(mask.path)
     if size is not None and image.size != size:
         sizes = f"{image.width} x {image.height}, its image {size[0]} x {size[1]}"
         raise BadFileError(mask.path, f"is {sizes}", "a mask must fit its image: fix or remove it")
@@ -175,7 +75,7 @@ def read_mask(mask: Mask, size: tuple[int, int] | None = None) -> NDArray[np.boo
     if image.mode.startswith("I"):
         raise BadFileError(mask.path, f"has pixels of {image.mode}", "save it with 8 bits a channel")
     gray = image.convert("L")
-    if _has_alpha(image) and _alpha_differs(image, gray):
+    if has_alpha(image) and _alpha_differs(image, gray):
         raise BadFileError(mask.path, "has its shape in the alpha channel", "save it as black and white, without alpha")
     if fault := find_level_fault(gray):
         raise BadFileError(mask.path, *fault)
@@ -195,26 +95,6 @@ def image_size(sample: Sample) -> tuple[int, int]:
         return int(width), int(height)
     header = read_header(sample.image)
     return header.size if is_read_as_stored(sample, header) else header.displayed_size
-
-
-def read_header(path: Path) -> Header:
-    """Reads the header of an image file.
-
-    Raises:
-        ValueError: The file is not an image or is too large.
-    """
-    with _opened(path) as image:
-        return _header(image)
-
-
-def _header(image: Image.Image) -> Header:
-    return Header(
-        size=image.size,
-        turn=_turn(image),
-        mode=image.mode,
-        alpha=_has_alpha(image),
-        pages=1 if image.format == "MPO" else getattr(image, "n_frames", 1),
-    )
 
 
 def find_readings(sample: Sample) -> tuple[str, ...]:
@@ -252,49 +132,11 @@ def _image(sample: Sample) -> Image.Image:
     if sample.image is None:
         raise ValueError(f"{sample.id} has no image; name their directory with --image-dir")
     if sample.frame is None:
-        return _to_rgb(_decode(sample.image, sample))
+        return _to_rgb(decode(sample.image, lambda header: is_read_as_stored(sample, header)))
     try:
         return Image.fromarray(open_frames(sample.image)[sample.frame])
     except OSError as error:
         raise BadFileError(sample.image, f"is damaged at image {sample.frame} ({error})", "fetch it again") from None
-
-
-def _decode(path: Path, sample: Sample | None = None) -> Image.Image:
-    """Decodes an image file in its own mode, as it is displayed, or as it is stored if its sample demands that."""
-    with _opened(path) as image:
-        _reject_depth(path, image)
-        _reject_scans(path, image)
-        turn = _turn(image)
-        if turn is not None and sample is not None and is_read_as_stored(sample, _header(image)):
-            turn = None
-        image.load()
-        return image if turn is None else image.transpose(turn)
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[Image.Image]:
-    try:
-        with open_regular(path) as file, Image.open(file, formats=FORMATS) as image:
-            _reject_bomb(path, image)
-            yield image
-    except BadFileError:
-        raise
-    except FAULTS as error:
-        raise _unreadable(path, error) from None
-
-
-def _turn(image: Image.Image) -> Image.Transpose | None:
-    """Returns what the orientation tag demands, before the image is loaded. Pillow turns TIFF images by itself."""
-    try:
-        if image.format in {"JPEG", "MPO", "WEBP"}:
-            return TURNS.get(image.getexif().get(ORIENTATION, 1))
-        if image.format == "PNG" and "exif" in image.info:
-            exif = Image.Exif()
-            exif.load(image.info["exif"])
-            return TURNS.get(exif.get(ORIENTATION, 1))
-    except FAULTS:  # a damaged tag
-        return None
-    return None
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
@@ -303,7 +145,7 @@ def _to_rgb(image: Image.Image) -> Image.Image:
         return image
     if image.mode.startswith("I;16"):
         return _windowed(image).convert("RGB")
-    if _has_alpha(image):
+    if has_alpha(image):
         layers = image.convert("RGBA")
         if layers.getchannel("A").getextrema() != (255, 255):
             behind = Image.new("RGBA", layers.size, BACKGROUND)
@@ -318,30 +160,11 @@ def _windowed(image: Image.Image) -> Image.Image:
     return Image.fromarray(np.round((values - low) / max(high - low, 1) * 255).astype(np.uint8))
 
 
-def _has_alpha(image: Image.Image) -> bool:
-    return image.mode in {"RGBA", "LA", "PA", "La", "RGBa"} or "transparency" in image.info
-
-
 def _alpha_differs(image: Image.Image, gray: Image.Image) -> bool:
     """Returns whether the transparency of a mask varies and shows another shape than its brightness."""
     alpha = image.convert("RGBA").getchannel("A")
     low, high = alpha.getextrema()
     return low != high and not np.array_equal(np.asarray(alpha) > 127, np.asarray(gray) > 127)
-
-
-def _reject_bomb(path: Path, image: Image.Image) -> None:
-    if image.width * image.height > MAX_PIXELS:
-        raise BadFileError(path, f"has {image.width} x {image.height} pixels", "make it smaller")
-
-
-def _reject_depth(path: Path, image: Image.Image) -> None:
-    if image.mode.startswith(("I", "F")) and not image.mode.startswith("I;16"):
-        raise BadFileError(path, f"has pixels of {image.mode}", "save it with 8 or 16 bits a channel")
-
-
-def _reject_scans(path: Path, image: Image.Image) -> None:
-    if image.info.get("progressive") and read_bytes(path).count(b"\xff\xda") > MAX_SCANS:
-        raise BadFileError(path, f"is a progressive JPEG of more than {MAX_SCANS} scans", "save it again")
 
 
 def _rectangle(box: tuple[int, int, int, int], size: tuple[int, int] | None) -> NDArray[np.bool_]:
@@ -350,10 +173,3 @@ def _rectangle(box: tuple[int, int, int, int], size: tuple[int, int] | None) -> 
     mask = np.zeros((height, width), dtype=np.bool_)
     mask[top:bottom, left:right] = True
     return mask
-
-
-def _unreadable(path: Path, error: Exception) -> BadFileError:
-    if isinstance(error, BOMBS):
-        return BadFileError(path, f"has more than {MAX_PIXELS:,} pixels", "make it smaller")
-    reason = str(error).split(" '")[0].split(" <")[0].replace("\n", " ")
-    return BadFileError(path, f"cannot be read as an image ({reason})", "replace the file or remove it")

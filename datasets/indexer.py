@@ -7,7 +7,7 @@ from pathlib import Path
 
 from datasets import DatasetIndex, Mask, Problem, Sample, Split
 from datasets.files import find_name_fault, not_regular
-from datasets.image_io import SUFFIXES, UNREAD
+from datasets.image_files import SUFFIXES, UNREAD
 from datasets.names import NameIndex, find_class_twins, find_twins
 from datasets.table import read_table
 

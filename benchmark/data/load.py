@@ -13,7 +13,7 @@ from benchmark.storage.hashing import content_key
 from benchmark.storage.runs import synthetic_dir
 from datasets import DatasetIndex, DatasetReader, Problem, dermsynth, printable
 from datasets.files import find_name_fault
-from datasets.image_io import UNREAD
+from datasets.image_files import UNREAD
 from datasets.indexer import DatasetIndexer
 from datasets.names import NameIndex
 from datasets.table import read_table

@@ -40,10 +40,14 @@ def attribute_columns(samples: Sequence[Sample]) -> dict[str, str]:
 
 
 def has_attributes(path: Path, samples: Sequence[Sample]) -> bool:
-    """Returns whether a manifest has the attributes of the images."""
-    columns = attribute_columns(samples).values()
-    rows = read_table(path, ["image"]) if columns else []
-    return not columns or not rows or set(columns) <= rows[0].keys()
+    """Returns whether a manifest has the attributes of the images, with their current values."""
+    columns = attribute_columns(samples)
+    stored = {row["image"]: row for row in read_table(path, ["image"])} if columns else {}
+    return all(
+        stored.get(sample.id, {}).get(column) == sample.attributes.get(name, "")
+        for sample in samples
+        for name, column in columns.items()
+    )
 
 
 def read_manifest(

@@ -9,7 +9,7 @@ from PIL import Image
 from benchmark.map_files import MAX_VALUES, UNNAMED, Arrays, MapReader
 from benchmark.map_files.npy import unreadable
 from datasets import BadFileError
-from datasets.image_io import FAULTS
+from datasets.image_files import FAULTS
 
 FORMATS = ("JPEG", "PNG", "TIFF")
 GRAY = frozenset({"1", "L", "I;16", "I;16B", "I;16L", "I", "F"})

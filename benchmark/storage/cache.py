@@ -41,11 +41,13 @@ def load_or_make(path: Path, make: Callable[[Path], object], load: Callable[[Pat
     Args:
         path: The file.
         make: Writes it to a temporary path.
-        load: Reads it. It raises any error if the content is damaged.
+        load: Reads it. It raises any error but MemoryError if the content is damaged.
     """
     if is_intact(path):
         try:
             return load(path)
+        except MemoryError:  # the file is intact
+            raise
         except Exception as error:  # noqa: BLE001 - damaged content may raise anything
             discard(path, _first_line(error))
     with cached_file(path) as temporary:
@@ -61,6 +63,7 @@ def cached_file(path: Path) -> Iterator[Path]:
     with atomic_file(path) as temporary:
         yield temporary
     _write_sums(path, path)
+    _verified[path] = _fingerprint(path)
 
 
 @contextmanager
@@ -89,17 +92,16 @@ def is_intact(path: Path, accept: Callable[[Path], bool] = lambda _: True) -> bo
 
 def find_damage(path: Path, accept: Callable[[Path], bool] = lambda _: True) -> str:
     """Returns why a cached file or directory is not usable. Empty if it is. Writes the digests that are missing."""
-    if irregular := [file for file in _list_files(path, path) if not file.is_file()]:
+    if irregular := [file for file in _list_files(path) if not file.is_file()]:
         return f"{irregular[0].name} is no regular file"
     try:
-        fingerprint = [_fingerprint(file) for file in [*_list_files(path, path), sums_file(path)] if file.exists()]
-        if _verified.get(path) == fingerprint:
+        if _verified.get(path) == _fingerprint(path):
             return ""
         reason = _compare(path) if sums_file(path).exists() else _adopt(path, accept)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         reason = _first_line(error)
     if not reason:
-        _verified[path] = [_fingerprint(file) for file in [*_list_files(path, path), sums_file(path)] if file.exists()]
+        _verified[path] = _fingerprint(path)
     return reason
 
 
@@ -128,16 +130,16 @@ def sums_file(path: Path) -> Path:
     return path / SUMS if path.is_dir() else path.with_name(f".{path.name}{SUMS}")
 
 
-def _list_files(path: Path, root: Path) -> list[Path]:
-    """Lists the files of a cached directory, or the file itself."""
+def _list_files(path: Path) -> list[Path]:
+    """Lists the files of a cached directory without its digests, or the file itself."""
     if not path.is_dir():
         return [path]
-    return sorted(file for file in path.rglob("*") if not file.is_dir() and file != root / SUMS)
+    return sorted(file for file in path.rglob("*") if not file.is_dir() and file != path / SUMS)
 
 
 def _write_sums(path: Path, content: Path) -> None:
     """Writes the digests of what is, or will be, at a path."""
-    files = {str(file.relative_to(content)): _describe(file) for file in _list_files(content, content)}
+    files = {str(file.relative_to(content)): _describe(file) for file in _list_files(content)}
     target = content / SUMS if content.is_dir() else sums_file(path)
     write_text(target, json.dumps({"path": _relative(path), "files": files}))
 
@@ -154,7 +156,7 @@ def _compare(path: Path) -> str:
     if sums["path"] != _relative(path):
         return f"it is that of {sums['path']}"
     root = path if path.is_dir() else path.parent
-    files = {str(file.relative_to(path)): file for file in _list_files(path, path)}
+    files = {str(file.relative_to(path)): file for file in _list_files(path)}
     if missing := sums["files"].keys() ^ files.keys():
         return f"{min(missing)} is missing or not of it"
     blocks: list[tuple[Path, int]] = []
@@ -207,9 +209,14 @@ def _relative(path: Path) -> str:
     return str(path.relative_to(runs_dir())) if path.is_relative_to(runs_dir()) else path.name
 
 
-def _fingerprint(file: Path) -> list[Any]:
-    stats = file.stat()
-    return [str(file), stats.st_size, stats.st_mtime_ns, stats.st_ctime_ns, stats.st_ino]
+def _fingerprint(path: Path) -> list[Any]:
+    """Returns what changes when a file of a cached file or directory, or its digests, are written or exchanged."""
+    files = [file for file in [*_list_files(path), sums_file(path)] if file.exists()]
+    stats = [file.stat() for file in files]
+    return [
+        (file, each.st_size, each.st_mtime_ns, each.st_ctime_ns, each.st_ino)
+        for file, each in zip(files, stats, strict=True)
+    ]
 
 
 def _first_line(error: Exception) -> str:

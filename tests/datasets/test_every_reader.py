@@ -9,7 +9,8 @@ from PIL import Image, ImageOps
 
 from benchmark.registry import entries
 from datasets import BadFileError, DatasetReader, Mask, Sample
-from datasets.image_io import find_readings, image_size, read_header, read_image, read_mask
+from datasets.image_files import read_header
+from datasets.image_io import find_readings, image_size, read_image, read_mask
 from tests.benchmark.data.corpus import HEIGHT, WIDTH, draw, exif, levels, mark
 from tests.datasets.trees import ALL, NAMES, WITH_TABLE
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from datasets import BadFileError, Mask, Sample, image_io
+from datasets import BadFileError, Mask, Sample, image_files, image_io
 from datasets.aggregation import additive_max, majority, mean, shrink, union
 from datasets.table import read_table
 
@@ -49,7 +49,7 @@ def test_a_mask_of_zeros_and_ones_is_refused_rather_than_taken_for_empty(tmp_pat
 
 def test_a_picture_bomb_is_refused_before_it_unfolds(tmp_path, monkeypatch):
     Image.fromarray(np.zeros((40, 50), dtype=np.uint8)).save(tmp_path / "large.png")
-    monkeypatch.setattr(image_io, "MAX_PIXELS", 1999)
+    monkeypatch.setattr(image_files, "MAX_PIXELS", 1999)
     with pytest.raises(ValueError, match=r"large\.png has 50 x 40 pixels; make it smaller"):
         read("large", tmp_path)
 

@@ -9,7 +9,7 @@ from benchmark.data.importers.dicom import find_dicom, read_dicom
 from benchmark.data.importers.nifti import read_nifti
 from benchmark.errors import UserError
 from datasets import printable
-from datasets.image_io import SUFFIXES
+from datasets.image_files import SUFFIXES
 
 Window = tuple[float, float]
 """Center and width of the gray values that become 0 to 255."""
@@ -78,7 +78,7 @@ def _select(source: Path, window: Window | None, slices: int) -> tuple[list[Path
 
 
 def _select_coco(table: Path) -> tuple[list[Path], Iterator[ImportedImage], str]:
-    # Annotations are next to the images, or in `annotations/` beside them.
+    # Annotations are next to the images, or in `annotations/` next to their directory.
     directory = table.parent if table.parent.name != "annotations" else table.parent.parent
     files = list_files(directory, *SUFFIXES)
     return [table, *files], read_coco(directory, table, files), ""

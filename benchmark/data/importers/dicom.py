@@ -23,7 +23,8 @@ def find_dicom(source: Path) -> list[Path]:
 
 
 def _is_dicom(path: Path) -> bool:
-    if path.suffix or not path.is_file():
+    # A file that is named by its identifier, such as 1.2.840.10008, has no suffix.
+    if path.suffix.strip(".0123456789") or not path.is_file():
         return False
     with open_regular(path) as file:
         return file.read(132)[128:] == b"DICM"
@@ -75,6 +76,8 @@ def _frames(content: Any, window: tuple[float, float] | None) -> list[NDArray[np
     pixels = require_package("pydicom.pixels")
     array = pixels.pixel_array(content)
     color = int(content.get("SamplesPerPixel", 1)) > 1
+    if content.get("PhotometricInterpretation") == "PALETTE COLOR" or (color and array.dtype != np.uint8):
+        raise ValueError("its colors are not RGB of 8 bits")
     frames = array if array.ndim == (4 if color else 3) else array[None]
     if color:
         return [np.asarray(frame, dtype=np.uint8) for frame in frames]

@@ -1,6 +1,7 @@
 """Slices of NIfTI volumes in directories of classes, with masks of the same name in `masks/`."""
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -32,10 +33,9 @@ def read_nifti(
     Raises:
         ValueError: A file is damaged, too large or in no class, or a mask does not fit its volume.
     """
-    masks = {_stem(path): path for path in files if path.is_relative_to(source / "masks")}
-    for path in files:
-        if path.is_relative_to(source / "masks"):
-            continue
+    volumes = [path for path in files if not path.is_relative_to(source / "masks")]
+    masks = _pair([path for path in files if path.is_relative_to(source / "masks")], volumes)
+    for path in volumes:
         diagnosis, volume = class_of(path, source), _load(path)
         mask = _load(masks[_stem(path)]) > 0 if _stem(path) in masks else None
         if mask is not None and mask.shape != volume.shape:
@@ -52,6 +52,18 @@ def read_nifti(
                 pixels=apply_window(np.rot90(volume[:, :, index]), float(low), float(high)),
                 masks={} if mask is None else {"": np.rot90(mask[:, :, index])},
             )
+
+
+def _pair(masks: Iterable[Path], volumes: Iterable[Path]) -> dict[str, Path]:
+    """Returns the mask by the name of its volume. A mask must have one volume, and a volume at most one mask."""
+    counts = Counter(_stem(path) for path in volumes)
+    paired: dict[str, Path] = {}
+    for mask in masks:
+        if (count := counts[_stem(mask)]) != 1:
+            raise BadFileError(mask, f"is the mask of {count} volumes", "give both names of their own")
+        if (other := paired.setdefault(_stem(mask), mask)) is not mask:
+            raise BadFileError(mask, f"and {other} are masks of one volume", "remove one of them")
+    return paired
 
 
 def _choose(count: int, mask: NDArray[np.bool_] | None, slices: int) -> list[int]:

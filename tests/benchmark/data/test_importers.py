@@ -47,7 +47,7 @@ def scans(tmp_path, own_folders):  # noqa: ARG001 - its directories are used thr
     source = tmp_path / "scans"
     ramp = np.arange(20 * 24).reshape(20, 24)
     scan(source / "mole" / f"{PATIENT} 1.dcm", ramp)
-    scan(source / "mole" / "without suffix", ramp, WindowCenter=100, WindowWidth=100)
+    scan(source / "mole" / "without suffix 1.2.840.10008", ramp, WindowCenter=100, WindowWidth=100)
     scan(source / "wart" / "b.dcm", ramp, PatientID="other", PhotometricInterpretation="MONOCHROME1")
     scan(source / "wart" / "c.dcm", np.stack([ramp, ramp + 5]), NumberOfFrames=2)
     return source
@@ -109,6 +109,34 @@ def test_slices_of_volumes_carry_their_masks(tmp_path, own_folders):  # noqa: AR
     assert {image_size(sample) for sample in data.samples} == {(10, 12)}
     marked = sorted(read_mask(sample.masks[0], (10, 12)).sum() for sample in data.samples)
     assert marked == [4] * 4 + [12] * 4
+
+
+@pytest.mark.parametrize(
+    ("names", "fault"),
+    [
+        (["images/mole/other.nii"], "is the mask of 0 volumes"),
+        (["images/mole/v.nii", "images/wart/v.nii"], "is the mask of 2 volumes"),
+        (["images/mole/v.nii", "masks/more/v.nii"], "are masks of one volume"),
+    ],
+)
+def test_a_mask_without_one_volume_of_its_name_is_refused(tmp_path, names, fault):
+    for name in ("masks/v.nii", *names):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        nibabel.save(nibabel.Nifti1Image(np.ones((4, 4, 2)), np.eye(4)), tmp_path / name)
+    with pytest.raises(UserError, match=rf"v\.nii .*{fault}; "):
+        convert_dataset(tmp_path, tmp_path / "converted", None, 1)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{"PhotometricInterpretation": "PALETTE COLOR"}, {"SamplesPerPixel": 3, "PhotometricInterpretation": "RGB"}],
+)
+def test_colors_that_would_become_other_ones_are_refused(tmp_path, fields):
+    if "SamplesPerPixel" in fields:
+        fields = {**fields, "PlanarConfiguration": 0, "PixelData": bytes(2 * 3 * 20)}
+    scan(tmp_path / "mole" / "a.dcm", np.zeros((4, 5)), **fields)
+    with pytest.raises(UserError, match="its colors are not RGB of 8 bits"):
+        convert_dataset(tmp_path, tmp_path / "converted", None, 1)
 
 
 def test_coco_categories_are_classes_and_characteristics(tmp_path, own_folders):  # noqa: ARG001

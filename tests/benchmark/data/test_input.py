@@ -82,7 +82,7 @@ def test_quarantine_of_a_fifo_does_not_hang(tree):
     assert index(tree).samples == data.samples
 
 
-def test_attributes_come_from_tables_and_stand_in_the_manifest(tree, tmp_path):
+def test_attributes_come_from_tables_and_are_in_the_manifest(tree, tmp_path):
     table(tree, rows("image,patient_id,age", lambda number: f"a{number:02d},p{number},{number}"))
     (tmp_path / "tones.csv").write_text(
         rows("image,tone,split", lambda number: f"A{number:02d}.jpg,t{number % 2},x"), "utf-8"
@@ -100,10 +100,13 @@ def test_attributes_come_from_tables_and_stand_in_the_manifest(tree, tmp_path):
 
 def test_attributes_do_not_change_keys_and_enter_an_older_manifest(tree, tmp_path):
     before = prepare_dataset(index(tree), SMALL)
-    (tmp_path / "tones.csv").write_text(rows("image,tone", lambda number: f"a{number:02d},t"), "utf-8")
-    after = prepare_dataset(index(tree, attributes=tmp_path / "tones.csv"), SMALL)
-    assert (after.key, after.manifest) == (before.key, before.manifest)
-    assert after.manifest.read_text(encoding="utf-8").splitlines()[1].endswith(",t")
+    for tone in ("t", "corrected"):
+        (tmp_path / "tones.csv").write_text(
+            rows("image,tone", lambda number, tone=tone: f"a{number:02d},{tone}"), "utf-8"
+        )
+        after = prepare_dataset(index(tree, attributes=tmp_path / "tones.csv"), SMALL)
+        assert (after.key, after.manifest) == (before.key, before.manifest)
+        assert after.manifest.read_text(encoding="utf-8").splitlines()[1].endswith(f",{tone}")
 
 
 def test_attributes_that_match_nothing_are_a_problem(tree, tmp_path):

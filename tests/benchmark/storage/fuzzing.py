@@ -1,4 +1,4 @@
-"""Damages one kept file, removes what is made from it, runs again: python -m tests.benchmark.storage.fuzzing 1000
+"""Damages one stored file, removes what is made from it, runs again: python -m tests.benchmark.storage.fuzzing 1000
 
 A trial is silent if published numbers differ and no line names the damage. It is a traceback if anything but an error
 of the user ends it. All else is repaired or named.
@@ -35,7 +35,7 @@ from benchmark.experiments.grid import Cell
 from benchmark.experiments.jobs import RunRequest, build_jobs
 from benchmark.experiments.publish import FILES, is_published
 from benchmark.leaderboard.load.results import read_results
-from benchmark.registry import register, select
+from benchmark.registry import entries, register, select
 from benchmark.storage import cache, files
 from benchmark.storage.results import sidecar_file
 from benchmark.training.regimes import Regime
@@ -93,7 +93,7 @@ DERIVED = {
     "training": (),
     "results": (),
 }
-"""What is removed after a kept file is damaged, so that the damage counts."""
+"""What is removed after a stored file is damaged, so that the damage counts."""
 
 
 def write_data(root: Path) -> Path:
@@ -167,7 +167,7 @@ class Bench:
         return content
 
 
-def kept_files(directory: Path, kind: str) -> list[Path]:
+def stored_files(directory: Path, kind: str) -> list[Path]:
     """The files of a kind, digests included."""
     root = directory / ("results" if kind == "results" else f"runs/{kind}")
     names = {*FILES.values(), "protocol.json", "split.csv", "baselines.parquet"}
@@ -233,14 +233,19 @@ def leave_a_state(bench: Bench) -> None:
 
 
 def fuzz(trials: int = 1000, seed: int = 0, kinds: tuple[str, ...] = tuple(DERIVED)) -> Counter[tuple[str, str]]:
-    """Counts the outcomes of so many trials by kind of file."""
+    """Counts the outcomes of trials by kind of file."""
     rng, outcomes = random.Random(seed), Counter()
     logging.getLogger("loupe").propagate = False
     lines: list[str] = []
     handler = logging.Handler()
     handler.emit = lambda record: lines.append(record.getMessage())
     logging.getLogger("loupe").addHandler(handler)
-    with tempfile.TemporaryDirectory() as scratch, mock.patch.dict("os.environ"), mock.patch.object(files, "_flush"):
+    with (
+        tempfile.TemporaryDirectory() as scratch,
+        mock.patch.dict("os.environ"),
+        mock.patch.dict("benchmark.registry._external", clear=True),
+        mock.patch.object(files, "_flush"),
+    ):
         directory = Path(scratch)
         os.environ |= {"LOUPE_RUNS": str(directory / "runs"), "LOUPE_RESULTS": str(directory / "results")}
         bench = Bench(directory)
@@ -257,10 +262,10 @@ def fuzz(trials: int = 1000, seed: int = 0, kinds: tuple[str, ...] = tuple(DERIV
             cache._verified.clear()
             if kind == "training":
                 leave_a_state(bench)
-            kept = kept_files(directory, kind)
-            path = rng.choice(kept)
+            stored = stored_files(directory, kind)
+            path = rng.choice(stored)
             before = path.read_bytes()
-            way = damage(rng, path, kept)
+            way = damage(rng, path, stored)
             for derived in DERIVED[kind]:
                 shutil.rmtree(directory / "runs" / derived, ignore_errors=True)
             lines.clear()
@@ -270,6 +275,7 @@ def fuzz(trials: int = 1000, seed: int = 0, kinds: tuple[str, ...] = tuple(DERIV
             outcomes[kind, outcome] += 1
             if outcome in {"silent", "traceback"} or "-v" in sys.argv:
                 sys.stderr.write(f"{outcome}: {way} of {path.relative_to(directory)}\n")
+    entries.cache_clear()
     logging.getLogger("loupe").removeHandler(handler)
     logging.getLogger("loupe").propagate = True
     return outcomes
@@ -293,7 +299,7 @@ def judge(bench: Bench, expected: dict[str, str], lines: list[str]) -> str:
 def table(outcomes: Counter[tuple[str, str]]) -> str:
     """The outcomes as Markdown."""
     names = sorted({outcome for _, outcome in outcomes})
-    lines = ["| kept file | tries | " + " | ".join(names) + " |", "|---" * (2 + len(names)) + "|"]
+    lines = ["| stored file | tries | " + " | ".join(names) + " |", "|---" * (2 + len(names)) + "|"]
     for kind in dict.fromkeys(kind for kind, _ in outcomes):
         counts = [outcomes[kind, name] for name in names]
         lines.append(f"| {kind} | {sum(counts)} | " + " | ".join(map(str, counts)) + " |")

@@ -1,4 +1,4 @@
-"""What lies under runs/ is verified when it is used, and made again where it is damaged."""
+"""Files under runs/ are verified when they are used, and made again where they are damaged."""
 
 import logging
 import os
@@ -82,6 +82,15 @@ def test_content_that_cannot_be_read_is_made_again(lines):
     assert "EOFError" in lines.messages[0]
 
 
+def test_an_intact_file_survives_a_lack_of_memory(lines):
+    path = runs_dir() / "maps" / "m.npy"
+    load_or_make(path, make, read)
+    with pytest.raises(MemoryError):
+        load_or_make(path, make, lambda _: bytearray(2**62))
+    assert path.exists()
+    assert lines.messages == []
+
+
 @pytest.mark.parametrize("harm", ["change", "remove", "add", "empty sums", "broken sums", "fifo"])
 def test_a_directory_is_damaged_if_any_of_its_files_is(harm, lines):
     directory = runs_dir() / "cells" / "key"
@@ -153,6 +162,9 @@ def test_of_a_large_file_parts_are_verified_unless_its_time_changed(monkeypatch)
         temporary.write_bytes(bytes(6 * 2**20))
     hashed.clear()
     assert find_damage(path) == ""
+    assert hashed == []  # this process wrote it
+    cache._verified.clear()
+    assert find_damage(path) == ""
     assert len(hashed) == 2
     with path.open("r+b") as file:
         file.seek(5 * 2**20)
@@ -162,10 +174,10 @@ def test_of_a_large_file_parts_are_verified_unless_its_time_changed(monkeypatch)
 
 
 def test_one_writer_at_a_time(tmp_path):
-    entered, told = [], []
+    entered, notices = [], []
 
     def other():
-        with writing(tmp_path / "results", told.append):
+        with writing(tmp_path / "results", notices.append):
             entered.append(time.monotonic())
 
     with writing(tmp_path / "results"), writing(tmp_path / "results"):
@@ -175,4 +187,4 @@ def test_one_writer_at_a_time(tmp_path):
         assert entered == []
     thread.join()
     assert len(entered) == 1
-    assert told == []
+    assert notices == []
