@@ -260,7 +260,8 @@ def load_scores(directory: str | Path) -> "pd.DataFrame":
     """Loads the score of every image, of all records of a results directory.
 
     Returns:
-        Columns architecture, regime, seed, and those of :func:`benchmark.scoring.score.score_maps` with the method.
+        Columns architecture, regime (with the label of a variant), seed, and those of
+        :func:`benchmark.scoring.score.score_maps` with the method.
 
     Raises:
         UserError: The directory has no usable records.
@@ -272,8 +273,8 @@ def load_predictions(directory: str | Path) -> "pd.DataFrame":
     """Loads the predictions of every test image, of all records of a results directory.
 
     Returns:
-        Columns architecture, regime, seed, image, group, label, predicted (-1 if unknown), and a probability per
-        class, p0, p1 and so on, where they are known.
+        Columns architecture, regime (with the label of a variant), seed, image, group, label, predicted (-1 if
+        unknown), and a probability per class, p0, p1 and so on, where they are known.
 
     Raises:
         UserError: The directory has no usable records.
@@ -292,7 +293,9 @@ def _load_tables(directory: str | Path, suffix: str) -> "pd.DataFrame":
         frame = pd.read_parquet(sidecar_file(path, suffix))
         if record.external_maps is not None and "method" in frame:
             frame["method"] = record.external_maps.method
-        for index, column in enumerate(("architecture", "regime", "seed")):
-            frame.insert(index, column, getattr(record, column))
+        for index, (column, value) in enumerate(
+            {"architecture": record.architecture, "regime": record.training_name, "seed": record.seed}.items()
+        ):
+            frame.insert(index, column, value)
         frames.append(frame)
     return pd.concat(frames, ignore_index=True)
