@@ -293,9 +293,8 @@ def _load_tables(directory: str | Path, suffix: str) -> "pd.DataFrame":
         frame = pd.read_parquet(sidecar_file(path, suffix))
         if record.external_maps is not None and "method" in frame:
             frame["method"] = record.external_maps.method
-        for index, (column, value) in enumerate(
-            {"architecture": record.architecture, "regime": record.training_name, "seed": record.seed}.items()
-        ):
-            frame.insert(index, column, value)
+        frame.insert(0, "architecture", record.architecture)
+        frame.insert(1, "regime", record.training_name)
+        frame.insert(2, "seed", record.seed)
         frames.append(frame)
     return pd.concat(frames, ignore_index=True)
