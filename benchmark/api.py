@@ -223,15 +223,13 @@ def evaluate(
     from benchmark.experiments.external_maps import ScoreRequest, score_external_maps  # noqa: PLC0415
     from benchmark.leaderboard.build import rebuild  # noqa: PLC0415
 
-    report = options.pop("report", lambda _: None)
     source = Source(
         directory=Path(data) if data is not None else None,
         layout=options.pop("layout", None),
         images=options.pop("image_dir", None),
     )
     request = ScoreRequest(maps=Path(maps), source=source, name=name, method=method, **options)
-    scored = score_external_maps(request, report)
-    report("writing the leaderboard")
+    scored = score_external_maps(request)
     rebuild(scored.directory)
     return scored
 

@@ -21,6 +21,7 @@ from benchmark.experiments.grid import Cell
 from benchmark.experiments.job import Job
 from benchmark.map_files.collect import ANY_CLASS, MapCollection, MapLocation, collect_maps
 from benchmark.map_files.store import StoredMaps, store_maps
+from benchmark.map_files.values import NEGATIVE
 from benchmark.registry import entries, resolve_name
 from benchmark.runtime.device import use_exact_arithmetic
 from benchmark.scoring.predictions_csv import read_predictions_csv
@@ -154,6 +155,7 @@ def score_external_maps(request: ScoreRequest, report: Callable[[str], None] = l
 def _check_names(request: ScoreRequest) -> None:
     if not request.maps.exists():  # before the data is read, which may take minutes
         raise UserError(f"{request.maps} does not exist; give a directory of maps or a file")
+    resolve_name(request.negative, NEGATIVE, "--negative")
     for option, name in (("--name", request.name), ("--method", request.method)):
         if not NAME.fullmatch(name):
             raise UserError(f"{option} {name!r}: use up to 64 lower case letters, digits, and - _ . between them")

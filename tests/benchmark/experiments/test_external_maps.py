@@ -73,6 +73,11 @@ def test_check_accepts_maps_alone_and_refuses_those_that_pass_for_a_model(reques
     assert "holds markup" in check_record(path).problems[0]
 
 
+def test_an_unknown_meaning_of_negative_values_is_refused(request_):
+    with pytest.raises(UserError, match="unknown --negative 'abs'; nearest: absolute"):
+        score_external_maps(changed(request_, negative="abs"))
+
+
 def test_predictions_add_the_classification(request_):
     names = [f"ISIC_{number:07d}" for number in range(24)]
     lines = [f"{name},{0.9 - 0.8 * (index % 2)},{0.1 + 0.8 * (index % 2)}" for index, name in enumerate(names)]
