@@ -223,15 +223,13 @@ def evaluate(
     from benchmark.experiments.external_maps import ScoreRequest, score_external_maps  # noqa: PLC0415
     from benchmark.leaderboard.build import rebuild  # noqa: PLC0415
 
-    report = options.pop("report", lambda _: None)
     source = Source(
         directory=Path(data) if data is not None else None,
         layout=options.pop("layout", None),
         images=options.pop("image_dir", None),
     )
     request = ScoreRequest(maps=Path(maps), source=source, name=name, method=method, **options)
-    scored = score_external_maps(request, report)
-    report("writing the leaderboard")
+    scored = score_external_maps(request)
     rebuild(scored.directory)
     return scored
 
@@ -260,7 +258,8 @@ def load_scores(directory: str | Path) -> "pd.DataFrame":
     """Loads the score of every image, of all records of a results directory.
 
     Returns:
-        Columns architecture, regime, seed, and those of :func:`benchmark.scoring.score.score_maps` with the method.
+        Columns architecture, regime (with the label of a variant), seed, and those of
+        :func:`benchmark.scoring.score.score_maps` with the method.
 
     Raises:
         UserError: The directory has no usable records.
@@ -272,8 +271,8 @@ def load_predictions(directory: str | Path) -> "pd.DataFrame":
     """Loads the predictions of every test image, of all records of a results directory.
 
     Returns:
-        Columns architecture, regime, seed, image, group, label, predicted (-1 if unknown), and a probability per
-        class, p0, p1 and so on, where they are known.
+        Columns architecture, regime (with the label of a variant), seed, image, group, label, predicted (-1 if
+        unknown), and a probability per class, p0, p1 and so on, where they are known.
 
     Raises:
         UserError: The directory has no usable records.
@@ -292,7 +291,8 @@ def _load_tables(directory: str | Path, suffix: str) -> "pd.DataFrame":
         frame = pd.read_parquet(sidecar_file(path, suffix))
         if record.external_maps is not None and "method" in frame:
             frame["method"] = record.external_maps.method
-        for index, column in enumerate(("architecture", "regime", "seed")):
-            frame.insert(index, column, getattr(record, column))
+        frame.insert(0, "architecture", record.architecture)
+        frame.insert(1, "regime", record.training_name)
+        frame.insert(2, "seed", record.seed)
         frames.append(frame)
     return pd.concat(frames, ignore_index=True)

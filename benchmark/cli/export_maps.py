@@ -45,7 +45,7 @@ def export_maps(  # noqa: PLR0913 - the options of a command line
     from benchmark.registry import resolve_name  # noqa: PLC0415
 
     resolve_name(form, FORMATS, "format")
-    published, record = _find_record(model, results, seed)
+    published, record = find_record(model, results, seed)
     method = method or published.records[record].methods[0]
     resolve_name(method, published.records[record].methods, "method")
     source = Source(directory=data, layout=layout, images=image_dir)
@@ -54,24 +54,26 @@ def export_maps(  # noqa: PLR0913 - the options of a command line
     console.print(f"{output}: {count} maps of {model} by {method}, and predictions.csv", highlight=False)
 
 
-def _find_record(model: str, results: Path | None, seed: int | None) -> "tuple[ResultsDirectory, Path]":
+def find_record(model: str, results: Path | None, seed: int | None) -> "tuple[ResultsDirectory, Path]":
     """Finds the results directory with a model, and the path of its record.
 
     Raises:
         UserError: None or several have it, or none has the seed.
     """
+    from benchmark.leaderboard.load.anywhere import read_usable  # noqa: PLC0415
     from benchmark.leaderboard.load.results import read_results  # noqa: PLC0415
+    from benchmark.leaderboard.load.rows import model_name  # noqa: PLC0415
     from benchmark.registry import resolve_name  # noqa: PLC0415
     from benchmark.storage.results import results_dir, table_dirs  # noqa: PLC0415
 
-    directories = [results] if results else table_dirs()
-    if not directories:
+    every = [read_results(results)] if results else list(read_usable(table_dirs()))
+    if not every:
         raise UserError(f"{results_dir()} has no results; make some with `run`")
     matches: dict[str, list[tuple[ResultsDirectory, Path]]] = {}
-    for published in map(read_results, directories):
-        for path, record in published.records.items():
-            if record.external_maps is None:
-                matches.setdefault(f"{record.architecture}/{record.regime}", []).append((published, path))
+    for published in every:
+        for row, paths in published.models.items():
+            if published.records[paths[0]].external_maps is None:
+                matches.setdefault(model_name(row), []).extend((published, path) for path in paths)
     candidates = matches[resolve_name(model, matches, "model")]
     if len(directories := sorted({published.directory for published, _ in candidates})) > 1:
         raise UserError(f"{model} is in {directories[0]} and {directories[1]}; name one with --results")

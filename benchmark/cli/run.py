@@ -143,10 +143,9 @@ def run(  # noqa: PLR0913 - the options of a command line
 
     if train_only and engine != "local":
         raise UserError("--train-only trains in this process; leave out --engine, or leave out --train-only")
-    _check_effect(
-        {"--class-map": class_map, "--image-dir": image_dir, "--layout": layout},
-        {"--class-map": pretrain, "--image-dir": data, "--layout": data},
-    )
+    _check_effect("--class-map", class_map, "--pretrain", pretrain)
+    _check_effect("--image-dir", image_dir, "--data", data)
+    _check_effect("--layout", layout, "--data", data)
     if entries and engine != "local":
         raise UserError(f"--entries: --engine {engine} sends no entries to its workers; use --engine local")
     if entries:
@@ -207,10 +206,7 @@ def _train_models(jobs: Any) -> None:
     failures = train_models(jobs, console)
     console.print(f"{len(jobs) - len(failures)} of {len(jobs)} models are trained.")
     console.print("Next: the same command without --train-only explains and scores them.")
-    for name, failure in failures.items():
-        console.print(f"failed: {name}: {failure.reason}", highlight=False, markup=False)
-    if failures:
-        raise typer.Exit(1)
+    _exit_after(failures)
 
 
 def _show_initial_weights(jobs: Any) -> None:
@@ -234,7 +230,7 @@ def _run_jobs(jobs: Any, engine: Any, *, embedded: bool) -> None:
         directory, failures = run_benchmark(jobs, console, engine)
     except KeyboardInterrupt:
         finished = sum(job.done for job in jobs)
-        console.print(f"\nstopped after {finished} of {len(jobs)} cells; the same command goes on", highlight=False)
+        console.print(f"\nstopped after {finished} of {len(jobs)} cells; the same command continues", highlight=False)
         raise typer.Exit(INTERRUPTED) from None
     done = sum(job.done for job in jobs)
     if not done and all(failure.is_user_error for failure in failures):
@@ -247,8 +243,14 @@ def _run_jobs(jobs: Any, engine: Any, *, embedded: bool) -> None:
         console.print(f"Records      {directory / 'records'}\nSplit        {directory / 'split.csv'}")
         if embedded:
             console.print("Next: do the same on your own images with `make benchmark DATA=DIRECTORY`.")
+    _exit_after(failures)
+
+
+def _exit_after(failures: Any) -> None:
+    """Prints the failed cells and ends the program with code 1, if there are any."""
     for failure in failures:
-        console.print(f"failed: {failure.cell}: {failure.reason}; see {failure.traceback}", highlight=False)
+        line = f"failed: {failure.cell}: {failure.reason}; see {failure.traceback}"
+        console.print(line, highlight=False, markup=False)
     if failures:
         raise typer.Exit(1)
 
@@ -264,16 +266,14 @@ def _check_label(name: str) -> str:
     return name
 
 
-def _check_effect(values: dict[str, Path | str | None], conditions: dict[str, Path | None]) -> None:
-    """Refuses options that have no effect.
+def _check_effect(option: str, value: Path | str | None, needed: str, condition: Path | None) -> None:
+    """Refuses an option that has no effect.
 
     Raises:
-        UserError: An option is given without the one that it depends on.
+        UserError: It is given without the one that it depends on.
     """
-    needed = {"--class-map": "--pretrain", "--image-dir": "--data", "--layout": "--data"}
-    for option, value in values.items():
-        if value is not None and conditions[option] is None:
-            raise UserError(f"{option} has no effect without {needed[option]}; add {needed[option]} or leave it out")
+    if value is not None and condition is None:
+        raise UserError(f"{option} has no effect without {needed}; add {needed} or leave it out")
 
 
 def _show_plan(jobs: Any) -> None:

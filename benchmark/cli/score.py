@@ -5,7 +5,8 @@ from typing import Annotated, Any
 
 import typer
 
-from benchmark.cli import DATA, MODELS, SCORING, ImageDirectory, Layout, Limit, Split, console
+from benchmark.cli import DATA, MODELS, SCORING, DataDirectory, ImageDirectory, Layout, Limit, Split, console
+from benchmark.cli.changes import collect_changes
 from benchmark.leaderboard.synthetic import STAMP
 
 
@@ -19,12 +20,7 @@ def score(  # noqa: PLR0913 - the options of a command line
         ),
     ],
     *,
-    data: Annotated[
-        Path | None,
-        typer.Option(
-            "--data", metavar="DIRECTORY", help="The data set. Default: the embedded one.", rich_help_panel=DATA
-        ),
-    ] = None,
+    data: DataDirectory = None,
     layout: Layout = None,
     image_dir: ImageDirectory = None,
     split: Split = None,
@@ -73,30 +69,27 @@ def score(  # noqa: PLR0913 - the options of a command line
     ] = False,
 ) -> None:
     """Score saliency maps that were made elsewhere, without a model."""
-    from benchmark.api import evaluate  # noqa: PLC0415
-    from benchmark.leaderboard.load.results import read_results  # noqa: PLC0415
-    from benchmark.leaderboard.tables import build_tables  # noqa: PLC0415
+    from benchmark.data.load import Source  # noqa: PLC0415
+    from benchmark.experiments.external_maps import ScoreRequest, score_external_maps  # noqa: PLC0415
+    from benchmark.leaderboard.build import rebuild  # noqa: PLC0415
 
-    changes: dict[str, Any] = {"limit": limit or None} if limit is not None else {}
-    changes |= {"image_size": image_size} if image_size is not None else {}
+    request = ScoreRequest(
+        maps=maps,
+        source=Source(directory=data, layout=layout, images=image_dir),
+        name=name or _row_name(maps),
+        method=method,
+        preset=preset,
+        changes=collect_changes(limit=limit, image_size=image_size),
+        split=split,
+        index=index,
+        predictions=predictions,
+        negative=negative,
+        allow_missing=allow_missing,
+    )
     with console.status("scoring") as status:
-        scored = evaluate(
-            maps,
-            data=data,
-            layout=layout,
-            image_dir=image_dir,
-            name=name or _row_name(maps),
-            method=method,
-            preset=preset,
-            changes=changes,
-            split=split,
-            index=index,
-            predictions=predictions,
-            negative=negative,
-            allow_missing=allow_missing,
-            report=status.update,
-        )
-    table = build_tables(read_results(scored.directory))[0]
+        scored = score_external_maps(request, status.update)
+        status.update("writing the leaderboard")
+        table = rebuild(scored.directory)[0]
     for note in scored.notes:
         console.print(f"note: {note}", highlight=False)
     _show_row(scored, table)

@@ -1,16 +1,14 @@
 """An engine that runs one cell after the other, in this process."""
 
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
 
 import torch
 
 from benchmark.errors import UserError
 from benchmark.execution import EngineOptions
 from benchmark.experiments.cell import run_cell
-from benchmark.experiments.engine import Engine, RunObserver, failure_from
+from benchmark.experiments.engine import Engine, RunObserver, run_in_order
 from benchmark.experiments.job import Job
 from benchmark.runtime.device import choose_device, prefers_bfloat16
 
@@ -40,12 +38,4 @@ class Local:
 
     def run(self, jobs: Sequence[Job], observer: RunObserver) -> None:
         """Runs the cells in their order."""
-        for job in jobs:
-            observer.report(job, "begin", 0.0)
-            started = time.perf_counter()
-            try:
-                run_cell(job, partial(observer.report, job))
-            except Exception as error:  # noqa: BLE001 - an entry may raise anything, and the other cells go on
-                observer.failed(job, failure_from(error))
-            else:
-                observer.done(job, time.perf_counter() - started)
+        run_in_order(jobs, observer, run_cell)

@@ -1,8 +1,10 @@
 """The interface of engines, which run cells. The engines themselves are in `benchmark.execution`."""
 
+import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from benchmark.errors import UserError
@@ -49,6 +51,21 @@ class RunObserver(Protocol):
 
     def failed(self, job: "Job", failure: RunFailure) -> None:
         """A cell failed."""
+
+
+def run_in_order(
+    jobs: Sequence["Job"], observer: RunObserver, work: Callable[["Job", Callable[[str, float], None]], object]
+) -> None:
+    """Does the work of each job in this process, and continues after a failure."""
+    for job in jobs:
+        observer.report(job, "begin", 0.0)
+        started = time.perf_counter()
+        try:
+            work(job, partial(observer.report, job))
+        except Exception as error:  # noqa: BLE001 - an entry may raise anything, and the other jobs must run
+            observer.failed(job, failure_from(error))
+        else:
+            observer.done(job, time.perf_counter() - started)
 
 
 class Engine(Protocol):

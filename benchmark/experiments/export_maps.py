@@ -12,6 +12,7 @@ from PIL import Image
 from benchmark.data.load import Source
 from benchmark.errors import UserError
 from benchmark.experiments.cached_maps import load_cached_maps
+from benchmark.experiments.cell_reliance import list_test_names
 from benchmark.leaderboard.load.results import ResultsDirectory
 from benchmark.storage.files import atomic_file
 from benchmark.storage.record import Record
@@ -79,7 +80,7 @@ def export_maps(  # noqa: PLR0917 - what to export, and where
         )
     data, maps = cached
     suffix, save = FORMATS[form]
-    names = [str(name) for name in data.samples["id"].to_numpy()[data.test]]
+    names = list_test_names(data)
     for name, row, values in zip(names, data.test, maps, strict=True):
         with atomic_file(directory / f"{name}{suffix}") as temporary:
             save(values, np.asarray(data.images[row]), temporary)

@@ -71,16 +71,19 @@ class ExternalCell:
 
 
 def write_cell(cell: ExternalCell, maps: NDArray[np.float16]) -> Record:
-    """Scores the maps (T, S, S) of the test images, and writes scores, predictions and record to the runs."""
+    """Scores the maps (T, S, S) of the test images, and writes scores, predictions and record to the runs.
+
+    Maps that were scored before are not scored again.
+    """
+    directory = cell_dir(cell.key)
+    if is_intact(directory):
+        return load_record(directory / "record.json")
     data = cell.job.data
     start = time.perf_counter()
     metrics = [metric for metric in cell.job.metrics if not metric.inputs & MODEL_INPUTS]
     scores = score_maps(maps, data, metrics, device=nearest_device(cell.job.device))
     scores.insert(1, "method", EVERY_METHOD)
     predictions = _predictions(cell)
-    directory = cell_dir(cell.key)
-    if is_intact(directory):
-        return load_record(directory / "record.json")
     with cached_directory(directory) as temporary:
         scores.to_parquet(temporary / "scores.parquet")
         predictions.to_parquet(temporary / "predictions.parquet")

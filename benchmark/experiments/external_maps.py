@@ -15,11 +15,13 @@ from benchmark.config.presets import PRESETS, load_preset
 from benchmark.data.dataset import ImageDataset, prepare_dataset
 from benchmark.data.load import Source, load_index
 from benchmark.errors import UserError
+from benchmark.experiments.cell_reliance import list_test_names
 from benchmark.experiments.external_cell import ExternalCell, publish_external, write_cell
 from benchmark.experiments.grid import Cell
 from benchmark.experiments.job import Job
 from benchmark.map_files.collect import ANY_CLASS, MapCollection, MapLocation, collect_maps
 from benchmark.map_files.store import StoredMaps, store_maps
+from benchmark.map_files.values import NEGATIVE
 from benchmark.registry import entries, resolve_name
 from benchmark.runtime.device import use_exact_arithmetic
 from benchmark.scoring.predictions_csv import read_predictions_csv
@@ -109,14 +111,14 @@ def score_external_maps(request: ScoreRequest, report: Callable[[str], None] = l
     data = table.job.data
     collection = collect_maps(request.maps, data.classes, request.index)
     data, missing = _select_images(request, data, collection)
-    ids = [str(name) for name in data.samples["id"].to_numpy()[data.test]]
+    ids = list_test_names(data)
     predictions = read_predictions_csv(request.predictions, ids, data.classes) if request.predictions else None
     locations = list(_choose_locations(ids, collection, data.classes, predictions))
     report(f"reading {len(locations)} maps")
     key = content_key("external maps", request.name, request.method, request.negative, data.key, ids)
     stored = store_maps(locations, maps_file(f"external-{key}"), data.images.shape[1], request.negative)
-    surplus = sorted(collection.locations.keys() - set(ids))
-    unknown = [name for name in surplus if name not in set(data.samples["id"].astype(str))]
+    surplus = collection.locations.keys() - set(ids)
+    unknown = sorted(surplus - set(data.samples["id"].astype(str)))
     maps = ExternalMaps(
         method=request.method,
         source=request.maps.name,
@@ -153,6 +155,7 @@ def score_external_maps(request: ScoreRequest, report: Callable[[str], None] = l
 def _check_names(request: ScoreRequest) -> None:
     if not request.maps.exists():  # before the data is read, which may take minutes
         raise UserError(f"{request.maps} does not exist; give a directory of maps or a file")
+    resolve_name(request.negative, NEGATIVE, "--negative")
     for option, name in (("--name", request.name), ("--method", request.method)):
         if not NAME.fullmatch(name):
             raise UserError(f"{option} {name!r}: use up to 64 lower case letters, digits, and - _ . between them")

@@ -74,10 +74,8 @@ class Job:
     @property
     def pretraining(self) -> ImageDataset | None:
         """The data of the first stage. None if it is the same data."""
-        first = self
-        while first.init_job is not None:
-            first = first.init_job
-        return None if first.data.key == self.data.key else first.data
+        first = self.stages[-1].data
+        return None if first.key == self.data.key else first
 
     @property
     def weights(self) -> str:

@@ -133,8 +133,6 @@ def _check(request: RunRequest) -> None:
     Raises:
         UserError: An option needs something that is not available.
     """
-    if request.class_map is not None and request.pretraining is None:
-        raise UserError("--class-map has no effect without --pretrain; add it, or leave out --class-map")
     if request.log is not None:
         check_log(request.log)
     _check_attention(request)

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from benchmark.experiments.cell import load_maps
-from benchmark.experiments.cell_reliance import expert_masks, list_test_names
+from benchmark.experiments.cell_reliance import expert_masks
 from benchmark.experiments.job import Job
 from benchmark.leaderboard.build import RELIANCE_SHEET
 from benchmark.leaderboard.figures.reliance import ReliancePanel, reliance_sheet
@@ -44,22 +45,29 @@ def build_panels(job: Job, max_panels: int = MAX_EXAMPLES) -> list[ReliancePanel
     labels = frame["label"].to_numpy()
     per_class = -(-max_panels // len(data.classes))
     by_class = [np.flatnonzero(defined & (labels == label))[:per_class] for label in range(len(data.classes))]
-    return [_panel(job, frame, int(index)) for index in np.concatenate(by_class)[:max_panels]]
+    chosen = np.concatenate(by_class)[:max_panels]
+    if not len(chosen):
+        return []
+    images, masks = data.images[data.test[chosen]], expert_masks(data)[chosen]
+    maps = {method.name: load_maps(job, method)[chosen] for method in select(Method, job.preset.methods)[:MAX_METHODS]}
+    return [
+        _panel(job, frame.iloc[index], images[number], masks[number], {name: maps[name][number] for name in maps})
+        for number, index in enumerate(chosen)
+    ]
 
 
-def _panel(job: Job, frame: pd.DataFrame, index: int) -> ReliancePanel:
-    data, row = job.data, frame.iloc[index]
-    image, mask, name = data.images[data.test[index]], expert_masks(data)[index], list_test_names(data)[index]
-    (filled,) = (v for v in build_variants(image, mask, name) if (v.role, v.detail) == ("region", FILL))
+def _panel(
+    job: Job, row: pd.Series, image: NDArray[np.uint8], mask: NDArray[np.bool_], maps: dict[str, NDArray[np.float16]]
+) -> ReliancePanel:
+    (filled,) = (v for v in build_variants(image, mask, str(row["image"])) if (v.role, v.detail) == ("region", FILL))
     predicted = int(row["predicted"])
     probability = float(row[f"p{predicted}"])
     changed = " (changed)" if row[f"{PREFIX}region {FILL} changed"] else ""
-    methods = select(Method, job.preset.methods)[:MAX_METHODS]
     return ReliancePanel(
         image=np.asarray(image),
         mask=mask,
         filled=filled.pixels,
-        before=f"{data.classes[predicted]} {probability:.2f}",
+        before=f"{job.data.classes[predicted]} {probability:.2f}",
         after=f"filled: {probability - float(row[f'{PREFIX}region {FILL} drop']):.2f}{changed}",
-        maps={method.name: load_maps(job, method)[index] for method in methods},
+        maps=maps,
     )

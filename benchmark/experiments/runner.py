@@ -1,7 +1,7 @@
 """Runs cells on any engine, with a progress bar and a list of failures."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,10 +10,10 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from benchmark.experiments.build_record import NO_SCORE
-from benchmark.experiments.engine import Engine, RunFailure
+from benchmark.experiments.engine import Engine, RunFailure, RunObserver
 from benchmark.experiments.job import Job
 from benchmark.storage.files import write_text
-from benchmark.storage.record import Record, load_record
+from benchmark.storage.record import load_record
 from benchmark.storage.runs import failure_file
 
 
@@ -47,20 +47,40 @@ def run_jobs(jobs: Sequence[Job], console: Console, engine: Engine) -> list[Fail
     Returns:
         The failed cells.
     """
-    todo = [job for job in jobs if not job.done]
+    return show_progress([job for job in jobs if not job.done], console, engine.run, _describe_cell)
+
+
+def show_progress(
+    todo: Sequence[Job],
+    console: Console,
+    run: Callable[[Sequence[Job], RunObserver], None],
+    describe: Callable[[Job], Sequence[str]],
+) -> list[FailedCell]:
+    """Runs jobs under a progress bar.
+
+    Args:
+        todo: The jobs.
+        console: Shows the progress.
+        run: Runs the jobs.
+        describe: Lines about a finished job, as markup. The first one follows its name and time.
+
+    Returns:
+        The failed cells.
+    """
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[left]}"), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True) as progress:
-        display = _ProgressDisplay(len(todo), progress)
-        engine.run(todo, display)
+        display = _ProgressDisplay(len(todo), progress, describe)
+        run(todo, display)
     return display.failures
 
 
 class _ProgressDisplay:
     """Shows the progress of the cells and stores failures."""
 
-    def __init__(self, total: int, progress: Progress) -> None:
+    def __init__(self, total: int, progress: Progress, describe: Callable[[Job], Sequence[str]]) -> None:
         self.failures: list[FailedCell] = []
         self._total = total
+        self._describe = describe
         self._num_ended = 0
         self._fractions: dict[str, float] = {}
         self._started = time.perf_counter()
@@ -77,10 +97,10 @@ class _ProgressDisplay:
         """Prints one line about a finished cell."""
         self._end(job)
         _traceback(job).unlink(missing_ok=True)
-        record = load_record(job.directory / "record.json")
-        line = _line(self._num_ended, self._total, record, seconds, self._left())
-        self._progress.console.print(line, highlight=False)
-        _print_missing_scores(record, self._progress.console)
+        first, *others = self._describe(job)
+        line = f"{self._num_ended:3d}/{self._total}  {job.cell.name:36s} {seconds:4.0f} s  {first}  {self._left()}"
+        for text in (line.rstrip(), *others):
+            self._progress.console.print(text, highlight=False)
 
     def failed(self, job: Job, failure: RunFailure) -> None:
         """Stores the traceback of a failed cell."""
@@ -112,17 +132,16 @@ class _ProgressDisplay:
         return f"about {seconds / 60:.0f} min left" if seconds > 90 else f"about {seconds:.0f} s left"
 
 
-def _line(index: int, total: int, record: Record, seconds: float, left: str) -> str:
+def _describe_cell(job: Job) -> list[str]:
+    """Returns the main scores of a finished cell, and a line for each metric without a score."""
+    record = load_record(job.directory / "record.json")
     f1 = record.summary.get(f"{record.methods[0]}: map-f1 (image)")
     scores = f"accuracy {record.summary['accuracy']:.2f}" + ("" if f1 is None else f", map F1 {f1:.2f}")
-    model = f"{record.architecture}/{record.regime}/{record.seed}"
-    return f"{index:3d}/{total}  {model:36s} {seconds:4.0f} s  {scores}  {left}".rstrip()
-
-
-def _print_missing_scores(record: Record, console: Console) -> None:
-    for name, reasons in record.summary.items():
-        if name.startswith(NO_SCORE):
-            console.print(f"[yellow]{escape(name.removeprefix(NO_SCORE))} has no score[/] for {escape(reasons)}")
+    missing = [name for name in record.summary if name.startswith(NO_SCORE)]
+    return [scores] + [
+        f"[yellow]{escape(name.removeprefix(NO_SCORE))} has no score[/] for {escape(record.summary[name])}"
+        for name in missing
+    ]
 
 
 def _traceback(job: Job) -> Path:

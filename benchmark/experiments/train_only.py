@@ -1,18 +1,16 @@
 """Trains the models of a run and stops. A later run explains and scores them."""
 
-import time
 from collections.abc import Sequence
 
 from rich.console import Console
-from rich.markup import escape
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from benchmark.experiments.engine import RunFailure, failure_from
+from benchmark.experiments.engine import RunObserver, run_in_order
 from benchmark.experiments.job import Job
-from benchmark.experiments.trained_model import job_model_dir, train_or_load
+from benchmark.experiments.runner import FailedCell, show_progress
+from benchmark.experiments.trained_model import job_model_dir, load_history, train_or_load
 
 
-def train_models(jobs: Sequence[Job], console: Console) -> dict[str, RunFailure]:
+def train_models(jobs: Sequence[Job], console: Console) -> list[FailedCell]:
     """Trains the missing models of the jobs, one after the other, and continues after a failure.
 
     An interrupted training resumes from its last stored epoch.
@@ -22,26 +20,16 @@ def train_models(jobs: Sequence[Job], console: Console) -> dict[str, RunFailure]
         console: Shows the progress and a line for each model.
 
     Returns:
-        The failures, by the name of the cell.
+        The failed cells.
     """
-    failures = {}
     todo = [job for job in jobs if not job_model_dir(job).is_dir()]
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True) as bars:
-        bar = bars.add_task("", total=len(todo))
-        for done, job in enumerate(todo):
-            started, name = time.perf_counter(), job.cell.name
+    return show_progress(todo, console, _train, _describe)
 
-            def report(stage: str, fraction: float, done: int = done, name: str = name) -> None:
-                bars.update(bar, completed=done + fraction, description=f"{name}: {stage}")
 
-            try:
-                _, training = train_or_load(job, report)
-            except Exception as error:  # noqa: BLE001 - an entry may raise anything, and the other models go on
-                failures[name] = failure_from(error)
-                console.print(f"[red]failed[/] {name}: {escape(failures[name].reason)}", highlight=False)
-                continue
-            history = f"epoch {training.best} of {len(training.losses)}" if training.losses else "not trained"
-            seconds = time.perf_counter() - started
-            console.print(f"{done + 1:3d}/{len(todo)}  {name:36s} {seconds:5.0f} s  {history}", highlight=False)
-    return failures
+def _train(jobs: Sequence[Job], observer: RunObserver) -> None:
+    run_in_order(jobs, observer, train_or_load)
+
+
+def _describe(job: Job) -> list[str]:
+    training = load_history(job_model_dir(job))
+    return [f"epoch {training.best} of {len(training.losses)}" if training.losses else "not trained"]

@@ -65,13 +65,17 @@ def train_or_load(job: Job, report: Report) -> tuple[nn.Module, Training]:
             training = Training(sha256=sha256, **asdict(history), **asdict(initial))
             write_text(temporary / "training.json", training.model_dump_json(indent=1) + "\n")
         file.remove()
-    return load_model(job), Training.model_validate_json((directory / "training.json").read_bytes())
+    return load_model(job), load_history(directory)
+
+
+def load_history(directory: Path) -> Training:
+    """Loads the training history in the directory of a trained model."""
+    return Training.model_validate_json((directory / "training.json").read_bytes())
 
 
 def _matches_history(directory: Path) -> bool:
     """Whether the weights of a model of an earlier version are those that its history names."""
-    training = Training.model_validate_json((directory / "training.json").read_bytes())
-    return file_digest(directory / "model.safetensors") == training.sha256
+    return file_digest(directory / "model.safetensors") == load_history(directory).sha256
 
 
 def job_model_dir(job: Job) -> Path:

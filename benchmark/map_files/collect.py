@@ -28,11 +28,13 @@ class MapLocation:
         path: The file.
         name: Name of the array in the file.
         row: Index of the map in the array. None if the array is the map.
+        opened: The arrays of a file of several maps, which is opened once. None if the file is the map's own.
     """
 
     path: Path
     name: str = UNNAMED
     row: int | None = None
+    opened: Arrays | None = field(default=None, repr=False, compare=False)
 
     def __str__(self) -> str:
         """Names the map in a message."""
@@ -90,7 +92,9 @@ def collect_maps(path: Path, classes: Collection[str], index: Path | None = None
         return _collect_indexed(path, arrays, index, classes)
     if set(arrays) == {UNNAMED}:
         raise UserError(f"{path} has an array without names of images; give a CSV of them with --index")
-    return MapCollection(locations={name: {ANY_CLASS: MapLocation(path=path, name=name)} for name in arrays})
+    return MapCollection(
+        locations={name: {ANY_CLASS: MapLocation(path=path, name=name, opened=arrays)} for name in arrays}
+    )
 
 
 def read_location(location: MapLocation) -> NDArray[Any]:
@@ -99,7 +103,7 @@ def read_location(location: MapLocation) -> NDArray[Any]:
     Raises:
         UserError: The file is damaged or holds something else.
     """
-    arrays = open_arrays(location.path)
+    arrays = open_arrays(location.path) if location.opened is None else location.opened
     try:
         if location.name not in arrays and len(arrays) == 1:  # a file of one map, under any name
             array = arrays[next(iter(arrays))]
@@ -173,7 +177,7 @@ def _collect_indexed(path: Path, arrays: Arrays, index: Path, classes: Collectio
         raise UserError(str(error)) from None
     if array.ndim not in {3, 4}:
         raise UserError(f"{path} has an array of shape {array.shape}, not (N, H, W); save all maps in one")
-    collector = _Collector()
+    collector, opened = _Collector(), {name: array}
     for number, row in enumerate(rows):
         text = row.get("row") or str(number)
         if not text.isdecimal() or int(text) >= len(array):
@@ -181,7 +185,7 @@ def _collect_indexed(path: Path, arrays: Arrays, index: Path, classes: Collectio
         of_class = row.get("class", ANY_CLASS)
         if of_class and of_class not in classes:
             raise UserError(f"{index}: {row['image']}: unknown class {of_class!r}; the data has {', '.join(classes)}")
-        collector.add(row["image"], of_class, MapLocation(path=path, name=name, row=int(text)))
+        collector.add(row["image"], of_class, MapLocation(path=path, name=name, row=int(text), opened=opened))
     if "row" not in rows[0] and len(rows) != len(array):
         raise UserError(f"{index} has {len(rows)} rows, but {path} has {len(array)} maps; add a column row or fix one")
     return MapCollection(locations=collector.locations)

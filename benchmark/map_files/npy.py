@@ -21,7 +21,8 @@ def open_npy(path: Path) -> Arrays:
         ValueError: The file is damaged, or holds Python objects, which are never unpickled.
     """
     try:
-        return {UNNAMED: np.load(path, mmap_mode="r", allow_pickle=False)}
+        # Unlike numpy.load, this accepts nothing else under the name of such a file, such as an archive.
+        return {UNNAMED: npy_format.open_memmap(path, mode="r")}
     except (OSError, ValueError, EOFError, SyntaxError, TypeError, OverflowError, MemoryError) as error:
         raise unreadable(path, error) from None
 

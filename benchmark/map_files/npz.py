@@ -35,6 +35,9 @@ class _Archive(Mapping[str, NDArray[Any]]):
         except FAULTS as error:
             raise unreadable(self._path / name, error, "save it again with numpy.savez") from None
 
+    def __contains__(self, name: object) -> bool:
+        return name in self._members  # the default reads the array
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._members)
 

@@ -31,6 +31,9 @@ class _Tensors(Mapping[str, NDArray[Any]]):
             raise unreadable(self._path / name, error, REMEDY) from None
         return array
 
+    def __contains__(self, name: object) -> bool:
+        return name in self._names  # the default reads the array
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._names)
 

@@ -1,6 +1,7 @@
 """Finds models in all results directories, those of other protocols too."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -29,21 +30,30 @@ class FoundModel:
     short: str
     long: str
 
+    @property
+    def long_model(self) -> Model:
+        """The model of the long name."""
+        architecture, _, regime = self.long.rpartition("/")
+        return architecture, regime
+
 
 def find_models(directories: Iterable[Path]) -> list[FoundModel]:
     """Lists the models of results directories. Directories without a usable record are skipped."""
     found = []
-    for directory in directories:
-        try:
-            published = read_results(directory)
-        except UserError:
-            continue
+    for published in read_usable(directories):
         for part in split_by_protocol(published):
             for model in part.models:
-                short = model_name(model)
-                long = f"{directory.parent.name}/{directory.name}:{short}@{part.protocol[:8]}"
+                short, table = model_name(model), part.directory
+                long = f"{table.parent.name}/{table.name}:{short}@{part.protocol[:8]}"
                 found.append(FoundModel(published=part, model=model, short=short, long=long))
     return found
+
+
+def read_usable(directories: Iterable[Path]) -> Iterator[ResultsDirectory]:
+    """Reads results directories. Those without a usable record are skipped."""
+    for directory in directories:
+        with suppress(UserError):
+            yield read_results(directory)
 
 
 def split_by_protocol(published: ResultsDirectory) -> list[ResultsDirectory]:
@@ -77,15 +87,14 @@ def join_pair(names: Sequence[str], models: Sequence[FoundModel]) -> tuple[Resul
     one, other = (_find(name, models) for name in names)
     if _list_test_images(one) != _list_test_images(other):
         raise UserError(f"{one.long} and {other.long} have different test images; compare models of one split")
-    records = {
-        path: found.published.records[path] for found in (one, other) for path in found.published.models[found.model]
-    }
-    joined = replace(one.published, records=records, others={}, problems=())
-    by_name = {
-        (found.long.rpartition("/")[0], found.long.rpartition("/")[2]): found.published.models[found.model]
-        for found in (one, other)
-    }
-    object.__setattr__(joined, "models", by_name)
+    paths = {path: found for found in (one, other) for path in found.published.models[found.model]}
+    joined = replace(
+        one.published,
+        records={path: found.published.records[path] for path, found in paths.items()},
+        others={},
+        problems=(),
+        names={path: found.long_model for path, found in paths.items()},
+    )
     return joined, (one.long, other.long)
 
 

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 from benchmark.errors import UserError
 from benchmark.leaderboard.load.cells import cell_statistics
 from benchmark.leaderboard.load.predictions import PREDICTION_COLUMNS, read_predictions
-from benchmark.leaderboard.load.rows import Model, group_by_model, model_name
+from benchmark.leaderboard.load.rows import Model, group_by_model, group_by_name, model_name
 from benchmark.leaderboard.load.score_layout import METHOD_COLUMN
 from benchmark.leaderboard.load.scores import NAME_COLUMNS, VALUE_COLUMN, ScoreReader
 from benchmark.scoring.classification import positive_class
@@ -33,6 +33,7 @@ class ResultsDirectory:
         records: Records of that protocol, by sorted path.
         problems: One line for each unusable record.
         others: Records of other protocols, by sorted path.
+        names: The model of each record, where rows of several tables are joined. Empty groups the records by model.
         models: Paths of the records of each model of that protocol.
     """
 
@@ -41,11 +42,13 @@ class ResultsDirectory:
     records: dict[Path, Record]
     problems: tuple[str, ...]
     others: dict[Path, Record] = field(default_factory=dict)
+    names: dict[Path, Model] = field(default_factory=dict)
     models: dict[Model, list[Path]] = field(init=False)
 
     def __post_init__(self) -> None:
         """Groups the records."""
-        object.__setattr__(self, "models", group_by_model(self.records))
+        models = group_by_name(self.names) if self.names else group_by_model(self.records)
+        object.__setattr__(self, "models", models)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

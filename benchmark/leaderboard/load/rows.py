@@ -37,6 +37,14 @@ def group_by_model(records: Mapping[Path, Record]) -> dict[Model, list[Path]]:
     return rows
 
 
+def group_by_name(names: Mapping[Path, Model]) -> dict[Model, list[Path]]:
+    """Groups records whose models are given, in the order of the records."""
+    models: dict[Model, list[Path]] = defaultdict(list)
+    for path, model in names.items():
+        models[model].append(path)
+    return dict(models)
+
+
 def model_name(model: Model) -> str:
     """Returns the name of a model on the command line, such as `xception/standard`."""
     return "/".join(model)

@@ -8,10 +8,11 @@ import numpy as np
 import pandas as pd
 
 from architectures import Architecture
+from benchmark.experiments.build_record import mean_scores
 from benchmark.registry import entries
 from benchmark.saliency import Method
 from benchmark.storage.hashing import file_digest
-from benchmark.storage.record import Record, load_record
+from benchmark.storage.record import ExternalMaps, Record, load_record
 from benchmark.storage.results import record_name, sidecar_file
 from benchmark.storage.upgrade import SCHEMA, upgrade_scores
 from benchmark.submission.entries import ENTRIES_DIR, SUFFIXES, EntryFacts
@@ -51,11 +52,13 @@ def read_record_report(path: Path) -> tuple[list[str], list[str], dict[str, Any]
 
 
 def _check_names(record: Record, path: Path) -> list[str]:
-    """Names must be registered and agree with the name of the file."""
+    """Names must be registered and agree with the name of the file. Maps from elsewhere have names of their own."""
     problems = []
     expected = record_name(record.architecture, record.regime, record.seed, record.identity)
     if path.stem != expected:
         problems.append(f"is the record of {expected}, but its file is {path.name}; rename the file")
+    if record.external_maps is not None:
+        return problems + _check_external_names(record, record.external_maps)
     submitted = {file.stem for file in ENTRIES_DIR.glob("*") if file.suffix in SUFFIXES}
     if record.architecture not in entries(Architecture).keys() | submitted and record.submission is None:
         problems.append(f"architecture {record.architecture} is not registered, and the record names no entry file")
@@ -79,9 +82,26 @@ def _check_names(record: Record, path: Path) -> list[str]:
     return problems
 
 
+def _check_external_names(record: Record, maps: ExternalMaps) -> list[str]:
+    """Maps from elsewhere must not pass for a model of Loupe."""
+    problems = []
+    if record.badge != "maps only":
+        problems.append(f"badge {record.badge!r}: the badge of maps from elsewhere is 'maps only'")
+    if record.architecture in entries(Architecture):
+        problems.append(f"{record.architecture} is an architecture of Loupe; give the maps another name")
+    if (record.regime, record.methods) != (f"maps-{maps.method}", (maps.method,)):
+        problems.append(f"regime {record.regime!r} and methods {record.methods} are not those of maps by {maps.method}")
+    return problems
+
+
 def _check_texts(record: Record) -> list[str]:
     """Texts about what was done end up in tables and on the page."""
-    provenance = record.provenance
+    maps, provenance = record.external_maps, record.provenance
+    try:
+        for text in (record.architecture, maps.method, maps.source, record.regime_title) if maps else ():
+            EntryFacts.plain(text)
+    except ValueError as error:
+        return [f"external_maps: {error}"]
     if provenance is None:
         return []
     stages = [text for stage in provenance.stages for text in (stage.dataset, stage.regime)]
@@ -111,7 +131,8 @@ def _check_hashes(record: Record, path: Path) -> list[str]:
         elif file_digest(file) != sha256:
             problems.append(f"{file.name} has another SHA-256 than the record says; one of them was changed")
     weights_sha256 = record.training.sha256
-    if len(weights_sha256) != 64 or set(weights_sha256) - set("0123456789abcdef"):
+    is_hash = len(weights_sha256) == 64 and not set(weights_sha256) - set("0123456789abcdef")
+    if not is_hash and record.external_maps is None:
         problems.append("training.sha256 is no SHA-256")
     checkpoint = record.submission.checkpoint if record.submission else {}
     if checkpoint and checkpoint.get("sha256") != weights_sha256:
@@ -135,14 +156,20 @@ def _check_predictions(record: Record, frame: pd.DataFrame) -> list[str]:
     if len(frame) != record.images["test"] or frame["image"].duplicated().any():
         problems.append(f"has predictions for {len(frame)} images, not one for each of {record.images['test']}")
     num_classes = len(record.classes)
+    if not frame["label"].between(0, num_classes - 1).all():
+        problems.append("has labels that no class has")
+    maps = record.external_maps
+    if maps is not None and maps.predictions != "probabilities":
+        lowest = 0 if maps.predictions == "classes" else -1
+        if not frame["predicted"].between(lowest, num_classes - 1).all():
+            problems.append("predicts classes that the data does not have")
+        return problems
     probabilities = frame[[f"p{index}" for index in range(num_classes)]].to_numpy(dtype=np.float64)
     valid = np.isfinite(probabilities).all() and (probabilities >= 0).all()
     if not (valid and np.allclose(probabilities.sum(axis=1), 1, atol=1e-3)):
         problems.append("has probabilities that are negative, not finite, or do not add up to 1")
     elif (probabilities.argmax(axis=1) != frame["predicted"].to_numpy()).any():
         problems.append("predicts other classes than its probabilities say")
-    if not frame["label"].between(0, num_classes - 1).all():
-        problems.append("has labels that no class has")
     return problems
 
 
@@ -175,10 +202,12 @@ def _check_scores(record: Record, frame: pd.DataFrame, images: set[str]) -> list
 
 def _check_summary(record: Record, scores: pd.DataFrame, predictions: pd.DataFrame) -> list[str]:
     """The summary in the record must follow from the files."""
-    accuracy = float((predictions["label"] == predictions["predicted"]).mean())
-    computed = {"accuracy": accuracy}
-    for (method, level, metric), values in scores.groupby(["method", "level", "metric"])["value"]:
-        computed[f"{method}: {metric} ({level})"] = float(values.mean())
+    maps = record.external_maps
+    computed: dict[str, float] = {}
+    if maps is None or maps.predictions != "none":
+        computed["accuracy"] = float((predictions["label"] == predictions["predicted"]).mean())
+    for (method, level, metric), value in mean_scores(scores):
+        computed[f"{maps.method if maps else method}: {metric} ({level})"] = value
     for name, value in computed.items():
         reported = record.summary.get(name)
         if reported is None and not math.isfinite(value):

@@ -165,7 +165,7 @@ def test_a_stopped_run_says_how_far_it_came(monkeypatch, capsys):
     with pytest.raises(cli_run.typer.Exit) as stopped:
         cli_run._run_jobs(jobs, None, embedded=True)
     assert stopped.value.exit_code == 130
-    assert "stopped after 3 of 22 cells; the same command goes on" in capsys.readouterr().out
+    assert "stopped after 3 of 22 cells; the same command continues" in capsys.readouterr().out
 
 
 def tree(root: Path, counts: dict[str, int]) -> Path:

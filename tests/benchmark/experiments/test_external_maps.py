@@ -13,7 +13,8 @@ from benchmark.experiments.external_maps import ScoreRequest, score_external_map
 from benchmark.leaderboard.load.results import read_results
 from benchmark.leaderboard.tables import build_tables
 from benchmark.storage.files import write_text
-from benchmark.storage.record import load_record
+from benchmark.storage.record import load_record, write_record
+from benchmark.submission.checks.report import check_record
 
 SIDE = 24
 
@@ -57,6 +58,24 @@ def test_maps_alone_become_a_row_beside_the_baselines(request_):
     assert table.missing == ()
     stored = load_record(next((scored.directory / "records").glob("*.json")))
     assert (stored.key, stored.external_maps) == (scored.record.key, scored.record.external_maps)
+
+
+def test_check_accepts_maps_alone_and_refuses_those_that_pass_for_a_model(request_):
+    scored = score_external_maps(request_)
+    (path,) = (scored.directory / "records").glob("*.json")
+    assert check_record(path).problems == []
+    write_record(path, scored.record.model_copy(update={"badge": "verified", "regime": "standard"}))
+    problems = " ".join(check_record(path).problems)
+    assert "the badge of maps from elsewhere is 'maps only'" in problems
+    assert "regime 'standard' and methods" in problems
+    maps = scored.record.external_maps.model_copy(update={"source": "<b>"})
+    write_record(path, scored.record.model_copy(update={"external_maps": maps}))
+    assert "holds markup" in check_record(path).problems[0]
+
+
+def test_an_unknown_meaning_of_negative_values_is_refused(request_):
+    with pytest.raises(UserError, match="unknown --negative 'abs'; nearest: absolute"):
+        score_external_maps(changed(request_, negative="abs"))
 
 
 def test_predictions_add_the_classification(request_):

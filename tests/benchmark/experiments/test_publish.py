@@ -6,6 +6,8 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from benchmark.api import load_predictions, load_scores
+from benchmark.cli.export_maps import find_record
 from benchmark.config.presets import QUICK
 from benchmark.experiments.grid import build_grid
 from benchmark.experiments.job import Job
@@ -109,6 +111,19 @@ def test_variants_are_rows_of_one_table(directory):
     rows = build_tables(published)[0].models
     assert sorted(row.title for row in rows)[1:] == ["standard (three)", "standard (two)"]
     assert compare_models(published, ("mobilenet/standard", "mobilenet/standard+two")).columns
+
+
+def test_a_variant_has_a_name_of_its_own_where_maps_are_exported_and_scores_are_loaded(directory):
+    for number, name in enumerate(("", "two")):
+        publish(directory, make_cell(a_job(name), key=f"k{number}", protocol="p", identity=f"{number:08d}"))
+    empty = table_dir("made", "paper")
+    (empty / "records").mkdir(parents=True)
+    write_protocol(empty, "p")  # another directory without records is no obstacle
+    for name, variant in (("mobilenet/standard", ""), ("mobilenet/standard+two", "two")):
+        published, path = find_record(name, None, None)
+        assert published.records[path].variant == variant
+    for frame in (load_scores(directory), load_predictions(directory)):
+        assert set(frame["regime"]) == {"standard", "standard+two"}
 
 
 def test_compare_finds_rows_of_other_protocols_and_other_directories(directory):

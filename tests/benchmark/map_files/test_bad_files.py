@@ -86,6 +86,7 @@ BAD_FILES = {
     "batch.npy": npy(np.zeros((2, 8, 8), dtype=np.float32)),
     "four-axes.npy": npy(np.zeros((1, 1, 8, 8), dtype=np.float32)),
     "scalar.npy": npy(np.float32(1)),
+    "an-archive.npy": npz({"a.npy": npy(GOOD)}),
     "no-values.npy": npy(np.zeros((0, 8), dtype=np.float32)),
     "int64.npy": npy(np.zeros((8, 8), dtype=np.int64)),
     "int8.npy": npy(np.zeros((8, 8), dtype=np.int8)),

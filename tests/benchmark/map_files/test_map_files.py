@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 
 from benchmark.experiments.export_maps import FORMATS
-from benchmark.map_files.collect import ANY_CLASS, collect_maps, read_location
+from benchmark.map_files.collect import ANY_CLASS, collect_maps, open_arrays, read_location
 from benchmark.map_files.store import store_maps
 from benchmark.map_files.values import resize_map, to_map
 from benchmark.saliency.activations import upsample
@@ -65,6 +65,22 @@ def test_an_index_names_the_rows_of_an_array(tmp_path):
     (tmp_path / "index.csv").write_text("image,row\nimage7,1\nimage8,0\n")
     locations = collect_maps(tmp_path / "maps.npy", CLASSES, tmp_path / "index.csv").locations
     np.testing.assert_array_equal(read_location(locations["image7"][ANY_CLASS]), 1 - RAMP)
+
+
+@pytest.mark.parametrize("suffix", ["npz", "safetensors"])
+def test_each_array_of_a_file_is_read_once(suffix, tmp_path, monkeypatch):
+    save = np.savez if suffix == "npz" else lambda path, **arrays: safetensors.numpy.save_file(arrays, path)
+    save(tmp_path / f"maps.{suffix}", image1=RAMP, image2=1 - RAMP)
+    save(tmp_path / f"array.{suffix}", maps=np.stack([RAMP, 1 - RAMP]))
+    (tmp_path / "index.csv").write_text("image\nimage1\nimage2\n")
+    (kind,) = {type(open_arrays(tmp_path / f"{stem}.{suffix}")) for stem in ("maps", "array")}
+    lookups, lookup = [], kind.__getitem__
+    monkeypatch.setattr(kind, "__getitem__", lambda arrays, name: lookups.append(name) or lookup(arrays, name))
+    for stem, index in (("maps", None), ("array", tmp_path / "index.csv")):
+        locations = collect_maps(tmp_path / f"{stem}.{suffix}", CLASSES, index).locations
+        for number in (1, 2):
+            read_location(locations[f"image{number}"][ANY_CLASS])
+    assert lookups == ["image1", "image2", "maps"]
 
 
 @pytest.mark.parametrize("dtype", ["<f4", ">f4", "<f8", "<f2"])
