@@ -213,7 +213,7 @@ def _training_note(leaderboard: LeaderboardTable) -> str:
 
 
 def _undefined(leaderboard: LeaderboardTable) -> list[str]:
-    """Returns one line for the columns with the same undefined scores, and one for the means of a column without them."""
+    """Returns a line for the columns with equal undefined scores, and one for the means of each on common images."""
     titles: dict[str, list[str]] = {}
     means_of_common = []
     for column in leaderboard.columns:

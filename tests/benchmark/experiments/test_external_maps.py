@@ -177,7 +177,7 @@ PREDICTIONS = {
     "image,other\n" + "\n".join(f"ISIC_{n:07d},1" for n in range(24)): "neither the column predicted",
     "image,predicted\n" + "\n".join(f"ISIC_{n:07d},benigm" for n in range(24)): "nearest: benign",
     "image,benign,melanoma\n" + "\n".join(f"ISIC_{n:07d},0.9,0.9" for n in range(24)): "add up to 1",
-    "image,benign,melanoma\n" + "\n".join(f"ISIC_{n:07d},high,low" for n in range(24)): "no number",
+    "image,benign,melanoma\n" + "\n".join(f"ISIC_{n:07d},high,low" for n in range(24)): "not a number",
     "image,benign,melanoma\n" + "\n".join(f"ISIC_{n:07d},nan,nan" for n in range(24)): "add up to 1",
     "image,predicted\n" + "\n".join("ISIC_0000000,benign" for n in range(24)): "two rows of one image",
 }
