@@ -13,7 +13,18 @@ from torch.nn import functional
 from benchmark.registry import entries
 from benchmark.training.losses.divergence import divergence
 from benchmark.training.losses.saliency_mask import label_gradient, lowest
-from benchmark.training.regimes import Batch, Regime, free, gaussian_noise, multitask, scaat, sgt, trades
+from benchmark.training.regimes import (
+    Batch,
+    Regime,
+    free,
+    gaussian_noise,
+    gradient_norm,
+    multitask,
+    norm_regularized,
+    scaat,
+    sgt,
+    trades,
+)
 
 SIDE = 12
 EPS = 2 / 255
@@ -36,7 +47,11 @@ PASSES = {
     "scaat-random": (1, 1, 2),
     "scaat-whole": (1, 1, 2),
     "multitask": (0, 0, 1),
+    "norm-l1": (1, 0, 1),
+    "norm-elastic": (1, 0, 1),
+    "norm-group": (1, 0, 1),
 }
+NORMS = ["norm-l1", "norm-elastic", "norm-group"]
 REGIMES = sorted(entries(Regime))
 
 
@@ -231,7 +246,7 @@ def test_attacked_images_keep_to_the_budget_and_to_the_range(name):
 
 def test_those_that_train_on_attacked_images_say_so():
     attacking = {name for name, regime in entries(Regime).items() if regime.adversarial}
-    assert attacking == {"adversarial", "pgd-l2", "pgd-linf", "trades", "fgsm-rs", "free", *SCAATS}
+    assert attacking == {"adversarial", "pgd-l2", "pgd-linf", "trades", "fgsm-rs", "free", *SCAATS, *NORMS}
     assert all(1 <= regime.cost <= 30 for regime in entries(Regime).values())
 
 
@@ -671,3 +686,113 @@ def test_multitask_refuses_networks_and_batches_without_masks():
     with pytest.raises(ValueError, match=r"^multitask trains on masks, but the batch has none$"):
         multitask.multitask(network(), batch(masks=None))
     assert entries(Regime)["multitask"].needs_masks
+
+
+# Norm-regularized adversarial training
+
+
+def loss_gradients(now: Batch) -> torch.Tensor:
+    """Gradient of the loss of each image alone, in evaluation mode."""
+    model, found = network().eval(), []
+    for image, label in zip(now.images, now.labels, strict=True):
+        inputs = image[None].clone().requires_grad_()
+        loss = functional.cross_entropy(model(inputs).double(), label[None])
+        found.append(torch.autograd.grad(loss, inputs)[0][0])
+    return torch.stack(found)
+
+
+def unit_patches_by_hand(gradient: torch.Tensor) -> torch.Tensor:
+    found = torch.zeros_like(gradient)
+    height, width = gradient.shape[-2:]
+    for image, channel in [(i, c) for i in range(len(gradient)) for c in range(gradient.shape[1])]:
+        patches: dict[tuple[int, int], list[tuple[int, int]]] = {}
+        for y, x in [(y, x) for y in range(height) for x in range(width)]:
+            patches.setdefault((y * 16 // height, x * 16 // width), []).append((y, x))
+        for pixels in patches.values():
+            values = [float(gradient[image, channel, y, x]) for y, x in pixels]
+            root = math.sqrt(sum(value * value for value in values) / len(values))
+            for (y, x), value in zip(pixels, values, strict=True):
+                found[image, channel, y, x] = value / root if root else 0.0
+    return found
+
+
+@pytest.mark.parametrize("name", NORMS)
+def test_a_norm_regularized_step_is_its_formula(name):
+    now = batch()
+    gradient = loss_gradients(now)
+    step = 0.01 * (unit_patches_by_hand(gradient) if name == "norm-group" else gradient.sign())
+    if name == "norm-elastic":
+        step += 0.1 * gradient
+    loss, watch = watched(name, now)
+    (found,) = watch.inputs(training=True)
+    # A gradient near zero may have either sign.
+    assert ((found - (now.images + step).clamp(0, 1)).abs() < 1e-6).float().mean() > 0.99
+    assert float(loss.detach()) == pytest.approx(cross_entropy_by_hand(watch.outputs(training=True)[0], now), rel=1e-5)
+
+
+def test_the_elastic_step_adds_the_gradient_itself_and_not_its_direction():
+    now = batch()
+    sure = replace(now, labels=network().eval()(now.images).argmax(dim=1))
+    settings = norm_regularized.NormRegularized(norm="elastic", eps=0.0, eps2=0.5)
+    step = norm_regularized.moved(network(), sure, settings) - sure.images
+    torch.testing.assert_close(step, loss_gradients(sure), atol=2e-7, rtol=1e-4)
+    assert 0 < step.abs().max() < 0.2
+
+
+@pytest.mark.parametrize(("height", "width"), [(32, 32), (37, 44), (12, 50)])
+def test_patches_have_the_root_mean_square_one(height, width):
+    gradient = torch.randn(2, 3, height, width, generator=torch.Generator().manual_seed(4))
+    gradient[0, 1, : height // 2] = 0.0
+    torch.testing.assert_close(norm_regularized.unit_patches(gradient), unit_patches_by_hand(gradient))
+    torch.testing.assert_close(norm_regularized.unit_patches(1e-30 * gradient), unit_patches_by_hand(gradient))
+    assert not norm_regularized.unit_patches(torch.zeros(1, 3, height, width)).any()
+
+
+@pytest.mark.parametrize("name", NORMS)
+def test_norm_regularized_images_stay_in_the_range(name):
+    images = torch.rand(6, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(2)).round()
+    _, watch = watched(name, batch(6, images=images))
+    (found,) = watch.inputs(training=True)
+    assert found.min() == 0
+    assert found.max() == 1
+    assert not torch.equal(found, images)
+
+
+@pytest.mark.parametrize("changes", [{"norm": "l2"}, {"eps": -0.1}, {"eps": 1.1}, {"eps2": -1.0}, {"eps2": math.inf}])
+def test_invalid_settings_of_norm_regularized_training_are_refused(changes):
+    with pytest.raises(ValueError, match="is invalid"):
+        norm_regularized.NormRegularized(**({"norm": "l1", "eps": 0.1} | changes))
+
+
+# Gradient norm
+
+
+def test_the_gradient_norm_is_its_formula():
+    now, model = batch(), network()
+    loss = gradient_norm.gradient_norm(model, now)
+    inputs = now.images.clone().requires_grad_()
+    logits = network()(inputs)
+    (gradient,) = torch.autograd.grad(functional.cross_entropy(logits, now.labels, reduction="sum"), inputs)
+    norms = [sum(abs(value) for value in image.flatten().tolist()) for image in gradient]
+    weights = [float(now.class_weights[label]) for label in now.labels]
+    penalty = sum(weight * norm for weight, norm in zip(weights, norms, strict=True)) / sum(weights)
+    expected = cross_entropy_by_hand(logits.detach(), now) + 2 / 255 * penalty
+    assert float(loss.detach()) == pytest.approx(expected, rel=1e-5)
+    assert int(model.body[1].num_batches_tracked) == 1
+
+
+def test_the_weights_learn_from_the_gradient_norm_too():
+    """The derivative of the whole loss by a weight equals the quotient of differences."""
+    now = batch()
+    now = replace(now, images=now.images.double())
+    model = network().double()
+    weight = model.classifier[2].weight
+    gradient_norm.gradient_norm(model, now).backward()
+    losses = []
+    for step in (1e-6, -1e-6):
+        with torch.no_grad():
+            weight[1, 7] += step
+        losses.append(float(gradient_norm.gradient_norm(model, now).detach()))
+        with torch.no_grad():
+            weight[1, 7] -= step
+    assert float(weight.grad[1, 7]) == pytest.approx((losses[0] - losses[1]) / 2e-6, rel=1e-4)
