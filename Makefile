@@ -4,12 +4,11 @@ VENV := .venv
 PY := $(VENV)/bin/python
 READY := $(VENV)/.ready
 PRESET ?= quick
-UV := uv==0.13.8
 WORKERS ?= 2
 PYTEST = $(PY) -m pytest -n $(WORKERS) --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help setup benchmark submit leaderboard status test test-kernels check format bench clean compare docs
+.PHONY: help setup lock benchmark submit leaderboard status test test-kernels check format bench clean compare docs
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,6 +50,10 @@ check: $(READY) ## The gate: format, lint, types, tests
 format: $(READY) ## Format the code and mend what the linter can mend
 	@$(VENV)/bin/ruff format . && $(VENV)/bin/ruff check --fix .
 
+lock: $(READY) ## Write requirements.lock again after a change of pyproject.toml: ARGS='--upgrade' for newer versions
+	@$(VENV)/bin/uv pip compile --quiet pyproject.toml --extra dev --universal --python-version 3.11 \
+		--generate-hashes --no-annotate --no-header $(ARGS) -o requirements.lock
+
 docs: $(READY) ## Build the pages of docs/ and check their links: docs/_build/html/index.html
 	@$(PY) -m sphinx -W --keep-going -q -b html docs docs/_build/html
 
@@ -65,9 +68,10 @@ $(READY): requirements.lock
 		{ echo "error: Loupe needs Python 3.11 or later; name one: make PYTHON=python3.12"; exit 2; }
 	@echo "making $(VENV) (about 6 GB; a few minutes on first use)"
 	@$(PYTHON) -m venv $(VENV) || { echo "error: no venv module; on Debian: apt install python3-venv"; exit 2; }
-	@$(PY) -m pip install --quiet --disable-pip-version-check $(UV)
-	@$(VENV)/bin/uv pip install --quiet --python $(PY) -r requirements.lock || \
-		$(PY) -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	@sed -n '/^uv==/,/[^\\]$$/p' requirements.lock > $(VENV)/uv.lock
+	@$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r $(VENV)/uv.lock
+	@$(VENV)/bin/uv pip install --quiet --python $(PY) --require-hashes -r requirements.lock || \
+		$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	@printf '#!/bin/sh\n# The command line from anywhere. Completion: loupe --install-completion\nPYTHONPATH="%s" LOUPE_PROGRAM=loupe exec "%s/bin/python" -m benchmark "$$@"\n' \
 		'$(CURDIR)' '$(abspath $(VENV))' > $(VENV)/bin/loupe
 	@chmod +x $(VENV)/bin/loupe

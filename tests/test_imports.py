@@ -16,6 +16,7 @@ FILES = sorted(path for package in (*LEAVES, "benchmark") for path in (ROOT / pa
 HARNESS = [path for path in FILES if path.is_relative_to(ROOT / "benchmark")]
 LAYERS = (
     "errors",
+    "escaping",
     "registry",
     "storage",
     "runtime",

@@ -4,9 +4,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
-console = Console(soft_wrap=True)
+from benchmark.runtime.terminal import Terminal
+
+console = Terminal()
 
 DATA = "Data"
 MODELS = "Models and training"

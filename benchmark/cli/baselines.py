@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from benchmark.cli import DATA, Json, Layout, console
 from benchmark.leaderboard.synthetic import STAMP
+from benchmark.runtime.terminal import Terminal
 
 
 def baselines(
@@ -34,13 +34,13 @@ def baselines(
 
     rater_aggregation = select(Aggregation, [aggregation])[0]
     data = load_index(Source(directory=directory, layout=layout))
-    with progress(Console(stderr=True), "scoring") as report:
+    with progress(Terminal(stderr=True), "scoring") as report:
         rows = mask_baselines(data, rater_aggregation, report)
     if as_json:
         sys.stdout.write(json.dumps(rows, indent=1) + "\n")
         return
     if data.synthetic:
-        console.print(f"[bold]{STAMP}[/]")
+        console.print(STAMP, style="bold")
     console.print(f"{data.name} ({data.layout}), masks aggregated by {aggregation}, scored at their original size")
     table = Table(box=None, pad_edge=False)
     for name in rows[0]:

@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.markup import escape
 
 from benchmark.cli import EXECUTION, MODELS, OUTPUT, SCORING, DataDirectory, Entries, Json, Layout, MaxMemory, console
+from benchmark.runtime.terminal import Terminal, styled
 
 if TYPE_CHECKING:
     from benchmark.submission.checks.report import CheckReport
@@ -71,7 +70,7 @@ def check(  # noqa: PLR0913 - the options of a command line
         entries=entries,
         mark_verified=mark_verified,
     )
-    with Console(stderr=True).status("checking") as status:
+    with Terminal(stderr=True).status("checking") as status:
         reports = check_all(files, records, limits, options, lambda name: status.update(f"checking {name}"))
     if as_json:
         sys.stdout.write(json.dumps([report.as_json() for report in reports], indent=1) + "\n")
@@ -86,12 +85,12 @@ def _show(reports: list["CheckReport"], *, only_problems: bool) -> None:
     for report in reports:
         if only_problems and not report.problems and not report.warnings:
             continue
-        state = "[red]failed[/]" if report.problems else "[green]passed[/]"
-        console.print(f"{state} {escape(str(report.path))}{_format_facts(report)}", highlight=False)
+        state = styled("failed", "red") if report.problems else styled("passed", "green")
+        console.print(state, f"{report.path}{_format_facts(report)}")
         for line in report.problems:
-            console.print(f"  problem: {escape(line)}", highlight=False)
+            console.print(f"  problem: {line}")
         for line in report.warnings:
-            console.print(f"  warning: {escape(line)}", highlight=False)
+            console.print(f"  warning: {line}")
         for name, (reported, rescored, tolerance) in report.facts.get("scores", {}).items():
             console.print(
                 f"  {name:42s} reported {reported:.4f}  scored again {rescored:.4f}  tolerance {tolerance:.4f}"
@@ -103,7 +102,7 @@ def _show(reports: list["CheckReport"], *, only_problems: bool) -> None:
     )
     confined = next((report.facts["confined"] for report in reports if report.facts.get("confined")), None)
     if confined:
-        console.print(f"entries ran with network: {confined['network']}, disk: {confined['disk']}", highlight=False)
+        console.print(f"entries ran with network: {confined['network']}, disk: {confined['disk']}")
 
 
 def _format_facts(report: "CheckReport") -> str:

@@ -13,6 +13,7 @@ from rich.table import Table
 from benchmark.cli import OUTPUT, SCORING, DataDirectory, Json, console
 from benchmark.errors import UserError
 from benchmark.leaderboard.synthetic import MARK
+from benchmark.runtime.terminal import styled
 
 if TYPE_CHECKING:
     from benchmark.leaderboard.analysis.compare import Comparison
@@ -94,9 +95,7 @@ def _show_differences(published: "ResultsDirectory", names: tuple[str, str]) -> 
     from benchmark.leaderboard.load.anywhere import describe_differences  # noqa: PLC0415
 
     differences = describe_differences(published, names)
-    console.print(
-        f"The rows are of different tables. {'; '.join(differences) or 'Their settings are equal'}", markup=False
-    )
+    console.print(f"The rows are of different tables. {'; '.join(differences) or 'Their settings are equal'}")
 
 
 def _plot(
@@ -116,9 +115,9 @@ def _plot(
 
 
 def _show(comparison: "Comparison", figure: Path | None) -> None:
-    mark = f"  [bold]{MARK}[/]" if comparison.synthetic else ""
-    console.print(f"{comparison.directory}, maps by {comparison.method}{mark}")
-    console.print(f"A = {comparison.names[0]}, B = {comparison.names[1]}", highlight=False)
+    mark = [styled(f" {MARK}", "bold")] if comparison.synthetic else []
+    console.print(f"{comparison.directory}, maps by {comparison.method}", *mark)
+    console.print(f"A = {comparison.names[0]}, B = {comparison.names[1]}")
     from benchmark.leaderboard.analysis.summary import SINGLE_TRAININGS  # noqa: PLC0415
 
     table = Table("score", "A", "B", "A - B", "95 % interval", "p", "p (Holm)", "effect", "n", "verdict", box=None)
@@ -131,12 +130,12 @@ def _show(comparison: "Comparison", figure: Path | None) -> None:
             f"{column.one.value:.3f}",
             f"{column.other.value:.3f}",
             f"{difference.value:+.3f}",
-            f"[{difference.low:+.3f}, {difference.high:+.3f}]".replace("[", r"\["),
+            f"[{difference.low:+.3f}, {difference.high:+.3f}]",
             f"{difference.p:.2g}",
             f"{column.adjusted:.2g}" if math.isfinite(column.adjusted) else "-",
             f"{difference.effect:+.2f}",
             f"{difference.images}/{difference.groups}",
-            f"[bold]{verdict}[/]" if verdict.startswith(("A ", "B ")) else verdict,
+            styled(verdict, "bold" if verdict.startswith(("A ", "B ")) else ""),
         )
     console.print(table, width=max(console.width, MIN_WIDTH))
     console.print(
@@ -148,9 +147,9 @@ def _show(comparison: "Comparison", figure: Path | None) -> None:
     if any(column.difference.scope == "trainings" for column in comparison.columns):
         console.print(SINGLE_TRAININGS)
     for pair in comparison.images:
-        console.print(f"{pair.image}: {comparison.images_by} A {pair.one:.3f}, B {pair.other:.3f}", highlight=False)
+        console.print(f"{pair.image}: {comparison.images_by} A {pair.one:.3f}, B {pair.other:.3f}")
     if figure:
-        console.print(f"figure: {figure}", highlight=False)
+        console.print(f"figure: {figure}")
     elif not comparison.images:
         console.print("no figure: the models differ on no image")
     else:

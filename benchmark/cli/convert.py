@@ -33,12 +33,13 @@ def convert(
         limits = Limits(memory=int(max_memory * GIGABYTE), seconds=600, written=64 * GIGABYTE)
         report = convert_file(checkpoint, architecture, output, running, limits)
     removed = f", without the prefix {report.prefix!r}" if report.prefix else ""
-    console.print(f"{output}: {report.matched} tensors{removed}", highlight=False)
+    console.print(f"{output}: {report.matched} tensors{removed}")
     for title, names in (("missing, random where it is loaded", report.missing), ("left out", report.surplus)):
         if names:
             more = f" and {len(names) - MAX_SHOWN} more" if len(names) > MAX_SHOWN else ""
-            console.print(f"{title}: {', '.join(names[:MAX_SHOWN])}{more}", highlight=False, markup=False)
-    console.print(f"classes  {report.num_classes or 'unknown: it has no classifier'}\nsha256   {report.sha256}")
+            console.print(f"{title}: {', '.join(names[:MAX_SHOWN])}{more}")
+    console.print(f"classes  {report.num_classes or 'unknown: it has no classifier'}")
+    console.print(f"sha256   {report.sha256}")
     if report.missing:
         console.print(f"Next: train from it with `run --architecture {architecture} --weights {output}`.")
     else:

@@ -6,12 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.markup import escape
 
 from benchmark.cli import Attributes, ImageDirectory, Json, Layout, SplitGroups, console
 from benchmark.errors import UserError
 from benchmark.leaderboard.synthetic import MARK
+from benchmark.runtime.terminal import Terminal, styled
 
 if TYPE_CHECKING:
     from benchmark.data.checks import DataReport
@@ -47,7 +46,7 @@ def check(  # noqa: PLR0913 - the options of a command line
         directory=directory, layout=layout, images=image_dir, attributes=attributes, split_groups=split_groups
     )
     data = load_index(source)
-    with progress(Console(stderr=True), "decoding") as report:
+    with progress(Terminal(stderr=True), "decoding") as report:
         result = check_data(data, report)
     excluded = exclude_files(data, result.problems) if quarantine and result.problems else None
     refusal = find_refusal(load_index(source), QUICK) if excluded else result.refusal
@@ -70,11 +69,10 @@ def check(  # noqa: PLR0913 - the options of a command line
         elif result.problems:
             console.print("Next: fix them, or exclude these files with --quarantine.")
         if refusal:
-            console.print(f"[red]A run refuses this data set[/]: {escape(refusal)}", highlight=False)
+            console.print(styled("A run refuses this data set:", "red"), refusal)
         elif excluded or not result.problems:
             console.print(
-                f"{'' if excluded else 'No problems. '}Next: python -m benchmark run --data {escape(str(directory))}",
-                highlight=False,
+                f"{'' if excluded else 'No problems. '}Next: python -m benchmark run --data {directory}",
             )
     if refusal or (result.problems and not quarantine):
         raise typer.Exit(1)
@@ -94,14 +92,13 @@ def convert(
 ) -> None:
     """Convert DICOM, NIfTI or COCO into a data set. Names of files and patients become hashes."""
     from benchmark.data.importers.convert import convert_dataset, parse_window  # noqa: PLC0415
-    from datasets import printable  # noqa: PLC0415
 
     with console.status("converting"):
         counts, text = convert_dataset(source, target, parse_window(window), slices)
     for name, count in counts.items():
-        console.print(f"{escape(printable(name)):42s}{count:,}", highlight=False)
-    console.print(text, highlight=False)
-    console.print(f"Next: python -m benchmark data check {escape(str(target))}", highlight=False)
+        console.print(f"{name:42s}{count:,}")
+    console.print(text)
+    console.print(f"Next: python -m benchmark data check {target}")
 
 
 @app.command(epilog="Example: python -m benchmark data synthesize ~/dermsynth --num-images 600")
@@ -126,37 +123,34 @@ def synthesize(
             dermsynth.render(directory, images=num_images, mark=PlantedMark(shape=mark, dose=dose))
     except ValueError as error:
         raise UserError(str(error)) from None
-    console.print(f"{num_images} images ({MARK}): {directory}\nNext: python -m benchmark data check {directory}")
+    console.print(f"{num_images} images ({MARK}): {directory}")
+    console.print(f"Next: python -m benchmark data check {directory}")
 
 
 def _show(result: "DataReport") -> None:
-    from datasets import printable  # noqa: PLC0415
-
     for name, value in result.facts.items():
         title = name.replace("_", " ")
         if isinstance(value, dict):
             more = f" and {len(value) - MAX_LINES} more" if len(value) > MAX_LINES else ""
             pairs = list(value.items())[:MAX_LINES]
-            text = ", ".join(f"{printable(key)} {_format(count)}" for key, count in pairs)
-            console.print(f"{title:42s}{escape(text) or '-'}{more}", highlight=False)
+            text = ", ".join(f"{key} {_format(count)}" for key, count in pairs)
+            console.print(f"{title:42s}{text or '-'}{more}")
         elif isinstance(value, list):
             _show_lines(title, value)
         else:
-            console.print(f"{title:42s}{escape(printable(str(value)))}", highlight=False)
+            console.print(f"{title:42s}{value}")
     _show_lines("look alike", [f"{first} and {second}" for first, second in result.alike])
-    _show_lines("[red]problems[/]", [str(problem) for problem in result.problems])
+    _show_lines("problems", [str(problem) for problem in result.problems], style="red")
 
 
 def _format(value: int | str) -> str:
     return f"{value:,}" if isinstance(value, int) else f"({value})"
 
 
-def _show_lines(title: str, lines: list[str]) -> None:
-    from datasets import printable  # noqa: PLC0415
-
+def _show_lines(title: str, lines: list[str], style: str = "") -> None:
     if lines:
-        console.print(f"{title}: {len(lines)}")
+        console.print(styled(f"{title}:", style), str(len(lines)))
         for line in lines[:MAX_LINES]:
-            console.print(f"  {escape(printable(line))}", highlight=False)
+            console.print(f"  {line}")
         if len(lines) > MAX_LINES:
             console.print(f"  and {len(lines) - MAX_LINES} more; --json lists all")

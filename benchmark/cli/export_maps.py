@@ -51,7 +51,7 @@ def export_maps(  # noqa: PLR0913 - the options of a command line
     source = Source(directory=data, layout=layout, images=image_dir)
     with console.status(f"writing {output}"):
         count = export(published, record, method, source, form, output)
-    console.print(f"{output}: {count} maps of {model} by {method}, and predictions.csv", highlight=False)
+    console.print(f"{output}: {count} maps of {model} by {method}, and predictions.csv")
 
 
 def find_record(model: str, results: Path | None, seed: int | None) -> "tuple[ResultsDirectory, Path]":

@@ -45,7 +45,7 @@ def leaderboard(
             leaderboards = rebuilt[path] = rebuild(path)
         num_apart = len(leaderboards[0].other_protocol_models)
         below = f", and {num_apart} of another protocol below; run them again to rank them all" if num_apart else ""
-        console.print(f"{path / 'leaderboard.md'}: {len(leaderboards[0].models)} models{below}", highlight=False)
+        console.print(f"{path / 'leaderboard.md'}: {len(leaderboards[0].models)} models{below}")
         if diff and earlier is not None:
             _show_diff(leaderboards[0], earlier, diff)
         if plan:
@@ -57,7 +57,7 @@ def leaderboard(
         write_joint_page(rebuilt, results_dir() / PAGE)
         console.print(f"{results_dir() / PAGE}: one page with all of them")
     for problem in problems:
-        console.print(f"left out: {problem}", highlight=False)
+        console.print(f"left out: {problem}")
     if problems:
         raise typer.Exit(1)
 
@@ -74,7 +74,7 @@ def _load_earlier(directory: Path, diff: str, *, single: bool) -> "Table | None"
     except UserError as error:
         if single:
             raise
-        console.print(f"{directory}: {error}", highlight=False)
+        console.print(f"{directory}: {error}")
         return None
 
 
@@ -83,7 +83,7 @@ def _show_diff(leaderboard: "LeaderboardTable", earlier: "Table", diff: str) -> 
     from benchmark.leaderboard.export.csv import to_csv  # noqa: PLC0415
 
     for line in format_diff(diff_tables(earlier, parse_table(to_csv(leaderboard), diff), leaderboard.columns), diff):
-        console.print(line, highlight=False, markup=False)
+        console.print(line)
 
 
 def _show_plan(directory: Path, leaderboards: "list[LeaderboardTable]") -> None:
@@ -93,12 +93,12 @@ def _show_plan(directory: Path, leaderboards: "list[LeaderboardTable]") -> None:
     from benchmark.leaderboard.load.results import read_results  # noqa: PLC0415
 
     results = evaluate_claims(read_results(directory), leaderboards)
-    console.print(summarize_claims(results), highlight=False)
+    console.print(summarize_claims(results))
     titles = {column.name: column.title for column in leaderboards[0].columns}
     for claim_plan in plan_claims(results):
         for line in plan_lines(claim_plan, titles):
-            console.print(line, highlight=False, markup=False)
-    console.print(PLAN_NOTE.replace("*", ""), style="dim", markup=False)
+            console.print(line)
+    console.print(PLAN_NOTE.replace("*", ""), style="dim")
 
 
 def _compare_with_published(directory: Path, leaderboard: "LeaderboardTable", name: str, *, single: bool) -> None:
@@ -116,7 +116,7 @@ def _compare_with_published(directory: Path, leaderboard: "LeaderboardTable", na
     except UserError as error:
         if single:
             raise
-        console.print(f"{directory}: {error}", highlight=False)
+        console.print(f"{directory}: {error}")
         return
     write_text(directory / f"published-{name}.csv", published_agreement_csv(leaderboard, compared))
     write_text(directory / f"published-{name}.md", published_agreement_markdown(leaderboard, published, compared))

@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
-from benchmark.cli import Json
+from benchmark.cli import Json, console
 from benchmark.registry import resolve_name
 
 KINDS = ("architectures", "regimes", "methods", "metrics", "datasets", "aggregations", "presets")
@@ -39,7 +38,7 @@ def list_entries(
     elif isinstance(content, dict):
         sys.stdout.write(_format_page(content))
     else:
-        Console().print(_build_table(content))
+        console.print(_build_table(content))
 
 
 def _build_table(rows: list[dict[str, Any]]) -> Table:

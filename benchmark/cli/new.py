@@ -17,4 +17,5 @@ def new(
     from benchmark.submission.template import write_template  # noqa: PLC0415
 
     path = write_template(name, entries)
-    console.print(f"{path}\nNext: edit it, then run python -m benchmark check {path}", highlight=False)
+    console.print(str(path))
+    console.print(f"Next: edit it, then run python -m benchmark check {path}")

@@ -37,6 +37,8 @@ from benchmark.cli.changes import change_preset, collect_changes
 from benchmark.errors import UserError
 from benchmark.leaderboard.synthetic import STAMP
 
+PUBLISHED = {"Leaderboard": "leaderboard.md", "Table": "leaderboard.csv", "Records": "records", "Split": "split.csv"}
+"""What a run names at its end, in the results directory."""
 INTERRUPTED = 130
 """Exit code of a program that Ctrl-C ends."""
 
@@ -219,7 +221,7 @@ def _show_initial_weights(jobs: Any) -> None:
         if job.weights_path is not None and not job.done and architecture.name not in shown:
             shown.add(architecture.name)
             report = describe_initial_weights(architecture, len(job.data.classes), job.weights_path)
-            console.print(f"weights of {architecture.name}: {report.describe()}", highlight=False)
+            console.print(f"weights of {architecture.name}: {report.describe()}")
 
 
 def _run_jobs(jobs: Any, engine: Any, *, embedded: bool) -> None:
@@ -230,17 +232,19 @@ def _run_jobs(jobs: Any, engine: Any, *, embedded: bool) -> None:
         directory, failures = run_benchmark(jobs, console, engine)
     except KeyboardInterrupt:
         finished = sum(job.done for job in jobs)
-        console.print(f"\nstopped after {finished} of {len(jobs)} cells; the same command continues", highlight=False)
+        console.print()
+        console.print(f"stopped after {finished} of {len(jobs)} cells; the same command continues")
         raise typer.Exit(INTERRUPTED) from None
     done = sum(job.done for job in jobs)
     if not done and all(failure.is_user_error for failure in failures):
         raise UserError(failures[0].reason)
-    console.print(f"\n{done} of {len(jobs)} cells are done." if done else "\nNo cell finished.")
+    console.print()
+    console.print(f"{done} of {len(jobs)} cells are done." if done else "No cell finished.")
     if done:
         if jobs[0].data.synthetic:
-            console.print(f"[bold]{STAMP}[/]")
-        console.print(f"Leaderboard  {directory / 'leaderboard.md'}\nTable        {directory / 'leaderboard.csv'}")
-        console.print(f"Records      {directory / 'records'}\nSplit        {directory / 'split.csv'}")
+            console.print(STAMP, style="bold")
+        for title, name in PUBLISHED.items():
+            console.print(f"{title:11s}  {directory / name}")
         if embedded:
             console.print("Next: do the same on your own images with `make benchmark DATA=DIRECTORY`.")
     _exit_after(failures)
@@ -250,7 +254,7 @@ def _exit_after(failures: Any) -> None:
     """Prints the failed cells and ends the program with code 1, if there are any."""
     for failure in failures:
         line = f"failed: {failure.cell}: {failure.reason}; see {failure.traceback}"
-        console.print(line, highlight=False, markup=False)
+        console.print(line)
     if failures:
         raise typer.Exit(1)
 
@@ -281,7 +285,7 @@ def _show_plan(jobs: Any) -> None:
     from benchmark.experiments.estimate import forecast  # noqa: PLC0415
 
     for job in jobs:
-        console.print(f"{'done' if job.done else 'to do':6s} {job.cell.name}", highlight=False)
+        console.print(f"{'done' if job.done else 'to do':6s} {job.cell.name}")
     todo = sum(not job.done for job in jobs)
     console.print(f"{len(jobs)} cells: {len(jobs) - todo} done, {todo} to do")
     cost = forecast(jobs)
@@ -291,7 +295,6 @@ def _show_plan(jobs: Any) -> None:
         console.print(
             f"about {minutes} min and {megabytes} MB in runs/ for {estimated} of them, estimated from earlier records "
             "within a factor of two",
-            highlight=False,
         )
     if cost.unknown:
         console.print(

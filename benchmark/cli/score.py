@@ -91,11 +91,11 @@ def score(  # noqa: PLR0913 - the options of a command line
         status.update("writing the leaderboard")
         table = rebuild(scored.directory)[0]
     for note in scored.notes:
-        console.print(f"note: {note}", highlight=False)
+        console.print(f"note: {note}")
     _show_row(scored, table)
     if scored.record.synthetic:
-        console.print(f"[bold]{STAMP}[/]")
-    console.print(f"Leaderboard  {scored.directory / 'leaderboard.md'}", highlight=False)
+        console.print(STAMP, style="bold")
+    console.print(f"Leaderboard  {scored.directory / 'leaderboard.md'}")
 
 
 def _row_name(maps: Path) -> str:
@@ -120,4 +120,4 @@ def _show_row(scored: Any, table: Any) -> None:
             for column, value in zip(columns, values, strict=True)
             if value is not None
         ]
-        console.print(f"{row.label}: {', '.join(cells)}" if cells else row.label, highlight=False)
+        console.print(f"{row.label}: {', '.join(cells)}" if cells else row.label)

@@ -16,12 +16,10 @@ def status(*, as_json: Json = False) -> None:
         return
     for result in state["results"]:
         damaged = f", {result['damaged']} damaged" if result["damaged"] else ""
-        console.print(
-            f"{result['directory']}: {result['records']} records{damaged}, {', '.join(result['regimes'])}", markup=False
-        )
+        console.print(f"{result['directory']}: {result['records']} records{damaged}, {', '.join(result['regimes'])}")
         for protocol, rows in result["rows"].items():
             note = "" if protocol == result["protocol"] else " (another protocol)"
-            console.print(f"  {protocol[:8]}{note}: {len(rows)} rows, {', '.join(rows)}", highlight=False, markup=False)
+            console.print(f"  {protocol[:8]}{note}: {len(rows)} rows, {', '.join(rows)}")
     if not state["results"]:
         console.print("no results yet; make some with `make benchmark`")
     runs = state["runs"]

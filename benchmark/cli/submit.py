@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.markup import escape
 
 from benchmark.cli import (
     EXECUTION,
@@ -37,6 +36,8 @@ from benchmark.cli import (
 )
 from benchmark.cli.changes import change_preset, collect_changes
 from benchmark.errors import UserError
+from benchmark.runtime.terminal import styled
+from datasets import printable
 
 
 def submit(  # noqa: PLR0913 - the options of a command line
@@ -156,25 +157,25 @@ def _print_json(submitted: Any, lines: list[str], others: str) -> None:
 
 def _print_lines(submitted: Any, lines: list[str], others: str) -> None:
     for line in submitted.report.warnings:
-        console.print(f"warning: {escape(line)}", highlight=False)
+        console.print(f"warning: {line}")
     if others:
-        console.print(f"note: {escape(others)}", highlight=False)
-    console.print(f"Leaderboard  {submitted.directory / 'leaderboard.md'}", highlight=False)
+        console.print(f"note: {others}")
+    console.print(f"Leaderboard  {submitted.directory / 'leaderboard.md'}")
     console.print("Files for the pull request:")
     for line in lines:
-        console.print(f"  {escape(line)}", highlight=False)
+        console.print(f"  {line}")
 
 
 def _notify(line: str) -> None:
-    sys.stderr.write(f"{line}\n")
+    sys.stderr.write(f"{printable(line)}\n")
 
 
 def _show_rejection(rejected: Any, *, as_json: bool) -> None:
     if as_json:
         sys.stdout.write(json.dumps({"rejected": rejected.report.as_json()}, indent=1) + "\n")
         return
-    console.print(f"[red]rejected[/] {escape(str(rejected.report.path.name))}; nothing was changed", highlight=False)
+    console.print(styled("rejected", "red"), f"{rejected.report.path.name}; nothing was changed")
     for line in rejected.report.problems:
-        console.print(f"  problem: {escape(line)}", highlight=False)
+        console.print(f"  problem: {line}")
     for line in rejected.report.warnings:
-        console.print(f"  warning: {escape(line)}", highlight=False)
+        console.print(f"  warning: {line}")

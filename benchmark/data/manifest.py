@@ -1,6 +1,5 @@
 """The manifest of a run: the split of every image and the SHA-256 of every file."""
 
-import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -8,7 +7,8 @@ import numpy as np
 
 from benchmark.data.splits import Splits
 from benchmark.errors import UserError
-from benchmark.storage.files import atomic_file
+from benchmark.escaping import csv_text, unescape_csv
+from benchmark.storage.files import write_text
 from datasets import Sample, printable
 from datasets.columns import SPLITS
 from datasets.names import NameIndex
@@ -23,14 +23,13 @@ def write_manifest(
 ) -> None:
     """Writes one row per file: for each image the image file first, then its masks. Attributes are further columns."""
     attributes = attribute_columns(samples)
-    with atomic_file(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
-        table = csv.writer(file, lineterminator="\n")
-        table.writerow([*COLUMNS, *attributes.values()])
-        for sample, side in zip(samples, splits, strict=True):
-            values = [sample.attributes.get(name, "") for name in attributes]
-            for source in sample_files(sample):
-                row = (sample.id, side, sample.diagnosis, sample.group, _relative(source, root), digests[source])
-                table.writerow([*row, *values])
+    rows: list[Sequence[str]] = [[*COLUMNS, *attributes.values()]]
+    for sample, side in zip(samples, splits, strict=True):
+        values = [sample.attributes.get(name, "") for name in attributes]
+        for source in sample_files(sample):
+            row = (sample.id, side, sample.diagnosis, sample.group, _relative(source, root), digests[source])
+            rows.append([*row, *values])
+    write_text(path, csv_text(rows))
 
 
 def attribute_columns(samples: Sequence[Sample]) -> dict[str, str]:
@@ -42,7 +41,8 @@ def attribute_columns(samples: Sequence[Sample]) -> dict[str, str]:
 def has_attributes(path: Path, samples: Sequence[Sample]) -> bool:
     """Returns whether a manifest has the attributes of the images, with their current values."""
     columns = attribute_columns(samples)
-    stored = {row["image"]: row for row in read_table(path, ["image"])} if columns else {}
+    rows = read_table(path, ["image"]) if columns else []
+    stored = {unescape_csv(row["image"]): {unescape_csv(k): unescape_csv(v) for k, v in row.items()} for row in rows}
     return all(
         stored.get(sample.id, {}).get(column) == sample.attributes.get(name, "")
         for sample in samples
@@ -69,7 +69,9 @@ def read_manifest(
     names = NameIndex(by_name)
     listed: dict[str, str] = {}
     for row in rows:
-        name, side = names.find(row["image"]), SPLITS.get(row["split"].lower())
+        # A table of ours first, then one that another program wrote.
+        name = names.find(unescape_csv(row["image"])) or names.find(row["image"])
+        side = SPLITS.get(row["split"].lower())
         if side is None:
             raise UserError(f"{path}: {row['image']} is in the split {row['split']!r}; use one of {', '.join(NAMES)}")
         if name is None:

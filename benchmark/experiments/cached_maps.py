@@ -4,7 +4,6 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.console import Console
 
 from architectures import Architecture
 from benchmark.config.presets import load_preset
@@ -17,6 +16,7 @@ from benchmark.experiments.job import Job
 from benchmark.experiments.jobs import RunRequest, build_jobs
 from benchmark.registry import select
 from benchmark.runtime.device import choose_device
+from benchmark.runtime.terminal import Terminal
 from benchmark.saliency import Method
 from benchmark.storage.record import Record
 from benchmark.storage.runs import maps_dir
@@ -57,7 +57,7 @@ def load_cached_maps(
                 bfloat16=record.settings["training"]["bfloat16"],
                 manifest=manifest,
             )
-            job: Job = build_jobs(request, Console(quiet=True))[0]
+            job: Job = build_jobs(request, Terminal(quiet=True))[0]
             saliency = select(Method, [method])[0]
             if job.key == record.key and has_maps(job, saliency):
                 return job.data, load_maps(job, saliency)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from benchmark.attacks.autoattack import recipe
+from benchmark.escaping import frame_csv
 from benchmark.experiments.build_record import CellOutcome, build_record
 from benchmark.experiments.cell_reliance import job_reliance_file, list_test_names, load_reliance
 from benchmark.experiments.job import Job
@@ -88,7 +89,7 @@ def run_cell(job: Job, report: Report) -> Path:
         scores.to_parquet(directory / "scores.parquet")
         if curves:
             pd.concat(curves, ignore_index=True).to_parquet(directory / "curves.parquet", compression="zstd")
-        write_text(directory / "classification.csv", classification.to_csv(index=False, lineterminator="\n"))
+        write_text(directory / "classification.csv", frame_csv(classification))
         files = {path.name: file_digest(path) for path in sorted(directory.iterdir())}
         write_record(directory / "record.json", build_record(job, outcome, files))
     return job.directory

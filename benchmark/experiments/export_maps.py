@@ -11,10 +11,11 @@ from PIL import Image
 
 from benchmark.data.load import Source
 from benchmark.errors import UserError
+from benchmark.escaping import frame_csv
 from benchmark.experiments.cached_maps import load_cached_maps
 from benchmark.experiments.cell_reliance import list_test_names
 from benchmark.leaderboard.load.results import ResultsDirectory
-from benchmark.storage.files import atomic_file
+from benchmark.storage.files import atomic_file, write_text
 from benchmark.storage.record import Record
 from benchmark.storage.results import SPLIT_FILE, sidecar_file
 
@@ -84,8 +85,7 @@ def export_maps(  # noqa: PLR0917 - what to export, and where
     for name, row, values in zip(names, data.test, maps, strict=True):
         with atomic_file(directory / f"{name}{suffix}") as temporary:
             save(values, np.asarray(data.images[row]), temporary)
-    with atomic_file(directory / PREDICTIONS) as temporary:
-        _predictions(record, record_path).to_csv(temporary, index=False)
+    write_text(directory / PREDICTIONS, frame_csv(_predictions(record, record_path)))
     return len(names)
 
 

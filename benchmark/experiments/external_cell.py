@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from benchmark.baselines.score import score_baselines
+from benchmark.escaping import frame_csv
 from benchmark.experiments.build_record import define_metric, describe_classification, mean_scores
 from benchmark.experiments.job import Job
 from benchmark.experiments.publish import copy_cell
@@ -88,7 +89,7 @@ def write_cell(cell: ExternalCell, maps: NDArray[np.float16]) -> Record:
         scores.to_parquet(temporary / "scores.parquet")
         predictions.to_parquet(temporary / "predictions.parquet")
         measures = _measures(cell, predictions)
-        write_text(temporary / "classification.csv", measures.to_csv(index=False, lineterminator="\n"))
+        write_text(temporary / "classification.csv", frame_csv(measures))
         files = {path.name: file_digest(path) for path in sorted(temporary.iterdir())}
         record = _build_record(cell, summary=_summary(cell, scores, predictions), files=files).model_copy(
             update={

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import torch
 from rich.console import Console
-from rich.markup import escape
 
 from architectures import Architecture
 from benchmark.attacks.autoattack import recipe
@@ -25,7 +24,6 @@ from benchmark.saliency.attention import find_transformer
 from benchmark.storage.files import remove_leftovers
 from benchmark.training.log import check_log
 from benchmark.training.regimes import Regime
-from datasets import printable
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -122,9 +120,9 @@ def build_jobs(request: RunRequest, console: Console) -> list[Job]:
 def _print_lines(title: str, lines: Sequence[str], console: Console) -> None:
     """Prints the first lines of a kind."""
     for line in lines[:5]:
-        console.print(f"{title}: {escape(printable(line))}", highlight=False)
+        console.print(f"{title}: {line}")
     if len(lines) > 5:
-        console.print(f"{title}: {len(lines) - 5} more; `data check` lists them", highlight=False)
+        console.print(f"{title}: {len(lines) - 5} more; `data check` lists them")
 
 
 def _check(request: RunRequest) -> None:

@@ -5,7 +5,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
-from rich.markup import escape
 
 from benchmark.data.dataset import leaks
 from benchmark.experiments.engine import Engine
@@ -17,6 +16,7 @@ from benchmark.experiments.runner import FailedCell, run_jobs
 from benchmark.experiments.sheets import remove_map_sheets, select_examples, write_data_sheet, write_map_sheets
 from benchmark.leaderboard.build import DATA_FIGURE, rebuild
 from benchmark.leaderboard.gallery.load import GALLERY_DIR as GALLERY
+from benchmark.runtime.terminal import styled
 from benchmark.storage.lock import writing
 from benchmark.storage.protocol import read_protocol, write_protocol
 
@@ -43,7 +43,7 @@ def run_benchmark(
     done = [job for job in jobs if job.done]
     directory = job_results_dir(jobs[0])
     if done:
-        with writing(directory, lambda line: console.print(line, highlight=False, markup=False)):
+        with writing(directory, console.print):
             _publish(done, directory, console, tables=tables)
     return directory, failures
 
@@ -55,9 +55,8 @@ def _count_near_duplicates(job: Job, console: Console) -> int:
     count = len({test for _, test in pairs})
     if pairs:
         console.print(
-            f"[yellow]{count} test images look like training images[/], such as "
-            f"{escape(pairs[0][1])} like {escape(pairs[0][0])}; scores may be too high",
-            highlight=False,
+            styled(f"{count} test images look like training images,", "yellow"),
+            f"such as {pairs[0][1]} like {pairs[0][0]}; scores may be too high",
         )
     return count
 
@@ -77,7 +76,7 @@ def _publish(done: Sequence[Job], directory: Path, console: Console, *, tables: 
         for job in done:
             lines += publish_record(job, directory)
         for line in filter(None, lines):
-            console.print(line, highlight=False, markup=False)
+            console.print(line)
         publish_baselines(done[0], directory)
     with console.status("writing the leaderboard"):
         write_map_sheets(done, directory)
@@ -86,4 +85,4 @@ def _publish(done: Sequence[Job], directory: Path, console: Console, *, tables: 
         write_gallery(done, select_examples(done[0].data, GALLERY_IMAGES), directory / GALLERY)
         problems = rebuild(directory)[0].problems if tables else ()
     if problems:
-        console.print(f"{len(problems)} records are left out of the tables: {problems[0]}", highlight=False)
+        console.print(f"{len(problems)} records are left out of the tables: {problems[0]}")

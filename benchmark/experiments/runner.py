@@ -5,13 +5,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rich.console import Console
-from rich.markup import escape
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.console import Console, RenderableType
+from rich.progress import BarColumn, Progress, TimeElapsedColumn
+from rich.text import Text
 
 from benchmark.experiments.build_record import NO_SCORE
 from benchmark.experiments.engine import Engine, RunFailure, RunObserver
 from benchmark.experiments.job import Job
+from benchmark.runtime.terminal import styled, text_column
 from benchmark.storage.files import write_text
 from benchmark.storage.record import load_record
 from benchmark.storage.runs import failure_file
@@ -54,7 +55,7 @@ def show_progress(
     todo: Sequence[Job],
     console: Console,
     run: Callable[[Sequence[Job], RunObserver], None],
-    describe: Callable[[Job], Sequence[str]],
+    describe: Callable[[Job], Sequence[RenderableType]],
 ) -> list[FailedCell]:
     """Runs jobs under a progress bar.
 
@@ -62,12 +63,12 @@ def show_progress(
         todo: The jobs.
         console: Shows the progress.
         run: Runs the jobs.
-        describe: Lines about a finished job, as markup. The first one follows its name and time.
+        describe: Lines about a finished job. The first one follows its name and time.
 
     Returns:
         The failed cells.
     """
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[left]}"), TimeElapsedColumn())
+    columns = (text_column("{task.description}"), BarColumn(), text_column("{task.fields[left]}"), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True) as progress:
         display = _ProgressDisplay(len(todo), progress, describe)
         run(todo, display)
@@ -77,7 +78,7 @@ def show_progress(
 class _ProgressDisplay:
     """Shows the progress of the cells and stores failures."""
 
-    def __init__(self, total: int, progress: Progress, describe: Callable[[Job], Sequence[str]]) -> None:
+    def __init__(self, total: int, progress: Progress, describe: Callable[[Job], Sequence[RenderableType]]) -> None:
         self.failures: list[FailedCell] = []
         self._total = total
         self._describe = describe
@@ -100,7 +101,7 @@ class _ProgressDisplay:
         first, *others = self._describe(job)
         line = f"{self._num_ended:3d}/{self._total}  {job.cell.name:36s} {seconds:4.0f} s  {first}  {self._left()}"
         for text in (line.rstrip(), *others):
-            self._progress.console.print(text, highlight=False)
+            self._progress.console.print(text)
 
     def failed(self, job: Job, failure: RunFailure) -> None:
         """Stores the traceback of a failed cell."""
@@ -111,7 +112,7 @@ class _ProgressDisplay:
         self.failures.append(
             FailedCell(cell=name, reason=failure.reason, traceback=path, is_user_error=failure.is_user_error)
         )
-        self._progress.console.print(f"[red]failed[/] {name}: {escape(failure.reason)}")
+        self._progress.console.print(styled("failed", "red"), f"{name}: {failure.reason}")
 
     def _end(self, job: Job) -> None:
         self._fractions.pop(job.cell.name, None)
@@ -132,16 +133,17 @@ class _ProgressDisplay:
         return f"about {seconds / 60:.0f} min left" if seconds > 90 else f"about {seconds:.0f} s left"
 
 
-def _describe_cell(job: Job) -> list[str]:
+def _describe_cell(job: Job) -> list[RenderableType]:
     """Returns the main scores of a finished cell, and a line for each metric without a score."""
     record = load_record(job.directory / "record.json")
     f1 = record.summary.get(f"{record.methods[0]}: map-f1 (image)")
     scores = f"accuracy {record.summary['accuracy']:.2f}" + ("" if f1 is None else f", map F1 {f1:.2f}")
     missing = [name for name in record.summary if name.startswith(NO_SCORE)]
-    return [scores] + [
-        f"[yellow]{escape(name.removeprefix(NO_SCORE))} has no score[/] for {escape(record.summary[name])}"
-        for name in missing
-    ]
+    return [scores, *(_describe_missing(name.removeprefix(NO_SCORE), record.summary[name]) for name in missing)]
+
+
+def _describe_missing(metric: str, reason: str) -> Text:
+    return styled(f"{metric} has no score", "yellow") + styled(f" for {reason}")
 
 
 def _traceback(job: Job) -> Path:

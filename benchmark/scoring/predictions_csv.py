@@ -1,6 +1,6 @@
 """Predictions of a model that runs elsewhere, from a CSV file."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from benchmark.errors import UserError
+from benchmark.escaping import escape_csv, unescape_csv
 from benchmark.registry import resolve_name
 from datasets.table import read_table
 
@@ -34,12 +35,14 @@ def read_predictions_csv(path: Path, images: Sequence[str], classes: Sequence[st
         rows = read_table(path, ["image"])
     except (ValueError, OSError) as error:
         raise UserError(f"--predictions: {error}") from None
-    by_image = {row["image"]: row for row in rows}
+    listed = set(images)
+    by_image = {_find_listed(row["image"], listed): row for row in rows}
     if len(by_image) < len(rows):
         raise UserError(f"--predictions: {path} has two rows of one image; remove one of them")
     if missing := [name for name in images if name not in by_image]:
         raise UserError(f"--predictions: {path} has no row for {missing[0]} and {len(missing) - 1} more; add them")
-    has_classes, has_probabilities = "predicted" in rows[0], set(classes) <= rows[0].keys()
+    has_classes = "predicted" in rows[0]
+    has_probabilities = all(_column(name, rows[0]) in rows[0] for name in classes)
     if not has_classes and not has_probabilities:
         raise UserError(f"--predictions: {path} has neither the column predicted nor one for each of {list(classes)}")
     selected = [by_image[name] for name in images]
@@ -54,16 +57,26 @@ def read_predictions_csv(path: Path, images: Sequence[str], classes: Sequence[st
     return frame
 
 
+def _find_listed(name: str, names: set[str]) -> str:
+    """Returns the name of a cell, which is escaped in tables of `export-maps`."""
+    return plain if (plain := unescape_csv(name)) in names else name
+
+
+def _column(name: str, row: Mapping[str, str]) -> str:
+    """Returns the heading of a class, escaped or not."""
+    return escaped if (escaped := str(escape_csv(name))) in row else name
+
+
 def _class_name(path: Path, row: dict[str, str], classes: Sequence[str]) -> str:
     try:
-        return resolve_name(row.get("predicted") or "", classes, "class")
+        return resolve_name(_find_listed(row.get("predicted") or "", set(classes)), classes, "class")
     except UserError as error:
         raise UserError(f"--predictions: {path}: {row['image']}: {error}") from None
 
 
 def _probabilities(path: Path, rows: Sequence[dict[str, str]], classes: Sequence[str]) -> NDArray[np.float64]:
     try:
-        values = np.array([[float(row[name]) for name in classes] for row in rows], dtype=np.float64)
+        values = np.array([[float(row[_column(name, row)]) for name in classes] for row in rows], dtype=np.float64)
     except (ValueError, KeyError) as error:
         raise UserError(f"--predictions: {path} has a probability that is not a number ({error}); correct it") from None
     valid = np.isfinite(values).all(axis=1) & (values >= 0).all(axis=1)

@@ -5,8 +5,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 from benchmark.config.presets import PRESETS
 from benchmark.data.load import Source
 from benchmark.errors import UserError
@@ -15,6 +13,7 @@ from benchmark.experiments.grid import build_grid
 from benchmark.experiments.jobs import RunRequest, build_jobs
 from benchmark.experiments.run import run_benchmark
 from benchmark.registry import resolve_name
+from benchmark.runtime.terminal import Terminal
 from benchmark.submission.entries import load_entry
 
 
@@ -54,7 +53,7 @@ def evaluate(entry: str, options: dict[str, Any], results: str) -> list[str]:
         bfloat16=engine.prefers_bfloat16(device),
         manifest=Path(options["split"]) if options["split"] else None,
     )
-    console = Console(soft_wrap=True, highlight=False)
+    console = Terminal()
     jobs = build_jobs(request, console)
     _, failures = run_benchmark(jobs, console, engine, tables=False)
     if failures:

@@ -1,5 +1,6 @@
 """Entry files to start from: what `new` writes passes the checks unchanged."""
 
+import json
 import re
 from pathlib import Path
 
@@ -106,4 +107,6 @@ def timm_entry(timm_name: str, name: str | None, authors: str) -> tuple[str, str
         "authors": authors,
         "license": "Apache-2.0",
     }
-    return name, "".join(f'{field} = "{text}"\n' for field, text in fields.items() if text)
+    # A string of JSON is one of TOML.
+    lines = [f"{field} = {json.dumps(text, ensure_ascii=False)}\n" for field, text in fields.items() if text]
+    return name, "".join(lines)

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from benchmark.errors import UserError
+from benchmark.escaping import escape_csv
 from benchmark.storage.files import atomic_directory
 from datasets import BadFileError
 from datasets.files import find_name_fault, open_regular
@@ -67,7 +68,7 @@ def import_dataset(source: Path, target: Path, images: Iterable[ImportedImage], 
         with (temporary / "images.csv").open("w", encoding="utf-8", newline="") as file:
             table = csv.DictWriter(file, columns, restval="", lineterminator="\n")
             table.writeheader()
-            table.writerows(rows)
+            table.writerows({name: escape_csv(value) for name, value in row.items()} for row in rows)
     return dict(sorted(counts.items()))
 
 

@@ -7,11 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import kendalltau
 
+from benchmark.escaping import csv_text
 from benchmark.leaderboard.analysis.rank_correlation import central_interval, num_draws_for
 from benchmark.leaderboard.analysis.stability import Stability
 from benchmark.leaderboard.column import Column
 from benchmark.leaderboard.columns import RANKED_BY
-from benchmark.leaderboard.export.csv import as_csv, data_name
+from benchmark.leaderboard.export.csv import data_name
 from benchmark.leaderboard.export.grid import digits
 from benchmark.leaderboard.table import LeaderboardTable, Row
 
@@ -73,7 +74,7 @@ def agreement_csv(
     for stability in stabilities:
         cells = [digits(value, 4) for value in (stability.tau, stability.low, stability.high)]
         lines.append([data_name(main), main.method, RANKED_BY, stability.change, *cells, "", len(main.models)])
-    return as_csv(lines)
+    return csv_text(lines)
 
 
 def _drawn_taus(rows: Sequence[Row], columns: Sequence[Column]) -> NDArray[np.float64]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmark.errors import UserError
+from benchmark.escaping import unescape_csv
 from benchmark.leaderboard.column import Column
 from benchmark.leaderboard.columns import COLUMNS
 from benchmark.leaderboard.export.csv import OTHER_PROTOCOL
@@ -91,7 +92,8 @@ def parse_table(text: str, source: str) -> Table:
     rows = list(csv.DictReader(io.StringIO(text)))
     if not rows or not {"name", "regime", "kind"} <= set(rows[0]):
         raise UserError(f"--diff {source}: no table of a leaderboard")
-    return {(row["name"], row["regime"]): row for row in rows if row["kind"] != OTHER_PROTOCOL}
+    models = [row for row in rows if row["kind"] != OTHER_PROTOCOL]
+    return {(unescape_csv(row["name"]), unescape_csv(row["regime"])): row for row in models}
 
 
 def diff_tables(before: Table, after: Table, columns: Sequence[Column] = COLUMNS) -> TableDiff:

@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 from scipy.stats import kendalltau
 
 from benchmark.errors import UserError
+from benchmark.escaping import csv_text, escape_markdown
 from benchmark.leaderboard.analysis.contrasts import BASE
 from benchmark.leaderboard.column import Column
 from benchmark.leaderboard.columns import RANKED_BY
-from benchmark.leaderboard.export.csv import as_csv, data_name
+from benchmark.leaderboard.export.csv import data_name
 from benchmark.leaderboard.export.grid import markdown
 from benchmark.leaderboard.synthetic import STAMP
 from benchmark.leaderboard.table import LeaderboardTable, Row
@@ -156,15 +157,16 @@ def published_agreement_csv(leaderboard: LeaderboardTable, agreements: Sequence[
             cells = [f"{number:.6f}" for number in (ours.value, ours.low, ours.high)]
             start = [data_name(leaderboard), leaderboard.method, agreement.set_name, agreement.column.name, name]
             lines.append([*start, *cells, value, deviation or ""])
-    return as_csv(lines)
+    return csv_text(lines)
 
 
 def published_agreement_markdown(
     leaderboard: LeaderboardTable, published: PublishedTable, agreements: Sequence[PublishedAgreement]
 ) -> str:
     """Returns a page: rank correlations, the map F1 of both, the differences of protocol, the source."""
-    lines = [f"# {leaderboard.record.dataset}, preset {leaderboard.record.preset}, compared with {published.name}", ""]
-    if leaderboard.record.synthetic:
+    record = leaderboard.record
+    lines = [f"# {escape_markdown(f'{record.dataset}, preset {record.preset}')}, compared with {published.name}", ""]
+    if record.synthetic:
         lines += [f"> **{STAMP}** Only the order of the architectures can be compared.", ""]
     lines += [_summary(agreements), "", "## Agreement on the order of the architectures", ""]
     table = [["set", "score", "architectures", "Kendall's tau", "p"]]

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 
+from benchmark.escaping import Markdown, escape_markdown
 from benchmark.leaderboard.analysis.claim_plan import PLANNED_SEEDS, ClaimPlan, plan_claims
 from benchmark.leaderboard.analysis.claims import ClaimResult, count_verdicts
 from benchmark.leaderboard.export.grid import markdown
@@ -22,7 +23,7 @@ def claims_markdown(results: Sequence[ClaimResult], leaderboards: Sequence[Leade
     heading = ["claim", "source", "network", "measured by", "difference [95 % interval]", "p (Holm)", "meaningful"]
     table = [[*heading, "p (Holm) of more", "verdict"]]
     table += [_claim_cells(result, titles) for result in results]
-    lines = [f"# Claims of the papers, on {main.record.dataset}, preset {main.record.preset}", ""]
+    lines = [f"# Claims of the papers, on {escape_markdown(f'{main.record.dataset}, preset {main.record.preset}')}", ""]
     lines += [summarize_claims(results), "", _about(main), "", *markdown(table), ""]
     if plans := plan_claims(results):
         lines += ["## What would decide them", "", PLAN_NOTE, ""]
@@ -93,7 +94,7 @@ def _claim_cells(result: ClaimResult, titles: dict[str, str]) -> list[str]:
         _p(result.adjusted),
         f"{claim.size:g}",
         _p(result.bound),
-        f"**{result.verdict}**{reason}",
+        Markdown(f"**{result.verdict}**{escape_markdown(reason)}"),
     ]
 
 

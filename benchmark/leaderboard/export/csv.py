@@ -1,13 +1,12 @@
 """Exports the tables as CSV files with all rows and columns, for programs."""
 
-import csv
-import io
 import math
 from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
+from benchmark.escaping import csv_text
 from benchmark.leaderboard.analysis.contrasts import Contrast
 from benchmark.leaderboard.columns import HEADLINES, RANKED_BY
 from benchmark.leaderboard.export.grid import digits
@@ -66,7 +65,7 @@ def to_csv(leaderboard: LeaderboardTable) -> str:
     lines += [_csv_line(leaderboard, row, "model" if row.is_model else "baseline") for row in leaderboard.rows]
     unranked = [replace(row, rank=None, rank_interval=None, letters={}) for row in leaderboard.other_protocol_models]
     lines += [_csv_line(leaderboard, row, OTHER_PROTOCOL) for row in unranked]
-    return as_csv(lines)
+    return csv_text(lines)
 
 
 def _csv_line(leaderboard: LeaderboardTable, row: Row, kind: str) -> list[object]:
@@ -103,7 +102,7 @@ def contrasts_csv(leaderboards: Sequence[LeaderboardTable], contrasts: Sequence[
             line += [digits(value, 6) for value in (test.value, test.low, test.high)]
             line += [_p(test.p), _p(contrast.adjusted), digits(test.effect, 6), test.images, test.groups]
             lines.append([*line, test.scope, contrast.verdict])
-    return as_csv(lines)
+    return csv_text(lines)
 
 
 def pairs_csv(leaderboard: LeaderboardTable) -> str:
@@ -117,7 +116,7 @@ def pairs_csv(leaderboard: LeaderboardTable) -> str:
         ["data", "method", "first", "second", "difference", "images", "p", "p_holm", "scope", "verdict"]
     ]
     if not 1 < len(models) <= MAX_PAIRED_MODELS:
-        return as_csv(lines)
+        return csv_text(lines)
     pairs = all_pairs([row.estimates[RANKED_BY] for row in models], scope=scope)
     words = "" if scope == "models" else " in these trainings"
     significant = pairs.significant
@@ -127,14 +126,7 @@ def pairs_csv(leaderboard: LeaderboardTable) -> str:
         line += [_p(pairs.p[one, other]), _p(pairs.adjusted[one, other]), scope]
         verdict = f"{'' if significant[one, other] else 'not '}significantly different{words}"
         lines.append([*line, verdict if math.isfinite(pairs.p[one, other]) else "no test: one training"])
-    return as_csv(lines)
-
-
-def as_csv(lines: Sequence[Sequence[object]]) -> str:
-    """Formats lines of cells as CSV."""
-    out = io.StringIO()
-    csv.writer(out, lineterminator="\n").writerows(lines)
-    return out.getvalue()
+    return csv_text(lines)
 
 
 def data_name(leaderboard: LeaderboardTable) -> str:

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 
+from benchmark.escaping import Emphasis, escape_markdown
 from benchmark.leaderboard.analysis.chance import beats_chance
 from benchmark.leaderboard.analysis.masking import MASKED_MARK, is_masked
 from benchmark.leaderboard.column import Column
@@ -39,13 +40,13 @@ def grid(
     places = ["rank", "significance group"][: 1 + has_letters] if ranks else []
     table = [
         [*places, "model", "regime", *(column.heading for column in columns)],
-        [*[""] * len(places), "*images*", "", *(f"*n = {max_images[column.name]}*" for column in columns)],
+        [*[""] * len(places), Emphasis("images"), "", *(Emphasis(f"n = {max_images[c.name]}") for c in columns)],
     ]
     for row in rows:
         names = (
             [row.name + _dagger(row, leaderboard), _title(row, leaderboard)]
             if row.is_model
-            else [f"*{row.name}*", "*baseline*"]
+            else [Emphasis(row.name), Emphasis("baseline")]
         )
         cells = [_cell(row.estimates.get(c.name), max_images[c.name]) for c in columns]
         table.append([*[_rank(row), row.letters.get(RANKED_BY, "")][: len(places)], *names, *cells])
@@ -57,9 +58,13 @@ def grid(
 
 
 def markdown(table: Sequence[Sequence[str]]) -> list[str]:
-    """Returns the lines of a Markdown table. The first line of cells is its heading."""
-    lines = ["| " + " | ".join(cells) + " |" for cells in table]
+    """Returns the lines of a Markdown table, with the cells escaped. The first line of cells is its heading."""
+    lines = ["| " + " | ".join(map(_markdown_cell, cells)) + " |" for cells in table]
     return [lines[0], "| " + " | ".join(["---"] * len(table[0])) + " |", *lines[1:]]
+
+
+def _markdown_cell(cell: str) -> str:
+    return f"*{escape_markdown(cell)}*" if isinstance(cell, Emphasis) else escape_markdown(cell)
 
 
 def _rank(row: Row) -> str:

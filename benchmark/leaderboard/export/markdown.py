@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 
+from benchmark.escaping import Markdown, escape_markdown, markdown_code
 from benchmark.leaderboard.analysis.contrasts import Contrast
 from benchmark.leaderboard.analysis.fourfold import build_fourfold
 from benchmark.leaderboard.analysis.fourfold import headline as fourfold_headline
@@ -35,16 +36,17 @@ def to_markdown(
     """
     main = leaderboards[0]
     record = main.record
-    lines = [f"# Leaderboard: {record.dataset}, preset {record.preset}", ""]
+    lines = [f"# Leaderboard: {escape_markdown(f'{record.dataset}, preset {record.preset}')}", ""]
     if record.synthetic:
         lines += [f"> **{STAMP}**", ""]
     sentences = headline(main, contrasts)
     if sentences and (fourfold := build_fourfold(main)):
         sentences.append(fourfold_headline(fourfold))
+    sentences = list(map(escape_markdown, sentences))
     if sentences:
         lines += [f"**{sentences[0]}** {' '.join(sentences[1:])}".rstrip(), ""]
     for leaderboard in leaderboards:
-        lines += [f"## Maps by {leaderboard.method}", ""]
+        lines += [f"## Maps by {escape_markdown(leaderboard.method)}", ""]
         lines += [*markdown(grid(leaderboard, HEADLINES)), "", *_footer(leaderboard), ""]
         if leaderboard is main:
             lines += [_about(main), ""]
@@ -52,14 +54,18 @@ def to_markdown(
                 lines += [f"![{caption}]({file})", ""]
             lines += reliance_section(leaderboards)
             lines += _contrast_section(contrasts)
-            lines += ["## Classification", "", *markdown(_classification_table(main)), "", describe_attacks(main), ""]
+            lines += ["## Classification", "", *markdown(_classification_table(main)), ""]
+            lines += [escape_markdown(describe_attacks(main)), ""]
     for other in main.other_protocols:
         lines += ["## Made under another protocol", "", *markdown(grid(other, HEADLINES, baselines=False)), ""]
-        lines += [describe_other_protocol(other), ""]
+        lines += [escape_markdown(describe_other_protocol(other)), ""]
     lines += [
         "## Columns of the CSV files",
         "",
-        *(f"- **{c.heading}** (`{c.name}`): {c.definition}" for c in leaderboards[0].columns),
+        *(
+            f"- **{escape_markdown(c.heading)}** ({markdown_code(c.name)}): {c.definition}"
+            for c in leaderboards[0].columns
+        ),
     ]
     lines += ["", *_notes(leaderboards)]
     return "\n".join(lines).rstrip() + "\n"
@@ -85,15 +91,16 @@ def _about(leaderboard: LeaderboardTable) -> str:
     images = record.images
     positive = f" The positive class is {leaderboard.positive}." if leaderboard.positive else ""
     badges = explain_badges(row.badge for row in leaderboard.models[:MAX_LISTED_MODELS])
-    return (
+    text = (
         f"{len(leaderboard.models)} models, {images['test']} test images of {leaderboard.groups} groups (patients, "
         f"lesions), {images['train']} training images, of {images['available']} in the data set; classes: "
         f"{', '.join(record.classes)}.{positive} Each cell: mean [interval]. {describe_intervals(leaderboard)} "
         f"{describe_ranks(leaderboard)} Maps explain the predicted class, on all "
         "test images. Where n is smaller, they are a random sample. † marks models whose balanced accuracy does not "
         "beat chance with its whole interval: their maps explain guesses, so they have no rank. All columns are in the "
-        "CSV files of this directory." + (f" Submissions have a badge after their regime. {badges}" if badges else "")
+        "CSV files of this directory."
     )
+    return escape_markdown(text) + (f" Submissions have a badge after their regime. {badges}" if badges else "")
 
 
 def _contrast_section(contrasts: Sequence[Contrast]) -> list[str]:
@@ -111,7 +118,7 @@ def _contrast_section(contrasts: Sequence[Contrast]) -> list[str]:
             [name, *(_contrast_cell(cells.get((name, column.name))) for column in columns)]
             for name in sorted({contrast.name for contrast in family})
         ]
-        lines += [f"## Standard against {title}", "", *markdown(table), ""]
+        lines += [f"## Standard against {escape_markdown(title)}", "", *markdown(table), ""]
     if not lines:
         table = [["regime", *(column.heading for column in columns)]]
         for regime, title in regimes:
@@ -135,7 +142,9 @@ def _contrast_cell(contrast: Contrast | None) -> str:
         return "-"
     test = contrast.difference
     ends = f" [{test.low:+.3f}, {test.high:+.3f}]" if math.isfinite(test.low) else ""
-    return f"**{test.value:+.3f}**{ends} {contrast.verdict}" if contrast.significant else f"{test.value:+.3f}{ends}"
+    if not contrast.significant:
+        return f"{test.value:+.3f}{ends}"
+    return Markdown(f"**{test.value:+.3f}**{ends} {contrast.verdict}")
 
 
 def _count_cell(family: list[Contrast]) -> str:
@@ -185,16 +194,19 @@ def _notes(leaderboards: Sequence[LeaderboardTable]) -> list[str]:
     record = leaderboards[0].record
     environment = record.environment
     lines = ["## How it was made", ""]
-    lines += [f"- {note}" for note in provenance_notes(leaderboards[0].records)]
+    lines += [f"- {escape_markdown(note)}" for note in provenance_notes(leaderboards[0].records)]
     lines.append(_training_note(leaderboards[0]))
     accelerator = environment["accelerator"] or environment["processor"]
-    lines.append(f"- On {accelerator} ({environment['device']}), torch {environment['packages']['torch']}.")
-    lines.append(f"- Protocol `{record.protocol}`: records of other protocols are never ranked in this table.")
-    lines += [f"- Left out: {problem}." for problem in leaderboards[0].problems]
-    lines += [f"- No record of {cell}." for cell in leaderboards[0].missing[:MAX_LISTED_MODELS]]
+    made = f"On {accelerator} ({environment['device']}), torch {environment['packages']['torch']}."
+    lines.append(f"- {escape_markdown(made)}")
+    lines.append(
+        f"- Protocol {markdown_code(record.protocol)}: records of other protocols are never ranked in this table."
+    )
+    lines += [f"- Left out: {escape_markdown(problem)}." for problem in leaderboards[0].problems]
+    lines += [f"- No record of {escape_markdown(cell)}." for cell in leaderboards[0].missing[:MAX_LISTED_MODELS]]
     if len(leaderboards[0].missing) > MAX_LISTED_MODELS:
         lines.append(f"- No record of {len(leaderboards[0].missing) - MAX_LISTED_MODELS} more cells.")
-    lines += [line for leaderboard in leaderboards for line in _undefined(leaderboard)]
+    lines += [f"- {escape_markdown(line)}" for leaderboard in leaderboards for line in _undefined(leaderboard)]
     if record.synthetic:
         lines.append(f"- {STAMP}")
     return lines
@@ -227,11 +239,11 @@ def _undefined(leaderboard: LeaderboardTable) -> list[str]:
         if common := [(row, *row.common[column.name]) for row in rows if column.name in row.common]:
             means = ", ".join(f"{row.label} {value:.3f}" for row, value, _ in common[:MAX_NAMED_ROWS])
             means_of_common.append(
-                f"- Mean {column.title} ({leaderboard.method}) of these on the {max(n for *_, n in common)} images "
+                f"Mean {column.title} ({leaderboard.method}) of these on the {max(n for *_, n in common)} images "
                 f"that all models have: {means}."
             )
     lines = [
-        f"- Undefined scores of {', '.join(names)} ({leaderboard.method}), left out of the mean: {counts}."
+        f"Undefined scores of {', '.join(names)} ({leaderboard.method}), left out of the mean: {counts}."
         for counts, names in titles.items()
     ]
     return lines + means_of_common

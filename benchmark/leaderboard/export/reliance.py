@@ -3,8 +3,9 @@
 import math
 from collections.abc import Sequence
 
+from benchmark.escaping import csv_text, escape_markdown
 from benchmark.leaderboard.analysis.fourfold import NEGLIGIBLE, Fourfold, FourfoldRow, build_fourfold
-from benchmark.leaderboard.export.csv import as_csv, data_name
+from benchmark.leaderboard.export.csv import data_name
 from benchmark.leaderboard.export.grid import MAX_LISTED_MODELS, digits, markdown
 from benchmark.leaderboard.reliance_columns import FOURFOLD_COLUMNS, RELIANCE, RELIANCE_COLUMNS
 from benchmark.leaderboard.table import LeaderboardTable, Row
@@ -32,7 +33,9 @@ def reliance_csv(leaderboards: Sequence[LeaderboardTable]) -> str:
     if not lines:
         return ""
     parts = [f"{name}{part}" for name in names for part in ("", "_low", "_high")]
-    return as_csv([["data", "method", "name", "regime", "seeds", *parts, "uses", "shows", "verdict", "reason"], *lines])
+    return csv_text(
+        [["data", "method", "name", "regime", "seeds", *parts, "uses", "shows", "verdict", "reason"], *lines]
+    )
 
 
 def reliance_section(leaderboards: Sequence[LeaderboardTable]) -> list[str]:
@@ -41,9 +44,9 @@ def reliance_section(leaderboards: Sequence[LeaderboardTable]) -> list[str]:
     if not tables:
         return []
     lines = ["## Does the network use the lesion, and does the map show it?", ""]
-    lines += [*markdown(_counts(tables)), "", explain(tables[0]), ""]
+    lines += [*markdown(_counts(tables)), "", escape_markdown(explain(tables[0])), ""]
     for table in tables:
-        lines += [f"### {table.method}", "", *markdown(_rows(table)), ""]
+        lines += [f"### {escape_markdown(table.method)}", "", *markdown(_rows(table)), ""]
     return lines
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from benchmark.escaping import unescape_csv
 from benchmark.leaderboard.analysis.provenance import (
     describe_duplicates,
     describe_origin,
@@ -194,4 +195,4 @@ def _measures(record: Path) -> list[tuple[str, str, str, str]]:
 
 def _measure(row: Mapping[str, str]) -> tuple[str, str, str, str]:
     value, low, high = (digits(float(row[name] or "nan")) for name in ("value", "low", "high"))
-    return row["measure"], row["of"], value, f"{low} to {high}"
+    return row["measure"], unescape_csv(row["of"]), value, f"{low} to {high}"
