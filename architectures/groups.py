@@ -47,9 +47,9 @@ def layer_groups(network: nn.Module, side: int) -> tuple[tuple[str, ...], ...]:
         of a :class:`architectures.network.Network` is left out. Every module is in exactly one group. Modules that are
         not called, such as a second head, are at the end of the last group.
     """
-    twin = _without_weights(network)
+    twin = copy_without_weights(network)
     body = twin.body if isinstance(twin, Network) else twin
-    blocks = list(_blocks(body))
+    blocks = list(outer_blocks(body))
     input_sides: list[int] = []
     called: dict[nn.Module, None] = {}
     grids: dict[nn.Module, int] = {}
@@ -107,7 +107,7 @@ def freeze(network: nn.Module, groups: Sequence[Sequence[str]], first: int) -> l
     return [module for module in frozen if isinstance(module, BATCHNORM)]
 
 
-def _without_weights(network: nn.Module) -> nn.Module:
+def copy_without_weights(network: nn.Module) -> nn.Module:
     """Returns a copy on the meta device, in evaluation mode. The weights are never copied."""
     # deepcopy takes objects in the memo as already copied.
     memo: dict[int, Tensor] = {id(buffer): torch.empty_like(buffer, device="meta") for buffer in network.buffers()}
@@ -130,12 +130,12 @@ def _depth_groups(body: nn.Module) -> dict[nn.Module, int]:
     return group_by_module
 
 
-def _blocks(module: nn.Module) -> Iterator[nn.Module]:
+def outer_blocks(module: nn.Module) -> Iterator[nn.Module]:
     """Yields the outermost modules that are not just lists of modules."""
     for child in module.children():
         # Not isinstance: a transition of DenseNet is a subclass of Sequential, but counts as a block.
         if type(child) in {nn.Sequential, nn.ModuleList}:
-            yield from _blocks(child)
+            yield from outer_blocks(child)
         else:
             yield child
 

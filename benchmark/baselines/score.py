@@ -23,6 +23,7 @@ from benchmark.runtime.tensors import on_device, predict
 from benchmark.saliency import Method
 from benchmark.saliency.alignment import get_grid, get_placement
 from benchmark.saliency.compute import compute_maps
+from benchmark.saliency.target import find_target_layer
 from benchmark.scoring.score import score_maps, score_mask_arrays
 from benchmark.storage.cache import load_or_make
 from benchmark.storage.hashing import content_key
@@ -43,12 +44,18 @@ class BaselinePart:
         architecture: The architecture of an untrained network or of a grid. None for all other baselines.
         method: The saliency method of an untrained network. None for all other baselines.
         alignment: How maps of a grid are aligned with the image.
+        grid_stride: Stride of the grid. None takes the architecture's own target layer.
     """
 
     baseline: str
     architecture: Architecture | None = None
     method: Method | None = None
     alignment: str = "none"
+    grid_stride: int | None = None
+
+    def layer(self, image_size: int) -> str:
+        """Returns the target layer of the architecture, if there is one, else ""."""
+        return find_target_layer(self.architecture, self.grid_stride, image_size) if self.architecture else ""
 
     def key(self, protocol: str) -> str:
         """Returns a hash of all that its scores depend on. The protocol includes the data and the device."""
@@ -57,7 +64,11 @@ class BaselinePart:
 
 
 def list_parts(
-    architectures: Sequence[Architecture], methods: Sequence[Method], image_size: int, alignment: str
+    architectures: Sequence[Architecture],
+    methods: Sequence[Method],
+    image_size: int,
+    alignment: str,
+    grid_stride: int | None = None,
 ) -> list[BaselinePart]:
     """Lists all parts of the baselines of a table of these architectures and saliency methods.
 
@@ -66,30 +77,43 @@ def list_parts(
         methods: Saliency methods of the table.
         image_size: Side of the images in pixels.
         alignment: How maps of a grid are aligned with the image.
+        grid_stride: Stride of the grid. None takes each architecture's own target layer.
     """
     untrained = [
-        BaselinePart(baseline=UNTRAINED, architecture=architecture, method=method, alignment=alignment)
+        BaselinePart(
+            baseline=UNTRAINED,
+            architecture=architecture,
+            method=method,
+            alignment=alignment,
+            grid_stride=grid_stride,
+        )
         for method in methods
         for architecture in architectures
     ]
     ceilings = (
-        _ceiling_parts(architectures, image_size, alignment) if any(method.uses_grid for method in methods) else []
+        _ceiling_parts(architectures, image_size, alignment, grid_stride)
+        if any(method.uses_grid for method in methods)
+        else []
     )
     return [*(BaselinePart(baseline=name) for name in TRIVIAL), *untrained, *ceilings, BaselinePart(baseline=RATER)]
 
 
-def _ceiling_parts(architectures: Sequence[Architecture], image_size: int, alignment: str) -> list[BaselinePart]:
+def _ceiling_parts(
+    architectures: Sequence[Architecture], image_size: int, alignment: str, grid_stride: int | None
+) -> list[BaselinePart]:
     """Lists a part for each distinct grid geometry. Grids of one shape form one baseline."""
     grids: dict[Geometry, BaselinePart] = {}
     for architecture in architectures:
-        grid = get_grid(architecture, (image_size, image_size), alignment)
+        layer = find_target_layer(architecture, grid_stride, image_size)
+        grid = get_grid(architecture, (image_size, image_size), alignment, layer)
         if grid is not None:
             name = ceiling_name(grid.rows.cells, grid.columns.cells)
-            grids.setdefault(grid, BaselinePart(baseline=name, architecture=architecture, alignment=alignment))
+            part = BaselinePart(baseline=name, architecture=architecture, alignment=alignment, grid_stride=grid_stride)
+            grids.setdefault(grid, part)
     return list(grids.values())
 
 
-def score_baselines(
+def score_baselines(  # noqa: PLR0913 - data, table, and the two settings of a grid
     data: ImageDataset,
     architectures: Sequence[Architecture],
     methods: Sequence[Method],
@@ -97,6 +121,7 @@ def score_baselines(
     protocol: str,
     *,
     alignment: str,
+    grid_stride: int | None = None,
 ) -> pd.DataFrame:
     """Scores all baselines on the test images, or loads their cached scores.
 
@@ -106,7 +131,7 @@ def score_baselines(
     """
     grid_methods = [method.name for method in methods if method.uses_grid]
     parts: dict[tuple[str, str], list[pd.DataFrame]] = {}
-    for part in list_parts(architectures, methods, data.images.shape[1], alignment):
+    for part in list_parts(architectures, methods, data.images.shape[1], alignment, grid_stride):
         frame = _load_or_score(part, data, device, protocol)
         names = grid_methods if _is_ceiling(part) else [part.method.name if part.method else ""]
         for name in names:
@@ -141,7 +166,7 @@ def _load_or_score(part: BaselinePart, data: ImageDataset, device: torch.device,
 def _compute_scores(part: BaselinePart, data: ImageDataset, device: torch.device) -> pd.DataFrame:
     metrics = list(entries(Metric).values())
     if part.architecture and _is_ceiling(part):
-        return _score_ceiling(data, part.architecture, part.alignment, device)
+        return _score_ceiling(data, part, part.architecture, device)
     if part.architecture and part.method:
         maps = _untrained_maps(data, part, device)
     elif part.baseline == RATER:
@@ -156,11 +181,11 @@ def _is_ceiling(part: BaselinePart) -> bool:
 
 
 def _score_ceiling(
-    data: ImageDataset, architecture: Architecture, alignment: str, device: torch.device
+    data: ImageDataset, part: BaselinePart, architecture: Architecture, device: torch.device
 ) -> pd.DataFrame:
     """Computes the map F1 of the best maps of a grid against the merged masks. They do not maximize other metrics."""
     side = data.images.shape[1]
-    grid = get_grid(architecture, (side, side), alignment)
+    grid = get_grid(architecture, (side, side), part.alignment, part.layer(side))
     if grid is None:
         raise ValueError(f"{architecture.name}: the geometry of its grid is unknown")
     masks = torch.as_tensor(np.nan_to_num(data.masks(data.test)), device=device)
@@ -212,8 +237,9 @@ def _untrained_maps(data: ImageDataset, part: BaselinePart, device: torch.device
     torch.manual_seed(0)
     model = place(architecture.build(len(data.classes)), device).eval()
     classes = predict(model, images).argmax(dim=1).to(device)
-    upsample_fn = get_placement(architecture, images.shape[-2:], part.alignment, model)
-    return compute_maps(model, architecture.target_layer, images, classes, method, upsample_fn)
+    layer = part.layer(images.shape[-1])
+    upsample_fn = get_placement(architecture, images.shape[-2:], part.alignment, model, layer)
+    return compute_maps(model, layer, images, classes, method, upsample_fn)
 
 
 def _score_raters(data: ImageDataset, metrics: Sequence[Metric], device: torch.device) -> pd.DataFrame:

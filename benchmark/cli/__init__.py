@@ -115,6 +115,15 @@ Alignment = Annotated[
         rich_help_panel=SCORING,
     ),
 ]
+GridStride = Annotated[
+    int | None,
+    typer.Option(
+        metavar="PIXELS",
+        help="CAM methods read the last block with a grid of this stride, such as 16. Default: the target layer of "
+        "each architecture, usually 32.",
+        rich_help_panel=SCORING,
+    ),
+]
 Metrics = Annotated[
     list[str] | None,
     typer.Option(

@@ -20,6 +20,7 @@ from benchmark.cli import (
     Device,
     Epochs,
     Eps,
+    GridStride,
     ImageDirectory,
     ImageSize,
     Layout,
@@ -100,6 +101,7 @@ def run(  # noqa: PLR0913 - the options of a command line
     ] = None,
     method: Methods = None,
     alignment: Alignment = None,
+    grid_stride: GridStride = None,
     metric: Metrics = None,
     eps: Eps = None,
     autoattack: Autoattack = False,
@@ -167,6 +169,7 @@ def run(  # noqa: PLR0913 - the options of a command line
         compile=compiled,
         autoattack=autoattack,
         alignment=alignment,
+        grid_stride=grid_stride,
     )
     settings = change_preset(preset, changes)
     cells = build_grid(settings, architecture or [], regime or [], seed or [], _check_label(name))

@@ -20,6 +20,7 @@ from benchmark.cli import (
     Entries,
     Epochs,
     Eps,
+    GridStride,
     ImageDirectory,
     ImageSize,
     Json,
@@ -69,6 +70,7 @@ def submit(  # noqa: PLR0913 - the options of a command line
     batch_size: BatchSize = None,
     method: Methods = None,
     alignment: Alignment = None,
+    grid_stride: GridStride = None,
     metric: Metrics = None,
     eps: Eps = None,
     autoattack: Autoattack = False,
@@ -109,6 +111,7 @@ def submit(  # noqa: PLR0913 - the options of a command line
         attack_eps=eps,
         autoattack=autoattack,
         alignment=alignment,
+        grid_stride=grid_stride,
     )
     change_preset(preset, changes)
     request = SubmissionRequest(

@@ -15,6 +15,7 @@ OPTIONS = {
     "compile": "--compile",
     "autoattack": "--autoattack",
     "alignment": "--alignment",
+    "grid_stride": "--grid-stride",
 }
 """The option that changes a field of a preset."""
 

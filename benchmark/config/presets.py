@@ -18,6 +18,9 @@ ALIGNMENTS = ("receptive-field", EFFECTIVE, "none")
 """How to place maps of a grid: at the centers of the receptive fields of its cells, which depend on the architecture
 alone, at those of the effective receptive fields, which depend on the trained kernels, or stretched over the image."""
 
+GRID_STRIDES = (8, 16, 32)
+"""Strides of a grid that CAM methods can read instead of that of the target layer."""
+
 COMPILE_MODES = ("default", "reduce-overhead")
 """Modes of torch.compile, by torch's names. The second replays CUDA graphs, which suit small networks."""
 
@@ -55,6 +58,8 @@ class Preset:
             the authors' package.
         num_map_attacked: Maximum number of test images whose Grad-CAM map is attacked, in `attack_steps` steps.
         alignment: How to place maps of a grid, one of :data:`ALIGNMENTS`.
+        grid_stride: Stride in pixels of the grid that CAM methods read, a power of two. None takes each architecture's
+            own target layer.
         small_size: Height and width of the training images in pixels during all but the last epochs. None trains at
             `image_size`.
         full_size_epochs: Number of last epochs at `image_size`, if there is a small size.
@@ -85,6 +90,7 @@ class Preset:
     patience: int = 0
     compile: str | None = None
     alignment: str = "receptive-field"
+    grid_stride: int | None = None
     small_size: int | None = None
     full_size_epochs: int = 0
 
@@ -106,6 +112,8 @@ class Preset:
             raise ValueError(f"compile {self.compile}: must be {' or '.join(COMPILE_MODES)}")
         if self.alignment not in ALIGNMENTS:
             raise ValueError(f"alignment {self.alignment}: must be {' or '.join(ALIGNMENTS)}")
+        if self.grid_stride is not None and self.grid_stride not in GRID_STRIDES:
+            raise ValueError(f"grid-stride {self.grid_stride}: must be one of {', '.join(map(str, GRID_STRIDES))}")
 
 
 QUICK = Preset(

@@ -148,7 +148,7 @@ class Cluster:
         architectures = {job.cell.architecture.name: job.cell.architecture for job in jobs}
         networks = [architectures[name] for name in sorted(architectures)]
         methods = select(Method, first.preset.methods)
-        parts = list_parts(networks, methods, first.preset.image_size, first.preset.alignment)
+        parts = list_parts(networks, methods, first.preset.image_size, first.preset.alignment, first.preset.grid_stride)
         missing = [part for part in parts if not part_file(part, first.protocol).is_file()]
         task = self._task(_baseline, first.device)
         return [task.remote(builder.build_part(part, first)) for part in missing]

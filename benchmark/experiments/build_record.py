@@ -70,7 +70,9 @@ def build_record(job: Job, outcome: CellOutcome, files: Mapping[str, str]) -> Re
         settings=_settings(job),
         metrics={metric.name: define_metric(metric) for metric in job.metrics},
         methods=job.preset.methods,
-        alignment=describe_alignment(cell.architecture, job.size, job.preset.alignment, outcome.model),
+        alignment=describe_alignment(
+            cell.architecture, job.size, job.preset.alignment, outcome.model, job.target_layer
+        ),
         training=outcome.training,
         provenance=build_provenance(job),
         parameters=sum(parameter.numel() for parameter in outcome.model.parameters()),

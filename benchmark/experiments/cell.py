@@ -108,7 +108,7 @@ def _predictions_file(job: Job) -> Path:
 
 def _compute_predictions(job: Job, model: nn.Module, data: TensorData) -> pd.DataFrame:
     """Computes the table that :func:`_predictions` caches."""
-    preset, layer = job.preset, job.cell.architecture.target_layer
+    preset, layer = job.preset, job.target_layer
     autoattack = recipe(len(job.data.classes)) if preset.autoattack else ""
     attacks = build_attacks("l2", preset.attack_eps, preset.attack_steps, preset.apgd_steps, autoattack)
     attacked = job.data.subset(preset.num_attacked)
@@ -168,8 +168,8 @@ def _methods(job: Job) -> list[Method]:
 
 
 def _maps_file(job: Job, method: Method) -> Path:
-    alignment = [job.preset.alignment] if method.uses_grid else []
-    return maps_file(content_key(job.model_key, method.name, identity(method), *alignment))
+    grid = [job.preset.alignment, *job.grid_settings] if method.uses_grid else []
+    return maps_file(content_key(job.model_key, method.name, identity(method), *grid))
 
 
 def _maps(job: Job, model: nn.Module, images: Tensor, predicted: Tensor, method: Method) -> NDArray[np.float16]:
@@ -180,13 +180,13 @@ def _maps(job: Job, model: nn.Module, images: Tensor, predicted: Tensor, method:
 
 
 def _compute_maps(job: Job, model: nn.Module, images: Tensor, predicted: Tensor, *, method: Method, path: Path) -> None:
-    layer = job.cell.architecture.target_layer
+    layer = job.target_layer
     with path.open("wb") as file:
         np.save(file, compute_maps(model, layer, images, predicted, method, _placement(job, model)))
 
 
 def _placement(job: Job, model: nn.Module) -> Placement | None:
-    return get_placement(job.cell.architecture, job.size, job.preset.alignment, model)
+    return get_placement(job.cell.architecture, job.size, job.preset.alignment, model, job.target_layer)
 
 
 def _explain_and_score(
@@ -238,7 +238,7 @@ def score_method_maps(
             ids=ids,
             mean=mean,
             steps=job.preset.perturbation_steps,
-            layer=job.cell.architecture.target_layer,
+            layer=job.target_layer,
             method=method,
             upsample_fn=_placement(job, model),
         )

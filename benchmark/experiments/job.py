@@ -13,6 +13,7 @@ from benchmark.experiments.grid import Cell
 from benchmark.registry import select
 from benchmark.runtime.device import prefers_bfloat16
 from benchmark.saliency import Method
+from benchmark.saliency.target import find_target_layer
 from benchmark.scoring.selection import metric_identity, select_metrics
 from benchmark.storage.cache import is_intact
 from benchmark.storage.hashing import content_key, file_digest
@@ -118,7 +119,18 @@ class Job:
         """The settings of the attacks on predictions and maps."""
         preset = self.preset
         steps = [preset.attack_steps, preset.apgd_steps, preset.autoattack]
-        return [preset.num_attacked, steps, preset.attack_eps, preset.num_map_attacked, preset.alignment]
+        settings = [preset.num_attacked, steps, preset.attack_eps, preset.num_map_attacked, preset.alignment]
+        return settings + self.grid_settings
+
+    @property
+    def grid_settings(self) -> list[object]:
+        """The stride of the grid for keys. Empty for the default, so that keys from before this setting stay valid."""
+        return [] if self.preset.grid_stride is None else [self.preset.grid_stride]
+
+    @property
+    def target_layer(self) -> str:
+        """Dotted name of the layer that CAM methods read."""
+        return find_target_layer(self.cell.architecture, self.preset.grid_stride, self.preset.image_size)
 
     @property
     def protocol(self) -> str:

@@ -21,6 +21,7 @@ from benchmark.runtime.device import retain_freed_memory, use_exact_arithmetic
 from benchmark.runtime.progress import progress
 from benchmark.saliency import Method
 from benchmark.saliency.attention import find_transformer
+from benchmark.saliency.target import find_target_layer
 from benchmark.storage.files import remove_leftovers
 from benchmark.training.log import check_log
 from benchmark.training.regimes import Regime
@@ -92,6 +93,8 @@ def build_jobs(request: RunRequest, console: Console) -> list[Job]:
     _print_lines("note", dataset.notes, console)
     _print_lines("left out", dataset.left_out, console)
     _check_target_layers(request.cells, len(dataset.classes))
+    for cell in request.cells:  # a missing grid is an error before the training
+        find_target_layer(cell.architecture, request.preset.grid_stride, request.preset.image_size)
     pretraining_data = _load_pretraining_data(request, dataset, console)
     jobs = []
     for cell in request.cells:

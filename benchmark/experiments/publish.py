@@ -186,8 +186,15 @@ def publish_baselines(job: Job, directory: Path) -> None:
     listed = {record.architecture for record in published.records.values()}
     architectures = [registered[name] for name in sorted(listed & registered.keys())]
     device = nearest_device(job.device)
-    methods, alignment = select(Method, job.preset.methods), job.preset.alignment
-    frame = score_baselines(job.data, architectures, methods, device, job.protocol, alignment=alignment)
+    frame = score_baselines(
+        job.data,
+        architectures,
+        select(Method, job.preset.methods),
+        device,
+        job.protocol,
+        alignment=job.preset.alignment,
+        grid_stride=job.preset.grid_stride,
+    )
     others = _baselines_of({record.protocol for record in published.others.values()}, directory / BASELINES_FILE)
     _remove_irregular(directory / BASELINES_FILE)
     with atomic_file(directory / BASELINES_FILE) as temporary:

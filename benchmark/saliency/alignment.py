@@ -35,16 +35,22 @@ class GeometryResult:
     reason: str = ""
 
 
-def load_geometry(architecture: Architecture, size: Sequence[int]) -> GeometryResult:
+def load_geometry(architecture: Architecture, size: Sequence[int], layer: str = "") -> GeometryResult:
     """Loads the positions of the cells of an architecture's target layer on images (H, W), or computes them once.
 
     The geometry is that of the architecture. It depends neither on weights nor on the number of classes.
+
+    Args:
+        architecture: The architecture.
+        size: Height and width of the images.
+        layer: Dotted name of the layer. The default is the architecture's target layer.
     """
+    layer = layer or architecture.target_layer
 
     def make(path: Path) -> None:
-        path.write_text(json.dumps(asdict(_compute_geometry(architecture, size))) + "\n", encoding="utf-8")
+        path.write_text(json.dumps(asdict(_compute_geometry(architecture, size, layer))) + "\n", encoding="utf-8")
 
-    return load_or_make(_geometry_file(architecture, size), make, _read_geometry)
+    return load_or_make(_geometry_file(architecture, size, layer), make, _read_geometry)
 
 
 def _read_geometry(path: Path) -> GeometryResult:
@@ -55,7 +61,7 @@ def _read_geometry(path: Path) -> GeometryResult:
 
 
 def get_placement(
-    architecture: Architecture, size: Sequence[int], alignment: str, model: nn.Module
+    architecture: Architecture, size: Sequence[int], alignment: str, model: nn.Module, layer: str = ""
 ) -> Placement | None:
     """Returns what upsamples maps of a model's grid. None stretches them over the image.
 
@@ -64,14 +70,17 @@ def get_placement(
         size: Height and width of the images.
         alignment: One of :data:`benchmark.config.presets.ALIGNMENTS`. Maps of an unknown geometry are stretched.
         model: The trained network, on which the effective receptive field depends.
+        layer: Dotted name of the layer with the grid. The default is the architecture's target layer.
     """
-    geometry = _model_geometry(architecture, size, alignment, model).geometry if alignment != "none" else None
+    geometry = _model_geometry(architecture, size, alignment, model, layer).geometry if alignment != "none" else None
     return Placement(geometry) if geometry else None
 
 
-def describe_alignment(architecture: Architecture, size: Sequence[int], alignment: str, model: nn.Module) -> Alignment:
+def describe_alignment(
+    architecture: Architecture, size: Sequence[int], alignment: str, model: nn.Module, layer: str = ""
+) -> Alignment:
     """Describes the alignment of maps for a result record. Arguments as in :func:`get_placement`."""
-    result = _model_geometry(architecture, size, alignment, model)
+    result = _model_geometry(architecture, size, alignment, model, layer)
     if result.geometry is None:
         return Alignment(method="none", reason=result.reason)
     axes = result.geometry.rows, result.geometry.columns
@@ -84,12 +93,12 @@ def describe_alignment(architecture: Architecture, size: Sequence[int], alignmen
     )
 
 
-def get_grid(architecture: Architecture, size: Sequence[int], alignment: str) -> Geometry | None:
+def get_grid(architecture: Architecture, size: Sequence[int], alignment: str, layer: str = "") -> Geometry | None:
     """Returns where maps of an architecture's grid are shown. None where the grid is unknown.
 
     Effective receptive fields differ from model to model. For a grid without a model they are the receptive fields.
     """
-    geometry = load_geometry(architecture, size).geometry
+    geometry = load_geometry(architecture, size, layer).geometry
     if geometry is None or alignment != "none":
         return geometry
     rows, columns = (stretched(axis.cells, axis.pixels) for axis in (geometry.rows, geometry.columns))
@@ -97,19 +106,20 @@ def get_grid(architecture: Architecture, size: Sequence[int], alignment: str) ->
 
 
 def _model_geometry(
-    architecture: Architecture, size: Sequence[int], alignment: str, model: nn.Module
+    architecture: Architecture, size: Sequence[int], alignment: str, model: nn.Module, layer: str
 ) -> GeometryResult:
+    layer = layer or architecture.target_layer
     if alignment != EFFECTIVE:
-        return load_geometry(architecture, size)
+        return load_geometry(architecture, size, layer)
     try:
-        return GeometryResult(geometry=grid_geometry(model, architecture.target_layer, size, effective=True))
+        return GeometryResult(geometry=grid_geometry(model, layer, size, effective=True))
     except ValueError as error:
         return GeometryResult(geometry=None, reason=str(error))
 
 
-def _geometry_file(architecture: Architecture, size: Sequence[int]) -> Path:
+def _geometry_file(architecture: Architecture, size: Sequence[int], layer: str) -> Path:
     code = _hash_geometry_code()
-    names = [architecture.name, identity(architecture), architecture.target_layer]
+    names = [architecture.name, identity(architecture), layer]
     return geometry_file(content_key(ENGINE_VERSION, code, names, list(size)))
 
 
@@ -120,11 +130,11 @@ def _hash_geometry_code() -> list[str]:
     return [file_code(Path(str(module.__file__))) for module in modules]
 
 
-def _compute_geometry(architecture: Architecture, size: Sequence[int]) -> GeometryResult:
+def _compute_geometry(architecture: Architecture, size: Sequence[int], layer: str) -> GeometryResult:
     # Building the network draws random weights. The global generator must not advance.
     state = torch.random.get_rng_state()
     try:
-        return GeometryResult(geometry=grid_geometry(architecture.build(2), architecture.target_layer, size))
+        return GeometryResult(geometry=grid_geometry(architecture.build(2), layer, size))
     except ValueError as error:
         return GeometryResult(geometry=None, reason=str(error))
     finally:

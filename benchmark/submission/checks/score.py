@@ -188,9 +188,9 @@ def rescore(
     probabilities = predict(model, pixels)
     names = part.data.samples["id"].to_numpy()[part.data.test]
     predictions = pd.DataFrame({"image": names, "predicted": probabilities.argmax(dim=1).numpy()})
-    frames, placement = [], get_placement(architecture, job.size, job.preset.alignment, model)
+    frames, placement = [], get_placement(architecture, job.size, job.preset.alignment, model, job.target_layer)
     for method in select(Method, stored.methods):
-        maps = compute_maps(model, architecture.target_layer, pixels, probabilities.argmax(dim=1), method, placement)
+        maps = compute_maps(model, job.target_layer, pixels, probabilities.argmax(dim=1), method, placement)
         frames.append(score_method_maps(part, model, pixels, predictions, maps=maps, method=method)[0])
     scores = pd.concat(frames, ignore_index=True)[[*KEY_COLUMNS, "value"]]
     return {

@@ -5,12 +5,17 @@ from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
+import pytest
 import torch
 
 from benchmark.config.presets import COMPILE_MODES, QUICK
+from benchmark.errors import UserError
+from benchmark.experiments.cell import _maps_file
 from benchmark.experiments.grid import build_grid
 from benchmark.experiments.job import Job, _settings_for_key
 from benchmark.experiments.trained_model import load_split
+from benchmark.saliency.grad_cam import GRAD_CAM
+from benchmark.saliency.gradient import GRADIENT
 from benchmark.training.settings import Settings
 
 
@@ -63,3 +68,25 @@ def test_images_to_learn_from_stay_here_where_the_device_has_no_room_and_those_o
         )
         assert load_split(job, "train").images.device.type == place
         assert load_split(job, "train").device.type == load_split(job, "test").images.device.type == "meta"
+
+
+def test_the_stride_of_the_grid_changes_maps_and_tables_and_never_the_model():
+    cell = build_grid(QUICK, ["mobilenet"], ["standard"], [])[0]
+    job = Job(cell=cell, data=SimpleNamespace(key="d"), preset=QUICK, device=torch.device("cpu"))
+    fine = replace(job, preset=replace(QUICK, grid_stride=16))
+    assert (job.target_layer, fine.target_layer) == ("body.blocks.4.1", "body.blocks.3.5")
+    assert fine.model_key == job.model_key
+    assert fine.protocol != job.protocol
+    assert fine.attacks != job.attacks
+    assert _maps_file(fine, GRAD_CAM) != _maps_file(job, GRAD_CAM)
+    assert _maps_file(fine, GRADIENT) == _maps_file(job, GRADIENT)
+    assert job.grid_settings == []
+
+
+def test_a_stride_that_no_network_has_is_refused():
+    with pytest.raises(ValueError, match="grid-stride 7: must be one of 8, 16, 32"):
+        replace(QUICK, grid_stride=7)
+    vit = replace(build_grid(QUICK, ["vit_tiny"], ["standard"], [])[0])
+    job = Job(cell=vit, data=SimpleNamespace(key="d"), preset=replace(QUICK, grid_stride=8), device=torch.device("cpu"))
+    with pytest.raises(UserError, match="--grid-stride 8: vit_tiny: no block has a grid of stride 8"):
+        _ = job.target_layer
