@@ -275,8 +275,9 @@ def _show_privacy(data: Any, directory: Path) -> None:
 
     if not has_pictures(directory):
         console.print("Pictures     none, as the license may not allow them; --publish-images adds them")
-    for line in find_identifying(manifest_columns(data.manifest), data.classes):
-        console.print(styled("warning:", "yellow"), f"split.csv: {line}; --pseudonyms FILE replaces them")
+    for split in sorted(directory.glob("split*.csv")):  # rows of another protocol have one of their own
+        for line in find_identifying(manifest_columns(split), data.classes):
+            console.print(styled("warning:", "yellow"), f"{split.name}: {line}; --pseudonyms FILE replaces them")
 
 
 def _exit_after(failures: Any) -> None:

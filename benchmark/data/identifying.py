@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from benchmark.escaping import unescape_csv
 from datasets import Sample, printable
 from datasets.table import read_table
 
@@ -84,7 +85,7 @@ def sample_columns(samples: Sequence[Sample]) -> dict[str, list[str]]:
 
 def manifest_columns(manifest: Path) -> dict[str, list[str]]:
     """Returns what a manifest publishes: names of images, groups and files, and attributes."""
-    rows = read_table(manifest, ["image"])
+    rows = [{unescape_csv(k): unescape_csv(v) for k, v in row.items()} for row in read_table(manifest, ["image"])]
     columns = {name: [row[name] for row in rows] for name in rows[0] if name not in {"split", "diagnosis", "sha256"}}
     files = [(row["image"], re.split(r"[/\\]", row["file"])[-1]) for row in rows]
     return columns | {
