@@ -125,6 +125,7 @@ class DatasetIndex:
         left_out: One line for each file or image that is left out, with the reason.
         notes: One line for each decision that a user may want to change, such as a column that nothing reads.
         synthetic: Whether the images are rendered, not photographed.
+        pseudonymous: Whether pseudonyms replace the names of images, groups and raters, so that files are not named.
     """
 
     name: str
@@ -135,6 +136,7 @@ class DatasetIndex:
     left_out: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     synthetic: bool = False
+    pseudonymous: bool = False
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -152,6 +154,7 @@ class DatasetReader:
         load: Loads the index. Raises :class:`ValueError` with file and remedy if no index can be built.
         source: Where the layout comes from.
         obtain: Where to get the data, its terms, and the directory to pass to Loupe, in one line.
+        redistributable: Whether its license allows anybody to publish pictures of the images. False if that is unknown.
     """
 
     name: str
@@ -159,6 +162,7 @@ class DatasetReader:
     load: Callable[[Path], DatasetIndex]
     source: str
     obtain: str
+    redistributable: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -51,4 +51,5 @@ ISIC2016 = DatasetReader(
     load=load,
     source="Gutman et al., Skin lesion analysis toward melanoma detection: a challenge at ISBI 2016, arXiv 1605.01397",
     obtain="the ISIC challenge's page for 2016, CC0; the directory with the unpacked parts",
+    redistributable=True,
 )

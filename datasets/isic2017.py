@@ -54,4 +54,5 @@ ISIC2017 = DatasetReader(
     load=load,
     source="Codella et al., Skin lesion analysis toward melanoma detection: a challenge at ISBI 2017, arXiv 1710.05006",
     obtain="the ISIC challenge's page for 2017, CC0; the directory with the unpacked parts",
+    redistributable=True,
 )

@@ -60,4 +60,5 @@ ISIC2018 = DatasetReader(
     load=load,
     source="Codella et al., Skin lesion analysis toward melanoma detection 2018, arXiv 1902.03368",
     obtain="the ISIC challenge's page for 2018; tasks 1-2 CC0, task 3 CC BY-NC 4.0; a directory of the unpacked parts",
+    redistributable=True,
 )

@@ -48,4 +48,5 @@ OXFORD_PET = DatasetReader(
     load=load,
     source="Parkhi et al., Cats and dogs, CVPR 2012",
     obtain="the authors' page at Oxford, CC BY-SA 4.0; images/ and annotations/ unpacked into one directory",
+    redistributable=True,
 )

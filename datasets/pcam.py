@@ -58,4 +58,5 @@ PCAM = DatasetReader(
     load=load,
     source="Veeling et al., Rotation equivariant CNNs for digital pathology, MICCAI 2018",
     obtain="the authors' repository basveeling/pcam, CC0; the directory with the files, unpacked with gunzip",
+    redistributable=True,
 )

@@ -32,4 +32,5 @@ DERMSYNTH = DatasetReader(
     load=load,
     source="Rendered by datasets/dermsynth, in the layout of DermXDB v1; synthetic",
     obtain="no download: `python -m benchmark run` renders it on first use",
+    redistributable=True,
 )

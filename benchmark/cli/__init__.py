@@ -58,6 +58,15 @@ SplitGroups = Annotated[
         rich_help_panel=DATA,
     ),
 ]
+Pseudonyms = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="Publish pseudonyms in place of the names of images, groups and raters. The file has their key, and is "
+        "made if it is missing.",
+        rich_help_panel=DATA,
+    ),
+]
 Split = Annotated[
     Path | None,
     typer.Option(

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from benchmark.cli import OUTPUT, SCORING, DataDirectory, Json, console
+from benchmark.cli import OUTPUT, SCORING, DataDirectory, Json, Pseudonyms, console
 from benchmark.errors import UserError
 from benchmark.leaderboard.synthetic import MARK
 from benchmark.runtime.terminal import styled
 
 if TYPE_CHECKING:
+    from benchmark.data.load import Source
     from benchmark.leaderboard.analysis.compare import Comparison
     from benchmark.leaderboard.load.results import ResultsDirectory
 
@@ -37,6 +38,7 @@ def compare(  # noqa: PLR0913 - the options of a command line
         str, typer.Option(help="Saliency method. Default: that of the main table.", rich_help_panel=SCORING)
     ] = "",
     data: DataDirectory = None,
+    pseudonyms: Pseudonyms = None,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -49,12 +51,13 @@ def compare(  # noqa: PLR0913 - the options of a command line
 
     Rows of different tables have names with data set, preset and protocol: dermsynth/quick:xception/standard@1a2b3c4d.
     """
+    from benchmark.data.load import Source  # noqa: PLC0415
     from benchmark.leaderboard.analysis.compare import compare_models  # noqa: PLC0415
 
     comparisons = []
     for published, names in _find_results((a, b), results, dataset, preset):
         comparison = compare_models(published, names, method)
-        figure = _plot(published, comparison, data, output)
+        figure = _plot(published, comparison, Source(directory=data, pseudonyms=pseudonyms), output)
         comparisons.append(comparison.as_json() | {"picture": str(figure) if figure else None})
         if not as_json:
             _show(comparison, figure)
@@ -99,7 +102,7 @@ def _show_differences(published: "ResultsDirectory", names: tuple[str, str]) -> 
 
 
 def _plot(
-    published: "ResultsDirectory", comparison: "Comparison", data: Path | None, output: Path | None
+    published: "ResultsDirectory", comparison: "Comparison", source: "Source", output: Path | None
 ) -> Path | None:
     """Plots the images on which the two models differ most. None where maps or images are not available."""
     from benchmark.storage.runs import maps_dir  # noqa: PLC0415
@@ -111,7 +114,7 @@ def _plot(
 
     slug = "-against-".join(re.sub(r"[/:@]", "-", name) for name in comparison.names)
     path = output or published.directory / f"compare-{slug}.png"
-    return path if plot_comparison(published, comparison, data, path) else None
+    return path if plot_comparison(published, comparison, source, path) else None
 
 
 def _show(comparison: "Comparison", figure: Path | None) -> None:

@@ -64,6 +64,8 @@ def check(  # noqa: PLR0913 - the options of a command line
         sys.stdout.write(json.dumps(payload, indent=1) + "\n")
     else:
         _show(result)
+        if result.facts["privacy"]:
+            console.print("A run publishes them in split.csv and records; `run --pseudonyms FILE` replaces them.")
         if excluded:
             console.print(f"Excluded: {len(result.problems)} problems, listed in {excluded}. Remove that file to undo.")
         elif result.problems:

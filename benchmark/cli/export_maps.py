@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from benchmark.cli import DATA, OUTPUT, SCORING, DataDirectory, ImageDirectory, Layout, console
+from benchmark.cli import DATA, OUTPUT, SCORING, DataDirectory, ImageDirectory, Layout, Pseudonyms, console
 from benchmark.errors import UserError
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ def export_maps(  # noqa: PLR0913 - the options of a command line
     data: DataDirectory = None,
     layout: Layout = None,
     image_dir: ImageDirectory = None,
+    pseudonyms: Pseudonyms = None,
     results: Annotated[
         Path | None,
         typer.Option(
@@ -48,7 +49,7 @@ def export_maps(  # noqa: PLR0913 - the options of a command line
     published, record = find_record(model, results, seed)
     method = method or published.records[record].methods[0]
     resolve_name(method, published.records[record].methods, "method")
-    source = Source(directory=data, layout=layout, images=image_dir)
+    source = Source(directory=data, layout=layout, images=image_dir, pseudonyms=pseudonyms)
     with console.status(f"writing {output}"):
         count = export(published, record, method, source, form, output)
     console.print(f"{output}: {count} maps of {model} by {method}, and predictions.csv")

@@ -27,6 +27,7 @@ from benchmark.cli import (
     Limit,
     Methods,
     Metrics,
+    Pseudonyms,
     Regimes,
     Seeds,
     Split,
@@ -37,6 +38,7 @@ from benchmark.cli import (
 from benchmark.cli.changes import change_preset, collect_changes
 from benchmark.errors import UserError
 from benchmark.leaderboard.synthetic import STAMP
+from benchmark.runtime.terminal import styled
 
 PUBLISHED = {"Leaderboard": "leaderboard.md", "Table": "leaderboard.csv", "Records": "records", "Split": "split.csv"}
 """What a run names at its end, in the results directory."""
@@ -53,6 +55,7 @@ def run(  # noqa: PLR0913 - the options of a command line
     attributes: Attributes = None,
     split: Split = None,
     split_groups: SplitGroups = False,
+    pseudonyms: Pseudonyms = None,
     limit: Limit = None,
     aggregation: Aggregation = None,
     pretrain: Annotated[
@@ -133,6 +136,15 @@ def run(  # noqa: PLR0913 - the options of a command line
         str | None,
         typer.Option(help="tensorboard: write training curves to runs/logs.", rich_help_panel=OUTPUT),
     ] = None,
+    publish_images: Annotated[
+        bool | None,
+        typer.Option(
+            "--publish-images/--no-publish-images",
+            metavar="",
+            help="Publish pictures of test images: gallery and sheets. Default: if its license allows it.",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", metavar="", help="Show the cells and stop.", rich_help_panel=OUTPUT)
     ] = False,
@@ -178,7 +190,12 @@ def run(  # noqa: PLR0913 - the options of a command line
         request = RunRequest(
             preset=settings,
             source=Source(
-                directory=data, layout=layout, images=image_dir, attributes=attributes, split_groups=split_groups
+                directory=data,
+                layout=layout,
+                images=image_dir,
+                attributes=attributes,
+                split_groups=split_groups,
+                pseudonyms=pseudonyms,
             ),
             cells=cells,
             device=chosen_device,
@@ -196,12 +213,12 @@ def run(  # noqa: PLR0913 - the options of a command line
             _show_plan(jobs)
         elif train_only:
             _train_models(jobs)
-        elif up_to_date(jobs):
+        elif up_to_date(jobs, pictures=publish_images):
             console.print(
                 f"Nothing to do: all {len(jobs)} cells are done. The leaderboard is {job_results_dir(jobs[0])}."
             )
         else:
-            _run_jobs(jobs, workers, embedded=data is None)
+            _run_jobs(jobs, workers, embedded=data is None, pictures=publish_images)
 
 
 def _train_models(jobs: Any) -> None:
@@ -227,12 +244,12 @@ def _show_initial_weights(jobs: Any) -> None:
             console.print(f"weights of {architecture.name}: {report.describe()}")
 
 
-def _run_jobs(jobs: Any, engine: Any, *, embedded: bool) -> None:
+def _run_jobs(jobs: Any, engine: Any, *, embedded: bool, pictures: bool | None) -> None:
     """Runs the jobs and prints the outcome, the paths of the results and the next step."""
     from benchmark.experiments.run import run_benchmark  # noqa: PLC0415
 
     try:
-        directory, failures = run_benchmark(jobs, console, engine)
+        directory, failures = run_benchmark(jobs, console, engine, pictures=pictures)
     except KeyboardInterrupt:
         finished = sum(job.done for job in jobs)
         console.print()
@@ -248,9 +265,22 @@ def _run_jobs(jobs: Any, engine: Any, *, embedded: bool) -> None:
             console.print(STAMP, style="bold")
         for title, name in PUBLISHED.items():
             console.print(f"{title:11s}  {directory / name}")
+        _show_privacy(jobs[0].data, directory)
         if embedded:
             console.print("Next: do the same on your own images with `make benchmark DATA=DIRECTORY`.")
     _exit_after(failures)
+
+
+def _show_privacy(data: Any, directory: Path) -> None:
+    """Prints what the published names may reveal, and why there are no pictures."""
+    from benchmark.data.identifying import find_identifying, manifest_columns  # noqa: PLC0415
+    from benchmark.experiments.pictures import has_pictures  # noqa: PLC0415
+
+    if not has_pictures(directory):
+        console.print("Pictures     none, as the license may not allow them; --publish-images adds them")
+    for split in sorted(directory.glob("split*.csv")):  # rows of another protocol have one of their own
+        for line in find_identifying(manifest_columns(split), data.classes):
+            console.print(styled("warning:", "yellow"), f"{split.name}: {line}; --pseudonyms FILE replaces them")
 
 
 def _exit_after(failures: Any) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 from benchmark.config.presets import QUICK, Preset
 from benchmark.data.digests import digests
 from benchmark.data.duplicates import DuplicateFinder, perceptual_hash
+from benchmark.data.identifying import find_identifying, sample_columns
 from benchmark.data.load import require_usable
 from benchmark.data.readings import MarkedArea, describe_areas, describe_readings, load_readings, measure_area
 from benchmark.data.splits import select_samples, split, without_split
@@ -81,6 +82,7 @@ def check_dataset(data: DatasetIndex, report: Callable[[int, int], None], preset
     facts = _facts(data, reports) | _count_alike(data, hashed, finder)
     readings = describe_readings(data.samples, load_readings(data.samples))
     areas = describe_areas(sample_report.area for sample_report in reports if sample_report.area)
+    facts |= {"privacy": find_identifying(sample_columns(data.samples), data.classes)}
     facts |= {"notes": [*data.notes, *readings, *areas], "left_out": list(data.left_out)}
     return DataReport(
         facts=facts,

@@ -57,6 +57,7 @@ class ImageDataset:
         mask_arrays: Reference masks (M, S, S), uint8. 255 is fully marked.
         references: One row per mask array: sample (row of `samples`), level, rater, characteristic, as in
             :class:`benchmark.data.references.Reference`.
+        layout: Name of the reader that loaded it.
         split_origin: Where the split comes from, by :func:`benchmark.data.splits.describe_split`.
     """
 
@@ -73,6 +74,7 @@ class ImageDataset:
     references: pd.DataFrame
     notes: tuple[str, ...] = ()
     split_origin: str = ""
+    layout: str = ""
 
     def rows(self, split: str) -> NDArray[np.intp]:
         """Returns the row indices of the "train", "validation" or "test" images."""
@@ -140,7 +142,7 @@ def prepare_dataset(
         samples, left_out = without_split(data, preset)
         data = replace(data, left_out=(*data.left_out, *left_out))
         samples, (splits, manifest, file_digests) = select_samples(
-            samples, preset, lambda selected: _stored_split(data.root, selected, preset)
+            samples, preset, lambda selected: _stored_split(data, selected, preset)
         )
     else:
         file_digests = digests(data.root, [path for sample in data.samples for path in sample_files(sample)])
@@ -180,6 +182,7 @@ def prepare_dataset(
         mask_arrays=arrays.mask_arrays,
         references=arrays.references,
         split_origin=describe_split(samples, splits, given=given),
+        layout=data.layout,
     )
 
 
@@ -209,12 +212,15 @@ def _require_whole_groups(manifest: Path, samples: Sequence[Sample], splits: Spl
         raise UserError(f"{manifest} {what}; correct it, or accept it with --allow-split-groups")
 
 
-def _stored_split(root: Path, samples: tuple[Sample, ...], preset: Preset) -> tuple[Splits, Path, dict[Path, str]]:
+def _stored_split(
+    data: DatasetIndex, samples: tuple[Sample, ...], preset: Preset
+) -> tuple[Splits, Path, dict[Path, str]]:
     """Returns the split of these samples, its path, and the SHA-256 of their files.
 
     It is drawn once, so library updates cannot change it.
     """
-    file_digests = digests(root, [path for sample in samples for path in sample_files(sample)])
+    root = None if data.pseudonymous else data.root
+    file_digests = digests(data.root, [path for sample in samples for path in sample_files(sample)])
     settings = [preset.test_folds, preset.val_folds]
     content = [
         [sample.id, sample.diagnosis, sample.group, sample.split, *_files(sample, file_digests)] for sample in samples

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from benchmark.data.exclusion import without_excluded
+from benchmark.data.pseudonyms import load_key, pseudonymize
 from benchmark.data.splits import has_official_split
 from benchmark.errors import UserError
 from benchmark.registry import entries, resolve_name
@@ -31,6 +32,7 @@ class Source:
         images: Directory with the images, matched by name, for a data set that is published without them.
         attributes: Table of attributes, matched by name, with the column image.
         split_groups: Whether an official split may divide a group.
+        pseudonyms: File with the key of pseudonyms. None publishes the names of the data set.
     """
 
     directory: Path | None = None
@@ -38,6 +40,7 @@ class Source:
     images: Path | None = None
     attributes: Path | None = None
     split_groups: bool = False
+    pseudonyms: Path | None = None
 
 
 def load_index(source: Source) -> DatasetIndex:
@@ -46,6 +49,7 @@ def load_index(source: Source) -> DatasetIndex:
     Raises:
         UserError: The directory is missing, its layout is unknown, or its index cannot be built.
     """
+    key = load_key(source.pseudonyms) if source.pseudonyms is not None else None
     directory = _render_embedded() if source.directory is None else source.directory
     if not directory.is_dir():
         raise UserError(f"{directory} is not a directory; give the directory that holds the data set")
@@ -58,7 +62,8 @@ def load_index(source: Source) -> DatasetIndex:
             data = _with_attributes(data, source.attributes)
     except (ValueError, OSError) as error:
         raise UserError(printable(str(error))) from None
-    return without_excluded(_with_checks(data, split_groups=source.split_groups))
+    data = without_excluded(_with_checks(data, split_groups=source.split_groups))
+    return pseudonymize(data, key) if key is not None else data
 
 
 def require_usable(data: DatasetIndex) -> DatasetIndex:

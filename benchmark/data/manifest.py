@@ -19,15 +19,30 @@ NAMES = ("train", "validation", "test")
 
 
 def write_manifest(
-    path: Path, root: Path, samples: Sequence[Sample], splits: Splits, digests: Mapping[Path, str]
+    path: Path, root: Path | None, samples: Sequence[Sample], splits: Splits, digests: Mapping[Path, str]
 ) -> None:
-    """Writes one row per file: for each image the image file first, then its masks. Attributes are further columns."""
+    """Writes one row per file: for each image the image file first, then its masks. Attributes are further columns.
+
+    Args:
+        path: Where to write.
+        root: The directory of the data set. None names each file after its image.
+        samples: The images.
+        splits: Their split.
+        digests: SHA-256 of each file.
+    """
     attributes = attribute_columns(samples)
     rows: list[Sequence[str]] = [[*COLUMNS, *attributes.values()]]
     for sample, side in zip(samples, splits, strict=True):
         values = [sample.attributes.get(name, "") for name in attributes]
         for source in sample_files(sample):
-            row = (sample.id, side, sample.diagnosis, sample.group, _relative(source, root), digests[source])
+            row = (
+                sample.id,
+                side,
+                sample.diagnosis,
+                sample.group,
+                _published_name(sample, source, root),
+                digests[source],
+            )
             rows.append([*row, *values])
     write_text(path, csv_text(rows))
 
@@ -100,5 +115,7 @@ def sample_files(sample: Sample) -> list[Path]:
     return list(dict.fromkeys([*image, *(mask.path for mask in sample.masks), *marked]))
 
 
-def _relative(path: Path, root: Path) -> str:
+def _published_name(sample: Sample, path: Path, root: Path | None) -> str:
+    if root is None:
+        return f"{sample.id}{path.suffix}"
     return str(path.relative_to(root)) if path.is_relative_to(root) else path.name

@@ -14,13 +14,13 @@ from benchmark.leaderboard.synthetic import marked
 from benchmark.storage.results import SPLIT_FILE
 
 
-def plot_comparison(published: ResultsDirectory, comparison: Comparison, images: Path | None, path: Path) -> bool:
+def plot_comparison(published: ResultsDirectory, comparison: Comparison, source: Source, path: Path) -> bool:
     """Plots image, masks and both maps of the first seed. Returns False if images or maps are missing.
 
     Args:
         published: Results directory with the records.
         comparison: The comparison to plot.
-        images: Directory of the data set. None selects the embedded one.
+        source: The data set.
         path: The PNG file to write.
     """
     maps = {}
@@ -31,7 +31,7 @@ def plot_comparison(published: ResultsDirectory, comparison: Comparison, images:
             (published.records[path] for path in models[name]),
             key=lambda item: item.seed,
         )
-        cached = load_cached_maps(record, comparison.method, Source(directory=images), published.directory / SPLIT_FILE)
+        cached = load_cached_maps(record, comparison.method, source, published.directory / SPLIT_FILE)
         if cached is None:
             return False
         data, maps[f"{letter}: {name}"] = cached

@@ -63,12 +63,15 @@ class RunRequest:
             "--layout": self.source.layout,
             "--image-dir": self.source.images,
             "--attributes": self.source.attributes,
+            "--pseudonyms": self.source.pseudonyms,
             "--split": self.manifest,
             "--pretrain": self.pretraining.directory if self.pretraining else None,
             "--class-map": self.class_map,
             "--entries": self.entries,
             "--device": self.device.type,
         }
+        if self.source.pseudonyms is not None:  # a path may name a person, as the name of a file does
+            values = {option: Path(value).name for option, value in values.items() if value is not None}
         parts = [part for option, value in values.items() if value is not None for part in (option, str(value))]
         return (*parts, *(["--allow-split-groups"] if self.source.split_groups else []))
 

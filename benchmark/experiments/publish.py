@@ -9,7 +9,8 @@ import pandas as pd
 from architectures import Architecture
 from benchmark.baselines.score import score_baselines
 from benchmark.experiments.job import Job
-from benchmark.leaderboard.build import DATA_FIGURE, PAGE
+from benchmark.experiments.pictures import has_pictures, may_publish
+from benchmark.leaderboard.build import PAGE
 from benchmark.leaderboard.load.results import find_damaged_file, read_results
 from benchmark.registry import entries, select
 from benchmark.runtime.device import nearest_device
@@ -43,17 +44,23 @@ def job_results_dir(job: Job) -> Path:
     return table_dir(job.data.name, job.preset.name)
 
 
-def up_to_date(jobs: Sequence[Job]) -> bool:
-    """Whether every job is done, published without damage, and in the tables."""
+def up_to_date(jobs: Sequence[Job], *, pictures: bool | None = None) -> bool:
+    """Whether every job is done, published without damage, and in the tables.
+
+    Args:
+        jobs: The jobs.
+        pictures: Whether to publish pictures of test images. None follows the license of the data.
+    """
     directory = job_results_dir(jobs[0])
     if not all(job.done for job in jobs) or not all(is_published(job, directory) for job in jobs):
         return False
     marker = read_protocol(directory)
-    tables = {"leaderboard.md", "leaderboard.csv", PAGE, DATA_FIGURE, SPLIT_FILE, BASELINES_FILE}
+    tables = {"leaderboard.md", "leaderboard.csv", PAGE, SPLIT_FILE, BASELINES_FILE}
     return (
         marker.get("protocol") == jobs[0].protocol
         and {job.key for job in jobs} <= set(marker.get("in_tables", ()))
         and all((directory / name).is_file() for name in tables)
+        and has_pictures(directory) == may_publish(jobs[0].data, pictures)
         and not any(is_changed(directory, name) for name in marker.get("files", {}))
         and (directory / SPLIT_FILE).read_bytes() == jobs[0].data.manifest.read_bytes()
     )

@@ -8,23 +8,19 @@ from rich.console import Console
 
 from benchmark.data.dataset import leaks
 from benchmark.experiments.engine import Engine
-from benchmark.experiments.gallery import write_gallery
 from benchmark.experiments.job import Job
+from benchmark.experiments.pictures import may_publish, remove_pictures, write_pictures
 from benchmark.experiments.publish import job_results_dir, publish_baselines, publish_record, publish_split
-from benchmark.experiments.reliance_sheet import write_reliance_sheet
 from benchmark.experiments.runner import FailedCell, run_jobs
-from benchmark.experiments.sheets import remove_map_sheets, select_examples, write_data_sheet, write_map_sheets
-from benchmark.leaderboard.build import DATA_FIGURE, rebuild
-from benchmark.leaderboard.gallery.load import GALLERY_DIR as GALLERY
+from benchmark.experiments.sheets import remove_map_sheets
+from benchmark.leaderboard.build import rebuild
 from benchmark.runtime.terminal import styled
 from benchmark.storage.lock import writing
 from benchmark.storage.protocol import read_protocol, write_protocol
 
-GALLERY_IMAGES = 6
-
 
 def run_benchmark(
-    jobs: Sequence[Job], console: Console, engine: Engine, *, tables: bool = True
+    jobs: Sequence[Job], console: Console, engine: Engine, *, tables: bool = True, pictures: bool | None = None
 ) -> tuple[Path, list[FailedCell]]:
     """Runs the unfinished cells, then publishes the records and rebuilds the tables.
 
@@ -33,6 +29,7 @@ def run_benchmark(
         console: Where to report.
         engine: Runs the cells.
         tables: Whether to rebuild the tables. Those of a submission are rebuilt once its records are accepted.
+        pictures: Whether to publish pictures of test images. None follows the license of the data.
 
     Returns:
         The results directory and the cells that failed.
@@ -44,7 +41,7 @@ def run_benchmark(
     directory = job_results_dir(jobs[0])
     if done:
         with writing(directory, console.print):
-            _publish(done, directory, console, tables=tables)
+            _publish(done, directory, console, tables=tables, pictures=may_publish(done[0].data, pictures))
     return directory, failures
 
 
@@ -61,7 +58,7 @@ def _count_near_duplicates(job: Job, console: Console) -> int:
     return count
 
 
-def _publish(done: Sequence[Job], directory: Path, console: Console, *, tables: bool) -> None:
+def _publish(done: Sequence[Job], directory: Path, console: Console, *, tables: bool, pictures: bool) -> None:
     """Writes records, baselines and figures of finished cells, then the tables."""
     protocol = done[0].protocol
     with console.status("scoring the baselines"):
@@ -79,10 +76,10 @@ def _publish(done: Sequence[Job], directory: Path, console: Console, *, tables: 
             console.print(line)
         publish_baselines(done[0], directory)
     with console.status("writing the leaderboard"):
-        write_map_sheets(done, directory)
-        write_reliance_sheet(done, directory)
-        write_data_sheet(done[0].data, directory / DATA_FIGURE)
-        write_gallery(done, select_examples(done[0].data, GALLERY_IMAGES), directory / GALLERY)
+        if pictures:
+            write_pictures(done, directory)
+        else:
+            remove_pictures(directory)
         problems = rebuild(directory)[0].problems if tables else ()
     if problems:
         console.print(f"{len(problems)} records are left out of the tables: {problems[0]}")

@@ -139,9 +139,8 @@ class Bench:
             mock.patch.multiple(
                 run_module,
                 _count_near_duplicates=lambda *_: 0,
-                write_map_sheets=lambda *_: None,
-                write_data_sheet=lambda *_: None,
-                write_gallery=lambda *_: None,
+                write_pictures=lambda *_: None,
+                remove_pictures=lambda *_: None,
             ),
         ):
             jobs = build_jobs(request, console)

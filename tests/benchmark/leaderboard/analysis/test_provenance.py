@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmark.escaping import escape_markdown
 from benchmark.leaderboard.analysis.provenance import describe_duplicates, describe_origin, describe_split
 from benchmark.leaderboard.build import rebuild
 from benchmark.leaderboard.html.card import build_card
@@ -105,7 +106,7 @@ def test_every_table_says_it_row_by_row_where_rows_differ(published):
         origins = {row["name"]: row["origin"] for row in csv.DictReader(file) if row["kind"] == "model"}
     for name, origin in zip(names, ("random weights", "ham10000-128", "nine hospitals"), strict=True):
         assert origin in origins[name]
-        assert f"- {name}/standard: {origins[name]}." in text
+        assert f"- {name}/standard: {escape_markdown(origins[name])}." in text
         assert next(line for line in text.splitlines() if line.startswith("| 1") or f"| {name}" in line)
         assert origins[name] in next(line for line in text.splitlines() if f"| {name}" in line)
         assert page.count(origins[name]) >= 3  # its row, the notes and its card
