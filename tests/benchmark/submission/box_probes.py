@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 from benchmark.storage.paths import ROOT
-from benchmark.submission.sandbox.box import Contents, run_in_box
+from benchmark.submission.sandbox.box import NO_BOX, Contents, run_in_box
 from benchmark.submission.sandbox.limits import Limits
 
 LIBC = ctypes.CDLL(None, use_errno=True)
@@ -119,7 +119,7 @@ def probes(outside: Outside) -> dict[str, object]:
         "other results": lambda: must_lack(outside.results),
         "the masks": lambda: must_lack(outside.masks),
         "the history of the repository": lambda: must_lack(ROOT / ".git"),
-        "files of the home": lambda: (Path(os.environ["LOUPE_PROBE_HOME"]) / ".bashrc").read_bytes(),
+        "files of the home": (Path(os.environ["LOUPE_PROBE_HOME"]) / ".bashrc").read_bytes,
         "passwords": lambda: Path("/etc/shadow").read_bytes(),
         "names of users": lambda: Path("/etc/passwd").read_bytes(),
         "the way up": lambda: must_lack(Path("/../../../var")),
@@ -204,7 +204,11 @@ def run(task, scratch: Path, **paths: tuple[Path, ...]) -> int:
         os.setsid()
         scratch.mkdir()
         os.environ["TMPDIR"] = str(scratch)
-        os._exit(run_in_box(Contents(scratch=scratch, **paths), SMALL, task))
+        try:
+            os._exit(run_in_box(Contents(scratch=scratch, **paths), SMALL, task))
+        except OSError as error:
+            os.write(2, f"{error}\n".encode())
+        os._exit(NO_BOX)
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
