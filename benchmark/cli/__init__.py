@@ -158,3 +158,12 @@ MaxMemory = Annotated[
     float,
     typer.Option("--max-memory", help="Memory limit of an entry, in GB.", min=0.1, rich_help_panel=EXECUTION),
 ]
+Trust = Annotated[
+    bool,
+    typer.Option(
+        "--trust",
+        metavar="",
+        help="Run the Python of an entry even where this system cannot confine it.",
+        rich_help_panel=EXECUTION,
+    ),
+]

@@ -7,7 +7,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from benchmark.cli import EXECUTION, MODELS, OUTPUT, SCORING, DataDirectory, Entries, Json, Layout, MaxMemory, console
+from benchmark.cli import (
+    EXECUTION,
+    MODELS,
+    OUTPUT,
+    SCORING,
+    DataDirectory,
+    Entries,
+    Json,
+    Layout,
+    MaxMemory,
+    Trust,
+    console,
+)
 from benchmark.runtime.terminal import Terminal, styled
 
 if TYPE_CHECKING:
@@ -49,6 +61,7 @@ def check(  # noqa: PLR0913 - the options of a command line
         float, typer.Option(help="Time limit of an entry, in seconds.", min=1, rich_help_panel=EXECUTION)
     ] = 600,
     max_memory: MaxMemory = 8,
+    trust: Trust = False,
     as_json: Json = False,
 ) -> None:
     """Check entries and records. Where the weights of a record are available, score a sample of its images again.
@@ -61,7 +74,7 @@ def check(  # noqa: PLR0913 - the options of a command line
     from benchmark.submission.sandbox.limits import GIGABYTE, Limits  # noqa: PLC0415
 
     files, records = targets(words or [], entries)
-    limits = Limits(seconds=timeout, memory=int(max_memory * GIGABYTE))
+    limits = Limits(seconds=timeout, memory=int(max_memory * GIGABYTE), trust=trust)
     options = RescoreOptions(
         checkpoint=checkpoint,
         data=data,
@@ -100,9 +113,10 @@ def _show(reports: list["CheckReport"], *, only_problems: bool) -> None:
     console.print(
         f"{counts['entry']} entries, {counts['record']} records: {len(reports) - failed} passed, {failed} failed"
     )
-    confined = next((report.facts["confined"] for report in reports if report.facts.get("confined")), None)
-    if confined:
-        console.print(f"entries ran with network: {confined['network']}, disk: {confined['disk']}")
+    boxes = {report.facts["unconfined"] for report in reports if "unconfined" in report.facts}
+    for obstacle in boxes:
+        how = f"without a box: {obstacle}" if obstacle else "in a box: no network, no files of yours"
+        console.print(f"entries ran {how}")
 
 
 def _format_facts(report: "CheckReport") -> str:

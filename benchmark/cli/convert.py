@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from benchmark.cli import MODELS, OUTPUT, MaxMemory, console
+from benchmark.cli import MODELS, OUTPUT, MaxMemory, Trust, console
 
 MAX_SHOWN = 5
 
@@ -23,6 +23,7 @@ def convert(
     ],
     output: Annotated[Path, typer.Option(metavar="FILE", help="The .safetensors file.", rich_help_panel=OUTPUT)],
     max_memory: MaxMemory = 8.0,
+    trust: Trust = False,
 ) -> None:
     """Convert a checkpoint to safetensors, without running any code in it."""
     from benchmark.submission.convert import convert as convert_file  # noqa: PLC0415
@@ -30,7 +31,7 @@ def convert(
     from benchmark.submission.sandbox.limits import GIGABYTE, Limits  # noqa: PLC0415
 
     with console.status(f"reading {checkpoint}"), worker() as running:
-        limits = Limits(memory=int(max_memory * GIGABYTE), seconds=600, written=64 * GIGABYTE)
+        limits = Limits(memory=int(max_memory * GIGABYTE), seconds=600, written=64 * GIGABYTE, trust=trust)
         report = convert_file(checkpoint, architecture, output, running, limits)
     removed = f", without the prefix {report.prefix!r}" if report.prefix else ""
     console.print(f"{output}: {report.matched} tensors{removed}")

@@ -32,6 +32,7 @@ from benchmark.cli import (
     Regimes,
     Seeds,
     Split,
+    Trust,
     Weights,
     console,
 )
@@ -82,6 +83,7 @@ def submit(  # noqa: PLR0913 - the options of a command line
         float, typer.Option("--max-hours", help="Time limit, in hours.", min=0.01, rich_help_panel=EXECUTION)
     ] = 24,
     max_memory: MaxMemory = 8,
+    trust: Trust = False,
     as_json: Json = False,
 ) -> None:
     """Check an entry, evaluate it, write its records and the tables, and list the files for the pull request."""
@@ -138,9 +140,8 @@ def submit(  # noqa: PLR0913 - the options of a command line
             path = target = entry_file(str(entry), entries)
         with worker() as running:
             try:
-                submitted = submit(
-                    path, request, running, _notify, limits=Limits(memory=int(max_memory * GIGABYTE), seconds=600)
-                )
+                limits = Limits(memory=int(max_memory * GIGABYTE), seconds=600, trust=trust)
+                submitted = submit(path, request, running, _notify, limits=limits)
             except SubmissionRejected as rejected:
                 _show_rejection(rejected, as_json=as_json)
                 raise typer.Exit(1) from None

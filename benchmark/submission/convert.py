@@ -2,16 +2,15 @@
 
 import shutil
 import tempfile
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from benchmark.errors import UserError
 from benchmark.storage.files import atomic_file
 from benchmark.storage.hashing import file_digest
 from benchmark.submission.sandbox.client import Worker
 from benchmark.submission.sandbox.limits import Limits
+from benchmark.submission.sandbox.replies import Conversion
 
 SUFFIXES = (".ckpt", ".pth", ".pt")
 STATE_NAMES = ("state_dict", "model_state_dict", "model_state", "model", "net", "weights", "module")
@@ -65,17 +64,22 @@ def convert(checkpoint: Path, architecture: str, output: Path, worker: Worker, l
             "architecture": str(Path(architecture).resolve()) if is_file else architecture,
             "directory": scratch,
         }
-        result = worker.run("convert_checkpoint", arguments, limits, writable=[Path(scratch)])
-        if result.error:
-            raise UserError(f"{checkpoint}: {result.error}")
+        read = [checkpoint.resolve(), *([Path(architecture).resolve()] if is_file else [])]
+        if not architecture.endswith(".py"):
+            limits = replace(limits, trust=True)  # no code of a stranger
+        outcome = worker.run(
+            "convert_checkpoint", arguments, limits, Conversion, readable=read, writable=[Path(scratch)]
+        )
+        if outcome.result is None:
+            raise UserError(f"{checkpoint}: {outcome.error}")
         with atomic_file(output) as temporary:
             shutil.copyfile(Path(scratch) / CONVERTED, temporary)
-    content: Mapping[str, Any] = result.result
+    found = outcome.result
     return ConversionReport(
-        matched=int(content["matched"]),
-        missing=tuple(map(str, content["missing"])),
-        surplus=tuple(map(str, content["surplus"])),
-        prefix=str(content["prefix"]),
-        num_classes=content["num_classes"],
+        matched=found.matched,
+        missing=tuple(found.missing),
+        surplus=tuple(found.surplus),
+        prefix=found.prefix,
+        num_classes=found.num_classes,
         sha256=file_digest(output),
     )

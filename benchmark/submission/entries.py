@@ -107,6 +107,11 @@ def entry_files(directory: Path) -> list[Path]:
     )
 
 
+def own_files(path: Path) -> list[Path]:
+    """Returns an entry file and the weights beside it: what its code may read."""
+    return [path, *path.parent.glob("*.safetensors")]
+
+
 def entry_file(word: str, directory: Path | None) -> Path:
     """Finds the entry file for an argument of the command line: a path, or a name in a directory of entries.
 

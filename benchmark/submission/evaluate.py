@@ -17,7 +17,7 @@ from benchmark.runtime.terminal import Terminal
 from benchmark.submission.entries import load_entry
 
 
-def evaluate(entry: str, options: dict[str, Any], results: str) -> list[str]:
+def evaluate(entry: str, options: dict[str, Any], results: str) -> dict[str, list[str]]:
     """Trains unless there is a checkpoint, computes maps, scores them, and writes records.
 
     The tables are written by the parent.
@@ -28,7 +28,7 @@ def evaluate(entry: str, options: dict[str, Any], results: str) -> list[str]:
         results: The results directory to write into.
 
     Returns:
-        Names of the finished cells.
+        The names of the finished cells.
 
     Raises:
         UserError: A cell failed, or an option is invalid.
@@ -58,7 +58,7 @@ def evaluate(entry: str, options: dict[str, Any], results: str) -> list[str]:
     _, failures = run_benchmark(jobs, console, engine, tables=False)
     if failures:
         raise UserError(f"{failures[0].cell}: {failures[0].reason}; see {failures[0].traceback}")
-    return [job.cell.name for job in jobs]
+    return {"cells": [job.cell.name for job in jobs]}
 
 
 def _restore_tuples(settings: dict[str, Any]) -> dict[str, Any]:

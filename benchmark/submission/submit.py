@@ -25,9 +25,10 @@ from benchmark.storage.results import (
 )
 from benchmark.storage.runs import runs_dir
 from benchmark.submission.checks.report import CheckReport, check_entry, check_record
-from benchmark.submission.entries import ENTRIES_DIR
+from benchmark.submission.entries import ENTRIES_DIR, own_files
 from benchmark.submission.sandbox.client import Worker
 from benchmark.submission.sandbox.limits import GIGABYTE, Limits
+from benchmark.submission.sandbox.replies import Cells
 from benchmark.training.regimes import Regime
 
 TABLE_FILES = (SPLIT_FILE, BASELINES_FILE, PROTOCOL_FILE, DATA_FIGURE, *SHEETS)
@@ -129,13 +130,19 @@ def submit(
         outcome = worker.run(
             "evaluate",
             {"entry": str(entry), "options": _serialize(request), "results": str(directory)},
-            Limits(
+            replace(
+                limits,
                 seconds=request.hours * SECONDS_PER_HOUR,
                 memory=0 if request.device not in {None, "cpu"} else limits.memory,
                 output=16 * 1024**2,
                 written=64 * GIGABYTE,
                 network=request.network,
             ),
+            Cells,
+            readable=[
+                *own_files(entry),
+                *(path.resolve() for path in (request.data, request.images, request.split) if path),
+            ],
             writable=[directory, runs_dir()],
             echo=True,
         )

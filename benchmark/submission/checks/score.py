@@ -31,9 +31,10 @@ from benchmark.storage.results import PROTOCOL_FILE, SPLIT_FILE, sidecar_file
 from benchmark.storage.runs import model_histories, runs_dir
 from benchmark.storage.upgrade import upgrade_scores
 from benchmark.submission.checks.report import CheckReport
-from benchmark.submission.entries import ENTRIES_DIR, load_entry
+from benchmark.submission.entries import ENTRIES_DIR, load_entry, own_files
 from benchmark.submission.sandbox.client import Worker
 from benchmark.submission.sandbox.limits import Limits
+from benchmark.submission.sandbox.replies import Scores
 from benchmark.training.checkpoint import class_order, load_weights, reorder_logits
 from benchmark.training.regimes import Regime
 
@@ -103,8 +104,12 @@ def verify_scores(report: CheckReport, worker: Worker, limits: Limits, options: 
         "source": {"directory": str(options.data.resolve()) if options.data else None, "layout": options.layout},
     }
     runs_dir().mkdir(parents=True, exist_ok=True)
-    outcome = worker.run("rescore", arguments, limits, writable=[runs_dir()])
-    if outcome.error:
+    read = [report.path.resolve().parent.parent, weights.resolve()]
+    read += [*([options.data.resolve()] if options.data else []), *(own_files(entry) if entry else [])]
+    if entry is None or entry.suffix == ".toml":
+        limits = replace(limits, trust=True)  # no code of a stranger
+    outcome = worker.run("rescore", arguments, limits, Scores, readable=read, writable=[runs_dir()])
+    if outcome.result is None:
         line = f"its scores could not be verified: {outcome.error}"
         return replace(report, warnings=[*report.warnings, line])
     verification, problems = compare(report.path, record, outcome.result, images)
@@ -200,7 +205,7 @@ def rescore(
     }
 
 
-def compare(path: Path, record: Record, payload: dict[str, Any], images: list[str]) -> tuple[Verification, list[str]]:
+def compare(path: Path, record: Record, found: Scores, images: list[str]) -> tuple[Verification, list[str]]:
     """Compares reported scores with those of :func:`rescore`, as means over the same images.
 
     The tolerance is half of the 95 % interval of the reported mean, but at least a thousandth and at most a
@@ -209,16 +214,16 @@ def compare(path: Path, record: Record, payload: dict[str, Any], images: list[st
     Args:
         path: Path of the record.
         record: The record.
-        payload: Result of :func:`rescore`.
+        found: Result of :func:`rescore`.
         images: The requested images.
 
     Returns:
         The verification for the record, and one line for each disagreement.
     """
-    rescored = pd.DataFrame(payload["scores"], columns=[*KEY_COLUMNS, "value"]).astype({"value": np.float64})
+    rescored = pd.DataFrame(found.scores, columns=[*KEY_COLUMNS, "value"]).astype({"value": np.float64})
     reported = upgrade_scores(pd.read_parquet(sidecar_file(path, "scores.parquet")))
     both = reported.merge(rescored, on=KEY_COLUMNS, suffixes=("", "_again"))
-    problems = _compare_predictions(path, payload["predictions"])
+    problems = _compare_predictions(path, found.predictions)
     if set(rescored["image"]) != set(images):
         problems.append("scored other images than requested")
     scores = {}
@@ -239,7 +244,7 @@ def compare(path: Path, record: Record, payload: dict[str, Any], images: list[st
             problems.append(f"{name}: {text}")
     if not scores:
         problems.append("has no score that could be verified")
-    return Verification(images=tuple(images), scores=scores, environment=payload["environment"]), problems
+    return Verification(images=tuple(images), scores=scores, environment=found.environment), problems
 
 
 def _build_job(record: Record, architecture: Architecture, directory: Path, source: dict[str, str | None]) -> Job:

@@ -1,4 +1,4 @@
-"""Runs the code of entries in a child of a worker process, within limits. Results come back as bounded JSON."""
+"""Runs the code of entries in a child of a worker process, in a box. Answers are parsed by a strict schema."""
 
 import json
 import os
@@ -11,17 +11,21 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
-from benchmark.errors import UserError
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from benchmark.runtime.environment import CODE_VARIABLE, code_state
 from benchmark.storage.paths import ROOT
-from benchmark.submission.sandbox.limits import Limits
+from benchmark.submission.sandbox.limits import GIGABYTE, Limits
+from benchmark.submission.sandbox.replies import Reply, Text, make_printable
 
 START_TIMEOUT = 600.0
 """Seconds that the worker may take to load torch. On a busy machine that takes minutes."""
 GRACE = 60.0
 """Seconds that the worker has beyond the time limit of a task."""
-MAX_LINE_BYTES = 16 * 1024**2
+MAX_LINE_BYTES = 32 * 1024**2
+NOT_RUN = "not run: this system cannot confine it ({}); --trust runs it with all your rights"
 PASSED_VARIABLES = (
     "PATH",
     "LANG",
@@ -37,53 +41,74 @@ PASSED_VARIABLES = (
 """Environment variables that reach an entry. The others may hold secrets, such as tokens."""
 
 
+R = TypeVar("R", bound=Reply)
+
+
+class _Outcome(BaseModel, Generic[R]):
+    """What the child of a task sends: a result or an error."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    result: R | None = None
+    error: Text = ""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
-class TaskResult:
+class TaskResult(Generic[R]):
     """Outcome of a task.
 
     Attributes:
-        result: What the task returned. None after an error.
+        result: What the task answered. None after an error.
         error: The error in one line. Empty where the task finished.
         output: The end of what it printed.
-        confined: State of "network" and "disk". Empty where the task ended before it was confined.
+        unconfined: Why this system could not confine it. Empty where it ran in a box.
         seconds: Duration.
     """
 
-    result: Any
+    result: R | None
     error: str
-    output: str
-    confined: dict[str, str]
-    seconds: float
+    output: str = ""
+    unconfined: str = ""
+    seconds: float = 0.0
+
+
+class WorkerEnded(Exception):  # noqa: N818 - the caller goes on with another one
+    """The worker process was ended from outside, for example by a machine out of memory."""
 
 
 class Worker:
-    """A process that runs the code of entries. It starts with the first task and forks a child for each."""
+    """A process that runs the code of entries. It starts with the first task and forks a child for each.
+
+    If the process dies, the task fails, and the next one starts another process.
+    """
 
     def __init__(self, start: "Callable[[], subprocess.Popen[bytes]]", directory: Path) -> None:
         self._start = start
         self._process: subprocess.Popen[bytes] | None = None
         self._directory = directory
+        self._obstacle = ""
 
-    def run(
+    def run(  # noqa: PLR0913 - a task, its limits, and what it may reach
         self,
         task: str,
         arguments: dict[str, Any],
         limits: Limits,
+        reply: type[R],
         *,
+        readable: Iterable[Path] = (),
         writable: Iterable[Path] = (),
         echo: bool = False,
-    ) -> TaskResult:
+    ) -> TaskResult[R]:
         """Runs a task in a child process.
 
         Args:
             task: One of :data:`benchmark.submission.sandbox.worker.TASKS`.
             arguments: Its keyword arguments, of types that JSON has.
             limits: Limits of the child.
+            reply: What it answers.
+            readable: Files and directories it may read, in addition to Python and the code of Loupe.
             writable: Directories it may write into, in addition to its scratch directory.
             echo: Whether its output is shown at once.
-
-        Raises:
-            UserError: The worker process was ended from outside, for example by a machine out of memory.
         """
         scratch = Path(tempfile.mkdtemp(dir=self._directory))
         request = {
@@ -91,36 +116,56 @@ class Worker:
             "arguments": arguments,
             "limits": asdict(limits),
             "scratch": str(scratch),
+            "readable": [str(path) for path in readable],
             "writable": [str(path) for path in writable],
             "echo": echo,
         }
         try:
-            return _parse_reply(self._exchange(json.dumps(request), limits.seconds + GRACE), limits)
+            obstacle = self._find_obstacle()
+            if obstacle and not limits.trust:
+                return TaskResult(result=None, error=NOT_RUN.format(obstacle), unconfined=obstacle)
+            answer = self._exchange(json.dumps(request), limits.seconds + GRACE)
+        except WorkerEnded:
+            return TaskResult(result=None, error="the process that runs entries was ended; is there enough memory?")
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
+        return _parse_answer(answer, limits, reply, obstacle)
+
+    def _find_obstacle(self) -> str:
+        """Starts the process unless it runs. Returns why this system cannot confine a task, or ""."""
+        if self._process is None:
+            self._process = self._start()
+            self._obstacle = str(self._read(START_TIMEOUT)["obstacle"])
+        return self._obstacle
 
     def _exchange(self, request: str, seconds: float) -> dict[str, Any]:
-        first = self._process is None
-        process = self._process = self._process or self._start()
-        if process.stdin is None or process.stdout is None:
-            raise UserError("the worker has no pipes; start it with `worker()`")
-        with selectors.DefaultSelector() as selector:
-            selector.register(process.stdout, selectors.EVENT_READ)
+        if self._process is None or self._process.stdin is None:
+            raise WorkerEnded
+        try:
+            self._process.stdin.write(request.encode() + b"\n")
+            self._process.stdin.flush()
+        except BrokenPipeError:
+            self._end()
+            raise WorkerEnded from None
+        return self._read(seconds)
 
-            def read_line(timeout: float) -> bytes:
-                ready = process.stdout and selector.select(timeout)
-                line = process.stdout.readline(MAX_LINE_BYTES) if process.stdout and ready else b""
-                if not line:
-                    process.kill()
-                    raise UserError("the process that runs entries was ended; is there enough memory?")
-                return line
+    def _read(self, timeout: float) -> dict[str, Any]:
+        """Reads a line of the worker. It comes from our own code."""
+        line = b""
+        if self._process is not None and self._process.stdout is not None:
+            with selectors.DefaultSelector() as selector:
+                selector.register(self._process.stdout, selectors.EVENT_READ)
+                line = self._process.stdout.readline(MAX_LINE_BYTES) if selector.select(timeout) else b""
+        if not line:
+            self._end()
+            raise WorkerEnded
+        answer: dict[str, Any] = json.loads(line)
+        return answer
 
-            if first:
-                read_line(START_TIMEOUT)
-            process.stdin.write(request.encode() + b"\n")
-            process.stdin.flush()
-            reply: dict[str, Any] = json.loads(read_line(seconds))
-        return reply
+    def _end(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+        self._process = None
 
 
 @contextmanager
@@ -147,6 +192,7 @@ def _process(directory: Path, threads: int | None) -> "Iterator[subprocess.Popen
         "PYTHONDONTWRITEBYTECODE": "1",
         "HOME": str(directory),
         "HF_HUB_CACHE": hub,
+        CODE_VARIABLE: json.dumps(code_state()),
     }
     environment |= {"OMP_NUM_THREADS": str(threads)} if threads else {}
     command = [sys.executable, "-m", "benchmark.submission.sandbox.worker"]
@@ -159,21 +205,31 @@ def _process(directory: Path, threads: int | None) -> "Iterator[subprocess.Popen
             process.kill()
 
 
-def _parse_reply(reply: dict[str, Any], limits: Limits) -> TaskResult:
-    payload = reply["payload"] if isinstance(reply["payload"], dict) else {}
+def _parse_answer(answer: dict[str, Any], limits: Limits, reply: type[R], obstacle: str) -> TaskResult[R]:
+    gigabytes = f"{limits.memory / GIGABYTE:g} GB"
     reasons = {
         "time": f"takes more than {limits.seconds:g} s; it was ended",
         "output": f"prints more than {limits.output // 1024} KB; it was ended",
         "result": "returns a result that is too large; it was ended",
         "crash": "ended without a result; it crashed, or ended its own process",
+        "processes": f"starts more than {limits.processes} processes and threads; it was ended",
+        "memory": f"needs more memory than allowed ({gigabytes} for all its processes); it was ended",
+        "disk": f"writes more than {limits.written / GIGABYTE:g} GB; it was ended",
     }
-    error = reasons.get(reply["ended"], "") or str(payload.get("error", ""))
-    if not error and "result" not in payload:
+    error, result = reasons.get(answer["ended"], ""), None
+    if not error:
+        try:
+            outcome = _Outcome[reply].model_validate_json(answer["payload"])  # type: ignore[valid-type]
+            result, error = outcome.result, outcome.error
+        except ValidationError as problem:
+            first = problem.errors(include_url=False, include_input=False)[0]
+            error = f"returns an invalid result ({make_printable(first['msg'])[:100]})"
+    if result is None and not error:
         error = reasons["crash"]
     return TaskResult(
-        result=payload.get("result") if not error else None,
+        result=None if error else result,
         error=error,
-        output=str(reply["output"]),
-        confined=dict(payload.get("confined", {})),
-        seconds=float(reply["seconds"]),
+        output=str(answer["output"]),
+        unconfined=obstacle,
+        seconds=float(answer["seconds"]),
     )

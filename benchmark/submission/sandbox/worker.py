@@ -1,6 +1,7 @@
-"""The process that runs entries. It loads torch once and forks a confined child for every task.
+"""The process that runs entries. It loads torch once and forks a child in a box for every task.
 
-Requests and replies are lines of JSON. Nothing is unpickled. This process itself runs no code of an entry.
+Requests and replies are lines of JSON. Nothing is unpickled. This process itself runs no code of an entry, and it does
+not read what the child answers: it hands the bytes on.
 """
 
 import gc
@@ -9,15 +10,20 @@ import os
 import selectors
 import signal
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from benchmark.errors import UserError
-from benchmark.submission.sandbox.limits import Limits, confine, end_with_the_parent
+from benchmark.submission.sandbox.box import NO_BOX, Contents, run_in_box
+from benchmark.submission.sandbox.limits import Limits, limit_process
+from benchmark.submission.sandbox.linux import end_with_the_parent
+from benchmark.submission.sandbox.supervisor import DISK, MEMORY, PROCESSES
 
 TASKS = {
     "run_entry_checks": "benchmark.submission.checks.entry",
@@ -30,6 +36,10 @@ MAX_RESULT_BYTES = 4 * 1024**2
 OUTPUT_TAIL = 4000
 """Number of bytes at the end of the output that a reply holds."""
 POLL_SECONDS = 0.2
+CACHES = ("HF_HUB_CACHE", "TORCH_HOME")
+"""Environment variables with directories of published weights."""
+EXCEEDED = {PROCESSES: "processes", MEMORY: "memory", DISK: "disk"}
+"""How a task ended, by the exit code of its box."""
 
 
 def main() -> None:
@@ -40,22 +50,39 @@ def main() -> None:
     for name in ("torch", "timm", TASKS["run_entry_checks"]):
         import_module(name)
     gc.freeze()  # objects so far are never collected, so that children share their memory
-    channel.write("ready\n")
+    obstacle = find_obstacle()
+    channel.write(json.dumps({"obstacle": obstacle}) + "\n")
     channel.flush()
     for line in sys.stdin:
-        channel.write(json.dumps(handle_request(json.loads(line))) + "\n")
+        channel.write(json.dumps(handle_request(json.loads(line), obstacle)) + "\n")
         channel.flush()
 
 
-def handle_request(request: dict[str, Any]) -> dict[str, Any]:
+def find_obstacle() -> str:
+    """Returns why this system cannot confine a task. Empty where a box was made and held a process."""
+    results, output = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.dup2(output, 2)
+        scratch = tempfile.mkdtemp(dir=Path.cwd())
+        os._exit(_run_boxed({"limits": {}, "scratch": scratch, "readable": [], "writable": []}, lambda: None))
+    os.close(output)
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    with os.fdopen(results, encoding="utf-8", errors="replace") as file:
+        reason = file.read(OUTPUT_TAIL)
+    return one_line(OSError(reason)) if code else ""
+
+
+def handle_request(request: dict[str, Any], obstacle: str) -> dict[str, Any]:
     """Runs a task in a child.
 
     Args:
-        request: task, arguments, limits, scratch, writable, echo.
+        request: task, arguments, limits, scratch, readable, writable, echo.
+        obstacle: Why this system cannot confine it. Then it runs as it is, with limits of single processes alone.
 
     Returns:
-        ended ("well", "time", "output", "result" or "crash"), payload (from the child, where it ended well), output
-        (the end of what it printed), seconds.
+        ended ("well", "time", "output", "result", "crash", or a limit of :data:`EXCEEDED`), payload (what the child
+        sent, where it ended well), output (the end of what it printed), seconds.
     """
     import_module(TASKS[request["task"]])  # here, so that the children of later requests need not load it again
     start = time.monotonic()
@@ -65,7 +92,7 @@ def handle_request(request: dict[str, Any]) -> dict[str, Any]:
     child = os.fork()
     if child == 0:
         try:
-            _run_child(request, results[1], outputs[1])
+            os._exit(_run_child(request, results[1], outputs[1], boxed=not obstacle))
         finally:
             os._exit(70)
     os.close(results[1])
@@ -74,17 +101,16 @@ def handle_request(request: dict[str, Any]) -> dict[str, Any]:
     try:
         ended = monitor.wait(results[0], outputs[0])
     finally:
-        _kill(child)
+        code = _kill(child)
         os.close(results[0])
         os.close(outputs[0])
-    reply: dict[str, Any] = {"ended": ended, "payload": None, "seconds": time.monotonic() - start}
-    reply["output"] = bytes(monitor.output[-OUTPUT_TAIL:]).decode(errors="replace")
-    if ended == "well":
-        try:
-            reply["payload"] = json.loads(bytes(monitor.result))
-        except ValueError:
-            reply["ended"] = "crash"
-    return reply
+    ended = EXCEEDED.get(code, ended)
+    return {
+        "ended": ended,
+        "payload": bytes(monitor.result).decode(errors="replace") if ended == "well" else "",
+        "output": bytes(monitor.output[-OUTPUT_TAIL:]).decode(errors="replace"),
+        "seconds": time.monotonic() - start,
+    }
 
 
 @dataclass(kw_only=True)
@@ -134,18 +160,18 @@ class _ChildMonitor:
             sys.stderr.flush()
 
 
-def _kill(child: int) -> None:
-    """Kills the child and everything in its session."""
+def _kill(child: int) -> int:
+    """Kills the child and everything in its session, and returns its exit code. Its box ends with it."""
     for kill in (os.killpg, os.kill):
         try:
             kill(child, signal.SIGKILL)
         except ProcessLookupError:
             continue
-    os.waitpid(child, 0)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
-def _run_child(request: dict[str, Any], result: int, output: int) -> None:
-    """The child: confines itself, runs the task and sends the result."""
+def _run_child(request: dict[str, Any], result: int, output: int, *, boxed: bool) -> int:
+    """The child: runs the task, in a box or as it is, and returns its exit code."""
     end_with_the_parent()
     os.setsid()
     # Only the pipes to the parent stay open: no file of the worker reaches the entry.
@@ -154,17 +180,38 @@ def _run_child(request: dict[str, Any], result: int, output: int) -> None:
     os.dup2(output, 2)
     channel = os.dup2(result, 3)
     os.closerange(4, 1024)
-    scratch = Path(request["scratch"])
-    os.chdir(scratch)
-    os.environ |= {"HOME": str(scratch), "TMPDIR": str(scratch)}
+    task = partial(_answer, request, channel)
+    if boxed:
+        return _run_boxed(request, task)
+    limit_process(Limits(**request["limits"]))
+    task()
+    return 0
+
+
+def _run_boxed(request: dict[str, Any], task: Callable[[], None]) -> int:
+    """Runs a task in a box and returns its exit code. Says on standard error why there is none."""
+    caches = filter(None, map(os.environ.get, CACHES))
+    contents = Contents(
+        scratch=Path(request["scratch"]),
+        readable=tuple(map(Path, [*request["readable"], *caches])),
+        writable=tuple(map(Path, request["writable"])),
+    )
+    try:
+        return run_in_box(contents, Limits(**request["limits"]), task)
+    except OSError as error:
+        os.write(2, f"{error}\n".encode())
+        return NO_BOX
+
+
+def _answer(request: dict[str, Any], channel: int) -> None:
+    """Runs the task and sends its result."""
+    os.chdir(request["scratch"])
+    os.environ |= {"HOME": request["scratch"], "TMPDIR": request["scratch"], "USER": "entry"}
     task: Callable[..., Any] = getattr(import_module(TASKS[request["task"]]), request["task"])
-    confined = confine(Limits(**request["limits"]), [scratch, *map(Path, request["writable"])])
-    os.chdir(scratch)  # again: the directory as it was before is read-only now
-    payload = json.dumps(_run_task(task, request["arguments"]) | {"confined": confined}).encode()
+    payload = json.dumps(_run_task(task, request["arguments"])).encode()
     while payload:
         payload = payload[os.write(channel, payload) :]
     sys.stdout.flush()
-    os._exit(0)
 
 
 def _run_task(task: Callable[..., Any], arguments: dict[str, Any]) -> dict[str, Any]:

@@ -1,6 +1,11 @@
 """Hostile and broken submissions: each is refused with a clear line, and nothing is changed on disk."""
 
 import hashlib
+import json
+import subprocess
+import sys
+from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,12 +13,12 @@ import safetensors.torch
 import torch
 
 from benchmark.submission.checks.report import check_entry
-from benchmark.submission.sandbox.client import worker
+from benchmark.submission.sandbox.client import Worker, worker
 from benchmark.submission.sandbox.limits import GIGABYTE, Limits
 from benchmark.submission.template import TEMPLATE
 
 GOOD = TEMPLATE.replace("NAME", "tiny").replace("CONSTANT", "TINY")
-LIMITS = Limits(seconds=60, memory=2 * GIGABYTE)
+LIMITS = Limits(seconds=60, memory=2 * GIGABYTE, trust=True)
 
 
 @pytest.fixture(scope="module")
@@ -185,18 +190,86 @@ def test_a_child_that_is_left_behind_is_ended_too(running, entry):
     assert not check_entry(entry(fork), running, LIMITS).problems
 
 
-def test_neither_the_disk_nor_the_network_is_reached(running, entry, tmp_path):
-    def confined(line: str) -> str:
-        found = check_entry(entry(first(line)), running, LIMITS)
-        return " ".join(found.problems) or str(found.facts["confined"])
+def test_an_entry_runs_in_the_box_and_writes_only_its_scratch(running, entry, tmp_path):
+    def problems(line: str) -> str:
+        return " ".join(check_entry(entry(first(line)), running, LIMITS).problems)
 
-    held = check_entry(entry(GOOD), running, LIMITS).facts["confined"]
-    if held != {"network": "off", "disk": "read-only"}:
-        pytest.skip(f"this system does not confine: {held}")
-    assert "Read-only file system" in confined(f"open({str(tmp_path / 'stolen')!r}, 'w')")
-    assert "unreachable" in confined("import socket; socket.create_connection(('127.0.0.1', 9), 1)")
-    assert "read-only" in confined("open('scratch', 'w').write('its own folder')")
-    assert not (tmp_path / "stolen").exists()
+    unconfined = check_entry(entry(GOOD), running, LIMITS).facts["unconfined"]
+    if unconfined:
+        pytest.skip(f"this system does not confine: {unconfined}")
+    (tmp_path / "masks").mkdir()
+    assert "No such file" in problems(f"import os; os.listdir({str(tmp_path / 'masks')!r})")
+    assert "Read-only file system" in problems("open(__file__, 'w')")
+    assert not problems("open('scratch', 'w').write('its own folder')")
+
+
+FORGED = {
+    "its own reply": (
+        b'{"result": {"problems": [], "warnings": [], "facts": {"grid": [9, 9, 9]}}}',
+        "List should have at most 2 items",
+    ),
+    "a number for a list": (b'{"result": {"problems": 3, "warnings": [], "facts": {}}}', "valid array"),
+    "a text for a number": (b'{"result": {"problems": [], "warnings": [], "facts": {"parameters": "7"}}}', "integer"),
+    "an unknown fact": (b'{"result": {"problems": [], "warnings": [], "facts": {"confined": true}}}', "Extra inputs"),
+    "another shape": (b"[1, 2]", "should be an object"),
+    "no JSON": (b"fine", "Invalid JSON"),
+    "nothing": (b"{}", "ended without a result"),
+    "depth": (b"[" * 200_000, "recursion limit exceeded"),
+}
+
+
+@pytest.mark.parametrize("what", FORGED)
+def test_a_forged_reply_is_refused_by_its_schema(running, entry, what):
+    forged, line = FORGED[what]
+    text = first(f"import os\nREPLY = {forged!r}\nwhile REPLY: REPLY = REPLY[os.write(3, REPLY):]\nos._exit(0)")
+    report = check_entry(entry(text), running, LIMITS)
+    assert line in report.problems[0], report.problems
+
+
+def test_text_for_the_terminal_is_printable(running, entry):
+    forged = {"error": "\x1b]0;title\x07\u202ered\n\x9b31m"}
+    line = f"import os; os.write(3, {json.dumps(forged).encode()!r}); os._exit(0)"
+    problem = check_entry(entry(first(line)), running, LIMITS).problems[0]
+    assert problem == "]0;titlered31m"
+
+
+DIES = """
+import json, sys
+print('{"obstacle": ""}', flush=True)
+for line in sys.stdin:
+    if "dies.py" in line:
+        sys.exit()
+    result = {"problems": [], "warnings": ["it ran"], "facts": {}}
+    answer = {"ended": "well", "payload": json.dumps({"result": result}), "output": "", "seconds": 1}
+    print(json.dumps(answer), flush=True)
+"""
+
+
+def test_another_worker_goes_on_after_one_that_died(entry, tmp_path):
+    with ExitStack() as stack:
+
+        def start():
+            command = [sys.executable, "-c", DIES]
+            return stack.enter_context(subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE))
+
+        running = Worker(start, tmp_path)
+        reports = [check_entry(entry(GOOD, name), running, LIMITS) for name in ("a.py", "dies.py", "b.py")]
+        running._process.kill()
+    assert [report.warnings for report in reports] == [["it ran"], [], ["it ran"]]
+    assert "is there enough memory" in reports[1].problems[0]
+
+
+def test_python_of_a_stranger_does_not_run_where_nothing_confines_it(running, entry, tmp_path, monkeypatch):
+    check_entry(entry(GOOD), running, LIMITS)
+    monkeypatch.setattr(running, "_obstacle", "no namespaces")
+    text = first(f"open({str(tmp_path / 'ran')!r}, 'w')")
+    report = check_entry(entry(text), running, replace(LIMITS, trust=False))
+    assert report.problems == [
+        "not run: this system cannot confine it (no namespaces); --trust runs it with all your rights"
+    ]
+    assert not (tmp_path / "ran").exists()
+    toml = entry(TOML.replace("TIMM", "regnety_002"), "small.toml")  # no code, so it needs no box
+    assert not check_entry(toml, running, replace(LIMITS, trust=False)).problems
 
 
 def test_no_secret_of_the_environment_reaches_an_entry(monkeypatch, entry):

@@ -1,0 +1,65 @@
+"""What the code of an entry may answer. Replies are bounded, typed, and hold only printable text."""
+
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
+
+MAX_TEXT = 2000
+
+
+def make_printable(text: str) -> str:
+    """Drops characters that a terminal could act on: control characters, line breaks and marks of direction."""
+    return "".join(char for char in text if char.isprintable())
+
+
+Text = Annotated[str, AfterValidator(lambda text: make_printable(text)[:MAX_TEXT])]
+"""One printable line, cut where it is too long."""
+
+
+class Reply(BaseModel):
+    """What every task answers. Numbers and texts are not turned into each other."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class EntryChecks(Reply):
+    """The answer of :func:`benchmark.submission.checks.entry.run_entry_checks`."""
+
+    problems: list[Text] = Field(max_length=200)
+    warnings: list[Text] = Field(max_length=200)
+    facts: "EntryMeasurements"
+
+
+class EntryMeasurements(Reply):
+    """What the checks of an entry measured. The metadata are validated on their own."""
+
+    metadata: dict[Text, JsonValue] | None = Field(default=None, max_length=50)
+    parameters: int | None = Field(default=None, ge=0)
+    grid: list[int] | None = Field(default=None, max_length=2)
+    displacement: list[float] | None = Field(default=None, max_length=2)
+    checkpoint: Text | None = None
+    vanishing_gradients: float | None = Field(default=None, alias="vanishing gradients")
+
+
+class Scores(Reply):
+    """The answer of :func:`benchmark.submission.checks.score.rescore`."""
+
+    scores: list[list[Text | float | None]] = Field(max_length=100_000)
+    predictions: list[list[Text | float]] = Field(max_length=100_000)
+    environment: dict[Text, JsonValue] = Field(max_length=100)
+
+
+class Conversion(Reply):
+    """The answer of :func:`benchmark.submission.checkpoint_task.convert_checkpoint`."""
+
+    matched: int = Field(ge=0)
+    missing: list[Text] = Field(max_length=1000)
+    surplus: list[Text] = Field(max_length=1000)
+    prefix: Text
+    num_classes: int | None = Field(ge=1, le=100_000)
+
+
+class Cells(Reply):
+    """The answer of :func:`benchmark.submission.evaluate.evaluate`."""
+
+    cells: list[Text] = Field(max_length=10_000)
