@@ -79,6 +79,7 @@ def estimates(
     row: str,
     bounds: Mapping[Name, tuple[float, float]],
     trained: bool = True,
+    over_trainings: bool = True,
 ) -> dict[Name, Estimate]:
     """Computes means over seeds with their intervals.
 
@@ -96,6 +97,8 @@ def estimates(
         row: Name of the row. Seeds are drawn row by row, since seeds of two networks are unrelated.
         bounds: Range of each column; no interval leaves it.
         trained: Whether another training could change the row. False for a baseline.
+        over_trainings: Whether the variance between trainings widens the intervals. False saves the time where
+            :func:`benchmark.statistics.trainings.pool_trainings` follows, which computes them again.
 
     Reference:
         Hesterberg, What teachers should know about the bootstrap, The American Statistician 69, 2015, sections 3.3
@@ -122,42 +125,60 @@ def estimates(
     }
     stored_draws = {key: values.astype(np.float32) for key, (_, values) in drawn.items()}
     by_image = {key: _scores_by_image(seeds) for key, seeds in distinct.items()}
-    results = {}
-    for name, seeds in columns.items():
-        error, value = errors[keys[name]]
-        estimate = Estimate(
-            value=value,
-            low=np.nan,
-            high=np.nan,
+    results = [
+        Estimate(
+            value=errors[keys[name]][1],
+            low=ends_by_key[keys[name]][0],
+            high=ends_by_key[keys[name]][1],
             image_ends=ends_by_key[keys[name]],
             bounds=bounds[name],
             images=max(seed.counts.images for seed in distinct[keys[name]]),
             undefined=sum(seed.undefined for seed in seeds),
             draws=stored_draws[keys[name]],
-            error=error,
+            error=errors[keys[name]][0],
             by_image=by_image[keys[name]],
         )
-        results[name] = with_error(estimate, error)
-    return results
+        for name, seeds in columns.items()
+    ]
+    if over_trainings:
+        results = with_errors(results, [estimate.error for estimate in results])
+    return dict(zip(columns, results, strict=True))
 
 
-def with_error(estimate: Estimate, error: ErrorComponents) -> Estimate:
-    """Returns an estimate with the interval that belongs to an error."""
-    low, high = estimate.image_ends
-    if error.knows_trainings and error.training_variance > 0 and np.isfinite([low, high]).all():
-        freedom = np.full(2, max(error.groups - 1, 1.0))
-        sides = np.array([estimate.value - low, high - estimate.value]) / stdtrit(freedom, (1 + LEVEL) / 2)
-        images = np.maximum(sides**2 - error.shared_interaction, 0.0)
-        trainings = np.full(2, error.training_variance)
-        below, above = half_width(trainings, np.full(2, error.training_freedom), images, freedom).tolist()
-        low, high = estimate.value - below, estimate.value + above
-    least, most = estimate.bounds
-    return replace(
-        estimate,
-        low=max(low, least) if np.isfinite(low) else low,
-        high=min(high, most) if np.isfinite(high) else high,
-        error=error,
-    )
+def with_errors(rows: Sequence[Estimate], errors: Sequence[ErrorComponents]) -> list[Estimate]:
+    """Returns estimates with the intervals that belong to their errors."""
+    widened = [
+        index
+        for index, (row, error) in enumerate(zip(rows, errors, strict=True))
+        if error.knows_trainings and error.training_variance > 0 and np.isfinite(row.image_ends).all()
+    ]
+    ends = np.array([row.image_ends for row in rows]).reshape(-1, 2)
+    if widened:
+        values = np.array([rows[index].value for index in widened])
+        ends[widened] = _over_trainings(values, ends[widened], [errors[index] for index in widened])
+    return [
+        replace(
+            row,
+            low=max(low, row.bounds[0]) if np.isfinite(low) else low,
+            high=min(high, row.bounds[1]) if np.isfinite(high) else high,
+            error=error,
+        )
+        for row, error, (low, high) in zip(rows, errors, ends.tolist(), strict=True)
+    ]
+
+
+def _over_trainings(
+    values: NDArray[np.float64], ends: NDArray[np.float64], errors: Sequence[ErrorComponents]
+) -> NDArray[np.float64]:
+    """Widens intervals over images (R, 2) around values (R,) by the variance between trainings."""
+    freedom = np.array([[max(error.groups - 1, 1.0)] * 2 for error in errors])
+    sides = (values[:, None] - ends) / stdtrit(freedom, (1 + LEVEL) / 2)
+    shared = np.array([error.shared_interaction for error in errors])[:, None]
+    trainings = np.array([[error.training_variance] * 2 for error in errors])
+    trainings_freedom = np.array([[error.training_freedom] * 2 for error in errors])
+    parts = (trainings, trainings_freedom, np.maximum(sides**2 - shared, 0.0), freedom)
+    widths = half_width(*(part.ravel() for part in parts)).reshape(-1, 2)
+    return values[:, None] + widths * [-1, 1]
 
 
 def _proportion_ends(seeds: Sequence[Grouped], error: ErrorComponents) -> tuple[float, float]:

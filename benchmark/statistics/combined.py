@@ -1,17 +1,21 @@
 """The distribution of a sum of two errors whose variances are estimated: of images, and of trainings."""
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import gammaln, stdtr, stdtrit
 
 from benchmark.statistics.intervals import LEVEL
 
-CHUNK_SIZE = 2**14
-"""Maximum number of probabilities that are integrated at once."""
+CHUNK_SIZE = 2**11
+"""Maximum number of probabilities that are integrated at once: 3 MB for each array of nodes."""
 STEP = 0.1
 NODES = np.arange(-90, 91) * STEP
 """Nodes of the integral, before the hyperbolic sine spreads them over the tails."""
-NUM_ITERATIONS = 14
+MAX_STEPS = 20
+LAST_STEP = 1e-7
+"""A step of Newton's method that is smaller, relative to the size, is the last one."""
 
 Array = NDArray[np.float64]
 
@@ -51,7 +55,7 @@ def two_sided_p(size: Array, trainings: Array, trainings_freedom: Array, images:
     both = np.flatnonzero((errors[0] > 0) & (errors[2] > 0))
     for start in range(0, len(both), CHUNK_SIZE):
         chosen = both[start : start + CHUNK_SIZE]
-        p[chosen] = _integrate(size[chosen], *(error[chosen] for error in errors))
+        p[chosen] = _integrand(size[chosen], *(error[chosen] for error in errors)).p()
     return p
 
 
@@ -64,30 +68,31 @@ def half_width(trainings: Array, trainings_freedom: Array, images: Array, images
     widths = [np.sqrt(variance) * stdtrit(freedom, (1 + LEVEL) / 2) for variance, freedom in (errors[:2], errors[2:])]
     # The larger part alone is too short, and both parts together are too long.
     low, high = np.maximum(*widths), np.sum(widths, axis=0)
-    both = (low > 0) & (high > low)
-    if both.any():
-        chosen = tuple(np.broadcast_to(error, low.shape)[both] for error in errors)
-        low[both] = _solve(low[both], high[both], chosen)
+    both = np.flatnonzero((low > 0) & (high > low))
+    for start in range(0, len(both), CHUNK_SIZE):
+        chosen = both[start : start + CHUNK_SIZE]
+        parts = tuple(np.broadcast_to(error, low.shape)[chosen] for error in errors)
+        low[chosen] = _solve(np.hypot(*widths)[chosen], low[chosen], high[chosen], parts)
     return low
 
 
-def _solve(low: Array, high: Array, errors: tuple[Array, ...]) -> Array:
-    """Finds the sizes of p-value 5 % between two bounds, by the Illinois variant of false position."""
+def _solve(size: Array, low: Array, high: Array, errors: tuple[Array, ...]) -> Array:
+    """Finds the sizes of p-value 5 % between two bounds by Newton's method, in logarithms of both.
 
-    def excess(size: Array) -> Array:
-        return np.log(two_sided_p(size, *errors) / (1 - LEVEL))
-
-    at_low, at_high = excess(low), excess(high)
-    middle = low
-    for _ in range(NUM_ITERATIONS):
-        slope = at_low - at_high
-        middle = np.where(slope > 0, low + (high - low) * at_low / np.where(slope > 0, slope, 1.0), low)
-        at_middle = excess(middle)
-        above = at_middle > 0
-        at_high = np.where(above, at_high / 2, at_middle)
-        at_low = np.where(above, at_middle, at_low / 2)
-        low, high = np.where(above, middle, low), np.where(above, high, middle)
-    return middle
+    The tail is almost a power there, so three steps suffice. A step is at most the square of the one before it.
+    """
+    found = size.copy()
+    unsolved = np.arange(len(size))
+    for _ in range(MAX_STEPS):
+        part = found[unsolved]
+        integrand = _integrand(part, *(error[unsolved] for error in errors))
+        p = integrand.p()
+        step = np.exp(np.log(p / (1 - LEVEL)) * p / (integrand.slope() * part))
+        found[unsolved] = np.clip(part * step, low[unsolved], high[unsolved])
+        unsolved = unsolved[np.abs(found[unsolved] / part - 1) > LAST_STEP]
+        if not len(unsolved):
+            break
+    return found
 
 
 def _student(size: Array, variance: Array, freedom: Array) -> Array:
@@ -96,21 +101,51 @@ def _student(size: Array, variance: Array, freedom: Array) -> Array:
     return np.where(np.isfinite(variance), 2 * stdtr(freedom, -size / error), np.nan)
 
 
-def _integrate(size: Array, first: Array, first_freedom: Array, second: Array, second_freedom: Array) -> Array:
-    """Integrates over the error with the smaller variance. The other one makes a smooth integrand on that scale."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Integrand:
+    """The integral over the error with the smaller variance. The other one makes a smooth integrand on that scale.
+
+    Attributes:
+        weights: Probability of the smaller error at each node, (P, K).
+        beyond: Value of the larger error, in its standard deviations, that makes the sum as large as observed, (P, K).
+        freedom: Degrees of freedom of the smaller error, (P,).
+        large: Variance of the larger error, (P,).
+        large_freedom: Its degrees of freedom, (P,).
+    """
+
+    weights: Array
+    beyond: Array
+    freedom: Array
+    large: Array
+    large_freedom: Array
+
+    def p(self) -> Array:
+        """Computes the p-values (P,)."""
+        inside = (self.weights * stdtr(self.large_freedom[:, None], self.beyond)).sum(axis=1)
+        # The mass to the left of the first node is beyond the size almost surely.
+        return np.minimum(2 * (inside + stdtr(self.freedom, np.sinh(NODES[0]))), 1.0)
+
+    def slope(self) -> Array:
+        """Computes by how much the p-values fall per unit of the size, (P,)."""
+        return 2 * (self.weights * _density(self.beyond, self.large_freedom)).sum(axis=1) / np.sqrt(self.large)
+
+
+def _integrand(size: Array, first: Array, first_freedom: Array, second: Array, second_freedom: Array) -> _Integrand:
+    """Computes the integrand at all nodes."""
     turned = first > second
     small, large = np.where(turned, second, first), np.where(turned, first, second)
     freedom = np.where(turned, second_freedom, first_freedom)
-    large_freedom = np.where(turned, first_freedom, second_freedom)
     nodes = np.sinh(NODES)
-    weights = _density(nodes, freedom) * np.cosh(NODES) * STEP
-    beyond = (-size[:, None] - np.sqrt(small)[:, None] * nodes) / np.sqrt(large)[:, None]
-    inside = (weights * stdtr(large_freedom[:, None], beyond)).sum(axis=1)
-    # The mass to the left of the first node is beyond the size almost surely.
-    return np.minimum(2 * (inside + stdtr(freedom, nodes[0])), 1.0)
+    return _Integrand(
+        weights=_density(nodes, freedom) * np.cosh(NODES) * STEP,
+        beyond=(-size[:, None] - np.sqrt(small)[:, None] * nodes) / np.sqrt(large)[:, None],
+        freedom=freedom,
+        large=large,
+        large_freedom=np.where(turned, first_freedom, second_freedom),
+    )
 
 
 def _density(nodes: Array, freedom: Array) -> Array:
-    """Computes the density of Student's t at nodes (K,) for degrees of freedom (P,), (P, K)."""
+    """Computes the density of Student's t at nodes (K,) or (P, K) for degrees of freedom (P,), (P, K)."""
     scale = gammaln((freedom + 1) / 2) - gammaln(freedom / 2) - 0.5 * np.log(freedom * np.pi)
     return np.exp(scale[:, None] - (freedom[:, None] + 1) / 2 * np.log1p(nodes**2 / freedom[:, None]))

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import digamma, polygamma
 
-from benchmark.statistics.bootstrap import Estimate, with_error
+from benchmark.statistics.bootstrap import Estimate, with_errors
 
 MIN_POOLED_ROWS = 3
 """Minimum number of rows with several seeds that may serve rows with a single one."""
@@ -31,26 +31,23 @@ def pool_trainings(rows: Sequence[Estimate]) -> list[Estimate]:
     several = np.flatnonzero(seeds > 1)
     several = several[np.isfinite([rows[index].error.seed_variance for index in several])]
     if not len(several):
-        return list(rows)
+        return with_errors(rows, [row.error for row in rows])
     own = np.array([rows[index].error.seed_variance for index in several])
     variances, freedom, common = moderate_variances(own, seeds[several] - 1)
     interaction = float(np.mean([rows[index].error.interaction for index in several]))
     pooled = {index: (variance, df) for index, variance, df in zip(several, variances, freedom, strict=True)}
     if len(several) >= MIN_POOLED_ROWS:
         pooled |= dict.fromkeys(np.flatnonzero(seeds == 1), common)
-    results = list(rows)
+    errors = [row.error for row in rows]
     for index, (variance, df) in pooled.items():
-        error = rows[index].error
-        results[index] = with_error(
-            rows[index],
-            replace(
-                error,
-                training_variance=float(variance) / error.seeds,
-                training_freedom=float(df),
-                interaction=error.interaction if error.seeds > 1 else interaction,
-            ),
+        error = errors[index]
+        errors[index] = replace(
+            error,
+            training_variance=float(variance) / error.seeds,
+            training_freedom=float(df),
+            interaction=error.interaction if error.seeds > 1 else interaction,
         )
-    return results
+    return with_errors(rows, errors)
 
 
 def moderate_variances(variances: Array, freedom: NDArray[np.integer]) -> tuple[Array, Array, tuple[float, float]]:
