@@ -244,7 +244,7 @@ def _show_initial_weights(jobs: Any) -> None:
             console.print(f"weights of {architecture.name}: {report.describe()}")
 
 
-def _run_jobs(jobs: Any, engine: Any, *, embedded: bool, pictures: bool | None) -> None:
+def _run_jobs(jobs: Any, engine: Any, *, embedded: bool, pictures: bool | None = None) -> None:
     """Runs the jobs and prints the outcome, the paths of the results and the next step."""
     from benchmark.experiments.run import run_benchmark  # noqa: PLC0415
 

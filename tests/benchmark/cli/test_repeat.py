@@ -20,11 +20,11 @@ from benchmark.leaderboard.analysis.provenance import repeat_command
 START = ["python", "-m", "benchmark"]
 SOURCE = {
     *("--data", "--layout", "--image-dir", "--attributes", "--allow-split-groups", "--split", "--pretrain"),
-    *("--class-map", "--entries", "--device"),
+    *("--class-map", "--entries", "--device", "--pseudonyms"),
 }
 """Options that a record stores as they were given."""
 CELLS = {"--preset", "--architecture", "--regime", "--seed", "--name"}
-NO_KEY = {"--engine", "--address", "--cells-per-gpu", "--train-only", "--log", "--dry-run"}
+NO_KEY = {"--engine", "--address", "--cells-per-gpu", "--train-only", "--log", "--dry-run", "--publish-images"}
 """Options that change no result."""
 
 

@@ -1,0 +1,41 @@
+"""Pictures of test images are published where the license of the data or the user allows it, and removed elsewhere."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from benchmark.experiments.pictures import has_pictures, may_publish, remove_pictures
+from benchmark.registry import entries
+from datasets import DatasetReader
+
+FREE = {"dermsynth", "isic2016", "isic2017", "isic2018", "oxford-pet", "pcam"}
+
+
+@pytest.mark.parametrize("layout", sorted(entries(DatasetReader)))
+def test_the_license_decides_unless_the_user_does(layout):
+    data = SimpleNamespace(layout=layout)
+    assert may_publish(data, None) == (layout in FREE)
+    assert may_publish(data, choice=True)
+    assert not may_publish(data, choice=False)
+
+
+def test_own_data_and_unknown_layouts_are_not_shown():
+    assert not may_publish(SimpleNamespace(layout="folder"), None)
+    assert not may_publish(SimpleNamespace(layout="unknown"), None)
+
+
+def test_pictures_of_earlier_runs_are_removed_and_nothing_else(tmp_path):
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "mine.png").touch()
+    results = tmp_path / "results"
+    (results / "gallery").mkdir(parents=True)
+    for name in ("data.png", "reliance.png", "maps-standard.png", "gallery/images.webp", "regimes.png", "split.csv"):
+        (results / name).touch()
+    assert has_pictures(results)
+    remove_pictures(results)
+    assert not has_pictures(results)
+    assert sorted(path.name for path in results.iterdir()) == ["regimes.png", "split.csv"]
+    (results / "gallery").symlink_to(outside)
+    remove_pictures(results)
+    assert (outside / "mine.png").exists()
