@@ -62,6 +62,18 @@ def check(  # noqa: PLR0913 - the options of a command line
     ] = 600,
     max_memory: MaxMemory = 8,
     trust: Trust = False,
+    summary: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Append a summary for maintainers, in Markdown.", rich_help_panel=OUTPUT),
+    ] = None,
+    changed: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Output of `git diff --name-status` of a pull request, for --summary.",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Check entries and records. Where the weights of a record are available, score a sample of its images again.
@@ -89,8 +101,18 @@ def check(  # noqa: PLR0913 - the options of a command line
         sys.stdout.write(json.dumps([report.as_json() for report in reports], indent=1) + "\n")
     else:
         _show(reports, only_problems=not words)
+    if summary is not None:
+        _append_summary(summary, reports, changed)
     if all_problems(reports):
         raise typer.Exit(1)
+
+
+def _append_summary(path: Path, reports: list["CheckReport"], changed: Path | None) -> None:
+    from benchmark.submission.checks.summary import summarize_pull_request  # noqa: PLC0415
+
+    lines = changed.read_text(encoding="utf-8", errors="replace").splitlines() if changed else []
+    with path.open("a", encoding="utf-8") as file:
+        file.write(summarize_pull_request(reports, lines))
 
 
 def _show(reports: list["CheckReport"], *, only_problems: bool) -> None:
