@@ -15,8 +15,7 @@ TO_DO = (
     "Look at the files that this pull request changes, .github/ first: it can change the workflow that wrote this.",
     "Read each entry in Python. It ran in a box here, and nowhere else.",
     f"Take over entries and the files of records alone. Make tables, figures and the page again: {REBUILD}.",
-    f"Fetch the weights and compute the scores again on a machine without secrets: {VERIFY}.",
-    "Without this, a row is *self-reported*. A claim without weights stays one.",
+    f"Fetch the weights and verify the scores on a machine without secrets: {VERIFY}. A row without weights stays *self-reported*.",
     "Ask what the network was trained on. Nobody can see from outside whether it knows the test masks by heart.",
 )
 
@@ -35,7 +34,7 @@ def summarize_pull_request(reports: Sequence[CheckReport], changed: Sequence[str
     lines = ["# Check of this pull request", "", _verdict(shown), ""]
     for report in shown[:MAX_LISTED]:
         lines += _describe(report)
-    lines += _more(len(shown), "reports")
+    lines += [*_more(len(shown), "reports"), ""]
     for title, note, paths in _sort_files(files):
         if paths:
             lines += [f"## {title}", "", note, "", *(f"- {markdown_code(path)}" for path in paths[:MAX_LISTED])]
