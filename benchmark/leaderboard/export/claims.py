@@ -3,8 +3,8 @@
 import math
 from collections.abc import Sequence
 
-from benchmark.leaderboard.analysis.claim_plan import PLANNED_SEEDS, ClaimPlan, plan_claims
 from benchmark.leaderboard.analysis.claim_list import CLAIMS
+from benchmark.leaderboard.analysis.claim_plan import PLANNED_SEEDS, ClaimPlan, plan_claims
 from benchmark.leaderboard.analysis.claims import ClaimResult, count_verdicts
 from benchmark.leaderboard.export.grid import NO_INTERVAL, markdown
 from benchmark.leaderboard.synthetic import stamped
