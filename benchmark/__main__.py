@@ -18,6 +18,7 @@ from benchmark.cli.export_maps import export_maps
 from benchmark.cli.leaderboard import leaderboard
 from benchmark.cli.list import list_entries
 from benchmark.cli.new import new
+from benchmark.cli.repeat import repeat
 from benchmark.cli.run import run
 from benchmark.cli.score import score
 from benchmark.cli.status import status
@@ -54,6 +55,7 @@ app.command(epilog="Example: python -m benchmark leaderboard results/dermsynth/q
 app.command(epilog="Example: python -m benchmark compare xception/standard resnet50/adversarial --dataset dermsynth")(
     compare
 )
+app.command(epilog="Example: python -m benchmark repeat xception/standard --dry-run")(repeat)
 app.command(epilog="Example: python -m benchmark status --json")(status)
 app.command(epilog="Example: python -m benchmark new my_network")(new)
 app.command(epilog="Example: python -m benchmark check entries/my_network.py --json")(check)

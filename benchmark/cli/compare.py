@@ -122,6 +122,7 @@ def _show(comparison: "Comparison", figure: Path | None) -> None:
     console.print(f"{comparison.directory}, maps by {comparison.method}", *mark)
     console.print(f"A = {comparison.names[0]}, B = {comparison.names[1]}")
     from benchmark.leaderboard.analysis.summary import SINGLE_TRAININGS  # noqa: PLC0415
+    from benchmark.leaderboard.export.grid import NO_INTERVAL  # noqa: PLC0415
 
     table = Table("score", "A", "B", "A - B", "95 % interval", "p", "p (Holm)", "effect", "n", "verdict", box=None)
     for column in comparison.columns:
@@ -133,8 +134,8 @@ def _show(comparison: "Comparison", figure: Path | None) -> None:
             f"{column.one.value:.3f}",
             f"{column.other.value:.3f}",
             f"{difference.value:+.3f}",
-            f"[{difference.low:+.3f}, {difference.high:+.3f}]",
-            f"{difference.p:.2g}",
+            f"[{difference.low:+.3f}, {difference.high:+.3f}]" if math.isfinite(difference.low) else NO_INTERVAL,
+            f"{difference.p:.2g}" if math.isfinite(difference.p) else "-",
             f"{column.adjusted:.2g}" if math.isfinite(column.adjusted) else "-",
             f"{difference.effect:+.2f}",
             f"{difference.images}/{difference.groups}",

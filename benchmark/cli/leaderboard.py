@@ -89,13 +89,25 @@ def _show_diff(leaderboard: "LeaderboardTable", earlier: "Table", diff: str) -> 
 def _show_plan(directory: Path, leaderboards: "list[LeaderboardTable]") -> None:
     from benchmark.leaderboard.analysis.claim_plan import plan_claims  # noqa: PLC0415
     from benchmark.leaderboard.analysis.claims import evaluate_claims  # noqa: PLC0415
-    from benchmark.leaderboard.export.claims import PLAN_NOTE, plan_lines, summarize_claims  # noqa: PLC0415
+    from benchmark.leaderboard.export.claims import (  # noqa: PLC0415
+        PLAN_NOTE,
+        explain_no_claims,
+        plan_lines,
+        summarize_claims,
+    )
     from benchmark.leaderboard.load.results import read_results  # noqa: PLC0415
 
     results = evaluate_claims(read_results(directory), leaderboards)
+    if not results:
+        console.print(explain_no_claims(leaderboards[0]))
+        return
     console.print(summarize_claims(results))
+    plans = plan_claims(results)
+    if not plans:
+        console.print("Every claim has a decision: there is nothing to plan.")
+        return
     titles = {column.name: column.title for column in leaderboards[0].columns}
-    for claim_plan in plan_claims(results):
+    for claim_plan in plans:
         for line in plan_lines(claim_plan, titles):
             console.print(line)
     console.print(PLAN_NOTE.replace("*", ""), style="dim")

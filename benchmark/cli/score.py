@@ -108,7 +108,7 @@ def _show_row(scored: Any, table: Any) -> None:
     record = scored.record
     rows = (
         table.rows
-        if scored.ranked
+        if scored.in_table
         else next(other.rows for other in table.other_protocols if other.record.protocol == record.protocol)
     )
     own = next(row for row in rows if (row.name, row.regime) == (record.architecture, record.regime))

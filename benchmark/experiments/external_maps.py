@@ -76,13 +76,13 @@ class ScoredMaps:
         directory: The results directory.
         record: The record.
         notes: One line for each thing that the user should know.
-        ranked: Whether the row is ranked with the other rows of the table.
+        in_table: Whether the row is in the table of the other rows, not below it.
     """
 
     directory: Path
     record: Record
     notes: tuple[str, ...]
-    ranked: bool
+    in_table: bool
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -148,7 +148,7 @@ def score_external_maps(request: ScoreRequest, report: Callable[[str], None] = l
         directory=directory,
         record=record,
         notes=(*table.notes, *notes),
-        ranked=read_protocol(directory).get("protocol") == record.protocol,
+        in_table=read_protocol(directory).get("protocol") == record.protocol,
     )
 
 
@@ -267,6 +267,11 @@ def _describe_predictions(predictions: pd.DataFrame | None) -> Literal["none", "
 def _notes(maps: ExternalMaps, missing: list[str], unknown: list[str], ignored: int, stored: StoredMaps) -> list[str]:
     """Describes what is odd about the maps, one line each, with a remedy."""
     notes = []
+    if maps.predictions == "none":
+        notes.append(
+            "there are no predictions, so nothing shows that the model beats chance, and the row has no rank; "
+            "give --predictions"
+        )
     if missing:
         notes.append(f"{len(missing)} test images have no map ({_list(missing)}); the row is not ranked with others")
     if maps.surplus > len(unknown):

@@ -140,17 +140,21 @@ def estimates(
         )
         for name, seeds in columns.items()
     ]
-    if over_trainings:
-        results = with_errors(results, [estimate.error for estimate in results])
+    results = with_errors(results, [estimate.error for estimate in results], over_trainings=over_trainings)
     return dict(zip(columns, results, strict=True))
 
 
-def with_errors(rows: Sequence[Estimate], errors: Sequence[ErrorComponents]) -> list[Estimate]:
-    """Returns estimates with the intervals that belong to their errors."""
+def with_errors(
+    rows: Sequence[Estimate], errors: Sequence[ErrorComponents], *, over_trainings: bool = True
+) -> list[Estimate]:
+    """Returns estimates with the intervals that belong to their errors, over new trainings where these are known."""
     widened = [
         index
         for index, (row, error) in enumerate(zip(rows, errors, strict=True))
-        if error.knows_trainings and error.training_variance > 0 and np.isfinite(row.image_ends).all()
+        if over_trainings
+        and error.knows_trainings
+        and error.training_variance > 0
+        and np.isfinite(row.image_ends).all()
     ]
     ends = np.array([row.image_ends for row in rows]).reshape(-1, 2)
     if widened:

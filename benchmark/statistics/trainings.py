@@ -31,7 +31,7 @@ def pool_trainings(rows: Sequence[Estimate]) -> list[Estimate]:
     several = np.flatnonzero(seeds > 1)
     several = several[np.isfinite([rows[index].error.seed_variance for index in several])]
     if not len(several):
-        return with_errors(rows, [row.error for row in rows])
+        return list(rows)
     own = np.array([rows[index].error.seed_variance for index in several])
     variances, freedom, common = moderate_variances(own, seeds[several] - 1)
     interaction = float(np.mean([rows[index].error.interaction for index in several]))

@@ -1,9 +1,20 @@
-"""The rule for "beats chance". Maps of a model that does not beat chance explain guesses."""
+"""The rule for "beats chance". Maps of a model that is not known to beat chance may explain guesses."""
+
+from collections import Counter
 
 from benchmark.leaderboard.columns import ACCURACY
-from benchmark.leaderboard.load.badges import MAPS_ONLY
 from benchmark.leaderboard.table import LeaderboardTable, Row
 from benchmark.storage.record import Record
+
+GUESSES = "does not beat chance"
+NO_PREDICTIONS = "came without predictions"
+NO_MAP_F1 = "has no defined map F1"
+PLURALS = {
+    GUESSES: "do not beat chance",
+    NO_PREDICTIONS: "came without predictions",
+    NO_MAP_F1: "have no defined map F1",
+}
+"""Why a model has no rank, of one and of several models."""
 
 
 def chance_level(leaderboard: LeaderboardTable) -> float:
@@ -24,9 +35,26 @@ def beats_chance(row: Row, leaderboard: LeaderboardTable) -> bool:
 def is_above(row: Row, chance: float) -> bool:
     """Returns whether the whole interval of a row's balanced accuracy is above a level; False without an interval.
 
-    True for maps from elsewhere without predictions: nothing is known against them.
+    False for maps from elsewhere without predictions too. Otherwise it would pay to hold back those of a model that
+    guesses.
     """
     estimate = row.estimates.get(ACCURACY)
-    if estimate is None:
-        return row.badge == MAPS_ONLY
-    return estimate.low > chance
+    return estimate is not None and estimate.low > chance
+
+
+def find_obstacle(row: Row, leaderboard: LeaderboardTable) -> str:
+    """Says why a model is not known to beat chance; empty if it is."""
+    if beats_chance(row, leaderboard):
+        return ""
+    return GUESSES if ACCURACY in row.estimates else NO_PREDICTIONS
+
+
+def describe_unranked(leaderboard: LeaderboardTable) -> str:
+    """Describes the models without a rank, such as `3 of 22 models, which do not beat chance`. Empty without any."""
+    counts = Counter(find_obstacle(row, leaderboard) or NO_MAP_F1 for row in leaderboard.unranked)
+    words = {reason: reason if counts[reason] == 1 else PLURALS[reason] for reason in PLURALS if counts[reason]}
+    start = f"{len(leaderboard.unranked)} of {len(leaderboard.models)} models"
+    if len(words) == 1:
+        return f"{start}, which {next(iter(words.values()))}"
+    parts = [f"{counts[reason]} {text}" for reason, text in words.items()]
+    return f"{start} ({', '.join(parts)})" if parts else ""

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.errors import UserError
-from benchmark.leaderboard.analysis.chance import beats_chance
+from benchmark.leaderboard.analysis.chance import beats_chance, find_obstacle
 from benchmark.leaderboard.column import Column
 from benchmark.leaderboard.columns import HEADLINES
 from benchmark.leaderboard.load.results import (
@@ -162,8 +162,8 @@ def _compare_column(table: LeaderboardTable, column: Column, one: Row, other: Ro
         row for row in table.models if row.finite_estimate(column) and (column.classifies or beats_chance(row, table))
     ]
     adjusted, significant = np.nan, False
-    tested = one in family and other in family
-    if tested:
+    obstacle = "" if column.classifies else find_obstacle(one, table) or find_obstacle(other, table)
+    if not obstacle:
         pairs = all_pairs([row.estimates[column.name] for row in family], scope=test.scope)
         index = family.index(one), family.index(other)
         adjusted, significant = float(pairs.adjusted[index]), bool(pairs.significant[index])
@@ -173,13 +173,13 @@ def _compare_column(table: LeaderboardTable, column: Column, one: Row, other: Ro
         other=second,
         difference=test,
         adjusted=adjusted,
-        verdict=_verdict(column, test, significant=significant, tested=tested),
+        verdict=_verdict(column, test, significant=significant, obstacle=obstacle),
     )
 
 
-def _verdict(column: Column, test: Difference, *, significant: bool, tested: bool) -> str:
-    if not tested:
-        return "no verdict: does not beat chance"
+def _verdict(column: Column, test: Difference, *, significant: bool, obstacle: str) -> str:
+    if obstacle:
+        return f"no verdict: {obstacle}"
     words = "not significantly different at this n"
     if significant:
         first = "A" if (test.value > 0) == (column.higher_is_better is not False) else "B"

@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 
 from benchmark.leaderboard.analysis.baselines import AgainstBaseline, against_baseline
+from benchmark.leaderboard.analysis.chance import describe_unranked
 from benchmark.leaderboard.analysis.contrasts import Contrast
 from benchmark.leaderboard.columns import RANKED_BY
 from benchmark.leaderboard.table import LeaderboardTable, Row
@@ -37,7 +38,7 @@ def verdict(leaderboard: LeaderboardTable, comparison: AgainstBaseline | None) -
     """Returns the verdict: none yet, or the leader with what it is better than."""
     first = leaders(leaderboard)
     if not first:
-        return "None yet: no network's classification beats chance, so no network has a rank."
+        return f"None yet. Without a rank: {describe_unranked(leaderboard)}."
     if comparison is None:
         return f"{_names(first)}: highest map F1, without a baseline to compare with."
     baseline = f"{comparison.best.name}, {comparison.value:.3f}"
@@ -67,8 +68,7 @@ def _best_sentences(leaderboard: LeaderboardTable) -> list[str]:
         shared = ", shared" if len(first) > 1 else ""
         sentences.append(f"Highest map F1: {_names(first)}, {best.value:.3f}{ends}{shared}.")
     if first and leaderboard.unranked:
-        without = len(leaderboard.unranked)
-        sentences.append(f"Without a rank: {without} of {len(leaderboard.models)} models, which do not beat chance.")
+        sentences.append(f"Without a rank: {describe_unranked(leaderboard)}.")
     return sentences
 
 

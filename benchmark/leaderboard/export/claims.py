@@ -4,9 +4,10 @@ import math
 from collections.abc import Sequence
 
 from benchmark.escaping import Markdown, escape_markdown
+from benchmark.leaderboard.analysis.claim_list import CLAIMS
 from benchmark.leaderboard.analysis.claim_plan import PLANNED_SEEDS, ClaimPlan, plan_claims
 from benchmark.leaderboard.analysis.claims import ClaimResult, count_verdicts
-from benchmark.leaderboard.export.grid import markdown
+from benchmark.leaderboard.export.grid import NO_INTERVAL, markdown
 from benchmark.leaderboard.synthetic import stamped
 from benchmark.leaderboard.table import LeaderboardTable
 
@@ -37,6 +38,17 @@ def summarize_claims(results: Sequence[ClaimResult]) -> str:
     words = ("seen", "opposite", "bounded", "undecided", "without a verdict")
     parts = [f"{count} {word}" for count, word in zip(counts.values(), words, strict=True)]
     return f"Of {len(results)} claims: {', '.join(parts)}."
+
+
+def explain_no_claims(leaderboard: LeaderboardTable) -> str:
+    """Says what a table lacks for every claim: the two regimes of one, in the same architecture."""
+    present = ", ".join(sorted({row.regime for row in leaderboard.models}))
+    pairs = dict.fromkeys((claim.regime, claim.than) for claim in CLAIMS)
+    needed = ", ".join(f"{regime} and {than}" for regime, than in pairs)
+    return (
+        f"No claim can be evaluated: each compares two regimes of one architecture, and this table has {present}. "
+        f"Train one of these pairs with `run --regime`, best with several seeds: {needed}."
+    )
 
 
 def plan_cells(plan: ClaimPlan, titles: dict[str, str]) -> list[str]:
@@ -81,6 +93,7 @@ def _claim_cells(result: ClaimResult, titles: dict[str, str]) -> list[str]:
     claim, test = result.claim, result.difference
     method = f", {claim.method}" if claim.method else ""
     reason = f": {result.reason}" if result.reason else ""
+    ends = f"{test.low:+.3f}, {test.high:+.3f}" if math.isfinite(test.low) else NO_INTERVAL
     measured = (
         f"{titles[claim.column]}{method}: {result.value:.3f} ({claim.regime}) against {result.reference:.3f} "
         f"({claim.than})"
@@ -90,7 +103,7 @@ def _claim_cells(result: ClaimResult, titles: dict[str, str]) -> list[str]:
         claim.source,
         result.architecture,
         measured,
-        f"{test.value:+.3f} [{test.low:+.3f}, {test.high:+.3f}]",
+        f"{test.value:+.3f} [{ends}]",
         _p(result.adjusted),
         f"{claim.size:g}",
         _p(result.bound),

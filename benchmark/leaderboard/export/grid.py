@@ -11,6 +11,8 @@ from benchmark.leaderboard.columns import RANKED_BY
 from benchmark.leaderboard.table import LeaderboardTable, Row
 from benchmark.statistics.bootstrap import Estimate
 
+NO_INTERVAL = "no interval: one group"
+"""What stands in place of the ends of an interval that needs at least two groups of images."""
 MAX_LISTED_MODELS = 100
 """Maximum number of models in the tables for people, best ones first. The CSV files have all models."""
 
@@ -87,7 +89,7 @@ def _cell(estimate: Estimate | None, max_images: int) -> str:
         return "-"
     n = f", n = {estimate.images}" if estimate.images != max_images else ""
     low, high = digits(estimate.low, 3), digits(estimate.high, 3)
-    ends = f"{low}, {high}" if math.isfinite(estimate.low) else "no interval: one group"
+    ends = f"{low}, {high}" if math.isfinite(estimate.low) else NO_INTERVAL
     return f"{digits(estimate.value, 3)} [{ends}{n}]"
 
 

@@ -97,8 +97,8 @@ def _about(leaderboard: LeaderboardTable) -> str:
         f"{', '.join(record.classes)}.{positive} Each cell: mean [interval]. {describe_intervals(leaderboard)} "
         f"{describe_ranks(leaderboard)} Maps explain the predicted class, on all "
         "test images. Where n is smaller, they are a random sample. † marks models whose balanced accuracy does not "
-        "beat chance with its whole interval: their maps explain guesses, so they have no rank. All columns are in the "
-        "CSV files of this directory."
+        "beat chance with its whole interval, or that came without predictions: their maps may explain guesses, so "
+        "they have no rank. All columns are in the CSV files of this directory."
     )
     return escape_markdown(text) + (f" Submissions have a badge after their regime. {badges}" if badges else "")
 

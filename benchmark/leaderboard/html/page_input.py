@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from benchmark.leaderboard.analysis.baselines import best_baseline, human_ceiling, row_kind
-from benchmark.leaderboard.analysis.chance import beats_chance
+from benchmark.leaderboard.analysis.chance import find_obstacle
 from benchmark.leaderboard.analysis.contrasts import Contrast
 from benchmark.leaderboard.analysis.masking import is_masked
 from benchmark.leaderboard.column import Column
@@ -130,7 +130,7 @@ class Line:
         row: The row of the leaderboard.
         kind: "model", "baseline" or "ceiling".
         rank: Its rank among the models, from 1. 0 for a model without a rank, and for a baseline.
-        doubtful: Whether the interval of its balanced accuracy is not wholly above chance.
+        obstacle: Why it is not known to beat chance, see :mod:`benchmark.leaderboard.analysis.chance`. Empty if it is.
         masked: Whether an attack on it may be masked.
         letters: Letters of its significance groups, where the leaderboard has them.
         gap: Whether every model above it is significantly different from it and from all below it.
@@ -140,7 +140,7 @@ class Line:
     row: Row
     kind: str
     rank: int
-    doubtful: bool
+    obstacle: str
     masked: bool
     letters: str
     gap: bool
@@ -216,7 +216,7 @@ def build_page_table(leaderboard: LeaderboardTable, models: Container[tuple[str,
                 row=row,
                 kind=row_kind(row),
                 rank=row.rank or 0,
-                doubtful=row.is_model and not beats_chance(row, leaderboard),
+                obstacle=find_obstacle(row, leaderboard) if row.is_model else "",
                 masked=is_masked(row),
                 letters=row.letters.get(RANKED_BY, ""),
                 gap=bool(row.rank) and index > 0 and bool(significant[:index, index:].all()),

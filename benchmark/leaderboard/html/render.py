@@ -13,6 +13,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from benchmark.leaderboard.analysis.chance import NO_PREDICTIONS
 from benchmark.leaderboard.analysis.contrasts import BASE
 from benchmark.leaderboard.analysis.fourfold import Fourfold, build_fourfold
 from benchmark.leaderboard.analysis.legend import describe_intervals, describe_ranks
@@ -118,6 +119,7 @@ def page(inputs: Sequence[PageInput]) -> str:
         use_column=RELIANCE,
         show_column=LESION_MASS,
         ranked_by=RANKED_BY,
+        no_predictions=NO_PREDICTIONS,
         max_shown=MAX_SHOWN_MODELS,
         style=Markup((TEMPLATES / "page.css").read_text(encoding="utf-8")),  # noqa: S704 our own file
         scripts=[Markup(script) for script in scripts],  # noqa: S704 our own file and the library's

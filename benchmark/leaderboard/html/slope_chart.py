@@ -1,5 +1,6 @@
 """Slope charts of standard training against another regime: one line per architecture."""
 
+import math
 from collections import defaultdict
 from collections.abc import Container, Sequence
 from dataclasses import dataclass
@@ -7,6 +8,7 @@ from dataclasses import dataclass
 from benchmark.leaderboard.analysis.baselines import row_kind
 from benchmark.leaderboard.analysis.contrasts import BASE, Contrast, compute_contrasts
 from benchmark.leaderboard.column import Column
+from benchmark.leaderboard.export.grid import NO_INTERVAL
 from benchmark.leaderboard.html.charts import MIN_LABEL_DISTANCE, Label, around, spread
 from benchmark.leaderboard.html.page_input import digits
 from benchmark.leaderboard.table import LeaderboardTable, Row
@@ -125,7 +127,8 @@ def _slopes(leaderboard: LeaderboardTable, family: Sequence[Contrast]) -> SlopeC
 
 def _slope(contrast: Contrast, left: float, right: float) -> Slope:
     difference = contrast.difference
-    interval = f"{difference.low:+.3f} to {difference.high:+.3f}"
+    known = math.isfinite(difference.low)
+    interval = f"{difference.low:+.3f} to {difference.high:+.3f}" if known else NO_INTERVAL
     verdict = contrast.verdict
     description = f"{contrast.name}: {difference.value:+.3f} ({interval}), {verdict}"
     kind = verdict if contrast.significant and contrast.column.higher_is_better is not None else "unsure"

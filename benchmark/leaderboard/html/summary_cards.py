@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from benchmark.leaderboard.analysis.baselines import AgainstBaseline, against_baseline, human_ceiling
+from benchmark.leaderboard.analysis.chance import describe_unranked
 from benchmark.leaderboard.analysis.summary import SINGLE_TRAININGS, leaders, verdict
 from benchmark.leaderboard.columns import RANKED_BY
 from benchmark.leaderboard.html.page_input import digits
@@ -53,7 +54,7 @@ def _leader_cards(leaderboard: LeaderboardTable) -> list[SummaryCard]:
     names = " and ".join(row.label for row in first)
     text = f"is the highest map F1 ({digits(estimate.low)} to {digits(estimate.high)}): {names}."
     if leaderboard.unranked:
-        text += f" {len(leaderboard.unranked)} of {len(leaderboard.models)} models do not beat chance and have no rank."
+        text += f" Without a rank: {describe_unranked(leaderboard)}."
     return [SummaryCard(number=digits(estimate.value), text=text)]
 
 

@@ -10,6 +10,7 @@ import pytest
 from benchmark.data.load import Source
 from benchmark.errors import UserError
 from benchmark.experiments.external_maps import ScoreRequest, score_external_maps
+from benchmark.leaderboard.analysis.summary import headline
 from benchmark.leaderboard.load.results import read_results
 from benchmark.leaderboard.tables import build_tables
 from benchmark.storage.files import write_text
@@ -50,12 +51,18 @@ def test_maps_alone_become_a_row_beside_the_baselines(request_):
     scored = score_external_maps(request_)
     by_name, table = rows(scored.directory)
     row = by_name["keras"]
-    assert scored.ranked
-    assert (row.badge, row.title, row.rank) == ("maps only", "maps by lime", 1)
+    assert scored.in_table
+    assert (row.badge, row.title, row.rank) == (
+        "maps only",
+        "maps by lime",
+        None,
+    )  # nothing shows that its model beats chance
     assert row.estimates["map_f1"].value > by_name["constant 0.5"].estimates["map_f1"].value
     assert "balanced_accuracy" not in row.estimates  # nothing is known of the classification
     assert scored.record.external_maps.surplus == 24 - scored.record.images["test"]
     assert table.missing == ()
+    assert "no predictions" in " ".join(scored.notes)
+    assert "1 of 1 models, which came without predictions" in headline(table, [])[0]
     stored = load_record(next((scored.directory / "records").glob("*.json")))
     assert (stored.key, stored.external_maps) == (scored.record.key, scored.record.external_maps)
 
@@ -86,27 +93,30 @@ def test_predictions_add_the_classification(request_):
     scored = score_external_maps(changed(request_, predictions=path))
     assert scored.record.classification["balanced accuracy"] == 1
     assert scored.record.classification["AUROC"] == 1
+    by_name, _ = rows(scored.directory)
+    assert by_name["keras"].rank == 1
     write_text(path, "image,predicted\n" + "\n".join(f"{name},benign" for name in names))
     scored = score_external_maps(changed(request_, predictions=path))
     assert scored.record.classification["balanced accuracy"] == 0.5
     assert "AUROC" not in scored.record.classification
     by_name, _ = rows(scored.directory)
     assert by_name["keras"].estimates["balanced_accuracy"].value == 0.5
+    assert by_name["keras"].rank is None  # as without predictions: to hold them back does not pay
 
 
-def test_a_second_row_is_ranked_with_the_first(request_):
+def test_a_second_row_is_in_the_table_of_the_first(request_):
     score_external_maps(request_)
     scored = score_external_maps(changed(request_, name="matlab", method="gradcam"))
     by_name, _ = rows(scored.directory)
-    assert scored.ranked
+    assert scored.in_table
     assert by_name["keras"].estimates["map_f1"].value == by_name["matlab"].estimates["map_f1"].value
-    assert by_name["keras"].rank == by_name["matlab"].rank
+    assert [by_name[name].rank for name in ("keras", "matlab")] == [None, None]
 
 
 def test_other_images_are_apart(request_):
     score_external_maps(request_)
     scored = score_external_maps(changed(request_, name="small", changes={"limit": 18}))
-    assert not scored.ranked
+    assert not scored.in_table
     assert "not ranked" in scored.notes[0]
     by_name, table = rows(scored.directory)
     assert "small" not in by_name
@@ -121,7 +131,7 @@ def test_missing_maps_are_refused_or_apart(request_):
     with pytest.raises(UserError, match=rf"lacks the maps of 1 of \d+ test images \({test_image}\).*--allow-missing"):
         score_external_maps(request_)
     scored = score_external_maps(changed(request_, name="partial", allow_missing=True))
-    assert not scored.ranked
+    assert not scored.in_table
     assert scored.record.external_maps.missing == 1
 
 
@@ -213,6 +223,6 @@ def test_the_protocol_of_a_table_of_models_is_recognized(request_):
     predictions = path.with_name(f"{stem}.predictions.parquet")
     pd.read_parquet(predictions).assign(predicted=0).to_parquet(predictions)
     write_text(path.with_name(f"{stem}.json"), json.dumps(model))
-    assert score_external_maps(changed(request_, changes={})).ranked
+    assert score_external_maps(changed(request_, changes={})).in_table
     for table in build_tables(read_results(scored.directory)):
         assert {row.name for row in table.models} == {"mobilenet", "keras"}

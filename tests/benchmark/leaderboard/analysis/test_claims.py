@@ -12,7 +12,7 @@ from benchmark.leaderboard.analysis.claim_list import MEANINGFUL_SIZES
 from benchmark.leaderboard.analysis.claim_plan import plan_claims
 from benchmark.leaderboard.analysis.collapse import count_collapsed, is_collapsed
 from benchmark.leaderboard.columns import ACCURACY, COLUMNS
-from benchmark.leaderboard.export.claims import claims_markdown, plan_lines, summarize_claims
+from benchmark.leaderboard.export.claims import claims_markdown, explain_no_claims, plan_lines, summarize_claims
 from benchmark.leaderboard.load.results import read_results
 from benchmark.leaderboard.table import LeaderboardTable, Row
 from benchmark.leaderboard.tables import build_tables
@@ -228,3 +228,11 @@ def test_a_plan_from_a_single_group_says_that_it_is_too_few():
     (plan,) = plan_claims([result])
     assert plan.first.startswith("test on more groups")
     assert plan.variance is None
+
+
+def test_a_single_group_has_no_interval_and_no_claims_are_explained(evaluate):
+    table = leaderboard(0.2, groups=1)
+    text = claims_markdown(evaluate(table), [table])
+    assert "[no interval: one group]" in text
+    assert "nan" not in text
+    assert "this table has a, b" in explain_no_claims(table)

@@ -6,7 +6,7 @@ import pytest
 
 from benchmark.baselines import RATER
 from benchmark.leaderboard.analysis.baselines import against_baseline, best_baseline, human_ceiling
-from benchmark.leaderboard.analysis.chance import beats_chance, chance_level
+from benchmark.leaderboard.analysis.chance import beats_chance, chance_level, describe_unranked
 from benchmark.leaderboard.analysis.summary import headline
 from benchmark.leaderboard.columns import ACCURACY, RANKED_BY
 from benchmark.leaderboard.export.grid import grid
@@ -50,9 +50,27 @@ def test_chance_is_beaten_alike_everywhere(leaderboard, low, beats):
     head, _, *lines = grid(changed, leaderboard.columns[:1])
     assert ("†" in lines[index][head.index("model")]) is not beats
     line = build_page_table(changed, select_shown_models(changed)).lines[index]
-    assert (line.doubtful, line.rank) == (not beats, int(beats))
+    assert (not line.obstacle, line.rank) == (beats, int(beats))
     assert (label in " ".join(headline(changed, []))) is beats
     assert any(label in card.text or label in card.number for card in build_summary_cards(changed)) is beats
+
+
+def test_models_without_a_rank_are_counted_by_reason(leaderboard):
+    changes = [{ACCURACY: {"low": 0.1}}, {ACCURACY: {"low": 0.1}}, {RANKED_BY: {"value": float("nan")}}]
+    models = list(leaderboard.models)
+    for index, change in enumerate(changes):
+        known = dict(models[index].estimates)
+        known |= {name: replace(known[name], **values) for name, values in change.items()}
+        models[index] = replace(models[index], estimates=known)
+    last = dict(models[3].estimates)
+    del last[ACCURACY]
+    models[3] = replace(models[3], estimates=last)
+    changed = replace(leaderboard, rows=tuple(ranked(models, chance_level(leaderboard))))
+    text = "of 22 models (2 do not beat chance, 1 came without predictions, 1 has no defined map F1)"
+    assert describe_unranked(changed) == f"4 {text}"
+    assert f"Without a rank: 4 {text}." in " ".join(headline(changed, []))
+    assert describe_unranked(with_accuracy(leaderboard, 0.1)) == "1 of 22 models, which does not beat chance"
+    assert describe_unranked(leaderboard) == ""
 
 
 def test_equal_models_share_a_rank(leaderboard):
