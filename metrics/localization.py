@@ -10,7 +10,8 @@ from torch import Tensor
 from metrics import Metric
 from metrics.inputs import checked
 from metrics.normalize import finite
-from metrics.sorting import ascending
+from metrics.sharing import shared
+from metrics.sorting import above, count, distribution
 
 TOP_FRACTION = 1000 / 224**2
 """Fraction of the pixels that top-k takes, about 2 %.
@@ -21,7 +22,13 @@ At 224 pixels this is the 1,000 of Quantus. At other sizes it is the same relati
 
 def scored(scores: Tensor, saliency: Tensor, mask: Tensor) -> Tensor:
     """Returns the scores (N,), with NaN where the mask is empty or the map is not finite."""
-    return scores.masked_fill(~mask.flatten(1).any(1) | ~finite(saliency), torch.nan)
+    return scores.masked_fill(_is_empty(mask) | ~finite(saliency), torch.nan)
+
+
+@shared
+def _is_empty(mask: Tensor) -> Tensor:
+    """Returns whether no pixel of each mask (N, H, W) is marked, (N,)."""
+    return mask.view(torch.uint8).flatten(1).amax(1) == 0
 
 
 @checked
@@ -48,7 +55,7 @@ def top_mask_f1(saliency: Tensor, mask: Tensor) -> Tensor:
         >>> top_mask_f1(torch.tensor([[[0.9, 0.2, 0.2, 0.1]]]), mask).item()  # one sure hit, one of two by chance
         0.75
     """
-    size = mask.flatten(1).sum(1)
+    size = count(mask.flatten(1))
     return scored(_expected_hits(saliency, mask, size) / size, saliency, mask)
 
 
@@ -89,13 +96,15 @@ def _expected_hits(saliency: Tensor, mask: Tensor, size: Tensor) -> Tensor:
     The expectation is over all ways to break ties. A size of 0 has no smallest chosen value, so the largest value of
     the map stands in for it. The caller divides that result by 0.
     """
-    values, inside = saliency.double().flatten(1), mask.flatten(1)
-    smallest_chosen = (values.shape[1] - size).clamp(max=values.shape[1] - 1)
-    cut = ascending(saliency).gather(1, smallest_chosen[:, None])
-    above, tied = values > cut, values == cut
+    inside = mask.flatten(1)
+    num_pixels = inside.shape[1]
+    cut = distribution(saliency).value_at((num_pixels - size).clamp(max=num_pixels - 1))
+    values = saliency.detach().flatten(1)
+    cut = cut.to(values.dtype)  # a value of the map, so nothing is rounded
+    larger, tied = above(values, cut), values == cut
     # Each tied pixel is chosen with the same probability.
-    chosen = (size - above.sum(1)).double() / tied.sum(1)
-    return (above & inside).sum(1) + chosen * (tied & inside).sum(1)
+    chosen = (size - count(larger)).double() / count(tied)
+    return count(larger & inside) + chosen * count(tied & inside)
 
 
 @checked
@@ -120,9 +129,10 @@ def relevance_mass(saliency: Tensor, mask: Tensor) -> Tensor:
         >>> relevance_mass(torch.tensor([[[3.0, 1.0, -5.0]]]), torch.tensor([[[True, False, False]]])).item()
         0.75
     """
-    positive = saliency.double().clamp(min=0).flatten(1)
-    mass = positive.sum(1)
-    inside = (positive * mask.flatten(1)).sum(1)
+    positive = saliency.flatten(1).clamp(min=0)
+    # Products with 0 and 1 are exact in any precision, and sums are float64.
+    inside = (positive * mask.flatten(1).view(torch.uint8).to(positive)).sum(1, dtype=torch.float64)
+    mass = positive.sum(1, dtype=torch.float64)
     return scored(torch.where(mass > 0, inside / mass, 0.0), saliency, mask)
 
 
@@ -150,8 +160,8 @@ def pointing_game(saliency: Tensor, mask: Tensor) -> Tensor:
     """
     values = saliency.flatten(1)
     highest = values == values.amax(1, keepdim=True)
-    hits = (highest & mask.flatten(1)).sum(1)
-    return scored(hits.double() / highest.sum(1), saliency, mask)
+    hits = count(highest & mask.flatten(1))
+    return scored(hits.double() / count(highest), saliency, mask)
 
 
 _ARRAS = "Arras et al. 2022, CLEVR-XAI, Information Fusion 81, arXiv 2003.07258"

@@ -11,19 +11,26 @@ from torch import Tensor
 
 from metrics import Metric
 from metrics.inputs import checked
+from metrics.sharing import shared
 
 
+@shared
 def _intersection(saliency: Tensor, reference: Tensor) -> Tensor:
     """Returns the size of the fuzzy intersection, (N,). NaN for a map with values outside [0, 1]."""
-    # Sums are float64, so that a score does not depend on how the device splits them.
-    intersection = torch.minimum(saliency.double(), reference.double()).flatten(1).sum(1)
-    in_range = ((saliency >= 0) & (saliency <= 1)).flatten(1).all(1)
-    return intersection.masked_fill(~in_range, torch.nan)
+    return _size(torch.minimum(saliency, reference)).masked_fill(~_in_range(saliency), torch.nan)
 
 
+@shared
 def _size(membership: Tensor) -> Tensor:
     """Returns the sum of the degrees of membership, (N,)."""
-    return membership.double().flatten(1).sum(1)
+    # Sums are float64, so that a score does not depend on how the device splits them.
+    return membership.flatten(1).sum(1, dtype=torch.float64)
+
+
+@shared
+def _in_range(saliency: Tensor) -> Tensor:
+    """Returns whether all values of each map are in [0, 1], (N,)."""
+    return (saliency.amin((1, 2)) >= 0) & (saliency.amax((1, 2)) <= 1)
 
 
 def _unless_empty(scores: Tensor, reference: Tensor) -> Tensor:
@@ -100,9 +107,10 @@ def map_specificity(saliency: Tensor, reference: Tensor) -> Tensor:
         >>> map_specificity(torch.tensor([[[0.5, 0.25]]]), torch.tensor([[[1.0, 0.0]]])).tolist()
         [0.75]
     """
-    # The complement of a float32 is exact only in float64.
-    left_out, background = 1 - saliency.double(), 1 - reference.double()
-    return _intersection(left_out, background) / _size(background)
+    background = reference[0].numel() - _size(reference)
+    # The intersection of the complements is the background without what the map has of it.
+    left_out = background - (_size(saliency) - _intersection(saliency, reference))
+    return (left_out / background).clamp(0, 1)
 
 
 @checked
@@ -125,8 +133,9 @@ def map_iou(saliency: Tensor, reference: Tensor) -> Tensor:
         >>> map_iou(torch.tensor([[[0.5, 0.5]]]), torch.tensor([[[1.0, 0.0]]])).item()  # 0.5 of 1.5
         0.3333333333333333
     """
-    union = torch.maximum(saliency.double(), reference.double())
-    return _unless_empty(_intersection(saliency, reference) / _size(union), reference)
+    intersection = _intersection(saliency, reference)
+    union = _size(saliency) + _size(reference) - intersection
+    return _unless_empty(intersection / union, reference).clamp(max=1)
 
 
 _SOURCE = "Jalaboi et al. 2023, arXiv 2302.12084, pixel_metrics_fuzzy of the published code"

@@ -16,9 +16,9 @@ from torch.nn.functional import pad
 
 from metrics import Metric
 from metrics.inputs import checked
-from metrics.normalize import finite
+from metrics.normalize import finite, magnitude
 from metrics.smoothing import blur_matrix, gaussian_blur
-from metrics.sorting import ascending, percentile
+from metrics.sorting import Distribution, distribution
 
 BLUR_SIGMA = 3.0
 """Standard deviation, in pixels, of the blur under which sharpness is measured.
@@ -54,8 +54,12 @@ def tv_ratio(saliency: Tensor) -> Tensor:
         >>> tv_ratio(torch.tensor([[[0.0, 0.0, 1.0, 1.0]]])).item()  # 1 jump; 3 pairs, each differing with p = 2/3
         0.5
     """
-    magnitude = _magnitude(saliency)
-    return _variation(magnitude) / _shuffled_variation(magnitude)
+    absolute = magnitude(saliency)
+    sizes = distribution(absolute)
+    top = _top(sizes)[:, None]
+    variation = _variation(_clip(absolute.double(), top[:, :, None]))
+    shuffled = _shuffled_variation(_clip(sizes.values, top), sizes.rank_weights(), *saliency.shape[1:])
+    return (variation / shuffled).masked_fill(~finite(saliency), torch.nan)  # 0/0 is NaN, for a constant map
 
 
 @checked
@@ -111,10 +115,10 @@ def sharpness(saliency: Tensor) -> Tensor:
         >>> sharpness(torch.cat([step, step + 0.5, haze])).round(decimals=2).tolist()
         [0.48, 0.24, 0.08]
     """
-    magnitude = saliency.double().abs()
-    low, high = magnitude.flatten(1).aminmax(dim=1)
+    absolute = magnitude(saliency).double()
+    low, high = absolute.amin((1, 2)), absolute.amax((1, 2))
     undefined = (high == low) | ~finite(saliency)
-    relative = (magnitude / high[:, None, None]).masked_fill(undefined[:, None, None], torch.nan)
+    relative = absolute / high.masked_fill(undefined, torch.nan)[:, None, None]
     smooth = gaussian_blur(relative, BLUR_SIGMA)
     return _slope(smooth) * _beyond_chance(relative, smooth)
 
@@ -156,31 +160,29 @@ def _shuffled_blur(height: int, width: int, device: torch.device) -> tuple[Tenso
     return (norm - 1) * n / (n - 1), (2 * (second - 1)).clamp(min=0).sqrt()
 
 
-def _magnitude(saliency: Tensor) -> Tensor:
-    """Returns absolute maps, clipped at the 99th percentile and divided by it. NaN where constant or not finite.
+def _top(sizes: Distribution) -> Tensor:
+    """Returns the 99th percentile of absolute maps, (N,).
 
     If the percentile equals the minimum, clipping would leave nothing of a sparse map, so the maximum replaces it.
     """
-    values = saliency.double().abs()
-    low, high = values.flatten(1).aminmax(dim=1)
-    clip = percentile(values, 0.99)
-    top = torch.where(clip > low, clip, high)[:, None, None]
-    undefined = (high == low) | ~finite(saliency)
-    return (values.minimum(top) / top).masked_fill(undefined[:, None, None], torch.nan)
+    clip, low, high = sizes.percentile(0.99), sizes.value_at(0)[:, 0], sizes.percentile(1)
+    return torch.where(clip > low, clip, high)
+
+
+def _clip(values: Tensor, top: Tensor) -> Tensor:
+    """Returns values clipped at the top, and divided by it, so that sums do not overflow."""
+    return values.minimum(top) / top
 
 
 def _variation(maps: Tensor) -> Tensor:
     """Returns the sum of the absolute differences of neighbors, (N,)."""
-    return maps.diff(dim=1).abs().sum((1, 2)) + maps.diff(dim=2).abs().sum((1, 2))
+    return maps.diff(dim=1).abs_().sum((1, 2)) + maps.diff(dim=2).abs_().sum((1, 2))
 
 
-def _shuffled_variation(maps: Tensor) -> Tensor:
-    """Returns the expectation of :func:`_variation` over all orders of the pixels, (N,)."""
-    height, width = maps.shape[1:]
+def _shuffled_variation(values: Tensor, rank_weights: Tensor, height: int, width: int) -> Tensor:
+    """Returns the expectation of :func:`_variation` over all orders of the pixels, (N,), from their distribution."""
     n, num_pairs = height * width, height * (width - 1) + width * (height - 1)
-    # The sum of |x_i - x_j| over all pairs is the sum of (2 i - n - 1) x_(i) over the sorted values.
-    weight = 2 * torch.arange(1, n + 1, device=maps.device) - n - 1
-    return num_pairs * 2 * (ascending(maps) * weight).sum(1) / (n * (n - 1))
+    return num_pairs * 2 * (values * rank_weights).sum(1) / (n * (n - 1))
 
 
 TV_RATIO = Metric(name="tv-ratio", compute=tv_ratio, bounds=(0.0, 2.0), higher_is_better=False, source="Own")

@@ -5,6 +5,9 @@ from math import ceil
 import torch
 from torch import Tensor
 
+BLOCK_SIZE = 48
+"""Number of rows that are blurred together."""
+
 
 def gaussian_blur(images: Tensor, sigma: float) -> Tensor:
     """Returns images blurred along the last two axes. The kernel ends at four sigma, and the border is replicated.
@@ -23,9 +26,17 @@ def gaussian_blur(images: Tensor, sigma: float) -> Tensor:
         >>> gaussian_blur(torch.tensor([[0.0, 0.0, 1.0, 0.0, 0.0]]), 0.5).squeeze().round(decimals=2).tolist()
         [0.0, 0.11, 0.79, 0.11, 0.0]
     """
-    height, width = images.shape[-2:]
-    rows, columns = (blur_matrix(side, sigma, images.device) for side in (height, width))
-    return rows @ images.double() @ columns.T
+    blurred = _blur_rows(images.double(), sigma)
+    return _blur_rows(blurred.mT, sigma).mT.contiguous()
+
+
+def _blur_rows(images: Tensor, sigma: float) -> Tensor:
+    """Blurs along the last axis but one."""
+    side, reach = images.shape[-2], ceil(4 * sigma)
+    matrix = blur_matrix(side, sigma, images.device)
+    # In blocks of rows, because most of the matrix is zero: a row of the result has only `reach` rows on each side.
+    parts = [(start, slice(max(start - reach, 0), start + BLOCK_SIZE + reach)) for start in range(0, side, BLOCK_SIZE)]
+    return torch.cat([matrix[i : i + BLOCK_SIZE, part] @ images[..., part, :] for i, part in parts], dim=-2)
 
 
 def blur_matrix(side: int, sigma: float, device: torch.device) -> Tensor:

@@ -11,7 +11,7 @@ from torch import Tensor
 from metrics import Metric
 from metrics.inputs import checked
 from metrics.localization import scored
-from metrics.sorting import packed_ascending, sort_keys
+from metrics.sorting import count, count_levels
 
 
 @checked
@@ -38,15 +38,12 @@ def roc_auc(saliency: Tensor, mask: Tensor) -> Tensor:
         >>> roc_auc(torch.tensor([[[0.9, 0.2, 0.2, 0.1]]]), mask).item()  # of 4 pairs, 3 are won and 1 is tied
         0.875
     """
-    inside = mask.flatten(1)
-    size = inside.sum(1).double()
-    last = inside.shape[1] - 1
-    # Ties count one half: the mean of two orders, one in which the mask wins them and one in which it loses them.
-    keys = sort_keys(saliency)
-    best, worst = (_sum_set_positions(keys, bit).double() for bit in (inside, ~inside))
-    worst = last * (last + 1) / 2 - worst
-    wins = (best + worst) / 2 - size * (size - 1) / 2
-    return scored(wins / (size * (last + 1 - size)), saliency, mask)  # 0/0 is NaN
+    outside, inside = count_levels(saliency, mask)
+    num_outside, num_inside = outside.sum(1), inside.sum(1)
+    # In integers: twice the number of pairs that the mask wins, where a tie is half a win.
+    below = outside.cumsum(1) - outside
+    wins = (inside * (2 * below + outside)).sum(1)
+    return scored(wins.double() / (2 * num_inside.double() * num_outside.double()), saliency, mask)  # 0/0 is NaN
 
 
 @checked
@@ -72,12 +69,12 @@ def f1_at_half(saliency: Tensor, mask: Tensor) -> Tensor:
         >>> f1_at_half(torch.tensor([[[3.0, 2.0, 2.0, 1.0]]]), mask).item()  # three are marked, two of them correctly
         0.8
     """
-    values, inside = saliency.double().flatten(1), mask.flatten(1)
-    low, high = (extreme[:, None] for extreme in values.aminmax(dim=1))
+    values = saliency.double().flatten(1)
+    low, high = values.amin(1, keepdim=True), values.amax(1, keepdim=True)
     threshold = torch.where(high > low, low / 2 + high / 2, 0.5)
     marked = values >= threshold
-    scores = 2 * (marked & inside).sum(1).double() / (marked.sum(1) + inside.sum(1))
-    return scored(scores, saliency, mask)
+    hits, sizes = count(marked & mask.flatten(1)), count(marked) + count(mask.flatten(1))
+    return scored(2 * hits.double() / sizes, saliency, mask)
 
 
 @checked
@@ -106,42 +103,11 @@ def best_f1(saliency: Tensor, mask: Tensor) -> Tensor:
         >>> best_f1(torch.tensor([[[0.9, 0.2, 0.2, 0.1]]]), mask).item()  # best at 0.2; 0.9 alone scores 2/3
         0.8
     """
-    inside, first, inside_below = _sort_pixels(saliency, mask)
-    size = inside.sum(1, keepdim=True)
-    marked = inside.shape[1] - torch.arange(inside.shape[1], device=inside.device)
-    scores = 2 * (size - inside_below).double() / (marked + size)
-    return scored((scores * first).amax(1), saliency, mask)
-
-
-def _sort_pixels(saliency: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Returns three properties of the pixels of each map, in ascending order of their values, (N, H*W) each.
-
-    Returns:
-        Whether the pixel is in the mask, whether it is the first of its value, and the number of earlier pixels that
-        are in the mask.
-    """
-    packed = packed_ascending(sort_keys(saliency), mask.flatten(1))
-    inside, keys = packed & 1, packed >> 1
-    first = torch.ones_like(inside, dtype=torch.bool)
-    first[:, 1:] = keys[:, 1:] > keys[:, :-1]
-    return inside.bool(), first, inside.cumsum(1) - inside
-
-
-def _sum_set_positions(keys: Tensor, bit: Tensor) -> Tensor:
-    """Returns the sum of the positions, from 0, of the keys whose bit is set, in ascending order.
-
-    Among equal keys, those whose bit is set come last.
-
-    Args:
-        keys: Integers, (N, n), int64.
-        bit: (N, n), boolean.
-
-    Returns:
-        Sums, (N,), int64.
-    """
-    positions = packed_ascending(keys, bit).bitwise_and_(1)
-    positions *= torch.arange(keys.shape[1], device=keys.device)
-    return positions.sum(1)
+    # The number of pixels from each level on. A level without pixels has the score of the next one, or 0.
+    outside, inside = (counts.flip(1).cumsum(1) for counts in count_levels(saliency, mask))
+    size = inside[:, -1:]
+    scores = 2 * inside.double() / (inside + outside + size)
+    return scored(scores.amax(1), saliency, mask)
 
 
 ROC_AUC = Metric(

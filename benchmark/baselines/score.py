@@ -251,18 +251,11 @@ def _score_raters(data: ImageDataset, metrics: Sequence[Metric], device: torch.d
     planes = np.asarray(data.mask_arrays)
     rows = tested.index[tested["level"] == "others"].to_numpy()[pairs]
     maps = planes[own.index.to_numpy()].astype(np.float32) / 255
-    parts = []
-    for metric in metrics:
-        # Hard masks are the union of all raters, which includes the rater at hand. So only soft references count.
-        if "reference" in metric.inputs:
-            frame = pd.DataFrame(
-                {"image": data.samples["id"].to_numpy()[own["sample"]], "rater": own["rater"].to_numpy()}
-            )
-            frame = frame.assign(
-                metric=metric.name,
-                level="image",
-                characteristic="",
-                value=score_mask_arrays(metric, maps, planes[rows], device),
-            )
-            parts.append(frame)
+    # Hard masks are the union of all raters, which includes the rater at hand. So only soft references count.
+    soft = [metric for metric in metrics if "reference" in metric.inputs]
+    values = score_mask_arrays(soft, maps, planes[rows], device)
+    names = pd.DataFrame({"image": data.samples["id"].to_numpy()[own["sample"]], "rater": own["rater"].to_numpy()})
+    parts = [
+        names.assign(metric=metric.name, level="image", characteristic="", value=values[metric.name]) for metric in soft
+    ]
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()

@@ -13,6 +13,7 @@ from benchmark.runtime.tensors import to_float
 from benchmark.scoring.perturbation import ContextFactory
 from metrics import Metric
 from metrics.normalize import normalize
+from metrics.sharing import sharing
 
 MAX_CHUNK_PIXELS = 2**20
 """Maximum number of pixels of maps per chunk: 20 maps of 224 px, 113 of 96 px. Ten times as many halve the speed of a
@@ -74,26 +75,25 @@ def score_maps(
     ids = data.samples["id"].to_numpy()[data.test]
     with_model = [metric for metric in metrics if metric.inputs & MODEL_INPUTS]
     parts = _score_in_contexts(with_model, ids, *contexts) if contexts is not None else []
-    for metric in metrics:
-        if metric in with_model:
-            continue
-        if "reference" in metric.inputs:
-            parts += [_score_references(metric, maps, data, levels, device) for levels in REFERENCE_LEVELS.items()]
-        elif "mask" in metric.inputs:
-            mask_levels = LESION_LEVELS if "images" in metric.inputs else MASK_LEVELS
-            parts += [_score_references(metric, maps, data, levels, device) for levels in mask_levels.items()]
-        else:
-            values = _in_chunks(metric, device, saliency=(maps, np.arange(len(maps))), images=(data.images, data.test))
-            parts.append(_frame(metric, pd.DataFrame({"image": ids}), "map", values))
+    levels = {metric.name: _levels(metric) for metric in metrics if metric not in with_model}
+    frames: dict[tuple[str, str], pd.DataFrame] = {}
+    # By reference, so that metrics read the same maps and masks together, and share sorted values.
+    for source in dict.fromkeys(source for sources in levels.values() for source in sources):
+        chosen = [metric for metric in metrics if source in levels.get(metric.name, {})]
+        names, values = _score_source(source, chosen, maps, data, device)
+        for metric in chosen:
+            level = levels[metric.name][source]
+            frames[metric.name, source] = _frame(metric, names, level, values[metric.name])
+    parts += [frames[name, source] for name, sources in levels.items() for source in sources]
     return pd.concat(parts, ignore_index=True)
 
 
 def score_mask_arrays(
-    metric: Metric, maps: NDArray[np.generic], planes: NDArray[np.uint8], device: torch.device
-) -> NDArray[np.float64]:
-    """Scores maps (M, S, S) in [0, 1] against reference mask arrays (M, S, S), uint8."""
+    metrics: Sequence[Metric], maps: NDArray[np.generic], planes: NDArray[np.uint8], device: torch.device
+) -> dict[str, NDArray[np.float64]]:
+    """Scores maps (M, S, S) in [0, 1] against reference mask arrays (M, S, S), uint8, by name of the metric."""
     rows = np.arange(len(maps))
-    return _in_chunks(metric, device, saliency=(maps, rows), reference=(planes, rows), mask=(planes, rows))
+    return _in_chunks(metrics, device, saliency=(maps, rows), reference=(planes, rows), mask=(planes, rows))
 
 
 def _score_in_contexts(
@@ -110,17 +110,30 @@ def _score_in_contexts(
     return [_frame(metric, images, "map", np.concatenate(values[metric.name])) for metric in metrics if len(indices)]
 
 
-def _score_references(
-    metric: Metric, maps: NDArray[np.float16], data: ImageDataset, levels: tuple[str, str], device: torch.device
-) -> pd.DataFrame:
-    """Scores maps against every reference of the first level. The rows have the second level."""
-    source, level = levels
+def _levels(metric: Metric) -> dict[str, str]:
+    """Returns the references that a metric is scored against, and the level of its scores. "" is no reference."""
+    if "reference" in metric.inputs:
+        return REFERENCE_LEVELS
+    if "mask" in metric.inputs:
+        return LESION_LEVELS if "images" in metric.inputs else MASK_LEVELS
+    return {"": "map"}
+
+
+def _score_source(
+    source: str, metrics: Sequence[Metric], maps: NDArray[np.float16], data: ImageDataset, device: torch.device
+) -> tuple[pd.DataFrame, dict[str, NDArray[np.float64]]]:
+    """Scores maps against every reference of a level, or without a reference. Returns the names of the rows, too."""
+    ids = data.samples["id"].to_numpy()
+    if not source:
+        rows = np.arange(len(maps))
+        values = _in_chunks(metrics, device, saliency=(maps, rows), images=(data.images, data.test))
+        return pd.DataFrame({"image": ids[data.test]}), values
     map_index = pd.Series(np.arange(len(data.test)), index=data.test)
     references = data.references[(data.references["level"] == source) & data.references["sample"].isin(data.test)]
     samples = references["sample"].to_numpy()
     mask_arrays = data.mask_arrays, references.index.to_numpy()
     values = _in_chunks(
-        metric,
+        metrics,
         device,
         saliency=(maps, map_index[samples].to_numpy()),
         reference=mask_arrays,
@@ -128,30 +141,42 @@ def _score_references(
         images=(data.images, samples),
     )
     names = references[["rater", "characteristic"]].reset_index(drop=True)
-    names.insert(0, "image", data.samples["id"].to_numpy()[samples])
-    return _frame(metric, names, level, values)
+    names.insert(0, "image", ids[samples])
+    return names, values
 
 
-def _in_chunks(metric: Metric, device: torch.device, **stored: Rows) -> NDArray[np.float64]:
-    """Scores maps in chunks. `stored` has rows of :data:`INPUT_CONVERTERS`. Reads only the inputs of the metric."""
-    values = []
+def _in_chunks(metrics: Sequence[Metric], device: torch.device, **stored: Rows) -> dict[str, NDArray[np.float64]]:
+    """Scores maps in chunks, by name of the metric.
+
+    `stored` has rows of :data:`INPUT_CONVERTERS`. Only the inputs of the metrics are read.
+    """
+    values: dict[str, list[NDArray[np.float64]]] = {metric.name: [] for metric in metrics}
     maps, indices = stored["saliency"]
     chunk = max(1, MAX_CHUNK_PIXELS // maps[0].size) if len(maps) else 1
     for start in range(0, len(indices), chunk):
         part = {name: (array, rows[start : start + chunk]) for name, (array, rows) in stored.items()}
-        values.append(_score_rows(metric, device, part))
-    return np.concatenate(values) if values else np.zeros(0)
+        for name, scores in _score_rows(metrics, device, part).items():
+            values[name].append(scores)
+    return {name: np.concatenate(scores) if scores else np.zeros(0) for name, scores in values.items()}
 
 
-def _score_rows(metric: Metric, device: torch.device, stored: dict[str, Rows]) -> NDArray[np.float64]:
+def _score_rows(
+    metrics: Sequence[Metric], device: torch.device, stored: dict[str, Rows]
+) -> dict[str, NDArray[np.float64]]:
     """Scores a few rows. A separate function, so that its inputs are freed before the next ones are read."""
     inputs: dict[str, Tensor] = {}
-    for name in metric.inputs:
+    for name in frozenset[str]().union(*(metric.inputs for metric in metrics)):
         array, rows = stored[name]
         inputs[name] = INPUT_CONVERTERS[name](torch.as_tensor(array[rows], device=device))
-    if "reference" in metric.inputs:
-        inputs["saliency"] = normalize(inputs["saliency"])
-    return np.asarray(metric.compute(**inputs).double().cpu().numpy())
+    with sharing():
+        return {metric.name: _score_inputs(metric, inputs) for metric in metrics}
+
+
+def _score_inputs(metric: Metric, inputs: dict[str, Tensor]) -> NDArray[np.float64]:
+    chosen = {name: inputs[name] for name in metric.inputs}
+    if "reference" in chosen:
+        chosen["saliency"] = normalize(chosen["saliency"])
+    return np.asarray(metric.compute(**chosen).double().cpu().numpy())
 
 
 def _frame(metric: Metric, names: pd.DataFrame, level: str, values: NDArray[np.float64]) -> pd.DataFrame:

@@ -30,7 +30,7 @@ from benchmark.storage.runs import runs_dir
 from metrics import sharpness as module
 from metrics.sharpness import sharpness, tv_ratio
 from metrics.smoothing import gaussian_blur
-from metrics.sorting import percentile
+from metrics.sorting import distribution
 
 PAGE = ROOT / "results" / "performance" / "sharpness-controls.md"
 SIDE = 224
@@ -154,7 +154,7 @@ def edge_slope(maps):
     magnitude = module._magnitude(maps)
     down, right = _differences(gaussian_blur(magnitude, 1.5))
     contrast = 1 - magnitude.flatten(1).amin(1)
-    return percentile(down.hypot(right), 0.995) / contrast * 1.5 * sqrt(2 * pi)
+    return distribution(down.hypot(right)).percentile(0.995) / contrast * 1.5 * sqrt(2 * pi)
 
 
 def first_version(maps):

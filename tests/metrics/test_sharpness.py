@@ -7,8 +7,9 @@ import pytest
 import torch
 from scipy.ndimage import correlate1d, gaussian_filter
 
-from metrics.sharpness import BLUR_SIGMA, _magnitude, _shuffled_blur, _shuffled_variation, _slope, sharpness, tv_ratio
+from metrics.sharpness import BLUR_SIGMA, _clip, _shuffled_blur, _shuffled_variation, _slope, _top, sharpness, tv_ratio
 from metrics.smoothing import gaussian_blur
+from metrics.sorting import distribution
 from tests.metrics.maps import seeded
 from tests.metrics.sharpness_controls import (
     CELLS,
@@ -221,7 +222,9 @@ def test_expected_variation_equals_shuffles():
     draws = random.permuted(np.tile(pixels, (20_000, 1)), axis=1).reshape(-1, 9, 13)
     variation = np.abs(np.diff(draws, axis=1)).sum((1, 2)) + np.abs(np.diff(draws, axis=2)).sum((1, 2))
     error = variation.std() / np.sqrt(len(draws))
-    assert _shuffled_variation(inputs.saliency).item() == pytest.approx(variation.mean(), abs=4 * error)
+    sizes = distribution(inputs.saliency)
+    actual = _shuffled_variation(sizes.values, sizes.rank_weights(), 9, 13)
+    assert actual.item() == pytest.approx(variation.mean(), abs=4 * error)
 
 
 def test_the_ratio_equals_the_plain_formula():
@@ -240,7 +243,8 @@ def test_clipping_at_the_99th_percentile_spares_sparse_maps():
     hot[:10], hot[0, 0] = 0, 1000
     sparse[:], sparse[5, 5] = 0, 1
     raised[5, 5] = 3  # on a pedestal: clipping at 1 would leave a constant map
-    clipped = _magnitude(torch.stack([hot, sparse, raised]))
+    maps = torch.stack([hot, sparse, raised]).double()
+    clipped = _clip(maps, _top(distribution(maps))[:, None, None])
     assert clipped.amax((1, 2)).tolist() == [1, 1, 1]
     assert clipped[0].unique().tolist() == [0, 1]
     assert clipped[1, 5, 5] == 1
