@@ -171,7 +171,8 @@ MEDIUM = Preset(
     batch_size=16,
     num_perturbed=100,
     perturbation_steps=16,
-    num_attacked=200,
+    # Three budgets, two attacks and three losses on 200 images take longer than the training.
+    num_attacked=64,
     attack_steps=10,
     attack_eps=(0.25, 0.5, 1.0),
     apgd_steps=10,
