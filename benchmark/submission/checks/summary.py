@@ -15,8 +15,8 @@ TO_DO = (
     "Look at the files that this pull request changes, .github/ first: it can change the workflow that wrote this.",
     "Read each entry in Python. It ran in a box here, and nowhere else.",
     f"Take over entries and the files of records alone. Make tables, figures and the page again: {REBUILD}.",
-    f"Fetch the weights and verify the scores on a machine without secrets: {VERIFY}. A row without "
-    "weights stays *self-reported*.",
+    f"Fetch the weights and verify the scores on a machine without secrets: {VERIFY}.",
+    "A row without weights stays *self-reported*.",
     "Ask what the network was trained on. Nobody can see from outside whether it knows the test masks by heart.",
 )
 
