@@ -13,7 +13,7 @@ from benchmark.config.presets import Preset, load_preset
 from benchmark.errors import UserError
 from benchmark.leaderboard.admission.bounds import MAX_TEXT_BYTES, require_bounded, require_regular
 from benchmark.leaderboard.admission.facts import Trust, read_trust
-from benchmark.leaderboard.admission.fields import MAPS_ONLY, check_fields, check_stranger
+from benchmark.leaderboard.admission.fields import MAPS_ONLY, REMEDY, check_fields, check_stranger
 from benchmark.leaderboard.admission.predictions import check_predictions, compare_predictions, read_predictions_frame
 from benchmark.leaderboard.admission.scores import ScoreTable, check_scores, compare_scores, read_scores
 from benchmark.storage.hashing import file_digest
@@ -26,7 +26,16 @@ from benchmark.storage.upgrade import SCHEMA
 SIDECARS = ("scores.parquet", "predictions.parquet", "curves.parquet", "classification.csv")
 SELF_REPORTED, VERIFIED = "self-reported", "verified"
 SCORING = (
-    *("image_size", "aggregation", "methods", "metrics", "alignment", "num_perturbed", "perturbation_steps"),
+    *(
+        "image_size",
+        "aggregation",
+        "methods",
+        "metrics",
+        "alignment",
+        "grid_stride",
+        "num_perturbed",
+        "perturbation_steps",
+    ),
     *("num_attacked", "attack_steps", "attack_eps", "apgd_steps", "autoattack", "num_map_attacked"),
 )
 """Fields of a preset that every record of a protocol shares."""
@@ -190,7 +199,7 @@ def _check_files(candidate: _Candidate, facts: TableFacts | None) -> None:
         _require_files(path, record)
         candidate.frame = read_predictions_frame(sidecar_file(path, "predictions.parquet"), record, facts)
         candidate.problems += check_predictions(record, candidate.frame, facts)
-        candidate.scores = read_scores(sidecar_file(path, "scores.parquet"))
+        candidate.scores = read_scores(sidecar_file(path, "scores.parquet"), len(candidate.frame))
         candidate.problems += check_scores(record, candidate.scores, list(candidate.frame["image"]))
         candidate.problems += _check_accuracy(record, candidate.frame)
     except (ValueError, KeyError, TypeError, OSError, OverflowError, MemoryError) as error:
@@ -213,12 +222,9 @@ def _require_files(path: Path, record: Record) -> None:
             if suffix == "curves.parquet":
                 require_bounded(file)
     if surplus := set(record.files) - set(SIDECARS):
-        raise ValueError(f"names the file {ascii(min(surplus))}, which no run writes")
+        raise ValueError(f"names the file {min(surplus)!a}, which no run writes")
     if damaged := find_damaged_file(path, record):
-        raise ValueError(
-            f"{damaged} is missing or has another SHA-256 than the record says: it differs from what the record says; "
-            "run it again"
-        )
+        raise ValueError(f"{damaged} is missing or differs from what the record says (another SHA-256); run it again")
 
 
 def find_damaged_file(path: Path, record: Record) -> str | None:
@@ -288,7 +294,7 @@ def _compare(candidate: _Candidate, reference: _Candidate) -> Iterator[str]:
             yield "has other numbers of images than the runs of this table"
         yield from compare_predictions(candidate.frame, reference.frame)
     elif odd := [name for name, metric in record.metrics.items() if own.metrics.get(name) != metric]:
-        yield f"defines {ascii(odd[0])} otherwise than the runs of this table"
+        yield f"defines {odd[0]!a} otherwise than the runs of this table"
     yield from compare_scores(record, candidate.scores, reference.scores)
 
 
@@ -340,15 +346,20 @@ def _check_place(candidate: _Candidate, others: Sequence[_Candidate]) -> Iterato
         if _row(theirs) == _row(record) and theirs.seed == record.seed:
             yield f"has the model and seed of {other.path.name}; remove one of them"
         elif _row(theirs) == _row(record) and _is_above(other, candidate):
-            yield f"is not verified, unlike {other.path.name} of the same row; verify it with `check --mark-verified`"
+            yield f"is not verified, unlike {other.path.name} of the same row; {REMEDY}"
         elif theirs.key == record.key:
             yield f"has the key of {other.path.name}; remove one of them"
-        elif record.training.sha256 and theirs.training.sha256 == record.training.sha256:
+        elif _training(theirs) != _training(record) and theirs.training.sha256 == record.training.sha256 != "":
             yield f"has the weights of {other.path.name}, which is another model, regime or seed"
 
 
 def _row(record: Record) -> tuple[str, str]:
     return record.architecture, record.training_name
+
+
+def _training(record: Record) -> tuple[str, str, int]:
+    """Returns what weights belong to: a labeled variant may score the same ones otherwise."""
+    return record.architecture, record.regime, record.seed
 
 
 def _is_above(other: _Candidate, candidate: _Candidate) -> bool:

@@ -9,6 +9,8 @@ MAX_FILE_BYTES = 200 * 1024**2
 MAX_TEXT_BYTES = 1024**2
 """Maximum size of a CSV file next to a record."""
 MAX_ROWS = 50_000_000
+MAX_ROWS_PER_IMAGE = 100_000
+"""Maximum number of scores of an image: methods, times metrics, times raters and characteristics."""
 MAX_UNCOMPRESSED_BYTES = 4 * 1024**3
 """Maximum size of all columns as Parquet stores them, before compression."""
 MAX_COLUMNS = 4096
@@ -41,10 +43,9 @@ def read_bounded(path: Path, names: list[str], max_rows: int = MAX_ROWS) -> pa.T
     Raises:
         ValueError: A bound is exceeded, a column of text is missing, or the file is damaged.
     """
-    require_regular(path)
+    require_bounded(path, max_rows)
     try:
         with pq.ParquetFile(path, read_dictionary=names) as file:
-            _require_bounds(path, file, max_rows)
             table = file.read(use_threads=False)
     except KeyError as error:  # of a column that is read as a dictionary
         raise ValueError(f"its {_kind(path)} lack the column {_decoded(error.args[0])}") from None
@@ -53,7 +54,7 @@ def read_bounded(path: Path, names: list[str], max_rows: int = MAX_ROWS) -> pa.T
     return _with_short_names(path, table, names)
 
 
-def require_bounded(path: Path) -> None:
+def require_bounded(path: Path, max_rows: int = MAX_ROWS) -> None:
     """Requires a Parquet file whose rows and uncompressed bytes are bounded, without reading it.
 
     Raises:
@@ -62,7 +63,7 @@ def require_bounded(path: Path) -> None:
     require_regular(path)
     try:
         with pq.ParquetFile(path) as file:
-            _require_bounds(path, file, MAX_ROWS)
+            _require_bounds(path, file, max_rows)
     except (pa.ArrowException, OSError) as error:
         raise ValueError(f"its {_kind(path)} are damaged ({str(error).splitlines()[0][:80]})") from None
 

@@ -5,7 +5,6 @@ import math
 import re
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 
 from benchmark.registry import entries
 from benchmark.storage.identity import listed_identities

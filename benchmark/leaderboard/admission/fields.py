@@ -17,6 +17,8 @@ REASON = "no score: "
 """Prefix of the names in a summary whose values are texts."""
 MAX_SEED = 2**63
 MAPS_ONLY = "maps only"
+REMEDY = "verify it with `check --mark-verified`"
+"""Ends the reasons against a record that only nobody verified yet."""
 Scalar = str | int | float | bool | None
 
 
@@ -34,14 +36,11 @@ def check_stranger(record: Record, *, is_verified: bool) -> Iterator[str]:
     yield from _check_metrics(record)
     yield from _check_markup(record)
     if not NAME.fullmatch(record.architecture):
-        yield f"{ascii(record.architecture)} is no name; use ASCII letters of lower case, digits, and - _ ."
+        yield f"{record.architecture!a} is no name; use ASCII letters of lower case, digits, and - _ ."
     if missing := {"scores.parquet", "predictions.parquet"} - record.files.keys():
         yield f"names no SHA-256 of its {min(missing)}"
     if record.submission is None and record.external_maps is None and not is_verified:
-        yield (
-            f"is of {record.architecture}, but no run published it here; verify it with `check --mark-verified`, or "
-            "run it"
-        )
+        yield f"is of {record.architecture}, but no run published it here; {REMEDY}"
     if record.submission is not None:
         yield from _check_submission(record, record.submission)
         if "start" in record.settings.get("training", {}):
@@ -94,7 +93,7 @@ def _check_markup(record: Record) -> Iterator[str]:
 def _check_names(record: Record) -> Iterator[str]:
     """Names must be registered. Maps from elsewhere have names of their own."""
     if record.variant and not LABEL.fullmatch(record.variant):
-        yield f"variant {ascii(record.variant)} is no label"
+        yield f"variant {record.variant!a} is no label"
     if record.external_maps is not None:
         yield from _check_external_names(record, record.external_maps)
         return
@@ -119,7 +118,7 @@ def _check_submission(record: Record, submission: Submission) -> Iterator[str]:
     if is_known("architecture", record.architecture):
         yield f"{record.architecture} is an architecture of this repository; a submission has a name of its own"
     if submission.entry not in {f"{record.architecture}{suffix}" for suffix in (".py", ".toml")}:
-        yield f"is of {record.architecture}, but its entry is {ascii(submission.entry)}"
+        yield f"is of {record.architecture}, but its entry is {submission.entry!a}"
     entry = ENTRIES / Path(submission.entry).name
     final = submission.withdrawn or submission.superseded_by
     if entry.is_file() and not final and file_digest(entry) != submission.sha256:
@@ -156,9 +155,7 @@ def _are_settings(settings: Mapping[str, Any]) -> bool:
 
 
 def _is_plain(value: Any) -> bool:
-    return isinstance(value, Scalar) or (
-        isinstance(value, list) and all(isinstance(item, Scalar) for item in value)
-    )
+    return isinstance(value, Scalar) or (isinstance(value, list) and all(isinstance(item, Scalar) for item in value))
 
 
 def _is_number(value: Any) -> bool:
@@ -183,7 +180,7 @@ def _check_metrics(record: Record) -> Iterator[str]:
     for name, metric in record.metrics.items():
         known = find_metric(name)
         if known is None:
-            yield f"metric {ascii(name)} is unknown"
+            yield f"metric {name!a} is unknown"
         elif metric.bounds != known.bounds:
             yield f"bounds {list(metric.bounds)} of {name} are not those of the metric, {list(known.bounds)}"
         elif known.higher_is_better is not None and metric.higher_is_better != known.higher_is_better:

@@ -37,9 +37,11 @@ def read_predictions_frame(path: Path, record: Record, facts: TableFacts | None)
         if not pa.types.is_integer(table[name].type):
             raise ValueError(f"its predictions have no whole numbers in {name}")
     frame: pd.DataFrame = table.to_pandas()
-    texts = [name for name in frame if name not in {"image", "group"} and not pd.api.types.is_numeric_dtype(frame[name])]
+    texts = [
+        name for name in frame if name not in {"image", "group"} and not pd.api.types.is_numeric_dtype(frame[name])
+    ]
     if texts:
-        raise ValueError(f"its predictions have no numbers in {ascii(texts[0])}")
+        raise ValueError(f"its predictions have no numbers in {texts[0]!a}")
     return frame.astype({"image": str, "group": str})
 
 
@@ -107,7 +109,7 @@ def compare_predictions(frame: pd.DataFrame, reference: pd.DataFrame) -> Iterato
     """Yields a line for each column that the runs of a table lack, or that is defined on other images there."""
     ours, theirs = _measured(reference), _measured(frame)
     if different := sorted(ours ^ theirs):
-        yield f"the runs of this table {'have' if different[0] in ours else 'lack'} the column {ascii(different[0])}"
+        yield f"the runs of this table {'have' if different[0] in ours else 'lack'} the column {different[0]!a}"
         return
     by_name = reference.set_index("image").loc[frame["image"]]
     for name in sorted(name for name in ours if name.startswith((ROBUST_PREFIX, MAP_OVERLAP_PREFIX))):

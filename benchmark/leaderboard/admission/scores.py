@@ -9,7 +9,7 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from benchmark.leaderboard.admission.bounds import read_bounded
+from benchmark.leaderboard.admission.bounds import MAX_ROWS, MAX_ROWS_PER_IMAGE, read_bounded
 from benchmark.leaderboard.admission.catalog import find_metric
 from benchmark.leaderboard.load.score_layout import METHOD_COLUMN
 from benchmark.leaderboard.load.scores import NAME_COLUMNS, VALUE_COLUMN
@@ -34,26 +34,26 @@ class ScoreTable:
     Attributes:
         codes: For each column of names, the index of each row's name.
         names: For each column, its names. Metrics have their current names.
-        values: The scores.
+        value: The scores.
     """
 
     codes: dict[str, NDArray[np.int64]]
     names: dict[str, tuple[str, ...]]
-    values: NDArray[np.float64]
+    value: NDArray[np.float64]
 
     def frame(self) -> pd.DataFrame:
         """Returns the scores as a table."""
-        columns = {name: pd.Categorical.from_codes(codes, self.names[name]) for name, codes in self.codes.items()}
-        return pd.DataFrame({name: column.astype(str) for name, column in columns.items()} | {"value": self.values})
+        columns = {name: np.array(self.names[name], dtype=object)[codes] for name, codes in self.codes.items()}
+        return pd.DataFrame({**columns, "value": self.value})
 
 
-def read_scores(path: Path) -> ScoreTable:
-    """Reads the scores of a record.
+def read_scores(path: Path, num_images: int) -> ScoreTable:
+    """Reads the scores of a record with a number of test images.
 
     Raises:
         ValueError: The file is damaged, too large, or lacks a column.
     """
-    table = read_bounded(path, list(NAMES))
+    table = read_bounded(path, list(NAMES), min(MAX_ROWS, num_images * MAX_ROWS_PER_IMAGE))
     if VALUE_COLUMN not in table.column_names:
         raise ValueError(f"its scores lack the column {VALUE_COLUMN}")
     if not pa.types.is_floating(table[VALUE_COLUMN].type):
@@ -68,24 +68,24 @@ def read_scores(path: Path) -> ScoreTable:
         places = np.array([index[text] for text in texts], dtype=np.int64)
         codes[name] = places[array.indices.to_numpy()] if len(array) else np.zeros(0, dtype=np.int64)
     values = table[VALUE_COLUMN].to_numpy().astype(np.float64, copy=False)
-    return ScoreTable(codes=codes, names=names, values=values)
+    return ScoreTable(codes=codes, names=names, value=values)
 
 
 def check_scores(record: Record, scores: ScoreTable, images: Sequence[str]) -> Iterator[str]:
     """Yields a line for each contradiction within the scores, and with the test images."""
     if unknown := set(scores.names["image"]) - set(images):
-        yield f"scores {ascii(min(unknown))}, which is no test image"
+        yield f"scores {min(unknown)!a}, which is no test image"
     if _has_duplicates(scores):
         yield "has two scores for the same image, method and metric"
     if unknown := set(scores.names["method"]) - {*record.methods, ""}:
-        yield f"scores maps by {ascii(min(unknown))}, which the record does not name"
+        yield f"scores maps by {min(unknown)!a}, which the record does not name"
     yield from _check_bounds(record, scores)
     yield from _check_coverage(record, scores, images)
     yield from _check_summary(record, scores)
 
 
 def _has_duplicates(scores: ScoreTable) -> bool:
-    keys = np.zeros(len(scores.values), dtype=np.int64)
+    keys = np.zeros(len(scores.value), dtype=np.int64)
     for name in NAMES:
         # Each step leaves as many different keys as there are rows, so no product exceeds 64 bits.
         keys = np.unique(keys * max(1, len(scores.names[name])) + scores.codes[name], return_inverse=True)[1]
@@ -96,9 +96,9 @@ def _check_bounds(record: Record, scores: ScoreTable) -> Iterator[str]:
     for code, name in enumerate(scores.names["metric"]):
         known = find_metric(name)
         if name not in record.metrics:
-            yield f"scores {ascii(name)} without a definition"
+            yield f"scores {name!a} without a definition"
             continue
-        values = scores.values[scores.codes["metric"] == code]
+        values = scores.value[scores.codes["metric"] == code]
         values = values[~np.isnan(values)]
         # Only records of runs have metrics that are no longer registered.
         low, high = known.bounds if known else record.metrics[name].bounds
@@ -146,9 +146,9 @@ def mean_scores(scores: ScoreTable, record: Record) -> dict[str, float]:
     names = scores.names
     keys = (scores.codes["method"] * len(names["metric"]) + scores.codes["metric"]) * len(names["level"])
     keys = keys + scores.codes["level"]
-    finite = ~np.isnan(scores.values)
+    finite = ~np.isnan(scores.value)
     size = max(1, len(names["method"]) * len(names["metric"]) * len(names["level"]))
-    sums = np.bincount(keys[finite], weights=scores.values[finite], minlength=size)
+    sums = np.bincount(keys[finite], weights=scores.value[finite], minlength=size)
     counts, rows = np.bincount(keys[finite], minlength=size), np.bincount(keys, minlength=size)
     means = {}
     for key in np.flatnonzero(rows):

@@ -16,7 +16,7 @@ _INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 
 
 def is_invisible(text: str) -> bool:
-    """Returns whether a text has a character that a reader does not see, or that changes how others are shown.
+    r"""Returns whether a text has a character that a reader does not see, or that changes how others are shown.
 
     Example:
         >>> is_invisible("a\\u202eb"), is_invisible("a\\x9bb"), is_invisible("Actinic keratosis, Größe")

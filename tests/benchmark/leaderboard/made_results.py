@@ -82,9 +82,10 @@ def make_submission(directory: Path, stem: str, name: str, **fields: object) -> 
     Returns:
         Its path.
     """
+    old = stem.partition("-")[0]
     for path in (directory / "records").glob(f"{stem}.*"):
-        path.rename(path.with_name(path.name.replace(stem.split("-")[0], name, 1)))
-    record = directory / "records" / f"{stem.replace(stem.split('-')[0], name, 1)}.json"
+        path.rename(path.with_name(path.name.replace(old, name, 1)))
+    record = directory / "records" / f"{stem.replace(old, name, 1)}.json"
     told = json.loads(record.read_text(encoding="utf-8"))
     weights = hashlib.sha256(record.stem.encode()).hexdigest()
     submission = {"entry": f"{name}.py", "sha256": "0" * 64} | fields.pop("submission", {})
