@@ -40,20 +40,21 @@ def check(  # noqa: PLR0913 - the options of a command line
         typer.Option(metavar="FILE", help="Weights of a record. Default: found by SHA-256.", rich_help_panel=MODELS),
     ] = None,
     sample_size: Annotated[
-        int,
+        int | None,
         typer.Option(
             "--sample-size",
-            help="Number of test images of a record to score again. 0 means all.",
+            help="Number of test images of a record to score again. 0 means all. Default: as many as find a forgery "
+            "of 10 % of them with probability 0.99.",
             min=0,
             rich_help_panel=SCORING,
         ),
-    ] = 8,
+    ] = None,
     mark_verified: Annotated[
         bool,
         typer.Option(
             "--mark-verified",
             metavar="",
-            help="Write into a record that its scores were verified.",
+            help="Enter records whose scores were verified into the ledger beside the tables.",
             rich_help_panel=OUTPUT,
         ),
     ] = False,
@@ -130,6 +131,8 @@ def _show(reports: list["CheckReport"], *, only_problems: bool) -> None:
             console.print(
                 f"  {name:42s} reported {reported:.4f}  scored again {rescored:.4f}  tolerance {tolerance:.4f}"
             )
+        if finds := report.facts.get("finds"):
+            console.print(f"  {finds}")
     counts = {kind: sum(report.kind == kind for report in reports) for kind in ("entry", "record")}
     failed = sum(bool(report.problems) for report in reports)
     console.print(

@@ -60,6 +60,8 @@ def compare(  # noqa: PLR0913 - the options of a command line
         figure = _plot(published, comparison, Source(directory=data, pseudonyms=pseudonyms), output)
         comparisons.append(comparison.as_json() | {"picture": str(figure) if figure else None})
         if not as_json:
+            for problem in published.problems:
+                console.print(f"left out: {problem}")
             _show(comparison, figure)
             if names != (a, b):
                 _show_differences(published, names)

@@ -15,8 +15,10 @@ def status(*, as_json: Json = False) -> None:
         sys.stdout.write(json.dumps(state, indent=1) + "\n")
         return
     for result in state["results"]:
-        damaged = f", {result['damaged']} damaged" if result["damaged"] else ""
+        damaged = f", {result['damaged']} refused" if result["damaged"] else ""
         console.print(f"{result['directory']}: {result['records']} records{damaged}, {', '.join(result['regimes'])}")
+        for line in [*result["refused"], *filter(None, [result.get("problem")])]:
+            console.print(f"  left out: {line}")
         for protocol, rows in result["rows"].items():
             note = "" if protocol == result["protocol"] else " (another protocol)"
             console.print(f"  {protocol[:8]}{note}: {len(rows)} rows, {', '.join(rows)}")

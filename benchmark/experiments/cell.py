@@ -98,7 +98,7 @@ def run_cell(job: Job, report: Report) -> Path:
 def _predictions(job: Job, model: nn.Module, data: TensorData) -> pd.DataFrame:
     """Predicts clean and attacked test images, one row per image. Cached, since attacks are expensive."""
     return load_or_make(
-        _predictions_file(job), lambda path: _compute_predictions(job, model, data).to_parquet(path), pd.read_parquet
+        _predictions_file(job), lambda path: compute_predictions(job, model, data).to_parquet(path), pd.read_parquet
     )
 
 
@@ -106,8 +106,8 @@ def _predictions_file(job: Job) -> Path:
     return predictions_file(content_key(job.model_key, job.attacks))
 
 
-def _compute_predictions(job: Job, model: nn.Module, data: TensorData) -> pd.DataFrame:
-    """Computes the table that :func:`_predictions` caches."""
+def compute_predictions(job: Job, model: nn.Module, data: TensorData) -> pd.DataFrame:
+    """Predicts clean and attacked test images, one row per image."""
     preset, layer = job.preset, job.target_layer
     autoattack = recipe(len(job.data.classes)) if preset.autoattack else ""
     attacks = build_attacks("l2", preset.attack_eps, preset.attack_steps, preset.apgd_steps, autoattack)

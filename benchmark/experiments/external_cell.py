@@ -13,7 +13,7 @@ from benchmark.baselines.score import score_baselines
 from benchmark.escaping import frame_csv
 from benchmark.experiments.build_record import define_metric, describe_classification, mean_scores
 from benchmark.experiments.job import Job
-from benchmark.experiments.publish import copy_cell
+from benchmark.experiments.publish import copy_cell, table_facts
 from benchmark.registry import select
 from benchmark.runtime.device import nearest_device
 from benchmark.runtime.environment import environment
@@ -23,6 +23,7 @@ from benchmark.scoring.score import MODEL_INPUTS, score_maps
 from benchmark.storage.cache import cached_directory, is_intact
 from benchmark.storage.files import atomic_file, write_text
 from benchmark.storage.hashing import content_key, file_digest
+from benchmark.storage.house import list_made, read_house, state_facts
 from benchmark.storage.lock import writing
 from benchmark.storage.protocol import accept_file, read_protocol, write_protocol
 from benchmark.storage.record import (
@@ -32,7 +33,7 @@ from benchmark.storage.record import (
     load_record,
     write_record,
 )
-from benchmark.storage.results import BASELINES_FILE, SPLIT_FILE, record_file, table_dir
+from benchmark.storage.results import BASELINES_FILE, SPLIT_FILE, record_file, record_files, table_dir
 from benchmark.storage.runs import cell_dir
 
 UNKNOWN = -1
@@ -170,9 +171,19 @@ def publish_external(cell: ExternalCell, record: Record) -> Path:
         if "protocol" not in read_protocol(directory):
             write_protocol(directory, cell.protocol)
             write_text(directory / SPLIT_FILE, job.data.manifest.read_text(encoding="utf-8"))
-        copy_cell(cell_dir(cell.key), record_file(directory, record.architecture, record.regime, record.seed))
+        target = record_file(directory, record.architecture, record.regime, record.seed)
+        copy_cell(cell_dir(cell.key), target)
+        _state_house(cell, directory, target)
         _add_baselines(cell, directory / BASELINES_FILE)
     return directory
+
+
+def _state_house(cell: ExternalCell, directory: Path, target: Path) -> None:
+    """Writes that maps were scored here. A directory of an earlier version has no such list, and gets none."""
+    if read_house(directory) is None and len(record_files(directory)) > 1:
+        return
+    state_facts(directory, {cell.protocol: table_facts(cell.job)})
+    list_made(directory, [target])
 
 
 def _add_baselines(cell: ExternalCell, path: Path) -> None:

@@ -1,21 +1,26 @@
 """Publishes finished cells to a results directory: records and baselines."""
 
+import json
 import shutil
 from collections.abc import Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pandas as pd
 
 from architectures import Architecture
 from benchmark.baselines.score import score_baselines
+from benchmark.config.presets import PRESETS
 from benchmark.experiments.job import Job
 from benchmark.experiments.pictures import has_pictures, may_publish
+from benchmark.leaderboard.admission.admit import TRAINING, admit, find_damaged_file
 from benchmark.leaderboard.build import PAGE
-from benchmark.leaderboard.load.results import find_damaged_file, read_results
+from benchmark.leaderboard.load.results import read_results
 from benchmark.registry import entries, select
 from benchmark.runtime.device import nearest_device
 from benchmark.saliency import Method
 from benchmark.storage.files import atomic_file, write_text
+from benchmark.storage.house import TableFacts, list_made, read_house, state_facts
 from benchmark.storage.protocol import is_changed, read_protocol
 from benchmark.storage.record import Record, load_record
 from benchmark.storage.results import (
@@ -162,6 +167,44 @@ def _remove_record(path: Path) -> None:
     path.unlink(missing_ok=True)
     for suffix in FILES.values():
         sidecar_file(path, suffix).unlink(missing_ok=True)
+
+
+def find_own_records(directory: Path) -> list[Path]:
+    """Finds the records of runs in a directory of an earlier version, which does not list them. Else none."""
+    if read_house(directory) is not None or not directory.is_dir():
+        return []
+    return [path for path, record in admit(directory).records.items() if record.submission is None]
+
+
+def state_house(jobs: Sequence[Job], directory: Path, earlier: Sequence[Path] = ()) -> None:
+    """Writes what admission compares other records with: the data, and which records runs published here.
+
+    Args:
+        jobs: The published jobs, of one protocol.
+        directory: The results directory.
+        earlier: From :func:`find_own_records`, before the run wrote anything.
+    """
+    state_facts(directory, {jobs[0].protocol: table_facts(jobs[0])})
+    paths = [find_record_file(directory, job) for job in jobs]
+    list_made(directory, list(dict.fromkeys([*earlier, *paths])))
+
+
+def table_facts(job: Job) -> TableFacts:
+    """Returns the data and settings of a job's protocol."""
+    tested = job.data.samples.iloc[job.data.test]
+    # A labeled variant joins the table of its preset, with training settings of its own.
+    base = PRESETS.get(job.preset.name, job.preset) if job.cell.variant else job.preset
+    preset = replace(job.preset, **{name: getattr(base, name) for name in TRAINING})
+    return TableFacts(
+        dataset=job.data.name,
+        synthetic=job.data.synthetic,
+        preset=job.preset.name,
+        classes=job.data.classes,
+        images=tuple(tested["id"].astype(str)),
+        labels=tuple(map(int, tested["label"])),
+        groups=tuple(tested["group"].astype(str)),
+        settings=json.loads(json.dumps(asdict(preset))),
+    )
 
 
 def publish_split(job: Job, directory: Path, protocol: str) -> str:

@@ -10,7 +10,14 @@ from benchmark.data.dataset import leaks
 from benchmark.experiments.engine import Engine
 from benchmark.experiments.job import Job
 from benchmark.experiments.pictures import may_publish, remove_pictures, write_pictures
-from benchmark.experiments.publish import job_results_dir, publish_baselines, publish_record, publish_split
+from benchmark.experiments.publish import (
+    find_own_records,
+    job_results_dir,
+    publish_baselines,
+    publish_record,
+    publish_split,
+    state_house,
+)
 from benchmark.experiments.runner import FailedCell, run_jobs
 from benchmark.experiments.sheets import remove_map_sheets
 from benchmark.leaderboard.build import rebuild
@@ -68,10 +75,12 @@ def _publish(done: Sequence[Job], directory: Path, console: Console, *, tables: 
                 "Some rows follow another protocol: other settings, data or code. They stay below the new ones."
             )
             remove_map_sheets(directory)
+        own = find_own_records(directory)
         lines = [publish_split(done[0], directory, earlier)]
         write_protocol(directory, protocol)
         for job in done:
             lines += publish_record(job, directory)
+        state_house(done, directory, own)
         for line in filter(None, lines):
             console.print(line)
         publish_baselines(done[0], directory)

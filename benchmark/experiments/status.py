@@ -3,11 +3,14 @@
 from pathlib import Path
 from typing import Any
 
+from benchmark.errors import UserError
+from benchmark.leaderboard.admission.admit import admit, refusals
 from benchmark.leaderboard.load.rows import group_by_model, model_name
 from benchmark.storage.protocol import read_protocol
-from benchmark.storage.record import Record, load_record
-from benchmark.storage.results import record_files, table_dirs
+from benchmark.storage.results import table_dirs
 from benchmark.storage.runs import cells_dir, failures_dir, runs_dir
+
+_NOTHING: dict[str, Any] = {"protocol": None, "records": 0, "damaged": 0, "refused": [], "regimes": [], "rows": {}}
 
 
 def status() -> dict[str, Any]:
@@ -28,8 +31,11 @@ def status() -> dict[str, Any]:
 
 def _describe(directory: Path) -> dict[str, Any]:
     """Describes a results directory. Its rows are those of all protocols, by protocol."""
-    paths = record_files(directory)
-    records = {path: record for path in paths if (record := _record(path))}
+    try:
+        admission = admit(directory)
+    except UserError as error:
+        return {"directory": str(directory), "problem": str(error), **_NOTHING}
+    records = admission.records
     rows: dict[str, list[str]] = {}
     for protocol in sorted({record.protocol for record in records.values()}):
         models = group_by_model({path: record for path, record in records.items() if record.protocol == protocol})
@@ -38,17 +44,11 @@ def _describe(directory: Path) -> dict[str, Any]:
         "directory": str(directory),
         "protocol": read_protocol(directory).get("protocol"),
         "records": len(records),
-        "damaged": len(paths) - len(records),
+        "damaged": len(admission.refused),
+        "refused": list(refusals(admission.refused)),
         "regimes": sorted({record.regime for record in records.values()}),
         "rows": rows,
     }
-
-
-def _record(path: Path) -> Record | None:
-    try:
-        return load_record(path)
-    except (OSError, ValueError):
-        return None
 
 
 def _count(directory: Path) -> int:

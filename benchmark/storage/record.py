@@ -11,8 +11,10 @@ from benchmark.storage.hashing import content_key
 from benchmark.storage.upgrade import SCHEMA, upgrade_record
 
 SEAL = "seal"
-MAX_BYTES = 64 * 10**6
-"""Maximum size of a record. The largest committed one has 16 KB."""
+MAX_BYTES = 8 * 10**6
+"""Maximum size of a record. The largest committed one has 24 KB."""
+MAX_DEPTH = 16
+"""Maximum depth of its JSON. That of a record is 5."""
 
 
 class MetricDefinition(BaseModel):
@@ -103,7 +105,9 @@ class Submission(BaseModel):
 class Verification(BaseModel):
     """The scores of some test images, computed again from the checkpoint.
 
-    `scores` maps each metric to the reported mean over these images, the verified mean, and the tolerance.
+    `scores` maps each metric to the reported mean over these images, the verified mean, and the tolerance. `record`
+    is the name of the record's file, `when` the time in UTC, `version` that of Loupe, and `finds` says which forgeries
+    so many images find.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -111,6 +115,10 @@ class Verification(BaseModel):
     images: tuple[str, ...]
     scores: dict[str, tuple[float, float, float]]
     environment: dict[str, Any]
+    record: str = ""
+    when: str = ""
+    version: str = ""
+    finds: str = ""
 
 
 class ExternalMaps(BaseModel):
@@ -256,6 +264,18 @@ def _parse(path: Path) -> Any:
     if not path.is_file() or path.stat().st_size > MAX_BYTES:
         raise ValueError(f"{path} is not a regular file of at most {MAX_BYTES // 10**6} MB")
     try:
-        return json.loads(path.read_bytes())
+        content = json.loads(path.read_bytes())
     except RecursionError:
         raise ValueError(f"{path} is nested too deeply") from None
+    if _is_deep(content):
+        raise ValueError(f"{path} is nested deeper than {MAX_DEPTH} levels")
+    return content
+
+
+def _is_deep(content: Any) -> bool:
+    """Returns whether parsed JSON is nested deeper than a record. It goes level by level, since it may be deep."""
+    level = [content]
+    for _ in range(MAX_DEPTH):
+        parents = [value for value in level if isinstance(value, dict | list)]
+        level = [child for value in parents for child in (value.values() if isinstance(value, dict) else value)]
+    return bool(level)

@@ -9,6 +9,10 @@ PROTOCOL_FILE = "protocol.json"
 """Marks a results directory. It stores the protocol of the tables and the keys of their records."""
 SPLIT_FILE = "split.csv"
 BASELINES_FILE = "baselines.parquet"
+HOUSE_FILE = "admission.json"
+"""States the data and the records that runs published, in the words of the harness."""
+LEDGER_FILE = "ledger.json"
+"""Lists the verified records. Only `check --mark-verified` writes it."""
 RECORDS = "records"
 
 

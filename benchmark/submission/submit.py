@@ -9,18 +9,25 @@ from typing import Any
 
 from benchmark.errors import UserError
 from benchmark.experiments.build_record import format_regime_title
+from benchmark.experiments.publish import find_own_records
+from benchmark.leaderboard.admission.admit import SIDECARS
 from benchmark.leaderboard.build import DATA_FIGURE, SHEETS, rebuild
 from benchmark.registry import entries
-from benchmark.storage.files import atomic_file
+from benchmark.storage.files import atomic_file, write_text
 from benchmark.storage.hashing import file_digest
+from benchmark.storage.house import House, read_house
 from benchmark.storage.lock import LOCK_FILE, writing
+from benchmark.storage.protocol import read_protocol
 from benchmark.storage.record import Submission, load_record, write_record
 from benchmark.storage.results import (
     BASELINES_FILE,
+    HOUSE_FILE,
+    LEDGER_FILE,
     PROTOCOL_FILE,
     SPLIT_FILE,
     all_record_files,
     results_dir,
+    sidecar_file,
     table_dirs,
 )
 from benchmark.storage.runs import runs_dir
@@ -218,10 +225,11 @@ def _publish(evaluated: Path, report: CheckReport, notify: Callable[[str], None]
     new_records = [path for path in records if _is_new(path, evaluated, existing)]
     if not new_records:
         raise UserError(f"{name}: its records are in the tables already; nothing to do")
+    source = new_records[0].parent.parent
+    _restore_trust(source, results_dir() / source.relative_to(evaluated))
     for path in new_records:
         if problems := check_record(path).problems:
             raise SubmissionRejected(CheckReport(kind="record", path=path, problems=problems))
-    source = new_records[0].parent.parent
     with writing(results_dir() / source.relative_to(evaluated), notify):
         return _copy_accepted(source, evaluated, new_records, report, notify)
 
@@ -231,16 +239,20 @@ def _copy_accepted(
 ) -> SubmissionResult:
     """Copies accepted records with their files and tables, then rebuilds the tables."""
     directory = results_dir() / source.relative_to(evaluated)
-    record_files = [path for record in new_records for path in record.parent.glob(f"{record.stem}.*")]
-    table_files = [source / file for file in TABLE_FILES]
+    record_files = [sidecar_file(record, suffix) for record in new_records for suffix in (*SIDECARS, "json")]
+    # A table of the same protocol has its files already. What the child made of them is the word of a stranger.
+    is_joined = read_protocol(directory).get("protocol") == read_protocol(source).get("protocol")
+    table_files = [] if is_joined else [source / file for file in TABLE_FILES]
     # Records come last: a record promises that its other files exist.
     for path in sorted([*record_files, *table_files], key=lambda path: path.suffix == ".json"):
         if path.is_file() and not path.is_symlink():
             with atomic_file(directory / path.relative_to(source)) as temporary:
                 shutil.copyfile(path, temporary)
-    for sheet in SHEETS:  # of another protocol: the child removed its copy
+    for sheet in () if is_joined else SHEETS:  # of another protocol: the child removed its copy
         if not (source / sheet).is_file():
             (directory / sheet).unlink(missing_ok=True)
+    with atomic_file(directory / HOUSE_FILE) as temporary:  # as restored, with the facts of a new protocol
+        shutil.copyfile(source / HOUSE_FILE, temporary)
     notify("writing the tables")
     leaderboard = rebuild(directory)[0]
     for problem in leaderboard.problems:
@@ -249,6 +261,17 @@ def _copy_accepted(
     return SubmissionResult(
         directory=directory, records=paths, report=report, num_apart=len(leaderboard.other_protocol_models)
     )
+
+
+def _restore_trust(source: Path, directory: Path) -> None:
+    """Undoes what the child wrote about itself: which records are of runs, and which are verified."""
+    own, stated = find_own_records(directory), read_house(source) or House()
+    known = read_house(directory) or House(made={path.name: file_digest(path) for path in own})
+    protocols = {**stated.protocols, **known.protocols}
+    write_text(source / HOUSE_FILE, known.model_copy(update={"protocols": protocols}).model_dump_json())
+    (source / LEDGER_FILE).unlink(missing_ok=True)
+    if (directory / LEDGER_FILE).is_file():
+        shutil.copyfile(directory / LEDGER_FILE, source / LEDGER_FILE)
 
 
 def _is_new(path: Path, evaluated: Path, existing: set[Path]) -> bool:

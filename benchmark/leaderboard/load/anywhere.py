@@ -92,7 +92,7 @@ def join_pair(names: Sequence[str], models: Sequence[FoundModel]) -> tuple[Resul
         one.published,
         records={path: found.published.records[path] for path, found in paths.items()},
         others={},
-        problems=(),
+        problems=tuple(dict.fromkeys((*one.published.problems, *other.published.problems))),
         names={path: found.long_model for path, found in paths.items()},
     )
     return joined, (one.long, other.long)

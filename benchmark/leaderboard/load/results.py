@@ -4,23 +4,18 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from benchmark.errors import UserError
+from benchmark.leaderboard.admission.admit import admit, refusals
 from benchmark.leaderboard.load.cells import cell_statistics
-from benchmark.leaderboard.load.predictions import PREDICTION_COLUMNS, read_predictions
+from benchmark.leaderboard.load.predictions import read_predictions
 from benchmark.leaderboard.load.rows import Model, group_by_model, group_by_name, model_name
-from benchmark.leaderboard.load.score_layout import METHOD_COLUMN
-from benchmark.leaderboard.load.scores import NAME_COLUMNS, VALUE_COLUMN, ScoreReader
+from benchmark.leaderboard.load.scores import ScoreReader
 from benchmark.scoring.classification import positive_class
 from benchmark.statistics.ratios import RatioStatistic
 from benchmark.statistics.resampling import Resampling, resampling
-from benchmark.storage.hashing import file_digest
 from benchmark.storage.protocol import read_protocol
-from benchmark.storage.record import Record, load_record
-from benchmark.storage.results import PROTOCOL_FILE, record_files, sidecar_file
-from benchmark.storage.upgrade import SCHEMA
+from benchmark.storage.record import Record
+from benchmark.storage.results import PROTOCOL_FILE, sidecar_file
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -77,63 +72,17 @@ def read_results(directory: Path) -> ResultsDirectory:
     if "protocol" not in (marker := read_protocol(directory)):
         raise UserError(f"{directory / PROTOCOL_FILE} is damaged; run `python -m benchmark run` again")
     protocol = marker["protocol"]
-    records: dict[Path, Record] = {}
-    others: dict[Path, Record] = {}
-    problems: list[str] = []
-    for path in record_files(directory):
-        try:
-            record = _load_usable(path)
-        except ValueError as error:
-            problems.append(f"{path.name}: {error}")
-            continue
-        (records if record.protocol == protocol else others)[path] = record
+    admission = admit(directory)
+    every = admission.records.items()
+    records = {path: record for path, record in every if record.protocol == protocol}
+    others = {path: record for path, record in every if record.protocol != protocol}
+    problems = refusals(admission.refused)
     if not records:
-        raise UserError(f"{directory} holds no record that can be used; run `python -m benchmark run` again")
+        reason = f" ({problems[0]})" if problems else ""
+        raise UserError(f"{directory} holds no record that can be used{reason}; run `python -m benchmark run` again")
     # The first record names the settings and methods of the tables, which maps from elsewhere do not have.
     records = dict(sorted(records.items(), key=lambda item: item[1].external_maps is not None))
-    return ResultsDirectory(
-        directory=directory, protocol=protocol, records=records, problems=tuple(problems), others=others
-    )
-
-
-def _load_usable(path: Path) -> Record:
-    """Loads a record whose files exist and have all columns.
-
-    Raises:
-        ValueError: The record or one of its files is not usable.
-    """
-    try:
-        record = load_record(path)
-    except (ValueError, OSError, RecursionError):
-        raise ValueError("no record of this schema") from None
-    if record.schema_version != SCHEMA:
-        raise ValueError(f"made by another version of Loupe (schema {record.schema_version}, not {SCHEMA})")
-    columns_by_artifact = {
-        "scores": (*NAME_COLUMNS, METHOD_COLUMN, VALUE_COLUMN),
-        "predictions": PREDICTION_COLUMNS,
-    }
-    for artifact, columns in columns_by_artifact.items():
-        file = sidecar_file(path, f"{artifact}.parquet")
-        if not file.is_file():
-            raise ValueError("its scores or predictions are missing")
-        try:
-            names = pq.read_schema(file).names
-        except (pa.ArrowException, OSError):
-            raise ValueError(f"its {artifact} are damaged") from None
-        if absent := [name for name in columns if name not in names]:
-            raise ValueError(f"its {artifact} lack the column {absent[0]}")
-    if damaged := find_damaged_file(path, record):
-        raise ValueError(f"{damaged} is missing or differs from what the record says; run it again")
-    return record
-
-
-def find_damaged_file(path: Path, record: Record) -> str | None:
-    """Returns the name of a file next to a record that is missing or does not match the record's digest, if any."""
-    for name, digest in record.files.items():
-        file = sidecar_file(path, Path(name).name)
-        if not file.is_file() or file_digest(file) != digest:
-            return file.name
-    return None
+    return ResultsDirectory(directory=directory, protocol=protocol, records=records, problems=problems, others=others)
 
 
 def build_bootstrap_context(published: ResultsDirectory) -> BootstrapContext:

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
 from benchmark.submission.checks.report import CheckReport, check_entry, check_record
-from benchmark.submission.checks.score import RescoreOptions, verify_scores
+from benchmark.submission.checks.score import RescoreOptions, is_only_unverified, verify_scores
 from benchmark.submission.sandbox.client import Worker, worker
 from benchmark.submission.sandbox.limits import Limits
 
@@ -46,7 +46,8 @@ def check_all(
             reports[index] = check_entry(path, running, limits)
             return
         report = check_record(path)
-        reports[index] = report if report.problems else verify_scores(report, running, limits, options)
+        is_open = is_only_unverified(report.problems)
+        reports[index] = verify_scores(report, running, limits, options) if is_open else report
 
     def check_until_empty(take: Callable[[], Task], threads: int | None) -> None:
         with worker(threads=threads) as running:

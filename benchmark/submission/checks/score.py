@@ -1,35 +1,42 @@
 """Verifies the scores of a record: some of its test images are scored again with its checkpoint."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import torch
 
 from architectures import Architecture
+from benchmark import __version__
 from benchmark.config.presets import load_preset
 from benchmark.data.dataset import ImageDataset, prepare_dataset
 from benchmark.data.load import Source, load_index
 from benchmark.errors import UserError
-from benchmark.experiments.cell import score_method_maps
+from benchmark.experiments.cell import compute_predictions, score_method_maps
+from benchmark.experiments.cell_reliance import list_test_names
 from benchmark.experiments.grid import Cell
 from benchmark.experiments.job import Job
+from benchmark.experiments.trained_model import load_split
+from benchmark.leaderboard.admission.fields import REMEDY
 from benchmark.registry import select
 from benchmark.runtime.device import use_exact_arithmetic
 from benchmark.runtime.environment import environment
 from benchmark.runtime.layout import place
-from benchmark.runtime.randomness import seeded_generator
-from benchmark.runtime.tensors import on_device, predict
 from benchmark.saliency import Method
 from benchmark.saliency.alignment import get_placement
 from benchmark.saliency.compute import compute_maps
+from benchmark.scoring.classification import MAP_OVERLAP_PREFIX, ROBUST_PREFIX
 from benchmark.storage.hashing import file_digest
-from benchmark.storage.record import Record, Verification, load_record, write_record
-from benchmark.storage.results import PROTOCOL_FILE, SPLIT_FILE, sidecar_file
+from benchmark.storage.ledger import enter_verification
+from benchmark.storage.lock import writing
+from benchmark.storage.record import Record, Verification, load_record
+from benchmark.storage.results import PROTOCOL_FILE, SPLIT_FILE, all_record_files, record_files, sidecar_file
 from benchmark.storage.runs import model_histories, runs_dir
-from benchmark.storage.upgrade import upgrade_scores
+from benchmark.submission.checks.comparison import KEY_COLUMNS, compare, first_by_hash
+from benchmark.submission.checks.drawing import describe_draw, draw_images
 from benchmark.submission.checks.report import CheckReport
 from benchmark.submission.entries import ENTRIES_DIR, load_entry, own_files
 from benchmark.submission.sandbox.client import Worker
@@ -38,11 +45,8 @@ from benchmark.submission.sandbox.replies import Scores
 from benchmark.training.checkpoint import class_order, load_weights, reorder_logits
 from benchmark.training.regimes import Regime
 
-KEY_COLUMNS = ["image", "method", "metric", "level", "rater", "characteristic"]
-MIN_TOLERANCE, MAX_TOLERANCE = 1e-3, 1e-2
-"""Bounds of the tolerated difference of means, as fractions of the metric's range."""
-PREDICTION_MARGIN = 0.02
-"""Two classes whose probabilities are closer than this may swap on another machine."""
+COMPARED = (ROBUST_PREFIX, MAP_OVERLAP_PREFIX)
+"""Prefixes of the columns of attacks that are compared."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,15 +57,16 @@ class RescoreOptions:
         checkpoint: File of the weights. None searches for it by its SHA-256.
         data: Directory of the data set. None is the embedded one.
         layout: Its layout. None detects it.
-        sample_size: Number of test images to score again. 0 means all.
+        sample_size: Number of test images to score again. None finds a forgery of 10 % of them with probability 0.99,
+            0 means all.
         entries: A directory of entries, in addition to that of the repository.
-        mark_verified: Whether to write into a record that its scores were verified.
+        mark_verified: Whether to enter a record whose scores were verified into the ledger of its directory.
     """
 
     checkpoint: Path | None = None
     data: Path | None = None
     layout: str | None = None
-    sample_size: int = 8
+    sample_size: int | None = None
     entries: Path | None = None
     mark_verified: bool = False
 
@@ -72,7 +77,7 @@ def verify_scores(report: CheckReport, worker: Worker, limits: Limits, options: 
     Without the weights nothing can be verified. The report then comes back as it is.
 
     Args:
-        report: Report of the record, without problems.
+        report: Report of the record, without problems but that nobody verified it.
         worker: Runs the code of its entry.
         limits: Limits of the child.
         options: Weights, data and number of images.
@@ -85,17 +90,13 @@ def verify_scores(report: CheckReport, worker: Worker, limits: Limits, options: 
     """
     record = load_record(report.path)
     entry = find_entry(record, options.entries)
-    weights = options.checkpoint or find_checkpoint(record, entry)
-    if record.submission is not None and entry is None:
-        weights = None
+    weights = _find_weights(record, entry, options)
     if weights is None:
         return report
-    if not weights.is_file():
-        raise UserError(f"--checkpoint: {weights} does not exist; give a safetensors file")
-    if file_digest(weights) != record.training.sha256:
-        line = f"{weights.name} has another SHA-256 than the weights that the record names"
+    if line := _check_weights(report.path, record, weights):
         return replace(report, problems=[*report.problems, line])
-    images = draw_images(report.path, record, options.sample_size)
+    every = read_image_names(report.path)
+    images = draw_images(every, options.sample_size)
     arguments = {
         "record": str(report.path.resolve()),
         "entry": str(entry) if entry else None,
@@ -113,11 +114,76 @@ def verify_scores(report: CheckReport, worker: Worker, limits: Limits, options: 
         line = f"its scores could not be verified: {outcome.error}"
         return replace(report, warnings=[*report.warnings, line])
     verification, problems = compare(report.path, record, outcome.result, images)
-    facts = report.facts | {"scores": verification.scores, "badge": "self-reported" if problems else "verified"}
-    if options.mark_verified and not problems:
-        marked = record.model_copy(update={"badge": "verified", "verification": verification})
-        write_record(report.path, marked)
-    return replace(report, problems=[*report.problems, *problems], facts=facts)
+    verification = verification.model_copy(update={"finds": describe_draw(len(every), len(images))})
+    if outcome.result.key and outcome.result.key != record.key:
+        problems.append("its key is not that of its settings, data and code")
+    return _conclude(report, verification, problems, mark=options.mark_verified)
+
+
+def read_image_names(path: Path) -> list[str]:
+    """Reads the names of the test images of a record."""
+    return list(pd.read_parquet(sidecar_file(path, "predictions.parquet"), columns=["image"])["image"].astype(str))
+
+
+def _find_weights(record: Record, entry: Path | None, options: RescoreOptions) -> Path | None:
+    """Finds the weights of a record. None where nothing can be verified.
+
+    Raises:
+        UserError: The file that was given does not exist.
+    """
+    is_unknown = record.submission is not None and entry is None
+    if record.external_maps is not None or is_unknown:
+        return None
+    weights = options.checkpoint or find_checkpoint(record, entry)
+    if weights is not None and not weights.is_file():
+        raise UserError(f"--checkpoint: {weights} does not exist; give a safetensors file")
+    return weights
+
+
+def _check_weights(path: Path, record: Record, weights: Path) -> str:
+    """Returns the reason why weights are not those of a record alone. Empty if they are."""
+    if file_digest(weights) != record.training.sha256:
+        return f"{weights.name} has another SHA-256 than the weights that the record names"
+    owner = find_other_owner(path, record)
+    return f"its weights are those of {owner}; weights belong to one model, regime and seed" if owner else ""
+
+
+def _conclude(report: CheckReport, verification: Verification, problems: list[str], *, mark: bool) -> CheckReport:
+    """Adds the outcome to a report, and to the ledger where that is asked for."""
+    badge = "refused" if problems else "verified"
+    facts = report.facts | {"scores": verification.scores, "badge": badge, "finds": verification.finds}
+    if problems:
+        return replace(report, problems=[*report.problems, *problems], facts=facts)
+    if mark:
+        _enter(report.path, verification)
+    return replace(report, problems=[] if mark else report.problems, facts=facts)
+
+
+def _enter(path: Path, verification: Verification) -> None:
+    """Enters a record into the ledger of its results directory."""
+    when = datetime.now(UTC).isoformat(timespec="seconds")
+    stated = {"record": path.name, "when": when, "version": __version__}
+    with writing(path.parent.parent):
+        enter_verification(path, verification.model_copy(update=stated))
+
+
+def is_only_unverified(problems: Sequence[str]) -> bool:
+    """Returns whether a verification answers all that is held against a record."""
+    return all(REMEDY in line for line in problems)
+
+
+def find_other_owner(path: Path, record: Record) -> str:
+    """Finds a record of another model, regime or seed with the same weights, in any results directory."""
+    own = record.architecture, record.regime, record.seed
+    for other in {*all_record_files(), *record_files(path.parent.parent)} - {path}:
+        try:
+            theirs = load_record(other)
+        except (OSError, ValueError):
+            continue
+        is_other = (theirs.architecture, theirs.regime, theirs.seed) != own
+        if is_other and theirs.training.sha256 == record.training.sha256:
+            return f"{theirs.architecture}/{theirs.regime}, seed {theirs.seed}"
+    return ""
 
 
 def find_checkpoint(record: Record, entry: Path | None) -> Path | None:
@@ -141,25 +207,6 @@ def find_entry(record: Record, directory: Path | None) -> Path | None:
     return next((path.resolve() for path in candidates if path.is_file()), None)
 
 
-def draw_images(path: Path, record: Record, count: int) -> list[str]:
-    """Draws test images. The seed follows from the reported scores, so that nobody can choose the images.
-
-    Args:
-        path: Path of the record.
-        record: The record.
-        count: Number of images. 0 means all.
-
-    Returns:
-        Their names, sorted.
-    """
-    names = sorted(pd.read_parquet(sidecar_file(path, "predictions.parquet"), columns=["image"])["image"])
-    scores = file_digest(sidecar_file(path, "scores.parquet"))
-    if not count or count >= len(names):
-        return names
-    generator = seeded_generator(f"{record.key} {scores}")
-    return [names[index] for index in sorted(generator.choice(len(names), size=count, replace=False))]
-
-
 def rescore(
     record: str, entry: str | None, checkpoint: str, images: list[str], source: dict[str, str | None]
 ) -> dict[str, Any]:
@@ -174,7 +221,8 @@ def rescore(
 
     Returns:
         "scores": rows of the columns of :data:`KEY_COLUMNS` and the value. "predictions": rows of image and
-        probabilities. "environment": versions and machine.
+        probabilities. "truth": rows of image, label and group. "attacks": columns of the attacks, in the same order.
+        "environment": versions and machine. "key": the key of its settings, empty if unknown.
 
     Raises:
         UserError: The weights or the data differ from those of the record, or the protocol has changed since.
@@ -183,68 +231,61 @@ def rescore(
     stored = load_record(Path(record))
     architecture = load_entry(Path(entry)) if entry else select(Architecture, [stored.architecture])[0]
     job = _build_job(stored, architecture, Path(record).parent.parent, source)
-    part = replace(job, data=_select_images(job.data, images))
+    part = _select_part(job, images)
     model = architecture.build(len(stored.classes))
     load_weights(model, Path(checkpoint), whole=True)
     if architecture.checkpoint is not None:
         model = reorder_logits(model, class_order(architecture.checkpoint, stored.classes))
     model = place(model, torch.device("cpu")).eval()
-    pixels = on_device(part.data.images[part.data.test], part.device)
-    probabilities = predict(model, pixels)
-    names = part.data.samples["id"].to_numpy()[part.data.test]
-    predictions = pd.DataFrame({"image": names, "predicted": probabilities.argmax(dim=1).numpy()})
+    tested = load_split(part, "test")
+    pixels, predictions = tested.images, compute_predictions(part, model, tested)
+    predicted = torch.tensor(predictions["predicted"].to_numpy())
     frames, placement = [], get_placement(architecture, job.size, job.preset.alignment, model, job.target_layer)
     for method in select(Method, stored.methods):
-        maps = compute_maps(model, job.target_layer, pixels, probabilities.argmax(dim=1), method, placement)
+        maps = compute_maps(model, job.target_layer, pixels, predicted, method, placement)
         frames.append(score_method_maps(part, model, pixels, predictions, maps=maps, method=method)[0])
     scores = pd.concat(frames, ignore_index=True)[[*KEY_COLUMNS, "value"]]
     return {
         "scores": scores.to_numpy(dtype=object).tolist(),
-        "predictions": [[str(name), *row] for name, row in zip(names, probabilities.tolist(), strict=True)],
+        "predictions": _to_rows(predictions, [f"p{index}" for index in range(len(stored.classes))]),
+        "truth": _to_rows(predictions, ["label", "group"]),
+        "attacks": {str(name): predictions[name].tolist() for name in predictions if str(name).startswith(COMPARED)},
         "environment": environment(part.device),
+        "key": _find_key(job, stored),
     }
 
 
-def compare(path: Path, record: Record, found: Scores, images: list[str]) -> tuple[Verification, list[str]]:
-    """Compares reported scores with those of :func:`rescore`, as means over the same images.
+def _to_rows(frame: pd.DataFrame, columns: list[str]) -> list[list[Any]]:
+    return [list(row) for row in frame[["image", *columns]].itertuples(index=False)]
 
-    The tolerance is half of the 95 % interval of the reported mean, but at least a thousandth and at most a
-    hundredth of the metric's range.
 
-    Args:
-        path: Path of the record.
-        record: The record.
-        found: Result of :func:`rescore`.
-        images: The requested images.
+def _find_key(job: Job, record: Record) -> str:
+    """Computes the key that the settings of a record have with the code of today. Empty if it needs other files."""
+    is_plain = job.weights in {"random", "pretrained"} or job.cell.architecture.checkpoint is not None
+    if "start" in record.settings["training"] or not is_plain:
+        return ""
+    device = torch.device(str(record.environment["device"]))
+    return replace(job, device=device, bfloat16=bool(record.settings["training"].get("bfloat16"))).key
 
-    Returns:
-        The verification for the record, and one line for each disagreement.
+
+def _select_part(job: Job, images: list[str]) -> Job:
+    """Restricts a job to some test images, of which as many are perturbed and attacked as of all.
+
+    A setting of 0 is invalid, so at least one is. The comparison leaves it out.
     """
-    rescored = pd.DataFrame(found.scores, columns=[*KEY_COLUMNS, "value"]).astype({"value": np.float64})
-    reported = upgrade_scores(pd.read_parquet(sidecar_file(path, "scores.parquet")))
-    both = reported.merge(rescored, on=KEY_COLUMNS, suffixes=("", "_again"))
-    problems = _compare_predictions(path, found.predictions)
-    if set(rescored["image"]) != set(images):
-        problems.append("scored other images than requested")
-    scores = {}
-    for (method, metric, level), rows in both.groupby(["method", "metric", "level"]):
-        name = f"{method}: {metric} ({level})"
-        old, new = rows["value"].to_numpy(), rows["value_again"].to_numpy()
-        if (np.isnan(old) != np.isnan(new)).any():
-            problems.append(f"{name}: scores are undefined on other images")
-        valid = ~np.isnan(old) & ~np.isnan(new)
-        if not valid.any():
-            continue
-        matches = (reported["method"] == method) & (reported["metric"] == metric) & (reported["level"] == level)
-        values = reported.loc[matches, "value"].dropna().to_numpy()
-        tolerance = _compute_tolerance(record.metrics[str(metric)].bounds, values)
-        scores[name] = (float(old[valid].mean()), float(new[valid].mean()), tolerance)
-        if abs(scores[name][0] - scores[name][1]) > tolerance:
-            text = "reports {:.4f}, its checkpoint gives {:.4f} on the same images".format(*scores[name])
-            problems.append(f"{name}: {text}")
-    if not scores:
-        problems.append("has no score that could be verified")
-    return Verification(images=tuple(images), scores=scores, environment=found.environment), problems
+    names = list_test_names(job.data)
+
+    def count(all_of: int | None) -> int:
+        return len(first_by_hash(names, all_of) & set(images))
+
+    preset = job.preset
+    part = replace(
+        preset,
+        num_perturbed=max(1, count(preset.num_perturbed)),
+        num_attacked=max(1, count(preset.num_attacked)),
+        num_map_attacked=max(1, count(preset.num_map_attacked)) if preset.num_map_attacked else 0,
+    )
+    return replace(job, data=_select_images(job.data, images), preset=part)
 
 
 def _build_job(record: Record, architecture: Architecture, directory: Path, source: dict[str, str | None]) -> Job:
@@ -275,25 +316,3 @@ def _select_images(data: ImageDataset, images: list[str]) -> ImageDataset:
     if int((split == "test").sum()) != len(images):
         raise UserError("the data at hand lacks test images of the record")
     return replace(data, samples=data.samples.assign(split=split))
-
-
-def _compare_predictions(path: Path, rescored: list[list[Any]]) -> list[str]:
-    """Returns one line if clear predictions differ from the reported ones."""
-    reported = pd.read_parquet(sidecar_file(path, "predictions.parquet")).set_index("image")
-    differing = []
-    for image, *probabilities in rescored:
-        first, second = sorted(probabilities, reverse=True)[:2]
-        same = int(reported.loc[image, "predicted"]) == int(np.argmax(probabilities))
-        if not same and first - second > PREDICTION_MARGIN:
-            differing.append(image)
-    if not differing:
-        return []
-    return [f"its checkpoint predicts another class for {differing[0]} and {len(differing) - 1} more"]
-
-
-def _compute_tolerance(bounds: tuple[float, float], values: "np.ndarray[Any, np.dtype[np.float64]]") -> float:
-    width = bounds[1] - bounds[0]
-    if not np.isfinite(width):
-        width = float(np.ptp(values)) or 1.0
-    half_interval = 1.96 * float(values.std()) / max(1, len(values)) ** 0.5
-    return max(MIN_TOLERANCE * width, min(MAX_TOLERANCE * width, half_interval))

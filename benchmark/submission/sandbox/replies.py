@@ -46,7 +46,10 @@ class Scores(Reply):
 
     scores: list[list[Text | float | None]] = Field(max_length=100_000)
     predictions: list[list[Text | float]] = Field(max_length=100_000)
+    truth: list[list[Text | int]] = Field(max_length=100_000)
+    attacks: dict[Text, list[float | None]] = Field(max_length=100)
     environment: dict[Text, JsonValue] = Field(max_length=100)
+    key: Text = ""
 
 
 class Conversion(Reply):

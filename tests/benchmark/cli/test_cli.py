@@ -151,7 +151,7 @@ def test_a_run_makes_a_leaderboard_and_a_second_one_does_nothing(tmp_path, isic_
     (directory / "records" / "damaged.json").write_text("{", encoding="utf-8")
     rebuilt = loupe(tmp_path, "leaderboard")
     assert rebuilt.returncode == 1
-    assert "damaged.json: no record of this schema" in rebuilt.stdout
+    assert "damaged.json: no record of schema" in rebuilt.stdout
     assert (directory / "leaderboard.csv").read_bytes() == table
 
 

@@ -1,11 +1,13 @@
 """A results directory of any size, in the shape of a real one: its records and scores are drawn at random."""
 
+import hashlib
 import json
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from benchmark.storage.hashing import content_key, file_digest
 from benchmark.storage.paths import ROOT
 from tests.architectures.paper import KERAS_PARAMETERS
 
@@ -38,6 +40,7 @@ def make_results(
     rng = np.random.default_rng(0)
     told = json.loads((REAL / "records" / "xception-standard-0.json").read_text(encoding="utf-8"))
     told |= {"dataset": "made", "synthetic": True, "images": told["images"] | {"test": images}, "files": {}}
+    told["summary"] = {}
     if classes != len(told["classes"]):
         told["classes"] = [f"class{number}" for number in range(classes)]
     scores = _shape(images)
@@ -53,7 +56,7 @@ def make_results(
                     "architecture": name,
                     "regime": regime,
                     "seed": seed,
-                    "key": f"{number:x}{regime}{seed}",
+                    "key": content_key(number, regime, seed),
                 }
                 stem = str(directory / "records" / f"{name}-{regime}-{seed}")
                 Path(f"{stem}.json").write_text(json.dumps(record), encoding="utf-8")
@@ -71,6 +74,33 @@ def make_results(
         directory / "baselines.parquet"
     )
     return directory
+
+
+def make_submission(directory: Path, stem: str, name: str, **fields: object) -> Path:
+    """Turns a record into one of a submitted entry: with a name, weights and digests of its own.
+
+    Returns:
+        Its path.
+    """
+    old = stem.partition("-")[0]
+    for path in (directory / "records").glob(f"{stem}.*"):
+        path.rename(path.with_name(path.name.replace(old, name, 1)))
+    record = directory / "records" / f"{stem.replace(old, name, 1)}.json"
+    told = json.loads(record.read_text(encoding="utf-8"))
+    weights = hashlib.sha256(record.stem.encode()).hexdigest()
+    submission = {"entry": f"{name}.py", "sha256": "0" * 64} | fields.pop("submission", {})
+    if "checkpoint" in submission:
+        submission["checkpoint"] = submission["checkpoint"] | {"sha256": weights}
+    told |= {"architecture": name, "submission": submission, "files": digests_of(record)} | fields
+    told["training"] = told["training"] | {"sha256": weights}
+    record.write_text(json.dumps(told), encoding="utf-8")
+    return record
+
+
+def digests_of(record: Path) -> dict[str, str]:
+    """SHA-256 of the files of a record, by suffix."""
+    paths = record.parent.glob(f"{record.stem}.*.*")
+    return {path.name.removeprefix(f"{record.stem}."): file_digest(path) for path in sorted(paths)}
 
 
 def _shape(images: int) -> pd.DataFrame:
@@ -91,6 +121,9 @@ def _predictions(images: int, patients: list[str], classes: int, rng: np.random.
     label = np.arange(images) % classes
     chances = rng.dirichlet(np.ones(classes), images).astype(np.float32)
     predicted = np.where(rng.random(images) < 0.5, label, rng.integers(0, classes, images))
+    # The predicted class is the most probable one.
+    rows, most = np.arange(images), chances.argmax(axis=1)
+    chances[rows, most], chances[rows, predicted] = chances[rows, predicted], chances[rows, most]
     return pd.DataFrame(
         {"image": [f"image{number:05d}" for number in range(images)], "group": patients, "label": label}
         | {"predicted": predicted}

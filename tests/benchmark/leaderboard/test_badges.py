@@ -1,8 +1,6 @@
 """A row says whose word its scores are, where that is not the repository's own."""
 
-import json
 from html.parser import HTMLParser
-from pathlib import Path
 
 import pytest
 
@@ -15,29 +13,27 @@ from benchmark.leaderboard.html.render import page
 from benchmark.leaderboard.load.badges import BADGES, MAPS_ONLY, OWN
 from benchmark.leaderboard.load.results import read_results
 from benchmark.leaderboard.tables import build_tables
-from tests.benchmark.leaderboard.made_results import make_results
+from benchmark.storage.ledger import enter_verification
+from benchmark.storage.record import Verification
+from tests.benchmark.leaderboard.made_results import make_results, make_submission
 
-SUBMITTED = {"entry": "x.py", "sha256": "0" * 64}
-AGAIN = {"images": ["a", "b"], "scores": {}, "environment": {}}
+AGAIN = Verification(images=("a", "b"), scores={}, environment={})
 OF_SUBMISSIONS = {badge: meaning for badge, meaning in BADGES.items() if badge != MAPS_ONLY}
-EXPECTED = {"densenet121": "verified", "efficientnet_b0": "self-reported", "inception_resnet_v2": ""}
+EXPECTED = {"checked": "verified", "claimed": "self-reported", "inception_resnet_v2": ""}
 
 
 @pytest.fixture(scope="module")
 def published(tmp_path_factory):
-    """Of the first network both seeds were scored again, of the second one of two; the third is our own."""
+    """Of the first submission both seeds were scored again, of the second none; the third network is our own."""
     directory = make_results(
         tmp_path_factory.mktemp("badges") / "quick", images=12, architectures=3, regimes=1, seeds=2
     )
-    for name in ("densenet121-standard-0", "densenet121-standard-1", "efficientnet_b0-standard-1"):
-        told(directory, name, submission=SUBMITTED, badge="verified", verification=AGAIN)
-    told(directory, "efficientnet_b0-standard-0", submission=SUBMITTED)
+    for seed in range(2):
+        enter_verification(make_submission(directory, f"densenet121-standard-{seed}", "checked"), AGAIN)
+        # A record may say what it likes of itself.
+        boast = {"badge": "verified", "verification": AGAIN.model_dump(mode="json")}
+        make_submission(directory, f"efficientnet_b0-standard-{seed}", "claimed", **boast)
     return read_results(directory)
-
-
-def told(directory: Path, name: str, **changes) -> None:
-    path = directory / "records" / f"{name}.json"
-    path.write_text(json.dumps(json.loads(path.read_text(encoding="utf-8")) | changes), encoding="utf-8")
 
 
 class Badges(HTMLParser):
@@ -57,7 +53,7 @@ class Badges(HTMLParser):
             self.title = None
 
 
-def test_a_submission_has_the_weaker_badge_of_its_seeds_and_others_have_none(published):
+def test_the_ledger_gives_the_badge_and_the_record_does_not(published):
     leaderboard = build_tables(published)[0]
     assert {row.name: row.badge for row in leaderboard.models} == EXPECTED
     assert {row.badge for row in leaderboard.rows if not row.is_model} == {""}
@@ -91,7 +87,15 @@ def test_a_table_without_submissions_is_as_plain_as_before(tmp_path):
 def test_the_card_says_how_a_row_stands(published):
     rows = {row.name: row for row in build_tables(published)[0].models}
     standings = {name: dict(build_card(row, published).provenance)["status"] for name, row in rows.items()}
-    assert standings["densenet121"] == f"verified (2 images): {BADGES['verified']}"
-    assert standings["efficientnet_b0"].split(": ")[0] == "self-reported"  # of its first seed; the other follows
-    assert "; verified (2 images): " in standings["efficientnet_b0"]
+    assert standings["checked"] == f"verified (2 images): {BADGES['verified']}"
+    assert standings["claimed"] == f"self-reported: {BADGES['self-reported']}"
     assert standings["inception_resnet_v2"] == OWN
+
+
+def test_a_seed_that_nobody_verified_does_not_join_a_verified_row(tmp_path):
+    directory = make_results(tmp_path / "quick", images=12, architectures=2, regimes=1, seeds=2)
+    enter_verification(make_submission(directory, "densenet121-standard-0", "checked"), AGAIN)
+    make_submission(directory, "densenet121-standard-1", "checked")
+    published = read_results(directory)
+    assert [record.seed for record in published.records.values() if record.architecture == "checked"] == [0]
+    assert "checked-standard-1.json: is not verified, unlike checked-standard-0.json" in published.problems[0]

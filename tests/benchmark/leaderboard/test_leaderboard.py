@@ -62,7 +62,7 @@ def rows_of(path: Path) -> list[dict[str, str]]:
 
 def harm_json(directory: Path) -> str:
     (directory / "records" / "xception-x-0.json").write_text("{", encoding="utf-8")
-    return "xception-x-0.json: no record of this schema"
+    return f"xception-x-0.json: no record of schema {SCHEMA}"
 
 
 def harm_schema(directory: Path) -> str:
@@ -73,7 +73,7 @@ def harm_schema(directory: Path) -> str:
 
 def harm_depth(directory: Path) -> str:
     (directory / "records" / "deep.json").write_text("[" * 100_000, encoding="utf-8")
-    return "deep.json: no record of this schema"
+    return f"deep.json: no record of schema {SCHEMA}"
 
 
 def harm_scores(directory: Path) -> str:
@@ -101,7 +101,7 @@ def harm_images(directory: Path) -> str:
     path = max((directory / "records").glob("*-standard-1.predictions.parquet"))
     frame = pd.read_parquet(path)
     frame.assign(image=["other", *frame["image"][1:]]).to_parquet(path)
-    return f"{path.name.split('.')[0]}.json: other test images than those of the other records"
+    return f"{path.name.split('.')[0]}.json: scores 'image00000', which is no test image"
 
 
 def harm_absence(directory: Path) -> str:
@@ -137,7 +137,7 @@ def test_the_verb_needs_no_torch_names_what_it_left_out_and_writes_the_same_byte
     page = (copied / "leaderboard.md").read_text(encoding="utf-8")
     for line in told:
         assert line in done.stdout
-        assert f"- Left out: {line}." in page
+        assert f"- Left out: {line}" in page
     assert "2 records left out." in page
     assert "1 cells without a record" in page
     assert len(rows_of(copied / "leaderboard.csv")) == 8

@@ -26,6 +26,7 @@ from benchmark.errors import UserError
 from benchmark.leaderboard.build import rebuild
 from benchmark.leaderboard.export.csv import OTHER_PROTOCOL
 from benchmark.storage.hashing import file_digest
+from benchmark.storage.ledger import read_ledger
 from benchmark.storage.paths import ROOT
 from benchmark.storage.record import SEAL, load_record
 from benchmark.submission import submit as submitting
@@ -213,10 +214,12 @@ def test_a_record_that_holds_is_marked_as_recomputed(place, tmp_path):
     assert found.facts["badge"] == "verified"
     claimed, again, may = found.facts["scores"]["grad-cam: sparsity (map)"]
     assert abs(claimed - again) < 1e-6 < may
-    told = load_record(record)
-    assert told.badge == "verified"
-    assert len(told.verification.images) == 4
-    assert not check_record(record).problems
+    assert found.facts["finds"].endswith("by 4 of them.")
+    assert load_record(record).badge == "self-reported"  # a record has no word in it
+    (entered,) = read_ledger(record.parent.parent).values()
+    assert (len(entered.images), entered.record, entered.finds) == (4, record.name, found.facts["finds"])
+    again = check_record(record)
+    assert (again.problems, again.facts["badge"]) == ([], "verified")
     assert not rebuild(record.parent.parent)[0].problems
 
 
@@ -240,6 +243,11 @@ def better(record: Path) -> None:
 
 
 def out_of_bounds(record: Path) -> None:
+    other_file(record)
+    edited(files={"scores.parquet": file_digest(record.with_name(f"{record.stem}.scores.parquet"))})(record)
+
+
+def other_file(record: Path) -> None:
     path = record.with_name(f"{record.stem}.scores.parquet")
     pd.read_parquet(path).assign(value=1.5).to_parquet(path)
 
@@ -256,12 +264,12 @@ def edited(**changes) -> object:
 
 LIES = {
     "scores out of bounds": (out_of_bounds, "is out of bounds [0, 1]"),
-    "another file": (out_of_bounds, "scores.parquet has another SHA-256 than the record says"),
+    "another file": (other_file, "scores.parquet is missing or differs from what the record says"),
     "other weights": (edited(training={"sha256": "0" * 64}), "the checkpoint that was evaluated is not the one"),
     "another summary": (edited(summary={"accuracy": 1.5}), "summary says 1.5 of accuracy"),
     "another name": (edited(architecture="../../x"), "is the record of ../../x-standard-0"),
     "another n": (edited(images={"test": 80}), "has predictions for 8 images, not one for each of 80"),
-    "markup": (edited(submission={"withdrawn": "<b>"}), "submission: holds markup"),
+    "markup": (edited(submission={"withdrawn": "<b>"}), "submission: '<b>' holds markup"),
     "an unknown field": (edited(rank=1), "no record of schema 4"),
     "an unknown regime": (edited(regime="magic"), "regime 'magic' is not registered"),
     "better scores": (better, "its checkpoint gives"),
@@ -279,7 +287,8 @@ def test_a_record_that_lies_is_refused(place, tmp_path, what):
         assert not found.problems
         evidence = RescoreOptions(data=place.data, entries=place.entries, sample_size=4, mark_verified=True)
         found = verify_scores(found, place.running, LIMITS, evidence)
-        assert load_record(record).badge == found.facts["badge"] == "self-reported"
+        assert found.facts["badge"] == "refused"
+        assert not read_ledger(record.parent.parent)
     assert any(line in problem for problem in found.problems), found.problems
 
 

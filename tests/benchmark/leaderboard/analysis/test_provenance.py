@@ -13,7 +13,7 @@ from benchmark.leaderboard.html.card import build_card
 from benchmark.leaderboard.load.results import read_results
 from benchmark.leaderboard.tables import build_tables
 from benchmark.storage.record import Record, load_record
-from tests.benchmark.leaderboard.made_results import REAL, make_results
+from tests.benchmark.leaderboard.made_results import REAL, make_results, make_submission
 
 OLD = REAL / "records" / "xception-standard-0.json"
 CHECKPOINT = {"trained_on": "nine hospitals", "source": "https://example.org/weights"}
@@ -93,8 +93,8 @@ def published(tmp_path_factory) -> Path:
     random, pretrained, external = sorted((directory / "records").glob("*.json"))
     changed(random, provenance={"weights": "random", "split": "official", "near_duplicates": 0})
     changed(pretrained, provenance=PRETRAINED)
-    submission = {"entry": "theirs.py", "sha256": "0" * 64, "checkpoint": CHECKPOINT}
-    changed(external, submission=submission, training={"losses": [], "validation": []})
+    external = make_submission(directory, external.stem, "theirs", submission={"checkpoint": CHECKPOINT})
+    changed(external, training={"losses": [], "validation": []})
     rebuild(directory)
     return directory
 

@@ -1,0 +1,1 @@
+"""One admission of records for all commands: what it refuses is left out everywhere, and named with its reason."""
