@@ -134,15 +134,15 @@ def _levels(holes: Tensor) -> list[_Level]:
     """Builds the coarser grids. Each has a quarter of the side of the one before, down to a side of 1."""
     levels, border = list[_Level](), holes * _neighbors(1 - holes)
     while min(border.shape[-2:]) > 1:
-        rows, columns = (_interpolation(side).to(border) for side in border.shape[-2:])
+        rows, columns = (_interpolation(side, border) for side in border.shape[-2:])
         border = rows.T @ border @ columns
         levels.append(_Level(rows, columns.T.contiguous(), 1 + border))
     return levels
 
 
-def _interpolation(side: int) -> Tensor:
-    """Returns the matrix (side, coarser side) of linear interpolation, which replicates the ends."""
-    coarse = torch.eye(-(-side // COARSENING))[None]
+def _interpolation(side: int, like: Tensor) -> Tensor:
+    """Returns the matrix (side, coarser side) of linear interpolation, which replicates the ends, exact in any type."""
+    coarse = torch.eye(-(-side // COARSENING), dtype=like.dtype, device=like.device)[None]
     return interpolate(coarse, scale_factor=COARSENING, mode="linear")[0, :, :side].T
 
 

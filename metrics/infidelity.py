@@ -68,8 +68,9 @@ class SquareLosses:
 def compute_square_losses(context: PerturbationContext, side: int) -> SquareLosses:
     """Computes the losses for a grid of squares of `side` pixels, each filled alone."""
     height, width = context.saliency.shape[1:]
-    labels = patch_labels(height, width, side).to(context.images.device)
-    num_squares = int(labels.max()) + 1
+    grid = patch_labels(height, width, side)
+    num_squares = int(grid.max()) + 1
+    labels = grid.to(context.images.device)
     outputs = context.query_hidden(lambda _, square: labels == square[:, None, None], num_squares)
     change = (context.images - context.fills["minimum"]).double().sum(1)
     predicted = part_sums(context.saliency.double() * change, labels.expand_as(context.saliency), num_squares)

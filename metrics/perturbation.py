@@ -90,6 +90,10 @@ class PerturbationContext:
         value: T = self._cache[name]
         return value
 
+    def seed_numbers(self) -> list[int]:
+        """Returns the seeds as numbers. Cached, so that a device is read once."""
+        return self.cached("seed_numbers", self.seeds.tolist)
+
     def logits(self, build_images: Callable[[Tensor], Tensor], num_images: int) -> Tensor:
         """Returns the logits of perturbed images. Memory holds at most one batch of them at a time.
 

@@ -55,9 +55,9 @@ def patch_labels(height: int, width: int, side: int) -> Tensor:
 def rank_patches(context: PerturbationContext, side: int) -> Patches:
     """Ranks the patches by the sum of their saliency. The sum of the image's random numbers breaks ties."""
     height, width = context.saliency.shape[1:]
-    grid = patch_labels(height, width, side).to(context.images.device)
+    grid = patch_labels(height, width, side)
     num_patches = int(grid.max()) + 1
-    labels = grid.expand_as(context.saliency)
+    labels = grid.to(context.images.device).expand_as(context.saliency)
     sizes = part_sums(torch.ones_like(context.saliency), labels, num_patches)
     sums, ties = (part_sums(values, labels, num_patches) for values in (context.saliency, context.ties))
     ranks = part_ranks(sums, sizes, ties)

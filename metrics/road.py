@@ -88,7 +88,7 @@ def _noise(context: PerturbationContext) -> Tensor:
     """Returns the noise of each image, (N, C, H, W), the same at all percentages."""
     shape = context.images.shape[1:]
     # Drawn on the CPU, so that all devices see the same noise.
-    noise = [np.random.default_rng([seed, *b"road"]).standard_normal(shape) for seed in context.seeds.tolist()]
+    noise = [np.random.default_rng([seed, *b"road"]).standard_normal(shape) for seed in context.seed_numbers()]
     return torch.as_tensor(NOISE_STD * np.stack(noise)).to(context.images)
 
 

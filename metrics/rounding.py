@@ -11,6 +11,8 @@ that error, and the larger one holds.
   largest effect.
 """
 
+from functools import lru_cache
+
 import torch
 from torch import Tensor
 
@@ -39,9 +41,16 @@ def ulp_perturbations(image: Tensor) -> Tensor:
         >>> len(perturbations), perturbations[0].any().item(), perturbations[1:].abs().unique().tolist()
         (9, False, [1.1920928955078125e-07])
     """
+    return _ulp_perturbations(image.shape, image.dtype, image.device)
+
+
+@lru_cache(maxsize=2)
+def _ulp_perturbations(shape: torch.Size, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Draws the perturbations of a size. Cached: methods ask for them image by image."""
     random = torch.Generator().manual_seed(SEED)
-    signs = torch.randint(2, (NUM_COPIES, *image.shape), generator=random).to(image) * 2 - 1
-    return torch.finfo(image.dtype).eps * torch.cat([torch.zeros_like(image)[None], signs])
+    with torch.inference_mode(mode=False):  # autograd refuses tensors of inference mode
+        signs = torch.randint(2, (NUM_COPIES, *shape), generator=random).to(device, dtype) * 2 - 1
+        return torch.finfo(dtype).eps * torch.cat([torch.zeros_like(signs[:1]), signs])
 
 
 def compute_rounding_bound(copies: Tensor, dtype: torch.dtype, others: Tensor | None = None) -> Tensor:
@@ -103,7 +112,8 @@ def log_odds(logits: Tensor, label: Tensor) -> Tensor:
     """
     wide = logits.double()
     own = torch.arange(wide.shape[1], device=wide.device) == label
-    return wide[:, own][:, 0] - wide.masked_fill(own, -torch.inf).logsumexp(dim=1)
+    # Not by a mask, whose number of columns a GPU would have to report to the host.
+    return wide.index_select(1, label.view(1))[:, 0] - wide.masked_fill(own, -torch.inf).logsumexp(dim=1)
 
 
 def probability_gained(odds: Tensor, start: Tensor) -> Tensor:

@@ -100,7 +100,7 @@ def random_logit(context: PerturbationContext) -> Tensor:
 
 def other_classes(context: PerturbationContext, num_classes: int) -> Tensor:
     """Returns a random class for each image, (N,), other than the one that its map explains."""
-    offsets = [np.random.default_rng(int(seed)).integers(1, num_classes) for seed in context.seeds]
+    offsets = [np.random.default_rng(seed).integers(1, num_classes) for seed in context.seed_numbers()]
     return (context.classes + torch.as_tensor(np.array(offsets)).to(context.classes)) % num_classes
 
 

@@ -116,10 +116,11 @@ def neighbors(
     shape = context.images.shape[1:]
     # Drawn on the CPU, so that all devices see the same noise.
     noise = [
-        radii[sample] * _direction(int(context.seeds[image_index]), sample, shape)
+        radii[sample] * _direction(context.seed_numbers()[image_index], sample, shape)
         for image_index, sample in zip(image_indices, samples, strict=True)
     ]
-    return (context.images[list(image_indices)] + torch.as_tensor(np.stack(noise)).to(context.images)).clamp(0, 1)
+    images = context.images[torch.tensor(image_indices, device=context.images.device)]
+    return (images + torch.as_tensor(np.stack(noise)).to(images)).clamp(0, 1)
 
 
 def _direction(seed: int, sample: int, shape: Sequence[int]) -> NDArray[np.float64]:

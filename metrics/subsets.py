@@ -115,7 +115,7 @@ def build_sampler(context: PerturbationContext, sizes: list[int], purpose: str) 
 
     A set depends only on the seed of the image, the index and size of the set, and the purpose.
     """
-    seeds, num_pixels = context.seeds.tolist(), context.saliency[0].numel()
+    seeds, num_pixels = context.seed_numbers(), context.saliency[0].numel()
     salt = crc32(purpose.encode())
 
     def draw(image_index: int, set_index: int) -> NDArray[np.intp]:

@@ -21,6 +21,13 @@ def on_device(images: NDArray[np.uint8], device: torch.device) -> Tensor:
     return torch.as_tensor(np.ascontiguousarray(images), device=device).permute(0, 3, 1, 2)
 
 
+def upload(tensor: Tensor, device: torch.device) -> Tensor:
+    """Copies a tensor of main memory to a device. The host does not wait for a GPU to finish its work first."""
+    if torch.cuda.is_available() and device.type == "cuda":
+        tensor = tensor.pin_memory()
+    return tensor.to(device, non_blocking=device.type not in {"cpu", "mps"})
+
+
 def predict(model: nn.Module, images: Tensor) -> Tensor:
     """Computes probabilities (N, C), float32, on the CPU, from images (N, 3, H, W), uint8, in evaluation mode."""
 

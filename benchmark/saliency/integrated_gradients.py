@@ -34,10 +34,10 @@ def integrated_gradients(model: nn.Module, _layer: str, images: Tensor, classes:
     from captum.attr import IntegratedGradients  # noqa: PLC0415 - captum takes seconds to import
 
     attribute = IntegratedGradients(model).attribute
-    # One image at a time, so that none depends on its batch.
+    # One image at a time, so that none depends on its batch. Captum reads a label that is a tensor in every pass.
     attributions = [
-        attribute(image[None], baselines=0.0, target=label[None], n_steps=NUM_STEPS, internal_batch_size=CHUNK_SIZE)
-        for image, label in zip(images.detach(), classes, strict=True)
+        attribute(image[None], baselines=0.0, target=label, n_steps=NUM_STEPS, internal_batch_size=CHUNK_SIZE)
+        for image, label in zip(images.detach(), classes.tolist(), strict=True)
     ]
     terms = torch.cat(attributions).detach().to(images.dtype)
     return evident(functional.relu(terms.sum(dim=1)), terms.abs().sum(dim=1))

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -38,8 +39,15 @@ class Placement:
         cells, pixels = tuple(axis.cells for axis in axes), tuple(axis.pixels for axis in axes)
         if tuple(maps.shape[1:]) != cells or tuple(size) != pixels:
             raise ValueError(f"a grid of {cells} on {pixels} px cannot place {tuple(maps.shape[1:])} on {tuple(size)}")
-        down, right = (interpolation_weights(axis).to(maps) for axis in axes)
+        down, right = (_weights_on(axis, maps.dtype, maps.device) for axis in axes)
         return down @ maps @ right.T
+
+
+@lru_cache(maxsize=16)
+def _weights_on(axis: Axis, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Returns the weights on the device of the maps. Cached: attacks on maps and ScoreCAM place hundreds in a row."""
+    with torch.inference_mode(mode=False):  # autograd refuses tensors of inference mode, wherever they come from
+        return interpolation_weights(axis).to(device, dtype)
 
 
 def interpolation_weights(axis: Axis) -> Tensor:

@@ -35,13 +35,13 @@ def score_cam(
     """
     activations = get_activations(model, layer, images)
     maps = [
-        _map(model, image, channels, int(label), upsample_fn)
+        _map(model, image, channels, label, upsample_fn)
         for image, channels, label in zip(images, activations, classes, strict=True)
     ]
     return upsample_fn(torch.stack(maps), images.shape[-2:])
 
 
-def _map(model: nn.Module, image: Tensor, channels: Tensor, label: int, upsample_fn: UpsampleFn) -> Tensor:
+def _map(model: nn.Module, image: Tensor, channels: Tensor, label: Tensor, upsample_fn: UpsampleFn) -> Tensor:
     """Computes the map (h, w) of one image from its channels (K, h, w)."""
     low, high = channels.flatten(1).aminmax(dim=1)
     channels = channels[high > low]
@@ -50,11 +50,10 @@ def _map(model: nn.Module, image: Tensor, channels: Tensor, label: int, upsample
     black = masked_logits(model, image, torch.zeros_like(image[:1]))
     chunks = [masked_logits(model, image, _masks(part, image, upsample_fn)) for part in channels.split(MAX_BATCH_SIZE)]
     logits = torch.cat([black, *chunks])
-    scores = logits[:, label]
-    if scores.max() - scores.min() <= rounding_at(model, image, logits):
-        return torch.zeros_like(channels[0])
+    scores = logits.index_select(1, label.view(1))[:, 0]
+    unchanged = scores.max() - scores.min() <= rounding_at(model, image, logits)
     weights = scores[1:].softmax(dim=0).to(channels.dtype)
-    return functional.relu(torch.einsum("k,khw->hw", weights, channels))
+    return functional.relu(torch.einsum("k,khw->hw", weights, channels)).masked_fill(unchanged, 0.0)
 
 
 def _masks(channels: Tensor, image: Tensor, upsample_fn: UpsampleFn) -> Tensor:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from benchmark.runtime.tensors import to_float
+from benchmark.runtime.tensors import to_float, upload
 from benchmark.training.regimes import Batch
 
 RESIZE_BATCH = 256
@@ -39,7 +39,7 @@ class TensorData:
     def pixels(self, selection: Tensor | slice) -> Tensor:
         """Returns the selected images (n, 3, H, W) in [0, 1], channels last, on the device."""
         indices = selection.to(self.images.device) if isinstance(selection, Tensor) else selection
-        return to_float(self.images[indices].to(self.device))
+        return to_float(upload(self.images[indices], self.device))
 
     def resized(self, size: int) -> "TensorData":
         """Returns the same images and masks at size x size pixels, by bilinear interpolation with antialiasing."""

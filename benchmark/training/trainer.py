@@ -53,12 +53,16 @@ class Trainer:
         data = self.at_size_of_epoch(self.data, len(history.losses))
         self._set_train_mode()
         total = torch.zeros((), device=data.device)
-        order = torch.randperm(len(data)).to(data.device)
+        order = torch.randperm(len(data))
+        # Where the images are, so that no step waits for indices.
+        here = order.to(data.images.device)
+        there = here.to(data.device)
         done = len(history.losses) * self.steps_per_epoch * self.regime.batch_replays
         for step in range(self.steps_per_epoch):
-            indices = order[step * self.batch_size : (step + 1) * self.batch_size]
+            part = slice(step * self.batch_size, (step + 1) * self.batch_size)
+            indices = there[part]
             masks = None if data.masks is None else data.masks[indices].float()
-            images, masks = augment_batch(self.augment, data.pixels(indices), masks)
+            images, masks = augment_batch(self.augment, data.pixels(here[part]), masks)
             for replay in range(self.regime.batch_replays):
                 progress = (done + step * self.regime.batch_replays + replay) / self.total_steps
                 total += self._step(self._batch(indices, images, masks, progress))
@@ -94,10 +98,11 @@ class Trainer:
         with torch.random.fork_rng([device] if device.type == "cuda" else []):
             torch.manual_seed(0)
             for start in range(0, len(data), self.batch_size):
-                indices = torch.arange(start, min(start + self.batch_size, len(data)), device=device)
-                masks = None if data.masks is None else data.masks[indices].float()
+                part = slice(start, start + self.batch_size)
+                indices = torch.arange(start, min(part.stop, len(data)), device=device)
+                masks = None if data.masks is None else data.masks[part].float()
                 batch = Batch(
-                    images=data.pixels(indices),
+                    images=data.pixels(part),
                     labels=data.labels[indices],
                     class_weights=self.class_weights,
                     progress=1.0,
