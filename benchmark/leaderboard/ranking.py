@@ -15,6 +15,8 @@ from benchmark.statistics.ranks import rank_intervals, shared_ranks
 from benchmark.statistics.tests import all_pairs
 from benchmark.statistics.trainings import pool_trainings
 
+MAX_LETTERED_MODELS = 150
+"""Maximum number of models with letters. Of more models, each would have dozens. Their ranks still have intervals."""
 MIN_COMMON_FRACTION = 0.5
 """A model with scores of fewer of the images does not limit the common images of all models."""
 
@@ -23,7 +25,7 @@ def ranked(models: Sequence[Row], chance: float) -> list[Row]:
     """Sorts models by map F1, best first, and adds ranks and letters.
 
     Models without a map F1, and models whose classification does not beat chance, have no rank and come last. They are
-    in no comparison.
+    in no comparison. More than :data:`MAX_LETTERED_MODELS` models have no letters.
 
     Args:
         models: The rows.
@@ -37,8 +39,9 @@ def ranked(models: Sequence[Row], chance: float) -> list[Row]:
 
     models = _with_common(sorted(models, key=lambda row: (-score(row), row.name, row.regime)))
     competing = [row for row in models if is_above(row, chance)]
-    by_column = _letters_by_column(competing)
-    competing = [replace(row, letters=row_letters) for row, row_letters in zip(competing, by_column, strict=True)]
+    by_column = _letters_by_column(competing if len(competing) <= MAX_LETTERED_MODELS else [])
+    if by_column:
+        competing = [replace(row, letters=row_letters) for row, row_letters in zip(competing, by_column, strict=True)]
     scored = _with_ranks([row for row in competing if np.isfinite(score(row))])
     others = [row for row in competing if not np.isfinite(score(row))]
     return [*scored, *others, *(row for row in models if not is_above(row, chance))]

@@ -8,6 +8,7 @@ from pathlib import Path
 from benchmark.errors import UserError
 from benchmark.leaderboard.analysis.chance import chance_of
 from benchmark.leaderboard.analysis.provenance import describe_origin
+from benchmark.leaderboard.analysis.rank_correlation import num_draws_for
 from benchmark.leaderboard.load.badges import find_badge
 from benchmark.leaderboard.load.cells import StatisticKey, baseline_statistics, cell_statistics, grouped
 from benchmark.leaderboard.load.results import BootstrapContext, ResultsDirectory, build_bootstrap_context
@@ -77,6 +78,8 @@ def _tables_of_other_protocols(
 def _protocol_tables(published: ResultsDirectory, methods: Sequence[str]) -> tuple[LeaderboardTable, ...]:
     """Builds the tables of one protocol."""
     context = build_bootstrap_context(published)
+    stored = num_draws_for(len(published.models))
+    context = replace(context, draws=replace(context.draws, num_stored=stored))
     models: dict[str, list[Row]] = {method: [] for method in methods}
     problems = list(published.problems)
     used: dict[Path, Record] = {}
@@ -95,7 +98,8 @@ def _protocol_tables(published: ResultsDirectory, methods: Sequence[str]) -> tup
         if not records:
             continue
         used |= records
-        for method, row in _model_rows(list(records.values()), statistics, methods, context.draws).items():
+        rows = _model_rows(list(records.values()), statistics, methods, context.draws)
+        for method, row in rows.items():
             models[method].append(_named(row, model))
     if not used:
         raise UserError(f"{published.directory} holds no record that can be used; run `python -m benchmark run` again")
@@ -141,7 +145,9 @@ def _model_rows(
     bounds = {(method, name): bounds_by_name[name] for method, name in seeds_by_key}
     # The table pools the variance between trainings, and widens all intervals then.
     row_name = f"{first.architecture}/{first.regime}"
-    row_estimates = estimates(seeds_by_key, draws, row=row_name, bounds=bounds, over_trainings=False)
+    row_estimates = estimates(
+        seeds_by_key, draws, row=row_name, bounds=bounds, over_trainings=False
+    )
     return {
         method: Row(
             name=first.architecture,

@@ -50,7 +50,7 @@ class Estimate:
         bounds: Minimum and maximum of the statistic; no interval leaves them.
         images: Number of images that count, per seed.
         undefined: Number of scores that are not finite, over all seeds.
-        draws: The statistic in each draw of the bootstrap, (B,).
+        draws: The statistic in the draws of the bootstrap that are stored, (B,).
         error: Components of its error.
         by_image: Scores by image of a statistic that not every image has; else None.
     """
@@ -123,7 +123,7 @@ def estimates(
         key: _proportion_ends(seeds, errors[key][0]) if seeds[0].proportion else key_ends
         for (key, seeds), key_ends in zip(distinct.items(), ends, strict=True)
     }
-    stored_draws = {key: values.astype(np.float32) for key, (_, values) in drawn.items()}
+    stored_draws = {key: values[: draws.num_stored].astype(np.float32) for key, (_, values) in drawn.items()}
     by_image = {key: _scores_by_image(seeds) for key, seeds in distinct.items()}
     results = [
         Estimate(

@@ -73,10 +73,12 @@ class Resampling:
     Attributes:
         codes: Index of the group of each image, (N,).
         weights: Numbers of times (B, G). Whole groups (patients, lesions) are drawn, with replacement.
+        num_stored: Number of draws, the first ones, that each estimate stores. Its intervals come from all draws.
     """
 
     codes: NDArray[np.int64]
     weights: NDArray[np.float64]
+    num_stored: int = DRAWS
     _counts: dict[bytes, Counts] = field(default_factory=dict, init=False, repr=False, compare=False)
     _drawn: dict[bytes, NDArray[np.float64]] = field(default_factory=dict, init=False, repr=False, compare=False)
 

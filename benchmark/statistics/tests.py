@@ -2,10 +2,12 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import stdtrit
 
 from benchmark.statistics.bootstrap import Estimate
 from benchmark.statistics.combined import half_width, two_sided_p
@@ -16,6 +18,10 @@ from benchmark.statistics.ranks import NEGLIGIBLE, transitive_closure
 ALPHA = 0.05
 MAX_PAIRS_PER_CHUNK = 256
 """Maximum number of pairs that are tested at once."""
+MAX_EXACT_ROWS = 150
+"""Maximum number of rows whose pairs all get a p-value. Of more rows, only pairs near the threshold get one."""
+NUM_BOUNDS = 4
+"""How often the number of significant pairs is bounded before p-values are computed. Each bound tightens the next."""
 CHUNK_SIZE = 2**21
 """Maximum number of differences of groups that are held at once: 16 MB."""
 
@@ -49,9 +55,12 @@ class Difference:
     scope: Scope
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True)
 class Pairs:
     """The paired tests of all pairs of rows.
+
+    Of more than :data:`MAX_EXACT_ROWS` rows, pairs that are significant or not whatever their exact p-value have 0 or 1
+    in its place.
 
     Attributes:
         value: Differences of the means (R, R), on the images that both rows have.
@@ -65,7 +74,7 @@ class Pairs:
     p: NDArray[np.float64]
     adjusted: NDArray[np.float64]
 
-    @property
+    @cached_property
     def higher(self) -> NDArray[np.bool_]:
         """Whether the first row of a pair is significantly higher, (R, R).
 
@@ -73,7 +82,7 @@ class Pairs:
         """
         return transitive_closure((np.nan_to_num(self.adjusted, nan=1.0) < ALPHA) & (self.value > 0))
 
-    @property
+    @cached_property
     def significant(self) -> NDArray[np.bool_]:
         """Which pairs differ significantly, (R, R)."""
         higher = self.higher
@@ -230,7 +239,9 @@ def _pairwise(estimates: Sequence[Estimate], scope: Scope) -> tuple[Array, NDArr
         images[one, other] = images[other, one] = first.images
         errors[:, index] = _error_of_difference(first, second, scope)
     p = np.ones(value.shape)
-    p[upper] = np.where(errors[3] > 0, _p_values(value[upper], errors), np.nan)
+    p[upper] = (
+        _deciding_p_values(value[upper], errors) if len(estimates) > MAX_EXACT_ROWS else _tested_p(value[upper], errors)
+    )
     p.T[upper] = p[upper]
     return value, images, p
 
@@ -267,6 +278,41 @@ def _pairwise_errors(
     freedom = np.minimum(freedom[one], freedom[other])
     freedom = np.where(np.isfinite(freedom), freedom, 1.0)
     return np.stack([trainings[one] + trainings[other], freedom, images, np.maximum(sizes - 1, 0.0)])
+
+
+def _tested_p(value: Array, errors: Array) -> Array:
+    """Computes p-values; NaN for pairs of a single group."""
+    return np.where(errors[3] > 0, _p_values(value, errors), np.nan)
+
+
+def _deciding_p_values(value: Array, errors: Array) -> Array:
+    """Computes the p-values that decide which pairs are significant after Holm's correction.
+
+    The critical size of a pair is at least that of its larger error alone, and at most the sum of both. This bounds the
+    number of significant pairs, hence the levels that Holm's correction compares with. Most pairs are then beyond both
+    bounds, or within both. They get 0 or 1, which leaves the verdict on every other pair as it is.
+    """
+    p = np.full(len(value), np.nan)
+    tested = errors[3] > 0
+    size, part = np.abs(value[tested]), errors[:, tested]
+    num_tested = num_possible = len(size)
+    for _ in range(NUM_BOUNDS):
+        longest = np.maximum(*_critical_sizes(part, ALPHA / (num_tested - num_possible + 1)))
+        num_possible = int((size >= longest).sum())
+    found = np.where(size > np.sum(_critical_sizes(part, ALPHA / max(num_tested, 1)), axis=0), 0.0, 1.0)
+    is_open = (found > 0) & (size >= longest)
+    found[is_open] = _p_values(size[is_open], part[:, is_open])
+    p[tested] = found
+    return p
+
+
+def _critical_sizes(errors: Array, level: float) -> tuple[Array, Array]:
+    """Computes which size is significant at a level by either error alone, (P,)."""
+    sizes = []
+    for variance, freedom in ((errors[0], errors[1]), (errors[2], np.maximum(errors[3], 1.0))):
+        distinct, index = np.unique(freedom, return_inverse=True)
+        sizes.append(np.sqrt(variance) * -stdtrit(distinct, level / 2)[index])
+    return sizes[0], sizes[1]
 
 
 def _p_values(value: Array, errors: Array) -> Array:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy.stats import kendalltau
 
 from benchmark.escaping import csv_text
-from benchmark.leaderboard.analysis.rank_correlation import central_interval, num_draws_for
+from benchmark.leaderboard.analysis.rank_correlation import central_interval, model_pairs, num_draws_for
 from benchmark.leaderboard.analysis.stability import Stability
 from benchmark.leaderboard.column import Column
 from benchmark.leaderboard.columns import RANKED_BY
@@ -81,9 +81,9 @@ def _drawn_taus(rows: Sequence[Row], columns: Sequence[Column]) -> NDArray[np.fl
     """Computes Kendall's tau-b of all pairs of columns in each draw, (B, C, C), over the models that have both.
 
     For each draw, the signs of all differences between models form a matrix (C, pairs of models). Its product with
-    itself has the sums for all pairs of columns. Very many models use the first draws only.
+    itself has the sums for all pairs of columns. Very many models use the first draws and a sample of their pairs only.
     """
-    upper = np.triu_indices(len(rows), 1)
+    upper = model_pairs(len(rows))
     finite = np.array([[bool(row.finite_estimate(column)) for row in rows] for column in columns])
     both = (finite[:, upper[0]] & finite[:, upper[1]]).astype(np.float32)
     num_draws = num_draws_for(len(rows))

@@ -4,6 +4,7 @@ import numpy as np
 
 from benchmark.leaderboard.analysis.summary import SINGLE_TRAININGS
 from benchmark.leaderboard.columns import RANKED_BY
+from benchmark.leaderboard.ranking import MAX_LETTERED_MODELS
 from benchmark.leaderboard.table import LeaderboardTable
 from benchmark.statistics.trainings import MIN_POOLED_ROWS
 
@@ -36,8 +37,15 @@ def describe_ranks(leaderboard: LeaderboardTable) -> str:
     text = "Rank: by map F1, among models whose classification beats chance; equal means share a rank."
     if leaderboard.scope == "trainings":
         return f"{text} No letters and no intervals of ranks: one training each does not allow them."
-    num_tested = leaderboard.pairs.num_tested
+    tests = (
+        f"paired tests over groups and trainings, of {leaderboard.pairs.num_tested} pairs with Holm's correction at 5 %"
+    )
+    if len(leaderboard.ranked) > MAX_LETTERED_MODELS:
+        return (
+            f"{text} Its interval follows from {tests}. Models whose intervals do not overlap are significantly "
+            f"different. More than {MAX_LETTERED_MODELS} models have no letters: each would have dozens."
+        )
     return (
-        f"{text} Its interval and the letters follow from the same paired tests over groups and trainings, of "
-        f"{num_tested} pairs with Holm's correction at 5 %. Models that share a letter are not significantly different."
+        f"{text} Its interval and the letters follow from the same {tests}. Models that share a letter are not "
+        "significantly different."
     )

@@ -155,6 +155,15 @@ def test_the_joint_p_value_is_that_of_two_students(trainings, trainings_freedom,
     assert half_width(*errors)[0] == pytest.approx(sizes[1], rel=0.03)
 
 
+def test_half_widths_are_where_the_p_value_is_five_percent():
+    """False position in 14 steps, as before, was off by 1e-5 in some of these."""
+    rng = np.random.default_rng(0)
+    trainings, images = 10 ** rng.uniform(-4, 4, (2, 400))
+    freedom = rng.choice([1, 2, 4, 7.3, 200], 400), rng.choice([9, 30, 59.5, 400], 400)
+    errors = (trainings, freedom[0], images, freedom[1])
+    assert two_sided_p(half_width(*errors), *errors) == pytest.approx(0.05, rel=1e-9)
+
+
 def test_two_trainings_count_as_two_however_alike_they_come_out():
     """Satterthwaite's degrees of freedom are those of the images here, and the p-value .003."""
     one = np.ones(1)

@@ -7,11 +7,13 @@ import pytest
 import scipy.stats
 from statsmodels.stats.multitest import multipletests
 
+from benchmark.statistics import tests
 from benchmark.statistics.letters import cliques, letters
 from benchmark.statistics.rank_tests import rank_biserials
-from benchmark.statistics.ratios import RatioStatistic
+from benchmark.statistics.ratios import RatioStatistic, mean_of_finite
 from benchmark.statistics.resampling import resampling
 from benchmark.statistics.tests import all_pairs, difference, holm
+from benchmark.statistics.trainings import pool_trainings
 from tests.benchmark.statistics.alone import estimate
 
 
@@ -180,3 +182,36 @@ def test_cliques_need_not_be_nested():
         apart[one, other] = apart[other, one] = True
     assert cliques(apart) == [[0, 1], [0, 3], [1, 2], [2, 3]]
     assert letters(apart) == ["ab", "ac", "cd", "bd"]
+
+
+@pytest.mark.parametrize("spread", [0.0, 0.003, 0.1])
+def test_bounds_decide_on_pairs_as_their_p_values_do(monkeypatch, spread):
+    rng = np.random.default_rng(0)
+    draws = resampling([f"{number:02d}" for number in range(30)])
+    image = rng.normal(0.5, 0.1, 30)
+    rows = [
+        [mean_of_finite(image + mean + rng.normal(0, 0.01) + rng.normal(0, 0.03, 30)) for _ in range(seeds)]
+        for mean, seeds in zip(rng.normal(0, spread, 24), [2, 3, 1] * 8, strict=True)
+    ]
+    known = pool_trainings([estimate(seeds, draws) for seeds in rows])
+    exact = all_pairs(known)
+    monkeypatch.setattr(tests, "MAX_EXACT_ROWS", 4)
+    computed = []
+    all_p = tests._p_values
+    monkeypatch.setattr(tests, "_p_values", lambda value, errors: computed.append(len(value)) or all_p(value, errors))
+    found = all_pairs(known)
+    assert np.array_equal(found.significant, exact.significant)
+    assert np.array_equal(found.adjusted < 0.05, exact.adjusted < 0.05)
+    assert found.num_tested == exact.num_tested == 276
+    assert sum(computed) < 276 / 3
+    assert (exact.num_significant > 0) == (spread == 0.1)
+
+
+def test_holms_verdict_needs_no_p_value_that_is_surely_small_or_large():
+    rng = np.random.default_rng(0)
+    for _ in range(200):
+        p = rng.beta(0.2, 1, 40) ** 2
+        rejected = holm(p) < 0.05
+        level = 0.05 / 40
+        bounded = np.where(p < level, 0, np.where(p > 0.05, 1, p))
+        assert np.array_equal(holm(bounded) < 0.05, rejected)

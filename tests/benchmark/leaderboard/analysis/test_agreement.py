@@ -115,3 +115,11 @@ def test_figures_are_drawn_and_the_table_is_whole(leaderboards, ranked, tmp_path
     lines = list(csv.DictReader(agreement_csv(leaderboards, found, stable).splitlines()))
     assert len(lines) == len(found[0]) + len(found[1]) + len(stable)
     assert {line["method"] for line in lines} == {"grad-cam", "gradient"}
+
+
+def test_a_sample_of_the_pairs_of_very_many_models_gives_their_tau():
+    rng = np.random.default_rng(0)
+    one = rng.normal(size=(600, 3))
+    other = one + rng.normal(size=(600, 3))
+    known = [kendalltau(one[:, draw], other[:, draw]).statistic for draw in range(3)]
+    assert kendall_taus(one, other) == pytest.approx(known, abs=0.01)
