@@ -1,7 +1,7 @@
 r"""Text from outside in the formats that we write: LaTeX, Markdown, CSV and terminals. One function for each.
 
-Control characters and line breaks become visible, such as `\x1b`, and so do direction marks where people read.
-What a function returns is one line that shows its text and does nothing else.
+Control characters, line breaks and direction marks become visible, such as `\x1b`. What a function returns is one line
+that shows its text and does nothing else.
 """
 
 import csv
@@ -37,7 +37,7 @@ _MARKDOWN_SPECIAL = re.compile(
 )
 
 _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?", re.IGNORECASE | re.ASCII)
-_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 _FORMULA = re.compile(r"[\s']*[=+\-@\N{FULLWIDTH EQUALS SIGN}\N{FULLWIDTH PLUS SIGN}\uff0d\uff20]")
 
 
@@ -92,8 +92,8 @@ def markdown_code(text: str) -> str:
 def escape_csv(cell: object) -> object:
     """Puts an apostrophe before a cell that a spreadsheet would compute. Numbers stay as they are.
 
-    Control characters and line breaks become visible. :func:`unescape_csv` reverts the rest, so that names, which have
-    none of these, survive.
+    Control characters, line breaks and direction marks become visible. :func:`unescape_csv` reverts the rest, so that
+    names, which have none of these, survive.
 
     Example:
         >>> escape_csv("=1+1"), escape_csv("-0.5"), escape_csv(-0.5)

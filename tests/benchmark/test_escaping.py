@@ -119,6 +119,7 @@ def test_csv_is_no_formula_and_reads_back(cells):
     (row,) = csv.reader(io.StringIO(csv_text([cells]), newline=""), strict=True)
     for cell, read in zip(cells, row, strict=True):
         assert not re.match(r"\s*[=+\-@\t\r]", read) or NUMBER.fullmatch(read)
+        assert not re.search("[\x00-\x1f\x7f-\x9f\u2028-\u202e]", read)
         if find_name_fault(cell) is None:
             assert unescape_csv(read) == cell
 

@@ -58,5 +58,6 @@ def _cell(cell: str) -> str:
     """Converts a cell of the grid: emphasis to italics, intervals to a small font."""
     if isinstance(cell, Emphasis):
         return rf"\textit{{{escape_latex(cell)}}}"
-    value, opening, rest = cell.partition(" [")
-    return f"{escape_latex(value)} {{\\tiny [{escape_latex(rest)}}}" if opening else escape_latex(cell)
+    value, _, rest = cell.partition(" [")
+    is_interval = rest and re.fullmatch(r"-?[\d.]+", value)
+    return f"{escape_latex(value)} {{\\tiny [{escape_latex(rest)}}}" if is_interval else escape_latex(cell)

@@ -94,7 +94,7 @@ def _about(leaderboard: LeaderboardTable) -> str:
     text = (
         f"{len(leaderboard.models)} models, {images['test']} test images of {leaderboard.groups} groups (patients, "
         f"lesions), {images['train']} training images, of {images['available']} in the data set; classes: "
-        f"{', '.join(record.classes)}.{positive} Each cell: mean [interval]. {describe_intervals(leaderboard)} "
+        f"{', '.join(record.classes)}.{positive} Each cell: mean and interval. {describe_intervals(leaderboard)} "
         f"{describe_ranks(leaderboard)} Maps explain the predicted class, on all "
         "test images. Where n is smaller, they are a random sample. † marks models whose balanced accuracy does not "
         "beat chance with its whole interval, or that came without predictions: their maps may explain guesses, so "

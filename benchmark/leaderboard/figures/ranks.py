@@ -17,6 +17,7 @@ from benchmark.leaderboard.columns import RANKED_BY
 from benchmark.leaderboard.figures.sheets import figure_title, save_figure
 from benchmark.leaderboard.table import LeaderboardTable
 from benchmark.statistics.letters import cliques
+from datasets import printable
 
 MAX_MODELS = 40
 """Maximum number of models in a readable diagram of ranks."""
@@ -89,7 +90,7 @@ def critical_difference_figure(leaderboard: LeaderboardTable, ranks: Ranks, path
         height = -depth - 0.5 * (index if left else num_models - 1 - index)
         end = 0.6 if left else num_models + 0.4
         axis.plot([mean, mean, end], [0, height, height], color="0.35", linewidth=0.8)
-        text = f"{name}  {mean:.1f}" if left else f"{mean:.1f}  {name}"
+        text = printable(f"{name}  {mean:.1f}" if left else f"{mean:.1f}  {name}")
         axis.text(end, height, text, ha="right" if left else "left", va="center", fontsize=8)
     _draw_rank_axis(axis, num_models, depth + 0.5 * num_left)
     tests = (

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from benchmark.leaderboard.figures.sheets import save_figure
+from datasets import printable
 
 MAX_ROWS = 6
 """Maximum number of images below one another. More images form a second block next to the first."""
@@ -69,4 +70,4 @@ def _draw_panel(axes: Sequence[Axes], panel: ReliancePanel) -> None:
 
 def _draw(axis: Axes, image: NDArray[np.uint8], title: str) -> None:
     axis.imshow(image)
-    axis.set_title(title, fontsize=7)
+    axis.set_title(printable(title), fontsize=7)

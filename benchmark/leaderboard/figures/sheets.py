@@ -15,6 +15,7 @@ from benchmark.leaderboard.column import Column
 from benchmark.leaderboard.synthetic import marked
 from benchmark.leaderboard.table import LeaderboardTable
 from benchmark.storage.files import atomic_file
+from datasets import printable
 
 RESOLUTION = 110
 MAX_ARCHITECTURES = 40
@@ -36,7 +37,7 @@ def regimes_figure(leaderboard: LeaderboardTable, path: Path) -> None:
     for axis, column in zip(axes, columns, strict=False):
         _draw_panel(axis, leaderboard, column, order, colors)
     handles, labels = axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False)
+    figure.legend(handles, list(map(printable, labels)), loc="outside lower center", ncols=4, frameon=False)
     best = f", the best {len(order)} of {len(names)} architectures" if len(order) < len(names) else ""
     save_figure(figure, path, figure_title(leaderboard, f"standard against adversarial{best}"))
 
@@ -71,7 +72,9 @@ def _draw_panel(
     _draw_baselines(axis, leaderboard, column)
     if (legend := axis.get_legend()) is not None:
         legend.remove()  # the figure has one for all panels
-    axis.set(title=column.heading, xlabel="", ylabel="", yticks=range(len(order)), yticklabels=order)
+    axis.set(
+        title=column.heading, xlabel="", ylabel="", yticks=range(len(order)), yticklabels=list(map(printable, order))
+    )
     axis.set_ylim(len(order) - 0.5, -0.5)
 
 
@@ -127,7 +130,7 @@ def contact_sheet(images: NDArray[np.uint8], titles: list[str], columns: int, ti
 
 def _draw_image(axis: Axes, image: NDArray[np.uint8], title: str) -> None:
     axis.imshow(image)
-    axis.set_title(title.replace("/", "\n"), fontsize=7)
+    axis.set_title(printable(title).replace("/", "\n"), fontsize=7)
     axis.set_axis_off()
 
 
@@ -135,7 +138,7 @@ def _draw_overlay(axis: Axes, image: NDArray[np.uint8], values: NDArray[np.float
     gray = image.mean(axis=2)
     axis.imshow(gray, cmap="gray", vmin=0, vmax=255)
     axis.imshow(values, cmap="inferno", vmin=0, vmax=1, alpha=0.65)
-    axis.set_title(title.replace("/", "\n"), fontsize=7)
+    axis.set_title(printable(title).replace("/", "\n"), fontsize=7)
     axis.set_axis_off()
 
 
@@ -148,6 +151,6 @@ def figure_title(leaderboard: LeaderboardTable, content: str) -> str:
 def save_figure(figure: Figure, path: Path, title: str) -> None:
     """Writes a figure with its title. Equal figures give equal bytes."""
     width = int(figure.get_figwidth() * 10)
-    figure.suptitle("\n".join(textwrap.wrap(title, width)), fontsize=9)
+    figure.suptitle("\n".join(textwrap.wrap(printable(title), width)), fontsize=9)
     with mpl.rc_context({"svg.hashsalt": "loupe"}), atomic_file(path) as temporary:
         figure.savefig(temporary, dpi=RESOLUTION, metadata={"Software": None})
