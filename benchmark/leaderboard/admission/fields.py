@@ -33,6 +33,11 @@ def check_fields(record: Record, path: Path) -> Iterator[str]:
 
 def check_stranger(record: Record, *, is_verified: bool) -> Iterator[str]:
     """Yields a line for each reason why a record that no run published here cannot enter a table."""
+    for name in ("key", "protocol"):
+        if not HASH.fullmatch(getattr(record, name)):
+            yield f"{name} is no hash of sixteen hexadecimal digits"
+    if record.identity and not HASH.fullmatch(record.identity.ljust(16, "0")):
+        yield "identity is no hash"
     yield from _check_metrics(record)
     yield from _check_markup(record)
     if not NAME.fullmatch(record.architecture):
@@ -54,11 +59,6 @@ def _check_file_name(record: Record, path: Path) -> Iterator[str]:
 
 
 def _check_hashes(record: Record) -> Iterator[str]:
-    for name in ("key", "protocol"):
-        if not HASH.fullmatch(getattr(record, name)):
-            yield f"{name} is no hash of sixteen hexadecimal digits"
-    if record.identity and not HASH.fullmatch(record.identity.ljust(16, "0")):
-        yield "identity is no hash"
     if record.external_maps is None and not DIGEST.fullmatch(record.training.sha256):
         yield "training.sha256 is no SHA-256"
     checkpoint = record.submission.checkpoint if record.submission else {}

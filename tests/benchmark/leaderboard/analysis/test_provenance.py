@@ -108,9 +108,10 @@ def test_every_table_says_it_row_by_row_where_rows_differ(published):
         assert origin in origins[name]
         assert f"- {name}/standard: {escape_markdown(origins[name])}." in text
         assert next(line for line in text.splitlines() if line.startswith("| 1") or f"| {name}" in line)
-        assert origins[name] in next(line for line in text.splitlines() if f"| {name}" in line)
+        row = next(line for line in text.splitlines() if f"| {name}" in line)
+        assert origins[name] in row.replace("\\", "")  # Markdown escapes addresses
         assert page.count(origins[name]) >= 3  # its row, the notes and its card
-    for shown in (page, text):
+    for shown in (page, text.replace("\\", "")):
         assert "NOT the official one" in shown
         assert "3 of 24 test images look like training images" in shown
         assert "https://example.org/weights" in shown
