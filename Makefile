@@ -6,10 +6,11 @@ READY := $(VENV)/.ready
 PRESET ?= quick
 UV := uv==0.13.8
 WORKERS ?= 2
+MINUTES ?= 12
 PYTEST = $(PY) -m pytest -n $(WORKERS) --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help setup benchmark submit leaderboard status test test-kernels check format bench clean compare docs
+.PHONY: help setup benchmark submit leaderboard status test test-kernels check format bench gpu-study clean compare docs
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -53,6 +54,9 @@ format: $(READY) ## Format the code and mend what the linter can mend
 
 docs: $(READY) ## Build the pages of docs/ and check their links: docs/_build/html/index.html
 	@$(PY) -m sphinx -W --keep-going -q -b html docs docs/_build/html
+
+gpu-study: ## Measure and train on a GPU in MINUTES=12, DATA=directory: results in results/gpu
+	@$(if $(wildcard $(READY)),$(PY),$(PYTHON)) -m tests.performance.gpu_study --minutes $(MINUTES) $(if $(DATA),--data "$(DATA)") $(ARGS)
 
 bench: $(READY) ## Measure speed against peers and floors: make bench ARGS='-k sparsity'
 	@$(PY) -m tests.performance.report $(ARGS)
