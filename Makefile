@@ -5,10 +5,12 @@ PY := $(VENV)/bin/python
 READY := $(VENV)/.ready
 PRESET ?= quick
 WORKERS ?= 2
+MINUTES ?= 12
 PYTEST = $(PY) -m pytest -n $(WORKERS) --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lock benchmark submit leaderboard status test test-kernels check format bench clean compare docs
+.PHONY: help setup lock benchmark submit leaderboard status test test-kernels check format bench gpu-study clean \
+	compare docs
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -56,6 +58,9 @@ lock: $(READY) ## Write requirements.lock again after a change of pyproject.toml
 
 docs: $(READY) ## Build the pages of docs/ and check their links: docs/_build/html/index.html
 	@$(PY) -m sphinx -W --keep-going -q -b html docs docs/_build/html
+
+gpu-study: ## Measure and train on a GPU in MINUTES=12, DATA=directory: results in results/gpu
+	@$(if $(wildcard $(READY)),$(PY),$(PYTHON)) -m tests.performance.gpu_study --minutes $(MINUTES) $(if $(DATA),--data "$(DATA)") $(ARGS)
 
 bench: $(READY) ## Measure speed against peers and floors: make bench ARGS='-k sparsity'
 	@$(PY) -m tests.performance.report $(ARGS)
