@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, interpolate, pad
 
+from metrics.sparse_solver import solve_missing
+
 TOLERANCE = {torch.float64: 1e-7, torch.float32: 1e-6}
 """Maximum residual of a solved system, relative to its right-hand side.
 
@@ -17,6 +19,11 @@ COARSENING = 4
 """Ratio of the grid spacings of two levels.
 
 With 2, an iteration takes twice as long, and only four fewer are needed.
+"""
+MAX_DIRECT_FRACTION = 0.25
+"""Maximum fraction of missing pixels for the direct solver.
+
+On an EPYC at 10 %, it takes 12 ms for an image of 224 px, and the iterations 47 ms. At 30 %, both take 54 ms.
 """
 MAX_UNKNOWNS = {"cpu": 2**18}
 """Maximum number of unknowns in a batch, by device type. On a CPU, this is slightly more than its caches hold."""
@@ -30,6 +37,9 @@ def impute(images: Tensor, missing: Tensor) -> Tensor:
     channels at once. The preconditioner is the diagonal D of every level of a pyramid (Bramble, Pasciak and Xu 1990).
     It needs about 28 iterations at any size, while D of the finest level alone needs hundreds. A solved system does not
     change any more, so that no image depends on another.
+
+    These iterations visit all pixels. On a CPU, an image with few missing pixels is solved directly, which visits only
+    these (:mod:`metrics.sparse_solver`).
 
     Args:
         images: (N, C, H, W), real. The values of missing pixels do not matter.
@@ -54,11 +64,24 @@ def impute(images: Tensor, missing: Tensor) -> Tensor:
         raise ValueError("cannot impute an image of which every pixel is missing")
     dtype = torch.float64 if images.dtype == torch.float64 else torch.float32
     observed = torch.where(missing[:, None], 0, images).to(dtype)
-    holes = missing[:, None].expand_as(observed).to(dtype)
-    systems = [values.reshape(-1, 1, *images.shape[2:]) for values in (observed, holes)]
-    batch_size = max(MAX_UNKNOWNS.get(images.device.type, 2**26) // missing[0].numel(), 1)
+    fractions = missing.flatten(1).double().mean(1)
+    is_direct = fractions <= (MAX_DIRECT_FRACTION if images.device.type == "cpu" else 0)
+    imputed = observed.clone()
+    for index in (is_direct & (fractions > 0)).nonzero()[:, 0].tolist():
+        solution = solve_missing(observed[index].double().numpy(), missing[index].numpy())
+        imputed[index][:, missing[index]] = torch.from_numpy(solution).to(dtype)
+    if not is_direct.all():
+        imputed[~is_direct] += _solve_iteratively(observed[~is_direct], missing[~is_direct])
+    return imputed
+
+
+def _solve_iteratively(observed: Tensor, missing: Tensor) -> Tensor:
+    """Solves for the missing pixels (N, H, W) of channels (N, C, H, W) in batches. Other pixels of the result are 0."""
+    holes = missing[:, None].expand_as(observed).to(observed)
+    systems = [values.reshape(-1, 1, *observed.shape[2:]) for values in (observed, holes)]
+    batch_size = max(MAX_UNKNOWNS.get(observed.device.type, 2**26) // missing[0].numel(), 1)
     batches = zip(*(values.split(batch_size) for values in systems), strict=True)
-    return observed + torch.cat([_solve(*batch) for batch in batches]).view_as(observed)
+    return torch.cat([_solve(*batch) for batch in batches]).view_as(observed)
 
 
 def _solve(observed: Tensor, holes: Tensor) -> Tensor:

@@ -1,4 +1,5 @@
 from dataclasses import replace
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -52,6 +53,16 @@ def test_imputation_equals_a_direct_solver(fraction, smooth):
         expected = direct(images[i].numpy(), missing[i].numpy())
         np.testing.assert_allclose(actual[i], expected, rtol=0, atol=1e-5)
     np.testing.assert_allclose(impute(images.float(), missing), actual, rtol=0, atol=2e-4)  # single precision
+
+
+@pytest.mark.parametrize(("fraction", "calls"), [(0.02, 3), (0.1, 3), (0.24, 3), (0.5, 0)])
+def test_few_missing_pixels_are_solved_directly_to_the_same_values(fraction, calls, monkeypatch):
+    images, missing = seeded(3, 33, 20).images, holes(fraction, 33, 20, smooth=True)
+    with mock.patch.object(imputation, "solve_missing", wraps=imputation.solve_missing) as solver:
+        actual = impute(images, missing)
+    assert solver.call_count == calls
+    monkeypatch.setattr(imputation, "MAX_DIRECT_FRACTION", 0)
+    torch.testing.assert_close(actual, impute(images, missing), rtol=0, atol=1e-5)
 
 
 def test_imputation_equals_quantus():
