@@ -145,9 +145,7 @@ def _model_rows(
     bounds = {(method, name): bounds_by_name[name] for method, name in seeds_by_key}
     # The table pools the variance between trainings, and widens all intervals then.
     row_name = f"{first.architecture}/{first.regime}"
-    row_estimates = estimates(
-        seeds_by_key, draws, row=row_name, bounds=bounds, over_trainings=False
-    )
+    row_estimates = estimates(seeds_by_key, draws, row=row_name, bounds=bounds, over_trainings=False)
     return {
         method: Row(
             name=first.architecture,

@@ -1,6 +1,7 @@
 """How fast all tables and figures are made from the records: of an ordinary study, and of a very large one."""
 
 import resource
+import time
 
 import pytest
 
@@ -32,3 +33,19 @@ def test_rebuild_at_scale(benchmark, tmp_path):
     if benchmark.enabled:
         assert benchmark.stats.stats.min < 120
         assert peak < 4 * 2**30
+
+
+@pytest.mark.benchmark(group="leaderboard of 3,000 records of 80 images, two methods")
+def test_rebuild_of_many_records(benchmark, tmp_path):
+    """More models than have letters. The processor time counts, since files are read while others wait."""
+    sizes = {"images": 20, "architectures": 2, "regimes": 2, "seeds": 2}
+    if benchmark.enabled:
+        sizes = {"images": 80, "architectures": 100, "regimes": 10, "seeds": 3, "distinct": 33}
+    directory = make_results(tmp_path / "made" / "quick", **sizes)
+    begun = time.process_time()
+    leaderboards = benchmark.pedantic(rebuild, args=(directory,), rounds=1)
+    seconds = time.process_time() - begun
+    benchmark.extra_info["processor time, s"] = seconds
+    assert len(leaderboards[0].models) == (1000 if benchmark.enabled else 4)
+    if benchmark.enabled:
+        assert not any(row.letters for row in leaderboards[0].models)
