@@ -15,6 +15,8 @@ ONE, LARGEST = 0x3C00, 0x7BFF
 """These bits of the number 1, and of the largest finite number."""
 
 
+MAX_LEVELS_PER_PIXEL = 4
+"""Maximum number of levels of half precision per pixel of a map. Smaller maps have too many of them and are sorted."""
 POSITION_BITS = 31
 """Number of bits of the position of a pixel in its map, behind 32 bits of its value."""
 
@@ -208,9 +210,11 @@ def _with_rows(levels_of_pixels: Tensor, num_levels: int) -> Levels:
 def _half_codes(maps: Tensor) -> Tensor | None:
     """Returns integers (N, H*W) that order as the values do, if all values are numbers of half precision. Else None.
 
+    None also for maps with far fewer pixels than there are such numbers.
+
     The code is the bit pattern, and the negative one for negative values. Maps that are not finite count as zero.
     """
-    if not maps.is_floating_point():
+    if not maps.is_floating_point() or maps[0].numel() * MAX_LEVELS_PER_PIXEL < ONE:
         return None
     values, valid = maps.detach().flatten(1), finite(maps)
     if not bool(valid.all()):
@@ -219,7 +223,9 @@ def _half_codes(maps: Tensor) -> Tensor | None:
     if not torch.equal(half.to(values.dtype), values):
         return None
     bits = half.view(torch.int16)
-    return bits if int(bits.amin()) >= 0 else torch.where(bits < 0, -(bits & MAGNITUDE_BITS), bits)
+    codes = bits if int(bits.amin()) >= 0 else torch.where(bits < 0, -(bits & MAGNITUDE_BITS), bits)
+    low, high = _code_range(codes)
+    return codes if high - low <= MAX_LEVELS_PER_PIXEL * codes.shape[1] else None
 
 
 def _code_range(codes: Tensor) -> tuple[int, int]:

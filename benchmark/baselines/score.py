@@ -1,7 +1,8 @@
 """Baselines of a table, scored like models on the same test images."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from benchmark.baselines.trivial import gaussian, gaussian_name, noise
 from benchmark.data.dataset import ImageDataset
 from benchmark.registry import entries
 from benchmark.runtime.layout import place
+from benchmark.runtime.mapped import collect_maps, release_pages
 from benchmark.runtime.tensors import on_device, predict
 from benchmark.saliency import Method
 from benchmark.saliency.alignment import get_grid, get_placement
@@ -172,7 +174,7 @@ def _compute_scores(part: BaselinePart, data: ImageDataset, device: torch.device
     elif part.baseline == RATER:
         return _score_raters(data, metrics, device)
     else:
-        maps = TRIVIAL[part.baseline](data).astype(np.float16)
+        maps = collect_maps(TRIVIAL[part.baseline](data), (len(data.test), *data.images.shape[1:3]))
     return score_maps(maps, data, metrics, device=device)
 
 
@@ -200,32 +202,34 @@ def _mean(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
     return pd.concat(frames).groupby(names, sort=False)["value"].mean().reset_index()
 
 
-def _gaussians(data: ImageDataset) -> NDArray[np.floating]:
-    num_images, side = len(data.test), data.images.shape[1]
-    return np.broadcast_to(gaussian((side, side), GAUSSIAN_WIDTH), (num_images, side, side))
-
-
-def _constants(data: ImageDataset) -> NDArray[np.floating]:
-    return np.full((len(data.test), *data.images.shape[1:3]), 0.5)
-
-
-def _noises(data: ImageDataset) -> NDArray[np.floating]:
+def _gaussians(data: ImageDataset) -> Iterator[NDArray[np.floating]]:
     side = data.images.shape[1]
-    return np.stack([noise((side, side), name) for name in data.samples["id"].to_numpy()[data.test]])
+    return repeat(gaussian((side, side), GAUSSIAN_WIDTH), len(data.test))
 
 
-def _edges(data: ImageDataset) -> NDArray[np.floating]:
-    edges = np.stack([sobel(rgb2gray(image)) for image in data.images[data.test]])
-    return np.asarray(edges / np.maximum(edges.max(axis=(1, 2), keepdims=True), np.finfo(np.float32).tiny))
+def _constants(data: ImageDataset) -> Iterator[NDArray[np.floating]]:
+    return repeat(np.full(data.images.shape[1:3], 0.5), len(data.test))
 
 
-TRIVIAL: dict[str, Callable[[ImageDataset], NDArray[np.floating]]] = {
+def _noises(data: ImageDataset) -> Iterator[NDArray[np.floating]]:
+    side = data.images.shape[1]
+    return (noise((side, side), name) for name in data.samples["id"].to_numpy()[data.test])
+
+
+def _edges(data: ImageDataset) -> Iterator[NDArray[np.floating]]:
+    for row in data.test:
+        edges = sobel(rgb2gray(data.images[row]))
+        release_pages(data.images)
+        yield edges / max(edges.max(), np.finfo(np.float32).tiny)
+
+
+TRIVIAL: dict[str, Callable[[ImageDataset], Iterator[NDArray[np.floating]]]] = {
     gaussian_name(GAUSSIAN_WIDTH): _gaussians,
     CONSTANT: _constants,
     NOISE: _noises,
     EDGES: _edges,
 }
-"""Functions that compute maps (T, S, S) of the test images without a model."""
+"""Functions that yield the maps (S, S) of the test images without a model."""
 
 
 def _untrained_maps(data: ImageDataset, part: BaselinePart, device: torch.device) -> NDArray[np.float16]:
@@ -248,12 +252,10 @@ def _score_raters(data: ImageDataset, metrics: Sequence[Metric], device: torch.d
     own = tested[tested["level"] == "rater"]
     others = tested[tested["level"] == "others"].set_index(["sample", "rater"])
     pairs = others.index.get_indexer(pd.MultiIndex.from_frame(own[["sample", "rater"]]))
-    planes = np.asarray(data.mask_arrays)
     rows = tested.index[tested["level"] == "others"].to_numpy()[pairs]
-    maps = planes[own.index.to_numpy()].astype(np.float32) / 255
     # Hard masks are the union of all raters, which includes the rater at hand. So only soft references count.
     soft = [metric for metric in metrics if "reference" in metric.inputs]
-    values = score_mask_arrays(soft, maps, planes[rows], device)
+    values = score_mask_arrays(soft, data.mask_arrays, own.index.to_numpy(), rows, device)
     names = pd.DataFrame({"image": data.samples["id"].to_numpy()[own["sample"]], "rater": own["rater"].to_numpy()})
     parts = [
         names.assign(metric=metric.name, level="image", characteristic="", value=values[metric.name]) for metric in soft

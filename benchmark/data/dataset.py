@@ -33,6 +33,7 @@ from benchmark.data.splits import (
 )
 from benchmark.errors import UserError
 from benchmark.registry import select
+from benchmark.runtime.mapped import release_pages
 from benchmark.storage.cache import cached_file, load_or_make
 from benchmark.storage.hashing import content_key
 from benchmark.storage.runs import split_file
@@ -201,7 +202,11 @@ def leaks(data: ImageDataset, pretraining: ImageDataset | None = None) -> list[t
 
 def _areas(arrays: DecodedArrays) -> list[MarkedArea]:
     unions = np.flatnonzero(arrays.references["level"] == "union")
-    return [measure_area(arrays.mask_arrays[index] > 127) for index in unions]
+    areas = []
+    for index in unions:
+        areas.append(measure_area(arrays.mask_arrays[index] > 127))
+        release_pages(arrays.mask_arrays)
+    return areas
 
 
 def _require_whole_groups(manifest: Path, samples: Sequence[Sample], splits: Splits, *, allowed: bool) -> None:

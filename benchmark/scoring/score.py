@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from benchmark.data.dataset import ImageDataset
+from benchmark.runtime.mapped import release_pages
 from benchmark.runtime.tensors import to_float
 from benchmark.scoring.perturbation import ContextFactory
 from metrics import Metric
@@ -42,7 +43,7 @@ MODEL_INPUTS = frozenset({"curves", "context"})
 Rows = tuple[NDArray[np.generic], NDArray[np.intp]]
 """An array, and the indices of the rows to use."""
 INPUT_CONVERTERS: dict[str, Callable[[Tensor], Tensor]] = {
-    "saliency": lambda maps: maps.float(),
+    "saliency": lambda maps: maps.float() / 255 if maps.dtype == torch.uint8 else maps.float(),
     "reference": lambda planes: planes.float() / 255,
     "mask": lambda planes: planes > 127,
     "images": lambda pixels: to_float(pixels.permute(0, 3, 1, 2)),
@@ -89,11 +90,15 @@ def score_maps(
 
 
 def score_mask_arrays(
-    metrics: Sequence[Metric], maps: NDArray[np.generic], planes: NDArray[np.uint8], device: torch.device
+    metrics: Sequence[Metric],
+    mask_arrays: NDArray[np.uint8],
+    maps: NDArray[np.intp],
+    references: NDArray[np.intp],
+    device: torch.device,
 ) -> dict[str, NDArray[np.float64]]:
-    """Scores maps (M, S, S) in [0, 1] against reference mask arrays (M, S, S), uint8, by name of the metric."""
-    rows = np.arange(len(maps))
-    return _in_chunks(metrics, device, saliency=(maps, rows), reference=(planes, rows), mask=(planes, rows))
+    """Scores some mask arrays (M, S, S) as maps against others, by their indices. Returns scores by metric."""
+    others = mask_arrays, references
+    return _in_chunks(metrics, device, saliency=(mask_arrays, maps), reference=others, mask=others)
 
 
 def _score_in_contexts(
@@ -168,6 +173,7 @@ def _score_rows(
     for name in frozenset[str]().union(*(metric.inputs for metric in metrics)):
         array, rows = stored[name]
         inputs[name] = INPUT_CONVERTERS[name](torch.as_tensor(array[rows], device=device))
+        release_pages(array)
     with sharing():
         return {metric.name: _score_inputs(metric, inputs) for metric in metrics}
 

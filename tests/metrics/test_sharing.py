@@ -40,7 +40,7 @@ def test_a_freed_tensor_gives_its_place_to_no_other():
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float16])
 def test_scores_are_the_same_alone_and_shared(dtype):
-    inputs = seeded(3)
+    inputs = seeded(3, 64, 64)
     inputs = inputs.replace(saliency=inputs.saliency.to(dtype))
     alone = [score(metric, inputs) for metric in METRICS]
     with sharing():

@@ -27,7 +27,7 @@ def levels_by_hand(maps):
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
 @pytest.mark.parametrize("offset", [0.0, -0.3])
 def test_levels_order_as_values_do(dtype, offset):
-    maps = (seeded(3).saliency + offset).to(dtype)
+    maps = (seeded(3, 130, 130).saliency + offset).to(dtype)
     maps[:, 0, :4] = torch.tensor([0.0, -0.0, 1.0, 1.0])
     found = levels(maps)
     ranks = levels_by_hand(maps.double())
@@ -38,15 +38,20 @@ def test_levels_order_as_values_do(dtype, offset):
 
 
 def test_half_precision_is_not_sorted_and_other_maps_are():
-    maps = seeded(2).saliency
+    maps = seeded(2, 64, 64).saliency
     assert levels(maps.half().float()).num_levels == 0x3C00 + 1
-    assert levels(maps).num_levels == 12 * 15
+    assert levels(maps).num_levels == 64 * 64
+
+
+def test_small_maps_have_no_more_levels_than_pixels():
+    assert levels(seeded(2).saliency.half()).num_levels == 12 * 15
+    assert distribution(seeded(2, 64, 64).saliency.half() - 1).values.shape == (2, 64 * 64)
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.float32, torch.float64])
 @pytest.mark.parametrize("offset", [0.0, -0.3, 500.0])
 def test_a_distribution_has_all_values(dtype, offset):
-    maps = (seeded(3).saliency + offset).to(dtype)
+    maps = (seeded(3, 130, 130).saliency + offset).to(dtype)
     found = distribution(maps)
     for values, counts, pixels in zip(found.values, found.counts.expand(3, -1), maps, strict=True):
         assert torch.equal(values.repeat_interleave(counts), pixels.double().flatten().sort().values)
@@ -54,7 +59,7 @@ def test_a_distribution_has_all_values(dtype, offset):
 
 
 def test_a_map_that_is_not_finite_leaves_the_levels_of_others():
-    maps = seeded(3).saliency.half()
+    maps = seeded(3, 64, 64).saliency.half()
     expected = levels(maps).index[[0, 2]]
     maps[1, 2, 3] = torch.nan
     assert torch.equal(levels(maps).index[[0, 2]], expected)
