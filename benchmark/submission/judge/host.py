@@ -144,6 +144,7 @@ class BoxHost:
                 )
             )
 
+        self.worker.start()  # here: Linux ends a process with the thread that started it
         with tempfile.TemporaryDirectory(prefix="loupe-judge-") as directory:
             address = Path(directory) / "judge"
             with socket.socket(socket.AF_UNIX) as listener:
