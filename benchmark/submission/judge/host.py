@@ -120,6 +120,7 @@ class BoxHost:
 
     def _measure(self, size: Sequence[int]) -> GeometryResult:
         """Asks a box for the grid. It is the word of the entry."""
+        self.close()  # the worker runs one box at a time
         arguments = {"entry": str(self.entry), "size": list(size)}
         read = own_files(self.entry)
         outcome = self.worker.run("measure_geometry", arguments, self.limits, Positions, readable=read)
