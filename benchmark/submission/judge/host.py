@@ -83,7 +83,7 @@ class BoxHost:
                 "train_network", arguments, self.limits, TrainingHistory, readable=read, writable=[directory], echo=True
             )
             if outcome.result is None:
-                raise UserError(f"{self.entry.name}: {outcome.error}")
+                raise UserError(outcome.error)
             _take_weights(directory / "model.safetensors", target)
         return Training(sha256=file_digest(target), **outcome.result.model_dump())
 
@@ -125,7 +125,7 @@ class BoxHost:
         read = own_files(self.entry)
         outcome = self.worker.run("measure_geometry", arguments, self.limits, Positions, readable=read)
         if outcome.result is None:
-            raise UserError(f"{self.entry.name}: {outcome.error}")
+            raise UserError(outcome.error)
         found = outcome.result.geometry
         if found is None:
             return GeometryResult(geometry=None, reason=outcome.result.reason or "unknown")
@@ -169,7 +169,7 @@ class BoxHost:
                 return listener.accept()[0]
             except TimeoutError:
                 continue
-        raise UserError(f"{self.entry.name}: {outcomes[0].error if outcomes else 'its box ended'}")
+        raise UserError(outcomes[0].error if outcomes else "its box ended without a word; is there enough memory?")
 
 
 def _take_weights(source: Path, target: Path) -> None:

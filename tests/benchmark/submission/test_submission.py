@@ -356,7 +356,7 @@ def test_rows_of_another_protocol_stay_below_the_new_one_and_the_command_says_so
     monkeypatch.setenv("LOUPE_RESULTS", str(tmp_path / "results"))
     directory = tmp_path / "results" / place.submitted.directory.relative_to(place.results)
     for path in (*directory.glob("records/*.json"), directory / "protocol.json"):
-        write_unsealed(path, json.loads(path.read_text(encoding="utf-8")) | {"protocol": "older"})
+        write_unsealed(path, json.loads(path.read_text(encoding="utf-8")) | {"protocol": "01" * 8})
     (directory / "maps-adversarial.png").write_bytes(b"maps of the older protocol")
     submitted = place.submit(write_template("newcomer", tmp_path))
     with (directory / "leaderboard.csv").open(encoding="utf-8") as file:
