@@ -2,7 +2,8 @@
 
 import difflib
 import pkgutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -53,6 +54,17 @@ def register(kind: type[NamedEntry], module: ModuleType) -> None:
     except ValueError:
         _external[kind].remove(module)
         raise
+
+
+@contextmanager
+def registered(kind: type[NamedEntry], module: ModuleType) -> Iterator[None]:
+    """Registers the constants of an external module during the block. See :func:`register`."""
+    register(kind, module)
+    try:
+        yield
+    finally:
+        _external[kind].remove(module)
+        entries.cache_clear()
 
 
 def is_external(entry: NamedEntry) -> bool:

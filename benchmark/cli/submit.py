@@ -90,11 +90,11 @@ def submit(  # noqa: PLR0913 - the options of a command line
     if (not entry) == (not timm):
         raise UserError("give an entry file or --timm NAME; `python -m benchmark new NAME` writes an entry")
     from benchmark.submission.entries import ENTRIES_DIR, entry_file  # noqa: PLC0415
+    from benchmark.submission.request import SubmissionRequest  # noqa: PLC0415
     from benchmark.submission.sandbox.client import worker  # noqa: PLC0415
     from benchmark.submission.sandbox.limits import GIGABYTE, Limits  # noqa: PLC0415
     from benchmark.submission.submit import (  # noqa: PLC0415
         SubmissionRejected,
-        SubmissionRequest,
         describe_other_protocols,
         pull_request_files,
         submit,

@@ -49,7 +49,8 @@ class CellOutcome:
 def build_record(job: Job, outcome: CellOutcome, files: Mapping[str, str]) -> Record:
     """Builds the record of a cell. `files` has the SHA-256 of its other files."""
     cell, data = job.cell, job.data
-    submission = build_submission(cell.architecture) if is_external(cell.architecture) else None
+    unconfined = job.host is not None and job.host.unconfined
+    submission = build_submission(cell.architecture, unconfined=unconfined) if is_external(cell.architecture) else None
     return Record(
         key=job.key,
         protocol=job.protocol,
@@ -122,8 +123,8 @@ def _seconds(outcome: CellOutcome) -> dict[str, float]:
     return seconds if outcome.training.seconds is None else {"train": outcome.training.seconds} | seconds
 
 
-def build_submission(architecture: Architecture) -> Submission:
-    """Builds the part of a record that describes an external entry."""
+def build_submission(architecture: Architecture, *, unconfined: bool = False) -> Submission:
+    """Builds the part of a record that describes an external entry. `unconfined`: its code ran without a box."""
     file = source_file(architecture)
     return Submission(
         entry=file.name,
@@ -134,6 +135,7 @@ def build_submission(architecture: Architecture) -> Submission:
         checkpoint=asdict(architecture.checkpoint) if architecture.checkpoint else {},
         superseded_by=architecture.superseded_by,
         withdrawn=architecture.withdrawn,
+        unconfined=unconfined,
     )
 
 

@@ -10,6 +10,7 @@ from benchmark import reliance
 from benchmark.config.presets import ENGINE_VERSION, PRESETS, Preset
 from benchmark.data.dataset import ImageDataset
 from benchmark.experiments.grid import Cell
+from benchmark.experiments.host import Host
 from benchmark.registry import select
 from benchmark.runtime.device import prefers_bfloat16
 from benchmark.saliency import Method
@@ -45,6 +46,7 @@ class Job:
         weights_copy: A copy of the file of initial weights. None if the original is available.
         near_duplicates: Number of test images that look like training images. None if nobody looked.
         options: Options of the command that select data, split and device.
+        host: Where the network runs. None is this process. It does not affect the results.
     """
 
     cell: Cell
@@ -57,6 +59,7 @@ class Job:
     weights_copy: Path | None = None
     near_duplicates: int | None = None
     options: tuple[str, ...] = ()
+    host: Host | None = None
 
     @property
     def settings(self) -> Settings:

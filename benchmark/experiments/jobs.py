@@ -15,6 +15,7 @@ from benchmark.data.dataset import ImageDataset, prepare_dataset
 from benchmark.data.load import Source, load_index, require_usable
 from benchmark.errors import UserError
 from benchmark.experiments.grid import Cell
+from benchmark.experiments.host import Host
 from benchmark.experiments.job import Job
 from benchmark.registry import is_external, select
 from benchmark.runtime.device import retain_freed_memory, use_exact_arithmetic
@@ -42,6 +43,7 @@ class RunRequest:
         class_map: Table that maps the classes of the pre-training data to those of the data, if names differ.
         log: "tensorboard" writes training curves for TensorBoard. None writes none.
         entries: Directory of further entries. None without any.
+        host: Where the networks run. None is this process.
     """
 
     preset: Preset
@@ -54,6 +56,7 @@ class RunRequest:
     class_map: Path | None = None
     log: str | None = None
     entries: Path | None = None
+    host: Host | None = None
 
     @property
     def options(self) -> tuple[str, ...]:
@@ -109,6 +112,7 @@ def build_jobs(request: RunRequest, console: Console) -> list[Job]:
             log=request.log,
             options=request.options,
             bfloat16=request.bfloat16,
+            host=request.host,
         )
         if cell.architecture.checkpoint is not None:  # evaluated without training
             jobs.append(job)

@@ -52,11 +52,26 @@ def load_split(job: Job, split: str) -> TensorData:
 
 def train_or_load(job: Job, report: Report) -> tuple[nn.Module, Training]:
     """Returns the model of a job in evaluation mode and its training history. Earlier stages are trained first."""
+    _train_missing(job, report)
+    return load_model(job), load_history(job_model_dir(job))
+
+
+def _train_missing(job: Job, report: Report) -> None:
+    """Trains the model of a job unless it exists, here or where its network runs."""
     directory = job_model_dir(job)
-    exists = is_intact(directory, _matches_history)
-    if not exists and job.cell.architecture.checkpoint is not None:
+    if is_intact(directory, _matches_history):
+        return
+    if job.cell.architecture.checkpoint is not None:
         _import_checkpoint(job, directory)
-    elif not exists:
+    elif job.host is not None:
+        start = None
+        if job.init_job is not None:
+            _train_missing(job.init_job, report)
+            start = job_model_dir(job.init_job) / "model.safetensors"
+        with cached_directory(directory) as temporary:
+            training = job.host.train(job, start, temporary / "model.safetensors", report)
+            write_text(temporary / "training.json", training.model_dump_json(indent=1) + "\n")
+    else:
         model, initial = _build_initial(job, report)
         file = CheckpointFile(training_state_file(job.model_key))
         history = _train(job, model, file, report)
@@ -65,7 +80,6 @@ def train_or_load(job: Job, report: Report) -> tuple[nn.Module, Training]:
             training = Training(sha256=sha256, **asdict(history), **asdict(initial))
             write_text(temporary / "training.json", training.model_dump_json(indent=1) + "\n")
         file.remove()
-    return load_model(job), load_history(directory)
 
 
 def load_history(directory: Path) -> Training:
@@ -91,11 +105,15 @@ def job_log_dir(job: Job) -> Path:
 def load_model(job: Job) -> nn.Module:
     """Loads the trained model of a finished job, in evaluation mode."""
     checkpoint = job.cell.architecture.checkpoint
-    model, _ = initial_model(job.cell.architecture, len(job.data.classes), "random")
-    load_weights(model, job_model_dir(job) / "model.safetensors", whole=checkpoint is not None)
+    weights = job_model_dir(job) / "model.safetensors"
+    if job.host is not None:
+        model = job.host.load(job, weights)
+    else:
+        model, _ = initial_model(job.cell.architecture, len(job.data.classes), "random")
+        load_weights(model, weights, whole=checkpoint is not None)
     if checkpoint is not None:
         model = reorder_logits(model, class_order(checkpoint, job.data.classes))
-    return place(model, job.device).eval()
+    return model if job.host is not None else place(model, job.device).eval()
 
 
 def _import_checkpoint(job: Job, directory: Path) -> None:
@@ -105,7 +123,8 @@ def _import_checkpoint(job: Job, directory: Path) -> None:
         raise ValueError(f"{architecture.name} has no checkpoint")
     class_order(checkpoint, job.data.classes)
     file = checkpoint_file(architecture, checkpoint)
-    load_weights(architecture.build(len(checkpoint.classes)), file, whole=True)
+    if job.host is None:  # otherwise it is tried where the network runs
+        load_weights(architecture.build(len(checkpoint.classes)), file, whole=True)
     training = Training(sha256=checkpoint.sha256, losses=[], validation=[], best=0, micro_batch=0, stopped=False)
     with cached_directory(directory) as temporary:
         shutil.copyfile(file, temporary / "model.safetensors")

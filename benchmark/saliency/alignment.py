@@ -1,7 +1,7 @@
 """Alignment of maps of a grid with the image: at the true centers of the cells, or stretched as other tools do."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
@@ -35,7 +35,12 @@ class GeometryResult:
     reason: str = ""
 
 
-def load_geometry(architecture: Architecture, size: Sequence[int], layer: str = "") -> GeometryResult:
+def load_geometry(
+    architecture: Architecture,
+    size: Sequence[int],
+    layer: str = "",
+    compute: Callable[[], GeometryResult] | None = None,
+) -> GeometryResult:
     """Loads the positions of the cells of an architecture's target layer on images (H, W), or computes them once.
 
     The geometry is that of the architecture. It depends neither on weights nor on the number of classes.
@@ -44,11 +49,13 @@ def load_geometry(architecture: Architecture, size: Sequence[int], layer: str = 
         architecture: The architecture.
         size: Height and width of the images.
         layer: Dotted name of the layer. The default is the architecture's target layer.
+        compute: Computes them elsewhere. None builds the network in this process.
     """
     layer = layer or architecture.target_layer
 
     def make(path: Path) -> None:
-        path.write_text(json.dumps(asdict(_compute_geometry(architecture, size, layer))) + "\n", encoding="utf-8")
+        result = compute() if compute else compute_geometry(architecture, size, layer)
+        path.write_text(json.dumps(asdict(result)) + "\n", encoding="utf-8")
 
     return load_or_make(_geometry_file(architecture, size, layer), make, _read_geometry)
 
@@ -130,7 +137,8 @@ def _hash_geometry_code() -> list[str]:
     return [file_code(Path(str(module.__file__))) for module in modules]
 
 
-def _compute_geometry(architecture: Architecture, size: Sequence[int], layer: str) -> GeometryResult:
+def compute_geometry(architecture: Architecture, size: Sequence[int], layer: str) -> GeometryResult:
+    """Computes the positions of the cells of a layer. Builds the network with random weights."""
     # Building the network draws random weights. The global generator must not advance.
     state = torch.random.get_rng_state()
     try:

@@ -87,7 +87,7 @@ class Submission(BaseModel):
     """The external entry of a record.
 
     `entry` is the name of its file and `sha256` the hash of its content. `checkpoint` is empty if Loupe trained
-    the model.
+    the model. `unconfined` says that its code ran without a box, which `--trust` allows where there is none.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -100,6 +100,7 @@ class Submission(BaseModel):
     checkpoint: dict[str, Any] = Field(default_factory=dict)
     superseded_by: str = ""
     withdrawn: str = ""
+    unconfined: bool = False
 
 
 class Verification(BaseModel):

@@ -4,17 +4,19 @@ import importlib.util
 import re
 import sys
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NoReturn
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from torch import nn
 
 from architectures import Architecture, Checkpoint
 from architectures.from_timm import from_timm
 from benchmark.errors import UserError
-from benchmark.registry import entries, register
+from benchmark.registry import entries, register, registered
 from benchmark.storage.paths import ENTRIES
 
 SUFFIXES = (".py", ".toml")
@@ -143,14 +145,48 @@ def load_entry(path: Path) -> Architecture:
     if len(own) != 1:
         count = f"{len(own)} constants" if own else "no constant"
         raise UserError(f"{path.name} has {count} of type Architecture; an entry has exactly one")
-    wrapper = ModuleType(module.__name__)
-    wrapper.__file__ = str(path)
-    wrapper.ENTRY = own[0]  # type: ignore[attr-defined]  # a module of ours that holds the entry alone
     try:
-        register(Architecture, wrapper)
+        register(Architecture, _wrap(path, own[0]))
     except ValueError as error:
         raise UserError(str(error)) from None
     return own[0]
+
+
+@contextmanager
+def known_entry(
+    path: Path, facts: EntryFacts, build: Callable[[int], nn.Module] | None, *, pretrained: bool
+) -> Iterator[Architecture]:
+    """Registers the architecture of an entry file during the block, without running any code in it.
+
+    Args:
+        path: The entry file.
+        facts: Its metadata.
+        build: Builds the network of an entry in Python, in a box. None for an entry without code.
+        pretrained: Whether it has published weights.
+    """
+    if path.suffix == ".toml":
+        entry: Architecture = vars(_from_toml(path))["ENTRY"]
+    else:
+        fields = facts.model_dump(exclude={"checkpoint"})
+        entry = Architecture(
+            **fields, checkpoint=_checkpoint(facts), build=build or _unbuilt, pretrained=build if pretrained else None
+        )
+    with registered(Architecture, _wrap(path, entry)):
+        yield entry
+
+
+def _wrap(path: Path, entry: Architecture) -> ModuleType:
+    """Makes a module of ours that holds an entry alone."""
+    wrapper = ModuleType(f"loupe_entry_{path.stem}")
+    wrapper.__file__ = str(path)
+    wrapper.ENTRY = entry  # type: ignore[attr-defined]
+    return wrapper
+
+
+def _checkpoint(facts: EntryFacts) -> Checkpoint | None:
+    if facts.checkpoint is None:
+        return None
+    return Checkpoint(**facts.checkpoint.model_dump() | {"classes": tuple(facts.checkpoint.classes)})
 
 
 def load_entries(directory: Path | None) -> list[Architecture]:
@@ -213,15 +249,7 @@ def read_toml(path: Path) -> TimmFile:
 def _from_toml(path: Path) -> ModuleType:
     content = read_toml(path)
     fields = content.model_dump(exclude={"timm", "smallest_side", "checkpoint"})
-    checkpoint = content.checkpoint
-    entry = Architecture(
-        build=_unbuilt,
-        pretrained=None,
-        checkpoint=Checkpoint(**checkpoint.model_dump() | {"classes": tuple(checkpoint.classes)})
-        if checkpoint
-        else None,
-        **fields,
-    )
+    entry = Architecture(build=_unbuilt, pretrained=None, checkpoint=_checkpoint(content), **fields)
     module = ModuleType(f"loupe_entry_{path.stem}")
     try:
         module.ENTRY = from_timm(entry, content.timm, smallest_side=content.smallest_side)  # type: ignore[attr-defined]  # as above

@@ -1,11 +1,17 @@
-"""Evaluates one entry as `run` does. Runs in the child: see :mod:`benchmark.submission.sandbox.worker`."""
+"""Evaluates one entry as `run` does. The code of an entry in Python runs in boxes, the rest in this process."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmark.config.presets import PRESETS
+import torch
+
+from architectures import Architecture
+from benchmark.config.presets import PRESETS, Preset
 from benchmark.data.load import Source
 from benchmark.errors import UserError
 from benchmark.execution.local import Local
@@ -14,53 +20,70 @@ from benchmark.experiments.jobs import RunRequest, build_jobs
 from benchmark.experiments.run import run_benchmark
 from benchmark.registry import resolve_name
 from benchmark.runtime.terminal import Terminal
-from benchmark.submission.entries import load_entry
+from benchmark.submission.entries import EntryFacts, known_entry
+from benchmark.submission.judge.host import BoxHost, refuse_inner_methods
+from benchmark.submission.request import SubmissionRequest
 
 
-def evaluate(entry: str, options: dict[str, Any], results: str) -> dict[str, list[str]]:
+def evaluate(
+    entry: Path, facts: dict[str, Any], request: SubmissionRequest, results: Path, host: BoxHost | None
+) -> None:
     """Trains unless there is a checkpoint, computes maps, scores them, and writes records.
 
-    The tables are written by the parent.
+    The caller writes the tables.
 
     Args:
-        entry: Path of the entry file.
-        options: preset, changes (of its settings), data, layout, images, split, regimes, seeds, device.
+        entry: The entry file.
+        facts: What the checks of the entry found.
+        request: What to evaluate it on, and how.
         results: The results directory to write into.
-
-    Returns:
-        The names of the finished cells.
+        host: Runs its code. None for an entry without code.
 
     Raises:
         UserError: A cell failed, or an option is invalid.
     """
-    os.environ["LOUPE_RESULTS"] = results
-    architecture = load_entry(Path(entry))
-    checkpoint = architecture.checkpoint
-    preset = replace(PRESETS[resolve_name(options["preset"], PRESETS, "preset")], **_restore_tuples(options["changes"]))
-    engine = Local()
-    device = engine.choose_device(options["device"])
-    request = RunRequest(
+    preset = replace(PRESETS[resolve_name(request.preset, PRESETS, "preset")], **request.changes)
+    if host is not None:
+        refuse_inner_methods(preset)
+    metadata = EntryFacts.model_validate(facts["metadata"])
+    device = Local().choose_device(request.device)
+    build = partial(host.build, metadata.target_layer, device) if host is not None else None
+    known = known_entry(entry, metadata, build, pretrained=facts["pretrained"])
+    with known as architecture, _results_in(results):
+        try:
+            _run(architecture, preset, request, device, host)
+        finally:
+            if host is not None:
+                host.close()
+
+
+def _run(
+    architecture: Architecture, preset: Preset, request: SubmissionRequest, device: torch.device, host: BoxHost | None
+) -> None:
+    checkpoint, engine = architecture.checkpoint, Local()
+    regimes = [checkpoint.regime] if checkpoint else request.regimes
+    order = RunRequest(
         preset=preset,
-        source=Source(
-            directory=Path(options["data"]) if options["data"] else None,
-            layout=options["layout"],
-            images=Path(options["images"]) if options["images"] else None,
-        ),
-        cells=build_grid(
-            preset, [architecture.name], [checkpoint.regime] if checkpoint else options["regimes"], options["seeds"]
-        ),
+        source=Source(directory=request.data, layout=request.layout, images=request.images),
+        cells=build_grid(preset, [architecture.name], regimes, request.seeds),
         device=device,
         bfloat16=engine.prefers_bfloat16(device),
-        manifest=Path(options["split"]) if options["split"] else None,
+        manifest=request.split,
+        host=host,
     )
-    console = Terminal()
-    jobs = build_jobs(request, console)
-    _, failures = run_benchmark(jobs, console, engine, tables=False)
+    console = Terminal(stderr=True)
+    _, failures = run_benchmark(build_jobs(order, console), console, engine, tables=False)
     if failures:
         raise UserError(f"{failures[0].cell}: {failures[0].reason}; see {failures[0].traceback}")
-    return {"cells": [job.cell.name for job in jobs]}
 
 
-def _restore_tuples(settings: dict[str, Any]) -> dict[str, Any]:
-    """Turns the lists of JSON back into tuples."""
-    return {name: tuple(value) if isinstance(value, list) else value for name, value in settings.items()}
+@contextmanager
+def _results_in(directory: Path) -> Iterator[None]:
+    """Makes a directory the results directory during the block."""
+    before = os.environ.get("LOUPE_RESULTS")
+    os.environ["LOUPE_RESULTS"] = str(directory)
+    try:
+        yield
+    finally:
+        os.environ.pop("LOUPE_RESULTS")
+        os.environ |= {} if before is None else {"LOUPE_RESULTS": before}

@@ -3,7 +3,7 @@
 import shutil
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,12 +30,13 @@ from benchmark.storage.results import (
     sidecar_file,
     table_dirs,
 )
-from benchmark.storage.runs import runs_dir
 from benchmark.submission.checks.report import CheckReport, check_entry, check_record
-from benchmark.submission.entries import ENTRIES_DIR, own_files
+from benchmark.submission.entries import ENTRIES_DIR
+from benchmark.submission.evaluate import evaluate
+from benchmark.submission.judge.host import BoxHost
+from benchmark.submission.request import SubmissionRequest
 from benchmark.submission.sandbox.client import Worker
 from benchmark.submission.sandbox.limits import GIGABYTE, Limits
-from benchmark.submission.sandbox.replies import Cells
 from benchmark.training.regimes import Regime
 
 TABLE_FILES = (SPLIT_FILE, BASELINES_FILE, PROTOCOL_FILE, DATA_FIGURE, *SHEETS)
@@ -43,37 +44,6 @@ TABLE_FILES = (SPLIT_FILE, BASELINES_FILE, PROTOCOL_FILE, DATA_FIGURE, *SHEETS)
 SECONDS_PER_HOUR = 3600.0
 MIN_SIZE = 96
 """Minimum side of images in pixels."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SubmissionRequest:
-    """What to evaluate an entry on, and how.
-
-    Attributes:
-        preset: Name of a preset.
-        changes: Settings that replace those of the preset.
-        data: Directory of the data set. None is the embedded one.
-        layout: Its layout. None detects it.
-        images: Directory of the images of a data set without images.
-        split: split.csv of another run, to reuse.
-        regimes: Names of regimes. Empty means those of the preset. A checkpoint has the regime that its entry names.
-        seeds: Seeds. Empty means those of the preset.
-        device: cpu or cuda. None is the GPU if there is one.
-        network: Whether the entry may use the network, as published weights need.
-        hours: Time limit.
-    """
-
-    preset: str = "quick"
-    changes: dict[str, Any] = field(default_factory=dict)
-    data: Path | None = None
-    layout: str | None = None
-    images: Path | None = None
-    split: Path | None = None
-    regimes: tuple[str, ...] = ()
-    seeds: tuple[int, ...] = ()
-    device: str | None = None
-    network: bool = False
-    hours: float = 24.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -108,7 +78,7 @@ class SubmissionRejected(Exception):  # noqa: N818 - it is no error of the progr
 def submit(
     entry: Path, request: SubmissionRequest, worker: Worker, notify: Callable[[str], None], *, limits: Limits
 ) -> SubmissionResult:
-    """Checks an entry, evaluates it in a child process and writes its records and the tables.
+    """Checks an entry, evaluates it and writes its records and the tables. Its Python code runs in boxes alone.
 
     Args:
         entry: The entry file.
@@ -132,31 +102,28 @@ def submit(
     with tempfile.TemporaryDirectory(prefix="loupe-results-") as scratch:
         directory = Path(scratch)
         _copy_results(directory, request.preset)
-        runs_dir().mkdir(parents=True, exist_ok=True)
         notify("evaluating it")
-        outcome = worker.run(
-            "evaluate",
-            {"entry": str(entry), "options": _serialize(request), "results": str(directory)},
-            replace(
-                limits,
-                seconds=request.hours * SECONDS_PER_HOUR,
-                memory=0 if request.device not in {None, "cpu"} else limits.memory,
-                output=16 * 1024**2,
-                written=64 * GIGABYTE,
-                network=request.network,
-            ),
-            Cells,
-            readable=[
-                *own_files(entry),
-                *(path.resolve() for path in (request.data, request.images, request.split) if path),
-            ],
-            writable=[directory, runs_dir()],
-            echo=True,
-        )
-        if outcome.error:
-            raise UserError(f"{entry.name}: {outcome.error}")
+        host = _build_host(entry, report, request, worker, limits)
+        evaluate(entry, report.facts, request, directory, host)
         notify("checking its records")
         return _publish(directory, report, notify)
+
+
+def _build_host(
+    entry: Path, report: CheckReport, request: SubmissionRequest, worker: Worker, limits: Limits
+) -> BoxHost | None:
+    """Builds what runs the code of an entry in boxes. None for an entry without code."""
+    if entry.suffix == ".toml":
+        return None
+    limits = replace(
+        limits,
+        seconds=request.hours * SECONDS_PER_HOUR,
+        memory=0 if request.device not in {None, "cpu"} else limits.memory,
+        output=16 * 1024**2,
+        written=16 * GIGABYTE,
+        network=request.network,
+    )
+    return BoxHost(entry=entry, worker=worker, limits=limits, unconfined=bool(report.facts["unconfined"]))
 
 
 def pull_request_files(submitted: SubmissionResult, entry: Path) -> list[str]:
@@ -180,20 +147,6 @@ def describe_other_protocols(submitted: SubmissionResult, preset: str) -> str:
         f"{submitted.num_apart} models of this table were made under another protocol (other code or other settings). "
         f"They are listed below the new rows and ranked separately. Repeat `run --preset {preset}` to rank all together"
     )
-
-
-def _serialize(request: SubmissionRequest) -> dict[str, Any]:
-    return {
-        "preset": request.preset,
-        "changes": request.changes,
-        "data": str(request.data.resolve()) if request.data else None,
-        "layout": request.layout,
-        "images": str(request.images.resolve()) if request.images else None,
-        "split": str(request.split.resolve()) if request.split else None,
-        "regimes": list(request.regimes),
-        "seeds": list(request.seeds),
-        "device": request.device,
-    }
 
 
 def _at_input_size(
@@ -290,6 +243,7 @@ def _mark_rows(entry: Path, report: CheckReport) -> SubmissionResult:
         submission = Submission(
             entry=entry.name,
             sha256=file_digest(entry),
+            unconfined=record.submission is not None and record.submission.unconfined,
             checkpoint=facts["checkpoint"] or {},
             **{name: facts[name] for name in ("authors", "license", "source", "superseded_by", "withdrawn")},
         )

@@ -37,6 +37,7 @@ def run_entry_checks(entry: str, *, registered: bool = False, with_checkpoint: b
 def _run_checks(report: EntryReport, path: Path, *, registered: bool, with_checkpoint: bool) -> None:
     entry = import_entry(report, path, registered=registered)
     report.facts["metadata"] = collect_facts(entry)
+    report.facts["pretrained"] = entry.pretrained is not None
     network = build_network(report, entry)
     report.facts["parameters"] = parameter_count(network)
     check_outputs(report, entry, network)

@@ -118,7 +118,7 @@ def _enter(contents: Contents, limits: Limits) -> None:
     outer_proc = os.open("/proc", os.O_RDONLY | os.O_DIRECTORY)
     mount("tmpfs", root, "tmpfs", MS_NOSUID | MS_NODEV, TMPFS.format(size="16m"))
     for path in (Path("/tmp"), Path("/dev/shm"), contents.scratch):  # noqa: S108 - of the box
-        mount("tmpfs", _make_directory(root, path), "tmpfs", PLAIN, TMPFS.format(size=limits.written))
+        mount("tmpfs", _make_directory(root, path), "tmpfs", PLAIN, TMPFS.format(size=limits.scratch))
     _bind_all([*map(Path, (*SYSTEM, *(NETWORK if limits.network else ()))), *_python_paths(), *contents.readable], root)
     _bind_all(contents.writable, root, writable=True)
     _bind_devices(root, gpu=not limits.memory)

@@ -15,6 +15,7 @@ from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from benchmark.errors import UserError
 from benchmark.runtime.environment import CODE_VARIABLE, code_state
 from benchmark.storage.paths import ROOT
 from benchmark.submission.sandbox.limits import GIGABYTE, Limits
@@ -72,8 +73,11 @@ class TaskResult(Generic[R]):
     seconds: float = 0.0
 
 
-class WorkerEnded(Exception):  # noqa: N818 - the caller goes on with another one
+class WorkerEnded(UserError):  # noqa: N818 - the caller goes on with another one
     """The worker process was ended from outside, for example by a machine out of memory."""
+
+    def __init__(self) -> None:
+        super().__init__("the process that runs entries was ended; is there enough memory?")
 
 
 class Worker:
@@ -121,18 +125,25 @@ class Worker:
             "echo": echo,
         }
         try:
-            obstacle = self._find_obstacle()
+            obstacle = self.start()
             if obstacle and not limits.trust:
                 return TaskResult(result=None, error=NOT_RUN.format(obstacle), unconfined=obstacle)
             answer = self._exchange(json.dumps(request), limits.seconds + GRACE)
-        except WorkerEnded:
-            return TaskResult(result=None, error="the process that runs entries was ended; is there enough memory?")
+        except WorkerEnded as ended:
+            return TaskResult(result=None, error=str(ended))
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
         return _parse_answer(answer, limits, reply, obstacle)
 
-    def _find_obstacle(self) -> str:
-        """Starts the process unless it runs. Returns why this system cannot confine a task, or ""."""
+    def start(self) -> str:
+        """Starts the process unless it runs. It ends with the thread that starts it.
+
+        Returns:
+            Why this system cannot confine a task. Empty where it can.
+
+        Raises:
+            WorkerEnded: The process was ended while it started.
+        """
         if self._process is None:
             self._process = self._start()
             self._obstacle = str(self._read(START_TIMEOUT)["obstacle"])

@@ -18,7 +18,8 @@ class Limits:
         memory: Bytes of memory beyond what torch itself takes, of each process and of all together. 0 means no limit,
             as CUDA needs: it reserves more address space than the machine has memory.
         output: Maximum number of printed bytes.
-        written: Maximum number of bytes on the scratch disk, and of all new files in a directory to write into.
+        written: Maximum size of a file in bytes, and of all new files in the directories that it may write into.
+        scratch: Maximum number of bytes on each of its disks in memory: home, /tmp and /dev/shm.
         processes: Maximum number of processes and threads.
         network: Whether it may use the network.
         trust: Whether it runs even where this system cannot confine it.
@@ -28,6 +29,7 @@ class Limits:
     memory: int = 8 * GIGABYTE
     output: int = 64 * 1024
     written: int = GIGABYTE
+    scratch: int = GIGABYTE
     processes: int = 256 + 16 * (os.cpu_count() or 1)
     network: bool = False
     trust: bool = False

@@ -34,6 +34,7 @@ class EntryMeasurements(Reply):
     """What the checks of an entry measured. The metadata are validated on their own."""
 
     metadata: dict[Text, JsonValue] | None = Field(default=None, max_length=50)
+    pretrained: bool | None = None
     parameters: int | None = Field(default=None, ge=0)
     grid: list[int] | None = Field(default=None, max_length=2)
     displacement: list[float] | None = Field(default=None, max_length=2)
@@ -62,7 +63,43 @@ class Conversion(Reply):
     num_classes: int | None = Field(ge=1, le=100_000)
 
 
-class Cells(Reply):
-    """The answer of :func:`benchmark.submission.evaluate.evaluate`."""
+class TrainingHistory(Reply):
+    """The answer of :func:`benchmark.submission.judge.tasks.train_network`."""
 
-    cells: list[Text] = Field(max_length=10_000)
+    losses: list[float] = Field(max_length=100_000)
+    validation: list[float] = Field(max_length=100_000)
+    best: int = Field(ge=0)
+    micro_batch: int = Field(ge=0)
+    stopped: bool
+    seconds: float = Field(ge=0)
+    loaded: int = Field(ge=0)
+    random: tuple[Text, ...] = Field(max_length=100_000, strict=False)
+
+
+class AxisPositions(Reply):
+    """One direction of a grid."""
+
+    first: float = Field(ge=-10_000, le=10_000)
+    spacing: float = Field(gt=0, le=10_000)
+    cells: int = Field(ge=1, le=10_000)
+    pixels: int = Field(ge=1, le=100_000)
+
+
+class Grid(Reply):
+    """Both directions of a grid."""
+
+    rows: AxisPositions
+    columns: AxisPositions
+
+
+class Positions(Reply):
+    """The answer of :func:`benchmark.submission.judge.tasks.measure_geometry`."""
+
+    geometry: Grid | None
+    reason: Text
+
+
+class Answers(Reply):
+    """The answer of :func:`benchmark.submission.judge.service.serve_network`."""
+
+    answers: int = Field(ge=0)

@@ -28,7 +28,9 @@ from benchmark.submission.sandbox.supervisor import DISK, MEMORY, PROCESSES
 TASKS = {
     "run_entry_checks": "benchmark.submission.checks.entry",
     "convert_checkpoint": "benchmark.submission.checkpoint_task",
-    "evaluate": "benchmark.submission.evaluate",
+    "train_network": "benchmark.submission.judge.tasks",
+    "measure_geometry": "benchmark.submission.judge.tasks",
+    "serve_network": "benchmark.submission.judge.service",
     "rescore": "benchmark.submission.checks.score",
 }
 """The module of each task. It has a function of the task's name."""

@@ -154,7 +154,7 @@ def test_the_geometry_is_computed_once_and_stated_in_the_record(job, model, monk
     record = describe_alignment(entry, job.size, "receptive-field", model)
     assert (record.method, record.grid, record.first) == ("receptive-field", (3, 3), (0.0, 0.0))
     assert (record.spacing, record.displacement) == ((32.0, 32.0), (15.5, 15.5))
-    monkeypatch.setattr(alignment, "_compute_geometry", lambda *_: pytest.fail("computed again"))
+    monkeypatch.setattr(alignment, "compute_geometry", lambda *_: pytest.fail("computed again"))
     assert describe_alignment(entry, job.size, "none", model).displacement == (15.5, 15.5)
     assert get_placement(entry, job.size, "none", model) is None
     assert get_placement(entry, job.size, "receptive-field", model).geometry == load_geometry(entry, job.size).geometry

@@ -18,7 +18,7 @@ from benchmark.submission.sandbox.limits import Limits
 
 LIBC = ctypes.CDLL(None, use_errno=True)
 MEGABYTE = 1024**2
-SMALL = Limits(seconds=20, memory=256 * MEGABYTE, written=8 * MEGABYTE, processes=40)
+SMALL = Limits(seconds=20, memory=256 * MEGABYTE, written=8 * MEGABYTE, scratch=8 * MEGABYTE, processes=40)
 KEY = 0x10F9E
 
 

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -23,24 +24,30 @@ from benchmark.config.presets import QUICK
 from benchmark.data.dataset import prepare_dataset
 from benchmark.data.load import Source, load_index
 from benchmark.errors import UserError
+from benchmark.experiments.cell import run_cell
+from benchmark.experiments.grid import build_grid
+from benchmark.experiments.jobs import RunRequest, build_jobs
 from benchmark.leaderboard.build import rebuild
 from benchmark.leaderboard.export.csv import OTHER_PROTOCOL
+from benchmark.runtime.terminal import Terminal
 from benchmark.storage.hashing import file_digest
 from benchmark.storage.ledger import read_ledger
 from benchmark.storage.paths import ROOT
 from benchmark.storage.record import SEAL, load_record
+from benchmark.storage.results import sidecar_file
 from benchmark.submission import submit as submitting
 from benchmark.submission.checks import parallel as lanes
 from benchmark.submission.checks.report import check_record, targets
 from benchmark.submission.checks.score import RescoreOptions, verify_scores
-from benchmark.submission.entries import load_entry
+from benchmark.submission.entries import EntryFacts, collect_facts, known_entry, load_entry
+from benchmark.submission.request import SubmissionRequest
 from benchmark.submission.sandbox.client import worker
 from benchmark.submission.sandbox.limits import GIGABYTE, Limits
-from benchmark.submission.submit import SubmissionRejected, SubmissionRequest, describe_other_protocols, submit
+from benchmark.submission.submit import SubmissionRejected, describe_other_protocols, submit
 from benchmark.submission.template import TEMPLATE, timm_entry, write_template
 from tests.metrics.quantus_oracle import RANK_ACCURACY, SPARSENESS, score_each
 
-LIMITS = Limits(seconds=120, memory=4 * GIGABYTE)
+LIMITS = Limits(seconds=120, memory=4 * GIGABYTE, trust=True)
 THEIRS = ("melanoma", "benign")
 """Classes of the checkpoint: not in the order of the data."""
 
@@ -168,6 +175,34 @@ def test_the_tables_are_made_once_per_submission_and_the_marker_says_of_what(pla
     keys = {load_record(path).key for path in (directory / "records").glob("*.json")}
     marker = json.loads((directory / "protocol.json").read_text(encoding="utf-8"))
     assert (set(marker["in_tables"]), len(keys)) == (keys, 2)
+
+
+def test_a_network_in_a_box_scores_as_in_this_process(place, tmp_path, monkeypatch):
+    # With the weights of the box: a training differs by rounding between processes.
+    shutil.copytree(place.root / "runs" / "models", tmp_path / "runs" / "models")
+    monkeypatch.setenv("LOUPE_RUNS", str(tmp_path / "runs"))
+    path = place.entries / "by_hand.py"
+    space: dict[str, object] = {}
+    exec(compile(path.read_text(encoding="utf-8"), path, "exec"), space)  # our own text
+    facts = EntryFacts.model_validate(collect_facts(space["BY_HAND"]))
+    preset = replace(QUICK, epochs=1, num_perturbed=4)
+    with known_entry(path, facts, space["build"], pretrained=False) as architecture:
+        request = RunRequest(
+            preset=preset,
+            source=Source(directory=place.data),
+            cells=build_grid(preset, [architecture.name], ["standard"], [0]),
+            device=torch.device("cpu"),
+            bfloat16=False,
+        )
+        here = run_cell(build_jobs(request, Terminal())[0], lambda *_: None)
+    (record,) = (place.submitted.directory / "records").glob("by_hand-*.json")
+    assert load_record(record).parameters == load_record(here / "record.json").parameters
+    assert not load_record(record).submission.unconfined or place.running.start()
+    for name in ("scores", "predictions", "curves"):
+        ours, theirs = (
+            pd.read_parquet(file) for file in (here / f"{name}.parquet", sidecar_file(record, f"{name}.parquet"))
+        )
+        pd.testing.assert_frame_equal(theirs, ours, rtol=0, atol=1e-6)
 
 
 def test_the_scores_of_a_checkpoint_are_those_of_captum_and_quantus(place):
@@ -321,7 +356,7 @@ def test_rows_of_another_protocol_stay_below_the_new_one_and_the_command_says_so
     monkeypatch.setenv("LOUPE_RESULTS", str(tmp_path / "results"))
     directory = tmp_path / "results" / place.submitted.directory.relative_to(place.results)
     for path in (*directory.glob("records/*.json"), directory / "protocol.json"):
-        write_unsealed(path, json.loads(path.read_text(encoding="utf-8")) | {"protocol": "older"})
+        write_unsealed(path, json.loads(path.read_text(encoding="utf-8")) | {"protocol": "01" * 8})
     (directory / "maps-adversarial.png").write_bytes(b"maps of the older protocol")
     submitted = place.submit(write_template("newcomer", tmp_path))
     with (directory / "leaderboard.csv").open(encoding="utf-8") as file:
