@@ -478,7 +478,8 @@ def test_submit_has_every_option_of_run_that_decides_what_is_measured():
     training = {"pretrain", "class_map", "compiled", "log", "train_only"}
     data = {"attributes", "split_groups"}  # what a data set may hold, which the maintainer's run decides
     where = {"architecture", "engine", "address", "cells_per_gpu", "dry_run"}
-    assert run - submit_options == training | data | where
+    shown = {"publish_images", "pseudonyms"}  # what the maintainer publishes, and under which names
+    assert run - submit_options == training | data | where | shown
 
 
 def test_the_options_of_submit_reach_the_evaluation(monkeypatch, tmp_path):
