@@ -144,6 +144,11 @@ def _check(request: RunRequest) -> None:
     if request.log is not None:
         check_log(request.log)
     _check_attention(request)
+    second_order = sorted({cell.regime.name for cell in request.cells if cell.regime.second_order})
+    if request.preset.compile and second_order:
+        raise UserError(
+            f"--compile: torch cannot compile second derivatives, which {second_order[0]} needs; leave it out"
+        )
     if request.preset.autoattack:
         try:
             recipe(2)

@@ -176,7 +176,10 @@ def check_metric(metric: Metric, card: AnyCard, *, number: int) -> None:
     """The scores of the CPU."""
     here, there = (_score(metric, device, number) for device in (torch.device("cpu"), card.device))
     assert there.device == card.device
-    assert close(card, there, here)
+    if metric.name.startswith("road"):  # a CPU solves for few missing pixels directly, and a card iterates
+        assert torch.allclose(to_cpu(there), here, atol=1e-5, equal_nan=True)
+    else:
+        assert close(card, there, here)
 
 
 def check_attack(move: Callable[..., Tensor], attack: Any, card: AnyCard) -> None:

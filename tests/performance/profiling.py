@@ -264,7 +264,7 @@ def scoring(architecture: str, *, side: int, images: int, device: torch.device) 
     lesson = replace(lesson, labels=predict(model, lesson.images).argmax(dim=1).to(device))
 
     def score() -> None:
-        predictions = named(SCORING_PARTS[0], pipeline._compute_predictions)(job, model, lesson)
+        predictions = named(SCORING_PARTS[0], pipeline.compute_predictions)(job, model, lesson)
         predicted = torch.tensor(predictions["predicted"].to_numpy(), device=device)
         maps = named(SCORING_PARTS[1], compute_maps)(
             model, cell.architecture.target_layer, lesson.images, predicted, GRAD_CAM

@@ -19,7 +19,7 @@ def is_invisible(text: str) -> bool:
     r"""Returns whether a text has a character that a reader does not see, or that changes how others are shown.
 
     Example:
-        >>> is_invisible("a\\u202eb"), is_invisible("a\\x9bb"), is_invisible("Actinic keratosis, Größe")
+        >>> is_invisible("a\u202eb"), is_invisible("a\x9bb"), is_invisible("Actinic keratosis, Größe")
         (True, True, False)
     """
     return not text.isprintable() and any(unicodedata.category(char) in _INVISIBLE for char in text)

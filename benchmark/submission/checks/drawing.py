@@ -26,7 +26,7 @@ def images_needed(num_images: int) -> int:
 
     Example:
         >>> images_needed(82), images_needed(200), images_needed(10_000), images_needed(5)
-        (34, 39, 44, 5)
+        (32, 40, 44, 5)
     """
     return next(
         drawn for drawn in range(num_images + 1) if drawn == num_images or detection(num_images, drawn) >= DETECTION

@@ -49,6 +49,7 @@ class Regime:
         lr_scale: Factor of the learning rate.
         batch_replays: Number of consecutive steps on each batch. The number of epochs is divided by it.
         needs_masks: Whether it trains on masks, with a network that predicts them.
+        second_order: Whether its loss contains a gradient, which torch.compile does not differentiate.
     """
 
     name: str
@@ -63,6 +64,7 @@ class Regime:
     lr_scale: float = 1.0
     batch_replays: int = 1
     needs_masks: bool = False
+    second_order: bool = False
 
     def __post_init__(self) -> None:
         """Rejects invalid settings."""

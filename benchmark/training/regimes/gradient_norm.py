@@ -37,4 +37,5 @@ GRADIENT_NORM = Regime(
     description="Cross-entropy plus 2/255 times the L1 norm of the loss gradient of the image, on clean images.",
     source="Rodriguez-Munoz et al., Characterizing model robustness via natural input gradients, 2024, "
     "arXiv 2409.20139; weight and BatchNorm are our own choice",
+    second_order=True,
 )

@@ -18,6 +18,7 @@ from PIL import Image
 
 from architectures import Architecture
 from benchmark.config.presets import QUICK
+from benchmark.data.load import Source
 from benchmark.experiments.comparison_figure import plot_comparison
 from benchmark.experiments.grid import build_grid
 from benchmark.leaderboard.analysis.compare import ImagePair, compare_models
@@ -144,9 +145,9 @@ def test_a_run_makes_a_leaderboard_and_a_second_one_does_nothing(tmp_path, isic_
     compared = compare_models(published, ("mobilenet/standard", "mobilenet/adversarial"))
     image = ImagePair(image=build_bootstrap_context(published).images[0], index=0, one=0.0, other=0.0)
     shown = replace(compared, images=(image,))
-    assert plot_comparison(published, shown, isic_tree, tmp_path / "compared.png")
+    assert plot_comparison(published, shown, Source(directory=isic_tree), tmp_path / "compared.png")
     assert (tmp_path / "compared.png").read_bytes().startswith(b"\x89PNG")
-    assert not plot_comparison(published, shown, tmp_path / "nowhere", tmp_path / "nothing.png")
+    assert not plot_comparison(published, shown, Source(directory=tmp_path / "nowhere"), tmp_path / "nothing.png")
 
     (directory / "records" / "damaged.json").write_text("{", encoding="utf-8")
     rebuilt = loupe(tmp_path, "leaderboard")

@@ -34,7 +34,7 @@ def made(folder: Path, shift: float = 0.0, seeds: int = 1) -> Path:
         files = {name: path.with_name(f"{path.stem}.{name}") for name in ("scores.parquet", "predictions.parquet")}
         if shift and path.stem == STEM:
             scores = pd.read_parquet(files["scores.parquet"])
-            scores.assign(value=scores["value"] + shift).to_parquet(files["scores.parquet"])
+            scores.assign(value=scores["value"] * (1 - shift)).to_parquet(files["scores.parquet"])
         record = json.loads(path.read_text(encoding="utf-8"))
         record.pop("seal", None)
         record["files"] = {name: file_digest(file) for name, file in files.items()}

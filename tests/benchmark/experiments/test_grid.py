@@ -53,7 +53,9 @@ def test_the_default_is_all_that_only_classify_in_the_regimes_of_the_preset():
 
 
 def test_those_outside_of_the_default_grid_run_once_they_are_named():
-    assert {"vit_tiny", "swin_tiny", "deit_tiny", "dinov3_small", "convnext_tiny"} == set(MATCHING) - set(WHOLE)
+    assert {"vit_tiny", "swin_tiny", "deit_tiny", "dinov3_small", "convnext_tiny", "mobilenet_smoothed"} == set(
+        MATCHING
+    ) - set(WHOLE)
     assert names(["vit_tiny"]) == ["vit_tiny/standard/0", "vit_tiny/adversarial/0"]
 
 

@@ -5,13 +5,13 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 import torch
-from rich.console import Console
 
 from benchmark.config.presets import QUICK
 from benchmark.experiments import train_only
 from benchmark.experiments.grid import build_grid
 from benchmark.experiments.job import Job
 from benchmark.experiments.trained_model import job_model_dir
+from benchmark.runtime.terminal import Terminal
 from benchmark.storage.files import write_text
 from benchmark.storage.record import Training
 
@@ -29,7 +29,7 @@ def test_a_failed_training_leaves_its_traceback_and_the_next_model_is_trained(ow
         write_text(job_model_dir(job) / "training.json", HISTORY.model_dump_json())
 
     monkeypatch.setattr(train_only, "train_or_load", train)
-    console = Console(file=io.StringIO(), width=200)
+    console = Terminal(file=io.StringIO(), width=200)
     jobs = [first, replace(first, cell=cells[1])]
     (failure,) = train_only.train_models(jobs, console)
     assert (failure.cell, failure.reason) == ("mobilenet/standard/0", "ValueError: an [odd] loss")

@@ -7,8 +7,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from benchmark.registry import entries
 from benchmark.storage.hashing import content_key, file_digest
 from benchmark.storage.paths import ROOT
+from benchmark.training.regimes import Regime
 from tests.architectures.paper import KERAS_PARAMETERS
 
 REAL = ROOT / "results" / "dermsynth" / "quick"
@@ -50,7 +52,7 @@ def make_results(
     stems: list[str] = []
     for number in range(architectures):
         name = ARCHITECTURES[number % 11] + (str(number // 11) if number >= 11 else "")
-        for regime in ["standard", "adversarial", *(f"regime{more}" for more in range(2, regimes))][:regimes]:
+        for regime in list(dict.fromkeys(["standard", "adversarial", *entries(Regime)]))[:regimes]:
             for seed in range(seeds):
                 record = told | {
                     "architecture": name,

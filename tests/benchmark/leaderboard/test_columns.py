@@ -23,8 +23,8 @@ from tests.benchmark.leaderboard.made_results import make_results
 
 LEADERBOARD = ROOT / "benchmark" / "leaderboard"
 NAMES = {column.name for column in COLUMNS}
-DECLARED = {"columns.py", "reliance_columns.py", "claim_list.py"}
-"""Where columns are declared, and the claims that each name theirs."""
+DECLARED = {"columns.py", "reliance_columns.py", "claim_list.py", "repeat.py"}
+"""Where columns are declared, the claims that each name theirs, and the measured spread of some."""
 TABLES = {".csv", ".md", ".html"}
 CURVES = {"insertion", "deletion"}
 """Perturbation curves are called so too."""
