@@ -123,7 +123,7 @@ def _draw_figures(leaderboards: list[LeaderboardTable], directory: Path) -> list
     """Draws the figures that the records allow. Returns file names and captions."""
     main = leaderboards[0]
     regimes_figure(main, directory / REGIMES_FIGURE)
-    figures = [(REGIMES_FIGURE, "Standard against adversarial training, score by score")]
+    figures = [(REGIMES_FIGURE, "Scores by regime")]
     ranks = compute_ranks(main)
     if ranks is not None:
         critical_difference_figure(main, ranks, directory / RANKS_FIGURE)

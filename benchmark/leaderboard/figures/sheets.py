@@ -23,7 +23,7 @@ MAX_ARCHITECTURES = 40
 
 
 def regimes_figure(leaderboard: LeaderboardTable, path: Path) -> None:
-    """Plots standard against adversarial training: a panel per score, a line per architecture, lines of baselines."""
+    """Plots the scores by regime: a panel per score, a line per architecture, lines of baselines."""
     columns = [column for column in leaderboard.columns if column.by_regime]
     names = list(dict.fromkeys(row.name for row in leaderboard.models))
     order = names[:MAX_ARCHITECTURES]
@@ -39,7 +39,7 @@ def regimes_figure(leaderboard: LeaderboardTable, path: Path) -> None:
     handles, labels = axes[0].get_legend_handles_labels()
     figure.legend(handles, list(map(printable, labels)), loc="outside lower center", ncols=4, frameon=False)
     best = f", the best {len(order)} of {len(names)} architectures" if len(order) < len(names) else ""
-    save_figure(figure, path, figure_title(leaderboard, f"standard against adversarial{best}"))
+    save_figure(figure, path, figure_title(leaderboard, f"scores by regime{best}"))
 
 
 def _draw_panel(
