@@ -37,7 +37,7 @@ def repeat(
         Path | None,
         typer.Option(
             metavar="DIRECTORY",
-            help="Where to keep results and cache of the repeat. Default: a temporary directory.",
+            help="Where to write results and cache of the repeat. Default: a temporary directory.",
             rich_help_panel=OUTPUT,
         ),
     ] = None,
