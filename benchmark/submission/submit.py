@@ -10,7 +10,7 @@ from typing import Any
 from benchmark.errors import UserError
 from benchmark.experiments.build_record import format_regime_title
 from benchmark.experiments.publish import find_own_records
-from benchmark.leaderboard.admission.admit import SIDECARS
+from benchmark.leaderboard.admission.files import SIDECARS
 from benchmark.leaderboard.build import DATA_FIGURE, SHEETS, rebuild
 from benchmark.registry import entries
 from benchmark.storage.files import atomic_file, write_text

@@ -1,0 +1,32 @@
+"""A record on its way into a table."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pandas as pd
+
+from benchmark.leaderboard.admission.scores import ScoreTable
+from benchmark.storage.record import Record
+
+
+@dataclass(kw_only=True)
+class Candidate:
+    """A record on its way.
+
+    Attributes:
+        path: Its file.
+        record: Its content, with the badge of the ledger.
+        is_made: Whether a run published it here.
+        is_verified: Whether the ledger has it.
+        problems: Reasons against it.
+        frame: Its predictions, once they are read.
+        scores: Its scores, once they are read.
+    """
+
+    path: Path
+    record: Record
+    is_made: bool
+    is_verified: bool
+    problems: list[str] = field(default_factory=list)
+    frame: pd.DataFrame | None = None
+    scores: ScoreTable | None = None
