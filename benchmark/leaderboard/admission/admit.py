@@ -96,8 +96,6 @@ def _admit(directory: Path, _signature: tuple[tuple[str, int, int, int], ...]) -
     by_protocol = sorted(candidates, key=lambda candidate: candidate.record.protocol)
     for protocol, part in groupby(by_protocol, key=lambda candidate: candidate.record.protocol):
         _check_protocol(list(part), trust.facts(protocol))
-    for candidate in candidates:
-        candidate.frame = candidate.scores = None
     refused |= {each.path: tuple(each.problems) for each in candidates if each.problems}
     # Those of runs come first: they name the settings and columns of the tables.
     accepted = sorted((each for each in candidates if not each.problems), key=lambda each: not each.is_made)
@@ -139,14 +137,15 @@ def _check_protocol(candidates: Sequence[Candidate], stated: TableFacts | None) 
         candidate.problems += _check_facts(candidate.record, facts)
     models = [each for each in trusted if each.record.external_maps is None and not each.problems]
     reference = models[0] if models else None
-    for candidate in candidates:
-        if candidate.is_made:
-            continue
-        check_files(candidate, stated)
+    others = [each for each in candidates if not each.is_made]
+    # Read again for the comparison: the tables of all records together may be larger than the memory.
+    own_tables = check_files(reference, stated) if reference and others else None
+    for candidate in others:
+        tables = check_files(candidate, stated)
         candidate.problems += _check_facts(candidate.record, facts)
         candidate.problems += check_stranger(candidate.record, is_verified=candidate.is_verified)
-        if reference is not None and not candidate.problems:
-            candidate.problems += compare_with_run(candidate, reference)
+        if reference and own_tables and tables and not candidate.problems:
+            candidate.problems += compare_with_run(candidate.record, tables, reference.record, own_tables)
     check_settings(candidates, facts, reference)
     check_together(candidates)
 

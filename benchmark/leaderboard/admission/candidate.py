@@ -3,9 +3,6 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import pandas as pd
-
-from benchmark.leaderboard.admission.scores import ScoreTable
 from benchmark.storage.record import Record
 
 
@@ -19,8 +16,6 @@ class Candidate:
         is_made: Whether a run published it here.
         is_verified: Whether the ledger has it.
         problems: Reasons against it.
-        frame: Its predictions, once they are read.
-        scores: Its scores, once they are read.
     """
 
     path: Path
@@ -28,5 +23,3 @@ class Candidate:
     is_made: bool
     is_verified: bool
     problems: list[str] = field(default_factory=list)
-    frame: pd.DataFrame | None = None
-    scores: ScoreTable | None = None

@@ -8,6 +8,7 @@ from benchmark.config.presets import Preset, load_preset
 from benchmark.errors import UserError
 from benchmark.leaderboard.admission.candidate import Candidate
 from benchmark.leaderboard.admission.fields import REMEDY
+from benchmark.leaderboard.admission.files import RecordTables
 from benchmark.leaderboard.admission.predictions import compare_predictions
 from benchmark.leaderboard.admission.scores import compare_scores
 from benchmark.storage.house import TableFacts
@@ -31,15 +32,13 @@ TRAINING = ("weights", "epochs", "batch_size", "patience", "small_size", "full_s
 """Fields that all but labeled variants share."""
 
 
-def compare_with_run(candidate: Candidate, reference: Candidate) -> Iterator[str]:
+def compare_with_run(record: Record, tables: RecordTables, own: Record, own_tables: RecordTables) -> Iterator[str]:
     """Compares a record from elsewhere with one that a run published here."""
-    record, own = candidate.record, reference.record
-    if candidate.frame is None or candidate.scores is None or reference.frame is None or reference.scores is None:
-        return
-    if set(candidate.frame["image"]) != set(reference.frame["image"]):
+    frame, own_frame = tables.predictions, own_tables.predictions
+    if set(frame["image"]) != set(own_frame["image"]):
         yield "has other test images than the runs of this table"
         return
-    both = candidate.frame.merge(reference.frame, on="image", suffixes=("", "_own"))
+    both = frame.merge(own_frame, on="image", suffixes=("", "_own"))
     yield from (f"has other {name}s than the data of this table" for name in ("label", "group") if _differ(both, name))
     if record.external_maps is None:
         if record.metrics != own.metrics:
@@ -50,10 +49,10 @@ def compare_with_run(candidate: Candidate, reference: Candidate) -> Iterator[str
             name: own.images[name] for name in ("test", "perturbed", "attacked")
         }:
             yield "has other numbers of images than the runs of this table"
-        yield from compare_predictions(candidate.frame, reference.frame)
+        yield from compare_predictions(frame, own_frame)
     elif odd := [name for name, metric in record.metrics.items() if own.metrics.get(name) != metric]:
         yield f"defines {odd[0]!a} otherwise than the runs of this table"
-    yield from compare_scores(record, candidate.scores, reference.scores)
+    yield from compare_scores(record, tables.scores, own_tables.scores)
 
 
 def _differ(both: pd.DataFrame, name: str) -> bool:

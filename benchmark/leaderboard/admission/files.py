@@ -1,6 +1,7 @@
 """Checks of the files next to a record: their digests, and what is in them."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
@@ -8,7 +9,7 @@ import pandas as pd
 from benchmark.leaderboard.admission.bounds import MAX_TEXT_BYTES, require_bounded, require_regular
 from benchmark.leaderboard.admission.candidate import Candidate
 from benchmark.leaderboard.admission.predictions import check_predictions, read_predictions_frame
-from benchmark.leaderboard.admission.scores import check_scores, read_scores
+from benchmark.leaderboard.admission.scores import ScoreTable, check_scores, read_scores
 from benchmark.storage.hashing import file_digest
 from benchmark.storage.house import TableFacts
 from benchmark.storage.record import Record
@@ -17,18 +18,33 @@ from benchmark.storage.results import sidecar_file
 SIDECARS = ("scores.parquet", "predictions.parquet", "curves.parquet", "classification.csv")
 
 
-def check_files(candidate: Candidate, facts: TableFacts | None) -> None:
-    """Checks the files of a record, and reads them."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RecordTables:
+    """The tables of a record.
+
+    Attributes:
+        predictions: One row for each test image.
+        scores: Its scores.
+    """
+
+    predictions: pd.DataFrame
+    scores: ScoreTable
+
+
+def check_files(candidate: Candidate, facts: TableFacts | None) -> RecordTables | None:
+    """Checks the files of a record, and reads them. None if one of them cannot be read."""
     path, record = candidate.path, candidate.record
     try:
         _require_files(path, record)
-        candidate.frame = read_predictions_frame(sidecar_file(path, "predictions.parquet"), record, facts)
-        candidate.problems += check_predictions(record, candidate.frame, facts)
-        candidate.scores = read_scores(sidecar_file(path, "scores.parquet"), len(candidate.frame))
-        candidate.problems += check_scores(record, candidate.scores, list(candidate.frame["image"]))
-        candidate.problems += _check_accuracy(record, candidate.frame)
+        frame = read_predictions_frame(sidecar_file(path, "predictions.parquet"), record, facts)
+        candidate.problems += check_predictions(record, frame, facts)
+        scores = read_scores(sidecar_file(path, "scores.parquet"), len(frame))
+        candidate.problems += check_scores(record, scores, list(frame["image"]))
+        candidate.problems += _check_accuracy(record, frame)
     except (ValueError, KeyError, TypeError, OSError, OverflowError, MemoryError) as error:
         candidate.problems.append(str(error).splitlines()[0][:200] if str(error) else type(error).__name__)
+        return None
+    return RecordTables(predictions=frame, scores=scores)
 
 
 def _require_files(path: Path, record: Record) -> None:
