@@ -294,14 +294,14 @@ def checkpoint(directory: Path) -> Path:
 
 
 def with_checkpoint(path: Path, **changes: str) -> str:
-    told = {
+    arguments = {
         "file": path.name,
         "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
         "regime": "standard",
         "trained_on": "colored squares",
         "source": "a test",
     } | changes
-    fields = ", ".join(f"{name}={value!r}" for name, value in told.items())
+    fields = ", ".join(f"{name}={value!r}" for name, value in arguments.items())
     return changed(
         ("import Architecture\n", "import Architecture, Checkpoint\n"),
         ('license="Apache-2.0",', f'license="MIT", checkpoint=Checkpoint({fields}, classes=("a", "b")),'),

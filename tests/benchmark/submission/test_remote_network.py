@@ -113,9 +113,9 @@ def test_the_box_forgets_what_no_gradient_needs():
         thread = Thread(target=answering.serve)
         thread.start()
         remote = RemoteNetwork(ours, "trunk.3", 3)
-        kept = [remote(IMAGES.clone().requires_grad_()) for _ in range(2)]
+        outputs = [remote(IMAGES.clone().requires_grad_()) for _ in range(2)]
         assert len(answering._passes) == 2
-        del kept
+        del outputs
         remote(IMAGES)
         assert not answering._passes
         ours.shutdown(socket.SHUT_RDWR)

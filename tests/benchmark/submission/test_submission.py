@@ -96,12 +96,12 @@ def train_elsewhere(data: Path, file: Path) -> None:
 
 def entry_text(name: str, file: Path) -> str:
     """The template, with a checkpoint."""
-    told = f'file="{file.name}", sha256="{file_digest(file)}", classes={THEIRS!r}, regime="standard", '
-    told += 'trained_on="sixteen of the images", source="this test"'
+    arguments = f'file="{file.name}", sha256="{file_digest(file)}", classes={THEIRS!r}, regime="standard", '
+    arguments += 'trained_on="sixteen of the images", source="this test"'
     text = TEMPLATE.replace("NAME", name).replace("CONSTANT", name.upper())
     text = text.replace("import Architecture\n", "import Architecture, Checkpoint\n")
     text = text.replace("input_size=224", "input_size=96")
-    return text.replace('license="Apache-2.0",', f'license="MIT",\n    checkpoint=Checkpoint({told}),')
+    return text.replace('license="Apache-2.0",', f'license="MIT",\n    checkpoint=Checkpoint({arguments}),')
 
 
 class Place:
@@ -217,13 +217,13 @@ def test_the_scores_of_a_checkpoint_are_those_of_captum_and_quantus(place):
     maps = nn.functional.interpolate(maps.detach(), size=89, mode="bilinear", align_corners=True)
     maps = nn.functional.pad(maps, (0, 7, 0, 7), mode="replicate")[:, 0]
 
-    told = place.submitted.records[0]
-    predictions = pd.read_parquet(told.with_name(f"{told.stem}.predictions.parquet"))
+    record = place.submitted.records[0]
+    predictions = pd.read_parquet(record.with_name(f"{record.stem}.predictions.parquet"))
     names = list(data.samples["id"].to_numpy()[data.test])
     assert list(predictions["image"]) == names
     assert [data.classes[each] for each in predictions["predicted"]] == [THEIRS[each] for each in predicted]
 
-    scores = pd.read_parquet(told.with_name(f"{told.stem}.scores.parquet"))
+    scores = pd.read_parquet(record.with_name(f"{record.stem}.scores.parquet"))
     scores = scores[scores["method"] == "grad-cam"].set_index(["metric", "level", "image"])["value"]
     union = data.references[data.references["level"] == "union"]
     plane = dict(zip(union["sample"], union.index, strict=True))
@@ -258,9 +258,9 @@ def test_a_record_that_holds_is_marked_as_recomputed(place, tmp_path):
     assert not rebuild(record.parent.parent)[0].problems
 
 
-def write_unsealed(record: Path, told: dict) -> None:
+def write_unsealed(record: Path, content: dict) -> None:
     """As a liar writes it: a seal shows damage, and whoever changes a record on purpose leaves it out."""
-    record.write_text(json.dumps({name: value for name, value in told.items() if name != SEAL}), encoding="utf-8")
+    record.write_text(json.dumps({name: value for name, value in content.items() if name != SEAL}), encoding="utf-8")
 
 
 def better(record: Path) -> None:
@@ -270,11 +270,11 @@ def better(record: Path) -> None:
     chosen = frame["metric"] == "map-f1"
     frame.loc[chosen, "value"] = (frame.loc[chosen, "value"] + 0.1).clip(upper=1)
     frame.to_parquet(path)
-    told = json.loads(record.read_text(encoding="utf-8"))
-    told["files"]["scores.parquet"] = file_digest(path)
+    content = json.loads(record.read_text(encoding="utf-8"))
+    content["files"]["scores.parquet"] = file_digest(path)
     for (method, level), values in frame[chosen].groupby(["method", "level"])["value"]:
-        told["summary"][f"{method}: map-f1 ({level})"] = float(values.mean())
-    write_unsealed(record, told)
+        content["summary"][f"{method}: map-f1 ({level})"] = float(values.mean())
+    write_unsealed(record, content)
 
 
 def out_of_bounds(record: Path) -> None:
@@ -289,10 +289,10 @@ def other_file(record: Path) -> None:
 
 def edited(**changes) -> object:
     def edit(record: Path) -> None:
-        told = json.loads(record.read_text(encoding="utf-8"))
+        content = json.loads(record.read_text(encoding="utf-8"))
         for name, value in changes.items():
-            told[name] = told[name] | value if isinstance(value, dict) else value
-        write_unsealed(record, told)
+            content[name] = content[name] | value if isinstance(value, dict) else value
+        write_unsealed(record, content)
 
     return edit
 
@@ -395,7 +395,7 @@ def test_what_is_refused_changes_nothing(place):
 @pytest.mark.parametrize("cores", [1, 2])
 def test_many_are_checked_in_the_order_given_side_by_side_where_there_are_cores(place, tmp_path, monkeypatch, cores):
     monkeypatch.setattr(lanes.os, "cpu_count", lambda: cores)
-    opened, told = [], []
+    opened, reported = [], []
 
     def counted(threads=None):
         opened.append(threads)
@@ -406,13 +406,13 @@ def test_many_are_checked_in_the_order_given_side_by_side_where_there_are_cores(
     entries[2].write_text("raise RuntimeError", encoding="utf-8")
     records = sorted(place.results.glob("*/*/records/*.json"))
     found = lanes.check_all(
-        entries, records, LIMITS, RescoreOptions(data=place.data, entries=place.entries), told.append
+        entries, records, LIMITS, RescoreOptions(data=place.data, entries=place.entries), reported.append
     )
     assert [each.path for each in found] == [*entries, *records]
     assert [each.kind for each in found] == ["entry"] * 3 + ["record"] * 2
     assert [bool(each.problems) for each in found] == [False, False, True, False, False]
     assert all(each.facts["badge"] == "verified" for each in found[3:])
-    assert sorted(told) == sorted(path.name for path in (*entries, *records))
+    assert sorted(reported) == sorted(path.name for path in (*entries, *records))
     assert opened == ([None] if cores == 1 else [1, 1])
 
 
