@@ -201,6 +201,8 @@ def test_an_entry_runs_in_the_box_and_writes_only_its_scratch(running, entry, tm
     assert "No such file" in problems(f"import os; os.listdir({str(tmp_path / 'masks')!r})")
     assert "Read-only file system" in problems("open(__file__, 'w')")
     assert not problems("open('scratch', 'w').write('its own folder')")
+    (tmp_path / "link.safetensors").symlink_to(tmp_path / "masks")  # a pull request may add one beside the entry
+    assert "No such file" in problems(f"import os; os.listdir({str(tmp_path / 'masks')!r})")
 
 
 FORGED = {

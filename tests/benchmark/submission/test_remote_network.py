@@ -169,3 +169,13 @@ def test_a_forged_answer_ends_the_evaluation_in_one_line(what):
         with pytest.raises(UserError, match=r"^the box of the network answered: .*; its evaluation ends here$"):
             remote(IMAGES)
         thread.join()
+
+
+def test_a_box_that_ended_says_why():
+    ours, theirs = socket.socketpair()
+    send(theirs, Operation.ANSWER, torch.tensor([7]))
+    with ours:
+        remote = RemoteNetwork(ours, "layer", 3, lambda: "needs more memory than allowed")
+        theirs.close()
+        with pytest.raises(UserError, match=r"^the box of the network: needs more memory than allowed$"):
+            remote(IMAGES)

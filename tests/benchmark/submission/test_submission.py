@@ -31,13 +31,13 @@ from benchmark.leaderboard.build import rebuild
 from benchmark.leaderboard.export.csv import OTHER_PROTOCOL
 from benchmark.runtime.terminal import Terminal
 from benchmark.storage.hashing import file_digest
-from benchmark.storage.ledger import read_ledger
+from benchmark.storage.ledger import enter_verification, read_ledger
 from benchmark.storage.paths import ROOT
-from benchmark.storage.record import SEAL, load_record
+from benchmark.storage.record import SEAL, Verification, load_record
 from benchmark.storage.results import sidecar_file
 from benchmark.submission import submit as submitting
 from benchmark.submission.checks import parallel as lanes
-from benchmark.submission.checks.report import check_record, targets
+from benchmark.submission.checks.report import CheckReport, check_record, targets
 from benchmark.submission.checks.score import RescoreOptions, verify_scores
 from benchmark.submission.entries import EntryFacts, collect_facts, known_entry, load_entry
 from benchmark.submission.request import SubmissionRequest
@@ -256,6 +256,27 @@ def test_a_record_that_holds_is_marked_as_recomputed(place, tmp_path):
     again = check_record(record)
     assert (again.problems, again.facts["badge"]) == ([], "verified")
     assert not rebuild(record.parent.parent)[0].problems
+
+
+def test_a_seed_that_waits_for_its_verification_is_accepted(place, tmp_path, monkeypatch):
+    for name in ("results", "evaluated"):
+        shutil.copytree(place.results, tmp_path / name)
+    monkeypatch.setenv("LOUPE_RESULTS", str(tmp_path / "results"))
+    (first,) = (tmp_path / "results").rglob("records/by_hand-*.json")
+    enter_verification(first, Verification(images=(), scores={}, environment={}))
+    rebuild(first.parent.parent)
+    (tmp_path / "evaluated" / first.relative_to(tmp_path / "results")).unlink()
+    directory = tmp_path / "evaluated" / first.parent.relative_to(tmp_path / "results")
+    for path in directory.glob(f"{first.stem}.*"):
+        path.rename(path.with_name(path.name.replace("-standard-0-", "-standard-1-")))
+    second = directory / first.name.replace("-standard-0-", "-standard-1-")
+    shutil.copyfile(first, second)
+    edited(seed=1, key="0123456789abcdef", training={"sha256": "1" * 64})(second)
+    report = CheckReport(kind="entry", path=place.entries / "by_hand.py", facts={"metadata": {"name": "by_hand"}})
+    lines: list[str] = []
+    accepted = submitting._publish(tmp_path / "evaluated", report, lines.append)
+    assert [path.name for path in accepted.records] == [second.name]
+    assert any("left out of the tables" in line and "verify it" in line for line in lines)
 
 
 def write_unsealed(record: Path, content: dict) -> None:
