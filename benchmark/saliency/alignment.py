@@ -1,5 +1,6 @@
 """Alignment of maps of a grid with the image: at the true centers of the cells, or stretched as other tools do."""
 
+import hashlib
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -118,16 +119,34 @@ def _model_geometry(
     layer = layer or architecture.target_layer
     if alignment != EFFECTIVE:
         return load_geometry(architecture, size, layer)
+
+    def make(path: Path) -> None:
+        path.write_text(json.dumps(asdict(_compute_effective(model, layer, size))) + "\n", encoding="utf-8")
+
+    return load_or_make(_geometry_file(architecture, size, layer, _hash_weights(model)), make, _read_geometry)
+
+
+def _compute_effective(model: nn.Module, layer: str, size: Sequence[int]) -> GeometryResult:
     try:
         return GeometryResult(geometry=grid_geometry(model, layer, size, effective=True))
     except ValueError as error:
         return GeometryResult(geometry=None, reason=str(error))
 
 
-def _geometry_file(architecture: Architecture, size: Sequence[int], layer: str) -> Path:
+def _hash_weights(model: nn.Module) -> str:
+    """Computes the hash of all that a network has learned, which is much faster than its geometry."""
+    digest = hashlib.sha256()
+    for name, tensor in (*model.named_parameters(), *model.named_buffers()):
+        values = tensor.detach().cpu().contiguous()
+        digest.update(f"{name} {values.dtype} {tuple(values.shape)}\n".encode())
+        digest.update(values.reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+def _geometry_file(architecture: Architecture, size: Sequence[int], layer: str, *weights: str) -> Path:
     code = _hash_geometry_code()
     names = [architecture.name, identity(architecture), layer]
-    return geometry_file(content_key(ENGINE_VERSION, code, names, list(size)))
+    return geometry_file(content_key(ENGINE_VERSION, code, names, list(size), *weights))
 
 
 @cache

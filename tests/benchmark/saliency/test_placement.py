@@ -197,5 +197,8 @@ def test_the_effective_receptive_field_is_that_of_the_model(job, monkeypatch):
     assert (record.method, record.first) == ("effective-receptive-field", (grid.rows.first, grid.columns.first))
     assert get_grid(entry, job.size, "effective-receptive-field") == load_geometry(entry, job.size).geometry
     monkeypatch.setattr(alignment, "grid_geometry", lambda *_, **__: (_ for _ in ()).throw(ValueError("it is odd")))
+    assert get_placement(entry, job.size, "effective-receptive-field", model).geometry == grid  # cached
+    with torch.no_grad():
+        next(model.parameters())[0, 0, 0, 0] += 1
     record = describe_alignment(entry, job.size, "effective-receptive-field", model)
     assert (record.method, record.reason, record.displacement) == ("none", "it is odd", None)
