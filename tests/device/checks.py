@@ -15,7 +15,6 @@ from unittest import mock
 
 import numpy as np
 import pandas as pd
-import timm
 import torch
 from torch import Tensor, nn
 
@@ -48,6 +47,7 @@ from benchmark.training.regimes.multitask import MULTITASK
 from benchmark.training.regimes.standard import STANDARD
 from datasets.dermsynth import render
 from metrics import Metric
+from tests.architectures.narrow import narrow
 from tests.benchmark.golden import CELL, TINY
 from tests.benchmark.reliance.networks import pictures
 from tests.benchmark.saliency.networks import Small, attending, images
@@ -57,8 +57,6 @@ from tests.device.simulated import Card, to_cpu
 
 AnyCard = Card | RealCard
 Check = Callable[[AnyCard], None]
-SMALL_HEADS = {"vgg16.tv_in1k": {"mlp_ratio": 1 / 64}}
-"""Dense layers of 134 million weights, which no check needs."""
 NUM_IMAGES = 16
 """Training images: two steps per epoch."""
 BFLOAT16 = replace(trainings.SETTINGS, epochs=1, bfloat16=True)
@@ -285,13 +283,6 @@ def check_cell(card: AnyCard) -> None:
     here, there = (_run_cell(device) for device in (torch.device("cpu"), card.device))
     for one, other in zip(here, there, strict=True):
         _compare_frames(card, one, other)
-
-
-def narrow(entry: Architecture) -> nn.Module:
-    """Builds a network for three classes, without weights that no check needs."""
-    create = timm.create_model
-    with mock.patch("timm.create_model", lambda name, **more: create(name, **SMALL_HEADS.get(name, {}), **more)):
-        return entry.build(3)
 
 
 def _on(data: Any, device: torch.device, images: torch.device | None = None) -> Any:
