@@ -13,6 +13,7 @@ from benchmark.reliance.fills import FILLS
 RELIANCE = "reliance"
 LESION_MASS = "lesion_mass"
 MASS_OVER_AREA = "mass_over_area"
+MARK_EFFECT = "mark_effect"
 _FILL_NAMES = {
     "ring": "the mean color of its ring",
     "biharmonic": "biharmonic inpainting",
@@ -183,7 +184,7 @@ RELIANCE_COLUMNS = (
         statistic=MapStatistic(compute=statistics.random_auc),
     ),
     Column(
-        name="mark_effect",
+        name=MARK_EFFECT,
         title="reliance on the mark",
         higher_is_better=False,
         definition="Rise of the marked class's probability when the planted mark is added to images of other classes.",
