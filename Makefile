@@ -6,7 +6,10 @@ READY := $(VENV)/.ready
 PRESET ?= quick
 WORKERS ?= 2
 MINUTES ?= 12
-PYTEST = $(PY) -m pytest -n $(WORKERS) --dist loadfile
+PYTEST = $(PY) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+
+# Where this variable is set, as in many images of containers, each process would compile torch again: ten seconds.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help setup lock benchmark submit leaderboard status test test-kernels check format bench gpu-study clean \

@@ -24,7 +24,8 @@ from benchmark.cli.score import score
 from benchmark.cli.status import status
 from benchmark.cli.submit import submit
 from benchmark.errors import UserError
-from benchmark.escaping import escape_terminal, make_visible
+from benchmark.escaping import escape_terminal
+from datasets import printable
 
 # Must be set before torch is loaded. By default a waiting thread spins for so long that another busy process on one of
 # two cores slows a training step tenfold. The lower count costs 3 % on an idle machine.
@@ -98,16 +99,14 @@ def main() -> None:
     except (UserError, TyperException) as error:
         if "--debug" in sys.argv:
             raise
-        text = (
-            escape_terminal(error.format_message()) if isinstance(error, TyperException) else make_visible(str(error))
-        )
+        text = escape_terminal(error.format_message()) if isinstance(error, TyperException) else printable(str(error))
         sys.stderr.write(f"error: {text}\n")
         sys.exit(2)
     except OSError as error:
         if "--debug" in sys.argv:
             raise
         text = f"{error.filename}: {error.strerror}; free it, or choose another path" if error.filename else str(error)
-        sys.stderr.write(f"error: {make_visible(text)}\n")
+        sys.stderr.write(f"error: {printable(text)}\n")
         sys.exit(2)
 
 

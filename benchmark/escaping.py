@@ -10,16 +10,10 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from datasets import printable
+
 if TYPE_CHECKING:
     import pandas as pd
-
-
-def make_visible(text: str) -> str:
-    r"""Escapes what a terminal would act on, and what is not valid Unicode. See :func:`datasets.printable`."""
-    from datasets import printable  # noqa: PLC0415 - loads NumPy, which --help does not need
-
-    return printable(text)
-
 
 _LATEX_SPECIAL = re.compile(r"[\\&%$#_{}~^<>|\"]")
 _LATEX_WORDS = {
@@ -66,7 +60,7 @@ def escape_latex(text: str) -> str:
         >>> escape_latex("resnet50_v2 & 5 %")
         'resnet50\\_v2 \\& 5 \\%'
     """
-    plain = _LATEX_SPECIAL.sub(lambda match: _LATEX_WORDS.get(match[0], f"\\{match[0]}"), make_visible(text))
+    plain = _LATEX_SPECIAL.sub(lambda match: _LATEX_WORDS.get(match[0], f"\\{match[0]}"), printable(text))
     for mark, command in _LATEX_MARKS.items():
         plain = plain.replace(mark, command)
     # At the start of a row, the end of the row before would read these as its arguments.
@@ -82,7 +76,7 @@ def escape_markdown(text: str) -> str:
     """
     if isinstance(text, Markdown):
         return text
-    return _MARKDOWN_SPECIAL.sub(lambda match: f"{match[0][:-1]}\\{match[0][-1]}", make_visible(text))
+    return _MARKDOWN_SPECIAL.sub(lambda match: f"{match[0][:-1]}\\{match[0][-1]}", printable(text))
 
 
 def markdown_code(text: str) -> str:
@@ -92,7 +86,7 @@ def markdown_code(text: str) -> str:
         >>> markdown_code("map_f1")
         '`map_f1`'
     """
-    return "`{}`".format(make_visible(text).replace("`", "'"))
+    return "`{}`".format(printable(text).replace("`", "'"))
 
 
 def escape_csv(cell: object) -> object:
@@ -149,4 +143,4 @@ def escape_terminal(text: str) -> str:
         >>> escape_terminal("a\x1b[31m\nb")
         'a\\x1b[31m\nb'
     """
-    return "\n".join(make_visible(line) for line in text.split("\n"))
+    return "\n".join(printable(line) for line in text.split("\n"))

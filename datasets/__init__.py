@@ -7,13 +7,14 @@ Loading an index opens no image. It matches files, labels, raters and groups, an
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-import numpy as np
-from numpy.typing import NDArray
+if TYPE_CHECKING:  # --help, which needs `printable`, loads no NumPy
+    import numpy as np
+    from numpy.typing import NDArray
 
 Split = Literal["train", "validation", "test"]
-Counts = NDArray[np.integer[Any]]
+Counts: TypeAlias = "NDArray[np.integer[Any]]"
 """Number of masks of each rater that mark each pixel, (R, H, W)."""
 
 
@@ -178,6 +179,6 @@ class Aggregation:
     """
 
     name: str
-    combine: Callable[[Counts], NDArray[np.uint8]]
+    combine: "Callable[[Counts], NDArray[np.uint8]]"
     formula: str
     source: str

@@ -163,11 +163,13 @@ def cielab(images: Tensor) -> Tensor:
 
 
 def _linear(values: Tensor) -> Tensor:
-    """Converts sRGB values to linear light, float64. Images of 8 bits have 256 values, which are looked up."""
+    """Converts sRGB values to linear light, float64. On a CPU, the 256 values of images of 8 bits are looked up."""
+    if values.device.type != "cpu":  # which computes them faster than it says whether they are of 8 bits
+        return _linear_light(values.double())
     codes = (values * NUM_CODES).round()
     if not torch.equal(codes / NUM_CODES, values):
         return _linear_light(values.double())
-    table = _linear_light((torch.arange(NUM_CODES + 1, device=values.device).to(values) / NUM_CODES).double())
+    table = _linear_light((torch.arange(NUM_CODES + 1).to(values) / NUM_CODES).double())
     return table.index_select(0, codes.flatten().clamp_(0, NUM_CODES).int()).view_as(values)
 
 

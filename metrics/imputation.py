@@ -64,8 +64,10 @@ def impute(images: Tensor, missing: Tensor) -> Tensor:
         raise ValueError("cannot impute an image of which every pixel is missing")
     dtype = torch.float64 if images.dtype == torch.float64 else torch.float32
     observed = torch.where(missing[:, None], 0, images).to(dtype)
+    if images.device.type != "cpu":
+        return observed + _solve_iteratively(observed, missing)
     fractions = missing.flatten(1).double().mean(1)
-    is_direct = fractions <= (MAX_DIRECT_FRACTION if images.device.type == "cpu" else 0)
+    is_direct = fractions <= MAX_DIRECT_FRACTION
     imputed = observed.clone()
     for index in (is_direct & (fractions > 0)).nonzero()[:, 0].tolist():
         solution = solve_missing(observed[index].double().numpy(), missing[index].numpy())

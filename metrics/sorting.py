@@ -71,17 +71,21 @@ class Distribution:
         values: In ascending order, (N, L), float64. The same value may be there several times.
         counts: Number of pixels of each value, (N, L) or (1, L), int64. It may be 0.
         up_to: Number of pixels of this and all earlier values, (N, L) or (1, L), int64.
+        num_pixels: Number of pixels of each map.
     """
 
     values: Tensor
     counts: Tensor
     up_to: Tensor
+    num_pixels: int
 
     def value_at(self, position: Tensor | int) -> Tensor:
         """Returns the value at a position, from 0, of the sorted pixels of each map, (N, 1). One for all, or (N,)."""
-        positions = torch.as_tensor(position, device=self.values.device).expand(len(self.values))[:, None].contiguous()
+        # Not by as_tensor, which would copy a number to the device.
+        if isinstance(position, int):
+            position = torch.full((len(self.values),), position, device=self.values.device)
         up_to = self.up_to[0] if len(self.up_to) == 1 else self.up_to
-        return self.values.gather(1, torch.searchsorted(up_to, positions, right=True))
+        return self.values.gather(1, torch.searchsorted(up_to, position[:, None], right=True))
 
     def percentile(self, fraction: float) -> Tensor:
         """Returns the value below which a fraction of the pixels of each map falls, (N,), interpolated as numpy does.
@@ -92,7 +96,7 @@ class Distribution:
             >>> distribution(torch.tensor([[[0.0, 1.0, 2.0, 3.0]]])).percentile(0.9).item()
             2.7
         """
-        last = int(self.up_to[0, -1]) - 1
+        last = self.num_pixels - 1
         below = int(fraction * last)
         lower, upper = (self.value_at(position)[:, 0] for position in (below, min(below + 1, last)))
         return lower + (fraction * last - below) * (upper - lower)
@@ -106,7 +110,7 @@ class Distribution:
             >>> distribution(torch.tensor([[[0.3, 0.1, 0.2]]])).rank_weights().tolist()
             [[-2, 0, 2]]
         """
-        return self.counts * (2 * self.up_to - self.counts - self.up_to[:, -1:])
+        return self.counts * (2 * self.up_to - self.counts - self.num_pixels)
 
 
 @shared
@@ -116,7 +120,7 @@ def distribution(maps: Tensor) -> Distribution:
     if codes is None:
         values = ascending(maps)
         positions = torch.arange(1, values.shape[1] + 1, device=values.device)[None]
-        return Distribution(values, torch.ones_like(positions), positions)
+        return Distribution(values, torch.ones_like(positions), positions, values.shape[1])
     pixels = levels(maps)
     low, high = _code_range(codes)
     all_codes = torch.arange(low, high + 1, device=maps.device)
@@ -124,7 +128,7 @@ def distribution(maps: Tensor) -> Distribution:
     values = torch.where(all_codes < 0, -magnitudes, magnitudes).expand(len(maps), -1)
     num_bins = len(maps) * pixels.num_levels
     counts = torch.bincount(pixels.index.flatten(), minlength=num_bins).view(-1, pixels.num_levels)
-    return Distribution(values, counts, counts.cumsum(1))
+    return Distribution(values, counts, counts.cumsum(1), maps[0].numel())
 
 
 @shared
@@ -210,11 +214,12 @@ def _with_rows(levels_of_pixels: Tensor, num_levels: int) -> Levels:
 def _half_codes(maps: Tensor) -> Tensor | None:
     """Returns integers (N, H*W) that order as the values do, if all values are numbers of half precision. Else None.
 
-    None also for maps with far fewer pixels than there are such numbers.
+    None also for maps with far fewer pixels than there are such numbers, and on a GPU: it sorts fast, while each
+    question about the values would make the host wait.
 
     The code is the bit pattern, and the negative one for negative values. Maps that are not finite count as zero.
     """
-    if not maps.is_floating_point() or maps[0].numel() * MAX_LEVELS_PER_PIXEL < ONE:
+    if maps.device.type != "cpu" or not maps.is_floating_point() or maps[0].numel() * MAX_LEVELS_PER_PIXEL < ONE:
         return None
     values, valid = maps.detach().flatten(1), finite(maps)
     if not bool(valid.all()):

@@ -2,6 +2,7 @@
 
 import os
 import random
+from collections import Counter
 from pathlib import Path
 
 # As benchmark.__main__ does, and before torch is loaded: a busy neighbor must not slow the tests tenfold.
@@ -40,6 +41,14 @@ def pytest_collection_modifyitems(items):
         place = item.path.relative_to(Path(__file__).parent.parent)
         if NUMERIC & {*place.parent.parts, place.stem.removeprefix("test_")}:
             item.add_marker(pytest.mark.numeric)
+    _order_files(items)
+
+
+def _order_files(items):
+    """What takes longest begins first, or one worker waits at the end: files with slow tests, then those with many."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    sizes = Counter(item.path for item in items)
+    items.sort(key=lambda item: (item.path not in slow, -sizes[item.path]))
 
 
 @pytest.fixture
@@ -68,8 +77,12 @@ def write_picture(path: Path, pixels: np.ndarray) -> Path:
 
 @pytest.fixture
 def isic_tree(tmp_path) -> Path:
-    """Twenty-four images of two classes, told apart by their color, in the layout of ISIC 2018."""
-    root = tmp_path / "tiny-isic"
+    """Twenty-four images of two classes in the layout of ISIC 2018."""
+    return write_isic_tree(tmp_path / "tiny-isic")
+
+
+def write_isic_tree(root: Path) -> Path:
+    """Writes twenty-four images of two classes, told apart by their color, in the layout of ISIC 2018."""
     rng = np.random.default_rng(0)
     lines = ["image,diagnosis"]
     for number in range(24):

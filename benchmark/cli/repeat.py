@@ -37,7 +37,7 @@ def repeat(
         Path | None,
         typer.Option(
             metavar="DIRECTORY",
-            help="Where to keep results and cache of the repeat. Default: a temporary directory.",
+            help="Where to write results and cache of the repeat. Default: a temporary directory.",
             rich_help_panel=OUTPUT,
         ),
     ] = None,
@@ -60,12 +60,29 @@ def repeat(
     console.print(_describe_cost(record), highlight=False, markup=False)
     if dry_run:
         return
+    _require_harmless(record, path)
     with TemporaryDirectory(prefix="loupe-repeat-") as scratch:
         directory = _train(words[3:], output or Path(scratch))
         judged, table = _judge(published, path, row, directory)
         _show(judged, table)
     if judged.verdict == "not within what repeats spread":
         raise typer.Exit(1)
+
+
+def _require_harmless(record: "Record", path: Path) -> None:
+    """Requires that the options in a record, which may be of somebody else, run no code of a directory.
+
+    Raises:
+        UserError: They name entries, or are not those of a data set.
+    """
+    from benchmark.config.options import ENTRIES_OPTION, are_source_options  # noqa: PLC0415
+
+    options = record.provenance.options if record.provenance else ()
+    if ENTRIES_OPTION in options or not are_source_options(options):
+        raise UserError(
+            f"{path.name}: provenance.options may run code of somebody else, such as that of {ENTRIES_OPTION}; read "
+            "the command above, and run it yourself"
+        )
 
 
 def _describe_cost(record: "Record") -> str:

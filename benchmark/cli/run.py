@@ -273,21 +273,19 @@ def _run_jobs(jobs: Any, engine: Any, *, embedded: bool, pictures: bool | None =
 
 def _show_privacy(data: Any, directory: Path) -> None:
     """Prints what the published names may reveal, and why there are no pictures."""
-    from benchmark.data.identifying import find_identifying, manifest_columns  # noqa: PLC0415
+    from benchmark.data.identifying import find_published  # noqa: PLC0415
     from benchmark.experiments.pictures import has_pictures  # noqa: PLC0415
 
     if not has_pictures(directory):
         console.print("Pictures     none, as the license may not allow them; --publish-images adds them")
-    for split in sorted(directory.glob("split*.csv")):  # rows of another protocol have one of their own
-        for line in find_identifying(manifest_columns(split), data.classes):
-            console.print(styled("warning:", "yellow"), f"{split.name}: {line}; --pseudonyms FILE replaces them")
+    for line in find_published(directory, data.classes):
+        console.print(styled("warning:", "yellow"), f"{line}; --pseudonyms FILE replaces them")
 
 
 def _exit_after(failures: Any) -> None:
     """Prints the failed cells and ends the program with code 1, if there are any."""
     for failure in failures:
-        line = f"failed: {failure.cell}: {failure.reason}; see {failure.traceback}"
-        console.print(line)
+        console.print(f"failed: {failure.cell}: {failure.reason}; see {failure.traceback}")
     if failures:
         raise typer.Exit(1)
 

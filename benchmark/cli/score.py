@@ -8,6 +8,7 @@ import typer
 from benchmark.cli import DATA, MODELS, SCORING, DataDirectory, ImageDirectory, Layout, Limit, Split, console
 from benchmark.cli.changes import collect_changes
 from benchmark.leaderboard.synthetic import STAMP
+from benchmark.runtime.terminal import styled
 
 
 def score(  # noqa: PLR0913 - the options of a command line
@@ -69,6 +70,7 @@ def score(  # noqa: PLR0913 - the options of a command line
     ] = False,
 ) -> None:
     """Score saliency maps that were made elsewhere, without a model."""
+    from benchmark.data.identifying import find_published  # noqa: PLC0415
     from benchmark.data.load import Source  # noqa: PLC0415
     from benchmark.experiments.external_maps import ScoreRequest, score_external_maps  # noqa: PLC0415
     from benchmark.leaderboard.build import rebuild  # noqa: PLC0415
@@ -96,6 +98,8 @@ def score(  # noqa: PLR0913 - the options of a command line
     if scored.record.synthetic:
         console.print(STAMP, style="bold")
     console.print(f"Leaderboard  {scored.directory / 'leaderboard.md'}")
+    for line in find_published(scored.directory, scored.record.classes):
+        console.print(styled("warning:", "yellow"), f"{line}; rename images and maps before you publish")
 
 
 def _row_name(maps: Path) -> str:

@@ -38,8 +38,8 @@ from benchmark.cli import (
 )
 from benchmark.cli.changes import change_preset, collect_changes
 from benchmark.errors import UserError
-from benchmark.escaping import make_visible
 from benchmark.runtime.terminal import styled
+from datasets import printable
 
 
 def submit(  # noqa: PLR0913 - the options of a command line
@@ -171,7 +171,7 @@ def _print_lines(submitted: Any, lines: list[str], others: str) -> None:
 
 
 def _notify(line: str) -> None:
-    sys.stderr.write(f"{make_visible(line)}\n")
+    sys.stderr.write(f"{printable(line)}\n")
 
 
 def _show_rejection(rejected: Any, *, as_json: bool) -> None:

@@ -1,4 +1,6 @@
-"""The options of `run` that turn a preset into other settings."""
+"""The options of `run` that a record names: those of its settings, and those of its data, entries and device."""
+
+from collections.abc import Sequence
 
 from benchmark.config.presets import PRESETS, Preset
 
@@ -18,6 +20,17 @@ OPTIONS = {
     "grid_stride": "--grid-stride",
 }
 """The option that changes a field of a preset."""
+ENTRIES_OPTION = "--entries"
+"""The option that runs code of a directory."""
+SOURCE_OPTIONS = frozenset(
+    {
+        *("--data", "--layout", "--image-dir", "--attributes", "--pseudonyms", "--split", "--pretrain", "--class-map"),
+        *(ENTRIES_OPTION, "--device"),
+    }
+)
+"""Options with a value that a record stores as they were given."""
+SOURCE_FLAGS = frozenset({"--allow-split-groups"})
+"""Options without a value that a record stores."""
 
 
 def changed_options(settings: Preset) -> list[str]:
@@ -45,3 +58,20 @@ def changed_options(settings: Preset) -> list[str]:
         values = value if isinstance(value, tuple) else (0 if value is None else value,)
         parts += [part for item in values for part in (option, str(item))]
     return parts
+
+
+def are_source_options(words: Sequence[str]) -> bool:
+    """Returns whether words are only options of data, split, entries and device, each with its value.
+
+    Example:
+        >>> are_source_options(["--data", "images", "--allow-split-groups"]), are_source_options(["--trust"])
+        (True, False)
+    """
+    remaining = iter(words)
+    for word in remaining:
+        if word in SOURCE_FLAGS:
+            continue
+        value = next(remaining, "")
+        if word not in SOURCE_OPTIONS or not value or value.startswith("-"):
+            return False
+    return True

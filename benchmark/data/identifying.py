@@ -83,6 +83,16 @@ def sample_columns(samples: Sequence[Sample]) -> dict[str, list[str]]:
     return columns
 
 
+def find_published(directory: Path, classes: Iterable[str]) -> list[str]:
+    """Returns the lines of :func:`find_identifying` for the splits in a results directory, one for each protocol."""
+    classes = list(classes)
+    return [
+        f"{path.name}: {line}"
+        for path in sorted(directory.glob("split*.csv"))
+        for line in find_identifying(manifest_columns(path), classes)
+    ]
+
+
 def manifest_columns(manifest: Path) -> dict[str, list[str]]:
     """Returns what a manifest publishes: names of images, groups and files, and attributes."""
     rows = [{unescape_csv(k): unescape_csv(v) for k, v in row.items()} for row in read_table(manifest, ["image"])]

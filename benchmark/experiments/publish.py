@@ -13,7 +13,9 @@ from benchmark.baselines.score import score_baselines
 from benchmark.config.presets import PRESETS
 from benchmark.experiments.job import Job
 from benchmark.experiments.pictures import has_pictures, may_publish
-from benchmark.leaderboard.admission.admit import TRAINING, admit, find_damaged_file
+from benchmark.leaderboard.admission.admit import admit
+from benchmark.leaderboard.admission.comparison import TRAINING
+from benchmark.leaderboard.admission.files import find_damaged_file
 from benchmark.leaderboard.build import PAGE
 from benchmark.leaderboard.load.results import read_results
 from benchmark.registry import entries, select

@@ -11,7 +11,7 @@ from benchmark.leaderboard.export.claims import claims_markdown
 from benchmark.leaderboard.export.csv import contrasts_csv, pairs_csv, to_csv
 from benchmark.leaderboard.export.latex import to_latex
 from benchmark.leaderboard.export.markdown import to_markdown
-from benchmark.leaderboard.export.reliance import reliance_csv
+from benchmark.leaderboard.export.reliance import class_reliance_csv, reliance_csv
 from benchmark.leaderboard.figures.ranks import agreement_figure, compute_ranks, critical_difference_figure
 from benchmark.leaderboard.figures.sheets import regimes_figure
 from benchmark.leaderboard.html.page_input import PageInput
@@ -28,13 +28,13 @@ from benchmark.storage.results import BASELINES_FILE, SPLIT_FILE
 DATA_FIGURE = "data.png"
 PAGE = "leaderboard.html"
 CLAIMS = "claims.md"
-RELIANCE = "reliance.csv"
+RELIANCE, CLASS_RELIANCE = "reliance.csv", "reliance-classes.csv"
 REGIMES_FIGURE = "regimes.png"
 RANKS_FIGURE = "ranks.png"
 AGREEMENT_FIGURE = "agreement.png"
 RELIANCE_SHEET = "reliance.png"
 TABLES = (
-    *("leaderboard*.*", "contrasts.csv", "pairs.csv", "agreement.csv", RELIANCE, CLAIMS),
+    *("leaderboard*.*", "contrasts.csv", "pairs.csv", "agreement.csv", RELIANCE, CLASS_RELIANCE, CLAIMS),
     *(BASELINES_FILE, SPLIT_FILE),
 )
 """Patterns of the files whose digests are stored once the tables are complete."""
@@ -88,6 +88,7 @@ def _rebuild(directory: Path) -> list[LeaderboardTable]:
     write_text(directory / "contrasts.csv", contrasts_csv(leaderboards, contrasts))
     write_text(directory / "pairs.csv", pairs_csv(main))
     _write_or_remove(directory / RELIANCE, reliance_csv(leaderboards))
+    _write_or_remove(directory / CLASS_RELIANCE, class_reliance_csv(leaderboards))
     figures = _draw_figures(leaderboards, directory)
     figures += [(file, caption) for file, caption in SHEETS.items() if (directory / file).is_file()]
     if (directory / RELIANCE_SHEET).is_file():

@@ -8,6 +8,7 @@ from benchmark.leaderboard.columns import COLUMNS, CONSTANT_ANSWER
 from benchmark.leaderboard.load.attacks import UnderAttack
 from benchmark.leaderboard.load.score_layout import Kind
 from benchmark.leaderboard.load.statistics import MeanScore
+from benchmark.leaderboard.reliance_columns import build_class_columns
 from benchmark.scoring.classification import robust_accuracy
 from benchmark.storage.record import Record
 
@@ -33,6 +34,11 @@ def build_columns(record: Record) -> tuple[Column, ...]:
         if name not in read
     )
     return (*(_with_record_definition(column, record) for column in COLUMNS), *_budget_columns(record), *further)
+
+
+def build_all_columns(record: Record) -> tuple[Column, ...]:
+    """Returns the columns of a record, and those of each class, which only the table of classes shows."""
+    return (*build_columns(record), *build_class_columns(record.classes))
 
 
 def _budget_columns(record: Record) -> Iterator[Column]:

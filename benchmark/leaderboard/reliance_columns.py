@@ -1,16 +1,19 @@
 """The columns on reliance: whether the network uses the lesion, whether the map shows it, and the planted mark."""
 
+from collections.abc import Iterator, Sequence
 from functools import partial
 
 from benchmark.leaderboard.column import Column
 from benchmark.leaderboard.load import reliance as statistics
-from benchmark.leaderboard.load.reliance import MapStatistic, network_mean, network_recall
+from benchmark.leaderboard.load.reliance import MapStatistic, network_class_mean, network_mean, network_recall
 from benchmark.leaderboard.load.statistics import mean_score
 from benchmark.reliance import ratios
 from benchmark.reliance.fills import FILLS
 
 RELIANCE = "reliance"
 LESION_MASS = "lesion_mass"
+MASS_OVER_AREA = "mass_over_area"
+MARK_EFFECT = "mark_effect"
 _FILL_NAMES = {
     "ring": "the mean color of its ring",
     "biharmonic": "biharmonic inpainting",
@@ -21,6 +24,34 @@ _FILL_NAMES = {
 def reliance_column(fill: str) -> str:
     """Returns the name of the column of the reliance by one fill."""
     return f"{RELIANCE}_{fill}"
+
+
+def class_column(name: str, label: int) -> str:
+    """Returns the name of the column of one class, by its index."""
+    return f"{name}_class_{label}"
+
+
+def build_class_columns(classes: Sequence[str]) -> Iterator[Column]:
+    """Yields the columns of each class: reliance on the lesion, over all fills and by each, and mass over area."""
+    columns = {RELIANCE: tuple(FILLS)} | {reliance_column(fill): (fill,) for fill in FILLS}
+    for label, of_class in enumerate(classes):
+        for name, fills in columns.items():
+            yield Column(
+                name=class_column(name, label),
+                title=f"{name.replace('_', ', fill ')} in {of_class}",
+                higher_is_better=None,
+                definition="Reliance on the lesion over the images of the class.",
+                statistic=network_class_mean(label, fills),
+                bounds=ratios.BOUNDS,
+            )
+        yield Column(
+            name=class_column(MASS_OVER_AREA, label),
+            title=f"mass over area in {of_class}",
+            higher_is_better=None,
+            definition="Mass on the lesion over the area of the lesion, over the images of the class.",
+            statistic=MapStatistic(compute=partial(statistics.mass_over_area_of_class, label=label)),
+            bounds=(0.0, float("inf")),
+        )
 
 
 RELIANCE_COLUMNS = (
@@ -111,7 +142,7 @@ RELIANCE_COLUMNS = (
         statistic=mean_score("relevance-mass", "image"),
     ),
     Column(
-        name="mass_over_area",
+        name=MASS_OVER_AREA,
         title="mass over area",
         higher_is_better=None,
         definition="Mass on the lesion over the area of the lesion: 1 for a constant map.",
@@ -153,7 +184,7 @@ RELIANCE_COLUMNS = (
         statistic=MapStatistic(compute=statistics.random_auc),
     ),
     Column(
-        name="mark_effect",
+        name=MARK_EFFECT,
         title="reliance on the mark",
         higher_is_better=False,
         definition="Rise of the marked class's probability when the planted mark is added to images of other classes.",

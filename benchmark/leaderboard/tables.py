@@ -15,7 +15,7 @@ from benchmark.leaderboard.load.results import BootstrapContext, ResultsDirector
 from benchmark.leaderboard.load.rows import Model
 from benchmark.leaderboard.load.scores import ScoreReader
 from benchmark.leaderboard.ranking import ranked
-from benchmark.leaderboard.record_columns import build_columns, column_bounds
+from benchmark.leaderboard.record_columns import build_all_columns, build_columns, column_bounds
 from benchmark.leaderboard.table import LeaderboardTable, Row
 from benchmark.statistics.bootstrap import estimates
 from benchmark.statistics.resampling import Grouped, Resampling
@@ -134,7 +134,7 @@ def _model_rows(
 ) -> dict[str, Row]:
     """Builds the row of a model by saliency method, from the statistics of its seeds. Shared ones are drawn once."""
     first = records[0]
-    columns = build_columns(first)
+    columns = build_all_columns(first)
     seeds_by_key = {
         (method, column.name): seeds
         for method in methods

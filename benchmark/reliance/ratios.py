@@ -72,9 +72,16 @@ def by_class(frame: pd.DataFrame, classes: Sequence[str]) -> dict[tuple[str, str
     """Returns the mean reliance on the lesion over the images of each true class that has any, by measure and class."""
     if not has_column(frame, "area"):
         return {}
-    values, labels = reliance(frame), frame["label"].to_numpy()
-    own = {name: mean_statistic(np.where(labels == index, values, np.nan)) for index, name in enumerate(classes)}
+    own = {name: of_class(frame, index) for index, name in enumerate(classes)}
     return {(RELIANCE, name): statistic for name, statistic in own.items() if statistic is not None}
+
+
+def of_class(frame: pd.DataFrame, label: int, fills: Sequence[str] = tuple(FILLS)) -> RatioStatistic | None:
+    """Returns the mean reliance on the lesion over the images of a true class. None if it is undefined for all."""
+    inside = (frame["label"] == label).to_numpy()
+    values = np.where(inside, reliance(frame, fills), np.nan)
+    finite = np.isfinite(values)
+    return replace(mean_of_finite(values), undefined=int((inside & ~finite).sum())) if finite.any() else None
 
 
 def rank_association(density: Values, drop: Values, predicted: NDArray[np.integer]) -> RatioStatistic | None:

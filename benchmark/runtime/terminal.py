@@ -7,7 +7,7 @@ from rich.progress import TextColumn
 from rich.status import Status
 from rich.text import Text
 
-from benchmark.escaping import make_visible
+from datasets import printable
 
 
 class Terminal(Console):
@@ -22,7 +22,7 @@ class Terminal(Console):
 
     def render_str(self, text: str, **options: Any) -> Text:
         """Returns a text for every string that is printed, in a table too."""
-        return super().render_str(make_visible(text), **options)
+        return super().render_str(printable(text), **options)
 
     def status(self, status: RenderableType, **options: Any) -> Status:
         """Returns a spinner with a text."""
@@ -43,7 +43,7 @@ def _as_text(status: RenderableType | None) -> Any:
 
 def styled(text: str, style: str = "") -> Text:
     """Returns a text in a style, such as "red"."""
-    return Text(make_visible(text), style)
+    return Text(printable(text), style)
 
 
 def text_column(field: str) -> TextColumn:

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from benchmark.storage.files import write_text
 from benchmark.storage.hashing import file_digest
-from benchmark.storage.results import HOUSE_FILE
+from benchmark.storage.results import HOUSE_FILE, RECORDS
 
 
 class TableFacts(BaseModel):
@@ -85,7 +85,7 @@ def list_made(directory: Path, paths: list[Path]) -> None:
 
 
 def _is_listed(directory: Path, name: str) -> bool:
-    return (directory / "records" / name).is_file()
+    return (directory / RECORDS / name).is_file()
 
 
 def _write(directory: Path, house: House) -> None:

@@ -1,4 +1,4 @@
-"""The ledger of verified records, beside the tables. Only the verifying command writes it."""
+"""The ledger of verified records, next to the tables. Only the verifying command writes it."""
 
 import json
 from pathlib import Path

@@ -108,7 +108,7 @@ class Verification(BaseModel):
 
     `scores` maps each metric to the reported mean over these images, the verified mean, and the tolerance. `record`
     is the name of the record's file, `when` the time in UTC, `version` that of Loupe, and `finds` says which forgeries
-    so many images find.
+    these images find.
     """
 
     model_config = ConfigDict(extra="forbid")

@@ -10,7 +10,7 @@ from typing import Any
 from benchmark.errors import UserError
 from benchmark.experiments.build_record import format_regime_title
 from benchmark.experiments.publish import find_own_records
-from benchmark.leaderboard.admission.admit import SIDECARS
+from benchmark.leaderboard.admission.files import SIDECARS
 from benchmark.leaderboard.build import DATA_FIGURE, SHEETS, rebuild
 from benchmark.registry import entries
 from benchmark.storage.files import atomic_file, write_text
@@ -31,6 +31,7 @@ from benchmark.storage.results import (
     table_dirs,
 )
 from benchmark.submission.checks.report import CheckReport, check_entry, check_record
+from benchmark.submission.checks.score import is_only_unverified
 from benchmark.submission.entries import ENTRIES_DIR
 from benchmark.submission.evaluate import evaluate
 from benchmark.submission.judge.host import BoxHost
@@ -132,7 +133,7 @@ def pull_request_files(submitted: SubmissionResult, entry: Path) -> list[str]:
     lines = [] if entry.parent == ENTRIES_DIR else [f"a copy of {entry} in {ENTRIES_DIR.name}/"]
     lines += [f"{ENTRIES_DIR.name}/{entry.name}"] if entry.parent == ENTRIES_DIR else []
     lines += [f"{path.parent}/{path.stem}.*" for path in submitted.records]
-    others = f"tables, {BASELINES_FILE}, {PROTOCOL_FILE}, figures"
+    others = f"tables, {BASELINES_FILE}, {PROTOCOL_FILE}, {HOUSE_FILE}, figures"
     lines.append(f"other files that git shows as changed in {submitted.directory}: {others}")
     if facts["checkpoint"]:
         lines.append(f"not the weights: {facts['checkpoint']['file']} stays at {facts['checkpoint']['source']}")
@@ -181,7 +182,8 @@ def _publish(evaluated: Path, report: CheckReport, notify: Callable[[str], None]
     source = new_records[0].parent.parent
     _restore_trust(source, results_dir() / source.relative_to(evaluated))
     for path in new_records:
-        if problems := check_record(path).problems:
+        problems = check_record(path).problems
+        if not is_only_unverified(problems):  # it can be verified where its files are, and waits there for that
             raise SubmissionRejected(CheckReport(kind="record", path=path, problems=problems))
     with writing(results_dir() / source.relative_to(evaluated), notify):
         return _copy_accepted(source, evaluated, new_records, report, notify)

@@ -15,7 +15,6 @@ from unittest import mock
 
 import numpy as np
 import pandas as pd
-import timm
 import torch
 from torch import Tensor, nn
 
@@ -48,6 +47,7 @@ from benchmark.training.regimes.multitask import MULTITASK
 from benchmark.training.regimes.standard import STANDARD
 from datasets.dermsynth import render
 from metrics import Metric
+from tests.architectures.narrow import narrow
 from tests.benchmark.golden import CELL, TINY
 from tests.benchmark.reliance.networks import pictures
 from tests.benchmark.saliency.networks import Small, attending, images
@@ -57,8 +57,6 @@ from tests.device.simulated import Card, to_cpu
 
 AnyCard = Card | RealCard
 Check = Callable[[AnyCard], None]
-SMALL_HEADS = {"vgg16.tv_in1k": {"mlp_ratio": 1 / 64}}
-"""Dense layers of 134 million weights, which no check needs."""
 NUM_IMAGES = 16
 """Training images: two steps per epoch."""
 BFLOAT16 = replace(trainings.SETTINGS, epochs=1, bfloat16=True)
@@ -91,6 +89,7 @@ def checks(number: int = 2) -> dict[str, Check]:
         "training/with frozen layers": check_frozen_layers,
         "training/at two sizes": check_two_sizes,
         "steps": check_steps,
+        "stored maps": check_stored_maps,
         "reliance": check_reliance,
         "cell": check_cell,
     }
@@ -180,6 +179,15 @@ def check_metric(metric: Metric, card: AnyCard, *, number: int) -> None:
         assert torch.allclose(to_cpu(there), here, atol=1e-5, equal_nan=True)
     else:
         assert close(card, there, here)
+
+
+def check_stored_maps(card: AnyCard) -> None:
+    """Scores of maps in half precision that are large enough for a CPU to count their values, which a card sorts."""
+    for metric in entries(Metric).values():
+        if metric.inputs.isdisjoint({"context", "curves"}):
+            here, there = (_score(metric, device, 2, side=64) for device in (torch.device("cpu"), card.device))
+            tolerance = 1e-12 if card.exact else 1e-2  # tv-ratio adds its terms in another order
+            assert torch.allclose(to_cpu(there).cpu(), here, rtol=0, atol=tolerance, equal_nan=True), metric.name
 
 
 def check_attack(move: Callable[..., Tensor], attack: Any, card: AnyCard) -> None:
@@ -277,13 +285,6 @@ def check_cell(card: AnyCard) -> None:
         _compare_frames(card, one, other)
 
 
-def narrow(entry: Architecture) -> nn.Module:
-    """Builds a network for three classes, without weights that no check needs."""
-    create = timm.create_model
-    with mock.patch("timm.create_model", lambda name, **more: create(name, **SMALL_HEADS.get(name, {}), **more)):
-        return entry.build(3)
-
-
 def _on(data: Any, device: torch.device, images: torch.device | None = None) -> Any:
     """Puts training data on a device, without a record of it."""
     put = partial(put_on, device=device)
@@ -357,12 +358,11 @@ def _placement(method: Method) -> Placement:
     return Placement(Geometry(rows=axis, columns=axis))
 
 
-def _score(metric: Metric, device: torch.device, number: int) -> Tensor:
+def _score(metric: Metric, device: torch.device, number: int, side: int = 32) -> Tensor:
     """Scores gradient maps of a small network by one metric."""
     put = partial(put_on, device=device)
-    side = 32
     pixels = (images(number, side, side) * 255).to(torch.uint8)
-    maps = images(number, side, side).mean(dim=1)
+    maps = images(number, side, side).mean(dim=1).half().float()
     mask = torch.zeros(number, side, side, dtype=torch.bool)
     mask[:, 8:24, 6:20] = True
     given = {

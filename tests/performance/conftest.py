@@ -44,6 +44,12 @@ def device() -> torch.device:
     return chosen_device()
 
 
+@pytest.fixture(scope="session")
+def measures(request) -> bool:
+    """Whether times are taken. Where they are not, small inputs show that the code runs."""
+    return request.config.getoption("benchmark_enable")
+
+
 @pytest.fixture
 def timed(device):
     """Wraps what is measured: on CUDA a call ends when the card has done its work, on the CPU nothing changes."""

@@ -10,7 +10,6 @@ from benchmark.registry import entries
 from benchmark.saliency.grad_cam import grad_cam
 
 RESNET50 = entries(Architecture)["resnet50"]
-SIZE = (224, 224)
 GROUP = pytest.mark.benchmark(group="grad-cam, ResNet50, 8 images of 224 x 224", min_rounds=5, warmup=True)
 
 
@@ -25,14 +24,15 @@ def layer(model):
 
 
 @pytest.fixture(scope="module")
-def images(device):
+def images(device, measures):
     random = torch.Generator().manual_seed(0)
-    return torch.rand(8, 3, *SIZE, generator=random).to(device, memory_format=torch.channels_last)
+    number, side = (8, 224) if measures else (2, 64)
+    return torch.rand(number, 3, side, side, generator=random).to(device, memory_format=torch.channels_last)
 
 
 @pytest.fixture(scope="module")
-def classes(device):
-    return torch.arange(8, device=device) % 6
+def classes(device, images):
+    return torch.arange(len(images), device=device) % 6
 
 
 @GROUP
@@ -44,7 +44,7 @@ def test_loupe(benchmark, timed, model, images, classes):
 def test_captum(benchmark, timed, model, layer, images, classes):
     def draw():
         maps = LayerGradCam(model, layer).attribute(images, target=classes, relu_attributions=True)
-        return functional.interpolate(maps, size=SIZE, mode="bilinear", align_corners=False)[:, 0]
+        return functional.interpolate(maps, size=images.shape[-2:], mode="bilinear", align_corners=False)[:, 0]
 
     benchmark(timed(draw))
 

@@ -31,26 +31,29 @@ def network(device: torch.device) -> nn.Module:
     return entries(Architecture)["mobilenet"].build(CLASSES).to(device, memory_format=torch.channels_last)
 
 
-def random_images(device: torch.device) -> torch.Tensor:
-    return torch.rand(BATCH, 3, SIDE, SIDE).to(device, memory_format=torch.channels_last)
+@pytest.fixture(scope="module")
+def images(device, measures) -> torch.Tensor:
+    batch, side = (BATCH, SIDE) if measures else (4, 32)
+    return torch.rand(batch, 3, side, side).to(device, memory_format=torch.channels_last)
 
 
-def trainer(name: str, device: torch.device, compiled: str | None = None) -> tuple[Trainer, Batch]:
+def trainer(name: str, images: torch.Tensor, compiled: str | None = None) -> tuple[Trainer, Batch]:
     """A training, and the batch that each of its steps is made with."""
-    pixels = torch.randint(0, 256, (BATCH, 3, SIDE, SIDE), dtype=torch.uint8)
-    lesson = TensorData(images=pixels.to(device), labels=torch.arange(BATCH, device=device) % CLASSES)
-    settings = Settings(epochs=10_000, batch_size=BATCH, learning_rate=1e-4, bfloat16=False, compile=compiled)
+    device, size = images.device, len(images)
+    pixels = torch.randint(0, 256, images.shape, dtype=torch.uint8)
+    lesson = TensorData(images=pixels.to(device), labels=torch.arange(size, device=device) % CLASSES)
+    settings = Settings(epochs=10_000, batch_size=size, learning_rate=1e-4, bfloat16=False, compile=compiled)
     trainer = Trainer(network(device), lesson, entries(Regime)[name], settings, frozen=())
     trainer._set_train_mode()
-    batch = trainer._batch(torch.arange(BATCH, device=device), random_images(device), None, progress=0.9)
+    batch = trainer._batch(torch.arange(size, device=device), images, None, progress=0.9)
     return trainer, batch
 
 
 @pytest.mark.parametrize("name", REGIMES)
-def test_loupe(benchmark, timed, device, name):
+def test_loupe(benchmark, timed, images, name):
     """A step as the loop makes it; the free regime's replays are steps of their own."""
     benchmark.group = PGD_GROUP if name == "pgd-l2" else GROUP
-    learner, batch = trainer(name, device)
+    learner, batch = trainer(name, images)
     benchmark.pedantic(timed(learner._step), (batch,), rounds=5, warmup_rounds=1)
     benchmark.extra_info["cost model, standard steps"] = round(entries(Regime)[name].cost / 3, 2)
 
@@ -59,7 +62,7 @@ def test_loupe(benchmark, timed, device, name):
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("name", ["standard", "pgd-l2"])
 @pytest.mark.parametrize("compiled", [None, "default"], ids=["not-compiled", "loupe-compiled"])
-def test_step(benchmark, timed, device, compiled, name, tmp_path, monkeypatch):
+def test_step(benchmark, timed, images, compiled, name, tmp_path, monkeypatch):
     """What torch.compile gains; the time that it takes itself, with nothing kept from before, is told beside."""
     if not benchmark.enabled:
         pytest.skip(
@@ -68,7 +71,7 @@ def test_step(benchmark, timed, device, compiled, name, tmp_path, monkeypatch):
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
     torch.compiler.reset()
     benchmark.group = f"{name} {GROUP}, compiled by torch"
-    learner, batch = trainer(name, device, compiled)
+    learner, batch = trainer(name, images, compiled)
     begun = time.perf_counter()
     timed(learner._step)(batch)
     benchmark.extra_info["told"] = f"first step {time.perf_counter() - begun:.0f} s"
@@ -76,11 +79,10 @@ def test_step(benchmark, timed, device, compiled, name, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("group", [GROUP, PGD_GROUP], ids=["regimes", "pgd-l2"])
-def test_floor(benchmark, timed, device, group):
+def test_floor(benchmark, timed, device, images, group):
     """Forward and backward alone, of images that are there: no attack, no clipping, no optimizer."""
     benchmark.group = group
-    model, images = network(device).train(), random_images(device)
-    labels = torch.arange(BATCH, device=device) % CLASSES
+    model, labels = network(device).train(), torch.arange(len(images), device=device) % CLASSES
     weights = tuple(model.parameters())
 
     def gradients() -> tuple[torch.Tensor, ...]:
@@ -90,12 +92,12 @@ def test_floor(benchmark, timed, device, group):
 
 
 @pytest.mark.benchmark(group=PGD_GROUP)
-def test_plain_loop_with_pgd_by_backward(benchmark, timed, device):
+def test_plain_loop_with_pgd_by_backward(benchmark, timed, device, images):
     """What a user writes: an attack whose gradients come from loss.backward(), which computes the weights' too."""
     model, attack = network(device).train(), replace(ATTACK, random_start=True)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4)
-    images, labels = random_images(device), torch.arange(BATCH, device=device) % CLASSES
-    radius = attack.radius(SIDE)
+    labels = torch.arange(len(images), device=device) % CLASSES
+    radius = attack.radius(images.shape[-1])
 
     def step() -> None:
         model.eval()

@@ -55,6 +55,18 @@ def find_metric(name: str) -> KnownMetric | None:
     return _metrics().get(name) or _registered_metrics().get(name)
 
 
+def is_of_model(name: str) -> bool:
+    """Returns whether a metric needs the model. False for an unknown one."""
+    known = find_metric(name)
+    return known is not None and known.of_model
+
+
+def is_of_references(name: str) -> bool:
+    """Returns whether a metric compares a map with soft masks. False for an unknown one."""
+    known = find_metric(name)
+    return known is not None and known.of_references
+
+
 @cache
 def _metrics() -> dict[str, KnownMetric]:
     """Reads the constants of the metrics from their source. Importing them takes seconds, since they need torch."""

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from benchmark.config.options import are_source_options
 from benchmark.leaderboard.admission.catalog import find_metric, is_known
 from benchmark.leaderboard.admission.text import DIGEST, HASH, LABEL, MARKUP, NAME, is_invisible, texts_of
 from benchmark.storage.hashing import file_digest
@@ -40,6 +41,8 @@ def check_stranger(record: Record, *, is_verified: bool) -> Iterator[str]:
         yield "identity is no hash"
     yield from _check_metrics(record)
     yield from _check_markup(record)
+    if record.provenance is not None and not are_source_options(record.provenance.options):
+        yield "provenance.options has words that no run writes; readers copy them as a command"
     if not NAME.fullmatch(record.architecture):
         yield f"{record.architecture!a} is no name; use ASCII letters of lower case, digits, and - _ ."
     if missing := {"scores.parquet", "predictions.parquet"} - record.files.keys():

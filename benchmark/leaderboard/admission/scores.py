@@ -10,7 +10,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from benchmark.leaderboard.admission.bounds import MAX_ROWS, MAX_ROWS_PER_IMAGE, read_bounded
-from benchmark.leaderboard.admission.catalog import find_metric
+from benchmark.leaderboard.admission.catalog import find_metric, is_of_model, is_of_references
 from benchmark.leaderboard.load.score_layout import METHOD_COLUMN
 from benchmark.leaderboard.load.scores import NAME_COLUMNS, VALUE_COLUMN
 from benchmark.storage.record import Record
@@ -170,7 +170,7 @@ def compare_scores(record: Record, scores: ScoreTable, reference: ScoreTable) ->
     """
     frame, own = scores.frame(), reference.frame()
     if record.external_maps is not None:
-        own = own[[not _of_model(name) for name in own["metric"]]]
+        own = own[~own["metric"].isin(list(filter(is_of_model, reference.names["metric"])))]
     for method in scores.names["method"]:
         used = method if method in reference.names["method"] else reference.names["method"][0]
         both = frame[frame["method"] == method].merge(
@@ -184,19 +184,13 @@ def compare_scores(record: Record, scores: ScoreTable, reference: ScoreTable) ->
         yield from _check_undefined(both)
 
 
-def _of_model(name: str) -> bool:
-    known = find_metric(name)
-    return known is not None and known.of_model
-
-
 def _check_undefined(both: pd.DataFrame) -> Iterator[str]:
     """A score against a soft mask is undefined only where a map is, or where the mask leaves no choice."""
     undefined = both["value"].isna() & both["value_own"].notna()
     degenerate = set(both.loc[(both["metric"] == DEGENERATE) & both["value"].isna(), "image"])
     for name in both.loc[undefined, "metric"].unique():
-        known = find_metric(str(name))
         rows = undefined & (both["metric"] == name)
-        if known is not None and known.of_references and set(both.loc[rows, "image"]) - degenerate:
+        if is_of_references(name) and set(both.loc[rows, "image"]) - degenerate:
             yield f"leaves {name} undefined for maps that are not constant"
             return
     ranked = both[both["metric"] == RANKING]

@@ -12,7 +12,7 @@ from benchmark.leaderboard.table import LeaderboardTable, Row
 from benchmark.statistics.bootstrap import Estimate
 
 NO_INTERVAL = "no interval: one group"
-"""What stands in place of the ends of an interval that needs at least two groups of images."""
+"""Replaces the ends of an interval, which needs at least two groups of images."""
 MAX_LISTED_MODELS = 100
 """Maximum number of models in the tables for people, best ones first. The CSV files have all models."""
 

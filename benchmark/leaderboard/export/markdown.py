@@ -180,7 +180,12 @@ def _footer(leaderboard: LeaderboardTable) -> list[str]:
     counts = [row.degenerate for row in leaderboard.rows if row.is_model and row.degenerate is not None]
     if counts:
         parts.append(f"{sum(counts) or 'no'} degenerate (constant) maps of models")
-    undefined = sum(estimate.undefined for row in leaderboard.models for estimate in row.estimates.values())
+    undefined = sum(
+        row.estimates[column.name].undefined
+        for row in leaderboard.models
+        for column in leaderboard.columns
+        if column.name in row.estimates
+    )
     parts.append(f"{undefined or 'no'} undefined scores of models")
     parts.append(f"{len(leaderboard.missing) or 'no'} cells without a record")
     parts.append(f"{len(leaderboard.problems) or 'no'} records left out")

@@ -1,14 +1,24 @@
-"""Exports the fourfold table as Markdown and CSV."""
+"""Exports the fourfold table, and the reliance by class, as Markdown and CSV."""
 
 import math
 from collections.abc import Sequence
 
 from benchmark.escaping import csv_text, escape_markdown
-from benchmark.leaderboard.analysis.fourfold import NEGLIGIBLE, Fourfold, FourfoldRow, build_fourfold
+from benchmark.leaderboard.analysis.class_reliance import CLASS_COLUMNS, ClassReliance, build_class_reliance
+from benchmark.leaderboard.analysis.fourfold import (
+    MIN_GROUPS,
+    NEGLIGIBLE,
+    NO,
+    YES,
+    Fourfold,
+    FourfoldRow,
+    build_fourfold,
+)
 from benchmark.leaderboard.export.csv import data_name
 from benchmark.leaderboard.export.grid import MAX_LISTED_MODELS, digits, markdown
 from benchmark.leaderboard.reliance_columns import FOURFOLD_COLUMNS, RELIANCE, RELIANCE_COLUMNS
 from benchmark.leaderboard.table import LeaderboardTable, Row
+from benchmark.statistics.bootstrap import Estimate
 
 
 def reliance_csv(leaderboards: Sequence[LeaderboardTable]) -> str:
@@ -26,9 +36,7 @@ def reliance_csv(leaderboards: Sequence[LeaderboardTable]) -> str:
             cells: list[object] = [data_name(leaderboard), leaderboard.method, row.name, row.regime]
             cells.append(" ".join(map(str, row.seeds)))
             for name in names:
-                estimate = row.estimates.get(name)
-                numbers = (estimate.value, estimate.low, estimate.high) if estimate else ()
-                cells += [digits(number, 6) for number in numbers] or [""] * 3
+                cells += _numbers(row.estimates.get(name))
             lines.append([*cells, line.uses, line.shows, line.verdict, line.reason])
     if not lines:
         return ""
@@ -38,15 +46,47 @@ def reliance_csv(leaderboards: Sequence[LeaderboardTable]) -> str:
     )
 
 
+def class_reliance_csv(leaderboards: Sequence[LeaderboardTable]) -> str:
+    """Returns a line per saliency method, model and class, with the reliance by each fill, groups and the answer.
+
+    Returns:
+        Text of the CSV file. Empty if no model has reliance.
+    """
+    lines: list[list[object]] = []
+    for leaderboard in leaderboards:
+        for line in build_class_reliance(leaderboard):
+            row, estimate = line.row, line.estimates[RELIANCE]
+            cells: list[object] = [data_name(leaderboard), leaderboard.method, row.name, row.regime]
+            cells += [" ".join(map(str, row.seeds)), line.of_class]
+            cells += [estimate.images, estimate.undefined, digits(line.groups, 1)]
+            for name in CLASS_COLUMNS:
+                cells += _numbers(line.estimates.get(name))
+            lines.append([*cells, line.uses, line.reason])
+    if not lines:
+        return ""
+    parts = [f"{name}{part}" for name in CLASS_COLUMNS for part in ("", "_low", "_high")]
+    heading = ["data", "method", "name", "regime", "seeds", "class", "images", "undefined", "groups"]
+    return csv_text([[*heading, *parts, "uses", "reason"], *lines])
+
+
+def _numbers(estimate: Estimate | None) -> list[str]:
+    """Formats value and ends of the interval."""
+    numbers = (estimate.value, estimate.low, estimate.high) if estimate else ()
+    return [digits(number, 6) for number in numbers] or [""] * 3
+
+
 def reliance_section(leaderboards: Sequence[LeaderboardTable]) -> list[str]:
     """Returns the Markdown section of all saliency methods. Empty if no model has reliance."""
-    tables = [table for leaderboard in leaderboards if (table := build_fourfold(leaderboard))]
+    by_leaderboard = [(board, table) for board in leaderboards if (table := build_fourfold(board))]
+    tables = [table for _, table in by_leaderboard]
     if not tables:
         return []
     lines = ["## Does the network use the lesion, and does the map show it?", ""]
     lines += [*markdown(_counts(tables)), "", escape_markdown(explain(tables[0])), ""]
-    for table in tables:
+    for leaderboard, table in by_leaderboard:
         lines += [f"### {escape_markdown(table.method)}", "", *markdown(_rows(table)), ""]
+        if classes := build_class_reliance(leaderboard):
+            lines += [EXPLAIN_CLASSES, "", *markdown(_class_rows(classes)), ""]
     return lines
 
 
@@ -62,6 +102,12 @@ def explain(table: Fourfold) -> str:
         "its shape elsewhere, do not count. With one training, a verdict holds for that training. No verdict is "
         "corrected over rows."
     )
+
+
+EXPLAIN_CLASSES = (
+    "By class: the reliance on the images of one true class, with the same rules. Groups are patients or lesions. "
+    f"Those of unequal size count as fewer. A yes needs {MIN_GROUPS[YES]} groups, a no {MIN_GROUPS[NO]}."
+)
 
 
 def _counts(tables: Sequence[Fourfold]) -> list[list[str]]:
@@ -87,15 +133,47 @@ def _rows(table: Fourfold) -> list[list[str]]:
     return rows
 
 
+def _class_rows(classes: Sequence[ClassReliance]) -> list[list[str]]:
+    rows = [["model", "regime", "class", "images", "groups", *CLASS_COLUMNS.values(), "uses"]]
+    listed = list(dict.fromkeys(line.row.label for line in classes))[:MAX_LISTED_MODELS]
+    for line in classes:
+        if line.row.label in listed:
+            cells = [format_class_images(line), digits(line.groups, 1)]
+            cells += [format_class_estimate(line, name) for name in CLASS_COLUMNS]
+            rows.append([line.row.name, line.row.title, line.of_class, *cells, format_class_answer(line)])
+    return rows
+
+
+def format_class_images(line: ClassReliance) -> str:
+    """Formats the number of images of a class, per seed, whose reliance is defined, and of all."""
+    return _images(line.estimates[RELIANCE], line.row)
+
+
+def format_class_answer(line: ClassReliance) -> str:
+    """Formats whether a network uses the lesion in a class, with the reason if that is undecided."""
+    return f"{line.uses} ({line.reason})" if line.reason else line.uses
+
+
+def format_class_estimate(line: ClassReliance, name: str) -> str:
+    """Formats an estimate of a class with its interval. A dash without a finite one."""
+    return _with_interval(line.estimates.get(name))
+
+
 def format_images(row: Row) -> str:
     """Formats the number of images, per seed, whose reliance is defined, and of all."""
-    estimate = row.estimates[RELIANCE]
+    return _images(row.estimates[RELIANCE], row)
+
+
+def _images(estimate: Estimate, row: Row) -> str:
     return f"{estimate.images} of {estimate.images + round(estimate.undefined / len(row.seeds))}"
 
 
 def format_estimate(row: Row, name: str) -> str:
     """Formats an estimate with its interval. A dash without a finite one."""
-    estimate = row.estimates.get(name)
+    return _with_interval(row.estimates.get(name))
+
+
+def _with_interval(estimate: Estimate | None) -> str:
     if estimate is None or not math.isfinite(estimate.value):
         return "-"
     interval = f" [{digits(estimate.low, 3)}, {digits(estimate.high, 3)}]" if math.isfinite(estimate.low) else ""

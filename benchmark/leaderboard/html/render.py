@@ -3,7 +3,7 @@
 import base64
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
@@ -14,13 +14,23 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from benchmark.leaderboard.analysis.chance import NO_PREDICTIONS
+from benchmark.leaderboard.analysis.class_reliance import CLASS_COLUMNS, ClassReliance, build_class_reliance
 from benchmark.leaderboard.analysis.contrasts import BASE
 from benchmark.leaderboard.analysis.fourfold import Fourfold, build_fourfold
 from benchmark.leaderboard.analysis.legend import describe_intervals, describe_ranks
 from benchmark.leaderboard.analysis.provenance import provenance_notes
 from benchmark.leaderboard.columns import HEADLINES, RANKED_BY
 from benchmark.leaderboard.export.markdown import describe_attacks, describe_other_protocol
-from benchmark.leaderboard.export.reliance import explain, format_estimate, format_images, format_verdict
+from benchmark.leaderboard.export.reliance import (
+    EXPLAIN_CLASSES,
+    explain,
+    format_class_answer,
+    format_class_estimate,
+    format_class_images,
+    format_estimate,
+    format_images,
+    format_verdict,
+)
 from benchmark.leaderboard.gallery.load import TEMPLATES as GALLERY_TEMPLATES
 from benchmark.leaderboard.gallery.load import Gallery, read_gallery
 from benchmark.leaderboard.html.card import Card, build_card
@@ -39,6 +49,7 @@ from benchmark.leaderboard.html.summary_cards import SummaryCard, build_summary_
 from benchmark.leaderboard.load.badges import BADGES
 from benchmark.leaderboard.reliance_columns import FOURFOLD_COLUMNS, LESION_MASS, RELIANCE
 from benchmark.leaderboard.synthetic import STAMP
+from benchmark.leaderboard.table import LeaderboardTable
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -53,6 +64,7 @@ class View:
         slope_charts: Panels by name of the regime.
         scatter_plots: Panels of accuracy against map quality.
         fourfold: Whether networks use the lesion and maps show it. None without reliance.
+        classes: Whether networks use the lesion, by class. Empty without reliance.
     """
 
     table: Table
@@ -60,6 +72,7 @@ class View:
     slope_charts: dict[str, list[SlopeChart]]
     scatter_plots: tuple[ScatterPlot, ...]
     fourfold: Fourfold | None
+    classes: tuple[ClassReliance, ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -108,6 +121,9 @@ def page(inputs: Sequence[PageInput]) -> str:
         estimate=format_estimate,
         num_images=format_images,
         verdict=format_verdict,
+        class_answer=format_class_answer,
+        class_estimate=format_class_estimate,
+        class_images=format_class_images,
         provenance_notes=provenance_notes,
     )
     return environment.get_template("page.html.jinja").render(
@@ -116,6 +132,8 @@ def page(inputs: Sequence[PageInput]) -> str:
         badges=BADGES,
         headlines=HEADLINES,
         reliance_columns=FOURFOLD_COLUMNS,
+        class_columns=CLASS_COLUMNS,
+        explain_classes=EXPLAIN_CLASSES,
         use_column=RELIANCE,
         show_column=LESION_MASS,
         ranked_by=RANKED_BY,
@@ -144,6 +162,7 @@ def _section(page_input: PageInput) -> PageSection:
                 slope_charts=build_slope_charts(leaderboard, models, contrasts),
                 scatter_plots=tuple(build_scatter_plots(leaderboard, models, series)),
                 fourfold=build_fourfold(leaderboard),
+                classes=_shown_classes(leaderboard, models),
             )
             for leaderboard, contrasts in zip_longest(page_input.leaderboards, page_input.contrasts)
         ),
@@ -151,6 +170,11 @@ def _section(page_input: PageInput) -> PageSection:
         gallery=read_gallery(page_input.published.directory, main.record.protocol),
         series=series,
     )
+
+
+def _shown_classes(leaderboard: LeaderboardTable, models: Container[tuple[str, str]]) -> tuple[ClassReliance, ...]:
+    lines = build_class_reliance(leaderboard)
+    return tuple(line for line in lines if (line.row.name, line.row.regime) in models)
 
 
 @cache

@@ -7,7 +7,7 @@ from pathlib import Path
 from benchmark.leaderboard.column import Column
 from benchmark.leaderboard.load.predictions import RowData, read_predictions
 from benchmark.leaderboard.load.scores import ScoreReader, read_baselines
-from benchmark.leaderboard.record_columns import build_columns, column_kinds
+from benchmark.leaderboard.record_columns import build_all_columns, build_columns, column_kinds
 from benchmark.statistics.ratios import RatioStatistic
 from benchmark.statistics.resampling import Grouped, Resampling
 from benchmark.storage.record import Record
@@ -31,7 +31,7 @@ def cell_statistics(
     Raises:
         ValueError: A file is damaged, or has other images.
     """
-    columns = build_columns(record)
+    columns = build_all_columns(record)
     predictions = read_predictions(sidecar_file(path, "predictions.parquet"), images)
     scores = reader.read(sidecar_file(path, "scores.parquet"), column_kinds(columns))
     known = predictions if is_classified(record) else None

@@ -1,10 +1,11 @@
 """The statistics of the columns on reliance: of the network, and of its maps."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from benchmark.leaderboard.load.predictions import RowData
 from benchmark.leaderboard.load.score_layout import Kind
@@ -34,6 +35,16 @@ def network_recall(values: Callable[[pd.DataFrame], ratios.Values]) -> Statistic
         if not ratios.has_column(frame, "area"):
             return None
         return ratios.recall_statistic(values(frame), frame["label"].to_numpy())
+
+    return compute
+
+
+def network_class_mean(label: int, fills: Sequence[str]) -> Statistic:
+    """Returns the mean reliance on the lesion over the images of a true class."""
+
+    def compute(row_data: RowData) -> RatioStatistic | None:
+        frame = row_data.predictions
+        return ratios.of_class(frame, label, fills) if ratios.has_column(frame, "area") else None
 
     return compute
 
@@ -93,10 +104,21 @@ def random_auc(frame: pd.DataFrame, _density: ratios.Values, method: str) -> Rat
 
 def mass_over_area(frame: pd.DataFrame, density: ratios.Values, _method: str) -> RatioStatistic | None:
     """Computes the mean density of the maps on the lesion: the sum of their mass there over the sum of the areas."""
-    valid = np.isfinite(density)
+    return _mass_over_area(frame, density, np.ones(len(frame), dtype=np.bool_))
+
+
+def mass_over_area_of_class(
+    frame: pd.DataFrame, density: ratios.Values, _method: str, *, label: int
+) -> RatioStatistic | None:
+    """Computes the same over the images of a true class."""
+    return _mass_over_area(frame, density, (frame["label"] == label).to_numpy())
+
+
+def _mass_over_area(frame: pd.DataFrame, density: ratios.Values, chosen: NDArray[np.bool_]) -> RatioStatistic | None:
+    valid = np.isfinite(density) & chosen
     if not valid.any():
         return None
     # Areas in pixels of a 100 x 100 image: counts must be whole numbers.
     areas = np.where(valid, np.maximum(np.rint(1e4 * ratios.column(frame, "area")), 1.0), 0.0)
     amounts = np.where(valid, density * areas, 0.0)
-    return RatioStatistic(amounts=amounts[:, None], counts=areas[:, None], undefined=int((~valid).sum()))
+    return RatioStatistic(amounts=amounts[:, None], counts=areas[:, None], undefined=int((chosen & ~valid).sum()))

@@ -25,9 +25,9 @@ class ResultsDirectory:
     Attributes:
         directory: The directory.
         protocol: Protocol of the latest run. A table has records of one protocol only.
-        records: Records of that protocol, by sorted path.
+        records: Records of that protocol, those of runs first and maps from elsewhere last.
         problems: One line for each unusable record.
-        others: Records of other protocols, by sorted path.
+        others: Records of other protocols, those of runs first.
         names: The model of each record, where rows of several tables are joined. Empty groups the records by model.
         models: Paths of the records of each model of that protocol.
     """

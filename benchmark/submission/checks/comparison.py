@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from benchmark.leaderboard.admission.catalog import find_metric
+from benchmark.leaderboard.admission.catalog import find_metric, is_of_model, is_of_references
 from benchmark.scoring.classification import MAP_OVERLAP_PREFIX, ROBUST_PREFIX
 from benchmark.storage.record import Record, Verification
 from benchmark.storage.results import sidecar_file
@@ -16,6 +16,8 @@ from benchmark.storage.upgrade import upgrade_scores
 from benchmark.submission.sandbox.replies import Scores
 
 KEY_COLUMNS = ["image", "method", "metric", "level", "rater", "characteristic"]
+SUMMARY_COLUMNS = ["method", "metric", "level"]
+"""Columns that a mean is of one value of."""
 MIN_TOLERANCE, MAX_TOLERANCE = 1e-3, 1e-2
 """Bounds of the tolerated difference of means, as fractions of the metric's range."""
 IMAGE_TOLERANCE = 0.02
@@ -63,7 +65,7 @@ def first_by_hash(names: Sequence[str], count: int | None) -> set[str]:
 def _is_scored(record: Record, rescored: pd.DataFrame, names: Sequence[str]) -> pd.Series:
     """Marks the rows that a record has: metrics of the model are of a part of the images."""
     perturbed = first_by_hash(names, record.settings["preset"]["num_perturbed"])
-    of_model = rescored["metric"].map(lambda name: (known := find_metric(name)) is not None and known.of_model)
+    of_model = rescored["metric"].isin(list(filter(is_of_model, rescored["metric"].unique())))
     return ~of_model | rescored["image"].isin(perturbed)
 
 
@@ -83,11 +85,11 @@ def _compare_scores(
     both = both[both["_merge"] == "both"]
     if rescored.duplicated(KEY_COLUMNS).any() or reported.duplicated(KEY_COLUMNS).any():
         problems.append("has two scores for the same image, method and metric")
-    scores = {}
-    for (method, metric, level), rows in both.groupby(["method", "metric", "level"]):
+    scores, every = {}, table.groupby(SUMMARY_COLUMNS)["value"]
+    for key, rows in both.groupby(SUMMARY_COLUMNS):
+        method, metric, level = key
         name = f"{method}: {metric} ({level})"
-        every = table[(table["method"] == method) & (table["metric"] == metric) & (table["level"] == level)]
-        means, lines = _compare_metric(name, str(metric), rows, every["value"].dropna().to_numpy())
+        means, lines = _compare_metric(name, str(metric), rows, every.get_group(key).dropna().to_numpy())
         problems += lines
         if means is not None:
             scores[name] = means
@@ -114,9 +116,8 @@ def _compare_metric(
         text = "reports {:.4f}, its checkpoint gives {:.4f} on the same images".format(*means)
         problems.append(f"{name}: {text}")
     differing = np.unique(rows["image"].to_numpy()[valid][np.abs(old - new)[valid] > IMAGE_TOLERANCE * width])
-    known = find_metric(metric)
-    allowed = 0 if known is not None and known.of_references else JUMPS * len(np.unique(rows["image"][valid]))
-    if len(differing) > max(allowed, 0 if known is not None and known.of_references else 1):
+    allowed = 0 if is_of_references(metric) else max(1, JUMPS * len(np.unique(rows["image"][valid])))
+    if len(differing) > allowed:
         problems.append(
             f"{name}: its checkpoint gives other scores for {len(differing)} images, such as {differing[0]}"
         )

@@ -33,6 +33,8 @@ from benchmark.submission.sandbox.limits import GIGABYTE, Limits
 from benchmark.submission.sandbox.replies import Answers, Positions, TrainingHistory
 
 POLL_SECONDS = 0.2
+END_SECONDS = 5.0
+"""How long a box may take to end once its connection is closed, before the judge goes on without its last word."""
 INNER = frozenset({"guided-backprop", "parameter-randomization"})
 """What changes the inside of a network."""
 MAX_WEIGHTS = 16 * GIGABYTE
@@ -111,8 +113,8 @@ class BoxHost:
             "whole": whole,
         }
         read = [*own_files(self.entry), *([weights] if weights else [])]
-        channel = self._service.enter_context(self._connection(arguments, read))
-        return RemoteNetwork(channel, layer, classes)
+        channel, find_reason = self._service.enter_context(self._connection(arguments, read))
+        return RemoteNetwork(channel, layer, classes, find_reason)
 
     def close(self) -> None:
         """Ends the box of the loaded network."""
@@ -133,8 +135,10 @@ class BoxHost:
         return GeometryResult(geometry=Geometry(rows=rows, columns=columns))
 
     @contextmanager
-    def _connection(self, arguments: dict[str, Any], readable: Sequence[Path]) -> Iterator[socket.socket]:
-        """Starts a box that serves the network, and yields the connection to it."""
+    def _connection(
+        self, arguments: dict[str, Any], readable: Sequence[Path]
+    ) -> Iterator[tuple[socket.socket, Callable[[], str]]]:
+        """Starts a box that serves the network. Yields the connection to it, and what finds why it ended."""
         outcomes: list[TaskResult[Answers]] = []
 
         def run(address: Path) -> None:
@@ -144,6 +148,10 @@ class BoxHost:
                     "serve_network", request, self.limits, Answers, readable=[*readable, address], echo=True
                 )
             )
+
+        def find_reason() -> str:
+            thread.join(END_SECONDS)
+            return outcomes[0].error if outcomes else ""
 
         self.worker.start()  # here: Linux ends a process with the thread that started it
         with tempfile.TemporaryDirectory(prefix="loupe-judge-") as directory:
@@ -157,7 +165,7 @@ class BoxHost:
                 channel = self._accept(listener, thread, outcomes)
             with channel:
                 channel.settimeout(None)
-                yield channel
+                yield channel, find_reason
             thread.join()
 
     def _accept(

@@ -2,6 +2,7 @@
 
 import itertools
 import socket
+from collections.abc import Callable
 from typing import Any, NoReturn, Self
 
 import torch
@@ -27,10 +28,14 @@ class RemoteNetwork(nn.Module):
         channel: The connection to the box.
         layer: Dotted name of the target layer.
         classes: Number of logits.
+        find_reason: Returns why the box ended. Empty where it did not.
     """
 
-    def __init__(self, channel: socket.socket, layer: str, classes: int) -> None:
+    def __init__(
+        self, channel: socket.socket, layer: str, classes: int, find_reason: Callable[[], str] = lambda: ""
+    ) -> None:
         super().__init__()
+        self._find_reason = find_reason
         self._channel, self._classes, self._layer = channel, classes, layer
         self._last, self._released = 0, list[int]()
         parent: nn.Module = self
@@ -52,9 +57,9 @@ class RemoteNetwork(nn.Module):
         layer = self.get_submodule(self._layer)
         ticket = _Ticket(self, by_images=torch.is_grad_enabled() and images.requires_grad)
         if not layer._forward_hooks:  # noqa: SLF001 - torch has no public way to ask
-            logits: Tensor = _Run.apply(images, ticket)
+            logits: Tensor = _FromImages.apply(images, ticket, False)
             return logits
-        activations: Tensor = _ToLayer.apply(images, ticket)
+        activations: Tensor = _FromImages.apply(images, ticket, True)
         moved = layer(activations)
         ticket.by_layer = torch.is_grad_enabled() and moved.requires_grad
         # Most hooks only look, or return a copy: then the activations need not travel back.
@@ -138,6 +143,8 @@ class RemoteNetwork(nn.Module):
 
     def _refuse(self, what: str) -> NoReturn:
         self._channel.close()
+        if reason := self._find_reason():
+            raise UserError(f"the box of the network: {reason}")
         raise UserError(f"the box of the network answered: {what}; its evaluation ends here")
 
 
@@ -172,44 +179,26 @@ class _Ticket:
         return self.network.ask(operation, (self.number, int(self.again)), *tensors, count=count)
 
 
-class _Run(Function):
-    """A whole forward pass."""
+class _FromImages(Function):
+    """A forward pass: a whole one, or one up to the target layer. There the box waits for what follows."""
 
     @staticmethod
-    def forward(ctx: Any, images: Tensor, ticket: _Ticket) -> Tensor:
-        """Ask for logits."""
+    def forward(ctx: Any, images: Tensor, ticket: _Ticket, to_layer: bool) -> Tensor:
+        """Ask for logits, or for activations."""
         ctx.ticket = ticket
+        ctx.operation = Operation.LAYER_GRADIENT if to_layer else Operation.GRADIENT
         ctx.save_for_backward(images)
-        (logits,) = ticket.network.ask(Operation.RUN, (int(ticket.by_images),), images)
-        return ticket.network.expect_logits(logits, images)
+        operation = Operation.RUN_TO_LAYER if to_layer else Operation.RUN
+        (answer,) = ticket.network.ask(operation, (int(ticket.by_images),), images)
+        return (ticket.network.expect_grid if to_layer else ticket.network.expect_logits)(answer, images)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
         """Ask for the gradient by the images."""
         (images,) = ctx.saved_tensors
-        (answer,) = ctx.ticket.ask(Operation.GRADIENT, gradient)
-        return ctx.ticket.network.expect_like(answer, images), None
-
-
-class _ToLayer(Function):
-    """The first part of a forward pass, up to the target layer. The box waits there for what follows."""
-
-    @staticmethod
-    def forward(ctx: Any, images: Tensor, ticket: _Ticket) -> Tensor:
-        """Ask for activations."""
-        ctx.ticket = ticket
-        ctx.save_for_backward(images)
-        (activations,) = ticket.network.ask(Operation.RUN_TO_LAYER, (int(ticket.by_images),), images)
-        return ticket.network.expect_grid(activations, images)
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
-        """Ask for the gradient of the activations by the images."""
-        (images,) = ctx.saved_tensors
-        (answer,) = ctx.ticket.ask(Operation.LAYER_GRADIENT, gradient)
-        return ctx.ticket.network.expect_like(answer, images), None
+        (answer,) = ctx.ticket.ask(ctx.operation, gradient)
+        return ctx.ticket.network.expect_like(answer, images), None, None
 
 
 class _FromLayer(Function):

@@ -91,7 +91,7 @@ def save_part(directory: Path, part: str, **arrays: "np.ndarray[Any, Any] | None
 
 
 def _load_part(directory: Path, part: str, device: torch.device) -> TensorData:
-    images, labels = (np.load(directory / f"{part}-{name}.npy", mmap_mode="r") for name in ("images", "labels"))
+    images, labels = (np.load(directory / f"{part}-{name}.npy", mmap_mode="c") for name in ("images", "labels"))
     file = directory / f"{part}-masks.npy"
     masks = torch.as_tensor(np.load(file), device=device) if file.is_file() else None
     return TensorData(images=on_device(images, device), labels=torch.tensor(labels, device=device), masks=masks)

@@ -1,8 +1,6 @@
 """The baselines of masks alone, against the metrics of the engine and against known values."""
 
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -13,10 +11,10 @@ from benchmark.baselines.masks import mask_baselines
 from benchmark.baselines.trivial import gaussian, noise
 from benchmark.data.references import Drawing
 from benchmark.errors import UserError
-from benchmark.storage.paths import ROOT
 from datasets import DatasetIndex, Mask, Sample
 from datasets.aggregation import ADDITIVE_MAX, MAJORITY
 from metrics.overlap import map_f1, map_sensitivity, map_specificity
+from tests.command import call
 
 METRICS = {"f1": map_f1, "sensitivity": map_sensitivity, "specificity": map_specificity}
 
@@ -130,9 +128,9 @@ def test_no_masks_and_a_mask_of_another_size_are_one_line(drawn, tmp_path):
 
 
 @pytest.mark.slow
-def test_the_command_gives_the_known_values_of_dermxdb(real_data):
-    command = [sys.executable, "-m", "benchmark", "baselines", str(real_data / "dermxdb-v1"), "--json"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+def test_the_command_gives_the_known_values_of_dermxdb(real_data, tmp_path):
+    done = call(tmp_path, "baselines", real_data / "dermxdb-v1", "--json")
+    assert done.returncode == 0, done.stderr
     results = {(row["baseline"], row["level"]): row for row in json.loads(done.stdout)}
     expected = {
         "centered Gaussian, 0.2 of the side": (0.430, 0.623, 0.831, 553),

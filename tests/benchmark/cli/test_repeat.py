@@ -11,18 +11,13 @@ from typer.testing import CliRunner
 
 from benchmark import __main__ as program
 from benchmark.cli import run as verb
-from benchmark.config.options import OPTIONS, changed_options
+from benchmark.config.options import OPTIONS, SOURCE_FLAGS, SOURCE_OPTIONS, are_source_options, changed_options
 from benchmark.config.presets import PRESETS, Preset
 from benchmark.experiments.build_record import build_provenance
 from benchmark.experiments.job import Job
 from benchmark.leaderboard.analysis.provenance import repeat_command
 
 START = ["python", "-m", "benchmark"]
-SOURCE = {
-    *("--data", "--layout", "--image-dir", "--attributes", "--allow-split-groups", "--split", "--pretrain"),
-    *("--class-map", "--entries", "--device", "--pseudonyms"),
-}
-"""Options that a record stores as they were given."""
 CELLS = {"--preset", "--architecture", "--regime", "--seed", "--name"}
 NO_KEY = {"--engine", "--address", "--cells-per-gpu", "--train-only", "--log", "--dry-run", "--publish-images"}
 """Options that change no result."""
@@ -79,6 +74,7 @@ def test_a_command_with_every_option_repeats_the_training(parse, own_folders, is
         *("--image-size", "128", "--batch-size", "8", "--compile", "default", "--method", "gradient"),
         *("--method", "grad-cam", "--alignment", "none", "--metric", "all", "--eps", "0.5", "--eps", "1"),
     )
+    assert are_source_options(job.options)
     again = repeated(parse, job)
     assert (again.key, again.identity, again.cell.name) == (job.key, job.identity, job.cell.name)
     assert again.data.split_origin == job.data.split_origin == "given"
@@ -96,7 +92,7 @@ def test_every_option_of_run_is_repeated_or_changes_no_key():
     command = typer.main.get_command(program.app).commands["run"]
     options = {option for parameter in command.params for option in parameter.opts}
     assert set(OPTIONS) <= {field.name for field in fields(Preset)}
-    assert options - set(OPTIONS.values()) - SOURCE - CELLS == NO_KEY
+    assert options - set(OPTIONS.values()) - SOURCE_OPTIONS - SOURCE_FLAGS - CELLS == NO_KEY
 
 
 @pytest.mark.parametrize("preset", PRESETS.values(), ids=lambda preset: preset.name)

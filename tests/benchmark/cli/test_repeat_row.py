@@ -94,6 +94,20 @@ def test_a_dry_run_trains_nothing(repeated):
     assert commands == []
 
 
+@pytest.mark.parametrize("options", [["--entries", "theirs"], ["--engine", "ray"], ["--data", "--entries"]])
+def test_options_of_a_record_that_may_run_code_are_shown_and_not_run(repeated, published, options):
+    path = published / "records" / f"{STEM}.json"
+    text = path.read_text(encoding="utf-8")
+    record = json.loads(text)
+    record["provenance"] = {"weights": "random", "options": options}
+    path.write_text(json.dumps(record), encoding="utf-8")
+    outcome, commands = repeated()
+    path.write_text(text, encoding="utf-8")
+    assert "may run code of somebody else" in str(outcome.exception)
+    assert " ".join(options) in outcome.output
+    assert commands == []
+
+
 def test_the_spread_is_that_of_the_table_where_it_has_several_seeds(published, tmp_path):
     directory = made(tmp_path, seeds=3)
     (table, *_), (single, *_) = (build_tables(read_results(each)) for each in (directory, published))

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import sys
 import time
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 pytest.importorskip("ray", reason="Ray is not installed")
 
 from tests.benchmark.execution.ray_nodes import begun, cluster, free_port
+from tests.command import call, refused
 
 PLAN = ("run", "--architecture", "mobilenet", "--architecture", "mobilenet_v2", "--epochs", "1", "--device", "cpu")
 CELLS = [f"{name}-{regime}-0" for name in ("mobilenet", "mobilenet_v2") for regime in ("adversarial", "standard")]
@@ -80,23 +82,18 @@ def test_two_nodes_of_which_one_loses_its_worker_make_the_same_bytes(tmp_path, i
     assert "Nothing to do: all 4 cells are done" in again.communicate()[0]
 
 
-def refused(directory: Path, *words: str) -> str:
-    done = begun(directory, "run", *words)
-    out, errors = done.communicate()
-    assert done.returncode == 2, out + errors
-    assert len(errors.strip().splitlines()) == 1
-    return errors
-
-
 def test_an_engine_that_cannot_be_used_is_one_line(tmp_path):
-    assert "unknown engine 'rey'; nearest: ray" in refused(tmp_path, "--engine", "rey")
-    assert "--address and --cells-per-gpu need --engine ray" in refused(tmp_path, "--cells-per-gpu", "2")
     nobody = f"127.0.0.1:{free_port()}"
-    assert f"--address {nobody}: nothing answers there" in refused(tmp_path, "--engine", "ray", "--address", nobody)
+    for words, expected in {
+        ("--engine", "rey"): "unknown engine 'rey'; nearest: ray",
+        ("--cells-per-gpu", "2"): "--address and --cells-per-gpu need --engine ray",
+        ("--engine", "ray", "--address", nobody): f"--address {nobody}: nothing answers there",
+    }.items():
+        assert expected in refused(call(tmp_path, "run", *words))
 
 
 def test_without_ray_the_remedy_is_said(tmp_path, monkeypatch):
-    (tmp_path / "hidden").mkdir()
-    (tmp_path / "hidden" / "ray.py").write_text("raise ModuleNotFoundError(name='ray')\n", encoding="utf-8")
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "hidden"))
-    assert "--engine ray: ray is not installed; `python -m pip install ray`" in refused(tmp_path, "--engine", "ray")
+    monkeypatch.delitem(sys.modules, "benchmark.execution.ray", raising=False)  # another test may have loaded it
+    monkeypatch.setitem(sys.modules, "ray", None)  # as if it was not installed
+    line = refused(call(tmp_path, "run", "--engine", "ray"))
+    assert "--engine ray: ray is not installed; `python -m pip install ray`" in line

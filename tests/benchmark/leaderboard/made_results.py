@@ -40,11 +40,11 @@ def make_results(
         distinct: Records with files of their own; the others link to these in turn. None gives each its own.
     """
     rng = np.random.default_rng(0)
-    told = json.loads((REAL / "records" / "xception-standard-0.json").read_text(encoding="utf-8"))
-    told |= {"dataset": "made", "synthetic": True, "images": told["images"] | {"test": images}, "files": {}}
-    told["summary"] = {}
-    if classes != len(told["classes"]):
-        told["classes"] = [f"class{number}" for number in range(classes)]
+    content = json.loads((REAL / "records" / "xception-standard-0.json").read_text(encoding="utf-8"))
+    content |= {"dataset": "made", "synthetic": True, "images": content["images"] | {"test": images}, "files": {}}
+    content["summary"] = {}
+    if classes != len(content["classes"]):
+        content["classes"] = [f"class{number}" for number in range(classes)]
     scores = _shape(images)
     patients = [f"p{number}" for number in np.sort(rng.integers(0, max(2, 2 * images // 3), images))]
     hard = rng.normal(0, 0.1, images)[scores["image"].cat.codes]
@@ -54,7 +54,7 @@ def make_results(
         name = ARCHITECTURES[number % 11] + (str(number // 11) if number >= 11 else "")
         for regime in list(dict.fromkeys(["standard", "adversarial", *entries(Regime)]))[:regimes]:
             for seed in range(seeds):
-                record = told | {
+                record = content | {
                     "architecture": name,
                     "regime": regime,
                     "seed": seed,
@@ -70,8 +70,8 @@ def make_results(
                 value = 0.5 - 0.01 * number + hard + rng.normal(0, 0.1, len(scores)) + rng.normal(0, 0.005)
                 scores.assign(value=np.clip(value, 0, 1)).to_parquet(f"{stem}.scores.parquet")
                 _predictions(images, patients, classes, rng).to_parquet(f"{stem}.predictions.parquet")
-    (directory / "protocol.json").write_text(json.dumps({"protocol": told["protocol"]}), encoding="utf-8")
-    baseline = scores[scores["method"] == "grad-cam"].assign(method="", value=0.4, protocol=told["protocol"])
+    (directory / "protocol.json").write_text(json.dumps({"protocol": content["protocol"]}), encoding="utf-8")
+    baseline = scores[scores["method"] == "grad-cam"].assign(method="", value=0.4, protocol=content["protocol"])
     pd.concat([baseline.assign(baseline=name) for name in ("constant 0.5", "uniform noise")]).to_parquet(
         directory / "baselines.parquet"
     )
@@ -88,14 +88,14 @@ def make_submission(directory: Path, stem: str, name: str, **fields: object) -> 
     for path in (directory / "records").glob(f"{stem}.*"):
         path.rename(path.with_name(path.name.replace(old, name, 1)))
     record = directory / "records" / f"{stem.replace(old, name, 1)}.json"
-    told = json.loads(record.read_text(encoding="utf-8"))
+    content = json.loads(record.read_text(encoding="utf-8"))
     weights = hashlib.sha256(record.stem.encode()).hexdigest()
     submission = {"entry": f"{name}.py", "sha256": "0" * 64} | fields.pop("submission", {})
     if "checkpoint" in submission:
         submission["checkpoint"] = submission["checkpoint"] | {"sha256": weights}
-    told |= {"architecture": name, "submission": submission, "files": digests_of(record)} | fields
-    told["training"] = told["training"] | {"sha256": weights}
-    record.write_text(json.dumps(told), encoding="utf-8")
+    content |= {"architecture": name, "submission": submission, "files": digests_of(record)} | fields
+    content["training"] = content["training"] | {"sha256": weights}
+    record.write_text(json.dumps(content), encoding="utf-8")
     return record
 
 

@@ -64,14 +64,16 @@ def test_names_of_columns_are_unique_and_what_is_named_is_declared():
     assert [column.name for column in COLUMNS if column.name == RANKED_BY and column.headline] == [RANKED_BY]
 
 
-def new_metric(**told: object) -> Metric:
+def new_metric(**fields: object) -> Metric:
     """An entry as a file in `metrics/` holds it."""
 
     def compute(saliency):
         """Says something new of the map."""
         return saliency.amax(dim=(1, 2))
 
-    return Metric(name="peak-height", compute=compute, bounds=(0.0, 1.0), higher_is_better=True, source="Own.", **told)
+    return Metric(
+        name="peak-height", compute=compute, bounds=(0.0, 1.0), higher_is_better=True, source="Own.", **fields
+    )
 
 
 def results_with(metric: Metric, directory: Path) -> Path:
@@ -80,9 +82,9 @@ def results_with(metric: Metric, directory: Path) -> Path:
     rng = np.random.default_rng(1)
     definition = define_metric(metric).model_dump(mode="json")
     for path in (directory / "records").glob("*.json"):
-        told = json.loads(path.read_text(encoding="utf-8"))
-        told["metrics"][metric.name] = definition
-        path.write_text(json.dumps(told), encoding="utf-8")
+        content = json.loads(path.read_text(encoding="utf-8"))
+        content["metrics"][metric.name] = definition
+        path.write_text(json.dumps(content), encoding="utf-8")
         file = path.with_suffix(".scores.parquet")
         frame = upgrade_scores(pd.read_parquet(file))
         more = frame[(frame["metric"] == "sparsity") & (frame["level"] == "map")]

@@ -115,17 +115,17 @@ def harm_absence(directory: Path) -> str:
     [harm_json, harm_schema, harm_depth, harm_scores, harm_pages, harm_columns, harm_images, harm_absence],
     ids=lambda harm: harm.__name__,
 )
-def test_what_is_damaged_is_named_and_the_rest_stands(copied, harm):
-    told = harm(copied)
+def test_what_is_damaged_is_named_and_the_rest_is_shown(copied, harm):
+    problem = harm(copied)
     leaderboard = build_tables(read_results(copied))[0]
     assert len(leaderboard.problems) == 1
-    assert leaderboard.problems[0].startswith(told)
+    assert leaderboard.problems[0].startswith(problem)
     assert len(leaderboard.models) == 6
     assert all(np.isfinite(row.estimates["map_f1"].value) for row in leaderboard.models)
 
 
 def test_the_verb_needs_no_torch_names_what_it_left_out_and_writes_the_same_bytes_each_time(copied):
-    told = [harm_json(copied), harm_images(copied)]
+    problems = [harm_json(copied), harm_images(copied)]
     code = (
         "import sys, benchmark.__main__ as m\n"
         f"sys.argv = ['loupe', 'leaderboard', {str(copied)!r}]\n"
@@ -135,7 +135,7 @@ def test_the_verb_needs_no_torch_names_what_it_left_out_and_writes_the_same_byte
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 1, done.stderr
     page = (copied / "leaderboard.md").read_text(encoding="utf-8")
-    for line in told:
+    for line in problems:
         assert line in done.stdout
         assert f"- Left out: {line}" in page
     assert "2 records left out." in page
@@ -267,8 +267,8 @@ def test_degenerate_maps_and_missing_cells_are_counted(copied):
 
 def test_latex_is_complete_and_has_no_bare_special(copied):
     record = next((copied / "records").glob("*-standard-0.json"))
-    told = json.loads(record.read_text(encoding="utf-8"))
-    record.write_text(json.dumps(told | {"dataset": "a_b & 50 % #1 \\input{x}"}), encoding="utf-8")
+    content = json.loads(record.read_text(encoding="utf-8"))
+    record.write_text(json.dumps(content | {"dataset": "a_b & 50 % #1 \\input{x}"}), encoding="utf-8")
     leaderboard = build_tables(read_results(copied))[0]
     text = to_latex(leaderboard, HEADLINES)
     body = "\n".join(line for line in text.splitlines() if not line.startswith("%"))

@@ -13,6 +13,9 @@ from benchmark.reliance.fills import FILLS
 from benchmark.reliance.measure import measure_reliance
 from benchmark.reliance.regions import build_region, choose_superpixels, find_places
 from benchmark.reliance.variants import MAX_VARIANTS, NUM_PLACES, NUM_SUPERPIXELS, build_variants
+from benchmark.statistics.bootstrap import estimates
+from benchmark.statistics.ratios import mean_of_finite
+from benchmark.statistics.resampling import resampling
 from tests.benchmark.reliance.networks import BLUE, LAYER, RED, SIDE, Reader, pictures
 
 CPU = torch.device("cpu")
@@ -155,8 +158,8 @@ def test_twelve_forward_passes_at_most(images):
 
 
 def test_no_reliance_in_networks_that_know_nothing():
-    """The 95 % interval holds 0 in 95 % of trials: random weights, and a random place for the region."""
-    trials, found = 200, 0
+    """The interval of the tables holds 0 in 95 % of trials: random weights, and a random place for the region."""
+    trials = 200
     images, _ = pictures(30, seed=7, radius=3)
     rng = np.random.default_rng(1)
     versions = []
@@ -168,11 +171,14 @@ def test_no_reliance_in_networks_that_know_nothing():
         (place,) = find_places(region, texture, images.names[index], 1)
         versions += [FILLS["ring"](texture, part.mask, part.ring) for part in (region, place)]
     inputs = torch.tensor(np.array(versions)).permute(0, 3, 1, 2).float() / 255
+    statistics = {}
     for trial in range(trials):
         with torch.no_grad():
-            p = (20 * random_network(trial)(inputs)).softmax(1)[:, 0].numpy().reshape(-1, 2)
-        difference = p[:, 1] - p[:, 0]
-        found += abs(difference.mean()) > 2.045 * difference.std(ddof=1) / len(difference) ** 0.5
+            p = (20 * random_network(trial)(inputs)).softmax(1)[:, 0].double().numpy().reshape(-1, 2)
+        statistics[trial] = [mean_of_finite(p[:, 1] - p[:, 0])]
+    bounds = dict.fromkeys(statistics, ratios.BOUNDS)
+    results = estimates(statistics, resampling(list(images.names)), row="random", bounds=bounds)
+    found = sum(not each.low <= 0 <= each.high for each in results.values())
     assert 0.02 <= found / trials <= 0.08
 
 

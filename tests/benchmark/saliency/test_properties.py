@@ -1,5 +1,7 @@
 """What holds for every method that is registered."""
 
+from copy import deepcopy
+
 import pytest
 import torch
 from torch import nn
@@ -7,6 +9,7 @@ from torch import nn
 from architectures import Architecture
 from benchmark.registry import entries
 from benchmark.saliency import Method, integrated_gradients, masked, occlusion, rise, score_cam, smooth_grad
+from tests.architectures.narrow import narrow
 from tests.benchmark.saliency.networks import PATCHES, Cancelling, Constant, Reader, Scaled, Small, images
 
 METHODS = {name: method for name, method in entries(Method).items() if not method.needs_attention}
@@ -207,17 +210,22 @@ def few(monkeypatch):
     monkeypatch.setattr(score_cam, "get_activations", lambda *arguments: get_activations(*arguments)[:, :2])
 
 
+@pytest.fixture(scope="module", params=entries(Architecture))
+def built(request):
+    """A network with random weights, for six classes, and its architecture."""
+    architecture = entries(Architecture)[request.param]
+    torch.manual_seed(0)
+    return narrow(architecture, classes=6).eval(), architecture
+
+
 @pytest.mark.slow
 @pytest.mark.usefixtures("few")
-@pytest.mark.parametrize("name", entries(Architecture))
-def test_every_method_draws_every_architecture(name):
-    architecture = entries(Architecture)[name]
-    torch.manual_seed(0)
-    model = architecture.build(6).eval()
-    before, inputs = state(model), images(2, 96, 96)
+def test_every_method_draws_every_architecture(built):
+    model, architecture = built
+    before, inputs = state(model), images(2, 64, 64)
     for method in METHODS.values():
         maps = method.explain(model, architecture.target_layer, inputs, torch.tensor([1, 4]))
-        assert maps.shape == (2, 96, 96), method.name
+        assert maps.shape == (2, 64, 64), method.name
         assert maps.isfinite().all(), method.name
         assert maps.min() >= 0, method.name
     assert state(model) == before
@@ -225,12 +233,9 @@ def test_every_method_draws_every_architecture(name):
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("few")
-@pytest.mark.parametrize("name", entries(Architecture))
-def test_every_architecture_has_no_map_once_it_is_constant(name):
+def test_every_architecture_has_no_map_once_it_is_constant(built):
     """By a last layer of zeros; for methods that compare answers also by one that is faint beside its bias."""
-    architecture = entries(Architecture)[name]
-    torch.manual_seed(0)
-    model, classes = architecture.build(6).eval(), torch.tensor([1, 4])
+    model, classes = deepcopy(built[0]), torch.tensor([1, 4])
     layers = [module for module in model.modules() if isinstance(module, nn.Linear | nn.Conv2d)]
     last = next(layer for layer in reversed(layers) if len(layer.weight) == 6)  # one output per class
     with torch.inference_mode():  # networks with random weights differ in the size of their logits
@@ -240,5 +245,5 @@ def test_every_architecture_has_no_map_once_it_is_constant(name):
             last.weight.mul_(factor)
             last.bias.copy_(10 * torch.arange(1, 7))
         for method in sorted(methods):
-            maps = METHODS[method].explain(model, architecture.target_layer, images(2, 64, 64), classes)
+            maps = METHODS[method].explain(model, built[1].target_layer, images(2, 64, 64), classes)
             assert not maps.any(), (method, factor)

@@ -9,7 +9,7 @@ import pytest
 from benchmark.storage.paths import ROOT
 
 # Writes arrays as a run maps them, scores them by all metrics, and prints the most megabytes that the process held with
-# 200 maps and with 2,000, and what it held before: beyond the scores themselves, and without the pages of the mapped
+# 100 maps and with 1,000, and what it held before: beyond the scores themselves, and without the pages of the mapped
 # files, which the system takes back as it likes.
 MEASURE = """
 import sys
@@ -79,12 +79,13 @@ def peak(maps, data):
 
 folder = Path(sys.argv[1])
 score(*written(folder / "first", 2))  # what is loaded once
-few, many = (written(folder / str(number), number) for number in (200, 2000))
+few, many = (written(folder / str(number), number) for number in (100, 1000))  # a chunk, and ten
 before = anonymous()
 print(peak(*few), peak(*many), before)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="only Linux tells a process its anonymous memory")
 def test_ten_times_as_many_maps_take_as_much_memory(tmp_path):
     command = [sys.executable, "-c", MEASURE, str(tmp_path)]

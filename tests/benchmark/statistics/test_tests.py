@@ -1,4 +1,4 @@
-"""Which rows are told apart: oracles, error rates by simulation, letters."""
+"""Which rows are significantly different: oracles, error rates by simulation, letters."""
 
 import itertools
 
@@ -146,7 +146,7 @@ def tables(rows: np.ndarray, number: int, times: int) -> list:
 
 @pytest.mark.parametrize("number", [40, 10])
 def test_equal_rows_are_told_apart_in_one_table_of_twenty_at_most(number):
-    """Family-wise: a table counts once, however many of its 28 pairs are told apart. Two standard errors allowed."""
+    """Family-wise: a table counts once, however many of its 28 pairs differ. Two standard errors allowed."""
     found = tables(np.full(8, 0.5), number, 300)
     wrong = np.mean([known.num_significant > 0 for known in found])
     assert wrong <= 0.05 + 2 * np.sqrt(0.05 * 0.95 / 300)

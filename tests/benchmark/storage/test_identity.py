@@ -176,7 +176,7 @@ def test_every_number_and_operator_of_an_entry_counts_and_no_word_does(path):
     assert reworded(source) != source
     assert code_hash(reworded(source)) == code_hash(source)
     changed = [code_hash(mutant) for mutant in mutants(source)]
-    assert changed, "no number and no operator: it cannot be told whether it counts"
+    assert changed, "no number and no operator: nothing shows whether it counts"
     assert code_hash(source) not in changed
 
 
@@ -308,6 +308,6 @@ def test_an_entry_from_outside_is_known_by_what_it_computes_not_by_what_it_says(
 
 def test_the_list_is_in_order_so_that_branches_merge():
     text = module.IDENTITIES_FILE.read_text(encoding="utf-8")
-    told = json.loads(text)
-    assert list(told) == sorted(told)
-    assert text == json.dumps(told, indent=1) + "\n"
+    content = json.loads(text)
+    assert list(content) == sorted(content)
+    assert text == json.dumps(content, indent=1) + "\n"

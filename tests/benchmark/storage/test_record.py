@@ -34,21 +34,21 @@ def test_every_committed_record_is_read_and_makes_a_board(directory):
 
 def second_schema(path: Path) -> dict:
     """A record as the second schema wrote it."""
-    told = json.loads(path.read_text(encoding="utf-8"))
+    content = json.loads(path.read_text(encoding="utf-8"))
     for part, names in (("preset", PRESET_FIELDS), ("training", TRAINING_FIELDS)):
         old = {new: old for old, new in names.items()}
-        told["settings"][part] = {old.get(name, name): value for name, value in told["settings"][part].items()}
-    return told | {"schema_version": 2}
+        content["settings"][part] = {old.get(name, name): value for name, value in content["settings"][part].items()}
+    return content | {"schema_version": 2}
 
 
 def first_schema(path: Path) -> dict:
     """A record as the first schema wrote it."""
-    told = second_schema(path)
-    training = told.pop("training")
-    told.pop("classification")
-    told.pop("regime_title")
-    told["settings"]["preset"]["attack_eps"] = 0.25
-    return told | {"schema_version": 1, "checkpoint_sha256": training["sha256"], "losses": training["losses"]}
+    content = second_schema(path)
+    training = content.pop("training")
+    content.pop("classification")
+    content.pop("regime_title")
+    content["settings"]["preset"]["attack_eps"] = 0.25
+    return content | {"schema_version": 1, "checkpoint_sha256": training["sha256"], "losses": training["losses"]}
 
 
 def test_a_record_of_the_first_schema_is_read_in_todays_words(tmp_path):
@@ -63,15 +63,15 @@ def test_a_record_of_the_first_schema_is_read_in_todays_words(tmp_path):
 
 @pytest.mark.parametrize("path", RECORDS, ids=lambda path: f"{path.parts[-4]}-{path.stem}")
 def test_every_committed_record_is_of_the_newest_schema_and_upgrades_to_itself(path):
-    told = json.loads(path.read_text(encoding="utf-8"))
-    assert told["schema_version"] == SCHEMA
-    before = copy.deepcopy(told)
-    assert upgrade_record(told) == told == before
+    content = json.loads(path.read_text(encoding="utf-8"))
+    assert content["schema_version"] == SCHEMA
+    before = copy.deepcopy(content)
+    assert upgrade_record(content) == content == before
     old = second_schema(path)
     again = copy.deepcopy(old)
-    assert upgrade_record(old) == told
+    assert upgrade_record(old) == content
     assert old == again, "an upgrade must not change what it is given"
-    assert asdict(load_preset(told["settings"]["preset"])).keys() >= told["settings"]["preset"].keys()
+    assert asdict(load_preset(content["settings"]["preset"])).keys() >= content["settings"]["preset"].keys()
 
 
 @pytest.mark.parametrize("path", MARKERS, ids=lambda path: f"{path.parts[-3]}-{path.parts[-2]}")
@@ -92,14 +92,14 @@ def test_a_preset_comes_back_from_its_record(preset):
 
 
 def test_a_preset_with_an_unknown_or_a_missing_field_is_refused_by_name():
-    told = asdict(QUICK)
+    content = asdict(QUICK)
     with pytest.raises(UserError, match=r"unknown settings \(color, side\)"):
-        load_preset(told | {"side": 96, "color": "red"})
+        load_preset(content | {"side": 96, "color": "red"})
     with pytest.raises(UserError, match="lacks image_size"):
-        load_preset({name: value for name, value in told.items() if name != "image_size"})
+        load_preset({name: value for name, value in content.items() if name != "image_size"})
     with pytest.raises(UserError, match="is invalid: limit"):
-        load_preset(told | {"limit": 0})
-    assert load_preset({name: value for name, value in told.items() if name != "compile"}) == QUICK
+        load_preset(content | {"limit": 0})
+    assert load_preset({name: value for name, value in content.items() if name != "compile"}) == QUICK
 
 
 @pytest.mark.parametrize(

@@ -201,6 +201,8 @@ def test_an_entry_runs_in_the_box_and_writes_only_its_scratch(running, entry, tm
     assert "No such file" in problems(f"import os; os.listdir({str(tmp_path / 'masks')!r})")
     assert "Read-only file system" in problems("open(__file__, 'w')")
     assert not problems("open('scratch', 'w').write('its own folder')")
+    (tmp_path / "link.safetensors").symlink_to(tmp_path / "masks")  # a pull request may add one beside the entry
+    assert "No such file" in problems(f"import os; os.listdir({str(tmp_path / 'masks')!r})")
 
 
 FORGED = {
@@ -294,14 +296,14 @@ def checkpoint(directory: Path) -> Path:
 
 
 def with_checkpoint(path: Path, **changes: str) -> str:
-    told = {
+    arguments = {
         "file": path.name,
         "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
         "regime": "standard",
         "trained_on": "colored squares",
         "source": "a test",
     } | changes
-    fields = ", ".join(f"{name}={value!r}" for name, value in told.items())
+    fields = ", ".join(f"{name}={value!r}" for name, value in arguments.items())
     return changed(
         ("import Architecture\n", "import Architecture, Checkpoint\n"),
         ('license="Apache-2.0",', f'license="MIT", checkpoint=Checkpoint({fields}, classes=("a", "b")),'),

@@ -113,9 +113,9 @@ def test_the_box_forgets_what_no_gradient_needs():
         thread = Thread(target=answering.serve)
         thread.start()
         remote = RemoteNetwork(ours, "trunk.3", 3)
-        kept = [remote(IMAGES.clone().requires_grad_()) for _ in range(2)]
+        outputs = [remote(IMAGES.clone().requires_grad_()) for _ in range(2)]
         assert len(answering._passes) == 2
-        del kept
+        del outputs
         remote(IMAGES)
         assert not answering._passes
         ours.shutdown(socket.SHUT_RDWR)
@@ -169,3 +169,13 @@ def test_a_forged_answer_ends_the_evaluation_in_one_line(what):
         with pytest.raises(UserError, match=r"^the box of the network answered: .*; its evaluation ends here$"):
             remote(IMAGES)
         thread.join()
+
+
+def test_a_box_that_ended_says_why():
+    ours, theirs = socket.socketpair()
+    send(theirs, Operation.ANSWER, torch.tensor([7]))
+    with ours:
+        remote = RemoteNetwork(ours, "layer", 3, lambda: "needs more memory than allowed")
+        theirs.close()
+        with pytest.raises(UserError, match=r"^the box of the network: needs more memory than allowed$"):
+            remote(IMAGES)

@@ -31,13 +31,13 @@ from benchmark.leaderboard.build import rebuild
 from benchmark.leaderboard.export.csv import OTHER_PROTOCOL
 from benchmark.runtime.terminal import Terminal
 from benchmark.storage.hashing import file_digest
-from benchmark.storage.ledger import read_ledger
+from benchmark.storage.ledger import enter_verification, read_ledger
 from benchmark.storage.paths import ROOT
-from benchmark.storage.record import SEAL, load_record
+from benchmark.storage.record import SEAL, Verification, load_record
 from benchmark.storage.results import sidecar_file
 from benchmark.submission import submit as submitting
 from benchmark.submission.checks import parallel as lanes
-from benchmark.submission.checks.report import check_record, targets
+from benchmark.submission.checks.report import CheckReport, check_record, targets
 from benchmark.submission.checks.score import RescoreOptions, verify_scores
 from benchmark.submission.entries import EntryFacts, collect_facts, known_entry, load_entry
 from benchmark.submission.request import SubmissionRequest
@@ -96,12 +96,12 @@ def train_elsewhere(data: Path, file: Path) -> None:
 
 def entry_text(name: str, file: Path) -> str:
     """The template, with a checkpoint."""
-    told = f'file="{file.name}", sha256="{file_digest(file)}", classes={THEIRS!r}, regime="standard", '
-    told += 'trained_on="sixteen of the images", source="this test"'
+    arguments = f'file="{file.name}", sha256="{file_digest(file)}", classes={THEIRS!r}, regime="standard", '
+    arguments += 'trained_on="sixteen of the images", source="this test"'
     text = TEMPLATE.replace("NAME", name).replace("CONSTANT", name.upper())
     text = text.replace("import Architecture\n", "import Architecture, Checkpoint\n")
     text = text.replace("input_size=224", "input_size=96")
-    return text.replace('license="Apache-2.0",', f'license="MIT",\n    checkpoint=Checkpoint({told}),')
+    return text.replace('license="Apache-2.0",', f'license="MIT",\n    checkpoint=Checkpoint({arguments}),')
 
 
 class Place:
@@ -217,13 +217,13 @@ def test_the_scores_of_a_checkpoint_are_those_of_captum_and_quantus(place):
     maps = nn.functional.interpolate(maps.detach(), size=89, mode="bilinear", align_corners=True)
     maps = nn.functional.pad(maps, (0, 7, 0, 7), mode="replicate")[:, 0]
 
-    told = place.submitted.records[0]
-    predictions = pd.read_parquet(told.with_name(f"{told.stem}.predictions.parquet"))
+    record = place.submitted.records[0]
+    predictions = pd.read_parquet(record.with_name(f"{record.stem}.predictions.parquet"))
     names = list(data.samples["id"].to_numpy()[data.test])
     assert list(predictions["image"]) == names
     assert [data.classes[each] for each in predictions["predicted"]] == [THEIRS[each] for each in predicted]
 
-    scores = pd.read_parquet(told.with_name(f"{told.stem}.scores.parquet"))
+    scores = pd.read_parquet(record.with_name(f"{record.stem}.scores.parquet"))
     scores = scores[scores["method"] == "grad-cam"].set_index(["metric", "level", "image"])["value"]
     union = data.references[data.references["level"] == "union"]
     plane = dict(zip(union["sample"], union.index, strict=True))
@@ -258,9 +258,30 @@ def test_a_record_that_holds_is_marked_as_recomputed(place, tmp_path):
     assert not rebuild(record.parent.parent)[0].problems
 
 
-def write_unsealed(record: Path, told: dict) -> None:
+def test_a_seed_that_waits_for_its_verification_is_accepted(place, tmp_path, monkeypatch):
+    for name in ("results", "evaluated"):
+        shutil.copytree(place.results, tmp_path / name)
+    monkeypatch.setenv("LOUPE_RESULTS", str(tmp_path / "results"))
+    (first,) = (tmp_path / "results").rglob("records/by_hand-*.json")
+    enter_verification(first, Verification(images=(), scores={}, environment={}))
+    rebuild(first.parent.parent)
+    (tmp_path / "evaluated" / first.relative_to(tmp_path / "results")).unlink()
+    directory = tmp_path / "evaluated" / first.parent.relative_to(tmp_path / "results")
+    for path in directory.glob(f"{first.stem}.*"):
+        path.rename(path.with_name(path.name.replace("-standard-0-", "-standard-1-")))
+    second = directory / first.name.replace("-standard-0-", "-standard-1-")
+    shutil.copyfile(first, second)
+    edited(seed=1, key="0123456789abcdef", training={"sha256": "1" * 64})(second)
+    report = CheckReport(kind="entry", path=place.entries / "by_hand.py", facts={"metadata": {"name": "by_hand"}})
+    lines: list[str] = []
+    accepted = submitting._publish(tmp_path / "evaluated", report, lines.append)
+    assert [path.name for path in accepted.records] == [second.name]
+    assert any("left out of the tables" in line and "verify it" in line for line in lines)
+
+
+def write_unsealed(record: Path, content: dict) -> None:
     """As a liar writes it: a seal shows damage, and whoever changes a record on purpose leaves it out."""
-    record.write_text(json.dumps({name: value for name, value in told.items() if name != SEAL}), encoding="utf-8")
+    record.write_text(json.dumps({name: value for name, value in content.items() if name != SEAL}), encoding="utf-8")
 
 
 def better(record: Path) -> None:
@@ -270,11 +291,11 @@ def better(record: Path) -> None:
     chosen = frame["metric"] == "map-f1"
     frame.loc[chosen, "value"] = (frame.loc[chosen, "value"] + 0.1).clip(upper=1)
     frame.to_parquet(path)
-    told = json.loads(record.read_text(encoding="utf-8"))
-    told["files"]["scores.parquet"] = file_digest(path)
+    content = json.loads(record.read_text(encoding="utf-8"))
+    content["files"]["scores.parquet"] = file_digest(path)
     for (method, level), values in frame[chosen].groupby(["method", "level"])["value"]:
-        told["summary"][f"{method}: map-f1 ({level})"] = float(values.mean())
-    write_unsealed(record, told)
+        content["summary"][f"{method}: map-f1 ({level})"] = float(values.mean())
+    write_unsealed(record, content)
 
 
 def out_of_bounds(record: Path) -> None:
@@ -289,10 +310,10 @@ def other_file(record: Path) -> None:
 
 def edited(**changes) -> object:
     def edit(record: Path) -> None:
-        told = json.loads(record.read_text(encoding="utf-8"))
+        content = json.loads(record.read_text(encoding="utf-8"))
         for name, value in changes.items():
-            told[name] = told[name] | value if isinstance(value, dict) else value
-        write_unsealed(record, told)
+            content[name] = content[name] | value if isinstance(value, dict) else value
+        write_unsealed(record, content)
 
     return edit
 
@@ -395,7 +416,7 @@ def test_what_is_refused_changes_nothing(place):
 @pytest.mark.parametrize("cores", [1, 2])
 def test_many_are_checked_in_the_order_given_side_by_side_where_there_are_cores(place, tmp_path, monkeypatch, cores):
     monkeypatch.setattr(lanes.os, "cpu_count", lambda: cores)
-    opened, told = [], []
+    opened, reported = [], []
 
     def counted(threads=None):
         opened.append(threads)
@@ -406,13 +427,13 @@ def test_many_are_checked_in_the_order_given_side_by_side_where_there_are_cores(
     entries[2].write_text("raise RuntimeError", encoding="utf-8")
     records = sorted(place.results.glob("*/*/records/*.json"))
     found = lanes.check_all(
-        entries, records, LIMITS, RescoreOptions(data=place.data, entries=place.entries), told.append
+        entries, records, LIMITS, RescoreOptions(data=place.data, entries=place.entries), reported.append
     )
     assert [each.path for each in found] == [*entries, *records]
     assert [each.kind for each in found] == ["entry"] * 3 + ["record"] * 2
     assert [bool(each.problems) for each in found] == [False, False, True, False, False]
     assert all(each.facts["badge"] == "verified" for each in found[3:])
-    assert sorted(told) == sorted(path.name for path in (*entries, *records))
+    assert sorted(reported) == sorted(path.name for path in (*entries, *records))
     assert opened == ([None] if cores == 1 else [1, 1])
 
 

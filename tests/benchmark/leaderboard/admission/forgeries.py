@@ -268,6 +268,10 @@ FORGERIES: dict[str, tuple[Callable[[Path], Any], str]] = {
     "no digests": (lambda path: path.write_text(json.dumps(read(path) | {"files": {}})), "names no SHA-256"),
     "a line break": (fields(provenance={"weights": "a\nb"}), "control characters"),  # 27
     "markup": (fields(submission={"withdrawn": "<script>"}), "holds markup"),  # 28
+    "an option that trusts all code": (
+        fields(provenance={"weights": "random", "options": ["--data", "x", "--trust"]}),
+        "has words that no run writes",
+    ),
     "a letter that looks like another": (rename("re\u0455net50"), "is no name"),  # 30
     "a mark of direction": (fields(regime_title="a\u202eb"), "control characters or direction marks"),
     "a control character": (fields(submission={"authors": "a\u009bb"}), "control characters or direction marks"),

@@ -65,9 +65,9 @@ def test_all_forgeries_together_change_no_byte_of_the_table(table, tmp_path):
     for number, (forge, _) in enumerate(FORGERIES.values()):
         other = Path(shutil.copytree(table, tmp_path / str(number) / "quick"))
         forge(record_of(other))
-        kept = {path.name for path in (table / "records").glob("*.json")} - {f"{STEM}.json"}
+        own = {path.name for path in (table / "records").glob("*.json")} - {f"{STEM}.json"}
         for path in (other / "records").iterdir():
-            if path.name.split(".")[0] + ".json" not in kept and path.is_file() and not path.is_symlink():
+            if path.name.split(".")[0] + ".json" not in own and path.is_file() and not path.is_symlink():
                 target = directory / "records" / f"n{number}{path.name}"
                 shutil.copy(path, target)
     assert len(admit(directory).refused) >= len(FORGERIES) - 8

@@ -39,8 +39,8 @@ def scores(leaderboards):
     found = {}
     for row in leaderboards[0].models:
         frame = upgrade_scores(pd.read_parquet(ISIC / "records" / f"{row.name}-{row.regime}-0.scores.parquet"))
-        kept = (frame["method"] == "grad-cam") & (frame["metric"] == "map-f1") & (frame["level"] == "image")
-        found[row.label] = frame[kept].set_index("image")["value"]
+        rows = (frame["method"] == "grad-cam") & (frame["metric"] == "map-f1") & (frame["level"] == "image")
+        found[row.label] = frame[rows].set_index("image")["value"]
     return pd.DataFrame(found)
 
 
@@ -97,8 +97,8 @@ def test_a_choice_that_changes_nothing_keeps_the_order_and_one_that_turns_scores
         known = row.estimates["top_mask_f1"]
         turned = replace(known, value=1 - known.value, draws=1 - known.draws)
         rows.append(replace(row, estimates={"top_mask_f1": known, "f1_at_half": known, "best_f1": turned}))
-    told = replace(leaderboard, record=leaderboard.record.model_copy(update={"metrics": metrics}), rows=tuple(rows))
-    half, best = compute_stabilities([told])
+    changed = replace(leaderboard, record=leaderboard.record.model_copy(update={"metrics": metrics}), rows=tuple(rows))
+    half, best = compute_stabilities([changed])
     assert half.change.startswith("top_mask_f1: thresholded at half")
     assert (half.tau, half.low, half.high) == pytest.approx((1, 1, 1))
     assert (best.tau, best.low, best.high) == pytest.approx((-1, -1, -1))

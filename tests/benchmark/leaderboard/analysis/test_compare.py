@@ -47,8 +47,8 @@ def differences(published, names: tuple[str, str], metric: str, level: str) -> p
     for name in names:
         stem = published.directory / "records" / f"{name.replace('/', '-')}-0"
         scores = upgrade_scores(pd.read_parquet(stem.with_name(f"{stem.name}.scores.parquet")))
-        kept = scores[(scores["method"] == "grad-cam") & (scores["metric"] == metric) & (scores["level"] == level)]
-        sides.append(kept.set_index("image")["value"])
+        rows = scores[(scores["method"] == "grad-cam") & (scores["metric"] == metric) & (scores["level"] == level)]
+        sides.append(rows.set_index("image")["value"])
     groups = pd.read_parquet(stem.with_name(f"{stem.name}.predictions.parquet")).set_index("image")["group"]
     gap = sides[0] - sides[1]
     return gap.groupby(groups.reindex(gap.index).to_numpy())
@@ -122,9 +122,9 @@ def test_the_verb_needs_no_torch_and_answers_in_json(tmp_path):
         text=True,
         check=True,
     )
-    (told,) = json.loads(done.stdout)
-    assert (told["a"], told["synthetic"], told["picture"]) == ("xception/standard", True, None)
-    f1 = next(each for each in told["columns"] if each["column"] == "map_f1")
+    (payload,) = json.loads(done.stdout)
+    assert (payload["a"], payload["synthetic"], payload["picture"]) == ("xception/standard", True, None)
+    f1 = next(each for each in payload["columns"] if each["column"] == "map_f1")
     assert f1["low"] <= f1["difference"] <= f1["high"]
     assert f1["scope"] == "trainings"
     assert f1["verdict"].endswith((", in these trainings", "does not beat chance"))

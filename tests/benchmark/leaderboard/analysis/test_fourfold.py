@@ -3,26 +3,31 @@
 import csv
 import io
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 
-from benchmark.leaderboard.analysis.fourfold import CELLS, NO, UNDECIDED, YES, build_fourfold, headline
+from benchmark.leaderboard.analysis.class_reliance import build_class_reliance
+from benchmark.leaderboard.analysis.fourfold import CELLS, NO, UNDECIDED, YES, build_fourfold, headline, judge_use
 from benchmark.leaderboard.export.csv import to_csv
 from benchmark.leaderboard.export.markdown import to_markdown
-from benchmark.leaderboard.export.reliance import reliance_csv, reliance_section
+from benchmark.leaderboard.export.reliance import class_reliance_csv, reliance_csv, reliance_section
 from benchmark.leaderboard.html.page_input import PageInput
 from benchmark.leaderboard.html.render import page
+from benchmark.leaderboard.load.reliance import mass_over_area_of_class
 from benchmark.leaderboard.load.results import read_results
 from benchmark.leaderboard.tables import build_tables
+from benchmark.reliance.fills import FILLS
 from benchmark.reliance.masses import measure_densities
 from benchmark.reliance.measure import measure_reliance
 from tests.benchmark.leaderboard.made_results import make_results
 from tests.benchmark.reliance.networks import BLUE, LAYER, RED, SIDE, Reader, pictures
+from tests.benchmark.statistics.alone import under
 
-NUMBER = 24
+NUMBER = 28
 LESION_READER, MARK_READER = Reader(RED), Reader(BLUE)
 MODELS = {
     "used and shown": (LESION_READER, 0.9),
@@ -108,6 +113,58 @@ def test_every_output_says_so(published, tables):
     assert "reliance_biharmonic_low" in to_csv(tables[0]).splitlines()[0]
 
 
+def test_reliance_is_in_the_class_that_has_it(published, tables):
+    """A reader of red lesions uses them in images of class 1, which alone have any."""
+    lines = build_class_reliance(tables[0])
+    assert len(lines) == 2 * len(MODELS)
+    first = min(line.row.name for line in lines)
+    without, having = [line for line in lines if line.row.name == first]
+    assert (without.of_class, having.of_class) == published.records[next(iter(published.records))].classes
+    assert (having.uses, having.reason) == (YES, "")
+    assert having.estimates["reliance"].low > 0.5
+    assert (without.uses, without.reason) == (UNDECIDED, "too few groups")
+    assert without.estimates["reliance"].high < 0.01
+    whole = without.row.estimates["reliance"]
+    counts = [line.estimates["reliance"].images for line in (without, having)]
+    assert sum(counts) == whole.images == NUMBER
+    parts = [line.estimates["reliance"].value for line in (without, having)]
+    assert np.average(parts, weights=counts) == pytest.approx(whole.value)
+
+
+def test_the_mass_of_a_class_is_that_of_its_images():
+    frame = pd.DataFrame({"label": [0, 1, 1, 1], "reliance: area": [0.1, 0.1, 0.3, 0.2]})
+    statistic = mass_over_area_of_class(frame, np.array([9.0, 1.0, 2.0, np.nan]), "grad-cam", label=1)
+    # The sum of the masses over that of the areas.
+    assert under(statistic, np.ones((1, 4))) == pytest.approx((0.1 + 0.6) / (0.1 + 0.3))
+    assert statistic.undefined == 1
+    assert mass_over_area_of_class(frame, np.full(4, np.nan), "grad-cam", label=1) is None
+
+
+def test_every_output_has_the_classes(published, tables):
+    html = page([PageInput(published=published, leaderboards=tables)])
+    assert "Uses the lesion, by class" in html
+    assert html.count("too few groups") > len(MODELS)
+    assert "By class" in to_markdown(tables, [], [])
+    rows = list(csv.DictReader(io.StringIO(class_reliance_csv(tables))))
+    assert len(rows) == len(METHODS) * len(MODELS) * 2
+    assert all(float(row["reliance_ring_low"]) <= float(row["reliance_ring_high"]) for row in rows)
+    assert {row["uses"] for row in rows} == {YES, NO, UNDECIDED}
+
+
+def test_few_groups_decide_nothing(tables):
+    (estimates,) = [[row.estimates[f"reliance_{fill}"] for fill in FILLS] for row in tables[0].models[:1]]
+    for groups, expected in ((4.9, UNDECIDED), (5.0, YES)):
+        used = [_with_groups(estimate, groups, low=0.1, high=0.2) for estimate in estimates]
+        assert judge_use(used)[0] == expected
+    for groups, expected in ((9.9, UNDECIDED), (10.0, NO)):
+        unused = [_with_groups(estimate, groups, low=-0.01, high=0.01) for estimate in estimates]
+        assert judge_use(unused) == (expected, "too few groups" if expected == UNDECIDED else "")
+
+
+def _with_groups(estimate, groups, *, low, high):
+    return replace(estimate, low=low, high=high, error=replace(estimate.error, groups=groups))
+
+
 def test_what_random_maps_show_is_not_associated_with_reliance(tables):
     first = min(tables[0].models, key=lambda row: row.name)
     estimate = first.estimates["honesty_random"]
@@ -121,3 +178,5 @@ def test_records_without_reliance_have_no_table(tmp_path):
     assert build_fourfold(tables[0]) is None
     assert reliance_section(tables) == []
     assert reliance_csv(tables) == ""
+    assert class_reliance_csv(tables) == ""
+    assert build_class_reliance(tables[0]) == ()

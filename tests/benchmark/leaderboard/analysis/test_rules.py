@@ -1,4 +1,4 @@
-"""One rule for "beats chance" and one for "best baseline": wherever they are told, the same is told."""
+"""One rule for "beats chance" and one for "best baseline": they are the same wherever they are shown."""
 
 from dataclasses import replace
 

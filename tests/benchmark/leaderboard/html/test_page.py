@@ -71,16 +71,16 @@ def picture(number: int) -> Picture:
 
 
 def write_pictures(directory: Path, protocol: str, models: list[tuple[str, str]]) -> None:
-    told = {"protocol": protocol, "method": "grad-cam"}
+    facts = {"protocol": protocol, "method": "grad-cam"}
     pictures = [picture(number) for number in range(2)]
-    write_images(directory, told, pictures)
+    write_images(directory, facts, pictures)
     explained = [
         Explained(picture=each, saliency=np.full((SIDE, SIDE), 0.5, np.float16), predicted=name, score=0.25)
         for each, name in zip(pictures, ("Acne", "Vitiligo"), strict=True)
     ]
     for architecture, regime in models:
         write_model(
-            directory, {**told, "architecture": architecture, "regime": regime, "seed": 0}, explained, explained
+            directory, {**facts, "architecture": architecture, "regime": regime, "seed": 0}, explained, explained
         )
 
 
@@ -94,9 +94,9 @@ def directory(tmp_path_factory) -> Path:
     for model in MODELS:
         for path in (COMMITTED / "records").glob(f"{model}-0.*"):
             shutil.copy(path, target / "records")
-    told = json.loads((target / "protocol.json").read_text(encoding="utf-8"))
+    marker = json.loads((target / "protocol.json").read_text(encoding="utf-8"))
     models = [("densenet121", "standard"), ("densenet121", "adversarial"), ("xception", "standard")]
-    write_pictures(target / GALLERY_DIR, told["protocol"], models)
+    write_pictures(target / GALLERY_DIR, marker["protocol"], models)
     return target
 
 
@@ -336,9 +336,9 @@ def test_the_gallery_keeps_pictures_of_its_protocol_alone(directory, tmp_path):
     assert len(gallery.models) == 3
     assert read_gallery(directory, "another") is None
     shutil.copytree(directory, tmp_path / "copy")
-    kept = tmp_path / "copy" / GALLERY_DIR
-    (kept / "xception-standard.webp").write_bytes(b"<svg onload='alert(1)'>")
-    (kept / "densenet121-standard.json").write_text("{", encoding="utf-8")
+    gallery = tmp_path / "copy" / GALLERY_DIR
+    (gallery / "xception-standard.webp").write_bytes(b"<svg onload='alert(1)'>")
+    (gallery / "densenet121-standard.json").write_text("{", encoding="utf-8")
     assert set(read_gallery(tmp_path / "copy", protocol).models) == {("densenet121", "adversarial")}
     assert read_gallery(tmp_path, protocol) is None
 
