@@ -1,13 +1,14 @@
 """`repeat`: trains and scores a published row again, and judges the result."""
 
 import os
+import re
 import shlex
 import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     from benchmark.leaderboard.load.results import ResultsDirectory
     from benchmark.leaderboard.table import LeaderboardTable
     from benchmark.storage.record import Record
+
+TITLES = {"processor": "processor", "accelerator": "accelerator", "threads": "threads", "python": "Python"}
+"""What two trainings may differ by, with its name for readers."""
 
 
 def repeat(
@@ -37,7 +41,8 @@ def repeat(
         Path | None,
         typer.Option(
             metavar="DIRECTORY",
-            help="Where to write results and cache of the repeat. Default: a temporary directory.",
+            help="Where to write results and cache of the repeat. One that is there already is judged as it is. "
+            "Default: a temporary directory.",
             rich_help_panel=OUTPUT,
         ),
     ] = None,
@@ -60,10 +65,15 @@ def repeat(
     console.print(_describe_cost(record), highlight=False, markup=False)
     if dry_run:
         return
-    _require_harmless(record, path)
     with TemporaryDirectory(prefix="loupe-repeat-") as scratch:
-        directory = _train(words[3:], output or Path(scratch))
-        judged, table = _judge(published, path, row, directory)
+        directory = output or Path(scratch)
+        made = _find_table(directory)
+        if made is None:
+            _require_harmless(record, path)
+            _require_data(record, data)
+            _require_protocol(words[3:], record, row, directory)
+            made = _train(words[3:], directory)
+        judged, table = _judge(published, path, row, made)
         _show(judged, table)
     if judged.verdict == "not within what repeats spread":
         raise typer.Exit(1)
@@ -85,31 +95,86 @@ def _require_harmless(record: "Record", path: Path) -> None:
         )
 
 
+def _require_data(record: "Record", data: Path | None) -> None:
+    """Requires that the images are known: without a directory, a run takes the embedded ones.
+
+    Raises:
+        UserError: The record does not name them.
+    """
+    if record.provenance is None and data is None and not record.synthetic:
+        raise UserError(f"the record names no directory of its images; name that of {record.dataset} with --data")
+
+
+def _require_protocol(words: list[str], record: "Record", row: str, directory: Path) -> None:
+    """Requires that a command has the protocol of a record, before it trains anything.
+
+    Raises:
+        UserError: The command cannot start, or is of another protocol.
+    """
+    if words[0] != "run":  # `submit` has no dry run
+        return
+    done = _run_command([*words, "--dry-run"], directory, stdout=subprocess.PIPE, text=True)
+    planned = re.search(r"^protocol ([0-9a-f]+)$", str(done.stdout), re.MULTILINE)
+    if planned is None:
+        raise UserError(f"the repeat cannot start (exit code {done.returncode}); see its error above")
+    if planned[1] != record.protocol:
+        raise UserError(_describe_other_protocol(planned[1], record, row))
+
+
+def _describe_other_protocol(protocol: str, record: "Record", row: str) -> str:
+    """Says why two protocols differ, and how to repeat a record of other code."""
+    commit = str(record.environment.get("commit") or "")[:8]
+    source = f"`git worktree add ../repeat {commit}`" if commit else "a checkout of the code that made it"
+    return (
+        f"this is no repeat: the protocol is {protocol}, not {record.protocol}, so the code, the settings or the "
+        f"images differ. With the same images, repeat it by its own code: {source}, there the command above without "
+        "options that are newer, with LOUPE_RESULTS=DIRECTORY/results and LOUPE_RUNS=DIRECTORY/runs. Then judge it "
+        f"here: `repeat {row} --output DIRECTORY`"
+    )
+
+
 def _describe_cost(record: "Record") -> str:
     """Says how long the published training and its scores took, and where."""
-    seconds, made = sum(record.seconds.values()), record.environment
+    made, trained = record.environment, record.training.seconds
+    # Older records have the time that it took to load a model which an earlier command had trained.
+    seconds = sum((record.seconds if trained is None else record.seconds | {"train": trained}).values())
     machine = made.get("accelerator") or made.get("processor") or "an unknown processor"
-    return f"The published one took {seconds:.0f} s on {machine}, with {made.get('threads', '?')} threads."
+    least = "at least " if trained is None else ""
+    return f"The published one took {least}{seconds:.0f} s on {machine}, with {made.get('threads', '?')} threads."
+
+
+def _find_table(directory: Path) -> Path | None:
+    """Returns the directory of the only table of a repeat. None if there is no table.
+
+    Raises:
+        UserError: There are several tables.
+    """
+    from benchmark.storage.results import PROTOCOL_FILE  # noqa: PLC0415
+
+    tables = sorted(path.parent for path in (directory / "results").glob(f"*/*/{PROTOCOL_FILE}"))
+    if len(tables) > 1:
+        raise UserError(f"{directory} has several tables; name a directory with one repeat, or a new one")
+    return tables[0] if tables else None
 
 
 def _train(words: list[str], directory: Path) -> Path:
     """Runs a command with results and cache in a directory of their own. Returns the directory of its tables.
 
     Raises:
-        UserError: The command failed, or the directory has results.
+        UserError: The command failed.
     """
-    from benchmark.storage.results import PROTOCOL_FILE  # noqa: PLC0415
-
-    results = directory.absolute() / "results"
-    if results.exists():
-        raise UserError(f"--output {directory} has results of an earlier repeat; name another directory")
-    folders = {"LOUPE_RESULTS": str(results), "LOUPE_RUNS": str(directory.absolute() / "runs")}
-    command = [sys.executable, "-m", "benchmark", *words]
-    done = subprocess.run(command, env=os.environ | folders, check=False)  # noqa: S603 - our own program, no shell
-    tables = [path.parent for path in results.glob(f"*/*/{PROTOCOL_FILE}")]
-    if done.returncode or len(tables) != 1:
+    done = _run_command(words, directory)
+    table = _find_table(directory)
+    if done.returncode or table is None:
         raise UserError(f"the repeat ended with exit code {done.returncode} and without a table; see its error above")
-    return tables[0]
+    return table
+
+
+def _run_command(words: list[str], directory: Path, **options: Any) -> "subprocess.CompletedProcess[Any]":
+    """Runs a command of ours with results and cache in a directory."""
+    folders = {"LOUPE_RESULTS": str(directory.absolute() / "results"), "LOUPE_RUNS": str(directory.absolute() / "runs")}
+    command = [sys.executable, "-m", "benchmark", *words]
+    return subprocess.run(command, env=os.environ | folders, check=False, **options)  # noqa: S603 - our own program
 
 
 def _judge(published: "ResultsDirectory", path: Path, row: str, directory: Path) -> "tuple[Repeat, LeaderboardTable]":
@@ -125,15 +190,32 @@ def _judge(published: "ResultsDirectory", path: Path, row: str, directory: Path)
     again, record = read_results(directory), published.records[path]
     repeated = next(iter(again.records.values()))
     if repeated.protocol != record.protocol:
-        raise UserError(
-            f"this is no repeat: the protocol is {repeated.protocol}, not {record.protocol}, so the code of the "
-            "scores, the settings or the images differ; check out the commit "
-            f"{record.environment.get('commit', '')[:8] or 'of the record'}, and name the same --data"
-        )
+        raise UserError(_describe_other_protocol(repeated.protocol, record, row))
+    if _identity(repeated) != _identity(record):
+        raise UserError(f"{directory} is of another row: {next(iter(again.records)).stem}; name its own directory")
+    console.print(_describe_machines(record, repeated))
     alone = replace(published, records={path: record}, others={}, problems=(), names={})
     (table, *_), (one, *_), (other, *_) = (build_tables(part) for part in (published, alone, again))
     equal = are_equal(record, repeated)
     return judge_repeat(table, row, one.models[0], other.models[0], equal=equal), table
+
+
+def _identity(record: "Record") -> tuple[str, str, int]:
+    return record.architecture, record.training_name, record.seed
+
+
+def _describe_machines(published: "Record", repeated: "Record") -> str:
+    """Says in which parts of hardware and versions two trainings differ."""
+    one, other = ({**each.environment, **each.environment.get("packages", {})} for each in (published, repeated))
+    titles = TITLES | {name: name for name in published.environment.get("packages", {})}
+    parts = [
+        f"{title} {one.get(name)} and {other.get(name)}"
+        for name, title in titles.items()
+        if one.get(name) != other.get(name)
+    ]
+    if not parts:
+        return "Both were made with the same processor, number of threads and versions of the packages."
+    return f"They were made with different {', '.join(parts)}."
 
 
 def _show(judged: "Repeat", table: "LeaderboardTable") -> None:

@@ -319,6 +319,8 @@ def _show_plan(jobs: Any) -> None:
         console.print(f"{'done' if job.done else 'to do':6s} {job.cell.name}")
     todo = sum(not job.done for job in jobs)
     console.print(f"{len(jobs)} cells: {len(jobs) - todo} done, {todo} to do")
+    for protocol in dict.fromkeys(job.protocol for job in jobs):
+        console.print(f"protocol {protocol}")
     cost = forecast(jobs)
     estimated = todo - len(cost.unknown)
     if estimated:

@@ -87,7 +87,7 @@ def attacks_by_budget(columns: Iterable[object]) -> dict[str, list[str]]:
 
 def worst_of(predictions: pd.DataFrame, attacks: Sequence[str]) -> NDArray[np.float64]:
     """Computes the robustness to all attacks of a list, (N,): 1 if robust to each, else 0, NaN if not attacked."""
-    return predictions[list(attacks)].to_numpy(dtype=np.float64).min(axis=1)
+    return np.min([predictions[name].to_numpy(dtype=np.float64) for name in attacks], axis=0)
 
 
 def robust_accuracy(robust: NDArray[np.float64], _truth: OneHot) -> RatioStatistic:

@@ -14,6 +14,7 @@ from benchmark.leaderboard.admission.comparison import check_settings, check_tog
 from benchmark.leaderboard.admission.facts import Trust, read_trust
 from benchmark.leaderboard.admission.fields import MAPS_ONLY, check_fields, check_stranger
 from benchmark.leaderboard.admission.files import check_files
+from benchmark.leaderboard.admission.scores import ScoreTableReader
 from benchmark.storage.hashing import file_digest
 from benchmark.storage.house import TableFacts
 from benchmark.storage.ledger import Ledger, read_ledger
@@ -68,7 +69,7 @@ def _admit_alone(path: Path) -> tuple[Record | None, tuple[str, ...]]:
     candidate = _load(path, trust, {})
     if isinstance(candidate, str):
         return None, (candidate,)
-    check_files(candidate, None)
+    check_files(candidate, None, ScoreTableReader())
     return (None if candidate.problems else candidate.record), tuple(candidate.problems)
 
 
@@ -130,8 +131,9 @@ def _load(path: Path, trust: Trust, ledger: Ledger) -> Candidate | str:
 def _check_protocol(candidates: Sequence[Candidate], stated: TableFacts | None) -> None:
     """Checks the records of one protocol: those that runs published first, then all others against these."""
     trusted = [each for each in candidates if each.is_made and not each.problems]
+    reader = ScoreTableReader()
     for candidate in trusted:
-        check_files(candidate, stated)
+        check_files(candidate, stated, reader)
     facts = _agreed_names([each.record for each in trusted if not each.problems], stated)
     for candidate in trusted:
         candidate.problems += _check_facts(candidate.record, facts)
@@ -139,9 +141,9 @@ def _check_protocol(candidates: Sequence[Candidate], stated: TableFacts | None) 
     reference = models[0] if models else None
     others = [each for each in candidates if not each.is_made]
     # Read again for the comparison: the tables of all records together may be larger than the memory.
-    own_tables = check_files(reference, stated) if reference and others else None
+    own_tables = check_files(reference, stated, reader) if reference and others else None
     for candidate in others:
-        tables = check_files(candidate, stated)
+        tables = check_files(candidate, stated, reader)
         candidate.problems += _check_facts(candidate.record, facts)
         candidate.problems += check_stranger(candidate.record, is_verified=candidate.is_verified)
         if reference and own_tables and tables and not candidate.problems:

@@ -1,5 +1,7 @@
 """Bounds of files, checked before anything of them is read."""
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import pyarrow as pa
@@ -43,15 +45,9 @@ def read_bounded(path: Path, names: list[str], max_rows: int = MAX_ROWS) -> pa.T
     Raises:
         ValueError: A bound is exceeded, a column of text is missing, or the file is damaged.
     """
-    require_bounded(path, max_rows)
-    try:
-        with pq.ParquetFile(path, read_dictionary=names) as file:
-            table = file.read(use_threads=False)
-    except KeyError as error:  # of a column that is read as a dictionary
-        raise ValueError(f"its {_kind(path)} lack the column {_decoded(error.args[0])}") from None
-    except (pa.ArrowException, OSError, MemoryError) as error:
-        raise ValueError(f"its {_kind(path)} are damaged ({str(error).splitlines()[0][:80]})") from None
-    return _with_short_names(path, table, names)
+    with open_bounded(path, names, max_rows) as file:
+        table = file.read(use_threads=False)
+    return with_short_names(path, table, names)
 
 
 def require_bounded(path: Path, max_rows: int = MAX_ROWS) -> None:
@@ -60,11 +56,30 @@ def require_bounded(path: Path, max_rows: int = MAX_ROWS) -> None:
     Raises:
         ValueError: A bound is exceeded, or the file is damaged.
     """
+    with open_bounded(path, (), max_rows):
+        pass
+
+
+@contextmanager
+def open_bounded(path: Path, names: Sequence[str], max_rows: int = MAX_ROWS) -> Iterator[pq.ParquetFile]:
+    """Opens a Parquet file whose rows and uncompressed bytes are bounded. What fails in it is named as its damage.
+
+    Args:
+        path: The file.
+        names: Columns of text, which are read as integer codes.
+        max_rows: Maximum number of rows.
+
+    Raises:
+        ValueError: A bound is exceeded, a column of text is missing, or the file is damaged.
+    """
     require_regular(path)
     try:
-        with pq.ParquetFile(path) as file:
+        with pq.ParquetFile(path, read_dictionary=list(names)) as file:
             _require_bounds(path, file, max_rows)
-    except (pa.ArrowException, OSError) as error:
+            yield file
+    except KeyError as error:  # of a column that is read as a dictionary
+        raise ValueError(f"its {_kind(path)} lack the column {_decoded(error.args[0])}") from None
+    except (pa.ArrowException, OSError, MemoryError) as error:
         raise ValueError(f"its {_kind(path)} are damaged ({str(error).splitlines()[0][:80]})") from None
 
 
@@ -80,7 +95,7 @@ def _require_bounds(path: Path, file: pq.ParquetFile, max_rows: int) -> None:
         raise ValueError(f"{path.name} unfolds to more than {MAX_UNCOMPRESSED_BYTES // 1024**3} GB")
 
 
-def _with_short_names(path: Path, table: pa.Table, names: list[str]) -> pa.Table:
+def with_short_names(path: Path, table: pa.Table, names: list[str]) -> pa.Table:
     """Returns the table with dictionaries of unique, short names without empty cells."""
     for name in names:
         column = table[name]

@@ -9,7 +9,7 @@ import pandas as pd
 from benchmark.leaderboard.admission.bounds import MAX_TEXT_BYTES, require_bounded, require_regular
 from benchmark.leaderboard.admission.candidate import Candidate
 from benchmark.leaderboard.admission.predictions import check_predictions, read_predictions_frame
-from benchmark.leaderboard.admission.scores import ScoreTable, check_scores, read_scores
+from benchmark.leaderboard.admission.scores import ScoreTable, ScoreTableReader, check_scores
 from benchmark.storage.hashing import file_digest
 from benchmark.storage.house import TableFacts
 from benchmark.storage.record import Record
@@ -31,14 +31,20 @@ class RecordTables:
     scores: ScoreTable
 
 
-def check_files(candidate: Candidate, facts: TableFacts | None) -> RecordTables | None:
-    """Checks the files of a record, and reads them. None if one of them cannot be read."""
+def check_files(candidate: Candidate, facts: TableFacts | None, reader: ScoreTableReader) -> RecordTables | None:
+    """Checks the files of a record, and reads them. None if one of them cannot be read.
+
+    Args:
+        candidate: The record. Its problems are added to it.
+        facts: Test images of its table, if a run named them.
+        reader: Reads the scores. That of the records of one protocol is much faster than a new one.
+    """
     path, record = candidate.path, candidate.record
     try:
         _require_files(path, record)
         frame = read_predictions_frame(sidecar_file(path, "predictions.parquet"), record, facts)
         candidate.problems += check_predictions(record, frame, facts)
-        scores = read_scores(sidecar_file(path, "scores.parquet"), len(frame))
+        scores = reader.read(sidecar_file(path, "scores.parquet"), len(frame))
         candidate.problems += check_scores(record, scores, list(frame["image"]))
         candidate.problems += _check_accuracy(record, frame)
     except (ValueError, KeyError, TypeError, OSError, OverflowError, MemoryError) as error:

@@ -36,13 +36,19 @@ def read_predictions_frame(path: Path, record: Record, facts: TableFacts | None)
             raise ValueError(f"its predictions lack the column {name}")
         if not pa.types.is_integer(table[name].type):
             raise ValueError(f"its predictions have no whole numbers in {name}")
-    frame: pd.DataFrame = table.to_pandas()
-    texts = [
-        name for name in frame if name not in {"image", "group"} and not pd.api.types.is_numeric_dtype(frame[name])
-    ]
+    for name in ("image", "group"):
+        table = table.set_column(table.schema.get_field_index(name), name, table[name].cast(pa.string()))
+    texts = [name for name in table.column_names if name not in {"image", "group"} and not _has_numbers(table[name])]
     if texts:
         raise ValueError(f"its predictions have no numbers in {texts[0]!a}")
-    return frame.astype({"image": str, "group": str})
+    frame: pd.DataFrame = table.to_pandas()
+    return frame
+
+
+def _has_numbers(column: pa.ChunkedArray) -> bool:
+    if pa.types.is_boolean(column.type):
+        return not column.null_count
+    return pa.types.is_integer(column.type) or pa.types.is_floating(column.type)
 
 
 def check_predictions(record: Record, frame: pd.DataFrame, facts: TableFacts | None) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +10,10 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from benchmark.leaderboard.admission.bounds import MAX_ROWS, MAX_ROWS_PER_IMAGE, read_bounded
+from benchmark.leaderboard.admission.bounds import MAX_ROWS, MAX_ROWS_PER_IMAGE, open_bounded, with_short_names
 from benchmark.leaderboard.admission.catalog import find_metric, is_of_model, is_of_references
 from benchmark.leaderboard.load.score_layout import METHOD_COLUMN
-from benchmark.leaderboard.load.scores import NAME_COLUMNS, VALUE_COLUMN
+from benchmark.leaderboard.load.scores import NAME_COLUMNS, VALUE_COLUMN, hash_columns
 from benchmark.storage.record import Record
 from benchmark.storage.upgrade import METRICS
 
@@ -27,37 +28,116 @@ MIN_DEFINED = 0.5
 images, so a row without scores would take away those of others."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class ScoreRows:
+    """What each row of a file of scores is of. Records of one protocol share it, and what follows from it.
+
+    Attributes:
+        codes: For each column of names, the index of each row's name.
+        names: For each column, its names. Metrics have their current names.
+    """
+
+    codes: dict[str, NDArray[np.int64]]
+    names: dict[str, tuple[str, ...]]
+
+    @cached_property
+    def has_duplicates(self) -> bool:
+        """Whether two rows have the same names."""
+        keys, size = np.zeros(len(self.codes["image"]), dtype=np.int64), 1
+        for name in NAMES:
+            count = max(1, len(self.names[name]))
+            if size > np.iinfo(np.int64).max // count:
+                keys = np.unique(keys, return_inverse=True)[1]
+                size = len(keys)
+            keys, size = keys * count + self.codes[name], size * count
+        keys.sort()
+        return bool((keys[1:] == keys[:-1]).any())
+
+    @cached_property
+    def by_metric(self) -> dict[str, NDArray[np.intp]]:
+        """The rows of each metric."""
+        order = np.argsort(self.codes["metric"], kind="stable")
+        ends = np.searchsorted(self.codes["metric"][order], np.arange(len(self.names["metric"]) + 1))
+        return {name: order[ends[code] : ends[code + 1]] for code, name in enumerate(self.names["metric"])}
+
+    @cached_property
+    def num_images(self) -> dict[tuple[str, str], int]:
+        """The number of images with a score, by metric and method."""
+        counts = {}
+        for metric, rows in self.by_metric.items():
+            methods, images = self.codes["method"][rows], self.codes["image"][rows]
+            for code, method in enumerate(self.names["method"]):
+                counts[metric, method] = len(np.unique(images[methods == code]))
+        return counts
+
+    @cached_property
+    def kinds(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The method, metric and level of each row as one number, and how often each number occurs."""
+        names = self.names
+        keys = (self.codes["method"] * len(names["metric"]) + self.codes["metric"]) * len(names["level"])
+        keys = keys + self.codes["level"]
+        size = max(1, len(names["method"]) * len(names["metric"]) * len(names["level"]))
+        return keys, np.bincount(keys, minlength=size)
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ScoreTable:
     """The scores of a record.
 
     Attributes:
-        codes: For each column of names, the index of each row's name.
-        names: For each column, its names. Metrics have their current names.
+        rows: What each row is of.
         value: The scores.
     """
 
-    codes: dict[str, NDArray[np.int64]]
-    names: dict[str, tuple[str, ...]]
+    rows: ScoreRows
     value: NDArray[np.float64]
+
+    @property
+    def names(self) -> dict[str, tuple[str, ...]]:
+        """For each column, its names."""
+        return self.rows.names
 
     def frame(self) -> pd.DataFrame:
         """Returns the scores as a table."""
-        columns = {name: np.array(self.names[name], dtype=object)[codes] for name, codes in self.codes.items()}
+        columns = {name: np.array(self.names[name], dtype=object)[codes] for name, codes in self.rows.codes.items()}
         return pd.DataFrame({**columns, "value": self.value})
 
 
-def read_scores(path: Path, num_images: int) -> ScoreTable:
-    """Reads the scores of a record with a number of test images.
+class ScoreTableReader:
+    """Reads the scores of records, one after another.
 
-    Raises:
-        ValueError: The file is damaged, too large, or lacks a column.
+    The rows of the latest file are used again where the stored bytes of all names are the same.
     """
-    table = read_bounded(path, list(NAMES), min(MAX_ROWS, num_images * MAX_ROWS_PER_IMAGE))
-    if VALUE_COLUMN not in table.column_names:
-        raise ValueError(f"its scores lack the column {VALUE_COLUMN}")
-    if not pa.types.is_floating(table[VALUE_COLUMN].type):
-        raise ValueError("its scores have no numbers in value")
+
+    def __init__(self) -> None:
+        self._latest: tuple[bytes, ScoreRows] | None = None
+
+    def read(self, path: Path, num_images: int) -> ScoreTable:
+        """Reads the scores of a record with a number of test images.
+
+        Raises:
+            ValueError: The file is damaged, too large, or lacks a column.
+        """
+        with open_bounded(path, NAMES, min(MAX_ROWS, num_images * MAX_ROWS_PER_IMAGE)) as file:
+            names = file.schema_arrow.names
+            if VALUE_COLUMN not in names:
+                raise ValueError(f"its scores lack the column {VALUE_COLUMN}")
+            if len(set(names)) < len(names):
+                raise ValueError("its scores have a column twice")
+            key = hash_columns(file, path, NAMES)
+            is_same = self._latest is not None and self._latest[0] == key
+            table = file.read([VALUE_COLUMN] if is_same else None, use_threads=False)
+        if not pa.types.is_floating(table[VALUE_COLUMN].type):
+            raise ValueError("its scores have no numbers in value")
+        if self._latest is None or not is_same:
+            self._latest = key, _read_rows(with_short_names(path, table, list(NAMES)))
+        rows, values = self._latest[1], table[VALUE_COLUMN].to_numpy().astype(np.float64, copy=False)
+        if len(values) != len(rows.codes["image"]):
+            raise ValueError("its scores have columns of different lengths")
+        return ScoreTable(rows=rows, value=values)
+
+
+def _read_rows(table: pa.Table) -> ScoreRows:
     arrays = {name: table[name].combine_chunks() for name in NAMES}
     arrays = {name: array.chunk(0) if isinstance(array, pa.ChunkedArray) else array for name, array in arrays.items()}
     codes, names = {}, {}
@@ -67,15 +147,14 @@ def read_scores(path: Path, num_images: int) -> ScoreTable:
         index = {text: place for place, text in enumerate(names[name])}
         places = np.array([index[text] for text in texts], dtype=np.int64)
         codes[name] = places[array.indices.to_numpy()] if len(array) else np.zeros(0, dtype=np.int64)
-    values = table[VALUE_COLUMN].to_numpy().astype(np.float64, copy=False)
-    return ScoreTable(codes=codes, names=names, value=values)
+    return ScoreRows(codes=codes, names=names)
 
 
 def check_scores(record: Record, scores: ScoreTable, images: Sequence[str]) -> Iterator[str]:
     """Yields a line for each contradiction within the scores, and with the test images."""
     if unknown := set(scores.names["image"]) - set(images):
         yield f"scores {min(unknown)!a}, which is no test image"
-    if _has_duplicates(scores):
+    if scores.rows.has_duplicates:
         yield "has two scores for the same image, method and metric"
     if unknown := set(scores.names["method"]) - {*record.methods, ""}:
         yield f"scores maps by {min(unknown)!a}, which the record does not name"
@@ -84,24 +163,16 @@ def check_scores(record: Record, scores: ScoreTable, images: Sequence[str]) -> I
     yield from _check_summary(record, scores)
 
 
-def _has_duplicates(scores: ScoreTable) -> bool:
-    keys = np.zeros(len(scores.value), dtype=np.int64)
-    for name in NAMES:
-        # Each step leaves as many different keys as there are rows, so no product exceeds 64 bits.
-        keys = np.unique(keys * max(1, len(scores.names[name])) + scores.codes[name], return_inverse=True)[1]
-    return len(np.unique(keys)) < len(keys)
-
-
 def _check_bounds(record: Record, scores: ScoreTable) -> Iterator[str]:
-    for code, name in enumerate(scores.names["metric"]):
+    for name, rows in scores.rows.by_metric.items():
         known = find_metric(name)
         if name not in record.metrics:
             yield f"scores {name!a} without a definition"
             continue
-        values = scores.value[scores.codes["metric"] == code]
-        values = values[~np.isnan(values)]
+        values = scores.value[rows]
         # Only records of runs have metrics that are no longer registered.
         low, high = known.bounds if known else record.metrics[name].bounds
+        # Comparisons with an undefined score are false.
         bad = values[(values < low - BOUND_TOLERANCE) | (values > high + BOUND_TOLERANCE) | np.isinf(values)]
         if len(bad):
             yield f"score {bad[0]:g} of {name} is out of bounds [{low:g}, {high:g}]"
@@ -109,7 +180,7 @@ def _check_bounds(record: Record, scores: ScoreTable) -> Iterator[str]:
 
 def _check_coverage(record: Record, scores: ScoreTable, images: Sequence[str]) -> Iterator[str]:
     """A metric of the map alone has a row for every test image, by every method."""
-    methods = [code for code, name in enumerate(scores.names["method"]) if name in {*record.methods, ""}]
+    methods = [name for name in scores.names["method"] if name in {*record.methods, ""}]
     if "" not in scores.names["method"] and (missing := set(record.methods) - set(scores.names["method"])):
         yield f"has no scores of maps by {min(missing)}"
     for name in record.metrics:
@@ -120,9 +191,8 @@ def _check_coverage(record: Record, scores: ScoreTable, images: Sequence[str]) -
             continue
         if known is None or known.inputs != {"saliency"}:
             continue
-        rows = scores.codes["metric"] == scores.names["metric"].index(name)
         for method in methods:
-            scored = len(np.unique(scores.codes["image"][rows & (scores.codes["method"] == method)]))
+            scored = scores.rows.num_images[name, method]
             if scored != len(images):
                 yield f"has scores of {name} for {scored} of {len(images)} test images"
                 break
@@ -144,12 +214,10 @@ def _check_summary(record: Record, scores: ScoreTable) -> Iterator[str]:
 def mean_scores(scores: ScoreTable, record: Record) -> dict[str, float]:
     """Computes the mean score of each method, metric and level, by its name in the summary."""
     names = scores.names
-    keys = (scores.codes["method"] * len(names["metric"]) + scores.codes["metric"]) * len(names["level"])
-    keys = keys + scores.codes["level"]
+    keys, rows = scores.rows.kinds
     finite = ~np.isnan(scores.value)
-    size = max(1, len(names["method"]) * len(names["metric"]) * len(names["level"]))
-    sums = np.bincount(keys[finite], weights=scores.value[finite], minlength=size)
-    counts, rows = np.bincount(keys[finite], minlength=size), np.bincount(keys, minlength=size)
+    sums = np.bincount(keys[finite], weights=scores.value[finite], minlength=len(rows))
+    counts = np.bincount(keys[finite], minlength=len(rows))
     means = {}
     for key in np.flatnonzero(rows):
         place, level = divmod(int(key), len(names["level"]))

@@ -50,16 +50,19 @@ def read_predictions(path: Path, images: Sequence[str] | None = None) -> pd.Data
     """
     requested = [*PREDICTION_COLUMNS] if images is None else [name for name in PREDICTION_COLUMNS if name != "group"]
     try:
-        names = pq.read_schema(path).names
-        # The first schema of records had one attack, without a name.
-        prefixes = ROBUST_PREFIX, VANISHED_PREFIX, MAP_OVERLAP_PREFIX, PREFIX
-        attacked = [name for name in names if name.startswith(prefixes) or name == "withstood"]
-        absent = [name for name in PREDICTION_COLUMNS if name not in names]
-        table = None if absent else pq.read_table(path, columns=requested + attacked, use_threads=False)
+        with pq.ParquetFile(path) as file:
+            names = file.schema_arrow.names
+            # The first schema of records had one attack, without a name.
+            prefixes = ROBUST_PREFIX, VANISHED_PREFIX, MAP_OVERLAP_PREFIX, PREFIX
+            attacked = [name for name in names if name.startswith(prefixes) or name == "withstood"]
+            absent = [name for name in PREDICTION_COLUMNS if name not in names]
+            table = None if absent else file.read(requested + attacked, use_threads=False)
     except (pa.ArrowException, OSError) as error:
         raise ValueError(f"{path.name} is damaged ({str(error).splitlines()[0][:80]})") from None
     if table is None:
         raise ValueError(f"{path.name} lacks the column {absent[0]}")
+    if table.num_columns > len({*requested, *attacked}):
+        raise ValueError(f"{path.name} has a column twice")
     image = table["image"]
     if not len(image) or len(pc.unique(image)) != len(image):
         raise ValueError("names of images that are missing or duplicated")

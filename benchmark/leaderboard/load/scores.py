@@ -48,7 +48,7 @@ class ScoreReader:
         """
         columns = (*NAME_COLUMNS, METHOD_COLUMN)
         with _open_scores(path, columns) as file:
-            cache_key = _fingerprint(file, path, columns), frozenset(kinds)
+            cache_key = hash_columns(file, path, columns), frozenset(kinds)
             if self._layout is None or cache_key != self._cache_key:
                 builder = LayoutBuilder(self._images, self._methods, kinds)
                 for start, batch in _batches(file, columns):
@@ -131,7 +131,7 @@ def _read_values(layouts: Sequence[ScoreLayout], file: pq.ParquetFile) -> list[d
     return [layout.sections(np.concatenate(values)) for layout, values in zip(layouts, pieces, strict=True)]
 
 
-def _fingerprint(file: pq.ParquetFile, path: Path, columns: Sequence[str]) -> bytes:
+def hash_columns(file: pq.ParquetFile, path: Path, columns: Sequence[str]) -> bytes:
     """Hashes the content of some columns: their stored bytes, and how to decode these."""
     digest = hashlib.blake2b(str(file.schema_arrow).encode())
     size = path.stat().st_size
@@ -141,7 +141,8 @@ def _fingerprint(file: pq.ParquetFile, path: Path, columns: Sequence[str]) -> by
                 if chunk.path_in_schema in columns:
                     encoding = (chunk.path_in_schema, chunk.num_values, chunk.compression, chunk.encodings)
                     digest.update(repr(encoding).encode())
-                    # A damaged file may have any offset and size.
-                    raw.seek(min(max(chunk.dictionary_page_offset or chunk.data_page_offset, 0), size))
+                    # A damaged file may have any offset and size. A chunk starts at the smaller of the two.
+                    offsets = chunk.data_page_offset, chunk.dictionary_page_offset or 0
+                    raw.seek(max(0, min((*filter(None, offsets), size))))
                     digest.update(raw.read(min(max(chunk.total_compressed_size, 0), size)))
     return digest.digest()

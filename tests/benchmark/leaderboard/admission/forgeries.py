@@ -12,7 +12,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from benchmark.leaderboard.admission.scores import mean_scores, read_scores
+from benchmark.leaderboard.admission.scores import ScoreTableReader, mean_scores
 from benchmark.storage.house import TableFacts, list_made, state_facts
 from benchmark.storage.record import Record
 from tests.benchmark.leaderboard.made_results import digests_of, make_results, make_submission
@@ -90,7 +90,9 @@ def frame(suffix: str, change: Callable[[pd.DataFrame], pd.DataFrame]) -> Callab
 def agree(path: Path) -> None:
     fields(files=digests_of(path))(path)
     try:
-        summary = mean_scores(read_scores(path.with_suffix(".scores.parquet"), 12), Record.model_validate(read(path)))
+        summary = mean_scores(
+            ScoreTableReader().read(path.with_suffix(".scores.parquet"), 12), Record.model_validate(read(path))
+        )
     except (ValueError, KeyError):
         return
     fields(summary={name: value for name, value in summary.items() if np.isfinite(value)})(path)
