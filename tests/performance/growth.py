@@ -177,6 +177,13 @@ PARTS = {
         points=(100, 300, 1000),
         fixed={"images": 2000},
     ),
+    "tables-records": Series(
+        title="Tables from records of 82 test images, two saliency methods, five seeds a model",
+        work="tables",
+        along="cells",
+        points=(300, 1000, 3000),
+        fixed={"images": 82},
+    ),
     "tables-images": Series(
         title="Tables from 20 records, two saliency methods, five seeds a model",
         work="tables",

@@ -88,7 +88,7 @@ def _check_classes(record: Record, frame: pd.DataFrame) -> Iterator[str]:
     if missing := [name for name in names if name not in frame]:
         yield f"its predictions lack the column {missing[0]}"
         return
-    probabilities = frame[names].to_numpy(dtype=np.float64)
+    probabilities = np.column_stack([frame[name].to_numpy(dtype=np.float64) for name in names])
     valid = np.isfinite(probabilities).all() and (probabilities >= 0).all()
     if not (valid and np.allclose(probabilities.sum(axis=1), 1, atol=SUM_TOLERANCE)):
         yield "has probabilities that are negative, not finite, or do not add up to 1"

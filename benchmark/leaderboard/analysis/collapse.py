@@ -4,6 +4,7 @@ from collections.abc import Collection
 
 import pandas as pd
 
+from benchmark.leaderboard.load.predictions import read_classes
 from benchmark.leaderboard.load.results import ResultsDirectory
 from benchmark.leaderboard.load.rows import model_name
 from benchmark.storage.results import sidecar_file
@@ -33,5 +34,5 @@ def count_collapsed(published: ResultsDirectory, labels: Collection[str]) -> dic
     for model, paths in published.models.items():
         for path in paths if model_name(model) in counts else ():
             file = sidecar_file(path, "predictions.parquet")
-            counts[model_name(model)] += is_collapsed(pd.read_parquet(file, columns=["label", "predicted"]))
+            counts[model_name(model)] += is_collapsed(read_classes(file))
     return counts

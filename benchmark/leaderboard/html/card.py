@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from benchmark.escaping import unescape_csv
 from benchmark.leaderboard.analysis.provenance import (
@@ -20,6 +19,7 @@ from benchmark.leaderboard.html.charts import Curve, build_loss_curve
 from benchmark.leaderboard.html.page_input import digits
 from benchmark.leaderboard.html.perturbation_curves import PerturbationPanel
 from benchmark.leaderboard.load.badges import describe_badge
+from benchmark.leaderboard.load.predictions import read_classes
 from benchmark.leaderboard.load.results import ResultsDirectory
 from benchmark.leaderboard.table import Row
 from benchmark.storage.record import Alignment, ExternalMaps, Record
@@ -176,7 +176,7 @@ def _times(seconds: Mapping[str, float]) -> str:
 def _confusion(paths: Sequence[Path], classes: tuple[str, ...]) -> Confusion:
     counts = np.zeros((len(classes), len(classes)), dtype=np.int64)
     for path in paths:
-        frame = pd.read_parquet(sidecar_file(path, "predictions.parquet"), columns=["label", "predicted"])
+        frame = read_classes(sidecar_file(path, "predictions.parquet"))
         frame = frame[frame["predicted"] >= 0]  # -1: unknown
         np.add.at(counts, (frame["label"].to_numpy(), frame["predicted"].to_numpy()), 1)
     fractions = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)

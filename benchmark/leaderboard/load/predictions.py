@@ -74,3 +74,10 @@ def read_predictions(path: Path, images: Sequence[str] | None = None) -> pd.Data
     order = np.argsort(indices.to_numpy(), kind="stable")
     frame = table.drop_columns("image").to_pandas()
     return frame if (np.diff(order) == 1).all() else frame.iloc[order].reset_index(drop=True)
+
+
+def read_classes(path: Path) -> pd.DataFrame:
+    """Reads the columns label and predicted of the predictions of an admitted record, in the order of the file."""
+    with pq.ParquetFile(path) as file:
+        frame: pd.DataFrame = file.read(["label", "predicted"], use_threads=False).to_pandas()
+    return frame

@@ -4,6 +4,7 @@ import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
@@ -11,6 +12,7 @@ from typer.testing import CliRunner
 
 from benchmark import __main__ as program
 from benchmark.cli import repeat as verb
+from benchmark.errors import UserError
 from benchmark.leaderboard.analysis.repeat import MEASURED_SPREADS, judge_repeat
 from benchmark.leaderboard.columns import ACCURACY, HEADLINES
 from benchmark.leaderboard.load.results import read_results
@@ -44,10 +46,13 @@ def made(folder: Path, shift: float = 0.0, seeds: int = 1) -> Path:
 
 @pytest.fixture
 def repeated(published, tmp_path, monkeypatch):
-    """Runs the verb on the first row. In place of a training, the row is published again with scores that differ."""
+    """Runs the verb on the first row. In place of a training, the row is published again with scores that differ.
 
-    def run(shift: float = 0.0, protocol: str = "", *words: str):
-        directory = made(tmp_path / "again", shift)
+    `planned` is the protocol of the command before it trains.
+    """
+
+    def run(shift: float = 0.0, protocol: str = "", *words: str, planned: str = "", row: str = ROW):
+        directory = made(tmp_path / "again" / "results", shift)
         for path in (directory / "records").glob("*.json"):
             if path.stem != STEM:
                 path.unlink()
@@ -57,8 +62,10 @@ def repeated(published, tmp_path, monkeypatch):
         if protocol:
             (directory / "protocol.json").write_text(json.dumps({"protocol": protocol}), encoding="utf-8")
         commands: list[list[str]] = []
+        plan = SimpleNamespace(stdout=f"protocol {planned or read_results(published).protocol}\n", returncode=0)
         monkeypatch.setattr(verb, "_train", lambda words, _directory: commands.append(words) or directory)
-        outcome = CliRunner().invoke(program.app, ["repeat", ROW, "--results", str(published), *words])
+        monkeypatch.setattr(verb, "_run_command", lambda *_, **__: plan)
+        outcome = CliRunner().invoke(program.app, ["repeat", row, "--results", str(published), *words])
         shutil.rmtree(tmp_path / "again")
         return outcome, commands
 
@@ -82,9 +89,30 @@ def test_the_verdict_on_a_repeat(repeated, shift, code, verdict):
     assert ("more than that" in outcome.output) is bool(code)
 
 
-def test_other_code_is_no_repeat(repeated):
-    outcome, _ = repeated(0.0, "another")
+def test_other_code_is_no_repeat_and_trains_nothing(repeated):
+    outcome, commands = repeated(planned="abc1234")
+    assert "this is no repeat: the protocol is abc1234" in str(outcome.exception)
+    assert "git worktree add ../repeat " in str(outcome.exception)
+    assert commands == []
+
+
+def test_a_repeat_that_is_there_is_judged_without_a_training(repeated, tmp_path):
+    outcome, commands = repeated(0.01, "", "--output", str(tmp_path / "again"))
+    assert "The repeat is within what repeats spread." in outcome.output
+    assert commands == []
+    outcome, _ = repeated(0.0, "another", "--output", str(tmp_path / "again"))
     assert "this is no repeat: the protocol is another" in str(outcome.exception)
+    outcome, _ = repeated(0.0, "", "--output", str(tmp_path / "again"), row="inception_resnet_v2/standard")
+    assert "is of another row: densenet121-standard-0" in str(outcome.exception)
+
+
+def test_the_images_of_an_older_record_must_be_named(published):
+    known = next(iter(read_results(published).records.values()))
+    record = known.model_copy(update={"synthetic": False, "provenance": None})
+    with pytest.raises(UserError, match="name that of made with --data"):
+        verb._require_data(record, None)
+    verb._require_data(record, Path("elsewhere"))
+    verb._require_data(known, None)
 
 
 def test_a_dry_run_trains_nothing(repeated):
