@@ -78,6 +78,8 @@ def open_bounded(path: Path, names: Sequence[str], max_rows: int = MAX_ROWS) -> 
             _require_bounds(path, file, max_rows)
             yield file
     except KeyError as error:  # of a column that is read as a dictionary
+        with pq.ParquetFile(path) as file:
+            _require_bounds(path, file, max_rows)
         raise ValueError(f"its {_kind(path)} lack the column {_decoded(error.args[0])}") from None
     except (pa.ArrowException, OSError, MemoryError) as error:
         raise ValueError(f"its {_kind(path)} are damaged ({str(error).splitlines()[0][:80]})") from None
