@@ -126,8 +126,16 @@ def local_variation(images: Tensor) -> Tensor:
         >>> local_variation(torch.tensor([0.0, 1.0]).expand(1, 3, 2, 2)).tolist()  # L* is 0 or 100
         [[[50.0, 50.0], [50.0, 50.0]]]
     """
+    return _variation(images, _window_radius(images))
+
+
+def _window_radius(images: Tensor) -> int:
+    return max(1, round(WINDOW_RADIUS * min(images.shape[-2:])))
+
+
+def _variation(images: Tensor, radius: int) -> Tensor:
+    """Returns the local variation in windows of a radius, (N, H, W), float64."""
     colors = (cielab(images) * STEPS_PER_UNIT).round_()
-    radius = max(1, round(WINDOW_RADIUS * min(images.shape[-2:])))
     # In integers: n^2 times the variance is n times the sum of squares minus the square of the sum.
     colors = colors.to(_integer_type(2 * radius + 1, max(images.shape[-2:])))
     num_pixels = _window_sums(torch.ones_like(colors[:1, 0]), radius)
@@ -242,9 +250,32 @@ def _variation_levels(images: Tensor, mask: Tensor) -> Tensor:
     width = int(sizes.max())
     places = torch.arange(len(marked), device=mask.device) + (rows * width - (sizes.cumsum(0) - sizes)[rows])
     packed = torch.full((len(mask) * width,), torch.inf, dtype=torch.float64, device=mask.device)
-    packed[places] = local_variation(images).flatten().index_select(0, marked)
+    packed[places] = _marked_variation(images, mask)
     ranks = dense_ranks(packed.view(len(mask), width)).flatten()
     return ranks.index_select(0, places) + rows * size
+
+
+def _marked_variation(images: Tensor, mask: Tensor) -> Tensor:
+    """Returns the local variation at each marked pixel, (M,), float64.
+
+    On a CPU, it is computed in the box of the windows of the marked pixels only. Sums are exact, so the box does not
+    change them. On a GPU, the loop would cost more than it saves.
+    """
+    if images.device.type != "cpu":
+        return local_variation(images).flatten().index_select(0, _marked(mask))
+    radius, parts = _window_radius(images), [torch.zeros(0, dtype=torch.float64)]
+    for image, own in zip(images, mask, strict=True):
+        rows, columns = (_span(own.any(dim), radius) for dim in (1, 0))
+        if rows.stop:
+            variation = _variation(image[None, :, rows, columns], radius)
+            parts.append(variation[0][own[rows, columns]])
+    return torch.cat(parts)
+
+
+def _span(occupied: Tensor, margin: int) -> slice:
+    """Returns the span (L,) of the occupied indices with a margin. It stops at 0 if none is occupied."""
+    indices = occupied.nonzero()[:, 0].tolist()
+    return slice(max(0, indices[0] - margin), indices[-1] + margin + 1) if indices else slice(0, 0)
 
 
 def _spearman(first: Tensor, num_levels: int, second: Tensor, pixels: Tensor, mask: Tensor) -> Tensor:

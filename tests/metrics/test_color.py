@@ -7,7 +7,7 @@ from scipy.ndimage import gaussian_filter
 from scipy.stats import spearmanr
 from skimage.color import rgb2lab
 
-from metrics.color import cielab, color_variation, color_variation_null, local_variation
+from metrics.color import _marked_variation, cielab, color_variation, color_variation_null, local_variation
 from tests.metrics.maps import Inputs, seeded
 
 BOTH = [color_variation, color_variation_null]
@@ -222,3 +222,15 @@ def test_a_map_that_is_not_finite_is_undefined_even_outside_the_mask(metric, val
     inputs.mask[0, 4, 4] = False
     inputs.saliency[0, 4, 4] = value
     assert score(metric, inputs).isnan().tolist() == [True, False]
+
+
+@pytest.mark.parametrize("side", [9, 40, 96])
+def test_the_variation_of_marked_pixels_is_that_of_the_whole_image(side):
+    """Only a box around each mask is computed. Masks at every border, scattered, full and empty."""
+    generator = torch.Generator().manual_seed(side)
+    images = torch.randint(256, (6, 3, side, side + 5), generator=generator) / 255
+    mask = torch.zeros(6, side, side + 5, dtype=torch.bool)
+    mask[0, :2, :3] = mask[1, -3:, -4:] = mask[2, 3:7, 2:8] = mask[3] = True
+    mask[4] = torch.rand(side, side + 5, generator=generator) > 0.95
+    assert torch.equal(_marked_variation(images, mask), local_variation(images)[mask])
+    assert _marked_variation(images[5:], mask[5:]).numel() == 0
