@@ -12,11 +12,11 @@ from itertools import combinations
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import torch
 from numpy.typing import NDArray
 from rich.console import Console
 from scipy.stats import kendalltau
+from typer import echo
 
 from benchmark.config.presets import EFFECTIVE, QUICK
 from benchmark.data.load import Source
@@ -47,12 +47,12 @@ class Scores:
     Attributes:
         name: Name of the architecture.
         accuracy: Balanced accuracy on the test images.
-        values: Scores of the images (T,), by way of alignment and metric.
+        by_image: Scores of the images (T,), by way of alignment and metric.
     """
 
     name: str
     accuracy: float
-    values: dict[tuple[str, str], NDArray[np.float64]]
+    by_image: dict[tuple[str, str], NDArray[np.float64]]
 
 
 def build(directory: Path | None, architectures: Sequence[str]) -> list[Job]:
@@ -82,7 +82,7 @@ def measure(job: Job) -> Scores:
         table = frame[frame["level"] == "image"].pivot_table(index="image", columns="metric", values="value")
         table = table.reindex(job.data.samples["id"].to_numpy()[job.data.test])
         values |= {(way, metric): table[metric].to_numpy(np.float64) for metric in METRICS}
-    return Scores(name=entry.name, accuracy=accuracy, values=values)
+    return Scores(name=entry.name, accuracy=accuracy, by_image=values)
 
 
 def estimate(values: NDArray[np.float64], draws: Resampling) -> Estimate:
@@ -92,7 +92,7 @@ def estimate(values: NDArray[np.float64], draws: Resampling) -> Estimate:
 
 def change(scores: Scores, way: str, metric: str) -> NDArray[np.float64]:
     """Returns what a way changes in the scores of the images."""
-    return scores.values[way, metric] - scores.values["none", metric]
+    return scores.by_image[way, metric] - scores.by_image["none", metric]
 
 
 def format_change(values: NDArray[np.float64], draws: Resampling) -> str:
@@ -104,25 +104,25 @@ def format_change(values: NDArray[np.float64], draws: Resampling) -> str:
 def print_models(models: Sequence[Scores], draws: Resampling, way: str) -> None:
     """Prints a row for each model: scores when stretched, changes, and rank before and after."""
     before, after = (ranks(models, each) for each in ("none", way))
-    print(f"\n{way}\n\n| network (accuracy) | map F1 | change | top-mask F1 | change | pointing | change | rank |")
-    print("|---|---|---|---|---|---|---|---|")
+    echo(f"\n{way}\n\n| network (accuracy) | map F1 | change | top-mask F1 | change | pointing | change | rank |")
+    echo("|---|---|---|---|---|---|---|---|")
     for index in np.argsort(before):
         cells = [f"{models[index].name} ({models[index].accuracy:.2f})"]
         for metric in METRICS:
-            stretched = np.nanmean(models[index].values["none", metric])
+            stretched = np.nanmean(models[index].by_image["none", metric])
             cells += [f"{stretched:.3f}", format_change(change(models[index], way, metric), draws)]
-        print("|", " | ".join([*cells, f"{before[index]}, {after[index]}"]), "|")
+        echo(f"| {' | '.join([*cells, f'{before[index]}, {after[index]}'])} |")
     cells = ["mean"]
     for metric in METRICS:
         changes = np.mean([change(model, way, metric) for model in models], axis=0)
-        stretched = np.mean([np.nanmean(model.values["none", metric]) for model in models])
+        stretched = np.mean([np.nanmean(model.by_image["none", metric]) for model in models])
         cells += [f"{stretched:.3f}", format_change(changes, draws)]
-    print("|", " | ".join([*cells, ""]), "|")
+    echo(f"| {' | '.join([*cells, ''])} |")
 
 
 def ranks(models: Sequence[Scores], way: str) -> NDArray[np.int64]:
     """Ranks the models by their mean map F1."""
-    means = np.array([np.nanmean(model.values[way, "map-f1"]) for model in models])
+    means = np.array([np.nanmean(model.by_image[way, "map-f1"]) for model in models])
     return 1 + np.argsort(np.argsort(-means))
 
 
@@ -130,7 +130,7 @@ def print_order(models: Sequence[Scores], draws: Resampling, way: str) -> None:
     """Prints how many pairs of models change their order by a metric."""
     pairs = list(combinations(range(len(models)), 2))
     for metric in METRICS:
-        before, after = ([estimate(model.values[each, metric], draws) for model in models] for each in ("none", way))
+        before, after = ([estimate(model.by_image[each, metric], draws) for model in models] for each in ("none", way))
         turned = [
             (one, two)
             for one, two in pairs
@@ -142,7 +142,7 @@ def print_order(models: Sequence[Scores], draws: Resampling, way: str) -> None:
         decided = sum(is_decided(before, pair) and is_decided(after, pair) for pair in turned)
         tau = kendalltau(*([each.value for each in way_values] for way_values in (before, after))).statistic
         low, high = np.quantile(drawn, [0.025, 0.975])
-        print(
+        echo(
             f"{way}, {metric}: {len(turned)} of {len(pairs)} pairs change their order [{low:.0f}, {high:.0f}]; the "
             f"change of {clear} of them is significant, and the order of {decided} both before and after; tau {tau:.2f}"
         )
@@ -162,7 +162,6 @@ def is_decided(rows: Sequence[Estimate], pair: tuple[int, int]) -> bool:
 
 def main() -> None:
     """Prints the tables."""
-    pd.set_option("mode.copy_on_write", True)
     directory, architectures = sys.argv[1:2], sys.argv[2:]
     jobs = build(Path(directory[0]) if directory and directory[0] != "-" else None, architectures)
     models = [measure(job) for job in jobs]

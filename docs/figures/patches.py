@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from rich.console import Console
 from torch import Tensor, nn
+from typer import echo
 
 from architectures import Architecture
 from architectures.geometry import grid_geometry, stretched
@@ -124,7 +125,7 @@ def print_row(entry: Architecture, weights: str, images: Tensor) -> None:
         left = shown - computed
         verdict = "yes" if (abs(left) < TARGET).all() else "no" if (abs(left) > TARGET + 2 * error).any() else "open"
         cells += [_pair(computed), _pair(left), verdict]
-    print("|", " | ".join([entry.name, *cells]), "|", flush=True)
+    echo(f"| {' | '.join([entry.name, *cells])} |")
 
 
 def _pair(values: Sequence[float] | NDArray[np.float64], *, signed: bool = True) -> str:
@@ -135,8 +136,8 @@ def main() -> None:
     """Prints the table."""
     directory, *models = sys.argv[1:]
     images = load_images(None if directory == "-" else Path(directory))
-    print("| network | measured | error | slope | receptive field | left | < 1.5 | effective | left | < 1.5 |")
-    print("|" + "---|" * 10)
+    echo("| network | measured | error | slope | receptive field | left | < 1.5 | effective | left | < 1.5 |")
+    echo("|" + "---|" * 10)
     for model in models:
         name, _, weights = model.partition("=")
         print_row(select(Architecture, [name])[0], weights, images)
