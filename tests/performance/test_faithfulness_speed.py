@@ -24,12 +24,13 @@ GROUP = f"{IMAGES} images of {SIDE} x {SIDE}"
 
 
 @pytest.fixture(scope="module")
-def context():
+def context(measures):
     """Smooth maps, as Grad-CAM's are, and a network that both Loupe and Quantus query."""
-    inputs = seeded(IMAGES, SIDE, SIDE)
-    inputs = inputs.replace(images=inputs.images.float(), saliency=gaussian_blur(inputs.saliency, SIDE / 10).float())
+    images, side, queries = (IMAGES, SIDE, NUM_QUERIES) if measures else (2, 32, NUM_QUERIES)
+    inputs = seeded(images, side, side)
+    inputs = inputs.replace(images=inputs.images.float(), saliency=gaussian_blur(inputs.saliency, side / 10).float())
     network = timm.create_model("resnet50", num_classes=3).eval().to(memory_format=torch.channels_last)
-    return replace(build_context(inputs, max_batch_size(inputs.images)), model=network, steps=NUM_QUERIES)
+    return replace(build_context(inputs, max_batch_size(inputs.images)), model=network, steps=queries)
 
 
 def few_rounds(benchmark, work):
@@ -41,20 +42,20 @@ def flipping(context):
 
 
 def correlation(context):
-    new = replace(context)
+    new, sizes = replace(context), [context.images.shape[-1]] * context.steps
     return loss_correlation(
-        new, new.query_hidden(hide_sampled(new, build_sampler(new, [SIDE] * NUM_QUERIES, "benchmark")), NUM_QUERIES)
+        new, new.query_hidden(hide_sampled(new, build_sampler(new, sizes, "benchmark")), context.steps)
     )
 
 
 def regions(context):
     new = replace(context)
-    return probability_losses(new, rank_patches(new, 8), NUM_QUERIES).mean(1)
+    return probability_losses(new, rank_patches(new, 8), context.steps).mean(1)
 
 
-def by_quantus(kind, **settings):
+def by_quantus(kind, settings):
     def scores(context):
-        metric = getattr(quantus, kind)(**settings, **SILENT, return_aggregate=False)
+        metric = getattr(quantus, kind)(**settings(context), **SILENT, return_aggregate=False)
         return metric(
             model=context.model,
             x_batch=context.images.numpy().copy(),
@@ -67,21 +68,25 @@ def by_quantus(kind, **settings):
 
 
 BOTH = {
-    "pixel flipping": (flipping, by_quantus("PixelFlipping", features_in_step=SIDE * SIDE * 3 // NUM_QUERIES)),
+    "pixel flipping": (
+        flipping,
+        by_quantus("PixelFlipping", lambda c: {"features_in_step": c.images[0].numel() // c.steps}),
+    ),
     "faithfulness correlation": (
         correlation,
-        by_quantus("FaithfulnessCorrelation", nr_runs=NUM_QUERIES, subset_size=SIDE),
+        by_quantus("FaithfulnessCorrelation", lambda c: {"nr_runs": c.steps, "subset_size": c.images.shape[-1]}),
     ),
-    "region perturbation": (regions, by_quantus("RegionPerturbation", regions_evaluation=NUM_QUERIES)),
+    "region perturbation": (regions, by_quantus("RegionPerturbation", lambda c: {"regions_evaluation": c.steps})),
 }
 
 
 @torch.inference_mode()
 def bare_forwards(context):
     """As many images as a score queries, including the original ones."""
-    images = torch.zeros(context.batch_size, 3, SIDE, SIDE).contiguous(memory_format=torch.channels_last)
-    context.model(images[:IMAGES])
-    for part in torch.arange(IMAGES * NUM_QUERIES).split(context.batch_size):
+    number, *shape = context.images.shape
+    images = torch.zeros(context.batch_size, *shape).contiguous(memory_format=torch.channels_last)
+    context.model(images[:number])
+    for part in torch.arange(number * context.steps).split(context.batch_size):
         context.model(images[: len(part)])
 
 
@@ -96,8 +101,9 @@ def test_scores(benchmark, context, name, peer):
 @pytest.mark.parametrize("side", [128, 224])
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
 @pytest.mark.parametrize("peer", ["loupe", "quantus"])
-def test_imputation(benchmark, side, share, peer):
+def test_imputation(benchmark, measures, side, share, peer):
     benchmark.group = f"imputation of {share:.0%}, 4 images of {side} x {side}"
+    side = side if measures else side // 4
     inputs = seeded(4, side, side)
     images, saliency = inputs.images.float(), gaussian_blur(inputs.saliency, side / 10)
     order = saliency.flatten(1).argsort(dim=1, descending=True)[:, : int(share * side * side)]

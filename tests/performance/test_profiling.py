@@ -123,13 +123,37 @@ def steps_profiled(trainer):
     return waits(spans_of(recorded, CPU))
 
 
-def architecture_of(regime):
-    return "resnet50_multitask" if entries(Regime)[regime].needs_masks else "mobilenet"
+class Small(nn.Sequential):
+    """A network that also predicts a mask."""
+
+    def __init__(self):
+        super().__init__(
+            nn.Conv2d(3, 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten()
+        )
+        self.append(nn.Linear(4, CLASSES))
+
+    def with_mask(self, images):
+        return self(images), self[0](images).mean(dim=1)
+
+
+@pytest.fixture
+def small(monkeypatch):
+    """The name of a network of three layers: what a regime asks of the device does not depend on the others."""
+    entry = replace(entries(Architecture)["mobilenet"], build=lambda _: Small())
+    monkeypatch.setattr(resident, "layer_groups", lambda *_: ((),) * 5)
+    monkeypatch.setattr(resident, "entries", lambda kind: {"small": entry} if kind is Architecture else entries(kind))
+    return "small"
 
 
 @pytest.mark.parametrize("regime", entries(Regime))
-def test_no_step_of_training_waits_for_the_device(regime):
-    trainer = resident_training(architecture_of(regime), regime, side=32, batch=2, steps=1, device=CPU)
+def test_no_step_of_training_waits_for_the_device(regime, small):
+    trainer = resident_training(small, regime, side=8, batch=2, steps=1, device=CPU)
+    assert steps_profiled(trainer) == {}
+
+
+@pytest.mark.parametrize(("name", "regime"), [("mobilenet", "adversarial"), ("resnet50_multitask", "multitask")])
+def test_no_step_of_a_registered_network_waits(name, regime):
+    trainer = resident_training(name, regime, side=32, batch=2, steps=1, device=CPU)
     assert steps_profiled(trainer) == {}
 
 
@@ -144,37 +168,21 @@ class Impatient(nn.Module):
         return self.body(images) * float(images.detach().max())
 
 
-def test_a_step_that_waits_is_found_out():
-    trainer = resident_training("mobilenet", "trades", side=32, batch=2, steps=1, device=CPU)
+def test_a_step_that_waits_is_found_out(small):
+    trainer = resident_training(small, "trades", side=8, batch=2, steps=1, device=CPU)
     trainer.network = Impatient(trainer.network)
     assert steps_profiled(trainer) == {"aten::_local_scalar_dense": 13}
 
 
-class Small(nn.Sequential):
-    """A network that also predicts a mask."""
-
-    def __init__(self):
-        super().__init__(
-            nn.Conv2d(3, 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten()
-        )
-        self.append(nn.Linear(4, CLASSES))
-
-    def with_mask(self, images):
-        return self(images), self[0](images).mean(dim=1)
-
-
 @pytest.mark.parametrize("regime", entries(Regime))
-def test_no_step_asks_a_device_without_values_for_one(regime, monkeypatch):
+def test_no_step_asks_a_device_without_values_for_one(regime, small, monkeypatch):
     """The device `meta` has shapes alone: whatever a step read, or brought along from the CPU, would fail."""
-    adamw, entry = torch.optim.AdamW, entries(Architecture)["mobilenet"]
+    adamw = torch.optim.AdamW
     monkeypatch.setattr(torch.optim, "AdamW", lambda *words, fused, **more: adamw(*words, foreach=fused, **more))
     monkeypatch.setattr(
         trainer_module, "class_weights", lambda labels, classes: torch.ones(classes, device=labels.device)
     )
-    monkeypatch.setattr(resident, "layer_groups", lambda *_: ((),) * 5)
-    small = {"small": replace(entry, build=lambda _: Small())}
-    monkeypatch.setattr(resident, "entries", lambda kind: small if kind is Architecture else entries(kind))
-    trainer = resident_training("small", regime, side=8, batch=2, steps=1, device=torch.device("meta"))
+    trainer = resident_training(small, regime, side=8, batch=2, steps=1, device=torch.device("meta"))
     monkeypatch.setattr(trainer, "_autocast", nullcontext)  # autocast does not know the device
     trainer._set_train_mode()
     assert trainer._step(resident_batch(trainer)).device.type == "meta"

@@ -2,8 +2,6 @@
 
 import json
 import struct
-import subprocess
-import sys
 import zlib
 from pathlib import Path
 
@@ -16,7 +14,7 @@ from benchmark.data.classes import match_classes
 from benchmark.data.exclusion import exclude
 from benchmark.data.load import Source, load_index, require_usable
 from benchmark.errors import UserError
-from benchmark.storage.paths import ROOT
+from tests.command import call
 
 SILENT = lambda *_: None  # noqa: E731
 
@@ -154,12 +152,11 @@ def test_a_group_on_two_sides_of_an_official_split_is_a_problem(tree):
     assert "has 1 groups on several sides of its official split, such as p1" in problems(tree)[0]
 
 
-def test_the_command_counts_in_json_and_sets_aside(tree):
+def test_the_command_counts_in_json_and_sets_aside(tree, tmp_path):
     cut(tree / "images" / "a" / "i0.png")
 
     def loupe(*words):
-        command = [sys.executable, "-m", "benchmark", "data", "check", str(tree), *words]
-        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        return call(tmp_path, "data", "check", tree, *words)
 
     told = loupe("--json")
     assert told.returncode == 1
@@ -179,11 +176,12 @@ def test_the_command_counts_in_json_and_sets_aside(tree):
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
-        (
+        pytest.param(
             "isic2018-128",
             {"images": 2594, "masks": 2594, "empty_masks": 0, "classes": {"benign": 2075, "melanoma": 519}},
+            marks=pytest.mark.slow,
         ),
-        (
+        pytest.param(
             "ham10000-128",
             {
                 "images": 10015,
@@ -191,8 +189,13 @@ def test_the_command_counts_in_json_and_sets_aside(tree):
                 "groups": 7470,
                 "classes": {"nv": 6705, "mel": 1113, "bkl": 1099, "bcc": 514, "akiec": 327, "vasc": 142, "df": 115},
             },
+            marks=pytest.mark.slow,
         ),
-        ("dermxdb-v1", {"images": 0, "cases": 566, "images_with_masks": 553, "masks": 3562}),
+        pytest.param(
+            "dermxdb-v1",
+            {"images": 0, "cases": 566, "images_with_masks": 553, "masks": 3562},
+            marks=pytest.mark.slow,
+        ),
         ("busi-sample", {"images": 43, "masks": 45, "classes": {"benign": 15, "malignant": 14, "normal": 14}}),
     ],
 )
