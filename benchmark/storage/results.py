@@ -14,6 +14,8 @@ HOUSE_FILE = "admission.json"
 LEDGER_FILE = "ledger.json"
 """Lists the verified records. Only `check --mark-verified` writes it."""
 RECORDS = "records"
+OLDER_SUFFIXES = {"classification.csv": "diagnosis.csv"}
+"""Names of files of a record in schema 2."""
 
 
 def results_dir() -> Path:
@@ -55,3 +57,10 @@ def all_record_files(architecture: str = "[!.]*") -> list[Path]:
 def sidecar_file(record: Path, suffix: str) -> Path:
     """The path of another file of a record, such as `NAME.scores.parquet`."""
     return record.with_name(f"{record.stem}.{suffix}")
+
+
+def find_sidecar_file(record: Path, suffix: str) -> Path:
+    """The path of another file of a record to read, by its name in older schemas where only that exists."""
+    path = sidecar_file(record, suffix)
+    older = sidecar_file(record, OLDER_SUFFIXES.get(suffix, suffix))
+    return older if not os.path.lexists(path) and os.path.lexists(older) else path

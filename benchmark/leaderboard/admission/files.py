@@ -13,7 +13,7 @@ from benchmark.leaderboard.admission.scores import ScoreTable, ScoreTableReader,
 from benchmark.storage.hashing import file_digest
 from benchmark.storage.house import TableFacts
 from benchmark.storage.record import Record
-from benchmark.storage.results import sidecar_file
+from benchmark.storage.results import find_sidecar_file, sidecar_file
 
 SIDECARS = ("scores.parquet", "predictions.parquet", "curves.parquet", "classification.csv")
 
@@ -63,7 +63,7 @@ def _require_files(path: Path, record: Record) -> None:
         if not sidecar_file(path, suffix).exists():
             raise ValueError("its scores or predictions are missing")
     for suffix in SIDECARS:
-        file = sidecar_file(path, suffix)
+        file = find_sidecar_file(path, suffix)
         if file.exists() or file.is_symlink():
             require_regular(file, *([MAX_TEXT_BYTES] if suffix.endswith(".csv") else []))
             if suffix == "curves.parquet":
@@ -77,7 +77,7 @@ def _require_files(path: Path, record: Record) -> None:
 def find_damaged_file(path: Path, record: Record) -> str | None:
     """Returns the name of a file next to a record that is missing or does not match the record's digest, if any."""
     for name, digest in record.files.items():
-        file = sidecar_file(path, Path(name).name)
+        file = find_sidecar_file(path, Path(name).name)
         if not file.is_file() or file_digest(file) != digest:
             return file.name
     return None

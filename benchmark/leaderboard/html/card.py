@@ -23,7 +23,7 @@ from benchmark.leaderboard.load.predictions import read_classes
 from benchmark.leaderboard.load.results import ResultsDirectory
 from benchmark.leaderboard.table import Row
 from benchmark.storage.record import Alignment, ExternalMaps, Record
-from benchmark.storage.results import sidecar_file
+from benchmark.storage.results import find_sidecar_file, sidecar_file
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -187,7 +187,7 @@ def _confusion(paths: Sequence[Path], classes: tuple[str, ...]) -> Confusion:
 def _measures(record: Path) -> list[tuple[str, str, str, str]]:
     """Reads classification.csv. Returns no rows where it is absent or damaged, and the card says so."""
     try:
-        with sidecar_file(record, "classification.csv").open(encoding="utf-8", newline="") as file:
+        with find_sidecar_file(record, "classification.csv").open(encoding="utf-8", newline="") as file:
             return [_measure(row) for row in csv.DictReader(file)]
     except (OSError, ValueError, KeyError, TypeError, csv.Error):
         return []
