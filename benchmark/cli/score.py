@@ -47,6 +47,17 @@ def score(  # noqa: PLR0913 - the options of a command line
             rich_help_panel=MODELS,
         ),
     ] = None,
+    architecture: Annotated[
+        str | None, typer.Option(help="Architecture of the model, with --checkpoint.", rich_help_panel=MODELS)
+    ] = None,
+    checkpoint: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Weights of the model, .safetensors. It then predicts, and faithfulness is scored.",
+            rich_help_panel=MODELS,
+        ),
+    ] = None,
     index: Annotated[
         Path | None,
         typer.Option(
@@ -69,7 +80,7 @@ def score(  # noqa: PLR0913 - the options of a command line
         ),
     ] = False,
 ) -> None:
-    """Score saliency maps that were made elsewhere, without a model."""
+    """Score saliency maps that were made elsewhere, with or without their model."""
     from benchmark.data.identifying import find_published  # noqa: PLC0415
     from benchmark.data.load import Source  # noqa: PLC0415
     from benchmark.experiments.external_maps import ScoreRequest, score_external_maps  # noqa: PLC0415
@@ -87,6 +98,8 @@ def score(  # noqa: PLR0913 - the options of a command line
         predictions=predictions,
         negative=negative,
         allow_missing=allow_missing,
+        architecture=architecture,
+        checkpoint=checkpoint,
     )
     with console.status("scoring") as status:
         scored = score_external_maps(request, status.update)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from benchmark.baselines.score import score_baselines
 from benchmark.escaping import frame_csv
 from benchmark.experiments.build_record import define_metric, describe_classification, mean_scores
+from benchmark.experiments.external_model import ExternalModel
 from benchmark.experiments.job import Job
 from benchmark.experiments.publish import copy_cell, table_facts
 from benchmark.registry import select
@@ -19,6 +20,7 @@ from benchmark.runtime.device import nearest_device
 from benchmark.runtime.environment import environment
 from benchmark.saliency import Method
 from benchmark.scoring.classification import classification_measures
+from benchmark.scoring.perturbation import ContextFactory
 from benchmark.scoring.score import MODEL_INPUTS, score_maps
 from benchmark.storage.cache import cached_directory, is_intact
 from benchmark.storage.files import atomic_file, write_text
@@ -35,6 +37,7 @@ from benchmark.storage.record import (
 )
 from benchmark.storage.results import BASELINES_FILE, SPLIT_FILE, record_file, record_files, table_dir
 from benchmark.storage.runs import cell_dir
+from metrics import Metric
 
 UNKNOWN = -1
 """The predicted class where it is unknown."""
@@ -52,6 +55,7 @@ class ExternalCell:
         name: Name of the row.
         maps: Where the maps are from, and what was noticed.
         predictions: A row per test image: predicted, and p0, p1 ... if they are known. None without predictions.
+        model: The network behind the maps. None if it is not at hand.
     """
 
     job: Job
@@ -59,6 +63,21 @@ class ExternalCell:
     name: str
     maps: ExternalMaps
     predictions: pd.DataFrame | None
+    model: ExternalModel | None = None
+
+    @property
+    def metrics(self) -> list[Metric]:
+        """All metrics of the table that can be computed: without a network, those of the map alone.
+
+        Scores that draw maps of changed images anew need the saliency method, which is not at hand.
+        """
+        impossible = frozenset({"context"}) if self.model else MODEL_INPUTS
+        return [metric for metric in self.job.metrics if not metric.inputs & impossible]
+
+    @property
+    def perturbed(self) -> NDArray[np.intp]:
+        """Indices of the test images of which pixels are inserted and deleted."""
+        return self.job.data.subset(self.job.preset.num_perturbed if self.model else 0)
 
     @property
     def regime(self) -> str:
@@ -69,7 +88,8 @@ class ExternalCell:
     def key(self) -> str:
         """Hash of everything that determines the record."""
         known = None if self.predictions is None else self.predictions.to_csv()
-        return content_key(self.protocol, self.name, self.maps.method, self.maps.sha256, known)
+        network = [self.maps.network, self.maps.checkpoint] if self.model else []
+        return content_key(self.protocol, self.name, self.maps.method, self.maps.sha256, known, *network)
 
 
 def write_cell(cell: ExternalCell, maps: NDArray[np.float16]) -> Record:
@@ -82,8 +102,8 @@ def write_cell(cell: ExternalCell, maps: NDArray[np.float16]) -> Record:
         return load_record(directory / "record.json")
     data = cell.job.data
     start = time.perf_counter()
-    metrics = [metric for metric in cell.job.metrics if not metric.inputs & MODEL_INPUTS]
-    scores = score_maps(maps, data, metrics, device=nearest_device(cell.job.device))
+    metrics = cell.metrics
+    scores = score_maps(maps, data, metrics, device=nearest_device(cell.job.device), contexts=_contexts(cell, maps))
     scores.insert(1, "method", EVERY_METHOD)
     predictions = _predictions(cell)
     with cached_directory(directory) as temporary:
@@ -101,6 +121,15 @@ def write_cell(cell: ExternalCell, maps: NDArray[np.float16]) -> Record:
         )
         write_record(temporary / "record.json", record)
     return record
+
+
+def _contexts(cell: ExternalCell, maps: NDArray[np.float16]) -> tuple[NDArray[np.intp], ContextFactory] | None:
+    """Returns which test images are perturbed, and what perturbs some of them. None without a network."""
+    model, predictions = cell.model, cell.predictions
+    if model is None or predictions is None:
+        return None
+    predicted, steps = predictions["predicted"].to_numpy(), cell.job.preset.perturbation_steps
+    return cell.perturbed, lambda indices: model.perturb(cell.job.data, maps, predicted, indices, steps)
 
 
 def _predictions(cell: ExternalCell) -> pd.DataFrame:
@@ -143,7 +172,7 @@ def _build_record(cell: ExternalCell, *, summary: Mapping[str, float | None], fi
         seed=0,
         classes=data.classes,
         images={"available": data.available, "train": 0, "validation": 0, "test": test}
-        | {"left_out": len(data.left_out), "perturbed": 0, "attacked": 0},
+        | {"left_out": len(data.left_out), "perturbed": len(cell.perturbed), "attacked": 0},
         settings={"training": {}, "preset": asdict(job.preset)},
         metrics={},
         methods=(cell.maps.method,),

@@ -17,6 +17,7 @@ from benchmark.data.load import Source, load_index
 from benchmark.errors import UserError
 from benchmark.experiments.cell_reliance import list_test_names
 from benchmark.experiments.external_cell import ExternalCell, publish_external, write_cell
+from benchmark.experiments.external_model import load_external_model
 from benchmark.experiments.grid import Cell
 from benchmark.experiments.job import Job
 from benchmark.map_files.collect import ANY_CLASS, MapCollection, MapLocation, collect_maps
@@ -53,6 +54,8 @@ class ScoreRequest:
         predictions: CSV file with the predicted class of each image.
         negative: What negative values mean, see :data:`benchmark.map_files.values.NEGATIVE`.
         allow_missing: Whether to score only the images that have a map. Their row is not ranked with others.
+        architecture: Name of the architecture of the network behind the maps. None if the network is not at hand.
+        checkpoint: Its weights, a safetensors file. With it, the network also predicts.
     """
 
     maps: Path
@@ -66,6 +69,8 @@ class ScoreRequest:
     predictions: Path | None = None
     negative: str = "refuse"
     allow_missing: bool = False
+    architecture: str | None = None
+    checkpoint: Path | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -109,10 +114,14 @@ def score_external_maps(request: ScoreRequest, report: Callable[[str], None] = l
     report("reading the data")
     table = _open_table(request)
     data = table.job.data
+    model = load_external_model(request.architecture, request.checkpoint, data.classes, table.job.device)
     collection = collect_maps(request.maps, data.classes, request.index)
     data, missing = _select_images(request, data, collection)
     ids = list_test_names(data)
     predictions = read_predictions_csv(request.predictions, ids, data.classes) if request.predictions else None
+    if model is not None:
+        report("classifying")
+        predictions = model.predict(data)
     locations = list(_choose_locations(ids, collection, data.classes, predictions))
     report(f"reading {len(locations)} maps")
     key = content_key("external maps", request.name, request.method, request.negative, data.key, ids)
@@ -131,6 +140,8 @@ def score_external_maps(request: ScoreRequest, report: Callable[[str], None] = l
         surplus=len(surplus),
         not_finite=len(stored.not_finite),
         constant=len(stored.constant),
+        network=model.architecture if model else "",
+        checkpoint=model.sha256 if model else "",
     )
     external = ExternalCell(
         job=replace(table.job, data=data),
@@ -138,6 +149,7 @@ def score_external_maps(request: ScoreRequest, report: Callable[[str], None] = l
         name=request.name,
         maps=maps,
         predictions=predictions,
+        model=model,
     )
     report("scoring the maps")
     record = write_cell(external, np.load(stored.path, mmap_mode="r"))
@@ -156,6 +168,8 @@ def _check_names(request: ScoreRequest) -> None:
     if not request.maps.exists():  # before the data is read, which may take minutes
         raise UserError(f"{request.maps} does not exist; give a directory of maps or a file")
     resolve_name(request.negative, NEGATIVE, "--negative")
+    if request.predictions and request.checkpoint:
+        raise UserError("--predictions: the network of --checkpoint predicts; leave out one of them")
     for option, name in (("--name", request.name), ("--method", request.method)):
         if not NAME.fullmatch(name):
             raise UserError(f"{option} {name!r}: use up to 64 lower case letters, digits, and - _ . between them")

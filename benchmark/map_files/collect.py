@@ -143,6 +143,8 @@ def _collect_directory(directory: Path, classes: Collection[str]) -> MapCollecti
             continue
         if not path.resolve().is_relative_to(directory.resolve()):
             raise UserError(f"{path} is a link to a file outside of the directory; copy the file")
+        if not path.is_file():  # reading a pipe would wait forever
+            raise UserError(f"{path} is no regular file, or a link to a missing one; remove it")
         if len(parents) > 1 or (parents and parents[0] not in classes):
             raise UserError(
                 f"{path} is in a directory of no class; use <image>{path.suffix} or <class>/<image>{path.suffix}, "

@@ -86,3 +86,13 @@ def retain_freed_memory() -> None:
         mallopt = ctypes.CDLL(None).mallopt
         mallopt(MMAP_THRESHOLD, 1024 * MEBIBYTE)
         mallopt(TRIM_THRESHOLD, 512 * MEBIBYTE)
+
+
+def return_freed_memory() -> None:
+    """Returns freed memory to the system, also that between memory in use.
+
+    Blocks of changing sizes leave gaps, which add up: 0.3 MiB for each map of 224 px that is scored. Does nothing for
+    C libraries other than glibc.
+    """
+    with suppress(AttributeError, OSError, TypeError):
+        ctypes.CDLL(None).malloc_trim(0)

@@ -29,7 +29,7 @@ def build_perturbation_context(  # noqa: PLR0913 - the inputs of a perturbation 
     mean: Tensor,
     steps: int,
     layer: str,
-    method: Method,
+    method: Method | None,
     upsample_fn: UpsampleFn | None = None,
 ) -> PerturbationContext:
     """Builds a perturbation context whose random numbers depend only on the names of the images.
@@ -43,7 +43,7 @@ def build_perturbation_context(  # noqa: PLR0913 - the inputs of a perturbation 
         mean: Mean color of the training images, (3,), in [0, 1].
         steps: Number of steps of a curve.
         layer: Name of the target layer.
-        method: The saliency method of the maps.
+        method: The saliency method of the maps. None if it is not ours, and scores that draw maps anew are impossible.
         upsample_fn: Upsamples maps of a grid to the size of the images. None stretches them.
     """
     inputs = to_float(images)
@@ -52,8 +52,8 @@ def build_perturbation_context(  # noqa: PLR0913 - the inputs of a perturbation 
     seeds = np.array([generator.integers(2**62) for generator in generators])
 
     def explain_fn(perturbed: Callable[[Tensor], Tensor], inputs: Tensor, classes: Tensor) -> Tensor:
-        if not isinstance(perturbed, nn.Module):
-            raise TypeError("a saliency method needs a torch module")
+        if method is None or not isinstance(perturbed, nn.Module):
+            raise TypeError("a map needs a saliency method and a torch module")
         return scale_to_max(method.with_upsampling(upsample_fn)(perturbed, layer, inputs, classes))
 
     return PerturbationContext(

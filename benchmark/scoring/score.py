@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from benchmark.data.dataset import ImageDataset
+from benchmark.runtime.device import return_freed_memory
 from benchmark.runtime.mapped import release_pages
 from benchmark.runtime.tensors import to_float
 from benchmark.scoring.perturbation import ContextFactory
@@ -19,6 +20,8 @@ from metrics.sharing import sharing
 MAX_CHUNK_PIXELS = 2**20
 """Maximum number of pixels of maps per chunk: 20 maps of 224 px, 113 of 96 px. Ten times as many halve the speed of a
 CPU, since they exceed the memory that the allocator caches."""
+CHUNKS_BETWEEN_RETURNS = 8
+"""Number of chunks after which freed memory returns to the system. It costs as much as scoring a map or two."""
 MAX_CONTEXT_IMAGES = 32
 """Maximum number of images per perturbation context."""
 MASK_LEVELS = {
@@ -158,10 +161,12 @@ def _in_chunks(metrics: Sequence[Metric], device: torch.device, **stored: Rows) 
     values: dict[str, list[NDArray[np.float64]]] = {metric.name: [] for metric in metrics}
     maps, indices = stored["saliency"]
     chunk = max(1, MAX_CHUNK_PIXELS // maps[0].size) if len(maps) else 1
-    for start in range(0, len(indices), chunk):
+    for number, start in enumerate(range(0, len(indices), chunk)):
         part = {name: (array, rows[start : start + chunk]) for name, (array, rows) in stored.items()}
         for name, scores in _score_rows(metrics, device, part).items():
             values[name].append(scores)
+        if number % CHUNKS_BETWEEN_RETURNS == CHUNKS_BETWEEN_RETURNS - 1:
+            return_freed_memory()
     return {name: np.concatenate(scores) if scores else np.zeros(0) for name, scores in values.items()}
 
 

@@ -128,6 +128,8 @@ class ExternalMaps(BaseModel):
     `method` is the name that the owner gives the saliency method. `sha256` is that of the maps as they were scored.
     `sizes` counts the maps by their original size. `predictions` says what is known of the classification: "none",
     "classes" or "probabilities". `explained` says whose map is scored where a file names classes: "predicted" or "".
+    `network` and `checkpoint` are the architecture and the SHA-256 of the weights that answered when pixels were
+    inserted and deleted. They are empty without such a network.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -143,6 +145,8 @@ class ExternalMaps(BaseModel):
     surplus: int = 0
     not_finite: int = 0
     constant: int = 0
+    network: str = ""
+    checkpoint: str = ""
 
 
 class Alignment(BaseModel):
@@ -225,7 +229,7 @@ class Record(BaseModel):
     summary: dict[str, Any]
     files: dict[str, str] = Field(default_factory=dict, description="SHA-256 of the other files of the cell, by name")
     submission: Submission | None = None
-    external_maps: ExternalMaps | None = Field(default=None, description="maps made elsewhere, without a model")
+    external_maps: ExternalMaps | None = Field(default=None, description="maps made elsewhere")
     badge: Literal["self-reported", "verified", "maps only"] = "self-reported"
     verification: Verification | None = None
 

@@ -238,7 +238,7 @@ def compare_scores(record: Record, scores: ScoreTable, reference: ScoreTable) ->
     """
     frame, own = scores.frame(), reference.frame()
     if record.external_maps is not None:
-        own = own[~own["metric"].isin(list(filter(is_of_model, reference.names["metric"])))]
+        own = own[~own["metric"].isin(set(filter(is_of_model, reference.names["metric"])) - record.metrics.keys())]
     for method in scores.names["method"]:
         used = method if method in reference.names["method"] else reference.names["method"][0]
         both = frame[frame["method"] == method].merge(

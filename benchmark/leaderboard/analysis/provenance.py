@@ -96,6 +96,7 @@ def repeat_command(records: Sequence[Record]) -> str:
     parts = ["python", "-m", "benchmark"]
     if (maps := first.external_maps) is not None:
         parts += ["score", maps.source, "--data", "DIRECTORY", "--preset", first.preset]
+        parts += ["--architecture", maps.network, "--checkpoint", "FILE"] if maps.network else []
         return shlex.join([*parts, "--name", first.architecture, "--method", maps.method])
     if first.submission is not None:
         parts += ["submit", f"entries/{first.submission.entry}", "--preset", first.preset]

@@ -134,6 +134,7 @@ def _maps_provenance(record: Record, maps: ExternalMaps) -> list[tuple[str, str]
         ("maps", ", ".join([*sizes, *(f"{count} {name}" for name, count in counts.items() if count)])),
         ("maps, SHA-256", maps.sha256),
         ("predictions", maps.predictions),
+        *([("network, SHA-256 of its weights", f"{maps.network}, {maps.checkpoint}")] if maps.network else []),
         ("key", record.key),
         ("protocol", record.protocol),
         ("commit", str(record.environment.get("commit"))),

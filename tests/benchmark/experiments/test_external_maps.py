@@ -6,19 +6,30 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
+from architectures import Architecture
 from benchmark.data.load import Source
 from benchmark.errors import UserError
+from benchmark.experiments import external_maps
+from benchmark.experiments.cell import score_method_maps
+from benchmark.experiments.external_cell import write_cell
 from benchmark.experiments.external_maps import ScoreRequest, score_external_maps
 from benchmark.leaderboard.analysis.summary import headline
 from benchmark.leaderboard.load.results import read_results
 from benchmark.leaderboard.tables import build_tables
+from benchmark.registry import entries
+from benchmark.runtime.tensors import on_device, predict
+from benchmark.saliency.grad_cam import GRAD_CAM
 from benchmark.storage.files import write_text
+from benchmark.storage.hashing import file_digest
 from benchmark.storage.house import list_made
 from benchmark.storage.record import load_record, write_record
 from benchmark.submission.checks.report import check_record
+from benchmark.training.checkpoint import load_weights, save_model
 
 SIDE = 24
+MOBILENET = entries(Architecture)["mobilenet"]
 
 
 @pytest.fixture
@@ -178,6 +189,64 @@ def test_wrong_options_are_refused(request_, change, message):
     with pytest.raises(UserError, match=message) as refused:
         score_external_maps(changed(request_, **change))
     assert "\n" not in str(refused.value)
+    assert not (request_.maps.parent / "results").exists()
+
+
+@pytest.fixture
+def weights(tmp_path) -> Path:
+    """A file of all weights of a network of two classes."""
+    torch.manual_seed(0)
+    save_model(MOBILENET.build(2), tmp_path / "weights.safetensors")
+    return tmp_path / "weights.safetensors"
+
+
+def test_with_its_network_maps_get_the_scores_of_a_run(request_, weights, monkeypatch):
+    """The network predicts, and insertion, deletion and faithfulness are those that a run computes."""
+    steps = {"num_perturbed": 3, "perturbation_steps": 3}
+    known = {"architecture": "mobilenet", "checkpoint": weights}
+    jobs = []
+    monkeypatch.setattr(external_maps, "write_cell", lambda cell, maps: jobs.append(cell) or write_cell(cell, maps))
+    scored = score_external_maps(changed(request_, changes=request_.changes | steps, **known))
+    (cell,) = jobs
+    model = MOBILENET.build(2)
+    load_weights(model, weights)
+    (path,) = (scored.directory / "records").glob("*.json")
+    frames = [pd.read_parquet(path.with_suffix(f".{name}.parquet")) for name in ("scores", "predictions")]
+    images = on_device(cell.job.data.images[cell.job.data.test], torch.device("cpu"))
+    torch.testing.assert_close(torch.tensor(frames[1][["p0", "p1"]].to_numpy()), predict(model.eval(), images))
+    stored = np.load(next((request_.maps.parent / "runs").rglob("external-*.npy")))
+    expected, _ = score_method_maps(cell.job, model, images, frames[1], maps=stored, method=GRAD_CAM)
+    key = ["image", "metric", "level"]
+    both = frames[0].merge(expected, on=key)
+    curves = both[both["metric"].isin(["insertion", "deletion", "faithfulness"])]
+    assert len(curves) == 3 * scored.record.images["perturbed"] == 9
+    np.testing.assert_allclose(curves["value_x"], curves["value_y"], rtol=0, atol=1e-6)
+    assert len(frames[0]) == len(both) == len(expected)
+    maps = scored.record.external_maps
+    assert (maps.network, maps.checkpoint, maps.predictions) == ("mobilenet", file_digest(weights), "probabilities")
+    by_name, _ = rows(scored.directory)
+    assert by_name["keras"].estimates["faithfulness"].images == 3
+    assert check_record(path).problems == []
+
+
+def test_a_network_that_does_not_fit_is_refused(request_, weights):
+    def refused(**change):
+        with pytest.raises(UserError) as error:
+            score_external_maps(changed(request_, **{"architecture": "mobilenet", "checkpoint": weights} | change))
+        assert "\n" not in str(error.value)
+        return str(error.value)
+
+    assert "belong together" in refused(checkpoint=None)
+    assert "belong together" in refused(architecture=None)
+    assert "nearest: mobilenet" in refused(architecture="mobilenett")
+    assert "does not exist" in refused(checkpoint=Path("none.safetensors"))
+    pickled = weights.with_suffix(".pth")
+    pickled.write_bytes(b"")
+    assert "convert it first: python -m benchmark convert" in refused(checkpoint=pickled)
+    assert "not a readable safetensors file" in refused(checkpoint=pickled.rename(pickled.with_suffix(".safetensors")))
+    assert "leave out one of them" in refused(predictions=pickled, checkpoint=weights)
+    save_model(MOBILENET.build(3), weights)
+    assert "another number of classes" in refused()
     assert not (request_.maps.parent / "results").exists()
 
 

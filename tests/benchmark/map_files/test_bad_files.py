@@ -168,6 +168,10 @@ def broken_link(maps: Path) -> None:
     (maps / "a.npy").symlink_to(maps / "missing.npy")
 
 
+def pipe(maps: Path) -> None:
+    os.mkfifo(maps / "a.npy")
+
+
 def two_of_one_image(maps: Path) -> None:
     (maps / "a.npy").write_bytes(npy(GOOD))
     (maps / "a.png").write_bytes(image(RGB[..., 1]))
@@ -197,6 +201,7 @@ def a_directory_as_a_map(maps: Path) -> None:
         linked_file,
         linked_directory,
         broken_link,
+        pipe,
         two_of_one_image,
         unknown_class,
         too_deep,

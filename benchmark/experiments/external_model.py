@@ -1,0 +1,115 @@
+"""The network behind maps from elsewhere: it predicts, and answers when pixels are inserted or deleted."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from architectures import Architecture
+from benchmark.data.dataset import ImageDataset
+from benchmark.errors import UserError
+from benchmark.experiments.cell_reliance import list_test_names
+from benchmark.registry import select
+from benchmark.runtime.device import nearest_device
+from benchmark.runtime.layout import place
+from benchmark.runtime.tensors import on_device, predict
+from benchmark.scoring.perturbation import build_perturbation_context
+from benchmark.storage.hashing import file_digest
+from benchmark.training.checkpoint import load_weights
+from metrics.perturbation import PerturbationContext
+
+PREDICTED_AT_ONCE = 256
+"""Number of images that are copied to the device together."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ExternalModel:
+    """A network with the weights behind maps from elsewhere.
+
+    Attributes:
+        architecture: Name of its architecture.
+        sha256: SHA-256 of the file of weights.
+        network: In evaluation mode, on the device.
+        device: The device.
+    """
+
+    architecture: str
+    sha256: str
+    network: nn.Module
+    device: torch.device
+
+    def predict(self, data: ImageDataset) -> pd.DataFrame:
+        """Returns a row per test image: predicted (label), and p0, p1 ..."""
+        parts = np.array_split(data.test, range(PREDICTED_AT_ONCE, len(data.test), PREDICTED_AT_ONCE))
+        chunks = [predict(self.network, on_device(data.images[rows], self.device)) for rows in parts]
+        probabilities = torch.cat(chunks).numpy()
+        frame = pd.DataFrame({f"p{index}": column for index, column in enumerate(probabilities.T)})
+        frame.insert(0, "predicted", probabilities.argmax(axis=1))
+        return frame
+
+    def perturb(
+        self,
+        data: ImageDataset,
+        maps: NDArray[np.float16],
+        predicted: NDArray[np.intp],
+        indices: NDArray[np.intp],
+        steps: int,
+    ) -> PerturbationContext:
+        """Builds the perturbation context of some test images. Nothing can draw maps of changed images anew.
+
+        Args:
+            data: The data.
+            maps: Maps of all test images, (T, S, S).
+            predicted: The explained class of each test image, (T,).
+            indices: Which of the test images.
+            steps: Number of steps of a curve.
+        """
+        return build_perturbation_context(
+            self.network,
+            on_device(data.images[data.test[indices]], self.device),
+            maps[indices],
+            torch.as_tensor(predicted[indices], device=self.device),
+            ids=[list_test_names(data)[index] for index in indices],
+            mean=torch.as_tensor(data.mean_color(), device=self.device),
+            steps=steps,
+            layer="",
+            method=None,
+        )
+
+
+def load_external_model(
+    architecture: str | None, checkpoint: Path | None, classes: tuple[str, ...], device: torch.device
+) -> ExternalModel | None:
+    """Loads the network behind maps from elsewhere. None if neither architecture nor checkpoint is given.
+
+    Args:
+        architecture: Name of a registered architecture.
+        checkpoint: A safetensors file of all its weights. The logits are in the order of the classes of the data.
+        classes: Names of the classes.
+        device: Where it runs.
+
+    Raises:
+        UserError: One of both is missing, or the file does not fit.
+    """
+    if architecture is None and checkpoint is None:
+        return None
+    if architecture is None or checkpoint is None:
+        raise UserError("--architecture and --checkpoint belong together; give both, or neither")
+    entry = select(Architecture, [architecture])[0]
+    if not checkpoint.is_file():
+        raise UserError(f"--checkpoint: {checkpoint} does not exist; give a .safetensors file")
+    if checkpoint.suffix != ".safetensors":
+        raise UserError(
+            f"--checkpoint: {checkpoint} is no .safetensors file; convert it first: "
+            f"python -m benchmark convert {checkpoint} --architecture {architecture} --output FILE.safetensors"
+        )
+    network = entry.build(len(classes))
+    load_weights(network, checkpoint, whole=True)
+    device = nearest_device(device)
+    return ExternalModel(
+        architecture=entry.name, sha256=file_digest(checkpoint), network=place(network, device).eval(), device=device
+    )
