@@ -13,6 +13,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from metrics.sharing import sharing
+
 Array = Tensor | NDArray[Any]
 """A tensor, or a NumPy array, which is converted without a copy where possible."""
 
@@ -23,12 +25,16 @@ INTEGERS = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
 
 
 def checked(compute: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    """Adds checks to a metric. The original function is the attribute `unchecked` of the result."""
+    """Adds checks to a metric, whose intermediate results are computed once.
+
+    The original function is the attribute `unchecked` of the result.
+    """
     signature = inspect.signature(compute)
 
     @functools.wraps(compute)
     def call(*args: Any, **kwargs: Any) -> Tensor:
-        return compute(**check_inputs(**signature.bind(*args, **kwargs).arguments))
+        with sharing():
+            return compute(**check_inputs(**signature.bind(*args, **kwargs).arguments))
 
     call.unchecked = compute  # type: ignore[attr-defined]
     return call

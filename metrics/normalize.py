@@ -7,16 +7,23 @@ from metrics.sharing import shared
 
 
 @shared
+def extremes(saliency: Tensor) -> tuple[Tensor, Tensor]:
+    """Returns the smallest and the largest value of each map (N, H, W), (N,) each. NaN for a map that has a NaN."""
+    values = saliency.flatten(1)
+    return values.amin(1), values.amax(1)  # on the CPU, 20 times as fast as aminmax along an axis
+
+
+@shared
 def finite(saliency: Tensor) -> Tensor:
     """Returns whether all values of each map (N, H, W) are finite, (N,). Other maps score NaN in every metric."""
-    # The difference is 0, or NaN for a value that is not finite. A sum is ten times as fast as a test of each value.
-    return (saliency - saliency).flatten(1).sum(1) == 0
+    low, high = extremes(saliency)
+    return low.isfinite() & high.isfinite()
 
 
 @shared
 def magnitude(saliency: Tensor) -> Tensor:
     """Returns the absolute values. Maps without negative values are returned themselves, with what is known of them."""
-    return saliency if bool(saliency.amin() >= 0) else saliency.abs()
+    return saliency if bool((extremes(saliency)[0] >= 0).all()) else saliency.abs()
 
 
 def as_stored(saliency: Tensor) -> Tensor:
@@ -61,7 +68,7 @@ def normalize(saliency: Tensor) -> Tensor:
         [[[0.0, 0.25, 1.0]], [[0.5, 0.5, 0.5]]]
     """
     values = saliency.double()
-    low, high = values.amin((1, 2), keepdim=True), values.amax((1, 2), keepdim=True)
+    low, high = (extreme.double()[:, None, None] for extreme in extremes(saliency))
     scale = torch.where(high > low, high - low, 1.0).masked_fill(~finite(saliency)[:, None, None], torch.nan)
     scaled = ((values - torch.where(high > low, low, 0.0)) / scale).clamp_(0, 1)
     return scaled if saliency.dtype == torch.float64 else scaled.float()

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from metrics import Metric
 from metrics.inputs import checked
+from metrics.normalize import extremes
 from metrics.sharing import shared
 
 
@@ -30,7 +31,8 @@ def _size(membership: Tensor) -> Tensor:
 @shared
 def _in_range(saliency: Tensor) -> Tensor:
     """Returns whether all values of each map are in [0, 1], (N,)."""
-    return (saliency.amin((1, 2)) >= 0) & (saliency.amax((1, 2)) <= 1)
+    low, high = extremes(saliency)
+    return (low >= 0) & (high <= 1)
 
 
 def _unless_empty(scores: Tensor, reference: Tensor) -> Tensor:

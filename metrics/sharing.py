@@ -17,7 +17,13 @@ _results: ContextVar[dict[tuple[Any, ...], Any] | None] = ContextVar("_results",
 
 @contextmanager
 def sharing() -> Iterator[None]:
-    """Shares intermediate results of the calls within the block. Their tensors must not change until it ends."""
+    """Shares intermediate results of the calls within the block. Their tensors must not change until it ends.
+
+    A block within another shares the results of that one.
+    """
+    if _results.get() is not None:
+        yield
+        return
     token = _results.set({})
     try:
         yield

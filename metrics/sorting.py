@@ -194,15 +194,23 @@ def _order_single(values: Tensor) -> tuple[Tensor, Tensor]:
 
 def above(values: Tensor, thresholds: Tensor) -> Tensor:
     """Returns whether each value (N, n) is above the threshold (N, 1) of its row, of the same type."""
-    if values.device.type == "cpu":  # numpy compares six times as fast as torch
+    if values.device.type == "cpu":  # numpy compares 15 times as fast as torch
         return torch.from_numpy(values.detach().numpy() > thresholds.numpy())
     return values > thresholds
 
 
+def equal(values: Tensor, others: Tensor) -> Tensor:
+    """Returns whether each value (N, n) equals the other one (N, 1) of its row, of the same type."""
+    if values.device.type == "cpu":
+        return torch.from_numpy(values.detach().numpy() == others.numpy())
+    return values == others
+
+
 def count(marked: Tensor) -> Tensor:
     """Returns the number of marked pixels of each row, (N,), int64, from (N, n), boolean."""
-    # On the CPU, a sum of bytes is four times as fast as one of booleans.
-    return marked.view(torch.uint8).sum(1, dtype=torch.int32).long()
+    if marked.device.type == "cpu":  # numpy counts six times as fast as torch sums bytes, and 20 times as booleans
+        return torch.tensor([np.count_nonzero(row) for row in marked.numpy()])
+    return marked.sum(1)
 
 
 def _with_rows(levels_of_pixels: Tensor, num_levels: int) -> Levels:

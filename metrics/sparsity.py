@@ -1,16 +1,21 @@
 """Sparsity and complexity: how concentrated a map is, regardless of where it points."""
 
+import math
+
 import numpy as np
 import torch
 from torch import Tensor
 
 from metrics import Metric
+from metrics.blocks import in_blocks
 from metrics.inputs import checked
-from metrics.normalize import finite, magnitude
+from metrics.normalize import extremes, finite, magnitude
 from metrics.sorting import above, count, distribution, in_single_or_double
 
 MIN_RELATIVE_VALUE = 1e-5
 """Threshold of the effective complexity, relative to the largest absolute value of the map."""
+TINY = torch.finfo(torch.float64).tiny
+"""The smallest normal number of double precision."""
 
 
 @checked
@@ -62,13 +67,11 @@ def entropy(saliency: Tensor) -> Tensor:
         >>> entropy(torch.tensor([[[1.0, 1.0], [0.0, 0.0]], [[1.0, 1.0], [1.0, 1.0]]])).tolist()
         [0.5, 1.0]
     """
-    values = magnitude(saliency).flatten(1).double()
-    # Without this division, sums could overflow, and very small values would lose digits. 0/0 and inf/inf are NaN.
-    values = values / values.amax(1, keepdim=True)
-    total = values.sum(1)
-    # The entropy of values / total, with one logarithm per value.
-    nats = _log(total) - (values * _log(values)).sum(1) / total
-    return (nats / _log(torch.full_like(total, values.shape[1]))).clamp(0, 1)
+    num_pixels = saliency[0].numel()
+    total, product = in_blocks(_entropy_sums, saliency.detach().flatten(1)).unbind(1)
+    # The entropy of x / total, with one logarithm per value. It is NaN for values that are not finite.
+    nats = total.log() - product / total
+    return (nats / math.log(num_pixels)).clamp(0, 1).masked_fill(total <= 2 * num_pixels * TINY, torch.nan)
 
 
 @checked
@@ -96,10 +99,12 @@ def effective_complexity(saliency: Tensor) -> Tensor:
         >>> effective_complexity(torch.tensor([[[1.0, -0.5], [1e-6, 0.0]]])).item()
         0.5
     """
-    values = in_single_or_double(magnitude(saliency)).flatten(1)
-    largest = values.amax(1, keepdim=True)
-    fractions = count(above(values, _round_down(largest.double() * MIN_RELATIVE_VALUE, values.dtype))).double()
-    return (fractions / values.shape[1]).masked_fill(~finite(saliency) | (largest[:, 0] == 0), torch.nan)
+    sizes = magnitude(saliency)
+    largest = extremes(sizes)[1]
+    values = in_single_or_double(sizes).flatten(1)
+    threshold = _round_down(largest.double() * MIN_RELATIVE_VALUE, values.dtype)
+    counts = count(above(values, threshold[:, None])).double()
+    return (counts / values.shape[1]).masked_fill(~finite(saliency) | (largest == 0), torch.nan)
 
 
 def _round_down(values: Tensor, dtype: torch.dtype) -> Tensor:
@@ -109,12 +114,26 @@ def _round_down(values: Tensor, dtype: torch.dtype) -> Tensor:
     return torch.where(rounded.double() > values, lower, rounded)
 
 
+def _entropy_sums(values: Tensor) -> Tensor:
+    """Returns the sums of x and of x log x, (N, 2), float64, where x is the absolute value (N, n) plus TINY.
+
+    TINY changes zeros alone, whose logarithm becomes finite.
+    """
+    # Sums of float64 could overflow, and very small values would lose digits. Those of smaller types do neither.
+    is_double = values.dtype == torch.float64
+    x = values / values.abs().amax(1, keepdim=True) if is_double else values.double()
+    # A look at the lowest value is cheaper than two passes. A GPU would have to report it to the host. Doubles may have
+    # become 0 by the division.
+    if is_double or x.device.type != "cpu" or not bool(values.amin() > 0):
+        x.abs_().add_(TINY)
+    logs = _log(x)
+    return torch.stack([x.sum(1), logs.mul_(x).sum(1)], dim=1)
+
+
 def _log(values: Tensor) -> Tensor:
-    """Returns natural logarithms of values from 0, float64. That of 0 is finite, so that its product with 0 is 0."""
-    positive = values.clamp(min=torch.finfo(torch.float64).tiny)
-    if positive.device.type == "cpu":  # numpy has vector instructions for it, three times as fast as torch
-        return torch.from_numpy(np.log(positive.numpy()))
-    return positive.log()
+    if values.device.type == "cpu":  # numpy has vector instructions for it, three times as fast as torch
+        return torch.from_numpy(np.log(values.numpy()))
+    return values.log()
 
 
 GINI = Metric(

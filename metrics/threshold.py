@@ -11,6 +11,7 @@ from torch import Tensor
 from metrics import Metric
 from metrics.inputs import checked
 from metrics.localization import scored
+from metrics.normalize import extremes
 from metrics.sorting import count, count_levels
 
 
@@ -70,7 +71,7 @@ def f1_at_half(saliency: Tensor, mask: Tensor) -> Tensor:
         0.8
     """
     values = saliency.double().flatten(1)
-    low, high = values.amin(1, keepdim=True), values.amax(1, keepdim=True)
+    low, high = (extreme.double()[:, None] for extreme in extremes(saliency))
     threshold = torch.where(high > low, low / 2 + high / 2, 0.5)
     marked = values >= threshold
     hits, sizes = count(marked & mask.flatten(1)), count(marked) + count(mask.flatten(1))

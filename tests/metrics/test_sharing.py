@@ -9,6 +9,7 @@ import torch
 from benchmark.registry import entries
 from metrics import Metric, sorting
 from metrics.sharing import shared, sharing
+from metrics.sparsity import effective_complexity
 from tests.metrics.maps import score, seeded
 
 METRICS = [metric for metric in entries(Metric).values() if not metric.inputs & {"curves", "context"}]
@@ -30,6 +31,22 @@ def test_results_are_shared_within_the_block_only():
     assert total(one, other).tolist() == [2, 2]
     with sharing():
         assert total(one, other).tolist() == [2, 2]
+
+
+def test_a_block_within_another_shares_with_it():
+    values = torch.ones(2)
+    with sharing():
+        outer = total(values, values)
+        with sharing():
+            assert total(values, values) is outer
+        assert total(values, values) is outer
+
+
+def test_a_metric_called_alone_looks_for_the_extremes_once(monkeypatch):
+    found, amax = [], torch.Tensor.amax
+    monkeypatch.setattr(torch.Tensor, "amax", lambda *arguments: found.append(amax(*arguments)) or found[-1])
+    effective_complexity(seeded(3).saliency)
+    assert len(found) == 1
 
 
 def test_a_freed_tensor_gives_its_place_to_no_other():

@@ -45,6 +45,30 @@ def test_entropy_equals_that_of_scipy():
     assert entropy(saliency).tolist() == pytest.approx(expected, abs=1e-12)
 
 
+@pytest.mark.parametrize("offset", [0.0, -0.2, 1e-3])  # zeros, negative values, neither
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
+def test_entropy_is_as_exact_in_lower_precision(dtype, offset):
+    saliency = (seeded(5).saliency + offset).to(dtype)
+    torch.testing.assert_close(entropy(saliency), entropy(saliency.double()), rtol=1e-13, atol=0)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "smallest"), [(torch.float32, 2.0**-149), (torch.float64, 5e-324), (torch.float64, 1e-200)]
+)
+def test_entropy_of_values_at_the_end_of_the_range(dtype, smallest):
+    maps = torch.tensor([[[1.0, 1.0, 0.0, 0.0]], [[1.0, 1.0, 1.0, 1.0]]], dtype=dtype) * smallest
+    assert entropy(maps).tolist() == pytest.approx([0.5, 1.0], abs=1e-12)
+    maps[:, 0, 0] = torch.finfo(dtype).max
+    assert entropy(maps).tolist() == pytest.approx([0.0, 0.0], abs=1e-12)
+
+
+def test_entropy_leaves_maps_as_they_are():
+    saliency = seeded(3).saliency - 0.2
+    before = saliency.clone()
+    entropy(saliency)
+    assert torch.equal(saliency, before)
+
+
 def test_effective_complexity_counts_above_the_threshold_only():
     saliency = torch.tensor([[[1.0, -1.0, MIN_RELATIVE_VALUE, 1.1 * MIN_RELATIVE_VALUE, 0.0]]], dtype=torch.float64)
     assert effective_complexity(saliency).item() == 3 / 5
