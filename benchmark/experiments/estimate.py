@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from benchmark.config.presets import QUICK
 from benchmark.experiments.job import Job
 from benchmark.registry import entries
 from benchmark.storage.paths import ROOT
@@ -63,13 +64,14 @@ def order_by_cost(jobs: Sequence[Job]) -> list[Job]:
     """Orders cells by their estimated time, the shortest first, so that a run shows results early.
 
     Records of the jobs' own table do not count, so the order of a run that continues is that of the first start. The
-    committed records of the project provide a time where no earlier run does. Cells without an estimate come last.
+    quick runs of the checkout count first, since times of one machine compare. Cells without an estimate come last.
     Cells of equal time stay in their order, and a cell follows the one whose model initializes it.
     """
     if len(jobs) < 2:
         return list(jobs)
-    committed = _load_references((ROOT / "results").glob(f"*/*/{RECORDS}/[!.]*.json"), jobs[0].protocol)
-    references = committed | _load_references([*all_record_files(), *cell_records()], jobs[0].protocol)
+    protocol = jobs[0].protocol
+    quick = _load_references((ROOT / "results").glob(f"*/{QUICK.name}/{RECORDS}/[!.]*.json"), protocol)
+    references = _load_references([*all_record_files(), *cell_records()], protocol) | quick
     return sorted(jobs, key=partial(_cell_seconds, references=references))
 
 
