@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from benchmark.baselines.score import score_baselines
 from benchmark.config.presets import PRESETS
 from benchmark.experiments.job import Job
 from benchmark.experiments.pictures import has_pictures, may_publish
+from benchmark.experiments.sheets import remove_map_sheets
 from benchmark.leaderboard.admission.admit import admit
 from benchmark.leaderboard.admission.comparison import TRAINING
 from benchmark.leaderboard.admission.files import find_damaged_file
@@ -23,7 +24,7 @@ from benchmark.runtime.device import nearest_device
 from benchmark.saliency import Method
 from benchmark.storage.files import atomic_file, write_text
 from benchmark.storage.house import TableFacts, list_made, read_house, state_facts
-from benchmark.storage.protocol import is_changed, read_protocol
+from benchmark.storage.protocol import is_changed, read_protocol, write_protocol
 from benchmark.storage.record import Record, load_record
 from benchmark.storage.results import (
     BASELINES_FILE,
@@ -71,6 +72,28 @@ def up_to_date(jobs: Sequence[Job], *, pictures: bool | None = None) -> bool:
         and not any(is_changed(directory, name) for name in marker.get("files", {}))
         and (directory / SPLIT_FILE).read_bytes() == jobs[0].data.manifest.read_bytes()
     )
+
+
+def publish_cells(jobs: Sequence[Job], directory: Path, report: Callable[[str], object]) -> None:
+    """Publishes the split of the data and the records of finished cells. The tables no longer count as complete.
+
+    Args:
+        jobs: The finished cells, of one protocol.
+        directory: The results directory.
+        report: Receives a line about each row that the records replace or move.
+    """
+    protocol, earlier = jobs[0].protocol, read_protocol(directory).get("protocol", "")
+    if earlier not in {"", protocol}:
+        report("Some rows follow another protocol: other settings, data or code. They stay below the new ones.")
+        remove_map_sheets(directory)
+    own = find_own_records(directory)
+    lines = [publish_split(jobs[0], directory, earlier)]
+    write_protocol(directory, protocol)
+    for job in jobs:
+        lines += publish_record(job, directory)
+    state_house(jobs, directory, own)
+    for line in filter(None, lines):
+        report(line)
 
 
 def is_published(job: Job, directory: Path) -> bool:

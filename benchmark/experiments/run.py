@@ -8,28 +8,23 @@ from rich.console import Console
 
 from benchmark.data.dataset import leaks
 from benchmark.experiments.engine import Engine
+from benchmark.experiments.estimate import order_by_cost
+from benchmark.experiments.interim import InterimTables
 from benchmark.experiments.job import Job
 from benchmark.experiments.pictures import may_publish, remove_pictures, write_pictures
-from benchmark.experiments.publish import (
-    find_own_records,
-    job_results_dir,
-    publish_baselines,
-    publish_record,
-    publish_split,
-    state_house,
-)
+from benchmark.experiments.publish import job_results_dir, publish_baselines, publish_cells
 from benchmark.experiments.runner import FailedCell, run_jobs
-from benchmark.experiments.sheets import remove_map_sheets
 from benchmark.leaderboard.build import rebuild
 from benchmark.runtime.terminal import styled
 from benchmark.storage.lock import writing
-from benchmark.storage.protocol import read_protocol, write_protocol
 
 
 def run_benchmark(
     jobs: Sequence[Job], console: Console, engine: Engine, *, tables: bool = True, pictures: bool | None = None
 ) -> tuple[Path, list[FailedCell]]:
-    """Runs the unfinished cells, then publishes the records and rebuilds the tables.
+    """Runs the unfinished cells, the cheapest first, then publishes the records and rebuilds the tables.
+
+    The tables also show the finished cells of a run that continues. See :class:`benchmark.experiments.interim`.
 
     Args:
         jobs: The cells.
@@ -43,12 +38,14 @@ def run_benchmark(
     """
     near_duplicates = _count_near_duplicates(jobs[0], console)
     jobs = [replace(job, near_duplicates=near_duplicates) for job in jobs]
-    failures = run_jobs(jobs, console, engine)
-    done = [job for job in jobs if job.done]
     directory = job_results_dir(jobs[0])
+    pictures = may_publish(jobs[0].data, pictures)
+    interim = InterimTables(jobs, directory, console, pictures=pictures)
+    failures = run_jobs(order_by_cost(jobs), console, engine, interim.update if tables else None)
+    done = [job for job in jobs if job.done]
     if done:
         with writing(directory, console.print):
-            _publish(done, directory, console, tables=tables, pictures=may_publish(done[0].data, pictures))
+            _publish(done, directory, console, tables=tables, pictures=pictures)
     return directory, failures
 
 
@@ -67,22 +64,8 @@ def _count_near_duplicates(job: Job, console: Console) -> int:
 
 def _publish(done: Sequence[Job], directory: Path, console: Console, *, tables: bool, pictures: bool) -> None:
     """Writes records, baselines and figures of finished cells, then the tables."""
-    protocol = done[0].protocol
     with console.status("scoring the baselines"):
-        earlier = read_protocol(directory).get("protocol", "")
-        if earlier not in {"", protocol}:
-            console.print(
-                "Some rows follow another protocol: other settings, data or code. They stay below the new ones."
-            )
-            remove_map_sheets(directory)
-        own = find_own_records(directory)
-        lines = [publish_split(done[0], directory, earlier)]
-        write_protocol(directory, protocol)
-        for job in done:
-            lines += publish_record(job, directory)
-        state_house(done, directory, own)
-        for line in filter(None, lines):
-            console.print(line)
+        publish_cells(done, directory, console.print)
         publish_baselines(done[0], directory)
     with console.status("writing the leaderboard"):
         if pictures:

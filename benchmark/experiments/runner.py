@@ -35,7 +35,9 @@ class FailedCell:
     is_user_error: bool
 
 
-def run_jobs(jobs: Sequence[Job], console: Console, engine: Engine) -> list[FailedCell]:
+def run_jobs(
+    jobs: Sequence[Job], console: Console, engine: Engine, after_cell: Callable[[Job], None] | None = None
+) -> list[FailedCell]:
     """Runs the unfinished cells, and continues after a failure.
 
     An interrupted run loses at most its current cells. The next run loads the results of the others.
@@ -44,11 +46,12 @@ def run_jobs(jobs: Sequence[Job], console: Console, engine: Engine) -> list[Fail
         jobs: The cells.
         console: Shows the progress.
         engine: Runs the cells.
+        after_cell: Called after each finished cell but the last one.
 
     Returns:
         The failed cells.
     """
-    return show_progress([job for job in jobs if not job.done], console, engine.run, _describe_cell)
+    return show_progress([job for job in jobs if not job.done], console, engine.run, _describe_cell, after_cell)
 
 
 def show_progress(
@@ -56,6 +59,7 @@ def show_progress(
     console: Console,
     run: Callable[[Sequence[Job], RunObserver], None],
     describe: Callable[[Job], Sequence[RenderableType]],
+    after_job: Callable[[Job], None] | None = None,
 ) -> list[FailedCell]:
     """Runs jobs under a progress bar.
 
@@ -64,13 +68,14 @@ def show_progress(
         console: Shows the progress.
         run: Runs the jobs.
         describe: Lines about a finished job. The first one follows its name and time.
+        after_job: Called after each finished job but the last one.
 
     Returns:
         The failed cells.
     """
     columns = (text_column("{task.description}"), BarColumn(), text_column("{task.fields[left]}"), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True) as progress:
-        display = _ProgressDisplay(len(todo), progress, describe)
+        display = _ProgressDisplay(len(todo), progress, describe, after_job)
         run(todo, display)
     return display.failures
 
@@ -78,10 +83,17 @@ def show_progress(
 class _ProgressDisplay:
     """Shows the progress of the cells and stores failures."""
 
-    def __init__(self, total: int, progress: Progress, describe: Callable[[Job], Sequence[RenderableType]]) -> None:
+    def __init__(
+        self,
+        total: int,
+        progress: Progress,
+        describe: Callable[[Job], Sequence[RenderableType]],
+        after_job: Callable[[Job], None] | None,
+    ) -> None:
         self.failures: list[FailedCell] = []
         self._total = total
         self._describe = describe
+        self._after_job = after_job
         self._num_ended = 0
         self._fractions: dict[str, float] = {}
         self._started = time.perf_counter()
@@ -102,6 +114,9 @@ class _ProgressDisplay:
         line = f"{self._num_ended:3d}/{self._total}  {job.cell.name:36s} {seconds:4.0f} s  {first}  {self._left()}"
         for text in (line.rstrip(), *others):
             self._progress.console.print(text)
+        if self._after_job and self._num_ended < self._total:
+            self._move("updating the tables")
+            self._after_job(job)
 
     def failed(self, job: Job, failure: RunFailure) -> None:
         """Stores the traceback of a failed cell."""

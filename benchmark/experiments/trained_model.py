@@ -11,7 +11,7 @@ from torch import nn
 
 from architectures.groups import freeze, layer_groups
 from benchmark.experiments.job import Job
-from benchmark.runtime.device import fits_in_memory
+from benchmark.runtime.device import fits_in_memory, release_memory
 from benchmark.runtime.layout import place
 from benchmark.runtime.tensors import on_device
 from benchmark.storage.cache import cached_directory, is_intact
@@ -53,6 +53,7 @@ def load_split(job: Job, split: str) -> TensorData:
 def train_or_load(job: Job, report: Report) -> tuple[nn.Module, Training]:
     """Returns the model of a job in evaluation mode and its training history. Earlier stages are trained first."""
     _train_missing(job, report)
+    release_memory()
     return load_model(job), load_history(job_model_dir(job))
 
 

@@ -27,9 +27,7 @@ def writing(directory: Path, notify: Callable[[str], object] | None = None) -> I
     Raises:
         UserError: The directory is not writable, or another process holds the lock for a day.
     """
-    require_writable(directory, "LOUPE_RESULTS")
-    directory.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(directory / LOCK_FILE, is_singleton=True)
+    lock = _open_lock(directory)
     try:
         lock.acquire(timeout=NOTICE_AFTER_S)
     except Timeout:
@@ -43,3 +41,33 @@ def writing(directory: Path, notify: Callable[[str], object] | None = None) -> I
         yield
     finally:
         lock.release()
+
+
+@contextmanager
+def writing_if_free(directory: Path) -> Iterator[bool]:
+    """Holds the lock of a results directory unless another process holds it. Never waits.
+
+    Yields:
+        Whether the lock is held.
+
+    Raises:
+        UserError: The directory is not writable.
+    """
+    lock = _open_lock(directory)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        is_held = False
+    else:
+        is_held = True
+    try:
+        yield is_held
+    finally:
+        if is_held:
+            lock.release()
+
+
+def _open_lock(directory: Path) -> FileLock:
+    require_writable(directory, "LOUPE_RESULTS")
+    directory.mkdir(parents=True, exist_ok=True)
+    return FileLock(directory / LOCK_FILE, is_singleton=True)

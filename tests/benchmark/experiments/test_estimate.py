@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from benchmark.config.presets import QUICK
-from benchmark.experiments.estimate import forecast
+from benchmark.experiments.estimate import forecast, order_by_cost
 from benchmark.experiments.grid import build_grid
 from benchmark.experiments.job import Job
 from benchmark.storage.paths import ROOT
@@ -66,3 +66,39 @@ def test_without_a_record_nothing_is_claimed(told):
     assert (found.seconds, found.bytes, found.unknown) == (0.0, 0, ("vgg16/standard/0",))
     on_gpu = replace(jobs(told, "standard")[0], device=SimpleNamespace(type="cuda"))
     assert forecast([on_gpu]).unknown == ("mobilenet/standard/0",)
+
+
+def cells_of(*architectures, regimes=("standard",), key="d"):
+    data = SimpleNamespace(key=key, train=range(158), test=range(82))
+    cells = build_grid(QUICK, architectures, regimes, [0])
+    return [Job(cell=cell, data=data, preset=QUICK, device=torch.device("cpu"), bfloat16=False) for cell in cells]
+
+
+@pytest.mark.usefixtures("own_folders")
+def test_the_cheapest_cell_runs_first_without_a_record_of_the_user():
+    jobs = cells_of("vgg16", "xception", "mobilenet", regimes=("standard", "adversarial"))
+    names = [job.cell.name for job in order_by_cost(jobs)]
+    assert names[:2] == ["mobilenet/standard/0", "mobilenet/adversarial/0"]
+    assert names == [job.cell.name for job in order_by_cost(jobs[::-1])]
+
+
+def test_records_of_the_table_itself_do_not_change_the_order_of_a_run_that_continues(told, own_folders, monkeypatch):
+    monkeypatch.setattr("benchmark.experiments.estimate.QUICK", replace(QUICK, name="none"))
+    jobs = cells_of("xception", "mobilenet")
+    own = told | {"protocol": jobs[0].protocol, "seconds": {"train": 1e6, "diagnose": 0.0}}
+    path = own_folders / "results" / "made" / "quick" / "records" / "mobilenet-standard-0.json"
+    path.parent.mkdir(parents=True)
+    for file in path.parents[3].glob("dermsynth/quick/records/*.json"):
+        file.unlink()
+    path.write_text(json.dumps(own), encoding="utf-8")
+    assert order_by_cost(jobs)[0].cell.architecture.name == "xception"
+    path.write_text(json.dumps(own | {"protocol": "other"}), encoding="utf-8")
+    assert order_by_cost(jobs)[0].cell.architecture.name == "mobilenet"
+
+
+@pytest.mark.usefixtures("own_folders")
+def test_cells_without_an_estimate_come_last_in_their_order():
+    (known,) = cells_of("vgg16")
+    others = [replace(known.cell, architecture=replace(known.cell.architecture, name=name)) for name in "ba"]
+    jobs = [*(replace(known, cell=cell) for cell in others), known]
+    assert [job.cell.architecture.name for job in order_by_cost(jobs)] == ["vgg16", "b", "a"]

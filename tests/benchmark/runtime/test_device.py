@@ -3,11 +3,12 @@
 import platform
 import subprocess
 import sys
+import weakref
 
 import pytest
 import torch
 
-from benchmark.runtime.device import fits_in_memory
+from benchmark.runtime.device import fits_in_memory, release_memory
 from benchmark.storage.paths import ROOT
 
 FAULTS = """
@@ -39,3 +40,13 @@ def test_data_has_room_on_a_card_where_as_much_is_left_for_the_training(monkeypa
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _device: (1000, 4000))
     assert [fits_in_memory(torch.device("cuda"), size) for size in (500, 501)] == [True, False]
     assert fits_in_memory(torch.device("cpu"), 10**15)
+
+
+def test_an_optimizer_and_its_schedule_are_freed_although_they_refer_to_each_other():
+    optimizer = torch.optim.AdamW(torch.nn.Linear(2, 2).parameters())
+    torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=1.0, total_steps=2)
+    left = weakref.ref(optimizer)
+    del optimizer
+    assert left() is not None
+    release_memory()
+    assert left() is None
