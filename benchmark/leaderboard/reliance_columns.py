@@ -217,3 +217,9 @@ FOURFOLD_COLUMNS = {
     "honesty": "honesty",
 }
 """Columns of the fourfold table, with their headings there."""
+CLASS_COLUMNS = {
+    RELIANCE: "reliance",
+    **{reliance_column(fill): f"fill {fill}" for fill in FILLS},
+    MASS_OVER_AREA: "mass over area",
+}
+"""Columns of the table of classes, with their headings there."""

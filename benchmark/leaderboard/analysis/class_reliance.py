@@ -5,17 +5,10 @@ from dataclasses import dataclass
 
 from benchmark.leaderboard.analysis.chance import beats_chance
 from benchmark.leaderboard.analysis.fourfold import GUESSES, UNDECIDED, judge_use
-from benchmark.leaderboard.reliance_columns import MASS_OVER_AREA, RELIANCE, class_column, reliance_column
+from benchmark.leaderboard.reliance_columns import CLASS_COLUMNS, RELIANCE, class_column, reliance_column
 from benchmark.leaderboard.table import LeaderboardTable, Row
 from benchmark.reliance.fills import FILLS
 from benchmark.statistics.bootstrap import Estimate
-
-CLASS_COLUMNS = {
-    RELIANCE: "reliance",
-    **{reliance_column(fill): f"fill {fill}" for fill in FILLS},
-    MASS_OVER_AREA: "mass over area",
-}
-"""Columns of the table of classes, with their headings there."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

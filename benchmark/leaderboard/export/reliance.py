@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 
 from benchmark.escaping import csv_text, escape_markdown
-from benchmark.leaderboard.analysis.class_reliance import CLASS_COLUMNS, ClassReliance, build_class_reliance
+from benchmark.leaderboard.analysis.class_reliance import ClassReliance, build_class_reliance
 from benchmark.leaderboard.analysis.fourfold import (
     MIN_GROUPS,
     NEGLIGIBLE,
@@ -16,7 +16,7 @@ from benchmark.leaderboard.analysis.fourfold import (
 )
 from benchmark.leaderboard.export.csv import data_name
 from benchmark.leaderboard.export.grid import MAX_LISTED_MODELS, digits, markdown
-from benchmark.leaderboard.reliance_columns import FOURFOLD_COLUMNS, RELIANCE, RELIANCE_COLUMNS
+from benchmark.leaderboard.reliance_columns import CLASS_COLUMNS, FOURFOLD_COLUMNS, RELIANCE, RELIANCE_COLUMNS
 from benchmark.leaderboard.table import LeaderboardTable, Row
 from benchmark.statistics.bootstrap import Estimate
 

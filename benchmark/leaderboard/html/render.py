@@ -14,7 +14,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from benchmark.leaderboard.analysis.chance import NO_PREDICTIONS
-from benchmark.leaderboard.analysis.class_reliance import CLASS_COLUMNS, ClassReliance, build_class_reliance
+from benchmark.leaderboard.analysis.class_reliance import ClassReliance, build_class_reliance
 from benchmark.leaderboard.analysis.contrasts import BASE
 from benchmark.leaderboard.analysis.fourfold import Fourfold, build_fourfold
 from benchmark.leaderboard.analysis.legend import describe_intervals, describe_ranks
@@ -47,7 +47,7 @@ from benchmark.leaderboard.html.scatter import ScatterPlot, build_scatter_plots
 from benchmark.leaderboard.html.slope_chart import SlopeChart, build_slope_charts
 from benchmark.leaderboard.html.summary_cards import SummaryCard, build_summary_cards
 from benchmark.leaderboard.load.badges import BADGES
-from benchmark.leaderboard.reliance_columns import FOURFOLD_COLUMNS, LESION_MASS, RELIANCE
+from benchmark.leaderboard.reliance_columns import CLASS_COLUMNS, FOURFOLD_COLUMNS, LESION_MASS, RELIANCE
 from benchmark.leaderboard.synthetic import STAMP
 from benchmark.leaderboard.table import LeaderboardTable
 
