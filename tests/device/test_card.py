@@ -49,10 +49,11 @@ def test_the_page_lists_every_wait_and_no_other(results):
     assert sorted(listed - found) == []
 
 
-def test_waits_grow_with_the_number_of_images_only_where_the_page_says_so(results):
+def test_waits_grow_with_the_number_of_images_only_where_the_page_says_so():
     often = {row[:3]: row[3] for row in ROW.findall(PAGE.read_text(encoding="utf-8"))}
-    for name, more in run_checks("--images", "4", "method/*", "metric/*").items():  # `results` has two images
-        after = {tuple(wait[:3]): wait[3] for wait in more["waits"]}
-        for *place, count in results[name]["waits"]:
+    few, more = (run_checks("--images", str(number), "method/*", "metric/*") for number in (2, 4))
+    for name, result in few.items():
+        after = {tuple(wait[:3]): wait[3] for wait in more[name]["waits"]}
+        for *place, count in result["waits"]:
             if (once_per := often[tuple(place)]) != ITERATED:
                 assert (after[tuple(place)] > count) == (once_per == PER_IMAGE), (name, place, count)

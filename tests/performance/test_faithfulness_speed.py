@@ -26,11 +26,11 @@ GROUP = f"{IMAGES} images of {SIDE} x {SIDE}"
 @pytest.fixture(scope="module")
 def context(measures):
     """Smooth maps, as Grad-CAM's are, and a network that both Loupe and Quantus query."""
-    images, side, queries = (IMAGES, SIDE, NUM_QUERIES) if measures else (2, 32, NUM_QUERIES)
+    images, side = (IMAGES, SIDE) if measures else (2, 32)
     inputs = seeded(images, side, side)
     inputs = inputs.replace(images=inputs.images.float(), saliency=gaussian_blur(inputs.saliency, side / 10).float())
     network = timm.create_model("resnet50", num_classes=3).eval().to(memory_format=torch.channels_last)
-    return replace(build_context(inputs, max_batch_size(inputs.images)), model=network, steps=queries)
+    return replace(build_context(inputs, max_batch_size(inputs.images)), model=network, steps=NUM_QUERIES)
 
 
 def few_rounds(benchmark, work):

@@ -85,7 +85,6 @@ def no_other_ray():
 @pytest.mark.usefixtures("no_other_ray")
 def test_a_job_of_one_node_carries_out_its_cells_and_ends_its_cluster(tmp_path, allocation, isic_tree):
     words = ["--architecture", "mobilenet", "--regime", "standard", "--epochs", "1", "--device", "cpu"]
-    words += ["--method", "gradient"]
     done = subprocess.run(
         ["bash", SCRIPT, *words, "--data", isic_tree],
         cwd=ROOT,
