@@ -74,7 +74,7 @@ def measure(job: Job) -> Scores:
     classes = predict(model, data.images).argmax(dim=1)
     right = (classes == data.labels).numpy()
     accuracy = float(np.mean([right[data.labels.numpy() == label].mean() for label in np.unique(data.labels)]))
-    values = {}
+    values: dict[tuple[str, str], NDArray[np.float64]] = {}
     for way in WAYS:
         upsample_fn = get_placement(entry, job.size, way, model, layer)
         maps = compute_maps(model, layer, data.images, classes, GRAD_CAM, upsample_fn)

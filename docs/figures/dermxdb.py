@@ -88,17 +88,16 @@ def follow_all(axis: Axis, layers: Sequence[Layer]) -> Axis:
 
 
 class KerasPadding(nn.Module):
-    """A layer of stride 2 with the padding of Keras."""
+    """The padding of Keras before a layer of stride 2."""
 
-    def __init__(self, layer: nn.Module, kernel: int) -> None:
+    def __init__(self, kernel: int) -> None:
         super().__init__()
-        self.layer, self.kernel = layer, kernel
-        layer.padding = (0, 0) if isinstance(layer, nn.Conv2d) else 0
+        self.kernel = kernel
 
     def forward(self, x: Tensor) -> Tensor:
-        """Pads, then applies the layer."""
+        """Pads the grid."""
         sides = [side for size in (x.shape[3], x.shape[2]) for side in padding(size, self.kernel, 2, "correct")]
-        return self.layer(nn.functional.pad(x, sides))
+        return nn.functional.pad(x, sides)
 
 
 def use_keras_padding(network: nn.Module) -> None:
@@ -107,7 +106,8 @@ def use_keras_padding(network: nn.Module) -> None:
         stride, kernel, pad = (_first(getattr(child, key, 0)) for key in ("stride", "kernel_size", "padding"))
         if stride == 2 and kernel > 1:
             if pad:
-                setattr(network, name, KerasPadding(child, kernel))
+                child.padding = (0, 0) if isinstance(child, nn.Conv2d) else 0  # type: ignore[assignment]
+                setattr(network, name, nn.Sequential(KerasPadding(kernel), child))
         else:
             use_keras_padding(child)
 
@@ -149,7 +149,7 @@ def main() -> None:
     for name in sorted(axes, key=lambda name: distances[name]):
         rows, columns = axes[name]
         shares = [100 * axis.displacement / axis.pixels for axis in (rows, columns)]
-        scores = [f"{scores[name][0]:.3f}" if name in scores else "" for scores in published]
+        f1 = [f"{scores[name][0]:.3f}" if name in scores else "" for scores in published]
         cells = [
             name,
             f"{rows.cells} x {columns.cells}",
@@ -157,13 +157,13 @@ def main() -> None:
             f"{rows.displacement:+.1f}, {columns.displacement:+.1f}",
             f"{shares[0]:+.1f}, {shares[1]:+.1f}",
             f"{100 * distances[name]:.1f}",
-            *scores,
+            *f1,
         ]
         echo(f"| {' | '.join(cells)} |")
     for title, without in (("all", ""), ("without vgg16", "vgg16"), ("without nasnet_mobile", NASNET)):
-        for set_name, scores in zip("AB", published, strict=True):
-            names = sorted(scores.keys() - {without})
-            result = kendalltau([distances[name] for name in names], [scores[name][0] for name in names])
+        for set_name, table in zip("AB", published, strict=True):
+            names = sorted(table.keys() - {without})
+            result = kendalltau([distances[name] for name in names], [table[name][0] for name in names])
             echo(f"{title}, set {set_name}: tau {result.statistic:+.2f} (p {result.pvalue:.2f})")
 
 
