@@ -16,6 +16,8 @@ MAX_ROWS_PER_IMAGE = 100_000
 MAX_UNCOMPRESSED_BYTES = 4 * 1024**3
 """Maximum size of all columns as Parquet stores them, before compression."""
 MAX_COLUMNS = 4096
+ROW_INDEX = "__index_level_"
+"""How pandas names the index of the rows of a frame that lacks some. Nothing reads it."""
 MAX_CHARACTERS = 1000
 """Maximum length of a name. A dictionary stores a long one once, and a reader unfolds it in each row."""
 
@@ -76,6 +78,7 @@ def open_bounded(path: Path, names: Sequence[str], max_rows: int = MAX_ROWS) -> 
     try:
         with pq.ParquetFile(path, read_dictionary=list(names)) as file:
             _require_bounds(path, file, max_rows)
+            _require_columns(path, file.schema_arrow)
             yield file
     except KeyError as error:  # of a column that is read as a dictionary
         with pq.ParquetFile(path) as file:
@@ -95,6 +98,16 @@ def _require_bounds(path: Path, file: pq.ParquetFile, max_rows: int) -> None:
         raise ValueError(f"{path.name} has {metadata.num_rows} rows, more than {max_rows}")
     if max(size, decoded) > MAX_UNCOMPRESSED_BYTES or metadata.num_columns > MAX_COLUMNS:
         raise ValueError(f"{path.name} unfolds to more than {MAX_UNCOMPRESSED_BYTES // 1024**3} GB")
+
+
+def _require_columns(path: Path, schema: pa.Schema) -> None:
+    """Requires that pandas finds each column: metadata in the file can hide one, or make reading fail."""
+    try:
+        columns = list(schema.empty_table().to_pandas().columns)
+    except Exception as error:  # noqa: BLE001 - pandas trusts these metadata, and they may be anything
+        raise ValueError(f"its {_kind(path)} have columns that pandas cannot read ({type(error).__name__})") from None
+    if columns != [name for name in schema.names if not name.startswith(ROW_INDEX)]:
+        raise ValueError(f"its {_kind(path)} have metadata that make a column an index; write them without an index")
 
 
 def with_short_names(path: Path, table: pa.Table, names: list[str]) -> pa.Table:

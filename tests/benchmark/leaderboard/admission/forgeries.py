@@ -98,6 +98,28 @@ def agree(path: Path) -> None:
     fields(summary={name: value for name, value in summary.items() if np.isfinite(value)})(path)
 
 
+def parquet(suffix: str, change: Callable[[pa.Table], pa.Table]) -> Callable[[Path], None]:
+    """Changes a table without pandas, which would repair it."""
+
+    def forge(path: Path) -> None:
+        file = path.with_suffix(f".{suffix}.parquet")
+        pq.write_table(change(pq.read_table(file)), file)
+        fields(files=digests_of(path))(path)
+
+    return forge
+
+
+def column(name: str, change: Callable[[list[Any]], list[Any]]) -> Callable[[pa.Table], pa.Table]:
+    """Replaces the values of a column, with their type."""
+    return lambda t: t.set_column(t.schema.get_field_index(name), name, pa.array(change(t[name].to_pylist())))
+
+
+def hidden(table: pa.Table) -> pa.Table:
+    """Says that a column is the index of the rows."""
+    metadata = json.loads(table.schema.metadata[b"pandas"]) | {"index_columns": ["value"]}
+    return table.replace_schema_metadata({b"pandas": json.dumps(metadata).encode()})
+
+
 def scores(change: Callable[[pd.DataFrame], pd.DataFrame]) -> Callable[[Path], None]:
     return frame("scores", change)
 
@@ -263,6 +285,19 @@ FORGERIES: dict[str, tuple[Callable[[Path], Any], str]] = {
     "nested JSON": (nested, "nested deeper"),
     "many rows": (wide, "more than 1200000"),  # 26
     "a long name": (long_name, "of more than 1000 characters"),
+    "scores as text": (parquet("scores", column("value", lambda v: list(map(str, v)))), "no numbers in value"),  # 31
+    "scores as lists": (parquet("scores", column("value", lambda v: [[x] for x in v])), "no numbers in value"),
+    "truth values as labels": (
+        parquet("predictions", column("label", lambda v: [x > 0 for x in v])),
+        "no whole numbers in label",
+    ),
+    "names in lists": (parquet("predictions", column("image", lambda v: [[x] for x in v])), "lack the column image"),
+    "a column twice": (parquet("scores", lambda t: t.append_column("value", t["value"])), "have a column twice"),
+    "metadata that are no JSON": (
+        parquet("scores", lambda t: t.replace_schema_metadata({b"pandas": b"{"})),
+        "have columns that pandas cannot read",
+    ),
+    "a column as an index": (parquet("scores", hidden), "metadata that make a column an index"),
     "a pipe": (fifo, "no regular file"),
     "a device": (device, "link out of its directory"),
     "a link": (link_out, "link out of its directory"),
