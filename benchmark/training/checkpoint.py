@@ -72,8 +72,8 @@ def load_weights(
         if tensor.shape != expected[name].shape:
             shapes = f"{tuple(tensor.shape)}, not {tuple(expected[name].shape)}"
             raise UserError(f"{path}: tensor {name!r} has shape {shapes}; is it for another number of classes?")
-        if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
-            raise UserError(f"{path}: tensor {name!r} holds values that are not finite; train the model again")
+        if reason := _find_bad_values(name, tensor, expected[name].dtype):
+            raise UserError(f"{path}: tensor {name!r} holds {reason}")
     if missing := sorted(expected.keys() - tensors.keys()):
         raise UserError(f"{path} lacks the tensor {missing[0]!r} and {len(missing) - 1} more; save the whole model")
     # Tensors that the file lacks are the model's own, and mean and standard deviation of its input are no weights.
@@ -81,6 +81,25 @@ def load_weights(
     parameters = {name for name, _ in model.named_parameters()}
     model.load_state_dict(tensors)
     return InitialWeights(loaded=len(tensors) - len(own), random=tuple(sorted(parameters.intersection(own))))
+
+
+def _find_bad_values(name: str, tensor: Tensor, dtype: torch.dtype) -> str:
+    """Returns what is wrong with the values of a tensor and how to avoid it. Empty for usable values."""
+    is_count = tensor.is_floating_point() and _kind(dtype) == "integers"  # a network in half precision counts so
+    if _kind(tensor.dtype) != _kind(dtype) and not is_count:
+        return f"{_kind(tensor.dtype)} where the network has {_kind(dtype)}; save the weights of the network"
+    values = tensor if is_count else tensor.to(dtype)  # which can be too large for the type of the network
+    if not bool(values.isfinite().all()):
+        return "values that are not finite; train the model again"
+    if name.rsplit(".", maxsplit=1)[-1] == "running_var" and bool((tensor < 0).any()):
+        return "negative variances; save the weights again"
+    return ""
+
+
+def _kind(dtype: torch.dtype) -> str:
+    if dtype.is_complex or dtype == torch.bool:
+        return "complex numbers" if dtype.is_complex else "truth values"
+    return "floating-point numbers" if dtype.is_floating_point else "integers"
 
 
 def checkpoint_file(architecture: Architecture, checkpoint: Checkpoint) -> Path:

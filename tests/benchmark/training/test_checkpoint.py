@@ -18,6 +18,11 @@ def network(classes: int = 3) -> nn.Module:
     return nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4), nn.Flatten(), nn.Linear(4, classes))
 
 
+def change_type(tensors: dict[str, torch.Tensor], dtype: torch.dtype) -> torch.Tensor:
+    tensors["0.weight"] = tensors["0.weight"].to(dtype)
+    return tensors["0.weight"]
+
+
 @pytest.fixture
 def architecture() -> Architecture:
     return replace(entries(Architecture)["resnet50"], name="tiny", build=network, pretrained=None)
@@ -47,6 +52,14 @@ def test_what_was_saved_is_loaded(architecture, weights, tmp_path):
         (lambda tensors: tensors.update(extra=torch.ones(1)), "has a tensor 'extra' that the network lacks"),
         (lambda tensors: tensors.update({"3.bias": torch.ones(7)}), r"tensor '3.bias' has shape \(7,\), not \(3,\)"),
         (lambda tensors: tensors["0.weight"].fill_(torch.nan), "tensor '0.weight' holds values that are not finite"),
+        (lambda tensors: change_type(tensors, torch.int64), "'0.weight' holds integers where the network has floating"),
+        (lambda tensors: change_type(tensors, torch.bool), "'0.weight' holds truth values where the network has"),
+        (lambda tensors: change_type(tensors, torch.complex64), "'0.weight' holds complex numbers where the network"),
+        (
+            lambda tensors: change_type(tensors, torch.float64).fill_(1e300),
+            "'0.weight' holds values that are not finite",
+        ),
+        (lambda tensors: tensors["1.running_var"].fill_(-1), "'1.running_var' holds negative variances"),
     ],
 )
 def test_weights_that_do_not_fit_are_refused_by_the_tensors_name(weights, change, message):
