@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from torch import nn
@@ -24,9 +24,12 @@ ENTRIES_DIR = ENTRIES
 """Directory of accepted submissions."""
 MAX_BYTES = 1024**2
 """Maximum size of an entry file."""
+MAX_TOML_BYTES = 8 * 1024
+"""Maximum size of an entry in TOML. The time of parsing grows with its square, and this process parses it."""
 NAME = r"^[a-z][a-z0-9_]{1,63}$"
 TIMM_NAME = r"^(hf-hub:[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+|[a-z0-9_]+(\.[a-z0-9_]+)?)$"
 """Names of models in timm, and of repositories on the hub that timm can load."""
+Model = TypeVar("Model", bound=BaseModel)
 FORBIDDEN = re.compile(r"[<>\x00-\x1f\x7f|`]")
 """Characters that HTML, Markdown or a terminal could interpret."""
 
@@ -127,9 +130,23 @@ def entry_file(word: str, directory: Path | None) -> Path:
         raise UserError(f"{word} does not exist; give an entry file, or make one with `python -m benchmark new NAME`")
     if path.suffix not in SUFFIXES:
         raise UserError(f"{path} is not an entry; give a file that ends in .py or .toml")
-    if path.stat().st_size > MAX_BYTES:
-        raise UserError(f"{path} is larger than 1 MB; put weights into a .safetensors file next to the entry")
+    require_entry(path)
     return path.resolve()
+
+
+def require_entry(path: Path) -> None:
+    """Requires a regular file of limited size, before anything reads it.
+
+    Raises:
+        UserError: It is a pipe, a device, a directory, missing or too large.
+    """
+    if not path.is_file():
+        raise UserError(f"{path} is no regular file; replace it by an entry file, or remove it")
+    limit, remedy = MAX_BYTES, "put weights into a .safetensors file next to the entry"
+    if path.suffix == ".toml":
+        limit, remedy = MAX_TOML_BYTES, "an entry in TOML has a few lines"
+    if path.stat().st_size > limit:
+        raise UserError(f"{path} is larger than {limit // 1024} KB; {remedy}")
 
 
 def load_entry(path: Path) -> Architecture:
@@ -138,6 +155,7 @@ def load_entry(path: Path) -> Architecture:
     Raises:
         UserError: It defines no architecture, several, or one whose name is in use.
     """
+    require_entry(path)
     module = _from_toml(path) if path.suffix == ".toml" else _from_python(path)
     registered = {id(entry) for entry in entries(Architecture).values()}
     defined = {id(value): value for value in vars(module).values() if isinstance(value, Architecture)}
@@ -195,7 +213,7 @@ def load_entries(directory: Path | None) -> list[Architecture]:
     return [load_entry(path.resolve()) for path in entry_files(directory)] if directory else []
 
 
-def validate_fields(validate: Callable[[], BaseModel]) -> BaseModel:
+def validate_fields(validate: Callable[[], Model]) -> Model:
     """Calls a pydantic validation and turns its first error into one line.
 
     Raises:
@@ -239,12 +257,11 @@ def read_toml(path: Path) -> TimmFile:
     """
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except RecursionError:
+        raise UserError(f"{path.name} is nested too deeply; an entry has plain fields") from None
     except (ValueError, OSError) as error:
         raise UserError(f"{path.name} is no TOML file ({error})") from None
-    entry = validate_fields(lambda: TimmFile.model_validate(content))
-    if not isinstance(entry, TimmFile):
-        raise TypeError(path)
-    return entry
+    return validate_fields(lambda: TimmFile.model_validate(content))
 
 
 def _from_toml(path: Path) -> ModuleType:

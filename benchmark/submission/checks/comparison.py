@@ -39,7 +39,7 @@ def compare(path: Path, record: Record, found: Scores, images: Sequence[str]) ->
     Args:
         path: Path of the record.
         record: The record.
-        found: Result of :func:`benchmark.submission.checks.score.rescore`.
+        found: Result of :func:`benchmark.submission.checks.rescore.rescore`.
         images: The requested images.
 
     Returns:

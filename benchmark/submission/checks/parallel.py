@@ -4,10 +4,11 @@ import os
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmark.submission.checks.report import CheckReport, check_entry, check_record
-from benchmark.submission.checks.score import RescoreOptions, is_only_unverified, verify_scores
+from benchmark.submission.checks.score import RescoreOptions, is_only_unverified, needs_box, verify_scores
 from benchmark.submission.sandbox.client import Worker, worker
 from benchmark.submission.sandbox.limits import Limits
 
@@ -36,18 +37,9 @@ def check_all(
     Raises:
         UserError: A worker process was ended from outside.
     """
+    checks = _Checks(num_files=len(files), limits=limits, options=options, notify=notify)
     paths = [*files, *records]
     tasks: deque[Task] = deque(enumerate(paths))
-    reports: dict[int, CheckReport] = {}
-
-    def check_path(path: Path, index: int, running: Worker) -> None:
-        notify(path.name)
-        if index < len(files):
-            reports[index] = check_entry(path, running, limits)
-            return
-        report = check_record(path)
-        is_open = is_only_unverified(report.problems)
-        reports[index] = verify_scores(report, running, limits, options) if is_open else report
 
     def check_until_empty(take: Callable[[], Task], threads: int | None) -> None:
         with worker(threads=threads) as running:
@@ -56,7 +48,7 @@ def check_all(
                     index, path = take()
                 except IndexError:  # the other thread took the last one
                     return
-                check_path(path, index, running)
+                checks.check_path(index, path, running)
 
     if len(paths) < 2 or (os.cpu_count() or 1) < 2:
         check_until_empty(tasks.popleft, None)
@@ -70,4 +62,49 @@ def check_all(
             except BaseException:
                 tasks.clear()
                 raise
-    return [reports[index] for index in range(len(paths))]
+    if checks.waiting:
+        checks.verify_waiting()
+    return [checks.reports[index] for index in range(len(paths))]
+
+
+@dataclass(kw_only=True)
+class _Checks:
+    """Checks entries and records.
+
+    Attributes:
+        num_files: The paths before this index are entries.
+        limits: Limits of each check.
+        options: How the scores of records are verified.
+        notify: Receives the name of each file.
+        reports: Reports so far, by index.
+        waiting: Indices of records of code. The judge registers their entries in this process, one after the other.
+    """
+
+    num_files: int
+    limits: Limits
+    options: RescoreOptions
+    notify: Callable[[str], None]
+    reports: dict[int, CheckReport] = field(default_factory=dict)
+    waiting: list[int] = field(default_factory=list)
+
+    def check_path(self, index: int, path: Path, running: Worker) -> None:
+        """Checks an entry or a record, and verifies the scores of a record unless it has to wait."""
+        self.notify(path.name)
+        if index < self.num_files:
+            self.reports[index] = check_entry(path, running, self.limits)
+            return
+        report = self.reports[index] = check_record(path)
+        if not is_only_unverified(report.problems):
+            return
+        if needs_box(path, self.options):
+            self.waiting.append(index)
+        else:
+            self.reports[index] = verify_scores(report, running, self.limits, self.options)
+
+    def verify_waiting(self) -> None:
+        """Verifies the scores of the records that wait."""
+        with worker() as running:
+            for index in sorted(self.waiting):
+                report = self.reports[index]
+                self.notify(report.path.name)
+                self.reports[index] = verify_scores(report, running, self.limits, self.options)

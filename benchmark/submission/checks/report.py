@@ -13,12 +13,14 @@ from benchmark.storage.results import all_record_files
 from benchmark.submission.checks.record import read_record_report
 from benchmark.submission.entries import (
     ENTRIES_DIR,
+    MAX_BYTES,
     SUFFIXES,
     EntryFacts,
     entry_file,
     entry_files,
     own_files,
     read_toml,
+    require_entry,
     validate_fields,
 )
 from benchmark.submission.sandbox.client import Worker
@@ -98,12 +100,13 @@ def check_entry(path: Path, worker: Worker, limits: Limits, *, with_checkpoint: 
     """
     report = CheckReport(kind="entry", path=path)
     registered = path.parent == ROOT / "architectures"
-    if path.suffix == ".toml":
-        try:
+    try:
+        require_entry(path)
+        if path.suffix == ".toml":
             read_toml(path)
-        except UserError as error:
-            report.problems.append(str(error))
-            return report
+    except UserError as error:
+        report.problems.append(str(error))
+        return report
     arguments = {"entry": str(path), "registered": registered, "with_checkpoint": with_checkpoint}
     if registered or path.suffix == ".toml":
         limits = replace(limits, trust=True)  # no code of a stranger
@@ -128,7 +131,7 @@ def _check_metadata(report: CheckReport, *, registered: bool) -> None:
     except UserError as error:
         report.problems.append(str(error))
         return
-    if not isinstance(facts, EntryFacts) or registered:
+    if registered:
         return
     if facts.name != report.path.stem:
         report.problems.append(f"is named {facts.name} but its file is {report.path.name}; give both one name")
@@ -145,9 +148,14 @@ def _check_metadata(report: CheckReport, *, registered: bool) -> None:
 def used_names(besides: Path) -> set[str]:
     """Returns the names of all entries, without that of one file and of its identical copies."""
     candidates = [*_submitted_files(), *besides.parent.glob("*")]
-    files = {path.resolve() for path in candidates if path.suffix in SUFFIXES} - {besides.resolve()}
+    files = {path.resolve() for path in candidates if path.suffix in SUFFIXES and _is_small(path)} - {besides.resolve()}
     content = besides.read_bytes() if besides.is_file() else b""
     return entries(Architecture).keys() | {path.stem for path in files if path.read_bytes() != content}
+
+
+def _is_small(path: Path) -> bool:
+    """Whether a file is regular and small enough for an entry. A pipe or a device would never end."""
+    return path.is_file() and path.stat().st_size <= MAX_BYTES
 
 
 def _submitted_files() -> list[Path]:

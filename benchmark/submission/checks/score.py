@@ -7,46 +7,26 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import torch
 
-from architectures import Architecture
 from benchmark import __version__
-from benchmark.config.presets import load_preset
-from benchmark.data.dataset import ImageDataset, prepare_dataset
-from benchmark.data.load import Source, load_index
 from benchmark.errors import UserError
-from benchmark.experiments.cell import compute_predictions, score_method_maps
-from benchmark.experiments.cell_reliance import list_test_names
-from benchmark.experiments.grid import Cell
-from benchmark.experiments.job import Job
-from benchmark.experiments.trained_model import load_split
 from benchmark.leaderboard.admission.fields import REMEDY
-from benchmark.registry import select
-from benchmark.runtime.device import use_exact_arithmetic
-from benchmark.runtime.environment import environment
-from benchmark.runtime.layout import place
-from benchmark.saliency import Method
-from benchmark.saliency.alignment import get_placement
-from benchmark.saliency.compute import compute_maps
-from benchmark.scoring.classification import MAP_OVERLAP_PREFIX, ROBUST_PREFIX
 from benchmark.storage.hashing import file_digest
 from benchmark.storage.ledger import enter_verification
 from benchmark.storage.lock import writing
 from benchmark.storage.record import Record, Verification, load_record
-from benchmark.storage.results import PROTOCOL_FILE, SPLIT_FILE, all_record_files, record_files, sidecar_file
+from benchmark.storage.results import all_record_files, record_files, sidecar_file
 from benchmark.storage.runs import model_histories, runs_dir
-from benchmark.submission.checks.comparison import KEY_COLUMNS, compare, first_by_hash
+from benchmark.submission.checks.comparison import compare
 from benchmark.submission.checks.drawing import describe_draw, draw_images
 from benchmark.submission.checks.report import CheckReport
-from benchmark.submission.entries import ENTRIES_DIR, load_entry, own_files
+from benchmark.submission.checks.rescore import rescore_by_answers
+from benchmark.submission.entries import ENTRIES_DIR, own_files
+from benchmark.submission.judge.host import BoxHost
 from benchmark.submission.sandbox.client import Worker
 from benchmark.submission.sandbox.limits import Limits
 from benchmark.submission.sandbox.replies import Scores
-from benchmark.training.checkpoint import class_order, load_weights, reorder_logits
-from benchmark.training.regimes import Regime
-
-COMPARED = (ROBUST_PREFIX, MAP_OVERLAP_PREFIX)
-"""Prefixes of the columns of attacks that are compared."""
+from benchmark.submission.sandbox.worker import one_line
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -72,14 +52,14 @@ class RescoreOptions:
 
 
 def verify_scores(report: CheckReport, worker: Worker, limits: Limits, options: RescoreOptions) -> CheckReport:
-    """Scores some test images of a record again, in a child process.
+    """Scores some test images of a record again. Code of its entry runs in a box, which gets images and weights alone.
 
     Without the weights nothing can be verified. The report then comes back as it is.
 
     Args:
         report: Report of the record, without problems but that nobody verified it.
         worker: Runs the code of its entry.
-        limits: Limits of the child.
+        limits: Limits of the child, or of the box.
         options: Weights, data and number of images.
 
     Returns:
@@ -99,25 +79,54 @@ def verify_scores(report: CheckReport, worker: Worker, limits: Limits, options: 
     images = draw_images(every, options.sample_size)
     arguments = {
         "record": str(report.path.resolve()),
-        "entry": str(entry) if entry else None,
         "checkpoint": str(weights.resolve()),
         "images": images,
         "source": {"directory": str(options.data.resolve()) if options.data else None, "layout": options.layout},
     }
-    runs_dir().mkdir(parents=True, exist_ok=True)
-    read = [report.path.resolve().parent.parent, weights.resolve()]
-    read += [*([options.data.resolve()] if options.data else []), *(own_files(entry) if entry else [])]
-    if entry is None or entry.suffix == ".toml":
-        limits = replace(limits, trust=True)  # no code of a stranger
-    outcome = worker.run("rescore", arguments, limits, Scores, readable=read, writable=[runs_dir()])
-    if outcome.result is None:
-        line = f"its scores could not be verified: {outcome.error}"
+    try:
+        found = _score_again(entry, worker, limits, arguments)
+    except UserError as error:
+        line = f"its scores could not be verified: {error}"
         return replace(report, warnings=[*report.warnings, line])
-    verification, problems = compare(report.path, record, outcome.result, images)
+    verification, problems = compare(report.path, record, found, images)
     verification = verification.model_copy(update={"finds": describe_draw(len(every), len(images))})
-    if outcome.result.key and outcome.result.key != record.key:
+    if found.key and found.key != record.key:
         problems.append("its key is not that of its settings, data and code")
     return _conclude(report, verification, problems, mark=options.mark_verified)
+
+
+def needs_box(path: Path, options: RescoreOptions) -> bool:
+    """Whether the scores of an admitted record are verified by the answers of code, which runs in a box."""
+    return _has_code(find_entry(load_record(path), options.entries))
+
+
+def _has_code(entry: Path | None) -> bool:
+    return entry is not None and entry.suffix != ".toml"
+
+
+def _score_again(entry: Path | None, worker: Worker, limits: Limits, arguments: dict[str, Any]) -> Scores:
+    """Scores images again: in this process by the answers of code in a box, or in a child that runs no such code.
+
+    Raises:
+        UserError: It failed. The message says why.
+    """
+    if entry is not None and _has_code(entry):
+        try:
+            return rescore_by_answers(BoxHost(entry=entry, worker=worker, limits=limits, echo=False), **arguments)
+        except UserError:
+            raise
+        except Exception as error:  # noqa: BLE001 - answers of a stranger's network can break any computation
+            raise UserError(one_line(error)) from None
+    runs_dir().mkdir(parents=True, exist_ok=True)
+    source = arguments["source"]["directory"]
+    read = [Path(arguments["record"]).parent.parent, Path(arguments["checkpoint"])]
+    read += [*([Path(source)] if source else []), *(own_files(entry) if entry else [])]
+    arguments = arguments | {"entry": str(entry) if entry else None}
+    limits = replace(limits, trust=True)  # no code of a stranger
+    outcome = worker.run("rescore", arguments, limits, Scores, readable=read, writable=[runs_dir()])
+    if outcome.result is None:
+        raise UserError(outcome.error)
+    return outcome.result
 
 
 def read_image_names(path: Path) -> list[str]:
@@ -205,114 +214,3 @@ def find_entry(record: Record, directory: Path | None) -> Path | None:
         return None
     candidates = [root / Path(record.submission.entry).name for root in (ENTRIES_DIR, directory) if root]
     return next((path.resolve() for path in candidates if path.is_file()), None)
-
-
-def rescore(
-    record: str, entry: str | None, checkpoint: str, images: list[str], source: dict[str, str | None]
-) -> dict[str, Any]:
-    """Scores some test images again. Runs in the child: see :mod:`benchmark.submission.sandbox.worker`.
-
-    Args:
-        record: Path of the record.
-        entry: Path of the submitted entry. None where the architecture is registered.
-        checkpoint: Path of the weights.
-        images: Names of the test images to score.
-        source: directory and layout of the data.
-
-    Returns:
-        "scores": rows of the columns of :data:`KEY_COLUMNS` and the value. "predictions": rows of image and
-        probabilities. "truth": rows of image, label and group. "attacks": columns of the attacks, in the same order.
-        "environment": versions and machine. "key": the key of its settings, empty if unknown.
-
-    Raises:
-        UserError: The weights or the data differ from those of the record, or the protocol has changed since.
-    """
-    use_exact_arithmetic()
-    stored = load_record(Path(record))
-    architecture = load_entry(Path(entry)) if entry else select(Architecture, [stored.architecture])[0]
-    job = _build_job(stored, architecture, Path(record).parent.parent, source)
-    part = _select_part(job, images)
-    model = architecture.build(len(stored.classes))
-    load_weights(model, Path(checkpoint), whole=True)
-    if architecture.checkpoint is not None:
-        model = reorder_logits(model, class_order(architecture.checkpoint, stored.classes))
-    model = place(model, torch.device("cpu")).eval()
-    tested = load_split(part, "test")
-    pixels, predictions = tested.images, compute_predictions(part, model, tested)
-    predicted = torch.tensor(predictions["predicted"].to_numpy())
-    frames, placement = [], get_placement(architecture, job.size, job.preset.alignment, model, job.target_layer)
-    for method in select(Method, stored.methods):
-        maps = compute_maps(model, job.target_layer, pixels, predicted, method, placement)
-        frames.append(score_method_maps(part, model, pixels, predictions, maps=maps, method=method)[0])
-    scores = pd.concat(frames, ignore_index=True)[[*KEY_COLUMNS, "value"]]
-    return {
-        "scores": scores.to_numpy(dtype=object).tolist(),
-        "predictions": _to_rows(predictions, [f"p{index}" for index in range(len(stored.classes))]),
-        "truth": _to_rows(predictions, ["label", "group"]),
-        "attacks": {str(name): predictions[name].tolist() for name in predictions if str(name).startswith(COMPARED)},
-        "environment": environment(part.device),
-        "key": _find_key(job, stored),
-    }
-
-
-def _to_rows(frame: pd.DataFrame, columns: list[str]) -> list[list[Any]]:
-    return [list(row) for row in frame[["image", *columns]].itertuples(index=False)]
-
-
-def _find_key(job: Job, record: Record) -> str:
-    """Computes the key that the settings of a record have with the code of today. Empty if it needs other files."""
-    is_plain = job.weights in {"random", "pretrained"} or job.cell.architecture.checkpoint is not None
-    if "start" in record.settings["training"] or not is_plain:
-        return ""
-    device = torch.device(str(record.environment["device"]))
-    return replace(job, device=device, bfloat16=bool(record.settings["training"].get("bfloat16"))).key
-
-
-def _select_part(job: Job, images: list[str]) -> Job:
-    """Restricts a job to some test images, of which as many are perturbed and attacked as of all.
-
-    A setting of 0 is invalid, so at least one is. The comparison leaves it out.
-    """
-    names = list_test_names(job.data)
-
-    def count(all_of: int | None) -> int:
-        return len(first_by_hash(names, all_of) & set(images))
-
-    preset = job.preset
-    part = replace(
-        preset,
-        num_perturbed=max(1, count(preset.num_perturbed)),
-        num_attacked=max(1, count(preset.num_attacked)),
-        num_map_attacked=max(1, count(preset.num_map_attacked)) if preset.num_map_attacked else 0,
-    )
-    return replace(job, data=_select_images(job.data, images), preset=part)
-
-
-def _build_job(record: Record, architecture: Architecture, directory: Path, source: dict[str, str | None]) -> Job:
-    """Rebuilds the cell of a record on the local data, with the split in its results directory."""
-    preset = load_preset(record.settings["preset"])
-    split = directory / SPLIT_FILE
-    if not split.is_file() or record.protocol not in (directory / PROTOCOL_FILE).read_text(encoding="utf-8"):
-        raise UserError(f"{directory} has no split of protocol {record.protocol}; run it again")
-    root = source["directory"]
-    data = load_index(Source(directory=Path(root) if root else None, layout=source["layout"]))
-    prepared = prepare_dataset(data, preset, classes=record.classes, manifest=split)
-    regime = select(Regime, [record.regime])[0]
-    cell = Cell(architecture=architecture, regime=regime, seed=record.seed, variant=record.variant)
-    original_device = torch.device(str(record.environment["device"]))
-    staged = "start" in record.settings["training"]
-    job = Job(cell=cell, data=prepared, preset=preset, device=original_device)
-    # After --pretrain the protocol depends on a data set that is not at hand here, so it cannot be compared.
-    if not staged and job.protocol != record.protocol:
-        raise UserError("the data, metrics or methods differ from those of the record; run it again")
-    return replace(job, device=torch.device("cpu"))
-
-
-def _select_images(data: ImageDataset, images: list[str]) -> ImageDataset:
-    """Restricts the test split to some images. Everything else stays."""
-    split = data.samples["split"].where(
-        (data.samples["split"] != "test") | data.samples["id"].isin(images), "not scored"
-    )
-    if int((split == "test").sum()) != len(images):
-        raise UserError("the data at hand lacks test images of the record")
-    return replace(data, samples=data.samples.assign(split=split))

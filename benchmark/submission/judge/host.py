@@ -15,6 +15,7 @@ import safetensors
 import torch
 from torch import nn
 
+from architectures import Architecture
 from architectures.geometry import Axis, Geometry
 from benchmark.config.presets import EFFECTIVE, Preset
 from benchmark.errors import UserError
@@ -25,12 +26,12 @@ from benchmark.saliency.alignment import GeometryResult, load_geometry
 from benchmark.scoring.selection import select_metrics
 from benchmark.storage.hashing import file_digest
 from benchmark.storage.record import Training
-from benchmark.submission.entries import own_files
+from benchmark.submission.entries import EntryFacts, known_entry, own_files, validate_fields
 from benchmark.submission.judge.network import RemoteNetwork
 from benchmark.submission.judge.tasks import save_part
 from benchmark.submission.sandbox.client import TaskResult, Worker
 from benchmark.submission.sandbox.limits import GIGABYTE, Limits
-from benchmark.submission.sandbox.replies import Answers, Positions, TrainingHistory
+from benchmark.submission.sandbox.replies import Answers, Description, Positions, TrainingHistory
 
 POLL_SECONDS = 0.2
 END_SECONDS = 5.0
@@ -49,12 +50,14 @@ class BoxHost:
         worker: Runs its code.
         limits: Limits of each box.
         unconfined: Whether it runs without a box, since the user trusts it.
+        echo: Whether what it prints is shown at once.
     """
 
     entry: Path
     worker: Worker
     limits: Limits
     unconfined: bool = False
+    echo: bool = True
     _service: ExitStack = field(default_factory=ExitStack)
 
     def train(self, job: Job, start: Path | None, target: Path, report: Callable[[str, float], None]) -> Training:
@@ -82,12 +85,45 @@ class BoxHost:
             }
             read = [*own_files(self.entry), *(path for path in (start, weights) if path)]
             outcome = self.worker.run(
-                "train_network", arguments, self.limits, TrainingHistory, readable=read, writable=[directory], echo=True
+                "train_network",
+                arguments,
+                self.limits,
+                TrainingHistory,
+                readable=read,
+                writable=[directory],
+                echo=self.echo,
             )
             if outcome.result is None:
                 raise UserError(outcome.error)
             _take_weights(directory / "model.safetensors", target)
         return Training(sha256=file_digest(target), **outcome.result.model_dump())
+
+    @contextmanager
+    def known_architecture(self, name: str, device: torch.device) -> Iterator[Architecture]:
+        """Registers the architecture of the entry during the block, by the metadata that a box reads from it.
+
+        Args:
+            name: The name that it must have.
+            device: Where its network runs.
+
+        Raises:
+            UserError: The box failed, or the metadata are invalid or of another name.
+        """
+        outcome = self.worker.run(
+            "describe_entry", {"entry": str(self.entry)}, self.limits, Description, readable=own_files(self.entry)
+        )
+        if outcome.result is None:
+            raise UserError(outcome.error)
+        metadata = outcome.result.metadata
+        facts = validate_fields(lambda: EntryFacts.model_validate(metadata))
+        if facts.name != name:
+            raise UserError(f"{self.entry.name} has the network {facts.name}, not {name}")
+        build = partial(self.build, facts.target_layer, device)
+        with known_entry(self.entry, facts, build, pretrained=outcome.result.pretrained) as architecture:
+            try:
+                yield architecture
+            finally:
+                self.close()
 
     def load(self, job: Job, weights: Path) -> nn.Module:
         """Starts a box with a trained network and connects to it. An earlier one ends."""
@@ -145,7 +181,7 @@ class BoxHost:
             request = {**arguments, "address": str(address)}
             outcomes.append(
                 self.worker.run(
-                    "serve_network", request, self.limits, Answers, readable=[*readable, address], echo=True
+                    "serve_network", request, self.limits, Answers, readable=[*readable, address], echo=self.echo
                 )
             )
 

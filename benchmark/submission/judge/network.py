@@ -57,9 +57,9 @@ class RemoteNetwork(nn.Module):
         layer = self.get_submodule(self._layer)
         ticket = _Ticket(self, by_images=torch.is_grad_enabled() and images.requires_grad)
         if not layer._forward_hooks:  # noqa: SLF001 - torch has no public way to ask
-            logits: Tensor = _FromImages.apply(images, ticket, False)
+            logits: Tensor = _FromImages.apply(images, ticket, Operation.RUN)
             return logits
-        activations: Tensor = _FromImages.apply(images, ticket, True)
+        activations: Tensor = _FromImages.apply(images, ticket, Operation.RUN_TO_LAYER)
         moved = layer(activations)
         ticket.by_layer = torch.is_grad_enabled() and moved.requires_grad
         # Most hooks only look, or return a copy: then the activations need not travel back.
@@ -183,12 +183,12 @@ class _FromImages(Function):
     """A forward pass: a whole one, or one up to the target layer. There the box waits for what follows."""
 
     @staticmethod
-    def forward(ctx: Any, images: Tensor, ticket: _Ticket, to_layer: bool) -> Tensor:
+    def forward(ctx: Any, images: Tensor, ticket: _Ticket, operation: Operation) -> Tensor:
         """Ask for logits, or for activations."""
+        to_layer = operation is Operation.RUN_TO_LAYER
         ctx.ticket = ticket
         ctx.operation = Operation.LAYER_GRADIENT if to_layer else Operation.GRADIENT
         ctx.save_for_backward(images)
-        operation = Operation.RUN_TO_LAYER if to_layer else Operation.RUN
         (answer,) = ticket.network.ask(operation, (int(ticket.by_images),), images)
         return (ticket.network.expect_grid if to_layer else ticket.network.expect_logits)(answer, images)
 

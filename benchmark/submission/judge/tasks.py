@@ -14,13 +14,19 @@ from benchmark.runtime.device import retain_freed_memory, use_exact_arithmetic
 from benchmark.runtime.layout import place
 from benchmark.runtime.tensors import on_device
 from benchmark.saliency.alignment import compute_geometry
-from benchmark.submission.entries import load_entry
+from benchmark.submission.entries import collect_facts, load_entry
 from benchmark.training.checkpoint import initial_model, load_weights, save_model
 from benchmark.training.loop import train
 from benchmark.training.regimes import Regime
 from benchmark.training.settings import Settings
 from benchmark.training.state import History
 from benchmark.training.tensor_data import TensorData
+
+
+def describe_entry(entry: str) -> dict[str, Any]:
+    """Returns the metadata of an entry, and whether it has published weights."""
+    architecture = load_entry(Path(entry))
+    return {"metadata": collect_facts(architecture), "pretrained": architecture.pretrained is not None}
 
 
 def measure_geometry(entry: str, size: list[int]) -> dict[str, Any]:

@@ -43,7 +43,16 @@ class EntryMeasurements(Reply):
 
 
 class Scores(Reply):
-    """The answer of :func:`benchmark.submission.checks.score.rescore`."""
+    """The answer of :func:`benchmark.submission.checks.rescore.rescore`.
+
+    Attributes:
+        scores: Rows of image, method, metric, level, rater, characteristic and value.
+        predictions: Rows of image and probabilities.
+        truth: Rows of image, label and group.
+        attacks: Columns of the attacks, in the same order.
+        environment: Versions and machine.
+        key: The key of its settings. Empty if unknown.
+    """
 
     scores: list[list[Text | float | None]] = Field(max_length=100_000)
     predictions: list[list[Text | float]] = Field(max_length=100_000)
@@ -61,6 +70,16 @@ class Conversion(Reply):
     surplus: list[Text] = Field(max_length=1000)
     prefix: Text
     num_classes: int | None = Field(ge=1, le=100_000)
+
+
+class Description(Reply):
+    """The answer of :func:`benchmark.submission.judge.tasks.describe_entry`.
+
+    The metadata are validated on their own.
+    """
+
+    metadata: dict[Text, JsonValue] = Field(max_length=50)
+    pretrained: bool
 
 
 class TrainingHistory(Reply):

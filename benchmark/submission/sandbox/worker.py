@@ -28,10 +28,11 @@ from benchmark.submission.sandbox.supervisor import DISK, MEMORY, PROCESSES
 TASKS = {
     "run_entry_checks": "benchmark.submission.checks.entry",
     "convert_checkpoint": "benchmark.submission.checkpoint_task",
+    "describe_entry": "benchmark.submission.judge.tasks",
     "train_network": "benchmark.submission.judge.tasks",
     "measure_geometry": "benchmark.submission.judge.tasks",
     "serve_network": "benchmark.submission.judge.service",
-    "rescore": "benchmark.submission.checks.score",
+    "rescore": "benchmark.submission.checks.rescore",
 }
 """The module of each task. It has a function of the task's name."""
 MAX_RESULT_BYTES = 4 * 1024**2

@@ -348,6 +348,62 @@ def test_a_record_that_lies_is_refused(place, tmp_path, what):
     assert any(line in problem for problem in found.problems), found.problems
 
 
+LIAR = """
+import sys
+
+def lie(job, *values, **options):
+    frame, curves = honest(job, *values, **options)
+    chosen = frame["metric"] == "map-f1"
+    frame.loc[chosen, "value"] = (frame.loc[chosen, "value"] + 0.1).clip(upper=1)
+    return frame, curves
+
+for module in list(sys.modules.values()):
+    if hasattr(module, "score_method_maps"):
+        honest, module.score_method_maps = module.score_method_maps, lie
+        module._find_key = lambda job, record: record.key
+"""
+"""It would give the scores of :func:`better`, if it ran where scores are made."""
+LOOKING = """
+
+class Network(Network):
+    def forward(self, images):
+        import os
+        if len(images) == 4:  # the images that are scored again
+            raise RuntimeError([path for path in PATHS if os.path.exists(path)])
+        return super().forward(images)
+"""
+
+
+def verify_with(place, directory: Path, text: str, forge=lambda _: None) -> CheckReport:
+    """Verifies the record of `by_hand`, whose entry has more code than it had when the record was made."""
+    shutil.copytree(place.results, directory / "results")
+    (record,) = (directory / "results").rglob("records/by_hand-*.json")
+    forge(record)
+    (directory / "entries").mkdir()
+    code = (place.entries / "by_hand.py").read_text(encoding="utf-8")
+    (directory / "entries" / "by_hand.py").write_text(
+        code.replace("import Network\n", f"import Network\n{text}\n"), encoding="utf-8"
+    )
+    options = RescoreOptions(data=place.data, entries=directory / "entries", sample_size=4, mark_verified=True)
+    return verify_scores(check_record(record), place.running, LIMITS, options)
+
+
+def test_an_entry_cannot_change_the_scores_of_its_verification(place, tmp_path):
+    found = verify_with(place, tmp_path, LIAR, better)
+    assert any("map-f1 (image): reports" in problem for problem in found.problems), found
+    assert "its key is not that of its settings, data and code" in found.problems
+
+
+def test_no_data_and_no_scores_are_where_an_entry_is_verified(place, tmp_path):
+    if place.running.start():
+        pytest.skip("this system has no boxes")
+    assert (place.root / "runs" / "maps").is_dir()
+    paths = [place.data, tmp_path / "results", place.results, place.root / "runs" / "maps"]
+    found = verify_with(place, tmp_path, LOOKING.replace("PATHS", repr(list(map(str, paths)))))
+    reason = "the network failed in its box: RuntimeError: []"
+    assert f"its scores could not be verified: {reason}" in found.warnings
+
+
 def test_a_withdrawn_entry_keeps_its_row_with_a_note(place, tmp_path, monkeypatch):
     shutil.copytree(place.results, tmp_path / "results")
     monkeypatch.setenv("LOUPE_RESULTS", str(tmp_path / "results"))
@@ -433,8 +489,9 @@ def test_many_are_checked_in_the_order_given_side_by_side_where_there_are_cores(
     assert [each.kind for each in found] == ["entry"] * 3 + ["record"] * 2
     assert [bool(each.problems) for each in found] == [False, False, True, False, False]
     assert all(each.facts["badge"] == "verified" for each in found[3:])
-    assert sorted(reported) == sorted(path.name for path in (*entries, *records))
-    assert opened == ([None] if cores == 1 else [1, 1])
+    # Records of code wait for the end, when the judge has this process for itself.
+    assert sorted(reported) == sorted(path.name for path in (*entries, *records, *records))
+    assert opened == [*([None] if cores == 1 else [1, 1]), None]
 
 
 def test_a_worker_that_is_lost_ends_all_lanes(monkeypatch):

@@ -1,0 +1,63 @@
+"""What lies in a directory of entries is looked at before it is read: this process reads it, not a box."""
+
+import os
+
+import pytest
+
+from benchmark.errors import UserError
+from benchmark.submission.checks.report import check_entry, used_names
+from benchmark.submission.entries import entry_file, entry_files, load_entries, read_toml
+from benchmark.submission.sandbox.limits import Limits
+
+ODD = {
+    "a pipe": os.mkfifo,
+    "a device": lambda path: path.symlink_to("/dev/zero"),
+    "a directory": os.mkdir,
+    "a dangling link": lambda path: path.symlink_to("absent"),
+}
+
+
+class NoWorker:
+    """Runs nothing: files are refused before they reach a box."""
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("suffix", [".py", ".toml"])
+@pytest.mark.parametrize("what", ODD)
+def test_what_is_no_file_is_a_problem_of_its_own(tmp_path, what, suffix):
+    path = tmp_path / f"odd{suffix}"
+    ODD[what](path)
+    assert entry_files(tmp_path) == [path]
+    (problem,) = check_entry(path, NoWorker(), Limits()).problems
+    assert problem == f"{path} is no regular file; replace it by an entry file, or remove it"
+    with pytest.raises(UserError, match="is no regular file"):
+        load_entries(tmp_path)
+
+
+@pytest.mark.timeout(60)
+def test_what_is_no_file_hinders_no_other_entry(tmp_path):
+    for number, make in enumerate(ODD.values()):
+        make(tmp_path / f"odd{number}.py")
+    for name in ("mine", "theirs"):
+        (tmp_path / f"{name}.py").write_text(name, encoding="utf-8")
+    used = used_names(besides=tmp_path / "mine.py")
+    assert "theirs" in used
+    assert used.isdisjoint({"mine", *(f"odd{number}" for number in range(4))})
+
+
+@pytest.mark.timeout(60)
+def test_a_toml_that_takes_minutes_is_not_parsed(tmp_path):
+    path = tmp_path / "slow.toml"
+    path.write_text(f"a{'.a' * 40_000} = 1\n", encoding="utf-8")
+    assert check_entry(path, NoWorker(), Limits()).problems == [
+        f"{path} is larger than 8 KB; an entry in TOML has a few lines"
+    ]
+    with pytest.raises(UserError, match="larger than 8 KB"):
+        entry_file(str(path), None)
+
+
+def test_a_toml_of_many_levels_is_one_line(tmp_path):
+    path = tmp_path / "deep.toml"
+    path.write_text(f"a = {'[' * 4000}", encoding="utf-8")
+    with pytest.raises(UserError, match=r"^deep\.toml is nested too deeply; an entry has plain fields$"):
+        read_toml(path)
