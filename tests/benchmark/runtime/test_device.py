@@ -1,5 +1,6 @@
 """Where and how to compute."""
 
+import gc
 import platform
 import subprocess
 import sys
@@ -42,6 +43,15 @@ def test_data_has_room_on_a_card_where_as_much_is_left_for_the_training(monkeypa
     assert fits_in_memory(torch.device("cpu"), 10**15)
 
 
+@pytest.fixture
+def manual_collection():
+    """No garbage collection but on demand: one that starts by itself would free a cycle first."""
+    gc.disable()
+    yield
+    gc.enable()
+
+
+@pytest.mark.usefixtures("manual_collection")
 def test_an_optimizer_and_its_schedule_are_freed_although_they_refer_to_each_other():
     optimizer = torch.optim.AdamW(torch.nn.Linear(2, 2).parameters())
     torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=1.0, total_steps=2)
