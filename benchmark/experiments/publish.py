@@ -23,7 +23,7 @@ from benchmark.registry import entries, select
 from benchmark.runtime.device import nearest_device
 from benchmark.saliency import Method
 from benchmark.storage.files import atomic_file, write_text
-from benchmark.storage.house import TableFacts, list_made, read_house, state_facts
+from benchmark.storage.house import TableFacts, discard_if_damaged, is_stated, list_made, read_house, state_facts
 from benchmark.storage.protocol import is_changed, read_protocol, write_protocol
 from benchmark.storage.record import Record, load_record
 from benchmark.storage.results import (
@@ -66,6 +66,7 @@ def up_to_date(jobs: Sequence[Job], *, pictures: bool | None = None) -> bool:
     tables = {"leaderboard.md", "leaderboard.csv", PAGE, SPLIT_FILE, BASELINES_FILE}
     return (
         marker.get("protocol") == jobs[0].protocol
+        and is_stated(directory, jobs[0].protocol)
         and {job.key for job in jobs} <= set(marker.get("in_tables", ()))
         and all((directory / name).is_file() for name in tables)
         and has_pictures(directory) == may_publish(jobs[0].data, pictures)
@@ -86,7 +87,8 @@ def publish_cells(jobs: Sequence[Job], directory: Path, report: Callable[[str], 
     if earlier not in {"", protocol}:
         report("Some rows follow another protocol: other settings, data or code. They stay below the new ones.")
         remove_map_sheets(directory)
-    own = find_own_records(directory)
+    # Of a damaged list nothing is believed. It then has the records of these jobs alone.
+    own = [] if discard_if_damaged(directory) else find_own_records(directory)
     lines = [publish_split(jobs[0], directory, earlier)]
     write_protocol(directory, protocol)
     for job in jobs:

@@ -10,6 +10,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from benchmark.errors import UserError
+from benchmark.storage.cache import discard
 from benchmark.storage.files import write_text
 from benchmark.storage.hashing import file_digest
 from benchmark.storage.results import HOUSE_FILE, RECORDS
@@ -59,7 +61,7 @@ def read_house(directory: Path) -> House | None:
     """Reads what the harness wrote. None for directories of earlier versions, which have no such file.
 
     Raises:
-        ValueError: The file is damaged.
+        UserError: The file is damaged.
     """
     path = directory / HOUSE_FILE
     if not path.is_file():
@@ -67,7 +69,26 @@ def read_house(directory: Path) -> House | None:
     try:
         return House.model_validate(json.loads(path.read_bytes()))
     except (ValueError, RecursionError, ValidationError):
-        raise ValueError(f"{path} is damaged; restore it, or run again") from None
+        raise UserError(f"{path} is damaged; restore it, or run again") from None
+
+
+def is_stated(directory: Path, protocol: str) -> bool:
+    """Whether the file has the facts of a protocol, and is not damaged."""
+    try:
+        house = read_house(directory)
+    except UserError:
+        return False
+    return house is not None and protocol in house.protocols
+
+
+def discard_if_damaged(directory: Path) -> bool:
+    """Removes what the harness wrote if it is damaged, with a line. Returns whether it was."""
+    try:
+        read_house(directory)
+    except UserError:
+        discard(directory / HOUSE_FILE, "not what a run wrote")
+        return True
+    return False
 
 
 def state_facts(directory: Path, facts: Mapping[str, TableFacts]) -> None:
