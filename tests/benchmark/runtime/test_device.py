@@ -54,7 +54,7 @@ def manual_collection():
 @pytest.mark.usefixtures("manual_collection")
 def test_an_optimizer_that_refers_to_itself_is_freed():
     optimizer = torch.optim.AdamW(torch.nn.Linear(2, 2).parameters())
-    optimizer.step = optimizer.step  # as a schedule does, which wraps the method
+    optimizer.itself = optimizer  # as a schedule does, by a method that it wraps
     left = weakref.ref(optimizer)
     del optimizer
     assert left() is not None
