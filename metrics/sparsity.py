@@ -117,7 +117,7 @@ def _round_down(values: Tensor, dtype: torch.dtype) -> Tensor:
 def _entropy_sums(values: Tensor) -> Tensor:
     """Returns the sums of x and of x log x, (N, 2), float64, where x is the absolute value (N, n) plus TINY.
 
-    TINY changes zeros alone, whose logarithm becomes finite.
+    TINY changes zeros alone, and makes their logarithm finite.
     """
     # Sums of float64 could overflow, and very small values would lose digits. Those of smaller types do neither.
     is_double = values.dtype == torch.float64

@@ -41,7 +41,7 @@ def repeat(
         Path | None,
         typer.Option(
             metavar="DIRECTORY",
-            help="Where to write results and cache of the repeat. One that is there already is judged as it is. "
+            help="Where to write results and cache of the repeat. An existing one is judged without a training. "
             "Default: a temporary directory.",
             rich_help_panel=OUTPUT,
         ),

@@ -70,8 +70,9 @@ def order_by_cost(jobs: Sequence[Job]) -> list[Job]:
     if len(jobs) < 2:
         return list(jobs)
     protocol = jobs[0].protocol
-    quick = _load_references((ROOT / "results").glob(f"*/{QUICK.name}/{RECORDS}/[!.]*.json"), protocol)
-    references = _load_references([*all_record_files(), *cell_records()], protocol) | quick
+    quick = {*(ROOT / "results").glob(f"*/{QUICK.name}/{RECORDS}/[!.]*.json")}
+    others = {*all_record_files(), *cell_records()} - quick
+    references = _load_references(others, protocol) | _load_references(quick, protocol)
     return sorted(jobs, key=partial(_cell_seconds, references=references))
 
 

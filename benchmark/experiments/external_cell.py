@@ -69,7 +69,7 @@ class ExternalCell:
     def metrics(self) -> list[Metric]:
         """All metrics of the table that can be computed: without a network, those of the map alone.
 
-        Scores that draw maps of changed images anew need the saliency method, which is not at hand.
+        Scores that need maps of changed images need the saliency method, which is not at hand.
         """
         impossible = frozenset({"context"}) if self.model else MODEL_INPUTS
         return [metric for metric in self.job.metrics if not metric.inputs & impossible]

@@ -59,7 +59,7 @@ class ExternalModel:
         indices: NDArray[np.intp],
         steps: int,
     ) -> PerturbationContext:
-        """Builds the perturbation context of some test images. Nothing can draw maps of changed images anew.
+        """Builds the perturbation context of some test images, without a method that draws maps of changed images.
 
         Args:
             data: The data.
@@ -68,12 +68,13 @@ class ExternalModel:
             indices: Which of the test images.
             steps: Number of steps of a curve.
         """
+        names = list_test_names(data)
         return build_perturbation_context(
             self.network,
             on_device(data.images[data.test[indices]], self.device),
             maps[indices],
             torch.as_tensor(predicted[indices], device=self.device),
-            ids=[list_test_names(data)[index] for index in indices],
+            ids=[names[index] for index in indices],
             mean=torch.as_tensor(data.mean_color(), device=self.device),
             steps=steps,
             layer="",

@@ -128,7 +128,8 @@ def _draw_figures(leaderboards: list[LeaderboardTable], directory: Path) -> list
     ranks = compute_ranks(main)
     if ranks is not None:
         critical_difference_figure(main, ranks, directory / RANKS_FIGURE)
-        figures.append((RANKS_FIGURE, "Mean ranks by map F1; bars join models that the table does not separate"))
+        bars = "" if ranks.significant is None else "; bars join models that the table does not separate"
+        figures.append((RANKS_FIGURE, f"Mean ranks by map F1{bars}"))
     else:
         # One of an earlier table would show other models.
         (directory / RANKS_FIGURE).unlink(missing_ok=True)

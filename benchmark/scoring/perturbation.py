@@ -43,7 +43,8 @@ def build_perturbation_context(  # noqa: PLR0913 - the inputs of a perturbation 
         mean: Mean color of the training images, (3,), in [0, 1].
         steps: Number of steps of a curve.
         layer: Name of the target layer.
-        method: The saliency method of the maps. None if it is not ours, and scores that draw maps anew are impossible.
+        method: The saliency method of the maps. None if it is unknown. Scores that need maps of changed images are then
+            impossible.
         upsample_fn: Upsamples maps of a grid to the size of the images. None stretches them.
     """
     inputs = to_float(images)

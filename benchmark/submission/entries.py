@@ -113,7 +113,7 @@ def entry_files(directory: Path) -> list[Path]:
 
 
 def own_files(path: Path) -> list[Path]:
-    """Returns an entry file and the weights beside it: what its code may read. A link could lead anywhere."""
+    """Returns an entry file and the weights in its directory, which its code may read. A link could lead anywhere."""
     weights = path.parent.glob("*.safetensors")
     return [path, *(file for file in weights if file.is_file() and not file.is_symlink())]
 

@@ -1,4 +1,4 @@
-"""Prints the table of costs of docs/alignment.md: CPU time of placement beside that of Grad-CAM, on one core.
+"""Prints the table of costs of docs/alignment.md: CPU time of placement and of Grad-CAM, on one core.
 
 Run from the repository: ``python -m docs.figures.alignment_cost [IMAGES]``. It takes a minute for 64 images.
 """

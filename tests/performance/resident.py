@@ -30,12 +30,12 @@ def resident_training(
     # As the decoded images lie: pixel by pixel, the channels together.
     pixels = torch.randint(0, 256, (number, side, side, 3), dtype=torch.uint8).to(device).permute(0, 3, 1, 2)
     masks = torch.rand(number, side, side).to(device, torch.float16) if way.needs_masks else None
-    lesson = TensorData(images=pixels, labels=torch.arange(number, device=device) % CLASSES, masks=masks)
+    data = TensorData(images=pixels, labels=torch.arange(number, device=device) % CLASSES, masks=masks)
     settings = Settings(
         epochs=2 * EPOCHS * way.batch_replays, batch_size=batch, learning_rate=1e-4, bfloat16=prefers_bfloat16(device)
     )
     frozen = freeze(model, layer_groups(model, entry.input_size), way.frozen) if way.frozen else ()
-    trainer = Trainer(model, lesson, way, settings, frozen=frozen)
+    trainer = Trainer(model, data, way, settings, frozen=frozen)
     trainer.state.history.losses = [1.0] * EPOCHS
     return trainer
 
@@ -47,12 +47,12 @@ def images_per_epoch(trainer: Trainer) -> int:
 
 def resident_batch(trainer: Trainer) -> Batch:
     """The first images of a training as its steps are given them, without augmentation."""
-    lesson = trainer.data
-    chosen = torch.arange(trainer.batch_size, device=lesson.images.device)
-    images = torch.rand(trainer.batch_size, *lesson.images.shape[1:]).to(
-        lesson.images.device, memory_format=torch.channels_last
+    data = trainer.data
+    chosen = torch.arange(trainer.batch_size, device=data.images.device)
+    images = torch.rand(trainer.batch_size, *data.images.shape[1:]).to(
+        data.images.device, memory_format=torch.channels_last
     )
-    masks = None if lesson.masks is None else lesson.masks[chosen].float()
+    masks = None if data.masks is None else data.masks[chosen].float()
     return trainer._batch(chosen, images, masks, progress=0.9)
 
 

@@ -41,9 +41,9 @@ def trainer(name: str, images: torch.Tensor, compiled: str | None = None) -> tup
     """A training, and the batch that each of its steps is made with."""
     device, size = images.device, len(images)
     pixels = torch.randint(0, 256, images.shape, dtype=torch.uint8)
-    lesson = TensorData(images=pixels.to(device), labels=torch.arange(size, device=device) % CLASSES)
+    data = TensorData(images=pixels.to(device), labels=torch.arange(size, device=device) % CLASSES)
     settings = Settings(epochs=10_000, batch_size=size, learning_rate=1e-4, bfloat16=False, compile=compiled)
-    trainer = Trainer(network(device), lesson, entries(Regime)[name], settings, frozen=())
+    trainer = Trainer(network(device), data, entries(Regime)[name], settings, frozen=())
     trainer._set_train_mode()
     batch = trainer._batch(torch.arange(size, device=device), images, None, progress=0.9)
     return trainer, batch

@@ -35,7 +35,7 @@ from benchmark.submission.sandbox.replies import Answers, Description, Positions
 
 POLL_SECONDS = 0.2
 END_SECONDS = 5.0
-"""How long a box may take to end once its connection is closed, before the judge goes on without its last word."""
+"""How long a box may take to end once its connection is closed, before the judge continues without its last message."""
 INNER = frozenset({"guided-backprop", "parameter-randomization"})
 """What changes the inside of a network."""
 MAX_WEIGHTS = 16 * GIGABYTE

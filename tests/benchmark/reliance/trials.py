@@ -40,7 +40,7 @@ from datasets.dermsynth.scene import Scene, photograph
 SIDE = 32
 LAYER = "5"
 DIAGNOSES = ("Acne", "Viral warts")
-"""Those with the smallest lesions, which leave most room for controls beside the mark."""
+"""Those with the smallest lesions, which leave most room for controls outside the mark."""
 NUM_CASES = 720
 """Of all six diagnoses: 240 are of the two, of which a third are test images."""
 EPOCHS = 50
@@ -84,7 +84,7 @@ class Task:
 
 
 class StoredVersions:
-    """Images whose versions are built once. Those of one trial differ in the planned marks alone."""
+    """Images with versions that are built once. Those of one trial differ in the planned marks alone."""
 
     def __init__(self, images: MeasuredImages, marks: Marks | None, stored: dict[tuple[str, bytes], list[Variant]]):
         self.images, self.marks, self.stored = images, marks, stored

@@ -1,4 +1,4 @@
-"""What lies in a directory of entries is looked at before it is read: this process reads it, not a box."""
+"""Files of a directory of entries are checked before they are read, since this process reads them and no box."""
 
 import os
 
