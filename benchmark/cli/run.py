@@ -278,7 +278,7 @@ def _show_privacy(data: Any, directory: Path) -> None:
 
     if not has_pictures(directory):
         console.print("Pictures     none, as the license may not allow them; --publish-images adds them")
-    for line in find_published(directory, data.classes):
+    for line in [] if data.synthetic else find_published(directory, data.classes):
         console.print(styled("warning:", "yellow"), f"{line}; --pseudonyms FILE replaces them")
 
 

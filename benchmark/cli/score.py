@@ -111,7 +111,7 @@ def score(  # noqa: PLR0913 - the options of a command line
     if scored.record.synthetic:
         console.print(STAMP, style="bold")
     console.print(f"Leaderboard  {scored.directory / 'leaderboard.md'}")
-    for line in find_published(scored.directory, scored.record.classes):
+    for line in [] if scored.record.synthetic else find_published(scored.directory, scored.record.classes):
         console.print(styled("warning:", "yellow"), f"{line}; rename images and maps before you publish")
 
 
