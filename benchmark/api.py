@@ -211,7 +211,8 @@ def evaluate(
         name: Name of the row.
         method: What made the maps.
         **options: Further fields of :class:`benchmark.experiments.external_maps.ScoreRequest`, such as
-            `predictions`, and `layout` and `image_dir` of the data set.
+            `predictions`, fields of :class:`benchmark.submission.external_network.NetworkOptions`, such as
+            `checkpoint`, and `layout` and `image_dir` of the data set.
 
     Returns:
         The record, the results directory, and notes.
@@ -220,16 +221,18 @@ def evaluate(
         UserError: The maps, the data or the options cannot be used. Nothing was written to the results.
     """
     from benchmark.data.load import Source  # noqa: PLC0415
-    from benchmark.experiments.external_maps import ScoreRequest, score_external_maps  # noqa: PLC0415
+    from benchmark.experiments.external_maps import ScoreRequest  # noqa: PLC0415
     from benchmark.leaderboard.build import rebuild  # noqa: PLC0415
+    from benchmark.submission.external_network import NetworkOptions, score_with_network  # noqa: PLC0415
 
     source = Source(
         directory=Path(data) if data is not None else None,
         layout=options.pop("layout", None),
         images=options.pop("image_dir", None),
     )
+    network = {name: options.pop(name) for name in NetworkOptions.__dataclass_fields__ if name in options}
     request = ScoreRequest(maps=Path(maps), source=source, name=name, method=method, **options)
-    scored = score_external_maps(request)
+    scored = score_with_network(request, NetworkOptions(**network))
     rebuild(scored.directory)
     return scored
 

@@ -5,7 +5,19 @@ from typing import Annotated, Any
 
 import typer
 
-from benchmark.cli import DATA, MODELS, SCORING, DataDirectory, ImageDirectory, Layout, Limit, Split, console
+from benchmark.cli import (
+    DATA,
+    MODELS,
+    SCORING,
+    DataDirectory,
+    ImageDirectory,
+    Layout,
+    Limit,
+    MaxMemory,
+    Split,
+    Trust,
+    console,
+)
 from benchmark.cli.changes import collect_changes
 from benchmark.leaderboard.synthetic import STAMP
 from benchmark.runtime.terminal import styled
@@ -48,15 +60,35 @@ def score(  # noqa: PLR0913 - the options of a command line
         ),
     ] = None,
     architecture: Annotated[
-        str | None, typer.Option(help="Architecture of the model, with --checkpoint.", rich_help_panel=MODELS)
+        str | None,
+        typer.Option(
+            metavar="NAME|FILE",
+            help="The network: an architecture, or an entry file. It then predicts, and faithfulness is scored.",
+            rich_help_panel=MODELS,
+        ),
     ] = None,
     checkpoint: Annotated[
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Weights of the model, .safetensors. It then predicts, and faithfulness is scored.",
+            help="Weights of --architecture, .safetensors. An entry may name its own.",
             rich_help_panel=MODELS,
         ),
+    ] = None,
+    onnx: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="The network as an ONNX file, with --normalization.", rich_help_panel=MODELS),
+    ] = None,
+    normalization: Annotated[
+        str | None,
+        typer.Option(
+            help="Input of the ONNX file: unit for [0, 1], signed for [-1, 1], bytes for [0, 255], or imagenet.",
+            rich_help_panel=MODELS,
+        ),
+    ] = None,
+    answers: Annotated[
+        str | None,
+        typer.Option(help="Output of the ONNX file: logits or probabilities. Default: logits.", rich_help_panel=MODELS),
     ] = None,
     index: Annotated[
         Path | None,
@@ -79,12 +111,15 @@ def score(  # noqa: PLR0913 - the options of a command line
             rich_help_panel=SCORING,
         ),
     ] = False,
+    max_memory: MaxMemory = 8,
+    trust: Trust = False,
 ) -> None:
     """Score saliency maps that were made elsewhere, with or without their model."""
     from benchmark.data.identifying import find_published  # noqa: PLC0415
     from benchmark.data.load import Source  # noqa: PLC0415
-    from benchmark.experiments.external_maps import ScoreRequest, score_external_maps  # noqa: PLC0415
+    from benchmark.experiments.external_maps import ScoreRequest  # noqa: PLC0415
     from benchmark.leaderboard.build import rebuild  # noqa: PLC0415
+    from benchmark.submission.external_network import NetworkOptions, score_with_network  # noqa: PLC0415
 
     request = ScoreRequest(
         maps=maps,
@@ -98,11 +133,18 @@ def score(  # noqa: PLR0913 - the options of a command line
         predictions=predictions,
         negative=negative,
         allow_missing=allow_missing,
+    )
+    network = NetworkOptions(
         architecture=architecture,
         checkpoint=checkpoint,
+        onnx=onnx,
+        normalization=normalization,
+        answers=answers,
+        max_memory=max_memory,
+        trust=trust,
     )
     with console.status("scoring") as status:
-        scored = score_external_maps(request, status.update)
+        scored = score_with_network(request, network, status.update)
         status.update("writing the leaderboard")
         table = rebuild(scored.directory)[0]
     for note in scored.notes:

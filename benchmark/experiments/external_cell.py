@@ -88,7 +88,9 @@ class ExternalCell:
     def key(self) -> str:
         """Hash of everything that determines the record."""
         known = None if self.predictions is None else self.predictions.to_csv()
-        network = [self.maps.network, self.maps.checkpoint] if self.model else []
+        maps = self.maps
+        network = [maps.network, maps.checkpoint] if self.model else []
+        network += filter(None, [maps.normalization, maps.answers])
         return content_key(self.protocol, self.name, self.maps.method, self.maps.sha256, known, *network)
 
 

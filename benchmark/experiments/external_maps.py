@@ -17,7 +17,7 @@ from benchmark.data.load import Source, load_index
 from benchmark.errors import UserError
 from benchmark.experiments.cell_reliance import list_test_names
 from benchmark.experiments.external_cell import ExternalCell, publish_external, write_cell
-from benchmark.experiments.external_model import load_external_model
+from benchmark.experiments.external_model import LoadModel, load_external_model
 from benchmark.experiments.grid import Cell
 from benchmark.experiments.job import Job
 from benchmark.map_files.collect import ANY_CLASS, MapCollection, MapLocation, collect_maps
@@ -54,7 +54,8 @@ class ScoreRequest:
         predictions: CSV file with the predicted class of each image.
         negative: What negative values mean, see :data:`benchmark.map_files.values.NEGATIVE`.
         allow_missing: Whether to score only the images that have a map. Their row is not ranked with others.
-        architecture: Name of the architecture of the network behind the maps. None if the network is not at hand.
+        architecture: Name of the registered architecture of the network behind the maps. None if it is of another
+            kind, or not at hand.
         checkpoint: Its weights, a safetensors file. With it, the network also predicts.
     """
 
@@ -99,22 +100,28 @@ class _Table:
     notes: tuple[str, ...]
 
 
-def score_external_maps(request: ScoreRequest, report: Callable[[str], None] = lambda _: None) -> ScoredMaps:
+def score_external_maps(
+    request: ScoreRequest, report: Callable[[str], None] = lambda _: None, load_model: LoadModel | None = None
+) -> ScoredMaps:
     """Scores maps against the masks of the test images, and writes their record. The tables are not rebuilt.
 
     Args:
         request: What to score.
         report: Called with the name of each step.
+        load_model: Loads the network behind the maps. None loads that of the request.
 
     Raises:
         UserError: The maps, the data or the options cannot be used. Nothing was written to the results.
     """
-    _check_names(request)
+    _check_names(request, has_model=load_model is not None or request.checkpoint is not None)
     use_exact_arithmetic()
     report("reading the data")
     table = _open_table(request)
     data = table.job.data
-    model = load_external_model(request.architecture, request.checkpoint, data.classes, table.job.device)
+    if load_model is None:
+        model = load_external_model(request.architecture, request.checkpoint, data.classes, table.job.device)
+    else:
+        model = load_model(data.classes, data.images.shape[1], table.job.device)
     collection = collect_maps(request.maps, data.classes, request.index)
     data, missing = _select_images(request, data, collection)
     ids = list_test_names(data)
@@ -140,8 +147,10 @@ def score_external_maps(request: ScoreRequest, report: Callable[[str], None] = l
         surplus=len(surplus),
         not_finite=len(stored.not_finite),
         constant=len(stored.constant),
-        network=model.architecture if model else "",
+        network=model.name if model else "",
         checkpoint=model.sha256 if model else "",
+        normalization=model.normalization if model else "",
+        answers=model.answers if model else "",
     )
     external = ExternalCell(
         job=replace(table.job, data=data),
@@ -164,12 +173,12 @@ def score_external_maps(request: ScoreRequest, report: Callable[[str], None] = l
     )
 
 
-def _check_names(request: ScoreRequest) -> None:
+def _check_names(request: ScoreRequest, *, has_model: bool) -> None:
     if not request.maps.exists():  # before the data is read, which may take minutes
         raise UserError(f"{request.maps} does not exist; give a directory of maps or a file")
     resolve_name(request.negative, NEGATIVE, "--negative")
-    if request.predictions and request.checkpoint:
-        raise UserError("--predictions: the network of --checkpoint predicts; leave out one of them")
+    if request.predictions and has_model:
+        raise UserError("--predictions: the network behind the maps predicts; leave out one of them")
     for option, name in (("--name", request.name), ("--method", request.method)):
         if not NAME.fullmatch(name):
             raise UserError(f"{option} {name!r}: use up to 64 lower case letters, digits, and - _ . between them")

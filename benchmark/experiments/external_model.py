@@ -1,5 +1,6 @@
 """The network behind maps from elsewhere: it predicts, and answers when pixels are inserted or deleted."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,16 +32,20 @@ class ExternalModel:
     """A network with the weights behind maps from elsewhere.
 
     Attributes:
-        architecture: Name of its architecture.
+        name: Name of its architecture, or of the file that defines it.
         sha256: SHA-256 of the file of weights.
         network: In evaluation mode, on the device.
         device: The device.
+        normalization: What an ONNX file expects of its input. Empty for other networks.
+        answers: What an ONNX file answers. Empty for other networks.
     """
 
-    architecture: str
+    name: str
     sha256: str
     network: nn.Module
     device: torch.device
+    normalization: str = ""
+    answers: str = ""
 
     def predict(self, data: ImageDataset) -> pd.DataFrame:
         """Returns a row per test image: predicted (label), and p0, p1 ..."""
@@ -82,6 +87,10 @@ class ExternalModel:
         )
 
 
+LoadModel = Callable[[tuple[str, ...], int, torch.device], ExternalModel | None]
+"""Loads a network for the names of the classes, the side of the images, and a device."""
+
+
 def load_external_model(
     architecture: str | None, checkpoint: Path | None, classes: tuple[str, ...], device: torch.device
 ) -> ExternalModel | None:
@@ -101,6 +110,21 @@ def load_external_model(
     if architecture is None or checkpoint is None:
         raise UserError("--architecture and --checkpoint belong together; give both, or neither")
     entry = select(Architecture, [architecture])[0]
+    require_weights(checkpoint, architecture)
+    network = entry.build(len(classes))
+    load_weights(network, checkpoint, whole=True)
+    device = nearest_device(device)
+    return ExternalModel(
+        name=entry.name, sha256=file_digest(checkpoint), network=place(network, device).eval(), device=device
+    )
+
+
+def require_weights(checkpoint: Path, architecture: str) -> None:
+    """Requires a regular safetensors file, before anything reads it.
+
+    Raises:
+        UserError: It is missing, or of another kind. The message names the command that converts it.
+    """
     if not checkpoint.is_file():
         raise UserError(f"--checkpoint: {checkpoint} does not exist; give a .safetensors file")
     if checkpoint.suffix != ".safetensors":
@@ -108,9 +132,3 @@ def load_external_model(
             f"--checkpoint: {checkpoint} is no .safetensors file; convert it first: "
             f"python -m benchmark convert {checkpoint} --architecture {architecture} --output FILE.safetensors"
         )
-    network = entry.build(len(classes))
-    load_weights(network, checkpoint, whole=True)
-    device = nearest_device(device)
-    return ExternalModel(
-        architecture=entry.name, sha256=file_digest(checkpoint), network=place(network, device).eval(), device=device
-    )

@@ -128,8 +128,9 @@ class ExternalMaps(BaseModel):
     `method` is the name that the owner gives the saliency method. `sha256` is that of the maps as they were scored.
     `sizes` counts the maps by their original size. `predictions` says what is known of the classification: "none",
     "classes" or "probabilities". `explained` says whose map is scored where a file names classes: "predicted" or "".
-    `network` and `checkpoint` are the architecture and the SHA-256 of the weights that answered when pixels were
-    inserted and deleted. They are empty without such a network.
+    `network` and `checkpoint` are the architecture, or the name of its file, and the SHA-256 of the weights that
+    answered when pixels were inserted and deleted. They are empty without such a network. `normalization` and `answers`
+    are what an ONNX file expects and returns, and empty for other networks.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -147,6 +148,8 @@ class ExternalMaps(BaseModel):
     constant: int = 0
     network: str = ""
     checkpoint: str = ""
+    normalization: str = ""
+    answers: str = ""
 
 
 class Alignment(BaseModel):

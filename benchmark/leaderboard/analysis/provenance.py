@@ -7,7 +7,7 @@ from contextlib import suppress
 from benchmark.config.options import changed_options
 from benchmark.config.presets import load_preset
 from benchmark.errors import UserError
-from benchmark.storage.record import Record
+from benchmark.storage.record import ExternalMaps, Record
 
 MAX_NAMED_MODELS = 5
 """Maximum number of models that a note names."""
@@ -86,6 +86,13 @@ def _name_models(labels: Sequence[str]) -> str:
     return ", ".join(labels)
 
 
+def _name_network(maps: ExternalMaps) -> list[str]:
+    """Returns the options that name the network behind maps from elsewhere."""
+    if maps.normalization:
+        return ["--onnx", maps.network, "--normalization", maps.normalization, "--answers", maps.answers]
+    return ["--architecture", maps.network, "--checkpoint", "FILE"]
+
+
 def repeat_command(records: Sequence[Record]) -> str:
     """Returns the command that repeats the trainings of a model, with every option that differs from the preset.
 
@@ -96,7 +103,7 @@ def repeat_command(records: Sequence[Record]) -> str:
     parts = ["python", "-m", "benchmark"]
     if (maps := first.external_maps) is not None:
         parts += ["score", maps.source, "--data", "DIRECTORY", "--preset", first.preset]
-        parts += ["--architecture", maps.network, "--checkpoint", "FILE"] if maps.network else []
+        parts += _name_network(maps) if maps.network else []
         return shlex.join([*parts, "--name", first.architecture, "--method", maps.method])
     if first.submission is not None:
         parts += ["submit", f"entries/{first.submission.entry}", "--preset", first.preset]

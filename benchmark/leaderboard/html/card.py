@@ -135,6 +135,7 @@ def _maps_provenance(record: Record, maps: ExternalMaps) -> list[tuple[str, str]
         ("maps, SHA-256", maps.sha256),
         ("predictions", maps.predictions),
         *([("network, SHA-256 of its weights", f"{maps.network}, {maps.checkpoint}")] if maps.network else []),
+        *([("input and answers", f"{maps.normalization}, {maps.answers}")] if maps.normalization else []),
         ("key", record.key),
         ("protocol", record.protocol),
         ("commit", str(record.environment.get("commit"))),

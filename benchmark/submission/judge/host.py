@@ -1,15 +1,12 @@
 """The judge's side of a box: trains the network of an entry there, and talks with it."""
 
 import shutil
-import socket
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
-from threading import Thread
-from typing import Any
 
 import safetensors
 import torch
@@ -27,15 +24,13 @@ from benchmark.scoring.selection import select_metrics
 from benchmark.storage.hashing import file_digest
 from benchmark.storage.record import Training
 from benchmark.submission.entries import EntryFacts, known_entry, own_files, validate_fields
+from benchmark.submission.judge.connection import connect
 from benchmark.submission.judge.network import RemoteNetwork
 from benchmark.submission.judge.tasks import save_part
-from benchmark.submission.sandbox.client import TaskResult, Worker
+from benchmark.submission.sandbox.client import Worker
 from benchmark.submission.sandbox.limits import GIGABYTE, Limits
-from benchmark.submission.sandbox.replies import Answers, Description, Positions, TrainingHistory
+from benchmark.submission.sandbox.replies import Description, Positions, TrainingHistory
 
-POLL_SECONDS = 0.2
-END_SECONDS = 5.0
-"""How long a box may take to end once its connection is closed, before the judge continues without its last message."""
 INNER = frozenset({"guided-backprop", "parameter-randomization"})
 """What changes the inside of a network."""
 MAX_WEIGHTS = 16 * GIGABYTE
@@ -99,11 +94,11 @@ class BoxHost:
         return Training(sha256=file_digest(target), **outcome.result.model_dump())
 
     @contextmanager
-    def known_architecture(self, name: str, device: torch.device) -> Iterator[Architecture]:
+    def known_architecture(self, name: str | None, device: torch.device) -> Iterator[Architecture]:
         """Registers the architecture of the entry during the block, by the metadata that a box reads from it.
 
         Args:
-            name: The name that it must have.
+            name: The name that it must have. None accepts any.
             device: Where its network runs.
 
         Raises:
@@ -116,7 +111,7 @@ class BoxHost:
             raise UserError(outcome.error)
         metadata = outcome.result.metadata
         facts = validate_fields(lambda: EntryFacts.model_validate(metadata))
-        if facts.name != name:
+        if name is not None and facts.name != name:
             raise UserError(f"{self.entry.name} has the network {facts.name}, not {name}")
         build = partial(self.build, facts.target_layer, device)
         with known_entry(self.entry, facts, build, pretrained=outcome.result.pretrained) as architecture:
@@ -131,15 +126,27 @@ class BoxHost:
         load_geometry(architecture, job.size, compute=partial(self._measure, job.size))
         checkpoint = architecture.checkpoint
         classes = len(checkpoint.classes if checkpoint else job.data.classes)
-        return self._serve(architecture.target_layer, classes, job.device, weights, whole=checkpoint is not None)
+        return self.serve(architecture.target_layer, classes, job.device, weights, whole=checkpoint is not None)
 
     def build(self, layer: str, device: torch.device, classes: int) -> nn.Module:
         """Starts a box with an untrained network and connects to it. An earlier one ends."""
-        return self._serve(layer, classes, device, None, whole=False)
+        return self.serve(layer, classes, device, None, whole=False)
 
-    def _serve(
+    def serve(
         self, layer: str, classes: int, device: torch.device, weights: Path | None, *, whole: bool
     ) -> RemoteNetwork:
+        """Starts a box with the network of the entry and connects to it. An earlier one ends.
+
+        Args:
+            layer: Name of its target layer.
+            classes: Number of its logits.
+            device: Where it runs.
+            weights: A safetensors file. None leaves it untrained.
+            whole: Whether published weights must include their classifier.
+
+        Raises:
+            UserError: The box failed, or the weights do not fit.
+        """
         self.close()
         arguments = {
             "entry": str(self.entry),
@@ -149,7 +156,8 @@ class BoxHost:
             "whole": whole,
         }
         read = [*own_files(self.entry), *([weights] if weights else [])]
-        channel, find_reason = self._service.enter_context(self._connection(arguments, read))
+        connection = connect(self.worker, "serve_network", arguments, self.limits, read, echo=self.echo)
+        channel, find_reason = self._service.enter_context(connection)
         return RemoteNetwork(channel, layer, classes, find_reason)
 
     def close(self) -> None:
@@ -169,51 +177,6 @@ class BoxHost:
             return GeometryResult(geometry=None, reason=outcome.result.reason or "unknown")
         rows, columns = (Axis(**axis.model_dump()) for axis in (found.rows, found.columns))
         return GeometryResult(geometry=Geometry(rows=rows, columns=columns))
-
-    @contextmanager
-    def _connection(
-        self, arguments: dict[str, Any], readable: Sequence[Path]
-    ) -> Iterator[tuple[socket.socket, Callable[[], str]]]:
-        """Starts a box that serves the network. Yields the connection to it, and what finds why it ended."""
-        outcomes: list[TaskResult[Answers]] = []
-
-        def run(address: Path) -> None:
-            request = {**arguments, "address": str(address)}
-            outcomes.append(
-                self.worker.run(
-                    "serve_network", request, self.limits, Answers, readable=[*readable, address], echo=self.echo
-                )
-            )
-
-        def find_reason() -> str:
-            thread.join(END_SECONDS)
-            return outcomes[0].error if outcomes else ""
-
-        self.worker.start()  # here: Linux ends a process with the thread that started it
-        with tempfile.TemporaryDirectory(prefix="loupe-judge-") as directory:
-            address = Path(directory) / "judge"
-            with socket.socket(socket.AF_UNIX) as listener:
-                listener.bind(str(address))
-                listener.listen(1)
-                listener.settimeout(POLL_SECONDS)
-                thread = Thread(target=run, args=(address,), daemon=True)
-                thread.start()
-                channel = self._accept(listener, thread, outcomes)
-            with channel:
-                channel.settimeout(None)
-                yield channel, find_reason
-            thread.join()
-
-    def _accept(
-        self, listener: socket.socket, thread: Thread, outcomes: Sequence[TaskResult[Answers]]
-    ) -> socket.socket:
-        """Waits for the one connection of the box."""
-        while thread.is_alive():
-            try:
-                return listener.accept()[0]
-            except TimeoutError:
-                continue
-        raise UserError(outcomes[0].error if outcomes else "its box ended without a word; is there enough memory?")
 
 
 def _take_weights(source: Path, target: Path) -> None:

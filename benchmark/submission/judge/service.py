@@ -41,10 +41,24 @@ def serve_network(
     if weights is not None:
         load_weights(model, Path(weights), whole=whole)
     network = place(model, torch.device(device)).eval()
+    return answer_for(network, architecture.target_layer, torch.device(device), address)
+
+
+def answer_for(network: nn.Module, layer: str, device: torch.device, address: str) -> dict[str, int]:
+    """Answers for a network until the judge closes the connection.
+
+    Args:
+        network: The network, in evaluation mode.
+        layer: Name of its target layer.
+        device: Where it is.
+        address: Path of the socket of the judge.
+
+    Returns:
+        The number of answers.
+    """
     with socket.socket(socket.AF_UNIX) as channel:
         channel.connect(address)
-        service = _Service(channel, network, architecture.target_layer, torch.device(device))
-        return {"answers": service.serve()}
+        return {"answers": _Service(channel, network, layer, device).serve()}
 
 
 @dataclass(kw_only=True)

@@ -32,6 +32,7 @@ TASKS = {
     "train_network": "benchmark.submission.judge.tasks",
     "measure_geometry": "benchmark.submission.judge.tasks",
     "serve_network": "benchmark.submission.judge.service",
+    "serve_onnx": "benchmark.submission.judge.onnx_network",
     "rescore": "benchmark.submission.checks.rescore",
 }
 """The module of each task. It has a function of the task's name."""
