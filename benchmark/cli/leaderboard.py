@@ -45,7 +45,8 @@ def leaderboard(
             leaderboards = rebuilt[path] = rebuild(path)
         num_apart = len(leaderboards[0].other_protocol_models)
         below = f", and {num_apart} of another protocol below; run them again to rank them all" if num_apart else ""
-        console.print(f"{path / 'leaderboard.md'}: {len(leaderboards[0].models)} models{below}")
+        num_models = len(leaderboards[0].models)
+        console.print(f"{path / 'leaderboard.md'}: {num_models} model{'s' if num_models != 1 else ''}{below}")
         if diff and earlier is not None:
             _show_diff(leaderboards[0], earlier, diff)
         if plan:

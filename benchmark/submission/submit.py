@@ -144,9 +144,13 @@ def describe_other_protocols(submitted: SubmissionResult, preset: str) -> str:
     """Explains why some rows are not ranked with the new ones, and what to do. Empty where all are ranked."""
     if not submitted.num_apart:
         return ""
+    if submitted.num_apart == 1:
+        models, they = "model of this table was", "It is"
+    else:
+        models, they = "models of this table were", "They are"
     return (
-        f"{submitted.num_apart} models of this table were made under another protocol (other code or other settings). "
-        f"They are listed below the new rows and ranked separately. Repeat `run --preset {preset}` to rank all together"
+        f"{submitted.num_apart} {models} made under another protocol (other code or other settings). {they} listed "
+        f"below the new rows and ranked separately. Repeat `run --preset {preset}` to rank all together"
     )
 
 

@@ -43,7 +43,7 @@ from benchmark.submission.entries import EntryFacts, collect_facts, known_entry,
 from benchmark.submission.request import SubmissionRequest
 from benchmark.submission.sandbox.client import worker
 from benchmark.submission.sandbox.limits import GIGABYTE, Limits
-from benchmark.submission.submit import SubmissionRejected, describe_other_protocols, submit
+from benchmark.submission.submit import SubmissionRejected, SubmissionResult, describe_other_protocols, submit
 from benchmark.submission.template import TEMPLATE, timm_entry, write_template
 from tests.metrics.quantus_oracle import RANK_ACCURACY, SPARSENESS, score_each
 
@@ -445,6 +445,16 @@ def test_rows_of_another_protocol_stay_below_the_new_one_and_the_command_says_so
         "2 models of this table were made under another protocol"
     )
     assert describe_other_protocols(place.submitted, "quick") == ""
+
+
+@pytest.mark.parametrize(
+    ("number", "start"),
+    [(0, ""), (1, "1 model of this table was made under another protocol"), (2, "2 models of this table were made")],
+)
+def test_one_model_is_no_plural(number, start):
+    apart = SubmissionResult(directory=ROOT, records=(), report=None, num_apart=number)
+    assert describe_other_protocols(apart, "quick").startswith(start)
+    assert ("It is listed" in describe_other_protocols(apart, "quick")) == (number == 1)
 
 
 def test_what_is_refused_changes_nothing(place):
