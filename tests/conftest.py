@@ -13,6 +13,8 @@ import pytest
 import torch
 from PIL import Image
 
+from tests.kernels import in_share
+
 
 @pytest.fixture(autouse=True, scope="session")
 def few_threads():
@@ -34,14 +36,29 @@ def same_draws_in_any_order():
 
 NUMERIC = {"architectures", "attacks", "metrics", "regimes", "saliency", "training"}
 """Names of directories, and of files after `test_`, whose tests compare numbers that kernels compute."""
+STRUCTURAL = {"groups", "strides"}
+"""Files in them that look at the layers of networks, not at what these compute."""
 
 
-def pytest_collection_modifyitems(items):
+def pytest_collection_modifyitems(config, items):
     for item in items:
         place = item.path.relative_to(Path(__file__).parent.parent)
-        if NUMERIC & {*place.parent.parts, place.stem.removeprefix("test_")}:
+        name = place.stem.removeprefix("test_")
+        if NUMERIC & {*place.parent.parts, name} and name not in STRUCTURAL:
             item.add_marker(pytest.mark.numeric)
+    _take_share(config, items)
     _order_files(items)
+
+
+def _take_share(config, items):
+    """Under one of the sets of `make test-kernels`, leaves to the others what they run, see `tests.kernels`."""
+    share = os.environ.get("LOUPE_TEST_SHARE")
+    if share is None:
+        return
+    shared = {item.nodeid for item in items if not item.get_closest_marker("every_kernel")}
+    left_out = shared - in_share(shared, int(share))
+    config.hook.pytest_deselected(items=[item for item in items if item.nodeid in left_out])
+    items[:] = [item for item in items if item.nodeid not in left_out]
 
 
 LONGEST = "test_ray.py"
