@@ -86,8 +86,7 @@ def verify_scores(report: CheckReport, worker: Worker, limits: Limits, options: 
     try:
         found = _score_again(entry, worker, limits, arguments)
     except UserError as error:
-        line = f"its scores could not be verified: {error}"
-        return replace(report, warnings=[*report.warnings, line])
+        return _with_failure(report, error, mark=options.mark_verified)
     verification, problems = compare(report.path, record, found, images)
     verification = verification.model_copy(update={"finds": describe_draw(len(every), len(images))})
     if found.key and found.key != record.key:
@@ -155,6 +154,14 @@ def _check_weights(path: Path, record: Record, weights: Path) -> str:
         return f"{weights.name} has another SHA-256 than the weights that the record names"
     owner = find_other_owner(path, record)
     return f"its weights are those of {owner}; weights belong to one model, regime and seed" if owner else ""
+
+
+def _with_failure(report: CheckReport, error: UserError, *, mark: bool) -> CheckReport:
+    """Adds to a report that the verification failed: a problem where the ledger waits for it, else a warning."""
+    line = f"its scores could not be verified: {error}"
+    if mark:
+        return replace(report, problems=[*report.problems, line])
+    return replace(report, warnings=[*report.warnings, line])
 
 
 def _conclude(report: CheckReport, verification: Verification, problems: list[str], *, mark: bool) -> CheckReport:

@@ -401,7 +401,7 @@ def test_no_data_and_no_scores_are_where_an_entry_is_verified(place, tmp_path):
     paths = [place.data, tmp_path / "results", place.results, place.root / "runs" / "maps"]
     found = verify_with(place, tmp_path, LOOKING.replace("PATHS", repr(list(map(str, paths)))))
     reason = "the network failed in its box: RuntimeError: []"
-    assert f"its scores could not be verified: {reason}" in found.warnings
+    assert f"its scores could not be verified: {reason}" in found.problems
 
 
 def test_a_withdrawn_entry_keeps_its_row_with_a_note(place, tmp_path, monkeypatch):

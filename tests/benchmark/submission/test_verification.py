@@ -7,12 +7,17 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from benchmark.errors import UserError
+from benchmark.storage.hashing import file_digest
+from benchmark.storage.ledger import read_ledger
 from benchmark.storage.record import load_record
 from benchmark.storage.upgrade import upgrade_scores
-from benchmark.submission.checks import drawing
+from benchmark.submission.checks import drawing, score
 from benchmark.submission.checks.comparison import KEY_COLUMNS, compare, first_by_hash
 from benchmark.submission.checks.drawing import count_forged, describe_draw, detection, draw_images, images_needed
-from benchmark.submission.checks.score import find_other_owner
+from benchmark.submission.checks.report import CheckReport, all_problems
+from benchmark.submission.checks.score import RescoreOptions, find_other_owner, verify_scores
+from benchmark.submission.sandbox.limits import Limits
 from benchmark.submission.sandbox.replies import Scores
 from tests.benchmark.leaderboard.admission.forgeries import STEM, fields, make_table, own, read, scores
 
@@ -127,6 +132,24 @@ def test_forged_predictions_are_found(record, change, reason):
     file = record.with_suffix(".predictions.parquet")
     change(pd.read_parquet(file)).to_parquet(file)
     assert reason in problems_of(record, found)
+
+
+@pytest.mark.parametrize("mark", [True, False])
+def test_a_verification_that_crashes_is_a_problem_where_the_ledger_waits_for_it(record, tmp_path, monkeypatch, mark):
+    record, weights = own(record), tmp_path / "model.safetensors"
+    weights.write_bytes(b"weights")
+    fields(training={"sha256": file_digest(weights)})(record)
+
+    def crash(*_):
+        raise UserError("the network failed in its box: RuntimeError: no answer")
+
+    monkeypatch.setattr(score, "_score_again", crash)
+    options = RescoreOptions(checkpoint=weights, mark_verified=mark)
+    report = verify_scores(CheckReport(kind="record", path=record), None, Limits(), options)
+    line = "its scores could not be verified: the network failed in its box: RuntimeError: no answer"
+    assert (report.problems, report.warnings) == (([line], []) if mark else ([], [line]))
+    assert all_problems([report]) == int(mark)  # what the exit code follows from
+    assert not read_ledger(record.parent.parent)
 
 
 def test_weights_belong_to_one_model(record):
