@@ -50,7 +50,7 @@ def load_images(
     Args:
         data: Directory of the data set. None is the embedded one.
         size: Side of images and masks in pixels. The aspect ratio is ignored.
-        limit: Maximum number of images, the same fraction of each class. None loads all.
+        limit: Maximum number of images, about the same fraction of each class. None loads all.
         layout: Name of the layout. None detects it.
 
     Raises:
@@ -66,11 +66,14 @@ def load_images(
 
     source = Source(directory=Path(data) if data is not None else None, layout=layout)
     dataset = prepare_dataset(load_index(source), replace(QUICK, image_size=size, limit=limit, test_folds=0))
+    # A training needs some images of every class, so a small limit leaves more than it says.
+    count = min(limit or len(dataset.images), len(dataset.images))
+    kept = np.linspace(0, len(dataset.images) - 1, count).round().astype(int)
     return Images(
-        names=[str(name) for name in dataset.samples["id"]],
-        images=np.array(dataset.images),
-        masks=np.nan_to_num(dataset.masks(np.arange(len(dataset.images)))).astype(np.float32),
-        labels=dataset.samples["label"].to_numpy(),
+        names=[str(name) for name in dataset.samples["id"].iloc[kept]],
+        images=np.array(dataset.images[kept]),
+        masks=np.nan_to_num(dataset.masks(kept)).astype(np.float32),
+        labels=dataset.samples["label"].to_numpy()[kept],
         classes=dataset.classes,
     )
 
@@ -103,7 +106,7 @@ def explain(  # noqa: PLR0913 - the options of a notebook
         Maps (N, H, W) in [0, 1], each divided by its maximum. A map that says nothing is zero.
 
     Raises:
-        UserError: There is no such method.
+        UserError: There is no such method or layer. The message lists the nearest names.
         ValueError: The images are no images, or the network has no layer with a grid.
     """
     import numpy as np  # noqa: PLC0415
@@ -111,7 +114,7 @@ def explain(  # noqa: PLR0913 - the options of a notebook
 
     from architectures.network import Network  # noqa: PLC0415
     from architectures.target_layer import last_grid  # noqa: PLC0415
-    from benchmark.registry import select  # noqa: PLC0415
+    from benchmark.registry import resolve_name, select  # noqa: PLC0415
     from benchmark.saliency import Method  # noqa: PLC0415
     from benchmark.saliency.compute import scale_to_max  # noqa: PLC0415
     from metrics.inputs import check_inputs  # noqa: PLC0415
@@ -122,7 +125,7 @@ def explain(  # noqa: PLR0913 - the options of a notebook
     device = next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
     network = Network(model, mean, std).to(device).eval()
     try:
-        layer = layer or last_grid(model)
+        layer = resolve_name(layer, dict(model.named_modules()), "layer") if layer else last_grid(model)
         upsample_fn = _placement(network, f"body.{layer}", pixels.shape[-2:]) if alignment != "none" else None
         draw = chosen.with_upsampling(upsample_fn)
         maps = []
@@ -180,9 +183,12 @@ def score_maps(
 
     given = {"saliency": maps, "images": images} if images is not None else {"saliency": maps}
     inputs = check_inputs(**given)
-    inputs |= check_inputs(reference=masks)
-    check_inputs(saliency=inputs["saliency"], mask=inputs["reference"] > 0.5)  # sizes and devices
+    try:
+        inputs |= check_inputs(reference=masks)
+    except (TypeError, ValueError) as error:  # metrics have another name for what is a mask here
+        raise type(error)(str(error).replace("reference", "masks", 1)) from None
     inputs["mask"] = inputs["reference"] > 0.5
+    check_inputs(saliency=inputs["saliency"], mask=inputs["mask"])  # sizes and devices
     chosen = select(Metric, metrics) if metrics else [m for m in entries(Metric).values() if m.inputs <= inputs.keys()]
     scores = {}
     for metric in chosen:
@@ -223,6 +229,7 @@ def evaluate(
     from benchmark.data.load import Source  # noqa: PLC0415
     from benchmark.experiments.external_maps import ScoreRequest  # noqa: PLC0415
     from benchmark.leaderboard.build import rebuild  # noqa: PLC0415
+    from benchmark.registry import resolve_name  # noqa: PLC0415
     from benchmark.submission.external_network import NetworkOptions, score_with_network  # noqa: PLC0415
 
     source = Source(
@@ -230,6 +237,9 @@ def evaluate(
         layout=options.pop("layout", None),
         images=options.pop("image_dir", None),
     )
+    fields = {**ScoreRequest.__dataclass_fields__, **NetworkOptions.__dataclass_fields__}
+    for option in options:
+        resolve_name(option, fields, "option")
     network = {name: options.pop(name) for name in NetworkOptions.__dataclass_fields__ if name in options}
     request = ScoreRequest(maps=Path(maps), source=source, name=name, method=method, **options)
     scored = score_with_network(request, NetworkOptions(**network))
@@ -257,45 +267,56 @@ def load_leaderboard(directory: str | Path, method: str = "") -> "pd.DataFrame":
     return pd.read_csv(path)
 
 
-def load_scores(directory: str | Path) -> "pd.DataFrame":
+def load_scores(directory: str | Path, *, every_protocol: bool = False) -> "pd.DataFrame":
     """Loads the score of every image, of all records of a results directory.
 
+    Args:
+        directory: A results directory, such as results/dermsynth/quick.
+        every_protocol: Whether records of other protocols are loaded too. Their scores do not compare.
+
     Returns:
-        Columns architecture, regime (with the label of a variant), seed, and those of
+        Columns architecture, regime (with the label of a variant), seed, protocol, and those of
         :func:`benchmark.scoring.score.score_maps` with the method.
 
     Raises:
         UserError: The directory has no usable records.
     """
-    return _load_tables(directory, "scores.parquet")
+    return _load_tables(directory, "scores.parquet", every_protocol=every_protocol)
 
 
-def load_predictions(directory: str | Path) -> "pd.DataFrame":
+def load_predictions(directory: str | Path, *, every_protocol: bool = False) -> "pd.DataFrame":
     """Loads the predictions of every test image, of all records of a results directory.
 
+    Args:
+        directory: A results directory, such as results/dermsynth/quick.
+        every_protocol: Whether records of other protocols are loaded too.
+
     Returns:
-        Columns architecture, regime (with the label of a variant), seed, image, group, label, predicted (-1 if
+        Columns architecture, regime (with the label of a variant), seed, protocol, image, group, label, predicted (-1 if
         unknown), and a probability per class, p0, p1 and so on, where they are known.
 
     Raises:
         UserError: The directory has no usable records.
     """
-    return _load_tables(directory, "predictions.parquet")
+    return _load_tables(directory, "predictions.parquet", every_protocol=every_protocol)
 
 
-def _load_tables(directory: str | Path, suffix: str) -> "pd.DataFrame":
+def _load_tables(directory: str | Path, suffix: str, *, every_protocol: bool) -> "pd.DataFrame":
     import pandas as pd  # noqa: PLC0415
 
     from benchmark.leaderboard.load.results import read_results  # noqa: PLC0415
     from benchmark.storage.results import sidecar_file  # noqa: PLC0415
 
+    published = read_results(Path(directory))
+    records = published.records | (published.others if every_protocol else {})
     frames = []
-    for path, record in read_results(Path(directory)).records.items():
+    for path, record in records.items():
         frame = pd.read_parquet(sidecar_file(path, suffix))
         if record.external_maps is not None and "method" in frame:
             frame["method"] = record.external_maps.method
         frame.insert(0, "architecture", record.architecture)
         frame.insert(1, "regime", record.training_name)
         frame.insert(2, "seed", record.seed)
+        frame.insert(3, "protocol", record.protocol)
         frames.append(frame)
     return pd.concat(frames, ignore_index=True)

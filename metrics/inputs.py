@@ -46,7 +46,7 @@ def check_inputs(**inputs: Any) -> dict[str, Any]:
     Maps (N, H, W) are numbers. Unsigned ones of 8 bits are divided by 255 if any value exceeds 1. With a reference,
     they must be in [0, 1], so that :func:`metrics.normalize.normalize` is not forgotten. A map that is not finite
     passes, and scores NaN.
-    References (N, H, W) are in [0, 1]. Hard masks (N, H, W) are bool. Both may be 0 and 255, or 0 and 1.
+    References (N, H, W) are in [0, 1]. Hard masks (N, H, W) are bool. Both may be integers: 0 and 255, or 0 and 1.
     Images (N, 3, H, W) are floats in [0, 1], or 8-bit.
 
     Returns:
@@ -75,8 +75,10 @@ def _tensor(name: str, value: object) -> Tensor:
         return value
     if not isinstance(value, np.ndarray):
         raise TypeError(f"{name} is a {type(value).__name__}; give a tensor or a NumPy array")
+    if value.dtype.kind == "u" and value.dtype.itemsize > 1:  # torch has hardly any operation for these
+        value = value.astype(np.int64)
     try:
-        return torch.from_numpy(np.ascontiguousarray(value))
+        return torch.from_numpy(np.ascontiguousarray(value, dtype=value.dtype.newbyteorder("=")))
     except TypeError:
         raise TypeError(f"{name} has values of type {value.dtype}; convert it to float32") from None
 
@@ -101,7 +103,9 @@ def _check_equal(tensors: dict[str, Tensor]) -> None:
     sizes = {name: (len(tensor), *tensor.shape[-2:]) for name, tensor in tensors.items()}
     if len(set(sizes.values())) > 1:
         listed = " and ".join(f"{name} {size}" for name, size in sizes.items())
-        raise ValueError(f"sizes differ: {listed} as (N, H, W); resize the maps to the masks")
+        same_count = len({size[0] for size in sizes.values()}) == 1
+        remedy = "resize the maps to the masks" if same_count else "give one of each per image"
+        raise ValueError(f"sizes differ: {listed} as (N, H, W); {remedy}")
     devices = {name: str(tensor.device) for name, tensor in tensors.items()}
     if len(set(devices.values())) > 1:
         listed = " and ".join(f"{name} on {device}" for name, device in devices.items())
@@ -128,13 +132,18 @@ def _reference(name: str, tensor: Tensor) -> Tensor:
 
 
 def _degrees(name: str, tensor: Tensor) -> Tensor:
-    """Returns floats unchanged, bool as 0 and 1, and 8 bits divided by 255 unless the largest value is 1."""
+    """Returns floats unchanged, bool as 0 and 1, and 8 bits divided by 255 unless the largest value is 1.
+
+    Wider integers are hard masks that NumPy made, such as by `where`: 0 and 1, or 0 and 255.
+    """
     if tensor.dtype in FLOATS:
         return tensor
     if tensor.dtype == torch.bool:
         return tensor.float()
-    if tensor.dtype != torch.uint8:
+    if tensor.dtype not in INTEGERS:
         raise TypeError(f"{name} has values of type {tensor.dtype}; give floats, or 8 bits")
+    if tensor.dtype != torch.uint8 and not bool(((tensor == 0) | (tensor == 1) | (tensor == FULL)).all()):
+        raise TypeError(f"{name} has integers other than 0, 1 and 255; give floats in [0, 1], or 8 bits")
     return tensor.float() / (FULL if int(tensor.max()) > 1 else 1)
 
 

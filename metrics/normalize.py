@@ -1,6 +1,9 @@
 """Normalization of maps to the range that the fuzzy metrics need."""
 
+from typing import Any
+
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from metrics.sharing import shared
@@ -48,14 +51,14 @@ def as_stored(saliency: Tensor) -> Tensor:
 
 
 @shared
-def normalize(saliency: Tensor) -> Tensor:
+def normalize(saliency: Tensor | NDArray[Any]) -> Tensor:
     """Scales each map linearly to [0, 1]: its minimum becomes 0 and its maximum 1.
 
     A constant map has no range. As in the published evaluation, it is only clipped to [0, 1]. So an all-zero Grad-CAM
     stays empty, and the baseline "0.5 everywhere" stays 0.5. A map with a value that is not finite becomes NaN.
 
     Args:
-        saliency: Maps, (N, H, W), real.
+        saliency: Maps, (N, H, W), real, as a tensor or a NumPy array.
 
     Returns:
         Maps, (N, H, W), in [0, 1] or NaN. float64 stays float64, and all other types become float32.
@@ -67,6 +70,7 @@ def normalize(saliency: Tensor) -> Tensor:
         >>> normalize(torch.tensor([[[-1.0, 0.0, 3.0]], [[0.5, 0.5, 0.5]]])).tolist()
         [[[0.0, 0.25, 1.0]], [[0.5, 0.5, 0.5]]]
     """
+    saliency = torch.as_tensor(saliency)
     values = saliency.double()
     low, high = (extreme.double()[:, None, None] for extreme in extremes(saliency))
     scale = torch.where(high > low, high - low, 1.0).masked_fill(~finite(saliency)[:, None, None], torch.nan)

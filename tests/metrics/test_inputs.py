@@ -7,6 +7,7 @@ import torch
 from benchmark.registry import entries
 from metrics import Metric
 from metrics.inputs import check_inputs
+from metrics.normalize import normalize
 from metrics.overlap import map_f1
 from metrics.sparsity import gini
 from metrics.threshold import roc_auc
@@ -19,7 +20,18 @@ REFERENCE = MASK.float()
 def test_the_usual_masks_of_a_notebook_give_the_usual_score():
     """8-bit masks of 0 and 255 gave .0035 without an error."""
     expected = map_f1(SALIENCY, REFERENCE)
-    for reference in (MASK, MASK.byte(), MASK.byte() * 255, (MASK.byte() * 255).numpy(), REFERENCE.numpy()):
+    wide = np.where(MASK.numpy(), 255, 0)  # int64
+    eight = MASK.byte() * 255
+    for reference in (
+        MASK,
+        MASK.byte(),
+        eight,
+        eight.numpy(),
+        REFERENCE.numpy(),
+        wide,
+        wide // 255,
+        wide.astype(">i4"),
+    ):
         torch.testing.assert_close(map_f1(SALIENCY, reference), expected)
     torch.testing.assert_close(map_f1(SALIENCY.numpy(), REFERENCE.numpy()), expected)
     expected = roc_auc(SALIENCY, MASK)
@@ -34,18 +46,25 @@ def test_maps_of_eight_bits_are_degrees():
     torch.testing.assert_close(map_f1(levels, REFERENCE), map_f1(levels.float() / 255, REFERENCE))
 
 
+@pytest.mark.parametrize("kind", ["u2", ">f4", ">i2"])
+def test_arrays_of_any_type_and_byte_order_are_scaled(kind):
+    steps = np.arange(24).reshape(2, 3, 4)
+    torch.testing.assert_close(gini(steps.astype(kind)), gini(steps.astype(float)))
+    assert normalize(steps.astype("f4")).amax(dim=(1, 2)).tolist() == [1, 1]
+
+
 WRONG = {
     "one map": (ValueError, r"saliency has the shape \(3, 4\).*saliency\[None\]", (SALIENCY[0], REFERENCE)),
     "channels": (ValueError, r"saliency\[:, 0\]", (SALIENCY[:, None], REFERENCE)),
     "one mask": (ValueError, r"reference\[None\]", (SALIENCY, REFERENCE[0])),
     "other size": (ValueError, "sizes differ", (SALIENCY, REFERENCE[:, :2])),
-    "other count": (ValueError, "sizes differ", (SALIENCY, REFERENCE[:1])),
+    "other count": (ValueError, "sizes differ.*one of each per image", (SALIENCY, REFERENCE[:1])),
     "no image": (ValueError, "at least one image", (SALIENCY[:0], REFERENCE[:0])),
     "raw map": (ValueError, "saliency has values from 0 to 3.*normalize", (SALIENCY * 3, REFERENCE)),
     "signed map": (ValueError, "saliency has values from -1", (SALIENCY - 1, REFERENCE)),
     "reference of 255": (ValueError, "reference has values from 0 to 255.*divide", (SALIENCY, REFERENCE * 255)),
     "reference of NaN": (ValueError, "reference has values that are not finite", (SALIENCY, REFERENCE * torch.nan)),
-    "reference of int64": (TypeError, "reference has values of type torch.int64", (SALIENCY, MASK.long())),
+    "reference of classes": (TypeError, "reference has integers other than 0, 1 and 255", (SALIENCY, MASK.long() * 3)),
     "complex map": (TypeError, "saliency has values of type", (SALIENCY.to(torch.complex64), REFERENCE)),
     "words": (TypeError, "saliency has values of type", (np.full((2, 3, 4), "high"), REFERENCE)),
     "list": (TypeError, "saliency is a list", (SALIENCY.tolist(), REFERENCE)),

@@ -124,6 +124,9 @@ def test_a_variant_has_a_name_of_its_own_where_maps_are_exported_and_scores_are_
         assert published.records[path].variant == variant
     for frame in (load_scores(directory), load_predictions(directory)):
         assert set(frame["regime"]) == {"standard", "standard+two"}
+    publish(directory, make_cell(a_job(), key="k3", protocol="q", identity="33333333"))
+    assert set(load_scores(directory)["protocol"]) == {"q"}
+    assert set(load_scores(directory, every_protocol=True)["protocol"]) == {"p", "q"}
 
 
 def test_compare_finds_rows_of_other_protocols_and_other_directories(directory):
