@@ -292,8 +292,8 @@ def load_predictions(directory: str | Path, *, every_protocol: bool = False) -> 
         every_protocol: Whether records of other protocols are loaded too.
 
     Returns:
-        Columns architecture, regime (with the label of a variant), seed, protocol, image, group, label, predicted (-1 if
-        unknown), and a probability per class, p0, p1 and so on, where they are known.
+        Columns architecture, regime (with the label of a variant), seed, protocol, image, group, label, predicted (-1
+        if unknown), and a probability per class, p0, p1 and so on, where they are known.
 
     Raises:
         UserError: The directory has no usable records.
