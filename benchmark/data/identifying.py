@@ -97,10 +97,11 @@ def manifest_columns(manifest: Path) -> dict[str, list[str]]:
     """Returns what a manifest publishes: names of images, groups and files, and attributes."""
     rows = [{unescape_csv(k): unescape_csv(v) for k, v in row.items()} for row in read_table(manifest, ["image"])]
     columns = {name: [row[name] for row in rows] for name in rows[0] if name not in {"split", "diagnosis", "sha256"}}
-    files = [(row["image"], re.split(r"[/\\]", row["file"])[-1]) for row in rows]
+    # A split of another program has the columns image and split alone.
+    files = [(row["image"], re.split(r"[/\\]", row["file"])[-1]) for row in rows if "file" in row]
     return columns | {
         "image": list(dict.fromkeys(columns["image"])),
-        "group": [row["group"] for row in rows if row["group"] != row["image"]],
+        "group": [row["group"] for row in rows if row.get("group", row["image"]) != row["image"]],
         "file": [file for image, file in files if image not in file],
     }
 

@@ -13,7 +13,7 @@ from PIL import Image
 
 from benchmark.config.presets import QUICK
 from benchmark.data.dataset import prepare_dataset
-from benchmark.data.identifying import find_identifying, manifest_columns, sample_columns
+from benchmark.data.identifying import find_identifying, find_published, manifest_columns, sample_columns
 from benchmark.data.load import Source, load_index
 from benchmark.data.manifest import has_attributes, read_manifest, write_manifest
 from benchmark.data.pseudonyms import load_key, pseudonymize
@@ -147,3 +147,10 @@ def test_raters_without_a_name_stay(clinic):
     data = replace(data, samples=tuple(replace(sample, masks=(mask,)) for sample in data.samples))
     assert {mask.rater for sample in pseudonymize(data, b"1").samples for mask in sample.masks} == {"expert"}
     assert sample_columns(data.samples)["rater"] == ["expert"]
+
+
+def test_a_published_split_of_another_program_has_names_alone(tmp_path):
+    (tmp_path / "split.csv").write_text("image,split\nMRN 1234567,train\nMRN 7654321,test\n", encoding="utf-8")
+    assert find_published(tmp_path, ["benign"])
+    (tmp_path / "split.csv").write_text("image,split\ni00001,train\ni00002,test\n", encoding="utf-8")
+    assert find_published(tmp_path, ["benign"]) == []
