@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 from scipy.special import stdtrit
 
 from benchmark.statistics.combined import half_width
+from benchmark.statistics.errors import error_components
 from benchmark.statistics.intervals import LEVEL, ErrorComponents, intervals, small_sample_factor
 from benchmark.statistics.proportions import proportion_interval
-from benchmark.statistics.ratios import RatioStatistic, mean_ratio
-from benchmark.statistics.resampling import Grouped, Resampling, effective_groups
+from benchmark.statistics.ratios import RatioStatistic
+from benchmark.statistics.resampling import Grouped, Resampling
 
 Name = TypeVar("Name", bound=Hashable)
 """Name of a column, or saliency method and name."""
@@ -113,7 +114,7 @@ def estimates(
         for key, seeds in {keys[name]: seeds for name, seeds in columns.items()}.items()
     }
     drawn = _draw_statistics(distinct, draws, row)
-    errors = {key: _error_components(seeds, trained=trained) for key, seeds in distinct.items()}
+    errors = error_components(distinct, trained=trained)
     ends = intervals(
         [value for _, value in errors.values()],
         [over_images for over_images, _ in drawn.values()],
@@ -213,69 +214,49 @@ def _draw_statistics(
 ) -> dict[Name, tuple[NDArray[np.float64], NDArray[np.float64]]]:
     """Computes each statistic in each draw, (B,): of images, and of images and seeds. Amounts are summed together."""
     parts = [grouped for seeds in columns.values() for grouped in seeds]
+    replicates = iter(_replicates(parts, draws))
+    by_seed = {name: [next(replicates) for _ in seeds] for name, seeds in columns.items()}
+    results: dict[Name, tuple[NDArray[np.float64], NDArray[np.float64]]] = {}
+    for number in {len(seeds) for seeds in columns.values()}:
+        names = [name for name, seeds in columns.items() if len(seeds) == number]
+        values = np.array([by_seed[name] for name in names])
+        if number == 1:
+            results |= {name: (value[0], value[0]) for name, value in zip(names, values, strict=True)}
+            continue
+        weights = _seed_weights(number, row, len(draws.weights)).T
+        pairs = zip(_sum_rows(values) / number, _sum_rows(values * weights), strict=True)
+        results |= dict(zip(names, pairs, strict=True))
+    return {name: results[name] for name in columns}
+
+
+def _sum_rows(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Sums values (K, S, B) over the second axis, its first row last: in the order of NumPy's sum of a few numbers."""
+    return values[:, 0] + values[:, 1:].sum(axis=1)
+
+
+def _replicates(parts: Sequence[Grouped], draws: Resampling) -> list[NDArray[np.float64]]:
+    """Computes statistics of single seeds in each draw, (B,). Those with equal counts are divided at once."""
     counts = draws.drawn_counts(grouped.counts for grouped in parts)
     values = draws.drawn([grouped.amounts for grouped in parts])
-    replicates = iter(
-        [mean_ratio(value.T, counts[grouped.counts.key].T) for value, grouped in zip(values, parts, strict=True)]
-    )
-    num_draws = len(draws.weights)
-    weights = {number: _seed_weights(number, row, num_draws) for number in {len(seeds) for seeds in columns.values()}}
-    results: dict[Name, tuple[NDArray[np.float64], NDArray[np.float64]]] = {}
-    for name, seeds in columns.items():
-        if len(seeds) == 1:
-            one_seed = next(replicates)
-            results[name] = one_seed, one_seed
-            continue
-        by_seed = np.stack([next(replicates) for _ in seeds], axis=1)
-        results[name] = by_seed.mean(axis=1), (by_seed * weights[len(seeds)]).sum(axis=1)
-    return results
+    alike: dict[bytes, list[int]] = {}
+    for index, grouped in enumerate(parts):
+        alike.setdefault(grouped.counts.key, []).append(index)
+    found: dict[int, NDArray[np.float64]] = {}
+    for key, indices in alike.items():
+        ratios = _mean_ratios(np.stack([values[index] for index in indices]), counts[key])
+        found |= dict(zip(indices, ratios, strict=True))
+    return [found[index] for index in range(len(parts))]
 
 
-def _error_components(seeds: Sequence[Grouped], *, trained: bool) -> tuple[ErrorComponents, float]:
-    """Computes error components and value from the sums by group of each seed."""
-    contributions, rates, values = [], [], []
-    for grouped in seeds:
-        total, sums = grouped.counts.by_group.sum(axis=1), grouped.amounts.sum(axis=1)
-        present = total > 0
-        num_columns = max(int(present.sum()), 1)
-        scale = np.divide(1.0, total, out=np.zeros(len(total)), where=present) / num_columns
-        contributions.append(scale @ grouped.amounts)
-        rates.append(sums * scale * num_columns * scale)
-        values.append(float(mean_ratio(sums, total)))
-    counts = [grouped.counts for grouped in seeds]
-    size = np.mean([seed_counts.sizes for seed_counts in counts], axis=0)
-    same = all(seed_counts.image_key == counts[0].image_key for seed_counts in counts)
-    # Shared counts are stored as they are, at no cost. Others are reduced to the one sum that is needed of them.
-    shared = same and any(grouped.common for grouped in seeds)
-    expected = [rate @ c.by_group for rate, c in zip(rates, counts, strict=True)] if not shared else []
-    seed_variance = float(np.var(values, ddof=1)) if len(values) > 1 else np.nan
-    groups = effective_groups(size)
-    influence = [
-        contribution - rate @ seed_counts.by_group
-        for contribution, rate, seed_counts in zip(contributions, rates, counts, strict=True)
-    ]
-    error = ErrorComponents(
-        contributions=np.mean(contributions, axis=0).astype(np.float32),
-        counts=counts[0].by_group if shared else np.mean(expected, axis=0, keepdims=True).astype(np.float32),
-        rates=np.mean(rates, axis=0) if shared else np.ones(1),
-        has_images=counts[0].has_images if shared else size > 0,
-        groups=groups,
-        seeds=len(seeds),
-        seed_variance=seed_variance,
-        interaction=_interaction(influence, groups),
-        training_variance=seed_variance / len(values) if trained else 0.0,
-        training_freedom=float(len(values) - 1) if trained else np.inf,
-        key=zlib.crc32(b"".join(seed_counts.image_key for seed_counts in (counts[:1] if same else counts))),
-    )
-    return error, float(np.mean(values))
+def _mean_ratios(values: NDArray[np.float64], counts: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Computes :func:`mean_ratio` of several statistics (K, C, B) with the same counts (C, B), in each draw, (K, B).
 
-
-def _interaction(influence: Sequence[NDArray[np.float64]], groups: float) -> float:
-    """Computes the part of a training's variance between groups that differs from seed to seed; NaN for one seed."""
-    if len(influence) < 2:
-        return np.nan
-    spread = np.stack(influence) - np.mean(influence, axis=0)
-    return float((spread**2).sum()) / (len(influence) - 1) * groups / max(groups - 1, 1.0)
+    Values are zero where the count is.
+    """
+    present = counts > 0
+    ratios = values / np.where(present, counts, 1.0)
+    num_present = present.sum(axis=0)
+    return np.where(num_present > 0, _sum_rows(ratios) / np.maximum(num_present, 1), np.nan)
 
 
 def _seed_weights(num_seeds: int, row: str, num_draws: int) -> NDArray[np.float64]:

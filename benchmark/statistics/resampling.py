@@ -14,6 +14,8 @@ from benchmark.statistics.ratios import RatioStatistic
 DRAWS = 2000
 MAX_CACHED_COUNTS = 64
 """Maximum number of cached sums of counts. Most rows have scores of the same images, and share them."""
+MIN_SHORTENED_BYTES = 2**16
+"""Minimum size of counts that are shortened before they are hashed. Of smaller ones, that would take longer."""
 MAX_PRODUCT_SIZE = 2**25
 """Maximum number of sums over groups that are multiplied with the draws at once: 256 MB."""
 
@@ -173,10 +175,13 @@ def effective_groups(sizes: NDArray[np.float64]) -> float:
 
 
 def _digest(counts: NDArray[np.float64]) -> bytes:
-    """Returns a digest of counts. Whole numbers that fit into fewer bytes are hashed as such, which is faster."""
-    small = counts.astype(np.uint8 if counts.max(initial=0) < 256 else np.uint32)
-    content = small if np.array_equal(small, counts) else counts
-    return hashlib.blake2b(f"{content.shape} {content.dtype}".encode() + content.tobytes(), digest_size=16).digest()
+    """Returns a digest of counts. Many whole numbers that fit into fewer bytes are hashed as such, which is faster."""
+    content: NDArray[np.generic] = counts
+    if counts.nbytes >= MIN_SHORTENED_BYTES:
+        small = counts.astype(np.uint8 if counts.max(initial=0) < 256 else np.uint32)
+        content = small if np.array_equal(small, counts) else counts
+    form = f"{content.shape} {content.dtype.char}".encode()
+    return hashlib.blake2b(form + content.tobytes(), digest_size=16).digest()
 
 
 def _cache(cache: dict[bytes, Cached], items: Mapping[bytes, Cached]) -> None:

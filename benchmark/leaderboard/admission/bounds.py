@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 
 import pyarrow as pa
@@ -16,6 +17,8 @@ MAX_ROWS_PER_IMAGE = 100_000
 MAX_UNCOMPRESSED_BYTES = 4 * 1024**3
 """Maximum size of all columns as Parquet stores them, before compression."""
 MAX_COLUMNS = 4096
+MAX_CACHED_SCHEMA = 2**16
+"""Maximum size of a serialized schema whose check is cached."""
 ROW_INDEX = "__index_level_"
 """How pandas names the index of the rows of a frame that lacks some. Nothing reads it."""
 MAX_CHARACTERS = 1000
@@ -102,12 +105,23 @@ def _require_bounds(path: Path, file: pq.ParquetFile, max_rows: int) -> None:
 
 def _require_columns(path: Path, schema: pa.Schema) -> None:
     """Requires that pandas finds each column: metadata in the file can hide one, or make reading fail."""
+    content = schema.serialize().to_pybytes()
+    find = _find_column_problem if len(content) <= MAX_CACHED_SCHEMA else _find_column_problem.__wrapped__
+    if problem := find(content):
+        raise ValueError(f"its {_kind(path)} have {problem}")
+
+
+@lru_cache(maxsize=64)
+def _find_column_problem(content: bytes) -> str:
+    """Says what pandas makes wrong of the columns of a serialized schema. Records of one protocol share it."""
+    schema = pa.ipc.read_schema(pa.py_buffer(content))
     try:
         columns = list(schema.empty_table().to_pandas().columns)
     except Exception as error:  # noqa: BLE001 - pandas trusts these metadata, and they may be anything
-        raise ValueError(f"its {_kind(path)} have columns that pandas cannot read ({type(error).__name__})") from None
+        return f"columns that pandas cannot read ({type(error).__name__})"
     if columns != [name for name in schema.names if not name.startswith(ROW_INDEX)]:
-        raise ValueError(f"its {_kind(path)} have metadata that make a column an index; write them without an index")
+        return "metadata that make a column an index; write them without an index"
+    return ""
 
 
 def with_short_names(path: Path, table: pa.Table, names: list[str]) -> pa.Table:

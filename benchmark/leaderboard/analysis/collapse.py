@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 
+import numpy as np
 import pandas as pd
 
 from benchmark.leaderboard.load.predictions import read_classes
@@ -22,10 +23,12 @@ def is_collapsed(predictions: pd.DataFrame) -> bool:
         >>> is_collapsed(pd.DataFrame({"label": [0, 0, 1], "predicted": [0, 0, 0]}))
         True
     """
-    correct = predictions["label"] == predictions["predicted"]
-    recalls = correct.groupby(predictions["label"]).mean()
-    most_common = predictions["predicted"].value_counts(normalize=True).max()
-    return bool(most_common >= MIN_FRACTION and recalls.mean() <= 1 / len(recalls) + MAX_GAIN)
+    label, predicted = (predictions[name].to_numpy() for name in ("label", "predicted"))
+    if np.unique(predicted, return_counts=True)[1].max() < MIN_FRACTION * len(predicted):
+        return False
+    codes = np.unique(label, return_inverse=True)[1]
+    recalls = np.bincount(codes, weights=label == predicted) / np.bincount(codes)
+    return bool(recalls.mean() <= 1 / len(recalls) + MAX_GAIN)
 
 
 def count_collapsed(published: ResultsDirectory, labels: Collection[str]) -> dict[str, int]:

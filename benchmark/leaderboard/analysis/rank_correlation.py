@@ -26,7 +26,8 @@ def kendall_taus(one: NDArray[np.floating], other: NDArray[np.floating]) -> NDAr
     taus = []
     for start in range(0, num_draws, step):
         first, second = (
-            np.sign(v[upper[0], start : start + step] - v[upper[1], start : start + step]) for v in (one, other)
+            np.sign(part.take(upper[0], axis=0) - part.take(upper[1], axis=0))
+            for part in (scores[:, start : start + step] for scores in (one, other))
         )
         weight = np.sqrt((first != 0).sum(axis=0, dtype=np.float64) * (second != 0).sum(axis=0))
         total = (first * second).sum(axis=0, dtype=np.float64)

@@ -104,6 +104,32 @@ def page(inputs: Sequence[PageInput]) -> str:
     """
     sections = [_section(page_input) for page_input in inputs]
     scripts = [_bundle(), (TEMPLATES / "page.js").read_text(encoding="utf-8")]
+    return (
+        _environment()
+        .get_template("page.html.jinja")
+        .render(
+            sections=sections,
+            stamp=STAMP,
+            badges=BADGES,
+            headlines=HEADLINES,
+            reliance_columns=FOURFOLD_COLUMNS,
+            class_columns=CLASS_COLUMNS,
+            explain_classes=EXPLAIN_CLASSES,
+            use_column=RELIANCE,
+            show_column=LESION_MASS,
+            ranked_by=RANKED_BY,
+            no_predictions=NO_PREDICTIONS,
+            max_shown=MAX_SHOWN_MODELS,
+            style=Markup((TEMPLATES / "page.css").read_text(encoding="utf-8")),  # noqa: S704 our own file
+            scripts=[Markup(script) for script in scripts],  # noqa: S704 our own file and the library's
+            hashes=[_hash(script) for script in scripts],
+        )
+    )
+
+
+@cache
+def _environment() -> Environment:
+    """Returns what loads the templates. It compiles each of them once, which takes as long as a small page."""
     environment = Environment(
         loader=FileSystemLoader([TEMPLATES, GALLERY_TEMPLATES]),
         autoescape=True,
@@ -126,23 +152,7 @@ def page(inputs: Sequence[PageInput]) -> str:
         class_images=format_class_images,
         provenance_notes=provenance_notes,
     )
-    return environment.get_template("page.html.jinja").render(
-        sections=sections,
-        stamp=STAMP,
-        badges=BADGES,
-        headlines=HEADLINES,
-        reliance_columns=FOURFOLD_COLUMNS,
-        class_columns=CLASS_COLUMNS,
-        explain_classes=EXPLAIN_CLASSES,
-        use_column=RELIANCE,
-        show_column=LESION_MASS,
-        ranked_by=RANKED_BY,
-        no_predictions=NO_PREDICTIONS,
-        max_shown=MAX_SHOWN_MODELS,
-        style=Markup((TEMPLATES / "page.css").read_text(encoding="utf-8")),  # noqa: S704 our own file
-        scripts=[Markup(script) for script in scripts],  # noqa: S704 our own file and the library's
-        hashes=[_hash(script) for script in scripts],
-    )
+    return environment
 
 
 def _section(page_input: PageInput) -> PageSection:

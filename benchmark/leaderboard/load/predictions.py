@@ -78,6 +78,7 @@ def read_predictions(path: Path, images: Sequence[str] | None = None) -> pd.Data
 
 def read_classes(path: Path) -> pd.DataFrame:
     """Reads the columns label and predicted of the predictions of an admitted record, in the order of the file."""
+    names = ["label", "predicted"]
     with pq.ParquetFile(path) as file:
-        frame: pd.DataFrame = file.read(["label", "predicted"], use_threads=False).to_pandas()
-    return frame
+        table = file.read(names, use_threads=False)
+    return pd.DataFrame({name: table[name].to_numpy() for name in names})

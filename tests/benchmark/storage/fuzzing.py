@@ -13,6 +13,8 @@ import shutil
 import sys
 import tempfile
 from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -26,7 +28,7 @@ from rich.console import Console
 from torch import nn
 
 from architectures import Architecture
-from benchmark.config.presets import QUICK
+from benchmark.config.presets import QUICK, Preset
 from benchmark.data.load import Source
 from benchmark.errors import UserError
 from benchmark.execution.local import Local
@@ -49,10 +51,10 @@ METRICS = ("map-f1", "insertion")
 class Tiny(nn.Module):
     """A network that trains in a moment."""
 
-    def __init__(self, classes: int) -> None:
+    def __init__(self, classes: int, width: int = 4) -> None:
         super().__init__()
-        self.features = nn.Sequential(nn.Conv2d(3, 4, 5, stride=4), nn.BatchNorm2d(4), nn.ReLU())
-        self.classifier = nn.Linear(4, classes)
+        self.features = nn.Sequential(nn.Conv2d(3, width, 5, stride=4), nn.BatchNorm2d(width), nn.ReLU())
+        self.classifier = nn.Linear(width, classes)
 
     def forward(self, x):
         return self.classifier(self.features(x).mean(dim=(2, 3)))
@@ -68,17 +70,17 @@ TINY = Architecture(
     quick_epochs=2,
     source="a test",
 )
-PRESET = replace(
-    QUICK,
-    image_size=SIDE,
-    limit=None,
-    methods=("grad-cam",),
-    num_perturbed=1,
-    perturbation_steps=2,
-    num_attacked=1,
-    attack_steps=1,
-    batch_size=4,
-)
+CHANGES = {
+    "image_size": SIDE,
+    "limit": None,
+    "methods": ("grad-cam",),
+    "num_perturbed": 1,
+    "perturbation_steps": 2,
+    "num_attacked": 1,
+    "attack_steps": 1,
+    "batch_size": 4,
+}
+PRESET = replace(QUICK, **CHANGES)
 DERIVED = {
     "models": ("maps", "predictions", "reliance", "cells"),
     "maps": ("cells",),
@@ -112,6 +114,26 @@ def write_data(root: Path) -> Path:
     return root
 
 
+TRAININGS = (("standard", 0), ("standard", 1))
+"""Regime and seed of the cells of a run."""
+
+
+@contextmanager
+def few_metrics() -> Iterator[None]:
+    """Runs have few metrics, no pictures, and look for no near-duplicates."""
+    few = mock.patch("benchmark.experiments.job.select_metrics", return_value=select(Metric, METRICS))
+    with (
+        few,
+        mock.patch.multiple(
+            run_module,
+            _count_near_duplicates=lambda *_: 0,
+            write_pictures=lambda *_: None,
+            remove_pictures=lambda *_: None,
+        ),
+    ):
+        yield
+
+
 class Bench:
     """Runs the same two cells again and again, without figures and pages."""
 
@@ -122,29 +144,22 @@ class Bench:
         module.__file__, module.FUZZED = __file__, TINY
         register(Architecture, module)
 
-    def run(self) -> None:
+    def run(
+        self, trainings: Sequence[tuple[str, int]] = TRAININGS, *, preset: Preset = PRESET, tables: bool = False
+    ) -> None:
         """A run, with a training that stores a state at each epoch."""
-        cells = [Cell(architecture=TINY, regime=select(Regime, ["standard"])[0], seed=seed) for seed in (0, 1)]
+        cells = [Cell(architecture=TINY, regime=select(Regime, [regime])[0], seed=seed) for regime, seed in trainings]
         request = RunRequest(
-            preset=PRESET,
+            preset=preset,
             source=Source(directory=self.data),
             cells=cells,
             device=torch.device("cpu"),
             bfloat16=False,
         )
         console = Console(file=sys.stderr if "-v" in sys.argv else io.StringIO(), quiet=True)
-        few = mock.patch("benchmark.experiments.job.select_metrics", return_value=select(Metric, METRICS))
-        with (
-            few,
-            mock.patch.multiple(
-                run_module,
-                _count_near_duplicates=lambda *_: 0,
-                write_pictures=lambda *_: None,
-                remove_pictures=lambda *_: None,
-            ),
-        ):
+        with few_metrics():
             jobs = build_jobs(request, console)
-            directory, failures = run_module.run_benchmark(jobs, console, Local(), tables=False)
+            directory, failures = run_module.run_benchmark(jobs, console, Local(), tables=tables)
             for failure in failures:
                 raise UserError(failure.reason) if failure.is_user_error else RuntimeError(failure.reason)
             if not all(is_published(job, directory) for job in jobs):
@@ -164,6 +179,19 @@ class Bench:
         content["baselines"] = pd.read_parquet(results / "baselines.parquet").to_csv()
         content["split"] = (results / "split.csv").read_text(encoding="utf-8")
         return content
+
+
+@contextmanager
+def bench_in(directory: Path) -> Iterator[Bench]:
+    """Yields a bench whose runs and results are in a directory."""
+    with (
+        mock.patch.dict("os.environ"),
+        mock.patch.dict("benchmark.registry._external", clear=True),
+        mock.patch.object(files, "_flush"),
+    ):
+        os.environ |= {"LOUPE_RUNS": str(directory / "runs"), "LOUPE_RESULTS": str(directory / "results")}
+        yield Bench(directory)
+    entries.cache_clear()
 
 
 def stored_files(directory: Path, kind: str) -> list[Path]:
@@ -239,15 +267,8 @@ def fuzz(trials: int = 1000, seed: int = 0, kinds: tuple[str, ...] = tuple(DERIV
     handler = logging.Handler()
     handler.emit = lambda record: lines.append(record.getMessage())
     logging.getLogger("loupe").addHandler(handler)
-    with (
-        tempfile.TemporaryDirectory() as scratch,
-        mock.patch.dict("os.environ"),
-        mock.patch.dict("benchmark.registry._external", clear=True),
-        mock.patch.object(files, "_flush"),
-    ):
-        directory = Path(scratch)
-        os.environ |= {"LOUPE_RUNS": str(directory / "runs"), "LOUPE_RESULTS": str(directory / "results")}
-        bench = Bench(directory)
+    with tempfile.TemporaryDirectory() as scratch, bench_in(Path(scratch)) as bench:
+        directory = bench.directory
         bench.run()
         expected = bench.numbers()
         pristine = {name: directory / f"pristine-{name}" for name in ("runs", "results")}
@@ -274,7 +295,6 @@ def fuzz(trials: int = 1000, seed: int = 0, kinds: tuple[str, ...] = tuple(DERIV
             outcomes[kind, outcome] += 1
             if outcome in {"silent", "traceback"} or "-v" in sys.argv:
                 sys.stderr.write(f"{outcome}: {way} of {path.relative_to(directory)}\n")
-    entries.cache_clear()
     logging.getLogger("loupe").removeHandler(handler)
     logging.getLogger("loupe").propagate = True
     return outcomes
@@ -295,10 +315,10 @@ def judge(bench: Bench, expected: dict[str, str], lines: list[str]) -> str:
     return "named, other numbers" if lines else "silent"
 
 
-def table(outcomes: Counter[tuple[str, str]]) -> str:
+def table(outcomes: Counter[tuple[str, str]], heading: str = "stored file") -> str:
     """The outcomes as Markdown."""
     names = sorted({outcome for _, outcome in outcomes})
-    lines = ["| stored file | tries | " + " | ".join(names) + " |", "|---" * (2 + len(names)) + "|"]
+    lines = [f"| {heading} | tries | " + " | ".join(names) + " |", "|---" * (2 + len(names)) + "|"]
     for kind in dict.fromkeys(kind for kind, _ in outcomes):
         counts = [outcomes[kind, name] for name in names]
         lines.append(f"| {kind} | {sum(counts)} | " + " | ".join(map(str, counts)) + " |")
