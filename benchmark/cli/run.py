@@ -312,10 +312,10 @@ def _check_effect(option: str, value: Path | str | None, needed: str, condition:
 
 
 def _show_plan(jobs: Any) -> None:
-    """Prints the cells, their state and the expected cost."""
-    from benchmark.experiments.estimate import forecast  # noqa: PLC0415
+    """Prints the cells in the order of the run, their state and the expected cost."""
+    from benchmark.experiments.estimate import forecast, order_by_cost  # noqa: PLC0415
 
-    for job in jobs:
+    for job in order_by_cost(jobs):
         console.print(f"{'done' if job.done else 'to do':6s} {job.cell.name}")
     todo = sum(not job.done for job in jobs)
     console.print(f"{len(jobs)} cells: {len(jobs) - todo} done, {todo} to do")

@@ -1,5 +1,6 @@
 """The reliance of a cell's model, cached: it depends on the model alone, not on the settings of other scores."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +13,10 @@ from benchmark.data.dataset import ImageDataset
 from benchmark.experiments.job import Job
 from benchmark.reliance.marks import plan_marks
 from benchmark.reliance.measure import MeasuredImages, measure_reliance
+from benchmark.reliance.stored import StoredVariants, write_variants
 from benchmark.storage.cache import load_or_make
 from benchmark.storage.hashing import content_key
-from benchmark.storage.runs import reliance_file
+from benchmark.storage.runs import reliance_file, variants_file
 
 
 def load_reliance(job: Job, model: nn.Module) -> pd.DataFrame:
@@ -37,7 +39,17 @@ def _measure(job: Job, model: nn.Module) -> pd.DataFrame:
         names=list_test_names(data),
         marks=plan_marks(data, masks),
     )
+    images = replace(images, stored=_load_variants(data.key, images))
     return measure_reliance(model, job.cell.architecture.target_layer, images, job.device)
+
+
+def _load_variants(data_key: str, images: MeasuredImages) -> StoredVariants:
+    """Builds the versions of all images once per data set, since that takes up to half of the time of a measurement."""
+
+    def make(path: Path) -> None:
+        write_variants(path, (images.variants(index) for index in range(len(images))))
+
+    return load_or_make(variants_file(content_key(data_key, reliance.VERSION)), make, StoredVariants)
 
 
 def list_test_names(data: ImageDataset) -> list[str]:

@@ -20,8 +20,9 @@ class InterimTables:
     """Publishes finished cells and rebuilds tables and page while other cells run.
 
     The first cell appears at once. Later tables wait until the last rebuild took at most :data:`MAX_SHARE` of the time
-    since. Records and baselines do not count, since the end of the run needs them in any case. There are no pictures of
-    test images before the end. The final tables are a function of the records, so interim ones do not change them.
+    since. Records and baselines do not count, since the end of the run needs them in any case. There are no figures and
+    no pictures of test images before the end. The final tables are a function of the records, so interim ones do not
+    change them.
     An error ends the interim tables and not the run, which publishes at its end again.
 
     Args:
@@ -63,7 +64,7 @@ class InterimTables:
             remove_pictures(self._directory)
         publish_baselines(jobs[0], self._directory)
         started = time.monotonic()
-        rebuild(self._directory)
+        rebuild(self._directory, draw=False)
         self._ended = time.monotonic()
         self._cost = self._ended - started
         self._unpublished = []

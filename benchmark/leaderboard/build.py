@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from benchmark.leaderboard.analysis.agreement import agreement_csv, compute_agreements
+from benchmark.leaderboard.analysis.agreement import Agreement, agreement_csv, compute_agreements
 from benchmark.leaderboard.analysis.claims import evaluate_claims
 from benchmark.leaderboard.analysis.contrasts import compute_contrasts
 from benchmark.leaderboard.analysis.stability import compute_stabilities
@@ -57,11 +57,15 @@ def write_joint_page(leaderboards: Mapping[Path, Sequence[LeaderboardTable]], pa
     write_text(path, page(inputs))
 
 
-def rebuild(directory: Path) -> list[LeaderboardTable]:
+def rebuild(directory: Path, *, draw: bool = True) -> list[LeaderboardTable]:
     """Writes leaderboard.csv, .md, .html and .tex, the tables of details and the figures of a results directory.
 
     The first saliency method is the main one and has leaderboard.csv. The others have leaderboard-<method>.csv.
     The protocol file is written last. It marks the tables as complete.
+
+    Args:
+        directory: The results directory.
+        draw: Whether to draw the figures. Without it, those of earlier tables are removed. They take most of the time.
 
     Returns:
         One table per saliency method, the main one first.
@@ -70,10 +74,10 @@ def rebuild(directory: Path) -> list[LeaderboardTable]:
         UserError: The directory has no usable records.
     """
     with writing(directory):
-        return _rebuild(directory)
+        return _rebuild(directory, draw=draw)
 
 
-def _rebuild(directory: Path) -> list[LeaderboardTable]:
+def _rebuild(directory: Path, *, draw: bool) -> list[LeaderboardTable]:
     published = read_results(directory)
     leaderboards = list(build_tables(published))
     main = leaderboards[0]
@@ -89,7 +93,9 @@ def _rebuild(directory: Path) -> list[LeaderboardTable]:
     write_text(directory / "pairs.csv", pairs_csv(main))
     _write_or_remove(directory / RELIANCE, reliance_csv(leaderboards))
     _write_or_remove(directory / CLASS_RELIANCE, class_reliance_csv(leaderboards))
-    figures = _draw_figures(leaderboards, directory)
+    agreements = [compute_agreements(leaderboard) for leaderboard in leaderboards]
+    write_text(directory / "agreement.csv", agreement_csv(leaderboards, agreements, compute_stabilities(leaderboards)))
+    figures = _draw_figures(main, agreements[0], directory) if draw else _remove_figures(directory)
     figures += [(file, caption) for file, caption in SHEETS.items() if (directory / file).is_file()]
     if (directory / RELIANCE_SHEET).is_file():
         figures.append((RELIANCE_SHEET, "Images with the lesion and without it, the answers to both, and maps"))
@@ -120,9 +126,15 @@ def _digest_files(directory: Path) -> dict[str, str]:
     return {path.name: file_digest(path) for path in names if path.is_file()} | inputs
 
 
-def _draw_figures(leaderboards: list[LeaderboardTable], directory: Path) -> list[tuple[str, str]]:
+def _remove_figures(directory: Path) -> list[tuple[str, str]]:
+    """Removes the figures of an earlier table, which would show other models. Returns no names."""
+    for name in (REGIMES_FIGURE, RANKS_FIGURE, AGREEMENT_FIGURE):
+        (directory / name).unlink(missing_ok=True)
+    return []
+
+
+def _draw_figures(main: LeaderboardTable, agreements: list[Agreement], directory: Path) -> list[tuple[str, str]]:
     """Draws the figures that the records allow. Returns file names and captions."""
-    main = leaderboards[0]
     regimes_figure(main, directory / REGIMES_FIGURE)
     figures = [(REGIMES_FIGURE, "Scores by regime")]
     ranks = compute_ranks(main)
@@ -133,9 +145,7 @@ def _draw_figures(leaderboards: list[LeaderboardTable], directory: Path) -> list
     else:
         # One of an earlier table would show other models.
         (directory / RANKS_FIGURE).unlink(missing_ok=True)
-    agreements = [compute_agreements(leaderboard) for leaderboard in leaderboards]
-    write_text(directory / "agreement.csv", agreement_csv(leaderboards, agreements, compute_stabilities(leaderboards)))
-    if agreements[0]:
-        agreement_figure(main, agreements[0], directory / AGREEMENT_FIGURE)
+    if agreements:
+        agreement_figure(main, agreements, directory / AGREEMENT_FIGURE)
         figures.append((AGREEMENT_FIGURE, "Agreement of the scores on models and on images"))
     return figures

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from benchmark.reliance import PREFIX
 from benchmark.reliance.fills import FILLS, Pixels
 from benchmark.reliance.marks import Marks
+from benchmark.reliance.stored import StoredVariants
 from benchmark.reliance.variants import NUM_SUPERPIXELS, ONLY, Variant, build_variants
 from benchmark.runtime.tensors import map_batches, on_device, to_float
 
@@ -31,6 +32,7 @@ class MeasuredImages:
         labels: True classes, (T,).
         names: Names of the images, which seed the choice of places.
         marks: The planted marks, and the class that they indicate. None without any.
+        stored: Their versions. None builds them.
     """
 
     pixels: NDArray[np.uint8]
@@ -38,13 +40,16 @@ class MeasuredImages:
     labels: NDArray[np.integer]
     names: Sequence[str]
     marks: Marks | None = None
+    stored: StoredVariants | None = None
 
     def __len__(self) -> int:
         """Returns the number of images."""
         return len(self.pixels)
 
     def variants(self, index: int) -> list[Variant]:
-        """Builds all versions of an image, the original first."""
+        """Builds all versions of an image, the original first, or loads them."""
+        if self.stored is not None:
+            return self.stored.load(index, self.pixels[index])
         variants = build_variants(self.pixels[index], self.expert_masks[index], self.names[index])
         changed = self.marks.variants[index] if self.marks else None
         return variants + ([changed] if changed else [])

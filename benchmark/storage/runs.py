@@ -57,6 +57,11 @@ def reliance_file(key: str) -> Path:
     return runs_dir() / "reliance" / f"{key}.parquet"
 
 
+def variants_file(key: str) -> Path:
+    """The changed versions of the test images of a data set, on which reliance is measured."""
+    return runs_dir() / "reliance" / f"{key}.zip"
+
+
 def baseline_file(key: str) -> Path:
     """The scores of one part of the baselines."""
     return runs_dir() / "baselines" / f"{key}.parquet"

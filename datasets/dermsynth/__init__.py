@@ -3,12 +3,14 @@
 The files are written in the layout of DermXDB, and its reader loads them.
 """
 
+import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 
 from datasets.dermsynth import layout
-from datasets.dermsynth.plan import DIAGNOSES, MARK_SHAPES, PlantedMark, cases
+from datasets.dermsynth.plan import DIAGNOSES, MARK_SHAPES, Case, PlantedMark, cases
 from datasets.dermsynth.raters import drawings
 from datasets.dermsynth.scene import photograph
 
@@ -52,13 +54,16 @@ def render(
         raise ValueError(f"cannot plant {mark}; take {' or '.join(MARK_SHAPES)} and a dose from 0 to 1")
     layout.create_directories(directory)
     planned = cases(images, seed=seed, train_fraction=train_fraction, dose=mark.dose)
-    masks: list[tuple[str, str, str]] = []
-    for case in planned:
+
+    def render_case(case: Case) -> list[tuple[str, str, str]]:
         scene = photograph(case, side, mark.shape)
         layout.write_png(directory / layout.IMAGES / f"{case.stem}.png", scene.image)
         if scene.mark is not None:
             layout.write_png(directory / layout.SHORTCUTS / f"{case.stem}.png", scene.mark)
-        masks += layout.write_masks(directory, case.stem, drawings(np.random.default_rng(case.hands), scene.truth))
+        return layout.write_masks(directory, case.stem, drawings(np.random.default_rng(case.hands), scene.truth))
+
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        masks = [row for rows in pool.map(render_case, planned) for row in rows]
     layout.write_tables(directory, planned, masks)
     planted = "" if mark == DEFAULT_MARK else f", mark={mark.shape}, dose={mark.dose}"
     layout.write_note(

@@ -97,7 +97,8 @@ def tables(tmp_path, monkeypatch):
     """Interim tables whose rebuild takes a second of a clock that the test sets."""
     clock = SimpleNamespace(now=0.0, rebuilt=[])
 
-    def rebuild(_directory):
+    def rebuild(_directory, *, draw):
+        assert not draw
         clock.now += 1.0
         clock.rebuilt.append(clock.now)
 
@@ -135,7 +136,7 @@ def test_a_lock_of_another_process_delays_the_tables_and_not_the_cells(tables, t
 def test_an_error_ends_the_interim_tables_and_not_the_run(tables, monkeypatch):
     interim, (_, a, b, *_), clock = tables
 
-    def fail(_directory):
+    def fail(_directory, **_):
         raise RuntimeError("no figures today")
 
     monkeypatch.setattr(module, "rebuild", fail)

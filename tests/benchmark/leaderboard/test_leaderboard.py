@@ -17,7 +17,7 @@ from benchmark.errors import UserError
 from benchmark.leaderboard.analysis.baselines import against_baseline
 from benchmark.leaderboard.analysis.contrasts import compute_contrasts
 from benchmark.leaderboard.analysis.summary import headline
-from benchmark.leaderboard.build import rebuild
+from benchmark.leaderboard.build import REGIMES_FIGURE, rebuild
 from benchmark.leaderboard.columns import COLUMNS, HEADLINES
 from benchmark.leaderboard.export.csv import contrasts_csv, pairs_csv, to_csv
 from benchmark.leaderboard.export.latex import to_latex
@@ -58,6 +58,17 @@ def leaderboards(made):
 def rows_of(path: Path) -> list[dict[str, str]]:
     with path.open(encoding="utf-8") as file:
         return list(csv.DictReader(file))
+
+
+def test_a_table_without_figures_removes_those_of_another_table(copied):
+    rebuild(copied)
+    table = (copied / "leaderboard.csv").read_bytes(), (copied / "agreement.csv").read_bytes()
+    assert (copied / REGIMES_FIGURE).is_file()
+    assert REGIMES_FIGURE in (copied / "leaderboard.md").read_text(encoding="utf-8")
+    rebuild(copied, draw=False)
+    assert not list(copied.glob("*.png"))
+    assert REGIMES_FIGURE not in (copied / "leaderboard.md").read_text(encoding="utf-8")
+    assert table == ((copied / "leaderboard.csv").read_bytes(), (copied / "agreement.csv").read_bytes())
 
 
 def harm_json(directory: Path) -> str:

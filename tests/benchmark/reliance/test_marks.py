@@ -1,6 +1,7 @@
 """Planted marks: a network that reads them relies on them, and one that does not does not."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -8,7 +9,8 @@ import pytest
 import torch
 
 from benchmark.data.dataset import ImageDataset
-from benchmark.reliance import ratios
+from benchmark.experiments.cell_reliance import load_reliance
+from benchmark.reliance import measure, ratios
 from benchmark.reliance.marks import find_marked_class, plan_marks
 from benchmark.reliance.measure import MeasuredImages, measure_reliance
 from benchmark.reliance.variants import MAX_VARIANTS
@@ -91,3 +93,24 @@ def test_without_marks_in_training_synthetic_data_name_the_class(data):
 def test_no_marks_no_plan(data):
     without = changed(data, references=data.references[:0])
     assert plan_marks(without, np.zeros((16, 32, 32), dtype=bool)) is None
+
+
+def test_versions_are_built_once_for_all_networks_of_a_data_set(data, own_folders, monkeypatch):
+    built = []
+    build = measure.build_variants
+    monkeypatch.setattr(measure, "build_variants", lambda *image: built.append(image) or build(*image))
+    architecture = SimpleNamespace(target_layer=LAYER)
+
+    def load(model_key):
+        cell = SimpleNamespace(architecture=architecture)
+        job = SimpleNamespace(model_key=model_key, data=data, cell=cell, device=torch.device("cpu"))
+        return load_reliance(job, Reader(BLUE).eval())
+
+    first = load("first")
+    assert len(built) == len(data.test)
+    assert load("second").equals(first)
+    assert len(built) == len(data.test)
+    (stored,) = (own_folders / "runs" / "reliance").glob("*.zip")
+    stored.write_bytes(b"damaged")
+    assert load("third").equals(first)
+    assert len(built) == 2 * len(data.test)

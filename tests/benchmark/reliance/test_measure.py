@@ -12,7 +12,8 @@ from benchmark.reliance import PREFIX, ratios
 from benchmark.reliance.fills import FILLS
 from benchmark.reliance.measure import measure_reliance
 from benchmark.reliance.regions import build_region, choose_superpixels, find_places
-from benchmark.reliance.variants import MAX_VARIANTS, NUM_PLACES, NUM_SUPERPIXELS, build_variants
+from benchmark.reliance.stored import StoredVariants, write_variants
+from benchmark.reliance.variants import MAX_VARIANTS, NUM_PLACES, NUM_SUPERPIXELS, Variant, build_variants
 from benchmark.statistics.bootstrap import estimates
 from benchmark.statistics.ratios import mean_of_finite
 from benchmark.statistics.resampling import resampling
@@ -196,3 +197,19 @@ def test_versions_of_an_image_differ_only_where_they_should(images):
         if version.role in {"control", "only"}:
             assert not (changed & region.mask).any()
             assert changed.any()
+
+
+def test_stored_versions_are_those_that_were_built(images, tmp_path):
+    built = [images.variants(index) for index in range(len(images))]
+    write_variants(tmp_path / "versions", built)
+    stored = replace(images, stored=StoredVariants(tmp_path / "versions"))
+    for index, expected in enumerate(built):
+        loaded = stored.variants(index)
+        assert [(each.role, each.detail) for each in loaded] == [(each.role, each.detail) for each in expected]
+        assert all((one.pixels == other.pixels).all() for one, other in zip(loaded, expected, strict=True))
+
+
+def test_an_image_without_versions_is_stored(tmp_path):
+    pixels = np.zeros((4, 4, 3), dtype=np.uint8)
+    write_variants(tmp_path / "versions", [[Variant(role="original", detail="", pixels=pixels)]])
+    assert len(StoredVariants(tmp_path / "versions").load(0, pixels)) == 1
