@@ -1,7 +1,18 @@
 """Compiled training passes of a network."""
 
 import torch
+import torch.compiler.config
 from torch import Tensor, nn
+
+
+def _keep_apart_by_vectors() -> None:
+    """Has torch's cache of compiled code look at the vectors that the code is written for.
+
+    By itself it looks at the graph. Code for AVX-512 is then built for AVX2, where it leaves half of the numbers unset.
+    """
+    vectors = torch.backends.cpu.get_cpu_capability()
+    if vectors not in torch.compiler.config.cache_key_tag:
+        torch.compiler.config.cache_key_tag += vectors
 
 
 class Compiled(nn.Module):
@@ -23,6 +34,7 @@ class Compiled(nn.Module):
     def __init__(self, model: nn.Module, mode: str, backend: str = "inductor") -> None:
         super().__init__()
         self.model = model
+        _keep_apart_by_vectors()
         self._pass = torch.compile(model.forward, mode=mode, dynamic=False, backend=backend)
 
     def forward(self, images: Tensor) -> Tensor:

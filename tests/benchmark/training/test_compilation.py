@@ -6,7 +6,9 @@ from functools import partial
 
 import pytest
 import torch
+from torch import nn
 from torch._dynamo.backends.common import aot_autograd
+from torch._dynamo.utils import counters
 from torch._functorch.aot_autograd import make_boxed_func
 
 from benchmark.attacks.pgd import pgd
@@ -44,15 +46,38 @@ def test_every_regime_learns_the_same_from_a_compiled_network(name, monkeypatch)
         assert other.requires_grad
 
 
-@pytest.mark.skipif(shutil.which("g++") is None, reason="torch compiles for the CPU by g++")
-@pytest.mark.skipif(
+needs_compiler = pytest.mark.skipif(shutil.which("g++") is None, reason="torch compiles for the CPU by g++")
+needs_vectors = pytest.mark.skipif(
     torch.backends.cpu.get_cpu_capability() == "DEFAULT",
     reason="torch's own compiler writes no code for kernels without vectors (ATEN_CPU_CAPABILITY=default)",
 )
+
+
+@needs_compiler
+@needs_vectors
 @pytest.mark.slow
 def test_torchs_own_compiler_trains_and_repeats():
     runs = [trained(entries(Regime)["adversarial"], replace(SHORT, compile="default"))[0] for _ in range(2)]
     assert same(*runs)
+
+
+@needs_compiler
+@needs_vectors
+@pytest.mark.slow
+def test_code_that_was_compiled_for_other_vectors_is_not_used(monkeypatch, tmp_path):
+    """In earnest the loss was not finite where the same training had been compiled for AVX-512, then ran with AVX2."""
+    vectors = torch.backends.cpu.get_cpu_capability()
+    assert [found_again(monkeypatch, of, str(tmp_path)) for of in ("OTHER", "OTHER", vectors)] == [False, True, False]
+
+
+def found_again(monkeypatch, vectors: str, of_this_test: str) -> bool:
+    """Whether a new process on such a processor takes its code from the cache."""
+    torch.compiler.reset()
+    counters.clear()
+    with monkeypatch.context() as patch, torch.compiler.config.patch(cache_key_tag=of_this_test):
+        patch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: vectors)
+        Compiled(nn.ReLU(), "default").eval()(torch.rand(1, 3, 4, 4))
+    return bool(counters["inductor"]["fxgraph_cache_hit"])
 
 
 def gradients_of_weights(run) -> int:
