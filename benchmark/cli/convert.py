@@ -1,11 +1,14 @@
 """`convert`: turns a checkpoint of plain torch into safetensors."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from benchmark.cli import MODELS, OUTPUT, MaxMemory, Trust, console
+
+if TYPE_CHECKING:
+    from benchmark.submission.convert import ConversionReport
 
 MAX_SHOWN = 5
 
@@ -34,7 +37,7 @@ def convert(
         limits = Limits(memory=int(max_memory * GIGABYTE), seconds=600, written=64 * GIGABYTE, trust=trust)
         report = convert_file(checkpoint, architecture, output, running, limits)
     removed = f", without the prefix {report.prefix!r}" if report.prefix else ""
-    console.print(f"{output}: {report.matched} tensors{removed}")
+    console.print(f"{output}: {_count_tensors(report)}{removed}")
     for title, names in (("missing, random where it is loaded", report.missing), ("left out", report.surplus)):
         if names:
             more = f" and {len(names) - MAX_SHOWN} more" if len(names) > MAX_SHOWN else ""
@@ -45,3 +48,9 @@ def convert(
         console.print(f"Next: train from it with `run --architecture {architecture} --weights {output}`.")
     else:
         console.print("Next: name file, sha256 and classes in an entry, as docs/submitting.md shows, and `submit` it.")
+
+
+def _count_tensors(report: "ConversionReport") -> str:
+    """Counts the tensors of the written file."""
+    tensors = f"{report.matched} tensor{'s' if report.matched != 1 else ''}"
+    return f"{tensors}, and {report.added} of the normalization (mean, std)" if report.added else tensors

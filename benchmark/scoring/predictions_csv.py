@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from benchmark.errors import UserError
 from benchmark.escaping import escape_csv, unescape_csv
 from benchmark.registry import resolve_name
+from datasets.names import NameIndex
 from datasets.table import read_table
 
 SUM_TOLERANCE = 1e-3
@@ -21,7 +22,8 @@ def read_predictions_csv(path: Path, images: Sequence[str], classes: Sequence[st
 
     Args:
         path: Table with the column image and predicted (the name of a class), or a column of probabilities for each
-            class, by its name, or both. Rows of other images are ignored.
+            class, by its name, or both. Names of images may have directories, suffixes or another case. Rows of other
+            images are ignored.
         images: Names of the images, each of which needs a row.
         classes: Names of the classes, by label.
 
@@ -35,8 +37,8 @@ def read_predictions_csv(path: Path, images: Sequence[str], classes: Sequence[st
         rows = read_table(path, ["image"])
     except (ValueError, OSError) as error:
         raise UserError(f"--predictions: {error}") from None
-    listed = set(images)
-    by_image = {_find_listed(row["image"], listed): row for row in rows}
+    index = NameIndex(images)
+    by_image = {_find_image(row["image"], index): row for row in rows}
     if len(by_image) < len(rows):
         raise UserError(f"--predictions: {path} has two rows of one image; remove one of them")
     if missing := [name for name in images if name not in by_image]:
@@ -55,6 +57,11 @@ def read_predictions_csv(path: Path, images: Sequence[str], classes: Sequence[st
         labels = {name: index for index, name in enumerate(classes)}
         frame["predicted"] = [labels[_class_name(path, row, classes)] for row in selected]
     return frame
+
+
+def _find_image(name: str, index: NameIndex) -> str:
+    """Returns the image of a cell, or the cell if it means none of them."""
+    return index.find(unescape_csv(name)) or index.find(name) or name
 
 
 def _find_listed(name: str, names: set[str]) -> str:

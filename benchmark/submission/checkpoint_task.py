@@ -2,7 +2,7 @@
 
 import pickle
 import warnings
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,10 @@ from benchmark.training.partial_weights import CONSTANTS, COUNTERS
 
 Shapes = Mapping[str, tuple[int, ...]]
 
+LEAST_MATCHED = 0.5
+"""Fraction of the tensors outside the classifier that a file of the network holds. They are counted without their
+sizes: the first fully connected layer of VGG16 alone has more parameters than all of its convolutions."""
+
 
 def convert_checkpoint(checkpoint: str, architecture: str, directory: str) -> dict[str, Any]:
     """Writes the tensors of a checkpoint that a network has, under the network's names, in float32.
@@ -29,15 +33,15 @@ def convert_checkpoint(checkpoint: str, architecture: str, directory: str) -> di
         directory: Where to write.
 
     Returns:
-        matched, missing, surplus, prefix, num_classes.
+        matched, added, missing, surplus, prefix, num_classes.
 
     Raises:
-        UserError: The file cannot be read without running code, or has no tensor of the network.
+        UserError: The file cannot be read without running code, or has less than half of the network.
     """
     tensors = _find_state(_read(Path(checkpoint)))
     is_file = architecture.endswith((".py", ".toml"))
     entry = load_entry(Path(architecture)) if is_file else select(Architecture, [architecture])[0]
-    prefix, added, num_classes = _find_names(entry, tensors)
+    prefix, added, num_classes, classifier = _find_names(entry, tensors)
     expected = entry.build(num_classes or 2).state_dict()
     renamed = {added + name.removeprefix(prefix): name for name in tensors if name.startswith(prefix)}
     matched = {
@@ -48,6 +52,7 @@ def convert_checkpoint(checkpoint: str, architecture: str, directory: str) -> di
     if not matched:
         first = next(iter(tensors))
         raise UserError(f"has no tensor of {entry.name}, such as {first!r}; is it another architecture's?")
+    require_half(entry.name, matched, [name for name in expected if name not in classifier])
     # Without them, the file would count as published weights under timm's names.
     constants = {name: expected[name] for name in expected if name in CONSTANTS and name not in matched}
     whole = {
@@ -59,11 +64,27 @@ def convert_checkpoint(checkpoint: str, architecture: str, directory: str) -> di
     missing = [name for name in expected if name not in whole and not name.endswith(COUNTERS)]
     return {
         "matched": len(matched),
+        "added": len(constants),
         "missing": missing[:MAX_NAMED],
         "surplus": [name for name in tensors if name not in used][:MAX_NAMED],
         "prefix": prefix,
         "num_classes": num_classes,
     }
+
+
+def require_half(architecture: str, matched: Collection[str], outside: Collection[str]) -> None:
+    """Requires half of the tensors outside the classifier. Fewer are those of another architecture by chance.
+
+    Raises:
+        UserError: There are fewer.
+    """
+    counted = [name for name in outside if not name.endswith(COUNTERS) and name not in CONSTANTS]
+    found = sum(name in matched for name in counted)
+    if found < LEAST_MATCHED * len(counted):
+        raise UserError(
+            f"has {found} of the {len(counted)} tensors of {architecture} outside its classifier, so it is another "
+            "architecture's; name that one with --architecture"
+        )
 
 
 def _read(path: Path) -> Any:
@@ -76,9 +97,11 @@ def _read(path: Path) -> Any:
             "holds Python objects other than tensors, which are not read, or is no checkpoint; save the weights alone: "
             "torch.save(model.state_dict(), FILE)"
         ) from None
-    except Exception as error:  # noqa: BLE001 - the unpickler raises anything for damaged content
-        reason = " ".join(str(error).split())[:120] or type(error).__name__
-        raise UserError(f"is damaged or no checkpoint of torch ({reason}); save it again") from None
+    except Exception as error:
+        if isinstance(error, MemoryError) or "allocate memory" in str(error):
+            raise
+        # The unpickler raises anything for damaged content, in words of torch's own.
+        raise UserError("is truncated or no file of torch; copy or save it again") from None
 
 
 def _find_state(content: Any) -> dict[str, Tensor]:
@@ -93,8 +116,8 @@ def _find_state(content: Any) -> dict[str, Tensor]:
     return tensors
 
 
-def _find_names(entry: Architecture, tensors: Mapping[str, Tensor]) -> tuple[str, str, int | None]:
-    """Finds the prefix to remove and the one to add that match most tensors, and the number of classes.
+def _find_names(entry: Architecture, tensors: Mapping[str, Tensor]) -> tuple[str, str, int | None, set[str]]:
+    """Finds the prefix to remove and the one to add that match most tensors, the number of classes, and the classifier.
 
     Wrappers of a network put their own name in front, such as `module.` or `model.`. Networks of Loupe put `body.`.
     """
@@ -115,8 +138,8 @@ def _find_names(entry: Architecture, tensors: Mapping[str, Tensor]) -> tuple[str
     for name in sorted(classifier):
         theirs = best[0] + name.removeprefix(best[1])
         if shapes.get(theirs):
-            return *best, shapes[theirs][0]
-    return *best, None
+            return *best, shapes[theirs][0], classifier
+    return *best, None, classifier
 
 
 def _shapes(state: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:

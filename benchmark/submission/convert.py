@@ -25,6 +25,7 @@ class ConversionReport:
 
     Attributes:
         matched: Number of tensors that the network has.
+        added: Number of tensors of the normalization that the network adds to the file.
         missing: Tensors of the network that the checkpoint lacks.
         surplus: Tensors of the checkpoint that the network lacks, or has in another shape.
         prefix: What was removed from the front of the names.
@@ -33,6 +34,7 @@ class ConversionReport:
     """
 
     matched: int
+    added: int
     missing: tuple[str, ...]
     surplus: tuple[str, ...]
     prefix: str
@@ -77,6 +79,7 @@ def convert(checkpoint: Path, architecture: str, output: Path, worker: Worker, l
     found = outcome.result
     return ConversionReport(
         matched=found.matched,
+        added=found.added,
         missing=tuple(found.missing),
         surplus=tuple(found.surplus),
         prefix=found.prefix,

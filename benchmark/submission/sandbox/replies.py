@@ -66,6 +66,7 @@ class Conversion(Reply):
     """The answer of :func:`benchmark.submission.checkpoint_task.convert_checkpoint`."""
 
     matched: int = Field(ge=0)
+    added: int = Field(ge=0)
     missing: list[Text] = Field(max_length=1000)
     surplus: list[Text] = Field(max_length=1000)
     prefix: Text

@@ -1,6 +1,7 @@
 """Checkpoints of plain torch become safetensors: wrappers are removed, what fits is reported, and no pickle runs."""
 
 import os
+from contextlib import nullcontext
 
 import pytest
 import safetensors.torch
@@ -9,7 +10,7 @@ import torch
 from architectures import Architecture
 from benchmark.errors import UserError
 from benchmark.registry import select
-from benchmark.submission.checkpoint_task import convert_checkpoint
+from benchmark.submission.checkpoint_task import convert_checkpoint, require_half
 from benchmark.training.checkpoint import initial_model, load_weights
 
 
@@ -80,6 +81,7 @@ class Payload:
         ({"epoch": 3}, "has no dictionary of tensors"),
         ([torch.ones(1)], "has no dictionary of tensors"),
         ({"other.weight": torch.ones(1)}, "has no tensor of mobilenet"),
+        ({"classifier.bias": torch.ones(3)}, "has 0 of the [0-9]{3} tensors of mobilenet outside its classifier"),
     ],
 )
 def test_what_is_no_state_is_refused_and_nothing_runs(content, message, tmp_path, monkeypatch):
@@ -97,6 +99,32 @@ def test_a_damaged_file_is_refused(content, tmp_path):
     (tmp_path / "model.pth").write_bytes(content)
     with pytest.raises(UserError, match=r"^[^\n]+$"):
         convert_checkpoint(str(tmp_path / "model.pth"), "mobilenet", str(tmp_path))
+
+
+@pytest.mark.parametrize("length", [1000, -1])
+def test_a_truncated_file_is_named_so_in_one_short_line(length, tmp_path):
+    torch.save({"conv_stem.weight": torch.ones(100, 100)}, tmp_path / "model.pth")
+    (tmp_path / "model.pth").write_bytes((tmp_path / "model.pth").read_bytes()[:length])
+    with pytest.raises(UserError) as refused:
+        convert_checkpoint(str(tmp_path / "model.pth"), "mobilenet", str(tmp_path))
+    assert str(refused.value) == "is truncated or no file of torch; copy or save it again"
+
+
+@pytest.mark.parametrize(("fraction", "is_accepted"), [(0.4, False), (0.6, True)])
+def test_half_of_the_tensors_outside_the_classifier_decides(fraction, is_accepted, trained, tmp_path):
+    names = [name for name in trained if not name.startswith("classifier") and not name.endswith("batches_tracked")]
+    part = {name: trained[name] for name in names[: round(fraction * len(names))]}
+    torch.save(part, tmp_path / "model.pth")
+    with nullcontext() if is_accepted else pytest.raises(UserError, match=f"has {len(part)} of the {len(names)} tens"):
+        report = convert_checkpoint(str(tmp_path / "model.pth"), "mobilenet", str(tmp_path))
+        assert (report["matched"], report["added"]) == (len(part), 2)
+    assert (tmp_path / "model.safetensors").exists() == is_accepted
+
+
+def test_the_convolutions_of_vgg16_are_more_than_half_of_it_although_most_parameters_follow():
+    with torch.device("meta"):
+        names = list(select(Architecture, ["vgg16"])[0].build(2).state_dict())
+    require_half("vgg16", [name for name in names if name.startswith("body.features.")], names)
 
 
 def test_written_files_hold_the_normalization(trained, tmp_path):
