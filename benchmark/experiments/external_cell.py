@@ -16,7 +16,7 @@ from benchmark.experiments.external_model import ExternalModel
 from benchmark.experiments.job import Job
 from benchmark.experiments.publish import copy_cell, table_facts
 from benchmark.registry import select
-from benchmark.runtime.device import nearest_device
+from benchmark.runtime.device import nearest_device, return_freed_memory
 from benchmark.runtime.environment import environment
 from benchmark.saliency import Method
 from benchmark.scoring.classification import classification_measures
@@ -105,6 +105,7 @@ def write_cell(cell: ExternalCell, maps: NDArray[np.float16]) -> Record:
     data = cell.job.data
     start = time.perf_counter()
     metrics = cell.metrics
+    return_freed_memory()  # what reading the data and the maps has freed, before scoring needs other blocks
     scores = score_maps(maps, data, metrics, device=nearest_device(cell.job.device), contexts=_contexts(cell, maps))
     scores.insert(1, "method", EVERY_METHOD)
     predictions = _predictions(cell)
