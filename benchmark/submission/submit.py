@@ -241,8 +241,10 @@ def _add_protocol(source: Path, directory: Path) -> None:
     write_split(directory, (source / SPLIT_FILE).read_text(encoding="utf-8"), protocol, earlier)
     records = filter(None, map(load_existing, record_files(directory)))
     others = {record.protocol for record in records} - {protocol}
-    frames = baselines_of({protocol}, source / BASELINES_FILE) + baselines_of(others, directory / BASELINES_FILE)
-    write_baselines(directory, frames)
+    path = directory / BASELINES_FILE
+    # Those that a run published here come before those of the child, which are the word of a stranger.
+    own = baselines_of({protocol}, path) or baselines_of({protocol}, source / BASELINES_FILE)
+    write_baselines(directory, own + baselines_of(others, path))
 
 
 def _restore_trust(source: Path, directory: Path) -> None:

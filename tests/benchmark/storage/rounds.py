@@ -188,7 +188,7 @@ def run_alone(verb: Callable[[Bench], None], bench: Bench) -> None:
     log = bench.directory / "alone.log"
     process = start(verb, bench, log)
     process.join()
-    if process.exitcode != ENDED:
+    if process.exitcode not in {ENDED, REFUSED}:
         raise RuntimeError(log.read_text(encoding="utf-8"))
 
 
@@ -220,8 +220,8 @@ def judge_round(turns: Turns, names: Sequence[str], codes: Sequence[int | None])
     """How a round ended."""
     if any(code not in {ENDED, REFUSED} for code in codes):
         return "traceback"
-    if REFUSED in codes:
-        return "refused"
+    if any(code == REFUSED and name != "submit" for name, code in zip(names, codes, strict=True)):
+        return "refused"  # the same submission a second time says that there is nothing to do
     try:
         found = published(turns.bench)
     except (UserError, OSError, ValueError, KeyError) as error:
