@@ -245,11 +245,16 @@ def publish_split(job: Job, directory: Path, protocol: str) -> str:
     Returns:
         A line about the earlier split. Empty if there is none.
     """
-    path, text = directory / SPLIT_FILE, job.data.manifest.read_text(encoding="utf-8")
+    return write_split(directory, job.data.manifest.read_text(encoding="utf-8"), job.protocol, protocol)
+
+
+def write_split(directory: Path, text: str, protocol: str, earlier_protocol: str) -> str:
+    """Writes the split of a protocol as :func:`publish_split` does."""
+    path = directory / SPLIT_FILE
     line = ""
     _remove_irregular(path)
-    if path.is_file() and protocol not in {"", job.protocol} and path.read_bytes() != text.encode():
-        earlier = path.with_name(f"split-{protocol[:8]}.csv")
+    if path.is_file() and earlier_protocol not in {"", protocol} and path.read_bytes() != text.encode():
+        earlier = path.with_name(f"split-{earlier_protocol[:8]}.csv")
         path.replace(earlier)
         line = f"{earlier.name} is the split of the rows of the other protocol"
     write_text(path, text)
@@ -272,13 +277,18 @@ def publish_baselines(job: Job, directory: Path) -> None:
         alignment=job.preset.alignment,
         grid_stride=job.preset.grid_stride,
     )
-    others = _baselines_of({record.protocol for record in published.others.values()}, directory / BASELINES_FILE)
+    others = baselines_of({record.protocol for record in published.others.values()}, directory / BASELINES_FILE)
+    write_baselines(directory, [frame.assign(protocol=job.protocol), *others])
+
+
+def write_baselines(directory: Path, frames: Sequence[pd.DataFrame]) -> None:
+    """Writes the scores of the baselines of all protocols."""
     _remove_irregular(directory / BASELINES_FILE)
     with atomic_file(directory / BASELINES_FILE) as temporary:
-        pd.concat([frame.assign(protocol=job.protocol), *others], ignore_index=True).to_parquet(temporary)
+        pd.concat(frames, ignore_index=True).to_parquet(temporary)
 
 
-def _baselines_of(protocols: set[str], path: Path) -> list[pd.DataFrame]:
+def baselines_of(protocols: set[str], path: Path) -> list[pd.DataFrame]:
     """Loads the baselines of other protocols that still have rows. Empty if there are none, or the file is damaged."""
     try:
         if is_changed(path.parent, path.name):

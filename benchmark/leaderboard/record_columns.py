@@ -1,7 +1,8 @@
 """The columns of a record's table: the declared ones, and one for each other metric of the record."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 
 from benchmark.leaderboard.column import Column
 from benchmark.leaderboard.columns import COLUMNS, CONSTANT_ANSWER
@@ -38,7 +39,24 @@ def build_columns(record: Record) -> tuple[Column, ...]:
 
 def build_all_columns(record: Record) -> tuple[Column, ...]:
     """Returns the columns of a record, and those of each class, which only the table of classes shows."""
-    return (*build_columns(record), *build_class_columns(record.classes))
+    metrics = tuple(
+        (name, m.heading, m.definition, m.higher_is_better, m.bounds, m.agreement) for name, m in record.metrics.items()
+    )
+    budgets = tuple(record.settings["preset"]["attack_eps"])
+    return _build_all_columns(_ColumnSource(key=(record.classes, budgets, metrics), record=record))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _ColumnSource:
+    """A record, and what its columns follow from. Most records of a table have equal columns."""
+
+    key: tuple[object, ...]
+    record: Record = field(compare=False)
+
+
+@lru_cache(maxsize=16)
+def _build_all_columns(source: _ColumnSource) -> tuple[Column, ...]:
+    return (*build_columns(source.record), *build_class_columns(source.record.classes))
 
 
 def _budget_columns(record: Record) -> Iterator[Column]:

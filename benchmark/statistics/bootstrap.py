@@ -235,28 +235,33 @@ def _sum_rows(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _replicates(parts: Sequence[Grouped], draws: Resampling) -> list[NDArray[np.float64]]:
-    """Computes statistics of single seeds in each draw, (B,). Those with equal counts are divided at once."""
+    """Computes statistics of single seeds in each draw, (B,). Those with equal counts are computed together."""
     counts = draws.drawn_counts(grouped.counts for grouped in parts)
-    values = draws.drawn([grouped.amounts for grouped in parts])
     alike: dict[bytes, list[int]] = {}
     for index, grouped in enumerate(parts):
         alike.setdefault(grouped.counts.key, []).append(index)
+    groups = list(alike.values())
+    drawn = draws.drawn([np.concatenate([parts[index].amounts for index in indices]) for indices in groups])
     found: dict[int, NDArray[np.float64]] = {}
-    for key, indices in alike.items():
-        ratios = _mean_ratios(np.stack([values[index] for index in indices]), counts[key])
+    for key, indices, values in zip(alike, groups, drawn, strict=True):
+        ratios = _mean_ratios(values.reshape(len(indices), *counts[key].shape), counts[key])
         found |= dict(zip(indices, ratios, strict=True))
     return [found[index] for index in range(len(parts))]
 
 
 def _mean_ratios(values: NDArray[np.float64], counts: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Computes :func:`mean_ratio` of several statistics (K, C, B) with the same counts (C, B), in each draw, (K, B).
+    """Computes the means over columns of several statistics (K, C, B) over the same counts (C, B), (K, B).
 
-    Values are zero where the count is.
+    Values are zero where the count is. They are overwritten.
     """
     present = counts > 0
-    ratios = values / np.where(present, counts, 1.0)
+    values /= np.where(present, counts, 1.0)
+    means = _sum_rows(values) if len(counts) > 1 else values[:, 0]
     num_present = present.sum(axis=0)
-    return np.where(num_present > 0, _sum_rows(ratios) / np.maximum(num_present, 1), np.nan)
+    if len(counts) > 1:
+        means /= np.maximum(num_present, 1)
+    means[:, num_present == 0] = np.nan
+    return means
 
 
 def _seed_weights(num_seeds: int, row: str, num_draws: int) -> NDArray[np.float64]:

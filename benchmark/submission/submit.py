@@ -9,7 +9,13 @@ from typing import Any
 
 from benchmark.errors import UserError
 from benchmark.experiments.build_record import format_regime_title
-from benchmark.experiments.publish import find_own_records
+from benchmark.experiments.publish import (
+    baselines_of,
+    find_own_records,
+    load_existing,
+    write_baselines,
+    write_split,
+)
 from benchmark.leaderboard.admission.files import SIDECARS
 from benchmark.leaderboard.build import DATA_FIGURE, SHEETS, rebuild
 from benchmark.registry import entries
@@ -26,6 +32,7 @@ from benchmark.storage.results import (
     PROTOCOL_FILE,
     SPLIT_FILE,
     all_record_files,
+    record_files,
     results_dir,
     sidecar_file,
     table_dirs,
@@ -40,8 +47,9 @@ from benchmark.submission.sandbox.client import Worker
 from benchmark.submission.sandbox.limits import GIGABYTE, Limits
 from benchmark.training.regimes import Regime
 
-TABLE_FILES = (SPLIT_FILE, BASELINES_FILE, PROTOCOL_FILE, DATA_FIGURE, *SHEETS)
-"""Files of a results directory that a run writes. The tables are not among them: they follow from the records."""
+TABLE_FILES = (PROTOCOL_FILE, DATA_FIGURE, *SHEETS)
+"""Files of a results directory that a run writes, but for split and baselines. The tables are not among them: they
+follow from the records."""
 SECONDS_PER_HOUR = 3600.0
 MIN_SIZE = 96
 """Minimum side of images in pixels."""
@@ -198,12 +206,14 @@ def _copy_accepted(
 ) -> SubmissionResult:
     """Copies accepted records with their files and tables, then rebuilds the tables."""
     directory = results_dir() / source.relative_to(evaluated)
-    record_files = [sidecar_file(record, suffix) for record in new_records for suffix in (*SIDECARS, "json")]
+    own_files = [sidecar_file(record, suffix) for record in new_records for suffix in (*SIDECARS, "json")]
     # A table of the same protocol has its files already. What the child made of them is the word of a stranger.
     is_joined = read_protocol(directory).get("protocol") == read_protocol(source).get("protocol")
     table_files = [] if is_joined else [source / file for file in TABLE_FILES]
+    if not is_joined:
+        _add_protocol(source, directory)
     # Records come last: a record promises that its other files exist.
-    for path in sorted([*record_files, *table_files], key=lambda path: path.suffix == ".json"):
+    for path in sorted([*own_files, *table_files], key=lambda path: path.suffix == ".json"):
         if path.is_file() and not path.is_symlink():
             with atomic_file(directory / path.relative_to(source)) as temporary:
                 shutil.copyfile(path, temporary)
@@ -220,6 +230,21 @@ def _copy_accepted(
     return SubmissionResult(
         directory=directory, records=paths, report=report, num_apart=len(leaderboard.other_protocol_models)
     )
+
+
+def _add_protocol(source: Path, directory: Path) -> None:
+    """Adds split and baselines of the protocol of new records. Those of other protocols stay.
+
+    The copy that the records were evaluated with lacks what was published here since then.
+    """
+    protocol, earlier = (str(read_protocol(path).get("protocol", "")) for path in (source, directory))
+    write_split(directory, (source / SPLIT_FILE).read_text(encoding="utf-8"), protocol, earlier)
+    records = filter(None, map(load_existing, record_files(directory)))
+    others = {record.protocol for record in records} - {protocol}
+    path = directory / BASELINES_FILE
+    # Those that a run published here come before those of the child, which are the word of a stranger.
+    own = baselines_of({protocol}, path) or baselines_of({protocol}, source / BASELINES_FILE)
+    write_baselines(directory, own + baselines_of(others, path))
 
 
 def _restore_trust(source: Path, directory: Path) -> None:

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import groupby
 from pathlib import Path
 
@@ -37,6 +37,15 @@ class Admission:
     records: dict[Path, Record]
     refused: dict[Path, tuple[str, ...]]
 
+    @cached_property
+    def _paths(self) -> dict[str, Path]:
+        return {path.name: path for path in (*self.records, *self.refused)}
+
+    def find(self, path: Path) -> tuple[Record | None, tuple[str, ...]]:
+        """Returns the record of a path, or None and the reasons against it."""
+        path = self._paths.get(path.name, path)
+        return self.records.get(path), self.refused.get(path, ())
+
 
 def admit(directory: Path) -> Admission:
     """Reads and checks all records of a results directory.
@@ -50,17 +59,19 @@ def admit(directory: Path) -> Admission:
     return _admit(directory, _signature(directory))
 
 
-def admit_record(path: Path) -> tuple[Record | None, tuple[str, ...]]:
+def admit_record(path: Path, admission: Admission | None = None) -> tuple[Record | None, tuple[str, ...]]:
     """Checks one record, together with the others of its results directory.
+
+    Args:
+        path: The record.
+        admission: That of its results directory. Of many records, it is found once, since that looks at all files.
 
     Returns:
         The record, or None and the reasons against it.
     """
     if path.parent.name != RECORDS:
         return _admit_alone(path)
-    admission = admit(path.parent.parent)
-    path = next((known for known in (*admission.records, *admission.refused) if known.name == path.name), path)
-    return admission.records.get(path), admission.refused.get(path, ())
+    return (admission or admit(path.parent.parent)).find(path)
 
 
 def _admit_alone(path: Path) -> tuple[Record | None, tuple[str, ...]]:

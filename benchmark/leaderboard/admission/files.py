@@ -87,7 +87,7 @@ def _check_accuracy(record: Record, frame: pd.DataFrame) -> Iterator[str]:
     maps = record.external_maps
     if maps is not None and maps.predictions == "none":
         return
-    accuracy = float((frame["label"] == frame["predicted"]).mean())
+    accuracy = float((frame["label"].to_numpy() == frame["predicted"].to_numpy()).mean())
     reported = record.summary.get("accuracy")
     if reported is not None and not (isinstance(reported, int | float) and abs(reported - accuracy) < 1e-6):
         yield f"summary says {reported} of accuracy, its files say {accuracy:.6g}"

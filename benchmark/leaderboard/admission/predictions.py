@@ -8,7 +8,7 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from benchmark.leaderboard.admission.bounds import read_bounded
+from benchmark.leaderboard.admission.bounds import ROW_INDEX, read_bounded
 from benchmark.reliance import PREFIX
 from benchmark.scoring.classification import MAP_OVERLAP_PREFIX, MASK_DICE, ROBUST_PREFIX, VANISHED_PREFIX
 from benchmark.storage.house import TableFacts
@@ -41,7 +41,9 @@ def read_predictions_frame(path: Path, record: Record, facts: TableFacts | None)
     texts = [name for name in table.column_names if name not in {"image", "group"} and not _has_numbers(table[name])]
     if texts:
         raise ValueError(f"its predictions have no numbers in {texts[0]!a}")
-    frame: pd.DataFrame = table.to_pandas()
+    # Metadata of pandas need no reading: no column is an index, and names and types are checked.
+    table = table.drop_columns([name for name in table.column_names if name.startswith(ROW_INDEX)])
+    frame: pd.DataFrame = table.to_pandas(ignore_metadata=True)
     return frame
 
 
@@ -53,11 +55,12 @@ def _has_numbers(column: pa.ChunkedArray) -> bool:
 
 def check_predictions(record: Record, frame: pd.DataFrame, facts: TableFacts | None) -> Iterator[str]:
     """Yields a line for each contradiction within the predictions, and with the test images."""
-    if len(frame) != record.images["test"] or frame["image"].duplicated().any():
+    if len(frame) != record.images["test"] or len(set(frame["image"])) < len(frame):
         yield f"has predictions for {len(frame)} images, not one for each of {record.images['test']}"
     if facts is not None:
         yield from _check_images(frame, facts)
-    if not frame["label"].between(0, len(record.classes) - 1).all():
+    labels = frame["label"].to_numpy()
+    if not ((labels >= 0) & (labels < len(record.classes))).all():
         yield "has labels that no class has"
         return
     yield from _check_classes(record, frame)
@@ -65,14 +68,21 @@ def check_predictions(record: Record, frame: pd.DataFrame, facts: TableFacts | N
 
 
 def _check_images(frame: pd.DataFrame, facts: TableFacts) -> Iterator[str]:
+    if tuple(frame["image"]) == facts.images:
+        yield from _compare_truth(frame, np.array(facts.labels), np.array(facts.groups, dtype=object))
+        return
     truth = pd.DataFrame({"label": facts.labels, "group": facts.groups}, index=pd.Index(facts.images))
     if set(frame["image"]) != set(facts.images):
         yield "has other test images than the data of this table"
         return
     truth = truth.loc[frame["image"]]
-    if (truth["label"].to_numpy() != frame["label"].to_numpy()).any():
+    yield from _compare_truth(frame, truth["label"].to_numpy(), truth["group"].to_numpy(dtype=object))
+
+
+def _compare_truth(frame: pd.DataFrame, labels: NDArray[np.generic], groups: NDArray[np.object_]) -> Iterator[str]:
+    if (labels != frame["label"].to_numpy()).any():
         yield "has other labels than the data of this table"
-    if (truth["group"].to_numpy(dtype=object) != frame["group"].to_numpy(dtype=object)).any():
+    if (groups != frame["group"].to_numpy(dtype=object)).any():
         yield "has other groups than the data of this table"
 
 

@@ -72,7 +72,7 @@ def read_predictions(path: Path, images: Sequence[str] | None = None) -> pd.Data
     if len(image) != len(images) or indices.null_count:
         raise ValueError("other test images than those of the other records")
     order = np.argsort(indices.to_numpy(), kind="stable")
-    frame = table.drop_columns("image").to_pandas()
+    frame = pd.DataFrame({name: table[name].to_numpy() for name in table.column_names if name != "image"})
     return frame if (np.diff(order) == 1).all() else frame.iloc[order].reset_index(drop=True)
 
 

@@ -6,7 +6,10 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Lock
 
+from benchmark.leaderboard.admission.admit import Admission, admit
+from benchmark.storage.results import RECORDS
 from benchmark.submission.checks.report import CheckReport, check_entry, check_record
 from benchmark.submission.checks.score import RescoreOptions, is_only_unverified, needs_box, verify_scores
 from benchmark.submission.sandbox.client import Worker, worker
@@ -78,6 +81,8 @@ class _Checks:
         notify: Receives the name of each file.
         reports: Reports so far, by index.
         waiting: Indices of records of code. The judge registers their entries in this process, one after the other.
+        admissions: Admissions of results directories so far.
+        lock: Held while one of them is found, since two threads check.
     """
 
     num_files: int
@@ -86,6 +91,8 @@ class _Checks:
     notify: Callable[[str], None]
     reports: dict[int, CheckReport] = field(default_factory=dict)
     waiting: list[int] = field(default_factory=list)
+    admissions: dict[Path, Admission] = field(default_factory=dict)
+    lock: Lock = field(default_factory=Lock)
 
     def check_path(self, index: int, path: Path, running: Worker) -> None:
         """Checks an entry or a record, and verifies the scores of a record unless it has to wait."""
@@ -93,13 +100,23 @@ class _Checks:
         if index < self.num_files:
             self.reports[index] = check_entry(path, running, self.limits)
             return
-        report = self.reports[index] = check_record(path)
+        report = self.reports[index] = check_record(path, self._admission(path))
         if not is_only_unverified(report.problems):
             return
         if needs_box(path, self.options):
             self.waiting.append(index)
         else:
             self.reports[index] = verify_scores(report, running, self.limits, self.options)
+
+    def _admission(self, path: Path) -> Admission | None:
+        """Returns the admission of the results directory of a record, which is found once. None without a directory."""
+        if path.parent.name != RECORDS:
+            return None
+        with self.lock:
+            directory = path.parent.parent
+            if directory not in self.admissions:
+                self.admissions[directory] = admit(directory)
+            return self.admissions[directory]
 
     def verify_waiting(self) -> None:
         """Verifies the scores of the records that wait."""

@@ -3,15 +3,15 @@
 from pathlib import Path
 from typing import Any
 
-from benchmark.leaderboard.admission.admit import admit_record
+from benchmark.leaderboard.admission.admit import Admission, admit_record
 from benchmark.storage.record import Record, load_record
 
 PROVENANCE = ("commit", "python", "packages", "device")
 
 
-def read_record_report(path: Path) -> tuple[list[str], list[str], dict[str, Any]]:
+def read_record_report(path: Path, admission: Admission | None = None) -> tuple[list[str], list[str], dict[str, Any]]:
     """Returns problems, warnings and facts of a record. The problems are the reasons to leave it out of tables."""
-    record, problems = admit_record(path)
+    record, problems = admit_record(path, admission)
     if record is None:
         return list(problems), [], _facts_of_refused(path)
     return list(problems), _check_provenance(record), _facts(record)

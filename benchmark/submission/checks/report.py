@@ -7,6 +7,7 @@ from typing import Any
 
 from architectures import Architecture
 from benchmark.errors import UserError
+from benchmark.leaderboard.admission.admit import Admission
 from benchmark.registry import entries, source_file
 from benchmark.storage.paths import ROOT
 from benchmark.storage.results import all_record_files
@@ -162,9 +163,14 @@ def _submitted_files() -> list[Path]:
     return entry_files(ENTRIES_DIR) if ENTRIES_DIR.is_dir() else []
 
 
-def check_record(path: Path) -> CheckReport:
-    """Reads a record and the files next to it. Runs no code of its entry."""
-    problems, warnings, facts = read_record_report(path)
+def check_record(path: Path, admission: Admission | None = None) -> CheckReport:
+    """Reads a record and the files next to it. Runs no code of its entry.
+
+    Args:
+        path: The record.
+        admission: That of its results directory. None finds it.
+    """
+    problems, warnings, facts = read_record_report(path, admission)
     return CheckReport(kind="record", path=path, problems=problems, warnings=warnings, facts=facts)
 
 

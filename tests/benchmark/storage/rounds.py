@@ -150,6 +150,7 @@ class Turns:
 
     def __init__(self, bench: Bench) -> None:
         self.bench = bench
+        self.directory = Path(tempfile.mkdtemp(dir=bench.directory))
         self.contents: dict[tuple[str, ...], Content] = {}
 
     def content(self, order: tuple[str, ...]) -> Content:
@@ -160,6 +161,7 @@ class Turns:
                 self.restore(order[:-1])
                 run_alone(WRITERS[order[-1]], self.bench)
             else:
+                clear(self.bench)
                 run_alone(lambda bench: bench.run(PUBLISHED, tables=True), self.bench)
             for name in ("runs", "results"):
                 shutil.copytree(self.bench.directory / name, self._stored(order) / name)
@@ -174,7 +176,7 @@ class Turns:
                 shutil.copytree(self._stored(order) / name, self.bench.directory / name)
 
     def _stored(self, order: tuple[str, ...]) -> Path:
-        return self.bench.directory / "turns" / "+".join(["state", *order])
+        return self.directory / "+".join(["state", *order])
 
 
 def run_alone(verb: Callable[[Bench], None], bench: Bench) -> None:
@@ -186,7 +188,7 @@ def run_alone(verb: Callable[[Bench], None], bench: Bench) -> None:
     log = bench.directory / "alone.log"
     process = start(verb, bench, log)
     process.join()
-    if process.exitcode != ENDED:
+    if process.exitcode not in {ENDED, REFUSED}:
         raise RuntimeError(log.read_text(encoding="utf-8"))
 
 
@@ -218,8 +220,8 @@ def judge_round(turns: Turns, names: Sequence[str], codes: Sequence[int | None])
     """How a round ended."""
     if any(code not in {ENDED, REFUSED} for code in codes):
         return "traceback"
-    if REFUSED in codes:
-        return "refused"
+    if any(code == REFUSED and name != "submit" for name, code in zip(names, codes, strict=True)):
+        return "refused"  # the same submission a second time says that there is nothing to do
     try:
         found = published(turns.bench)
     except (UserError, OSError, ValueError, KeyError) as error:
@@ -332,15 +334,17 @@ def differing(one: Content, other: Content) -> list[str]:
 @contextmanager
 def workplace() -> Iterator[Bench]:
     """Yields a bench of its own, without figures. One run before loads what each process would load for itself."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # a forked process waits forever for the threads of OpenMP of this one
     with tempfile.TemporaryDirectory() as scratch, bench_in(Path(scratch)) as bench, no_figures():
         (bench.directory / "submitted.py").write_text('"""The code of the bench."""\n', encoding="utf-8")
         bench.run(PUBLISHED, tables=True)
         clear(bench)
         yield bench
+    torch.set_num_threads(threads)
 
 
 if __name__ == "__main__":
-    torch.set_num_threads(1)  # a process with threads of OpenMP cannot be forked
     num_rounds, num_kills = (int(word) for word in sys.argv[1:] if word != "-v")
     with workplace() as place:
         for counted in (concurrent_rounds(place, num_rounds), killed_rounds(place, num_kills)):

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from benchmark.errors import UserError
+from benchmark.leaderboard.admission import admit
 from benchmark.storage.hashing import file_digest
 from benchmark.storage.ledger import read_ledger
 from benchmark.storage.record import load_record
@@ -15,7 +16,8 @@ from benchmark.storage.upgrade import upgrade_scores
 from benchmark.submission.checks import drawing, score
 from benchmark.submission.checks.comparison import KEY_COLUMNS, compare, first_by_hash
 from benchmark.submission.checks.drawing import count_forged, describe_draw, detection, draw_images, images_needed
-from benchmark.submission.checks.report import CheckReport, all_problems
+from benchmark.submission.checks.parallel import check_all
+from benchmark.submission.checks.report import CheckReport, all_problems, check_record
 from benchmark.submission.checks.score import RescoreOptions, find_other_owner, verify_scores
 from benchmark.submission.sandbox.limits import Limits
 from benchmark.submission.sandbox.replies import Scores
@@ -150,6 +152,16 @@ def test_a_verification_that_crashes_is_a_problem_where_the_ledger_waits_for_it(
     assert (report.problems, report.warnings) == (([line], []) if mark else ([], [line]))
     assert all_problems([report]) == int(mark)  # what the exit code follows from
     assert not read_ledger(record.parent.parent)
+
+
+def test_the_files_of_many_records_are_looked_at_once(table, monkeypatch):
+    looked_at = []
+    find_files = admit._signature
+    monkeypatch.setattr(admit, "_signature", lambda directory: looked_at.append(directory) or find_files(directory))
+    records = sorted((table / "records").glob("*.json"))
+    reports = check_all([], records, Limits(), RescoreOptions(), lambda _: None)
+    assert looked_at == [table]
+    assert [report.problems for report in reports] == [check_record(path).problems for path in records]
 
 
 def test_weights_belong_to_one_model(record):
