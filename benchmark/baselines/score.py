@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import repeat
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from skimage.color import rgb2gray
 from skimage.filters import sobel
+from torch import Tensor, nn
 
 from architectures import Architecture
 from architectures.geometry import Geometry
@@ -89,8 +91,8 @@ def list_parts(
             alignment=alignment,
             grid_stride=grid_stride,
         )
-        for method in methods
         for architecture in architectures
+        for method in methods
     ]
     ceilings = (
         _ceiling_parts(architectures, image_size, alignment, grid_stride)
@@ -133,8 +135,9 @@ def score_baselines(  # noqa: PLR0913 - data, table, and the two settings of a g
     """
     grid_methods = [method.name for method in methods if method.uses_grid]
     parts: dict[tuple[str, str], list[pd.DataFrame]] = {}
+    networks = _UntrainedNetworks(data, device)
     for part in list_parts(architectures, methods, data.images.shape[1], alignment, grid_stride):
-        frame = _load_or_score(part, data, device, protocol)
+        frame = _load_or_score(part, data, device, protocol, networks)
         names = grid_methods if _is_ceiling(part) else [part.method.name if part.method else ""]
         for name in names:
             parts.setdefault((part.baseline, name), []).append(frame)
@@ -154,23 +157,49 @@ def part_file(part: BaselinePart, protocol: str) -> Path:
 
 def score_baseline(part: BaselinePart, data: ImageDataset, device: torch.device, protocol: str) -> Path:
     """Scores a part unless its scores are cached. Returns the file."""
-    _load_or_score(part, data, device, protocol)
+    _load_or_score(part, data, device, protocol, _UntrainedNetworks(data, device))
     return part_file(part, protocol)
 
 
-def _load_or_score(part: BaselinePart, data: ImageDataset, device: torch.device, protocol: str) -> pd.DataFrame:
+class _UntrainedNetworks:
+    """Builds networks with random weights. The last one stays for the next method, with its predicted classes."""
+
+    def __init__(self, data: ImageDataset, device: torch.device) -> None:
+        self._data, self._device = data, device
+        self._last: tuple[str, nn.Module, Tensor] | None = None
+
+    @cached_property
+    def images(self) -> Tensor:
+        """The test images on the device, (T, 3, S, S), uint8."""
+        return on_device(self._data.images[self._data.test], self._device)
+
+    def load(self, architecture: Architecture) -> tuple[nn.Module, Tensor]:
+        """Returns a network in evaluation mode and the predicted class of each test image, (T,)."""
+        if self._last is None or self._last[0] != architecture.name:
+            self._last = None  # free the memory of the last one first
+            torch.manual_seed(0)
+            model = place(architecture.build(len(self._data.classes)), self._device).eval()
+            self._last = architecture.name, model, predict(model, self.images).argmax(dim=1).to(self._device)
+        return self._last[1:]
+
+
+def _load_or_score(
+    part: BaselinePart, data: ImageDataset, device: torch.device, protocol: str, networks: _UntrainedNetworks
+) -> pd.DataFrame:
     def make(path: Path) -> None:
-        _compute_scores(part, data, device).to_parquet(path)
+        _compute_scores(part, data, device, networks).to_parquet(path)
 
     return load_or_make(part_file(part, protocol), make, pd.read_parquet)
 
 
-def _compute_scores(part: BaselinePart, data: ImageDataset, device: torch.device) -> pd.DataFrame:
+def _compute_scores(
+    part: BaselinePart, data: ImageDataset, device: torch.device, networks: _UntrainedNetworks
+) -> pd.DataFrame:
     metrics = list(entries(Metric).values())
     if part.architecture and _is_ceiling(part):
         return _score_ceiling(data, part, part.architecture, device)
     if part.architecture and part.method:
-        maps = _untrained_maps(data, part, device)
+        maps = _untrained_maps(part, networks)
     elif part.baseline == RATER:
         return _score_raters(data, metrics, device)
     else:
@@ -232,15 +261,12 @@ TRIVIAL: dict[str, Callable[[ImageDataset], Iterator[NDArray[np.floating]]]] = {
 """Functions that yield the maps (S, S) of the test images without a model."""
 
 
-def _untrained_maps(data: ImageDataset, part: BaselinePart, device: torch.device) -> NDArray[np.float16]:
+def _untrained_maps(part: BaselinePart, networks: _UntrainedNetworks) -> NDArray[np.float16]:
     """Computes maps (T, S, S) of a network with random weights for the class that it predicts."""
-    architecture, method = part.architecture, part.method
+    architecture, method, images = part.architecture, part.method, networks.images
     if architecture is None or method is None:
         raise ValueError(f"{part.baseline}: it has no architecture, or no method")
-    images = on_device(data.images[data.test], device)
-    torch.manual_seed(0)
-    model = place(architecture.build(len(data.classes)), device).eval()
-    classes = predict(model, images).argmax(dim=1).to(device)
+    model, classes = networks.load(architecture)
     layer = part.layer(images.shape[-1])
     upsample_fn = get_placement(architecture, images.shape[-2:], part.alignment, model, layer)
     return compute_maps(model, layer, images, classes, method, upsample_fn)

@@ -7,9 +7,9 @@ import torch
 
 from architectures import Architecture
 from architectures.geometry import Axis, Geometry, stretched
-from benchmark.baselines import CEILING, CONSTANT, RATER, ceiling_name, score, uses_masks
+from benchmark.baselines import CEILING, CONSTANT, RATER, UNTRAINED, ceiling_name, score, uses_masks
 from benchmark.baselines.ceiling import compute_ceiling_maps
-from benchmark.baselines.score import list_parts
+from benchmark.baselines.score import BaselinePart, list_parts
 from benchmark.data.dataset import ImageDataset
 from benchmark.registry import select
 from benchmark.saliency.grad_cam import GRAD_CAM
@@ -107,6 +107,8 @@ def test_a_table_has_a_ceiling_for_each_shape_of_grid_and_a_part_for_each_geomet
     results = [
         (part.baseline, part.architecture.name) for part in parts if uses_masks(part.baseline) and part.architecture
     ]
+    # The methods of a network follow one another, so that they share it.
+    assert [part.architecture for part in parts if part.method] == [each for each in chosen for _ in range(2)]
     coarse, fine = ceiling_name(3, 3), ceiling_name(6, 6)
     assert results == [(coarse, "mobilenet"), (coarse, "densenet121"), (fine, "vgg16")]
     stretched_parts = list_parts(chosen, [GRAD_CAM], 96, "none")
@@ -116,24 +118,45 @@ def test_a_table_has_a_ceiling_for_each_shape_of_grid_and_a_part_for_each_geomet
     )
 
 
-def test_the_ceiling_is_scored_as_maps_are_and_stands_with_the_methods_of_a_grid(tmp_path, monkeypatch):
-    monkeypatch.setenv("LOUPE_RUNS", str(tmp_path))
-    side, masks = 96, disks(96, 3)
-    data = ImageDataset(
+def drawn(directory, side=96):
+    """Four test images of noise, three with a disk as their mask."""
+    masks = disks(side, 3)
+    return ImageDataset(
         name="drawn",
         key="k",
         synthetic=False,
         classes=("a", "b"),
         available=4,
         left_out=(),
-        manifest=tmp_path / "split.csv",
-        images=np.zeros((4, side, side, 3), dtype=np.uint8),
+        manifest=directory / "split.csv",
+        images=np.random.default_rng(0).integers(256, size=(4, side, side, 3), dtype=np.uint8),
         samples=pd.DataFrame({"id": list("wxyz"), "label": [0, 1] * 2, "group": list("wxyz"), "split": "test"}),
         mask_arrays=(masks * 255).to(torch.uint8).numpy(),
         references=pd.DataFrame(
             [(sample, "image", "", "") for sample in range(3)], columns=["sample", "level", "rater", "characteristic"]
         ),
     )
+
+
+def test_methods_share_an_untrained_network_and_its_answers(tmp_path, monkeypatch):
+    monkeypatch.setenv("LOUPE_RUNS", str(tmp_path))
+    data, device, answered = drawn(tmp_path), torch.device("cpu"), []
+    predict = score.predict
+    monkeypatch.setattr(score, "predict", lambda *inputs: answered.append(inputs) or predict(*inputs))
+    (architecture,) = select(Architecture, ["mobilenet"])
+    parts = [BaselinePart(baseline=UNTRAINED, architecture=architecture, method=each) for each in (GRAD_CAM, GRADIENT)]
+    networks = score._UntrainedNetworks(data, device)
+    shared = [score._untrained_maps(part, networks) for part in parts]
+    assert len(answered) == 1
+    alone = [score._untrained_maps(part, score._UntrainedNetworks(data, device)) for part in parts]
+    assert len(answered) == 1 + len(parts)
+    np.testing.assert_array_equal(shared, alone)
+    assert all(maps.any() for maps in shared)
+
+
+def test_the_ceiling_is_scored_as_maps_are_and_stands_with_the_methods_of_a_grid(tmp_path, monkeypatch):
+    monkeypatch.setenv("LOUPE_RUNS", str(tmp_path))
+    side, data = 96, drawn(tmp_path)
     monkeypatch.setattr(score, "TRIVIAL", {})
     monkeypatch.setattr(score, "_untrained_maps", lambda *_: np.zeros((4, side, side), dtype=np.float16))
     monkeypatch.setattr(score, "_score_raters", lambda *_: pd.DataFrame())
@@ -145,5 +168,5 @@ def test_the_ceiling_is_scored_as_maps_are_and_stands_with_the_methods_of_a_grid
     assert set(rows["method"]) == {"grad-cam"}
     assert set(rows["metric"]) == {"map-f1"}
     assert list(rows["image"]) == ["w", "x", "y"]
-    expected = scores(masks, square(3, side, first=0.0, spacing=32.0))
+    expected = scores(disks(side, 3), square(3, side, first=0.0, spacing=32.0))
     assert list(rows["value"]) == pytest.approx(expected.tolist(), abs=1e-3)
