@@ -99,7 +99,8 @@ def _lines(
         for subgroup, inside in members.items()
         for name in SUBGROUP_COLUMNS
     }
-    defined = {key: found for key, each in statistics.items() if (found := [part for part in each if part is not None])}
+    present = {key: [part for part in each if part is not None] for key, each in statistics.items()}
+    defined = {key: each for key, each in present.items() if each}
     found = estimates(defined, context.draws, row=row.label, bounds=dict.fromkeys(defined, ratios.BOUNDS))
     for subgroup in members:
         own = {name: found[subgroup, name] for name in SUBGROUP_COLUMNS if (subgroup, name) in found}

@@ -48,6 +48,8 @@ LAYER = "5"
 NUM_CASES = 240
 """Number of backgrounds, of which a third are test images."""
 EPOCHS = 25
+LEARNED, MAX_ATTEMPTS, SEEDS_APART = 0.9, 5, 1000
+"""Accuracy on training images from which a network counts, and how often it starts."""
 DOSES = (0.0, 1.0)
 """Fractions of the training images with a yellow lesion that have the mark. No others have it."""
 WEIGHTS = {"mark": (0.2, 0.35, 0.5), "nothing": (0.05, 0.1, 0.2)}
@@ -198,20 +200,32 @@ def network(seed: int, stride=1) -> nn.Sequential:
 
 
 def train(pixels, labels, seed: int, epochs=EPOCHS) -> nn.Module:
-    """Trains a network, with mirrored images."""
+    """Trains a network, with mirrored images. One that has not learned its training images starts again."""
+    for attempt in range(MAX_ATTEMPTS):
+        model = train_once(pixels, labels, seed + SEEDS_APART * attempt, epochs)
+        if ((predict(model, pixels) > 0.5) == labels).mean() > LEARNED:
+            return model
+    raise RuntimeError(f"seed {seed}: no network learns its training images")
+
+
+def train_once(pixels, labels, seed: int, epochs: int) -> nn.Module:
     model = network(seed, stride=2)
     optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
     images, target = to_tensor(pixels), torch.tensor(labels)
-    weights = 1 / torch.bincount(target).float()
     generator = torch.Generator().manual_seed(seed)
     for _ in range(epochs):
         for batch in torch.randperm(len(images), generator=generator).split(32):
             flipped = images[batch].flip(3) if torch.rand(1, generator=generator) < 0.5 else images[batch]
-            loss = cross_entropy(model(flipped), target[batch], weight=weights)
+            loss = cross_entropy(model(flipped), target[batch])
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
     return model.eval()
+
+
+def to_logits(probabilities):
+    """Returns finite logits of probabilities (N, 2), as the output (N, 2, 1, 1) of a layer."""
+    return probabilities.clamp(min=1e-12).log()[..., None, None]
 
 
 class Blend(nn.Module):
@@ -224,7 +238,7 @@ class Blend(nn.Module):
 
     def forward(self, images):
         mixed = (1 - self.weight) * self.first(images).softmax(1) + self.weight * self.second(images).softmax(1)
-        return self.get_submodule(LAYER)(mixed.log()[..., None, None]).flatten(1)
+        return self.get_submodule(LAYER)(to_logits(mixed)).flatten(1)
 
 
 class Both(nn.Module):
@@ -237,7 +251,7 @@ class Both(nn.Module):
 
     def forward(self, images):
         both = self.first(images).softmax(1)[:, 1] * self.second(images).softmax(1)[:, 1]
-        return self.get_submodule(LAYER)(torch.stack([1 - both, both], 1).log()[..., None, None]).flatten(1)
+        return self.get_submodule(LAYER)(to_logits(torch.stack([1 - both, both], 1))).flatten(1)
 
 
 class Unsure(nn.Module):
