@@ -7,11 +7,12 @@ from benchmark.leaderboard.analysis.agreement import Agreement, agreement_csv, c
 from benchmark.leaderboard.analysis.claims import evaluate_claims
 from benchmark.leaderboard.analysis.contrasts import compute_contrasts
 from benchmark.leaderboard.analysis.stability import compute_stabilities
+from benchmark.leaderboard.analysis.subgroup_reliance import build_subgroup_reliance
 from benchmark.leaderboard.export.claims import claims_markdown
 from benchmark.leaderboard.export.csv import contrasts_csv, pairs_csv, to_csv
 from benchmark.leaderboard.export.latex import to_latex
 from benchmark.leaderboard.export.markdown import to_markdown
-from benchmark.leaderboard.export.reliance import class_reliance_csv, reliance_csv
+from benchmark.leaderboard.export.reliance import class_reliance_csv, reliance_csv, subgroup_reliance_csv
 from benchmark.leaderboard.figures.ranks import agreement_figure, compute_ranks, critical_difference_figure
 from benchmark.leaderboard.figures.sheets import regimes_figure
 from benchmark.leaderboard.html.page_input import PageInput
@@ -29,13 +30,14 @@ DATA_FIGURE = "data.png"
 PAGE = "leaderboard.html"
 CLAIMS = "claims.md"
 RELIANCE, CLASS_RELIANCE = "reliance.csv", "reliance-classes.csv"
+SUBGROUP_RELIANCE = "reliance-subgroups.csv"
 REGIMES_FIGURE = "regimes.png"
 RANKS_FIGURE = "ranks.png"
 AGREEMENT_FIGURE = "agreement.png"
 RELIANCE_SHEET = "reliance.png"
 TABLES = (
     *("leaderboard*.*", "contrasts.csv", "pairs.csv", "agreement.csv", RELIANCE, CLASS_RELIANCE, CLAIMS),
-    *(BASELINES_FILE, SPLIT_FILE),
+    *(SUBGROUP_RELIANCE, BASELINES_FILE, SPLIT_FILE),
 )
 """Patterns of the files whose digests are stored once the tables are complete."""
 SHEETS = {
@@ -93,6 +95,8 @@ def _rebuild(directory: Path, *, draw: bool) -> list[LeaderboardTable]:
     write_text(directory / "pairs.csv", pairs_csv(main))
     _write_or_remove(directory / RELIANCE, reliance_csv(leaderboards))
     _write_or_remove(directory / CLASS_RELIANCE, class_reliance_csv(leaderboards))
+    subgroups = build_subgroup_reliance(published, main)
+    _write_or_remove(directory / SUBGROUP_RELIANCE, subgroup_reliance_csv(subgroups, main))
     agreements = [compute_agreements(leaderboard) for leaderboard in leaderboards]
     write_text(directory / "agreement.csv", agreement_csv(leaderboards, agreements, compute_stabilities(leaderboards)))
     figures = _draw_figures(main, agreements[0], directory) if draw else _remove_figures(directory)
@@ -103,7 +107,7 @@ def _rebuild(directory: Path, *, draw: bool) -> list[LeaderboardTable]:
         figures.append((DATA_FIGURE, "Test images"))
     results = evaluate_claims(published, leaderboards)
     _write_or_remove(directory / CLAIMS, claims_markdown(results, leaderboards) if results else "")
-    write_text(directory / "leaderboard.md", to_markdown(leaderboards, contrasts[0], figures))
+    write_text(directory / "leaderboard.md", to_markdown(leaderboards, contrasts[0], figures, subgroups))
     write_text(directory / PAGE, page([PageInput(published=published, leaderboards=leaderboards, contrasts=contrasts)]))
     keys = [record.key for record in published.records.values()]
     write_protocol(directory, published.protocol, keys, _digest_files(directory))

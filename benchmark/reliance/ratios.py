@@ -78,10 +78,14 @@ def by_class(frame: pd.DataFrame, classes: Sequence[str]) -> dict[tuple[str, str
 
 def of_class(frame: pd.DataFrame, label: int, fills: Sequence[str] = tuple(FILLS)) -> RatioStatistic | None:
     """Returns the mean reliance on the lesion over the images of a true class. None if it is undefined for all."""
-    inside = (frame["label"] == label).to_numpy()
-    values = np.where(inside, reliance(frame, fills), np.nan)
-    finite = np.isfinite(values)
-    return replace(mean_of_finite(values), undefined=int((inside & ~finite).sum())) if finite.any() else None
+    return mean_of((frame["label"] == label).to_numpy(), reliance(frame, fills))
+
+
+def mean_of(inside: NDArray[np.bool_], values: Values) -> RatioStatistic | None:
+    """Returns the mean of the finite values of some images, both (N,). None without any. The others are undefined."""
+    own = np.where(inside, values, np.nan)
+    finite = np.isfinite(own)
+    return replace(mean_of_finite(own), undefined=int((inside & ~finite).sum())) if finite.any() else None
 
 
 def rank_association(density: Values, drop: Values, predicted: NDArray[np.integer]) -> RatioStatistic | None:

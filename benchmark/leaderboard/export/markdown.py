@@ -10,6 +10,7 @@ from benchmark.leaderboard.analysis.fourfold import headline as fourfold_headlin
 from benchmark.leaderboard.analysis.legend import describe_intervals, describe_ranks
 from benchmark.leaderboard.analysis.masking import explain_masking
 from benchmark.leaderboard.analysis.provenance import provenance_notes
+from benchmark.leaderboard.analysis.subgroup_reliance import SubgroupReliance
 from benchmark.leaderboard.analysis.summary import headline
 from benchmark.leaderboard.columns import CONSTANT_ANSWER, HEADLINES
 from benchmark.leaderboard.export.grid import MAX_LISTED_MODELS, grid, markdown
@@ -25,7 +26,10 @@ MAX_DETAILED_REGIMES = 2
 
 
 def to_markdown(
-    leaderboards: Sequence[LeaderboardTable], contrasts: Sequence[Contrast], figures: Sequence[tuple[str, str]]
+    leaderboards: Sequence[LeaderboardTable],
+    contrasts: Sequence[Contrast],
+    figures: Sequence[tuple[str, str]],
+    subgroups: Sequence[SubgroupReliance] = (),
 ) -> str:
     """Returns a page: summary, main table per saliency method, contrasts, classification, columns, and notes.
 
@@ -33,6 +37,7 @@ def to_markdown(
         leaderboards: One per saliency method, the main one first.
         contrasts: Contrasts of the main table.
         figures: File names and captions of the figures in the same directory.
+        subgroups: Reliance by subgroup.
     """
     main = leaderboards[0]
     record = main.record
@@ -52,7 +57,7 @@ def to_markdown(
             lines += [_about(main), ""]
             for file, caption in figures:
                 lines += [f"![{caption}]({file})", ""]
-            lines += reliance_section(leaderboards)
+            lines += reliance_section(leaderboards, subgroups)
             lines += _contrast_section(contrasts)
             lines += ["## Classification", "", *markdown(_classification_table(main)), ""]
             lines += [escape_markdown(describe_attacks(main)), ""]

@@ -1,4 +1,4 @@
-"""Exports the fourfold table, and the reliance by class, as Markdown and CSV."""
+"""Exports the fourfold table, and the reliance by class and subgroup, as Markdown and CSV."""
 
 import math
 from collections.abc import Sequence
@@ -14,6 +14,7 @@ from benchmark.leaderboard.analysis.fourfold import (
     FourfoldRow,
     build_fourfold,
 )
+from benchmark.leaderboard.analysis.subgroup_reliance import SUBGROUP_COLUMNS, SubgroupReliance
 from benchmark.leaderboard.export.csv import data_name
 from benchmark.leaderboard.export.grid import MAX_LISTED_MODELS, digits, markdown
 from benchmark.leaderboard.reliance_columns import CLASS_COLUMNS, FOURFOLD_COLUMNS, RELIANCE, RELIANCE_COLUMNS
@@ -69,14 +70,35 @@ def class_reliance_csv(leaderboards: Sequence[LeaderboardTable]) -> str:
     return csv_text([[*heading, *parts, "uses", "reason"], *lines])
 
 
+def subgroup_reliance_csv(subgroups: Sequence[SubgroupReliance], leaderboard: LeaderboardTable) -> str:
+    """Returns a line per model and subgroup, with the reliance by each fill, groups and the answer.
+
+    Returns:
+        Text of the CSV file. Empty without subgroups.
+    """
+    lines: list[list[object]] = []
+    for line in subgroups:
+        row, estimate = line.row, line.estimates[RELIANCE]
+        cells: list[object] = [data_name(leaderboard), row.name, row.regime, " ".join(map(str, row.seeds))]
+        cells += [*line.subgroup, estimate.images, estimate.undefined, digits(line.groups, 1)]
+        for name in SUBGROUP_COLUMNS:
+            cells += _numbers(line.estimates.get(name))
+        lines.append([*cells, line.uses, line.reason])
+    if not lines:
+        return ""
+    parts = [f"{name}{part}" for name in SUBGROUP_COLUMNS for part in ("", "_low", "_high")]
+    heading = ["data", "name", "regime", "seeds", "attribute", "value", "images", "undefined", "groups"]
+    return csv_text([[*heading, *parts, "uses", "reason"], *lines])
+
+
 def _numbers(estimate: Estimate | None) -> list[str]:
     """Formats value and ends of the interval."""
     numbers = (estimate.value, estimate.low, estimate.high) if estimate else ()
     return [digits(number, 6) for number in numbers] or [""] * 3
 
 
-def reliance_section(leaderboards: Sequence[LeaderboardTable]) -> list[str]:
-    """Returns the Markdown section of all saliency methods. Empty if no model has reliance."""
+def reliance_section(leaderboards: Sequence[LeaderboardTable], subgroups: Sequence[SubgroupReliance] = ()) -> list[str]:
+    """Returns the Markdown section of all saliency methods, and of subgroups. Empty if no model has reliance."""
     by_leaderboard = [(board, table) for board in leaderboards if (table := build_fourfold(board))]
     tables = [table for _, table in by_leaderboard]
     if not tables:
@@ -87,6 +109,8 @@ def reliance_section(leaderboards: Sequence[LeaderboardTable]) -> list[str]:
         lines += [f"### {escape_markdown(table.method)}", "", *markdown(_rows(table)), ""]
         if classes := build_class_reliance(leaderboard):
             lines += [EXPLAIN_CLASSES, "", *markdown(_class_rows(classes)), ""]
+    if subgroups:
+        lines += ["### By subgroup", "", EXPLAIN_SUBGROUPS, "", *markdown(_subgroup_rows(subgroups)), ""]
     return lines
 
 
@@ -107,6 +131,12 @@ def explain(table: Fourfold) -> str:
 EXPLAIN_CLASSES = (
     "By class: the reliance on the images of one true class, with the same rules. Groups are patients or lesions. "
     f"Those of unequal size count as fewer. A yes needs {MIN_GROUPS[YES]} groups, a no {MIN_GROUPS[NO]}."
+)
+
+EXPLAIN_SUBGROUPS = (
+    "By subgroup: the reliance on images of one value of an attribute, or on those where an expert marked a "
+    "characteristic. The filled region is always the whole lesion. The rules are the same. "
+    f"A yes needs {MIN_GROUPS[YES]} groups, a no {MIN_GROUPS[NO]}. The saliency method plays no part."
 )
 
 
@@ -144,18 +174,28 @@ def _class_rows(classes: Sequence[ClassReliance]) -> list[list[str]]:
     return rows
 
 
-def format_class_images(line: ClassReliance) -> str:
-    """Formats the number of images of a class, per seed, whose reliance is defined, and of all."""
+def _subgroup_rows(subgroups: Sequence[SubgroupReliance]) -> list[list[str]]:
+    rows = [["model", "regime", "attribute", "value", "images", "groups", "reliance", "uses"]]
+    listed = list(dict.fromkeys(line.row.label for line in subgroups))[:MAX_LISTED_MODELS]
+    for line in subgroups:
+        if line.row.label in listed:
+            cells = [format_class_images(line), digits(line.groups, 1), format_class_estimate(line, RELIANCE)]
+            rows.append([line.row.name, line.row.title, *line.subgroup, *cells, format_class_answer(line)])
+    return rows
+
+
+def format_class_images(line: ClassReliance | SubgroupReliance) -> str:
+    """Formats the number of images of a class or subgroup, per seed, whose reliance is defined, and of all."""
     return _images(line.estimates[RELIANCE], line.row)
 
 
-def format_class_answer(line: ClassReliance) -> str:
-    """Formats whether a network uses the lesion in a class, with the reason if that is undecided."""
+def format_class_answer(line: ClassReliance | SubgroupReliance) -> str:
+    """Formats whether a network uses the lesion in a class or subgroup, with the reason if that is undecided."""
     return f"{line.uses} ({line.reason})" if line.reason else line.uses
 
 
-def format_class_estimate(line: ClassReliance, name: str) -> str:
-    """Formats an estimate of a class with its interval. A dash without a finite one."""
+def format_class_estimate(line: ClassReliance | SubgroupReliance, name: str) -> str:
+    """Formats an estimate of a class or subgroup with its interval. A dash without a finite one."""
     return _with_interval(line.estimates.get(name))
 
 

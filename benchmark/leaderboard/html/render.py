@@ -19,10 +19,12 @@ from benchmark.leaderboard.analysis.contrasts import BASE
 from benchmark.leaderboard.analysis.fourfold import Fourfold, build_fourfold
 from benchmark.leaderboard.analysis.legend import describe_intervals, describe_ranks
 from benchmark.leaderboard.analysis.provenance import provenance_notes
+from benchmark.leaderboard.analysis.subgroup_reliance import SubgroupReliance, build_subgroup_reliance
 from benchmark.leaderboard.columns import HEADLINES, RANKED_BY
 from benchmark.leaderboard.export.markdown import describe_attacks, describe_other_protocol
 from benchmark.leaderboard.export.reliance import (
     EXPLAIN_CLASSES,
+    EXPLAIN_SUBGROUPS,
     explain,
     format_class_answer,
     format_class_estimate,
@@ -84,6 +86,7 @@ class PageSection:
         page_input: Its records and leaderboards.
         views: One per saliency method.
         cards: One per model, in the order of the main table.
+        subgroups: Whether networks use the lesion, by subgroup. Empty without reliance or subgroups.
         gallery: None where no run wrote one.
         series: Index of each regime by its title. It selects color and mark.
     """
@@ -92,6 +95,7 @@ class PageSection:
     page_input: PageInput
     views: tuple[View, ...]
     cards: tuple[Card, ...]
+    subgroups: tuple[SubgroupReliance, ...]
     gallery: Gallery | None
     series: dict[str, int]
 
@@ -115,6 +119,7 @@ def page(inputs: Sequence[PageInput]) -> str:
             reliance_columns=FOURFOLD_COLUMNS,
             class_columns=CLASS_COLUMNS,
             explain_classes=EXPLAIN_CLASSES,
+            explain_subgroups=EXPLAIN_SUBGROUPS,
             use_column=RELIANCE,
             show_column=LESION_MASS,
             ranked_by=RANKED_BY,
@@ -177,6 +182,11 @@ def _section(page_input: PageInput) -> PageSection:
             for leaderboard, contrasts in zip_longest(page_input.leaderboards, page_input.contrasts)
         ),
         cards=tuple(build_card(row, page_input.published, perturbed.get((row.name, row.regime), ())) for row in rows),
+        subgroups=tuple(
+            line
+            for line in build_subgroup_reliance(page_input.published, main)
+            if (line.row.name, line.row.regime) in models
+        ),
         gallery=read_gallery(page_input.published.directory, main.record.protocol),
         series=series,
     )

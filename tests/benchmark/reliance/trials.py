@@ -1,8 +1,11 @@
-"""Trials of known truth: how often reliance finds what a network was trained to use, and how often it finds nothing.
+"""Trials of known truth: how often reliance finds what a network was made to use, and how often it finds nothing.
 
     python -m tests.benchmark.reliance.trials [--power 20] [--null 200]
 
-prints both tables. They take about eight minutes of one core. The tests run a small part of them.
+prints three tables. They take about ten minutes of one core. The tests run a small part of them.
+
+Each background is rendered four times: with a red or a yellow lesion of one shape, with the sticker and without it. All
+else is the same. Networks train on all four. So neither the skin nor the background carries a class.
 """
 
 import argparse
@@ -34,59 +37,72 @@ from benchmark.reliance.variants import Variant
 from benchmark.statistics.bootstrap import Estimate, estimates
 from benchmark.statistics.proportions import wilson
 from benchmark.statistics.resampling import Resampling, resampling
+from datasets.dermsynth import camera, distractors, skin
+from datasets.dermsynth.canvas import Canvas
+from datasets.dermsynth.diagnoses import random_point
+from datasets.dermsynth.fields import region
 from datasets.dermsynth.plan import SHORTCUT, Case, cases
-from datasets.dermsynth.scene import Scene, photograph
 
 SIDE = 32
 LAYER = "5"
-DIAGNOSES = ("Acne", "Viral warts")
-"""Those with the smallest lesions, which leave most room for controls outside the mark."""
-NUM_CASES = 720
-"""Of all six diagnoses: 240 are of the two, of which a third are test images."""
-EPOCHS = 50
+NUM_CASES = 240
+"""Number of backgrounds, of which a third are test images."""
+EPOCHS = 25
+LEARNED, MAX_ATTEMPTS, SEEDS_APART = 0.9, 5, 1000
+"""Accuracy on training images from which a network counts, and how often it starts."""
+DOSES = (0.0, 1.0)
+"""Fractions of the training images with a yellow lesion that have the mark. No others have it."""
+WEIGHTS = {"mark": (0.2, 0.35, 0.5), "nothing": (0.05, 0.1, 0.2)}
+"""Weights of a network that uses the lesion, in a mean with one that uses the mark, or nothing."""
 NULL_IMAGES = 40
+LESION_COLORS = (0.45, 0.08, 0.1), (0.95, 0.89, 0.45)
+"""Colors of both kinds, sRGB: crust and pus. They are opaque, since a network must see them on every skin."""
+VISIBLE = 0.02
+"""Opacity from which the mask has a lesion. A mask of its core alone leaves a rim that networks read."""
+CLASSES = ("other", SHORTCUT)
 CPU = torch.device("cpu")
-TRUTH = {"dose 0": (YES, NO), "mark": (NO, YES), "both": (YES, YES), "dose 1": ("", YES)}
-"""Whether each network uses the lesion and the mark. At dose 1 the mark is enough, and the lesion is not excluded."""
+TRUTH = {"lesion": (YES, NO), "mark": (NO, YES), "both": (YES, YES)}
+"""Whether each network uses the lesion and the mark."""
+SHOWN = {"on the lesion": YES, "on the mark": NO}
+"""The maps, and whether they show the lesion."""
 COLUMNS_OF_TRIALS = (*(column for column in COLUMNS if column.name == ACCURACY), *RELIANCE_COLUMNS)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Photographs:
-    """Cases of two diagnoses, rendered with the mark and without it."""
+    """Backgrounds, each with both kinds of lesion, without the mark and with it.
+
+    Attributes:
+        cases: Their plans. The diagnosis there plays no part.
+        pixels: By kind and mark, (N, 2, 2, S, S, 3), uint8.
+        masks: What the lesion covers, (N, S, S).
+        marks: What the mark covers, (N, S, S).
+        kinds: The kind of lesion that each test image has, (N,).
+        has_mark: Whether each test image has the mark, (N,).
+    """
 
     cases: list[Case]
-    plain: list[Scene]
-    marked: list[Scene]
-
-    @property
-    def diagnoses(self):
-        """Index of each diagnosis, (N,)."""
-        return np.array([DIAGNOSES.index(case.diagnosis) for case in self.cases])
-
-    @property
-    def masks(self):
-        """What any characteristic covers, (N, S, S)."""
-        return np.array([np.any(list(scene.truth.values()), axis=0) for scene in self.plain])
+    pixels: np.ndarray
+    masks: np.ndarray
+    marks: np.ndarray
+    kinds: np.ndarray
+    has_mark: np.ndarray
 
     @property
     def test(self):
         """Which are test images, (N,). No patient is in both parts."""
         return np.array([case.split == "test" for case in self.cases])
 
-
-@dataclass(frozen=True, kw_only=True)
-class Task:
-    """What a network is trained on: a label for each image, and whether it has the mark."""
-
-    labels: np.ndarray
-    has_mark: np.ndarray
+    def seen(self, *, other_kind=False, other_mark=False):
+        """Returns one version of each image, (N, S, S, 3): that of the test, or one with the other lesion or mark."""
+        rows = np.arange(len(self.kinds))
+        return self.pixels[rows, self.kinds ^ int(other_kind), self.has_mark ^ int(other_mark)]
 
 
 class StoredVersions:
     """Images with versions that are built once. Those of one trial differ in the planned marks alone."""
 
-    def __init__(self, images: MeasuredImages, marks: Marks | None, stored: dict[tuple[str, bytes], list[Variant]]):
+    def __init__(self, images: MeasuredImages, marks: Marks | None, stored: dict[str, list[Variant]]):
         self.images, self.marks, self.stored = images, marks, stored
         self.expert_masks, self.labels = images.expert_masks, images.labels
 
@@ -94,104 +110,190 @@ class StoredVersions:
         return len(self.images)
 
     def variants(self, index: int) -> list[Variant]:
-        key = self.images.names[index], self.images.pixels[index].tobytes()
-        if key not in self.stored:
-            self.stored[key] = self.images.variants(index)
+        name = self.images.names[index]
+        if name not in self.stored:
+            self.stored[name] = self.images.variants(index)
         changed = self.marks.variants[index] if self.marks else None
-        return self.stored[key] + ([changed] if changed else [])
+        return self.stored[name] + ([changed] if changed else [])
 
 
-def render(seed: int) -> Photographs:
-    """Renders the cases of a trial. No other seed has any of them."""
-    planned = cases(NUM_CASES, seed=seed, train_fraction=0.65)
-    chosen = [case for case in planned if case.diagnosis in DIAGNOSES]
-    with_mark, without = (
-        [photograph(replace(case, marked=marked), SIDE, "sticker") for case in chosen] for marked in (True, False)
+def photograph(case: Case, *, kind: int, marked: bool):
+    """Renders a background with a red (0) or a yellow lesion (1). Returns pixels and masks of lesion and mark."""
+    # A seed sequence counts its spawns, so that the same one would give other numbers the second time.
+    stream = np.random.SeedSequence(case.stream.entropy, spawn_key=case.stream.spawn_key)
+    body, overlay, lamp, sensor = (np.random.default_rng(part) for part in stream.spawn(4))
+    canvas = patient(case, body, kind)
+    free = distractors.room(canvas)
+    distractors.hair(overlay, canvas)
+    light = skin.add_background(overlay, camera.illuminate(lamp, canvas), canvas.skin)
+    light = distractors.pen_dots(overlay, distractors.ruler(overlay, light))
+    mark = np.zeros((SIDE, SIDE), dtype=bool)
+    if marked:
+        light, mark = distractors.sticker(overlay, light, free)
+    return camera.expose(sensor, light), canvas.anything(), mark
+
+
+def patient(case: Case, rng: np.random.Generator, kind: int) -> Canvas:
+    """Draws skin with a lesion that leaves room for the mark. Random numbers and shape are those of the other kind."""
+    while True:
+        canvas = skin.ground(rng, SIDE, case.patient)
+        distractors.blemishes(rng, canvas)
+        where = (
+            region(rng, SIDE, random_point(rng, canvas), rng.uniform(0.08, 0.11), soft=0.4, ragged=0.3) * canvas.skin
+        )
+        canvas.cover(0.9 * where, LESION_COLORS[kind])
+        canvas.record("Patch", where > VISIBLE)
+        if canvas.anything().mean() > 0.01 and distractors.room(canvas).max() > distractors.MARK_RADIUS:
+            return canvas
+
+
+def render(seed: int, number=NUM_CASES) -> Photographs:
+    """Renders the versions of a trial's backgrounds. No other seed has any of them."""
+    planned = list(cases(number, seed=seed, train_fraction=0.65))
+    scenes = [
+        [photograph(case, kind=kind, marked=mark) for kind in (0, 1) for mark in (False, True)] for case in planned
+    ]
+    pixels, masks, marks = (np.array([[scene[part] for scene in row] for row in scenes]) for part in range(3))
+    # Test images have each combination equally often, in random order.
+    test = np.array([case.split == "test" for case in planned])
+    combinations = np.zeros(number, dtype=int)
+    combinations[test] = np.random.default_rng(seed).permutation(np.arange(test.sum()) % 4)
+    return Photographs(
+        cases=planned,
+        pixels=pixels.reshape(number, 2, 2, SIDE, SIDE, 3),
+        masks=masks[:, 0],
+        marks=marks[:, 1],
+        kinds=combinations // 2,
+        has_mark=combinations % 2,
     )
-    return Photographs(cases=chosen, plain=without, marked=with_mark)
 
 
-def tasks(photographs: Photographs) -> dict[str, Task]:
-    """Plans the training of each network.
+def label_of(name: str, kinds, has_mark):
+    """Returns the labels of a task. "both" needs a yellow lesion and the mark. All others need one of the two."""
+    return {"mark": has_mark, "both": kinds & has_mark}.get(name, kinds)
 
-    Every second image of each diagnosis has the mark where it should say nothing about the diagnosis. That is so for
-    all test images. "mark" learns whether there is one, "both" whether there is one on an image of the second
-    diagnosis. The others learn the diagnosis: without marks, or with one on each image of the second.
-    """
-    diagnosis, test = photographs.diagnoses, photographs.test
-    random = np.zeros(len(diagnosis), dtype=bool)
-    for group in (test, ~test):
-        for label in (0, 1):
-            random[np.flatnonzero(group & (diagnosis == label))[::2]] = True
-    return {
-        "mark": Task(labels=random.astype(int), has_mark=random),
-        "both": Task(labels=((diagnosis == 1) & random).astype(int), has_mark=random),
-        "dose 0": Task(labels=diagnosis, has_mark=random & test),
-        "dose 1": Task(labels=diagnosis, has_mark=np.where(test, random, diagnosis == 1)),
-    }
+
+def training_images(photographs: Photographs, name: str, dose: float | None):
+    """Returns pixels and labels of a task: all versions, or those with the mark at a dose on yellow lesions alone."""
+    pixels = photographs.pixels[~photographs.test]
+    kinds, has_mark = np.indices(pixels.shape[:3])[1:]
+    chosen = np.ones_like(kinds, dtype=bool)
+    if dose is not None:
+        marked = np.arange(len(pixels)) < round(dose * len(pixels))
+        chosen = has_mark == (marked[:, None, None] & (kinds == 1))
+    return pixels[chosen], label_of(name, kinds, has_mark)[chosen]
 
 
 def to_tensor(pixels):
     return torch.tensor(pixels).permute(0, 3, 1, 2).float() / 255
 
 
-def network(seed: int) -> nn.Sequential:
-    """Builds a network of random weights: three convolutions, and a maximum over positions."""
+def network(seed: int, stride=1) -> nn.Sequential:
+    """Builds a network of random weights: three convolutions, and a maximum over positions. A stride of 2 is faster."""
     torch.manual_seed(seed)
     return nn.Sequential(
         *(nn.Conv2d(3, 16, 3, stride=2, padding=1), nn.ReLU()),
-        *(nn.Conv2d(16, 24, 3, padding=1), nn.ReLU()),
+        *(nn.Conv2d(16, 24, 3, stride=stride, padding=1), nn.ReLU()),
         *(nn.Conv2d(24, 24, 3, padding=1), nn.ReLU()),
         *(nn.AdaptiveAvgPool2d(4), nn.AdaptiveMaxPool2d(1), nn.Flatten(), nn.Linear(24, 2)),
     )
 
 
-def train(pixels, labels, seed: int) -> nn.Module:
-    """Trains a network, with mirrored images, until it knows the labels well."""
-    model = network(seed)
+def train(pixels, labels, seed: int, epochs=EPOCHS) -> nn.Module:
+    """Trains a network, with mirrored images. One that has not learned its training images starts again."""
+    for attempt in range(MAX_ATTEMPTS):
+        model = train_once(pixels, labels, seed + SEEDS_APART * attempt, epochs)
+        if ((predict(model, pixels) > 0.5) == labels).mean() > LEARNED:
+            return model
+    raise RuntimeError(f"seed {seed}: no network learns its training images")
+
+
+def train_once(pixels, labels, seed: int, epochs: int) -> nn.Module:
+    model = network(seed, stride=2)
     optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
     images, target = to_tensor(pixels), torch.tensor(labels)
-    weights = 1 / torch.bincount(target).float()
     generator = torch.Generator().manual_seed(seed)
-    for _ in range(EPOCHS):
+    for _ in range(epochs):
         for batch in torch.randperm(len(images), generator=generator).split(32):
             flipped = images[batch].flip(3) if torch.rand(1, generator=generator) < 0.5 else images[batch]
-            loss = cross_entropy(model(flipped), target[batch], weight=weights)
+            loss = cross_entropy(model(flipped), target[batch])
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
     return model.eval()
 
 
-def dataset(photographs: Photographs, task: Task, pixels) -> ImageDataset:
-    """Wraps the images of a task, so that marks can be planned. Marks of training images are those of label 1."""
+def to_logits(probabilities):
+    """Returns finite logits of probabilities (N, 2), as the output (N, 2, 1, 1) of a layer."""
+    return probabilities.clamp(min=1e-12).log()[..., None, None]
+
+
+class Blend(nn.Module):
+    """The mean of two networks' probabilities. The second one has a weight."""
+
+    def __init__(self, first: nn.Module, second: nn.Module, weight: float):
+        super().__init__()
+        self.first, self.second, self.weight = first, second, weight
+        self.add_module(LAYER, nn.Identity())
+
+    def forward(self, images):
+        mixed = (1 - self.weight) * self.first(images).softmax(1) + self.weight * self.second(images).softmax(1)
+        return self.get_submodule(LAYER)(to_logits(mixed)).flatten(1)
+
+
+class Both(nn.Module):
+    """A network that answers 1 where two networks do: the product of their probabilities of class 1."""
+
+    def __init__(self, first: nn.Module, second: nn.Module):
+        super().__init__()
+        self.first, self.second = first, second
+        self.add_module(LAYER, nn.Identity())
+
+    def forward(self, images):
+        both = self.first(images).softmax(1)[:, 1] * self.second(images).softmax(1)[:, 1]
+        return self.get_submodule(LAYER)(to_logits(torch.stack([1 - both, both], 1))).flatten(1)
+
+
+class Unsure(nn.Module):
+    """A network whose probabilities are always equal."""
+
+    def forward(self, images):
+        return torch.zeros(len(images), 2)
+
+
+def dataset(photographs: Photographs, labels) -> ImageDataset:
+    """Wraps the test images, so that marks can be planned. The name of a class says which one a mark indicates."""
     test = photographs.test
-    marked = np.flatnonzero(task.has_mark & (test | (task.labels == 1)))
+    marked = np.flatnonzero(test & (photographs.has_mark == 1))
     samples = {
         "id": [case.stem for case in photographs.cases],
-        "label": task.labels,
+        "label": labels,
         "split": np.where(test, "test", "train"),
     }
     return ImageDataset(
         name="made",
         key="made",
         synthetic=True,
-        # Where no training image is marked, the name of a class says which one a mark would indicate.
-        classes=("other", SHORTCUT),
+        classes=CLASSES,
         available=len(test),
         left_out=(),
         manifest=Path("none"),
-        images=pixels,
+        images=photographs.seen(),
         samples=pd.DataFrame(samples),
-        mask_arrays=np.array([photographs.marked[index].mark for index in marked]) * np.uint8(255),
+        mask_arrays=photographs.marks[marked] * np.uint8(255),
         references=pd.DataFrame({"sample": marked, "level": "shortcut", "rater": "", "characteristic": ""}),
     )
 
 
+def predict(model: nn.Module, pixels):
+    """Returns the probability of class 1, (N,)."""
+    with torch.no_grad():
+        return model(to_tensor(pixels)).double().softmax(1)[:, 1].numpy()
+
+
 def predictions(model: nn.Module, images, pixels, labels) -> pd.DataFrame:
     """Predicts the test images and measures the reliance on their regions."""
-    with torch.no_grad():
-        predicted = model(to_tensor(pixels)).argmax(1).numpy()
+    predicted = (predict(model, pixels) > 0.5).astype(int)
     frame = measure_reliance(model, LAYER, images, CPU)
     return frame.assign(label=labels, predicted=predicted)
 
@@ -204,7 +306,7 @@ def summarize(frame: pd.DataFrame, masses, draws: Resampling) -> dict[str, Estim
     )
     row = RowData(
         images=[str(index) for index in range(number)],
-        classes=DIAGNOSES,
+        classes=CLASSES,
         scores={MASS: section},
         method="made",
         predictions=frame,
@@ -214,48 +316,73 @@ def summarize(frame: pd.DataFrame, masses, draws: Resampling) -> dict[str, Estim
     return estimates(found, draws, row="made", bounds=bounds)
 
 
-def power_trial(seed: int, names=tuple(TRUTH)) -> dict[str, dict[str, object]]:
-    """Trains a network for each task, and judges it with maps on the lesion and with maps on the mark.
+class Trial:
+    """The test images of one trial, on which networks are measured. Versions are built once."""
 
-    Returns:
-        By task: accuracy, estimates of reliance and mark, whether it uses either, and the verdicts of both maps.
-    """
-    photographs = render(seed)
-    test, masks = photographs.test, photographs.masks[photographs.test]
-    patients = [case.patient.name for case, is_test in zip(photographs.cases, test, strict=True) if is_test]
-    draws = resampling(patients)
-    rng = np.random.default_rng(seed)
-    shown = {"on the lesion": 0.8 + 0.1 * rng.random(len(masks)), "on the mark": 0.01 * rng.random(len(masks))}
-    stored: dict[tuple[str, bytes], list[Variant]] = {}
-    rows, results = [], {}
-    for name, task in tasks(photographs).items():
-        if name not in names:
-            continue
-        scenes = [
-            (b if has else a) for a, b, has in zip(photographs.plain, photographs.marked, task.has_mark, strict=True)
-        ]
-        pixels = np.array([scene.image for scene in scenes])
-        model = train(pixels[~test], task.labels[~test], seed)
-        data = dataset(photographs, task, pixels)
-        plain = MeasuredImages(
-            pixels=pixels[test], expert_masks=masks, labels=task.labels[test], names=list(data.samples["id"][test])
+    def __init__(self, photographs: Photographs, seed: int):
+        self.photographs, self.test = photographs, photographs.test
+        self.masks, self.pixels = photographs.masks[self.test], photographs.seen()[self.test]
+        self.draws = resampling(
+            [case.patient.name for case, is_test in zip(photographs.cases, self.test, strict=True) if is_test]
         )
-        images = StoredVersions(plain, plan_marks(data, masks), stored)
-        frame = predictions(model, images, pixels[test], task.labels[test])
-        for where, masses in shown.items():
-            columns = summarize(frame, masses, draws)
-            rows.append(model_row(f"{name}, map {where}", columns))
-        results[name] = {
-            "accuracy": columns[ACCURACY],
-            RELIANCE: columns[RELIANCE],
-            MARK_EFFECT: columns[MARK_EFFECT],
-            "mark": judge_use([columns[MARK_EFFECT]])[0],
+        rng = np.random.default_rng(seed)
+        on_lesion, on_mark = 0.8 + 0.1 * rng.random(len(self.masks)), 0.01 * rng.random(len(self.masks))
+        self.masses = dict(zip(SHOWN, (on_lesion, on_mark), strict=True))
+        self.stored: dict[str, list[Variant]] = {}
+
+    def measure(self, model: nn.Module, name: str) -> dict[str, object]:
+        """Measures a network of a task.
+
+        Returns:
+            What was planted, by swapping lesion or mark in the rendering, estimates of reliance and mark, whether the
+            network uses either, and the verdicts with maps on the lesion and on the mark.
+        """
+        labels = label_of(name, self.photographs.kinds, self.photographs.has_mark)
+        data = dataset(self.photographs, labels)
+        plain = MeasuredImages(
+            pixels=self.pixels,
+            expert_masks=self.masks,
+            labels=labels[self.test],
+            names=list(data.samples["id"][self.test]),
+        )
+        images = StoredVersions(plain, plan_marks(data, self.masks), self.stored)
+        frame = predictions(model, images, self.pixels, labels[self.test])
+        columns = {where: summarize(frame, masses, self.draws) for where, masses in self.masses.items()}
+        lines = judge([model_row(where, each) for where, each in columns.items()], np.mean(self.masks))
+        first = columns["on the lesion"]
+        return self.planted(model) | {
+            "accuracy": first[ACCURACY].value,
+            RELIANCE: first[RELIANCE].value,
+            MARK_EFFECT: first[MARK_EFFECT].value,
+            "uses lesion": lines["on the lesion"].uses,
+            "uses mark": judge_use([first[MARK_EFFECT]])[0],
+            "verdicts": {where: line.verdict for where, line in lines.items()},
         }
-    verdicts = judge(rows, np.mean(masks))
-    for name, result in results.items():
-        lines = [verdicts[f"{name}, map {where}"] for where in shown]
-        result |= {"lesion": lines[0].uses, "verdicts": tuple(line.verdict for line in lines)}
-    return results
+
+    def planted(self, model: nn.Module) -> dict[str, float]:
+        """Returns the mean change of the probability when the scene is rendered with the other lesion or mark."""
+        original = predict(model, self.pixels)
+        others = {"lesion": self.photographs.seen(other_kind=True), "mark": self.photographs.seen(other_mark=True)}
+        return {
+            f"planted {what}": float(np.abs(predict(model, pixels[self.test]) - original).mean())
+            for what, pixels in others.items()
+        }
+
+
+def power_trial(seed: int, number=NUM_CASES, doses=DOSES, weights=WEIGHTS) -> dict[str, dict[str, object]]:
+    """Trains networks that use the lesion, the mark, or what a dose leads to. Measures these and mixtures of them."""
+    photographs = render(seed, number)
+    plans = {"lesion": None, "mark": None} | {f"dose {dose:g}": dose for dose in doses}
+    models = {name: train(*training_images(photographs, name, dose), seed) for name, dose in plans.items()}
+    models["both"] = Both(models["mark"], models["lesion"]).eval()
+    tasks = {name: name for name in (*TRUTH, *models)}
+    for other, each in weights.items():
+        for weight in each:
+            name = f"lesion {weight:g}, else {other}"
+            models[name] = Blend(models.get(other, Unsure()), models["lesion"], weight).eval()
+            tasks[name] = {"nothing": "lesion"}.get(other, other)
+    trial = Trial(photographs, seed)
+    return {name: trial.measure(models[name], task) for name, task in tasks.items()}
 
 
 def model_row(name: str, columns: dict[str, Estimate]) -> Row:
@@ -269,7 +396,7 @@ def judge(rows: list[Row], mass: float):
     baseline = Row(
         name="constant 0.5", regime="", title="", adversarial=False, seeds=(), estimates={LESION_MASS: constant}
     )
-    record = SimpleNamespace(classes=DIAGNOSES, metrics={}, settings={"preset": {"attack_eps": [0.25]}})
+    record = SimpleNamespace(classes=CLASSES, metrics={}, settings={"preset": {"attack_eps": [0.25]}})
     table = LeaderboardTable(record=record, method="made", positive="", rows=(*rows, baseline), problems=())
     return {line.row.name: line for line in build_fourfold(table).rows}
 
@@ -326,28 +453,42 @@ def share(count: int, trials: int) -> str:
 
 
 def power_table(trials: int) -> list[str]:
-    """Runs trials of power. Returns the lines of a table in Markdown."""
+    """Runs trials of power. Returns the lines of two tables in Markdown: networks of known truth, and all others."""
     results = [power_trial(seed) for seed in progress(trials)]
-    lines = [
-        "| network | accuracy | uses the lesion | uses the mark | verdicts right | verdicts wrong | reliance | mark |"
+    heads = ["network", "uses the lesion", "uses the mark", "verdicts right", "verdicts wrong"]
+    lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
+    lines += [known_line(name, [result[name] for result in results]) for name in TRUTH]
+    heads = ["network", "accuracy", *MEASURED, "uses the lesion: yes", "no", "uses the mark: yes", "no"]
+    lines += ["", f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
+    return lines + [effect_line(name, [result[name] for result in results]) for name in results[0]]
+
+
+MEASURED = ("planted lesion", RELIANCE, "planted mark", MARK_EFFECT)
+
+
+def known_line(name: str, results) -> str:
+    """Formats how many networks of a task get the right answers, and how many of their maps the right verdict."""
+    truth = dict(zip(("uses lesion", "uses mark"), TRUTH[name], strict=True))
+    cells = [
+        f"{answer}: {share(sum(result[what] == answer for result in results), len(results))}"
+        for what, answer in truth.items()
     ]
-    lines.append("|---" * 8 + "|")
-    for name, (lesion, mark) in TRUTH.items():
-        of_task = [result[name] for result in results]
-        means = [np.mean([each[column].value for each in of_task]) for column in ("accuracy", RELIANCE, MARK_EFFECT)]
-        uses = [Counter(str(each[what]) for each in of_task) for what in ("lesion", "mark")]
-        expected = tuple(CELLS.get((lesion, shows), UNDECIDED) for shows in (YES, NO))
-        verdicts = [pair for each in of_task for pair in zip(each["verdicts"], expected, strict=True)]
-        right = sum(got == truth for got, truth in verdicts)
-        wrong = sum(got not in {truth, UNDECIDED} for got, truth in verdicts)
-        known = [share(number, 2 * trials) for number in (right, wrong)] if lesion else ["", ""]
-        counts = [
-            f"{share(count[answer], trials)} {answer}"
-            for count, answer in zip(uses, (lesion or YES, mark), strict=True)
-        ]
-        lines.append(f"| {name} | {means[0]:.3f} | {' | '.join([*counts, *known])} | {means[1]:.3f} | {means[2]:.3f} |")
-        lines.append(f"<!-- {name}: lesion {dict(uses[0])}, mark {dict(uses[1])} -->")
-    return lines
+    expected = {where: CELLS[TRUTH[name][0], shows] for where, shows in SHOWN.items()}
+    verdicts = [(result["verdicts"][where], cell) for result in results for where, cell in expected.items()]
+    right = sum(got == cell for got, cell in verdicts)
+    wrong = sum(got not in {cell, UNDECIDED} for got, cell in verdicts)
+    return f"| {name} | {' | '.join([*cells, share(right, len(verdicts)), share(wrong, len(verdicts))])} |"
+
+
+def effect_line(name: str, results) -> str:
+    """Formats what was planted in the networks of a task, what was measured, and the answers."""
+    means = [f"{np.mean([result[what] for result in results]):.3f}" for what in ("accuracy", *MEASURED)]
+    counts = [
+        share(sum(result[what] == answer for result in results), len(results))
+        for what in ("uses lesion", "uses mark")
+        for answer in (YES, NO)
+    ]
+    return f"| {name} | {' | '.join([*means, *counts])} |"
 
 
 def null_table(trials: int) -> list[str]:

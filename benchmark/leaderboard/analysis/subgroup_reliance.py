@@ -1,0 +1,111 @@
+"""Whether a network uses the lesion, by subgroup: by skin tone, sex or site, and by what experts marked."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from benchmark.leaderboard.analysis.chance import beats_chance
+from benchmark.leaderboard.analysis.fourfold import GUESSES, UNDECIDED, judge_use
+from benchmark.leaderboard.load.predictions import read_predictions
+from benchmark.leaderboard.load.results import BootstrapContext, ResultsDirectory, build_bootstrap_context
+from benchmark.leaderboard.load.subgroups import Subgroup, read_subgroups
+from benchmark.leaderboard.reliance_columns import RELIANCE, reliance_column
+from benchmark.leaderboard.table import LeaderboardTable, Row
+from benchmark.reliance import ratios
+from benchmark.reliance.fills import FILLS
+from benchmark.statistics.bootstrap import Estimate, estimates
+from benchmark.storage.results import sidecar_file
+
+SUBGROUP_COLUMNS: Mapping[str, tuple[str, ...]] = {RELIANCE: tuple(FILLS)} | {
+    reliance_column(fill): (fill,) for fill in FILLS
+}
+"""Names of the numbers of a subgroup, with their fills."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SubgroupReliance:
+    """A model on the images of one subgroup.
+
+    Attributes:
+        row: The model.
+        subgroup: Attribute and value.
+        estimates: By name of :data:`SUBGROUP_COLUMNS`.
+        uses: Whether the network uses the lesion there: yes, no or undecided.
+        reason: Why that is undecided. Empty if it is clear.
+    """
+
+    row: Row
+    subgroup: Subgroup
+    estimates: Mapping[str, Estimate]
+    uses: str
+    reason: str
+
+    @property
+    def groups(self) -> float:
+        """Effective number of groups whose images count."""
+        return self.estimates[RELIANCE].error.groups
+
+
+def build_subgroup_reliance(published: ResultsDirectory, table: LeaderboardTable) -> tuple[SubgroupReliance, ...]:
+    """Builds the lines of all models with reliance, in the order of a table, a line for each subgroup.
+
+    The rules are those of :func:`benchmark.leaderboard.analysis.fourfold.build_fourfold`, on the images of the
+    subgroup. The region is the whole lesion, also in the subgroups of a characteristic. A subgroup has no line where
+    the reliance is undefined for all of its images. With several trainings, the intervals count the variance between
+    those of the model alone.
+
+    Args:
+        published: The records of the table.
+        table: The table of any saliency method.
+    """
+    models = {(row.name, row.regime): row for row in table.models if RELIANCE in row.estimates}
+    subgroups = read_subgroups(published) if models else {}
+    if not subgroups:
+        return ()
+    context = build_bootstrap_context(published)
+    return tuple(
+        line
+        for model, row in models.items()
+        for line in _lines(row, table, _read_seeds(published, model, context), subgroups, context)
+    )
+
+
+def _read_seeds(
+    published: ResultsDirectory, model: tuple[str, str], context: BootstrapContext
+) -> Iterator[pd.DataFrame]:
+    """Yields the predictions of each training. The table has named the damaged ones."""
+    for path in published.models.get(model, ()):
+        try:
+            frame = read_predictions(sidecar_file(path, "predictions.parquet"), context.images)
+        except ValueError:
+            continue
+        if ratios.has_column(frame, "area"):
+            yield frame
+
+
+def _lines(
+    row: Row,
+    table: LeaderboardTable,
+    seeds: Iterator[pd.DataFrame],
+    subgroups: Mapping[Subgroup, frozenset[str]],
+    context: BootstrapContext,
+) -> Iterator[SubgroupReliance]:
+    members = {name: np.array([image in of for image in context.images]) for name, of in subgroups.items()}
+    values = [{name: ratios.reliance(frame, fills) for name, fills in SUBGROUP_COLUMNS.items()} for frame in seeds]
+    statistics = {
+        (subgroup, name): [ratios.mean_of(inside, by_name[name]) for by_name in values]
+        for subgroup, inside in members.items()
+        for name in SUBGROUP_COLUMNS
+    }
+    present = {key: [part for part in each if part is not None] for key, each in statistics.items()}
+    defined = {key: each for key, each in present.items() if each}
+    found = estimates(defined, context.draws, row=row.label, bounds=dict.fromkeys(defined, ratios.BOUNDS))
+    for subgroup in members:
+        own = {name: found[subgroup, name] for name in SUBGROUP_COLUMNS if (subgroup, name) in found}
+        if RELIANCE in own:
+            uses, reason = judge_use([own.get(reliance_column(fill)) for fill in FILLS])
+            if not beats_chance(row, table):
+                uses, reason = UNDECIDED, GUESSES
+            yield SubgroupReliance(row=row, subgroup=subgroup, estimates=own, uses=uses, reason=reason)
