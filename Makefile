@@ -42,7 +42,7 @@ status: $(READY) ## Show which results there are
 test: $(READY) ## Run the tests but the slow ones, WORKERS=2 files at a time; SEED=7 shuffles them
 	@$(PYTEST) -m "not slow" $(if $(SEED),--random-order --random-order-seed=$(SEED)) $(ARGS)
 
-test-kernels: $(READY) ## Run the numeric tests under three sets of kernels, with 1, 2 and 4 threads (an hour)
+test-kernels: $(READY) ## Run the numeric tests under three kinds of kernels, with 1, 2 and 4 threads (half an hour)
 	@$(PY) -m tests.kernels $(ARGS)
 
 check: $(READY) ## The gate: format, lint, types, tests
