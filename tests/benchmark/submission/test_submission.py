@@ -19,7 +19,9 @@ from captum.attr import LayerGradCam
 from PIL import Image
 from torch import nn
 
+from benchmark import registry
 from benchmark.__main__ import app
+from benchmark.cli.export_maps import export_maps
 from benchmark.config.presets import QUICK
 from benchmark.data.dataset import prepare_dataset
 from benchmark.data.load import Source, load_index
@@ -175,6 +177,40 @@ def test_the_tables_are_made_once_per_submission_and_the_marker_says_of_what(pla
     keys = {load_record(path).key for path in (directory / "records").glob("*.json")}
     marker = json.loads((directory / "protocol.json").read_text(encoding="utf-8"))
     assert (set(marker["in_tables"]), len(keys)) == (keys, 2)
+
+
+@pytest.fixture
+def no_entries(monkeypatch):
+    """Forgets the entries of this process, which a command of its own has not loaded. They are back afterwards."""
+
+    def forget():
+        monkeypatch.setattr(registry, "_external", {})
+        registry.entries.cache_clear()
+
+    forget()
+    yield forget
+    monkeypatch.undo()
+    registry.entries.cache_clear()
+
+
+def test_the_maps_of_a_submission_are_exported_with_its_entry(place, tmp_path, monkeypatch, no_entries):
+    monkeypatch.setenv("LOUPE_RUNS", str(place.root / "runs"))
+    monkeypatch.setenv("LOUPE_RESULTS", str(place.results))
+
+    def export(**options):
+        export_maps("elsewhere/standard", output=tmp_path / "maps", data=place.data, **options)
+
+    with pytest.raises(UserError, match=r"is a submission; name the directory of its entry, elsewhere.py, with --ent"):
+        export()
+    with pytest.raises(UserError, match="is missing or was changed since"):
+        export(entries=tmp_path)
+    export(entries=place.entries)
+    names = pd.read_csv(tmp_path / "maps" / "predictions.csv")["image"]
+    assert {path.stem for path in (tmp_path / "maps").glob("*.npy")} == set(names)
+    monkeypatch.setenv("LOUPE_RUNS", str(tmp_path))
+    no_entries()
+    with pytest.raises(UserError, match=f"^{tmp_path}/maps has no maps of elsewhere/standard by grad-cam"):
+        export(entries=place.entries)
 
 
 def test_a_network_in_a_box_scores_as_in_this_process(place, tmp_path, monkeypatch):
