@@ -484,6 +484,34 @@ def test_rows_of_another_protocol_stay_below_the_new_one_and_the_command_says_so
 
 
 @pytest.mark.parametrize(
+    ("classes", "problem"),
+    [
+        (
+            ["begnin", "melanoma"],
+            "has the class 'begnin', the data has benign, melanoma, is it 'benign'?",
+        ),
+        (["a", "b"], "has the class 'a' and 1 more, the data has benign, melanoma; use the names of the data"),
+        (["benign", "benign"], "has the classes benign, benign; the data has benign, melanoma: give each class once"),
+    ],
+)
+def test_wrong_classes_of_a_checkpoint_end_the_checks_before_anything_is_evaluated(
+    classes, problem, tmp_path, monkeypatch
+):
+    checkpoint = {"file": "w.safetensors", "sha256": "0" * 64, "classes": classes, "regime": "standard"}
+    checkpoint |= {"trained_on": "some images", "source": "this test"}
+    facts = {"metadata": {"checkpoint": checkpoint, "withdrawn": "", "superseded_by": "", "input_size": 96}}
+    found = CheckReport(kind="entry", path=tmp_path / "mine.py", facts=facts)
+    monkeypatch.setattr(submitting, "check_entry", lambda *_, **__: found)
+    steps, request = [], SubmissionRequest(data=write_data(tmp_path / "data"))
+    with pytest.raises(SubmissionRejected) as rejected:
+        submit(found.path, request, None, steps.append, limits=LIMITS)
+    assert steps == ["checking mine.py"]
+    (line,) = rejected.value.report.problems
+    assert problem in line
+    assert rejected.value.report.path == found.path
+
+
+@pytest.mark.parametrize(
     ("number", "start"),
     [(0, ""), (1, "1 model of this table was made under another protocol"), (2, "2 models of this table were made")],
 )
