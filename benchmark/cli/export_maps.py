@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from benchmark.cli import DATA, OUTPUT, SCORING, DataDirectory, ImageDirectory, Layout, Pseudonyms, console
+from benchmark.cli import DATA, MODELS, OUTPUT, SCORING, DataDirectory, ImageDirectory, Layout, Pseudonyms, console
 from benchmark.errors import UserError
 
 if TYPE_CHECKING:
@@ -28,6 +28,14 @@ def export_maps(  # noqa: PLR0913 - the options of a command line
         str, typer.Option(help="Saliency method. Default: that of the main table.", rich_help_panel=SCORING)
     ] = "",
     seed: Annotated[int | None, typer.Option(help="Training seed. Default: the first one.", min=0)] = None,
+    entries: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIRECTORY",
+            help="Directory with the entry of a submitted model. Its code runs in this process.",
+            rich_help_panel=MODELS,
+        ),
+    ] = None,
     data: DataDirectory = None,
     layout: Layout = None,
     image_dir: ImageDirectory = None,
@@ -44,11 +52,13 @@ def export_maps(  # noqa: PLR0913 - the options of a command line
     from benchmark.experiments.export_maps import FORMATS  # noqa: PLC0415
     from benchmark.experiments.export_maps import export_maps as export  # noqa: PLC0415
     from benchmark.registry import resolve_name  # noqa: PLC0415
+    from benchmark.submission.entries import load_submitted  # noqa: PLC0415
 
     resolve_name(form, FORMATS, "format")
     published, record = find_record(model, results, seed)
     method = method or published.records[record].methods[0]
     resolve_name(method, published.records[record].methods, "method")
+    load_submitted(published.records[record], entries)
     source = Source(directory=data, layout=layout, images=image_dir, pseudonyms=pseudonyms)
     with console.status(f"writing {output}"):
         count = export(published, record, method, source, form, output)
@@ -58,27 +68,31 @@ def export_maps(  # noqa: PLR0913 - the options of a command line
 def find_record(model: str, results: Path | None, seed: int | None) -> "tuple[ResultsDirectory, Path]":
     """Finds the results directory with a model, and the path of its record.
 
+    A row of the tables comes before rows of its name under other protocols, which have the long names of `compare`.
+
     Raises:
         UserError: None or several have it, or none has the seed.
     """
-    from benchmark.leaderboard.load.anywhere import read_usable  # noqa: PLC0415
+    from benchmark.leaderboard.load.anywhere import list_rows, read_usable  # noqa: PLC0415
     from benchmark.leaderboard.load.results import read_results  # noqa: PLC0415
-    from benchmark.leaderboard.load.rows import model_name  # noqa: PLC0415
     from benchmark.registry import resolve_name  # noqa: PLC0415
     from benchmark.storage.results import results_dir, table_dirs  # noqa: PLC0415
 
     every = [read_results(results)] if results else list(read_usable(table_dirs()))
     if not every:
         raise UserError(f"{results_dir()} has no results; make some with `run`")
-    matches: dict[str, list[tuple[ResultsDirectory, Path]]] = {}
-    for published in every:
-        for row, paths in published.models.items():
-            if published.records[paths[0]].external_maps is None:
-                matches.setdefault(model_name(row), []).extend((published, path) for path in paths)
-    candidates = matches[resolve_name(model, matches, "model")]
-    if len(directories := sorted({published.directory for published, _ in candidates})) > 1:
+    rows = [row for published in every for row in list_rows(published)]
+    rows = [row for row in rows if row.published.records[row.paths[0]].external_maps is None]
+    matches = [row for row in rows if model in {row.short, row.long}]
+    if not matches:
+        resolve_name(model, {row.short for row in rows}, "model")
+    in_tables = {(published.directory, published.protocol) for published in every}
+    matches = [row for row in matches if (row.published.directory, row.published.protocol) in in_tables] or matches
+    if len(directories := sorted({row.published.directory for row in matches})) > 1:
         raise UserError(f"{model} is in {directories[0]} and {directories[1]}; name one with --results")
-    seeds = {published.records[path].seed: (published, path) for published, path in candidates}
+    if len(matches) > 1:
+        raise UserError(f"{model} follows {len(matches)} protocols; name one: {', '.join(row.long for row in matches)}")
+    seeds = {matches[0].published.records[path].seed: (matches[0].published, path) for path in matches[0].paths}
     if seed is not None and seed not in seeds:
         raise UserError(f"--seed {seed}: {model} has the seeds {', '.join(map(str, sorted(seeds)))}")
     return seeds[min(seeds) if seed is None else seed]

@@ -12,6 +12,8 @@ from benchmark.cli import Json, console
 from benchmark.registry import resolve_name
 
 KINDS = ("architectures", "regimes", "methods", "metrics", "datasets", "aggregations", "presets")
+MIN_TEXT = 16
+"""Least number of characters in a line of a text."""
 
 
 def list_entries(
@@ -38,15 +40,29 @@ def list_entries(
     elif isinstance(content, dict):
         sys.stdout.write(_format_page(content))
     else:
-        console.print(_build_table(content))
+        console.print(_build_table(content, console.width))
 
 
-def _build_table(rows: list[dict[str, Any]]) -> Table:
+def _build_table(rows: list[dict[str, Any]], width: int) -> Table:
+    """Builds a table whose names and numbers never wrap. Texts wrap, and the last ones are left out if space is short.
+
+    Args:
+        rows: The rows, with the same columns.
+        width: Number of characters in a line.
+    """
+    texts = [name for name in rows[0] if any(isinstance(row[name], str) and " " in row[name] for row in rows)]
+    whole = [name for name in rows[0] if name not in texts]
+    space = width - sum(1 + max(len(name), *(len(_format(row[name])) for row in rows)) for name in whole)
+    shown = texts[: max(0, space // MIN_TEXT)]
     table = Table(box=None, pad_edge=False)
-    for name in rows[0]:
-        table.add_column(name, overflow="fold")
+    names = [name for name in rows[0] if name in {*whole, *shown}]
+    for name in names:
+        table.add_column(name, overflow="fold", no_wrap=name in whole)
     for row in rows:
-        table.add_row(*(_format(value) for value in row.values()))
+        table.add_row(*(_format(row[name]) for name in names))
+    if shown != texts:
+        left_out = " and ".join(name for name in texts if name not in shown)
+        table.caption = f"Left out: {left_out}. A wider terminal, NAME or --json shows it."
     return table
 
 

@@ -185,6 +185,7 @@ def _judge(published: "ResultsDirectory", path: Path, row: str, directory: Path)
     """
     from benchmark.leaderboard.analysis.repeat import are_equal, judge_repeat  # noqa: PLC0415
     from benchmark.leaderboard.load.results import read_results  # noqa: PLC0415
+    from benchmark.leaderboard.load.rows import model_name  # noqa: PLC0415
     from benchmark.leaderboard.tables import build_tables  # noqa: PLC0415
 
     again, record = read_results(directory), published.records[path]
@@ -197,7 +198,8 @@ def _judge(published: "ResultsDirectory", path: Path, row: str, directory: Path)
     alone = replace(published, records={path: record}, others={}, problems=(), names={})
     (table, *_), (one, *_), (other, *_) = (build_tables(part) for part in (published, alone, again))
     equal = are_equal(record, repeated)
-    return judge_repeat(table, row, one.models[0], other.models[0], equal=equal), table
+    label = next(model_name(model) for model, paths in published.models.items() if path in paths)  # row may be longer
+    return judge_repeat(table, label, one.models[0], other.models[0], equal=equal), table
 
 
 def _identity(record: "Record") -> tuple[str, str, int]:

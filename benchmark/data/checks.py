@@ -82,7 +82,7 @@ def check_dataset(data: DatasetIndex, report: Callable[[int, int], None], preset
     facts = _facts(data, reports) | _count_alike(data, hashed, finder)
     readings = describe_readings(data.samples, load_readings(data.samples))
     areas = describe_areas(sample_report.area for sample_report in reports if sample_report.area)
-    facts |= {"privacy": find_identifying(sample_columns(data.samples), data.classes)}
+    facts |= {"privacy": [] if data.synthetic else find_identifying(sample_columns(data.samples), data.classes)}
     facts |= {"notes": [*data.notes, *readings, *areas], "left_out": list(data.left_out)}
     return DataReport(
         facts=facts,

@@ -17,7 +17,8 @@ from benchmark.experiments.cell_reliance import list_test_names
 from benchmark.leaderboard.load.results import ResultsDirectory
 from benchmark.storage.files import atomic_file, write_text
 from benchmark.storage.record import Record
-from benchmark.storage.results import SPLIT_FILE, sidecar_file
+from benchmark.storage.results import find_split_file, sidecar_file
+from benchmark.storage.runs import maps_dir
 
 OPACITY = 0.6
 """Opacity of the map in an overlay."""
@@ -73,11 +74,12 @@ def export_maps(  # noqa: PLR0917 - what to export, and where
         UserError: The maps are not in the runs, or belong to other data.
     """
     record = published.records[record_path]
-    cached = load_cached_maps(record, method, source, published.directory / SPLIT_FILE)
+    cached = load_cached_maps(record, method, source, find_split_file(published.directory, published.protocol))
     if cached is None:
+        name = f"{record.architecture}/{record.regime}"
         raise UserError(
-            f"the maps of {record.architecture}/{record.regime} by {method} are not in runs/, or --data is another "
-            "data set; repeat its run"
+            f"{maps_dir()} has no maps of {name} by {method} for this --data and this code; run or submit it again "
+            "with them, or set LOUPE_RUNS to the directory of its run"
         )
     data, maps = cached
     suffix, save = FORMATS[form]

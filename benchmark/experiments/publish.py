@@ -29,6 +29,7 @@ from benchmark.storage.record import Record, load_record
 from benchmark.storage.results import (
     BASELINES_FILE,
     SPLIT_FILE,
+    earlier_split_file,
     record_file,
     sidecar_file,
     table_dir,
@@ -254,7 +255,7 @@ def write_split(directory: Path, text: str, protocol: str, earlier_protocol: str
     line = ""
     _remove_irregular(path)
     if path.is_file() and earlier_protocol not in {"", protocol} and path.read_bytes() != text.encode():
-        earlier = path.with_name(f"split-{earlier_protocol[:8]}.csv")
+        earlier = earlier_split_file(directory, earlier_protocol)
         path.replace(earlier)
         line = f"{earlier.name} is the split of the rows of the other protocol"
     write_text(path, text)

@@ -33,6 +33,17 @@ def table_dirs(dataset: str = "*", preset: str = "*") -> list[Path]:
     return sorted(path.parent for path in results_dir().glob(f"{dataset}/{preset}/{PROTOCOL_FILE}"))
 
 
+def earlier_split_file(directory: Path, protocol: str) -> Path:
+    """The path of the split of rows of another protocol, where it is not that of the tables."""
+    return directory / f"split-{protocol[:8]}.csv"
+
+
+def find_split_file(directory: Path, protocol: str) -> Path:
+    """The path of the split of the rows of a protocol."""
+    earlier = earlier_split_file(directory, protocol)
+    return earlier if earlier.is_file() else directory / SPLIT_FILE
+
+
 def record_file(directory: Path, architecture: str, regime: str, seed: int, identity: str = "") -> Path:
     """The path of the result record of a cell. Records of earlier versions have no identity in their name."""
     return directory / RECORDS / f"{record_name(architecture, regime, seed, identity)}.json"

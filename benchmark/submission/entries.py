@@ -17,7 +17,9 @@ from architectures import Architecture, Checkpoint
 from architectures.from_timm import from_timm
 from benchmark.errors import UserError
 from benchmark.registry import entries, register, registered
+from benchmark.storage.hashing import file_digest
 from benchmark.storage.paths import ENTRIES
+from benchmark.storage.record import Record
 
 SUFFIXES = (".py", ".toml")
 ENTRIES_DIR = ENTRIES
@@ -211,6 +213,28 @@ def _checkpoint(facts: EntryFacts) -> Checkpoint | None:
 def load_entries(directory: Path | None) -> list[Architecture]:
     """Registers all entries of a directory. Without one, does nothing."""
     return [load_entry(path.resolve()) for path in entry_files(directory)] if directory else []
+
+
+def load_submitted(record: Record, directory: Path | None) -> None:
+    """Registers the entry of a submitted model. Does nothing for the model of a run.
+
+    Args:
+        record: Record of the model.
+        directory: The directory with its entry. Its Python code runs with all rights of this process.
+
+    Raises:
+        UserError: There is no directory, or the entry is missing in it or was changed since.
+    """
+    submission = record.submission
+    if submission is None:
+        return
+    name = f"{record.architecture} is a submission"
+    if directory is None:
+        raise UserError(f"{name}; name the directory of its entry, {submission.entry}, with --entries")
+    path = directory / submission.entry
+    if not path.is_file() or file_digest(path) != submission.sha256:
+        raise UserError(f"--entries: {name}, and {path} is missing or was changed since; put back what was submitted")
+    load_entry(path.resolve())
 
 
 def validate_fields(validate: Callable[[], Model]) -> Model:

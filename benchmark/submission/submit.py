@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from architectures import Checkpoint
+from benchmark.data.load import Source, load_index, require_usable
 from benchmark.errors import UserError
 from benchmark.experiments.build_record import format_regime_title
 from benchmark.experiments.publish import (
@@ -45,6 +47,7 @@ from benchmark.submission.judge.host import BoxHost
 from benchmark.submission.request import SubmissionRequest
 from benchmark.submission.sandbox.client import Worker
 from benchmark.submission.sandbox.limits import GIGABYTE, Limits
+from benchmark.training.checkpoint import class_order
 from benchmark.training.regimes import Regime
 
 TABLE_FILES = (PROTOCOL_FILE, DATA_FIGURE, *SHEETS)
@@ -107,6 +110,7 @@ def submit(
     facts = report.facts["metadata"]
     if facts["withdrawn"] or facts["superseded_by"]:
         return _mark_rows(entry, report)
+    _require_classes(report, request)
     request = _at_input_size(request, facts, notify)
     with tempfile.TemporaryDirectory(prefix="loupe-results-") as scratch:
         directory = Path(scratch)
@@ -116,6 +120,24 @@ def submit(
         evaluate(entry, report.facts, request, directory, host)
         notify("checking its records")
         return _publish(directory, report, notify)
+
+
+def _require_classes(report: CheckReport, request: SubmissionRequest) -> None:
+    """Requires that a checkpoint has the classes of the data, before anything is decoded or scored.
+
+    Raises:
+        SubmissionRejected: It has other ones.
+        UserError: The data cannot be used.
+    """
+    checkpoint = report.facts["metadata"]["checkpoint"]
+    if not checkpoint:
+        return
+    source = Source(directory=request.data, layout=request.layout, images=request.images)
+    data = require_usable(load_index(source))
+    try:
+        class_order(Checkpoint(**checkpoint | {"classes": tuple(checkpoint["classes"])}), tuple(data.classes))
+    except UserError as error:
+        raise SubmissionRejected(replace(report, problems=[str(error)])) from None
 
 
 def _build_host(

@@ -1,5 +1,6 @@
 """Models on disk: safetensors, checked before use."""
 
+import difflib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -129,10 +130,16 @@ def class_order(checkpoint: Checkpoint, classes: tuple[str, ...]) -> list[int]:
     Raises:
         UserError: The classes of checkpoint and data differ.
     """
-    theirs, ours = (", ".join(sorted(names)) for names in (checkpoint.classes, classes))
-    if theirs != ours or len(set(checkpoint.classes)) != len(classes):
+    unknown = sorted(set(checkpoint.classes) - set(classes))
+    if unknown:
+        nearest = difflib.get_close_matches(unknown[0], classes, n=1, cutoff=0.4)
+        hint = f", is it {nearest[0]!r}?" if nearest else "; use the names of the data, or other data"
+        more = f" and {len(unknown) - 1} more" if len(unknown) > 1 else ""
+        raise UserError(f"the checkpoint has the class {unknown[0]!r}{more}, the data has {', '.join(classes)}{hint}")
+    if len(set(checkpoint.classes)) != len(classes) or len(checkpoint.classes) != len(classes):
         raise UserError(
-            f"the checkpoint has the classes {theirs}; the data has {ours}: use the same names, or other data"
+            f"the checkpoint has the classes {', '.join(checkpoint.classes)}; the data has {', '.join(classes)}: give "
+            "each class once, or other data"
         )
     return [checkpoint.classes.index(name) for name in classes]
 

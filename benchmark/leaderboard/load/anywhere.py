@@ -31,6 +31,11 @@ class FoundModel:
     long: str
 
     @property
+    def paths(self) -> list[Path]:
+        """The paths of its records."""
+        return self.published.models[self.model]
+
+    @property
     def long_model(self) -> Model:
         """The model of the long name."""
         architecture, _, regime = self.long.rpartition("/")
@@ -39,14 +44,18 @@ class FoundModel:
 
 def find_models(directories: Iterable[Path]) -> list[FoundModel]:
     """Lists the models of results directories. Directories without a usable record are skipped."""
-    found = []
-    for published in read_usable(directories):
-        for part in split_by_protocol(published):
-            for model in part.models:
-                short, table = model_name(model), part.directory
-                long = f"{table.parent.name}/{table.name}:{short}@{part.protocol[:8]}"
-                found.append(FoundModel(published=part, model=model, short=short, long=long))
-    return found
+    return [found for published in read_usable(directories) for found in list_rows(published)]
+
+
+def list_rows(published: ResultsDirectory) -> list[FoundModel]:
+    """Lists the models of a results directory, those of its tables before those of other protocols."""
+    rows = []
+    for part in split_by_protocol(published):
+        for model in part.models:
+            short, table = model_name(model), part.directory
+            long = f"{table.parent.name}/{table.name}:{short}@{part.protocol[:8]}"
+            rows.append(FoundModel(published=part, model=model, short=short, long=long))
+    return rows
 
 
 def read_usable(directories: Iterable[Path]) -> Iterator[ResultsDirectory]:
@@ -87,7 +96,7 @@ def join_pair(names: Sequence[str], models: Sequence[FoundModel]) -> tuple[Resul
     one, other = (_find(name, models) for name in names)
     if _list_test_images(one) != _list_test_images(other):
         raise UserError(f"{one.long} and {other.long} have different test images; compare models of one split")
-    paths = {path: found for found in (one, other) for path in found.published.models[found.model]}
+    paths = {path: found for found in (one, other) for path in found.paths}
     joined = replace(
         one.published,
         records={path: found.published.records[path] for path, found in paths.items()},
@@ -132,7 +141,7 @@ def _list_test_images(found: FoundModel) -> list[tuple[str, int]]:
     Raises:
         UserError: Its predictions are damaged.
     """
-    path = found.published.models[found.model][0]
+    path = found.paths[0]
     try:
         frame = read_predictions(sidecar_file(path, "predictions.parquet"))
     except ValueError as error:

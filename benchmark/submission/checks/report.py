@@ -28,6 +28,8 @@ from benchmark.submission.sandbox.client import Worker
 from benchmark.submission.sandbox.limits import Limits
 from benchmark.submission.sandbox.replies import EntryChecks
 
+PLACEHOLDERS = {"source": "Who described it, year, arXiv number or DOI", "authors": "Who submits it"}
+"""Texts of the template that `new` writes, which an author replaces."""
 Report = dict[str, Any]
 """One entry or record as JSON: kind, path, problems, warnings, facts."""
 
@@ -144,6 +146,11 @@ def _check_metadata(report: CheckReport, *, registered: bool) -> None:
     missing = [name for name in ("authors", "license") if not getattr(facts, name)]
     if missing:
         report.warnings.append(f"has no {' and no '.join(missing)}; name them in the entry")
+    report.warnings += [
+        f"{name}: still has the text of the template ({text!r}); write your own"
+        for name, text in PLACEHOLDERS.items()
+        if getattr(facts, name) == text
+    ]
 
 
 def used_names(besides: Path) -> set[str]:

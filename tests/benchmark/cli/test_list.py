@@ -2,15 +2,17 @@
 
 import inspect
 import json
+from io import StringIO
 
 import pytest
 from typer.testing import CliRunner
 
 from benchmark.__main__ import app
-from benchmark.cli.list import KINDS
-from benchmark.cli.listing import page
+from benchmark.cli.list import KINDS, _build_table
+from benchmark.cli.listing import catalog, page
 from benchmark.errors import UserError
 from benchmark.registry import entries
+from benchmark.runtime.terminal import Terminal
 from benchmark.saliency.grad_cam import grad_cam
 from metrics import Metric
 from metrics.threshold import ROC_AUC, roc_auc
@@ -79,3 +81,14 @@ def test_an_unknown_name_suggests_the_nearest():
 
 def test_help_has_an_example():
     assert "Example: python -m benchmark list metrics roc-auc" in " ".join(shown("--help").split())
+
+
+@pytest.mark.parametrize("kind", ["metrics", "regimes", "presets"])
+def test_names_and_headings_are_whole_in_a_narrow_terminal(kind):
+    output = StringIO()
+    Terminal(width=80, file=output).print(_build_table(catalog(kind), 80))
+    lines = output.getvalue().splitlines()
+    left_out = {"source"} if kind == "metrics" else set()
+    assert set(lines[0].split()) == set(catalog(kind)[0]) - left_out
+    assert ("Left out: source." in output.getvalue()) == bool(left_out)
+    assert {row["name"] for row in catalog(kind)} <= {line.split()[0] for line in lines if line.strip()}

@@ -3,6 +3,7 @@
 import json
 import struct
 import zlib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -144,6 +145,16 @@ def test_copies_and_lookalikes_are_counted(tree):
     assert found.facts["identical_images"] == 1
     assert sorted(found.alike) == [("i0", "same"), ("i2", "similar")]
     assert found.facts["near_duplicates_of_two_classes"] == 1
+
+
+def test_made_up_names_of_synthetic_data_are_no_warning(tree):
+    data = load_index(Source(directory=tree))
+    samples = tuple(replace(sample, group="patient0001") for sample in data.samples)
+    named = [
+        bool(check_dataset(replace(data, samples=samples, synthetic=synthetic), SILENT).facts["privacy"])
+        for synthetic in (False, True)
+    ]
+    assert named == [True, False]
 
 
 def test_a_group_on_two_sides_of_an_official_split_is_a_problem(tree):

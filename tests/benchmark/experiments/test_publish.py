@@ -9,6 +9,7 @@ import torch
 from benchmark.api import load_predictions, load_scores
 from benchmark.cli.export_maps import find_record
 from benchmark.config.presets import QUICK
+from benchmark.errors import UserError
 from benchmark.experiments.grid import build_grid
 from benchmark.experiments.job import Job
 from benchmark.experiments.publish import find_record_file, publish_record, publish_split
@@ -18,7 +19,7 @@ from benchmark.leaderboard.load.anywhere import describe_differences, find_model
 from benchmark.leaderboard.load.results import read_results
 from benchmark.leaderboard.tables import build_tables
 from benchmark.storage.protocol import write_protocol
-from benchmark.storage.results import record_files, table_dir
+from benchmark.storage.results import find_split_file, record_files, table_dir
 from tests.benchmark.experiments.made_cells import make_cell
 
 
@@ -129,6 +130,25 @@ def test_a_variant_has_a_name_of_its_own_where_maps_are_exported_and_scores_are_
     assert set(load_scores(directory, every_protocol=True)["protocol"]) == {"p", "q"}
 
 
+def test_a_row_below_the_table_is_exported_by_its_name_and_among_several_by_its_long_one(directory):
+    publish(directory, make_cell(a_job("old"), key="k0", protocol="p0", identity="00000000"))
+    publish(directory, make_cell(a_job("old"), key="k1", protocol="p1", identity="11111111", epochs=2))
+    publish(directory, make_cell(a_job("gone"), key="k2", protocol="p1", identity="22222222"))
+    publish(directory, make_cell(a_job("gone"), key="k3", protocol="p3", identity="33333333"))
+
+    def find(name):
+        published, path = find_record(name, None, None)
+        return published.protocol, published.records[path].key
+
+    assert find("mobilenet/standard+gone") == ("p3", "k3")  # the row of the table comes first
+    assert find("made/quick:mobilenet/standard+gone@p1") == ("p1", "k2")
+    assert find("made/quick:mobilenet/standard+old@p0") == ("p0", "k0")
+    with pytest.raises(UserError, match=r"follows 2 protocols; name one: .*\+old@p0, .*\+old@p1"):
+        find("mobilenet/standard+old")
+    with pytest.raises(UserError, match="unknown model 'x'; nearest: mobilenet/standard"):
+        find("x")
+
+
 def test_compare_finds_rows_of_other_protocols_and_other_directories(directory):
     publish(directory, make_cell(a_job(), key="k1", protocol="p1", identity="11111111"))
     publish(directory, make_cell(a_job(), key="k2", protocol="p2", identity="22222222", epochs=2))
@@ -156,4 +176,6 @@ def test_the_split_of_another_protocol_stays_under_its_own_name(directory):
     assert "split-p0.csv" in publish_split(job, directory, "p0")
     assert (directory / "split-p0.csv").read_text(encoding="utf-8") == "image,split\n"
     assert publish_split(job, directory, "p1") == ""
+    assert find_split_file(directory, "p0").name == "split-p0.csv"
+    assert find_split_file(directory, "p1").name == "split.csv"
     assert sorted(path.name for path in directory.glob("split*")) == ["split-p0.csv", "split.csv"]

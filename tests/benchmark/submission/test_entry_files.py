@@ -1,13 +1,16 @@
 """Files of a directory of entries are checked before they are read, since this process reads them and no box."""
 
 import os
+from types import SimpleNamespace
 
 import pytest
 
 from benchmark.errors import UserError
-from benchmark.submission.checks.report import check_entry, used_names
+from benchmark.submission.checks.report import PLACEHOLDERS, check_entry, used_names
 from benchmark.submission.entries import entry_file, entry_files, load_entries, read_toml
 from benchmark.submission.sandbox.limits import Limits
+from benchmark.submission.sandbox.replies import EntryChecks
+from benchmark.submission.template import write_template
 
 ODD = {
     "a pipe": os.mkfifo,
@@ -61,3 +64,15 @@ def test_a_toml_of_many_levels_is_one_line(tmp_path):
     path.write_text(f"a = {'[' * 4000}", encoding="utf-8")
     with pytest.raises(UserError, match=r"^deep\.toml is nested too deeply; an entry has plain fields$"):
         read_toml(path)
+
+
+@pytest.mark.parametrize(("authors", "named"), [(PLACEHOLDERS["authors"], ["source", "authors"]), ("we", ["source"])])
+def test_texts_of_the_template_are_named_in_a_warning(authors, named, tmp_path):
+    facts = {"name": "mine", "target_layer": "body.8", "input_size": 96, "learning_rate": 0.001, "quick_epochs": 8}
+    metadata = facts | {"source": PLACEHOLDERS["source"], "authors": authors, "license": "MIT"}
+    found = EntryChecks(problems=[], warnings=[], facts={"metadata": metadata})
+    outcome = SimpleNamespace(result=found, seconds=0.0, unconfined=False)
+    path = write_template("mine", tmp_path)
+    report = check_entry(path, SimpleNamespace(run=lambda *_, **__: outcome), Limits())
+    assert [line.partition(":")[0] for line in report.warnings] == named
+    assert all(f'"{text}"' in path.read_text(encoding="utf-8") for text in PLACEHOLDERS.values())

@@ -19,7 +19,9 @@ from captum.attr import LayerGradCam
 from PIL import Image
 from torch import nn
 
+from benchmark import registry
 from benchmark.__main__ import app
+from benchmark.cli.export_maps import export_maps
 from benchmark.config.presets import QUICK
 from benchmark.data.dataset import prepare_dataset
 from benchmark.data.load import Source, load_index
@@ -175,6 +177,40 @@ def test_the_tables_are_made_once_per_submission_and_the_marker_says_of_what(pla
     keys = {load_record(path).key for path in (directory / "records").glob("*.json")}
     marker = json.loads((directory / "protocol.json").read_text(encoding="utf-8"))
     assert (set(marker["in_tables"]), len(keys)) == (keys, 2)
+
+
+@pytest.fixture
+def no_entries(monkeypatch):
+    """Forgets the entries of this process, which a command of its own has not loaded. They are back afterwards."""
+
+    def forget():
+        monkeypatch.setattr(registry, "_external", {})
+        registry.entries.cache_clear()
+
+    forget()
+    yield forget
+    monkeypatch.undo()
+    registry.entries.cache_clear()
+
+
+def test_the_maps_of_a_submission_are_exported_with_its_entry(place, tmp_path, monkeypatch, no_entries):
+    monkeypatch.setenv("LOUPE_RUNS", str(place.root / "runs"))
+    monkeypatch.setenv("LOUPE_RESULTS", str(place.results))
+
+    def export(**options):
+        export_maps("elsewhere/standard", output=tmp_path / "maps", data=place.data, **options)
+
+    with pytest.raises(UserError, match=r"is a submission; name the directory of its entry, elsewhere.py, with --ent"):
+        export()
+    with pytest.raises(UserError, match="is missing or was changed since"):
+        export(entries=tmp_path)
+    export(entries=place.entries)
+    names = pd.read_csv(tmp_path / "maps" / "predictions.csv")["image"]
+    assert {path.stem for path in (tmp_path / "maps").glob("*.npy")} == set(names)
+    monkeypatch.setenv("LOUPE_RUNS", str(tmp_path))
+    no_entries()
+    with pytest.raises(UserError, match=f"^{tmp_path}/maps has no maps of elsewhere/standard by grad-cam"):
+        export(entries=place.entries)
 
 
 def test_a_network_in_a_box_scores_as_in_this_process(place, tmp_path, monkeypatch):
@@ -445,6 +481,34 @@ def test_rows_of_another_protocol_stay_below_the_new_one_and_the_command_says_so
         "2 models of this table were made under another protocol"
     )
     assert describe_other_protocols(place.submitted, "quick") == ""
+
+
+@pytest.mark.parametrize(
+    ("classes", "problem"),
+    [
+        (
+            ["begnin", "melanoma"],
+            "has the class 'begnin', the data has benign, melanoma, is it 'benign'?",
+        ),
+        (["a", "b"], "has the class 'a' and 1 more, the data has benign, melanoma; use the names of the data"),
+        (["benign", "benign"], "has the classes benign, benign; the data has benign, melanoma: give each class once"),
+    ],
+)
+def test_wrong_classes_of_a_checkpoint_end_the_checks_before_anything_is_evaluated(
+    classes, problem, tmp_path, monkeypatch
+):
+    checkpoint = {"file": "w.safetensors", "sha256": "0" * 64, "classes": classes, "regime": "standard"}
+    checkpoint |= {"trained_on": "some images", "source": "this test"}
+    facts = {"metadata": {"checkpoint": checkpoint, "withdrawn": "", "superseded_by": "", "input_size": 96}}
+    found = CheckReport(kind="entry", path=tmp_path / "mine.py", facts=facts)
+    monkeypatch.setattr(submitting, "check_entry", lambda *_, **__: found)
+    steps, request = [], SubmissionRequest(data=write_data(tmp_path / "data"))
+    with pytest.raises(SubmissionRejected) as rejected:
+        submit(found.path, request, None, steps.append, limits=LIMITS)
+    assert steps == ["checking mine.py"]
+    (line,) = rejected.value.report.problems
+    assert problem in line
+    assert rejected.value.report.path == found.path
 
 
 @pytest.mark.parametrize(
