@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from benchmark.baselines import UNTRAINED
 from benchmark.leaderboard.analysis.baselines import row_kind
 from benchmark.leaderboard.analysis.chance import beats_chance
-from benchmark.leaderboard.reliance_columns import LESION_MASS, RELIANCE, reliance_column
+from benchmark.leaderboard.reliance_columns import LESION_MASS, RELIANCE, class_column, reliance_column
 from benchmark.leaderboard.table import LeaderboardTable, Row
 from benchmark.reliance.fills import FILLS
 from benchmark.statistics.bootstrap import Estimate
@@ -86,9 +86,10 @@ def build_fourfold(leaderboard: LeaderboardTable) -> Fourfold | None:
     """Builds the fourfold table of a leaderboard. None if no model has reliance.
 
     A network uses the lesion if its reliance is above 0 by every fill, with the whole interval. It does not use it if
-    its reliance is below :data:`NEGLIGIBLE` by every fill, with the whole interval. Both need :data:`MIN_GROUPS`. Maps
-    show the lesion if the whole interval of their mass on it is above the mass of every map that needs no network, such
-    as a centered Gaussian. They do not show it if the whole interval is below the largest of these.
+    its reliance is below :data:`NEGLIGIBLE` by every fill, with the whole interval, unless it uses the lesion in one
+    class, which the mean of all hides. Both need :data:`MIN_GROUPS`. Maps show the lesion if the whole interval of
+    their mass on it is above the mass of every map that needs no network, such as a centered Gaussian. They do not show
+    it if the whole interval is below the largest of these.
     """
     models = [row for row in leaderboard.models if RELIANCE in row.estimates]
     if not models:
@@ -120,7 +121,18 @@ def _judge(row: Row, leaderboard: LeaderboardTable, baseline_mass: float) -> Fou
     if not beats_chance(row, leaderboard):
         return FourfoldRow(row=row, uses=UNDECIDED, shows=shows, reason=GUESSES)
     answers = [_uses(row.estimates.get(reliance_column(fill))) for fill in FILLS]
-    return FourfoldRow(row=row, uses=_agreed(answers), shows=shows, reason=_reason(answers, shows))
+    uses = _agreed(answers)
+    if uses == NO and (of_class := _find_class_in_use(row, leaderboard)):
+        return FourfoldRow(row=row, uses=UNDECIDED, shows=shows, reason=f"yes in {of_class}, no over all classes")
+    return FourfoldRow(row=row, uses=uses, shows=shows, reason=_reason(answers, shows))
+
+
+def _find_class_in_use(row: Row, leaderboard: LeaderboardTable) -> str:
+    """Returns the first class in which the network uses the lesion. Empty if there is none."""
+    for label, of_class in enumerate(leaderboard.record.classes):
+        if judge_use([row.estimates.get(class_column(reliance_column(fill), label)) for fill in FILLS])[0] == YES:
+            return of_class
+    return ""
 
 
 def judge_use(estimates: Sequence[Estimate | None]) -> tuple[str, str]:

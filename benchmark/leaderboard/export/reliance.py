@@ -120,7 +120,8 @@ def explain(table: Fourfold) -> str:
     return (
         "Reliance: drop of the predicted class's probability when the lesion is filled, less the drop when the same "
         "shape is filled elsewhere. A network uses the lesion if its reliance by each of three fills is above 0. It "
-        f"does not if its reliance by each fill is below {NEGLIGIBLE:g}. A map shows the lesion if its mass there is "
+        f"does not if its reliance by each fill is below {NEGLIGIBLE:g}, and it uses it in no class. A map shows the "
+        "lesion if its mass there is "
         f"above that of every map without a network; the best of these: {baseline}. Each rule needs the whole 95 % "
         "interval, and else the answer is undecided. Images without a mask, or with a region that leaves no room for "
         "its shape elsewhere, do not count. With one training, a verdict holds for that training. No verdict is "

@@ -161,6 +161,19 @@ def test_few_groups_decide_nothing(tables):
         assert judge_use(unused) == (expected, "too few groups" if expected == UNDECIDED else "")
 
 
+def test_one_class_that_uses_the_lesion_forbids_a_no(tables):
+    """The mean of all classes hides it: such a network was called a shortcut, beside a *yes* in one class."""
+    row = tables[0].models[0]
+    columns = [f"reliance_{fill}" for fill in FILLS]
+    whole = {name: _with_groups(row.estimates[name], 20, low=0.01, high=0.04) for name in columns}
+    of_one = f"yes in {tables[0].record.classes[1]}, no over all classes"
+    for low, uses, reason in ((0.06, UNDECIDED, of_one), (-0.06, NO, "the intervals allow both: map")):
+        of_class = {f"{name}_class_1": _with_groups(whole[name], 9, low=low, high=0.2) for name in columns}
+        changed = replace(row, estimates={**row.estimates, **whole, **of_class})
+        (line,) = build_fourfold(replace(tables[0], rows=(changed,))).rows
+        assert (line.uses, line.reason) == (uses, reason)
+
+
 def _with_groups(estimate, groups, *, low, high):
     return replace(estimate, low=low, high=high, error=replace(estimate.error, groups=groups))
 
