@@ -176,7 +176,7 @@ def _class_rows(classes: Sequence[ClassReliance]) -> list[list[str]]:
 
 
 def _subgroup_rows(subgroups: Sequence[SubgroupReliance]) -> list[list[str]]:
-    rows = [["model", "regime", "attribute", "value", "images", "groups", "reliance", "uses"]]
+    rows = [["model", "regime", "attribute", "value", "images", "groups", CLASS_COLUMNS[RELIANCE], "uses"]]
     listed = list(dict.fromkeys(line.row.label for line in subgroups))[:MAX_LISTED_MODELS]
     for line in subgroups:
         if line.row.label in listed:
