@@ -58,7 +58,7 @@ NULL_IMAGES = 40
 LESION_COLORS = (0.45, 0.08, 0.1), (0.95, 0.89, 0.45)
 """Colors of both kinds, sRGB: crust and pus. They are opaque, since a network must see them on every skin."""
 VISIBLE = 0.02
-"""Opacity from which the mask has a lesion. A mask of its core alone leaves a rim that networks read."""
+"""Opacity from which the mask has a lesion, low so that its soft edge is inside."""
 CLASSES = ("other", SHORTCUT)
 CPU = torch.device("cpu")
 TRUTH = {"lesion": (YES, NO), "mark": (NO, YES), "both": (YES, YES)}
