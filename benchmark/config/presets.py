@@ -118,7 +118,7 @@ class Preset:
 
 QUICK = Preset(
     name="quick",
-    purpose="all architectures, standard and adversarial, on two CPU cores in a quarter of an hour",
+    purpose="all architectures, standard and adversarial, on two CPU cores in half an hour",
     image_size=96,
     limit=240,
     regimes=("standard", "adversarial"),
