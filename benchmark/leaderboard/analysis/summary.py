@@ -90,9 +90,10 @@ def _regime_sentence(contrasts: Sequence[Contrast]) -> str | None:
 
 
 def _baseline_sentence(comparison: AgainstBaseline) -> str:
+    models = "model" if comparison.models == 1 else "models"
     return (
-        f"Of {comparison.models} models, {comparison.above} are significantly better than the baseline "
-        f"{comparison.best.name} ({comparison.value:.3f}), and {comparison.below} are significantly worse."
+        f"Of {comparison.models} {models} with several trainings, {comparison.above} are significantly better than the "
+        f"baseline {comparison.best.name} ({comparison.value:.3f}), and {comparison.below} are significantly worse."
     )
 
 

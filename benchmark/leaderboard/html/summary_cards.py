@@ -64,8 +64,9 @@ def _references(
     cards = []
     if comparison and comparison.models and comparison.scope == "models":
         verb = "is" if comparison.above == 1 else "are"
-        text = f"models {verb} significantly better than the best baseline without a trained model: "
-        text += f"{comparison.best.name}, {digits(comparison.value)}."
+        noun = "model" if comparison.models == 1 else "models"
+        text = f"{noun} with several trainings {verb} significantly better than the best baseline without a trained "
+        text += f"model: {comparison.best.name}, {digits(comparison.value)}."
         cards.append(SummaryCard(number=f"{comparison.above} of {comparison.models}", text=text))
     if ceiling := human_ceiling(leaderboard, leaderboard.column(RANKED_BY)):
         value = ceiling.estimates[RANKED_BY].value
