@@ -28,7 +28,14 @@ from benchmark.leaderboard.columns import ACCURACY, COLUMNS
 from benchmark.leaderboard.load.predictions import RowData
 from benchmark.leaderboard.load.reliance import MASS
 from benchmark.leaderboard.load.score_layout import ScoreSection
-from benchmark.leaderboard.reliance_columns import LESION_MASS, MARK_EFFECT, RELIANCE, RELIANCE_COLUMNS, reliance_column
+from benchmark.leaderboard.reliance_columns import (
+    LESION_MASS,
+    MARK_EFFECT,
+    RELIANCE,
+    RELIANCE_COLUMNS,
+    build_class_columns,
+    reliance_column,
+)
 from benchmark.leaderboard.table import LeaderboardTable, Row
 from benchmark.reliance.fills import FILLS
 from benchmark.reliance.marks import Marks, plan_marks
@@ -65,7 +72,12 @@ TRUTH = {"lesion": (YES, NO), "mark": (NO, YES), "both": (YES, YES)}
 """Whether each network uses the lesion and the mark."""
 SHOWN = {"on the lesion": YES, "on the mark": NO}
 """The maps, and whether they show the lesion."""
-COLUMNS_OF_TRIALS = (*(column for column in COLUMNS if column.name == ACCURACY), *RELIANCE_COLUMNS)
+COLUMNS_OF_TRIALS = (
+    *(column for column in COLUMNS if column.name == ACCURACY),
+    *RELIANCE_COLUMNS,
+    *build_class_columns(CLASSES),
+)
+"""With those of the classes: a use in one class forbids a no over all of them."""
 
 
 @dataclass(frozen=True, kw_only=True)
