@@ -68,12 +68,12 @@ def load_images(
     dataset = prepare_dataset(load_index(source), replace(QUICK, image_size=size, limit=limit, test_folds=0))
     # A training needs some images of every class, so a small limit leaves more than it says.
     count = min(limit or len(dataset.images), len(dataset.images))
-    kept = np.linspace(0, len(dataset.images) - 1, count).round().astype(int)
+    indices = np.linspace(0, len(dataset.images) - 1, count).round().astype(int)
     return Images(
-        names=[str(name) for name in dataset.samples["id"].iloc[kept]],
-        images=np.array(dataset.images[kept]),
-        masks=np.nan_to_num(dataset.masks(kept)).astype(np.float32),
-        labels=dataset.samples["label"].to_numpy()[kept],
+        names=[str(name) for name in dataset.samples["id"].iloc[indices]],
+        images=np.array(dataset.images[indices]),
+        masks=np.nan_to_num(dataset.masks(indices)).astype(np.float32),
+        labels=dataset.samples["label"].to_numpy()[indices],
         classes=dataset.classes,
     )
 
@@ -268,7 +268,7 @@ def load_leaderboard(directory: str | Path, method: str = "") -> "pd.DataFrame":
 
 
 def load_scores(directory: str | Path, *, every_protocol: bool = False) -> "pd.DataFrame":
-    """Loads the score of every image, of all records of a results directory.
+    """Loads the score of every image, of the records of the table of a results directory.
 
     Args:
         directory: A results directory, such as results/dermsynth/quick.
@@ -285,7 +285,7 @@ def load_scores(directory: str | Path, *, every_protocol: bool = False) -> "pd.D
 
 
 def load_predictions(directory: str | Path, *, every_protocol: bool = False) -> "pd.DataFrame":
-    """Loads the predictions of every test image, of all records of a results directory.
+    """Loads the predictions of every test image, of the records of the table of a results directory.
 
     Args:
         directory: A results directory, such as results/dermsynth/quick.

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 def _keep_apart_by_vectors() -> None:
     """Has torch's cache of compiled code look at the vectors that the code is written for.
 
-    By itself it looks at the graph. What was kept for AVX-512 then runs under AVX2, where a loss was not finite.
+    By itself it looks at the graph. Code compiled for AVX-512 then runs under AVX2, where a loss was not finite.
     """
     vectors = torch.backends.cpu.get_cpu_capability()
     if vectors not in torch.compiler.config.cache_key_tag:

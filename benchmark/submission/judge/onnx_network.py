@@ -164,7 +164,7 @@ def _find_tensors(message: Any, kind: type) -> Iterator[Any]:
 
 
 def _find_input(session: Any) -> tuple[str, list[Any]]:
-    """Returns name and shape of the input. A dimension of any size is no number."""
+    """Returns name and shape of the input. A dimension of any size is not an integer."""
     inputs, outputs = session.get_inputs(), session.get_outputs()
     if len(inputs) != 1 or len(outputs) != 1:
         raise UserError(f"has {len(inputs)} inputs and {len(outputs)} outputs; export it with one of each")

@@ -162,7 +162,7 @@ def test_few_groups_decide_nothing(tables):
 
 
 def test_one_class_that_uses_the_lesion_forbids_a_no(tables):
-    """The mean of all classes hides it: such a network was called a shortcut, beside a *yes* in one class."""
+    """The mean of all classes hides it: such a network was called a shortcut, with a *yes* in one class."""
     row = tables[0].models[0]
     columns = [f"reliance_{fill}" for fill in FILLS]
     whole = {name: _with_groups(row.estimates[name], 20, low=0.01, high=0.04) for name in columns}
