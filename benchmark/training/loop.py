@@ -3,11 +3,12 @@
 import time
 from collections.abc import Callable, Sequence
 
+import torch
 from torch import nn
 
 from benchmark.training.regimes import Regime
 from benchmark.training.settings import Settings
-from benchmark.training.state import CheckpointFile, History
+from benchmark.training.state import CheckpointFile, History, State
 from benchmark.training.tensor_data import TensorData
 from benchmark.training.trainer import Trainer
 
@@ -83,6 +84,15 @@ def update_best(trainer: Trainer, validation: TensorData | None) -> None:
         history.best = epoch
     elif full_size[-1] == min(full_size):
         history.best = epoch
-        state.best_weights = {name: value.detach().clone() for name, value in state.model.state_dict().items()}
+        _store_best_weights(state)
     epochs_since_best = epoch - history.best
     history.stopped = bool(patience) and epochs_since_best >= patience
+
+
+def _store_best_weights(state: State) -> None:
+    """Copies the weights over those of the epoch before, so that memory never holds both."""
+    weights = state.model.state_dict()
+    if state.best_weights is None:
+        state.best_weights = {name: torch.empty_like(value) for name, value in weights.items()}
+    for name, value in weights.items():
+        state.best_weights[name].copy_(value)

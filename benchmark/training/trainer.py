@@ -66,6 +66,8 @@ class Trainer:
             for replay in range(self.regime.batch_replays):
                 progress = (done + step * self.regime.batch_replays + replay) / self.total_steps
                 total += self._step(self._batch(indices, images, masks, progress))
+        # The gradients of the last step are as large as the network.
+        self.state.optimizer.zero_grad(set_to_none=True)
         loss = float(total) / (self.steps_per_epoch * self.regime.batch_replays)
         if not math.isfinite(loss):
             last = f"; the last finite one was {history.losses[-1]:.3f}" if history.losses else ""
