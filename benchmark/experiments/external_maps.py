@@ -13,7 +13,7 @@ import torch
 from architectures import Architecture
 from benchmark.config.presets import PRESETS, load_preset
 from benchmark.data.dataset import ImageDataset, prepare_dataset
-from benchmark.data.load import Source, load_index
+from benchmark.data.load import Source, load_index, require_usable
 from benchmark.errors import UserError
 from benchmark.experiments.cell_reliance import list_test_names
 from benchmark.experiments.external_cell import ExternalCell, publish_external, write_cell
@@ -21,7 +21,7 @@ from benchmark.experiments.external_model import LoadModel, load_external_model
 from benchmark.experiments.grid import Cell
 from benchmark.experiments.job import Job
 from benchmark.map_files.collect import ANY_CLASS, MapCollection, MapLocation, collect_maps
-from benchmark.map_files.store import StoredMaps, store_maps
+from benchmark.map_files.store import StoredMaps, check_maps, store_maps
 from benchmark.map_files.values import NEGATIVE
 from benchmark.registry import entries, resolve_name
 from benchmark.runtime.device import use_exact_arithmetic
@@ -32,6 +32,7 @@ from benchmark.storage.record import ExternalMaps, Record, load_record
 from benchmark.storage.results import record_files, table_dir
 from benchmark.storage.runs import maps_file
 from benchmark.training.regimes import Regime
+from datasets import DatasetIndex
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
 MAX_NAMED = 3
@@ -115,14 +116,16 @@ def score_external_maps(
     """
     _check_names(request, has_model=load_model is not None or request.checkpoint is not None)
     use_exact_arithmetic()
+    report("checking the maps")
+    index = require_usable(load_index(request.source))
+    collection = _collect(request, index)
     report("reading the data")
-    table = _open_table(request)
+    table = _open_table(request, index)
     data = table.job.data
     if load_model is None:
         model = load_external_model(request.architecture, request.checkpoint, data.classes, table.job.device)
     else:
         model = load_model(data.classes, data.images.shape[1], table.job.device)
-    collection = collect_maps(request.maps, data.classes, request.index)
     data, missing = _select_images(request, data, collection)
     ids = list_test_names(data)
     predictions = read_predictions_csv(request.predictions, ids, data.classes) if request.predictions else None
@@ -176,6 +179,7 @@ def score_external_maps(
 def _check_names(request: ScoreRequest, *, has_model: bool) -> None:
     if not request.maps.exists():  # before the data is read, which may take minutes
         raise UserError(f"{request.maps} does not exist; give a directory of maps or a file")
+    resolve_name(request.preset, PRESETS, "preset")
     resolve_name(request.negative, NEGATIVE, "--negative")
     if request.predictions and has_model:
         raise UserError("--predictions: the network behind the maps predicts; leave out one of them")
@@ -186,10 +190,31 @@ def _check_names(request: ScoreRequest, *, has_model: bool) -> None:
         raise UserError(f"--name {request.name} is an architecture of Loupe; choose another, such as my-{request.name}")
 
 
-def _open_table(request: ScoreRequest) -> _Table:
+def _collect(request: ScoreRequest, index: DatasetIndex) -> MapCollection:
+    """Finds the maps and reads all that are of images of the data, before the data is read, which may take minutes.
+
+    Raises:
+        UserError: A map cannot be used, or none is of an image of the data.
+    """
+    collection = collect_maps(request.maps, index.classes, request.index)
+    known = [collection.locations[sample.id] for sample in index.samples if sample.id in collection.locations]
+    if not known:
+        raise _refuse_names(request, collection, index.samples[0].id)
+    check_maps([location for by_class in known for location in by_class.values()], request.negative)
+    return collection
+
+
+def _refuse_names(request: ScoreRequest, collection: MapCollection, image: str) -> UserError:
+    first = next(iter(collection.locations))
+    return UserError(
+        f"{request.maps} has no map of any test image; rename the maps: they are named like {first}, the images "
+        f"like {image}"
+    )
+
+
+def _open_table(request: ScoreRequest, index: DatasetIndex) -> _Table:
     """Loads the data as the existing table of that preset uses it, or as the preset says."""
-    preset = PRESETS[resolve_name(request.preset, PRESETS, "preset")]
-    index = load_index(request.source)
+    preset = PRESETS[request.preset]
     directory = table_dir(index.name, preset.name)
     latest = read_protocol(directory).get("protocol")
     record = _find_record(directory, latest) if latest else None
@@ -240,11 +265,7 @@ def _select_images(
         return data, []
     names = _list(missing)
     if len(missing) == int(is_test.sum()):
-        first = next(iter(collection.locations))
-        raise UserError(
-            f"{request.maps} has no map of any test image; rename the maps: they are named like {first}, the images "
-            f"like {missing[0]}"
-        )
+        raise _refuse_names(request, collection, missing[0])
     if not request.allow_missing:
         raise UserError(
             f"{request.maps} lacks the maps of {len(missing)} of {int(is_test.sum())} test images ({names}); add them, "

@@ -36,6 +36,24 @@ class StoredMaps:
     constant: list[str] = field(default_factory=list)
 
 
+def check_maps(locations: Sequence[MapLocation], negative: str) -> None:
+    """Reads maps and drops them, so that a bad one is found before other work.
+
+    Args:
+        locations: Where the maps are.
+        negative: What negative values mean, see :data:`benchmark.map_files.values.NEGATIVE`.
+
+    Raises:
+        UserError: A file is damaged or holds no map.
+    """
+
+    def check(location: MapLocation) -> None:
+        _read_map(location, negative)
+
+    for _ in parallel_map(check, locations):
+        pass
+
+
 def store_maps(locations: Sequence[MapLocation], path: Path, side: int, negative: str) -> StoredMaps:
     """Reads maps, resizes them to the images, and writes them in order.
 
@@ -51,10 +69,7 @@ def store_maps(locations: Sequence[MapLocation], path: Path, side: int, negative
     stored = StoredMaps(path=path)
 
     def read(location: MapLocation) -> tuple[str, NDArray[np.float16]]:
-        try:
-            values = to_map(read_location(location), negative)
-        except ValueError as error:
-            raise UserError(f"{location} {error}") from None
+        values = _read_map(location, negative)
         return f"{values.shape[0]} x {values.shape[1]}", resize_map(values, side)
 
     with atomic_file(path) as temporary:
@@ -71,3 +86,10 @@ def store_maps(locations: Sequence[MapLocation], path: Path, side: int, negative
                     stored.constant.append(str(location))
         stored.sha256 = file_digest(temporary)
     return stored
+
+
+def _read_map(location: MapLocation, negative: str) -> NDArray[np.float64]:
+    try:
+        return to_map(read_location(location), negative)
+    except ValueError as error:
+        raise UserError(f"{location} {error}") from None

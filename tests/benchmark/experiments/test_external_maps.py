@@ -133,6 +133,32 @@ def test_other_images_are_apart(request_):
     assert [row.name for row in table.other_protocol_models] == ["small"]
 
 
+@pytest.mark.parametrize("what", ["damaged", "negative", "another name"])
+def test_a_bad_map_is_said_before_the_data_is_read(request_, what, monkeypatch):
+    path = request_.maps / "ISIC_0000023.npy"
+    message = {"damaged": "0023.npy cannot be read", "negative": "0023.npy has negative", "another name": "rename the"}
+    if what == "damaged":
+        path.write_bytes(path.read_bytes()[:-1])
+    elif what == "negative":
+        np.save(path, -np.load(path))
+    else:
+        for each in request_.maps.iterdir():
+            each.rename(each.with_stem(each.stem.replace("ISIC_", "map")))
+
+    def prepare(*_: object, **__: object) -> None:
+        raise AssertionError("the data is read")
+
+    monkeypatch.setattr(external_maps, "prepare_dataset", prepare)
+    with pytest.raises(UserError, match=message[what]):
+        score_external_maps(request_)
+
+
+def test_a_bad_map_of_no_image_of_the_data_hinders_nothing(request_):
+    np.save(request_.maps / "elsewhere.npy", np.full((4, 4), -1.0))
+    scored = score_external_maps(request_)
+    assert any("elsewhere" in note for note in scored.notes)
+
+
 def test_missing_maps_are_refused_or_apart(request_):
     (test_image, *_) = score_external_maps(request_).record.summary and sorted(
         pd.read_parquet(next(request_.maps.parent.glob("results/*/*/records/*.predictions.parquet")))["image"]
