@@ -334,5 +334,6 @@ class DatasetIndexer:
                 files.append(path)
         for suffix, count in sorted(unread.items()):
             remedy = "convert them with `data import`, save them as PNG, or remove them"
-            self.add_problem(directory, f"holds {count} files of type {suffix}, which are not read", remedy)
+            what = "file" if count == 1 else "files"
+            self.add_problem(directory, f"holds {count} {what} of type {suffix}, not read", remedy)
         return files

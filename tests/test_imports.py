@@ -17,6 +17,7 @@ HARNESS = [path for path in FILES if path.is_relative_to(ROOT / "benchmark")]
 LAYERS = (
     "errors",
     "escaping",
+    "phrases",
     "registry",
     "storage",
     "runtime",

@@ -20,6 +20,7 @@ from benchmark.cli import (
     Trust,
     console,
 )
+from benchmark.phrases import format_count
 from benchmark.runtime.terminal import Terminal, styled
 
 if TYPE_CHECKING:
@@ -136,7 +137,8 @@ def _show(reports: list["CheckReport"], *, only_problems: bool) -> None:
     counts = {kind: sum(report.kind == kind for report in reports) for kind in ("entry", "record")}
     failed = sum(bool(report.problems) for report in reports)
     console.print(
-        f"{counts['entry']} entries, {counts['record']} records: {len(reports) - failed} passed, {failed} failed"
+        f"{format_count(counts['entry'], 'entry', 'entries')}, {format_count(counts['record'], 'record')}: "
+        f"{len(reports) - failed} passed, {failed} failed"
     )
     boxes = {report.facts["unconfined"] for report in reports if "unconfined" in report.facts}
     for obstacle in boxes:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from benchmark.cli import MODELS, OUTPUT, MaxMemory, Trust, console
+from benchmark.phrases import format_count, format_names
 
 if TYPE_CHECKING:
     from benchmark.submission.convert import ConversionReport
@@ -40,8 +41,7 @@ def convert(
     console.print(f"{output}: {_count_tensors(report)}{removed}")
     for title, names in (("missing, random where it is loaded", report.missing), ("left out", report.surplus)):
         if names:
-            more = f" and {len(names) - MAX_SHOWN} more" if len(names) > MAX_SHOWN else ""
-            console.print(f"{title}: {', '.join(names[:MAX_SHOWN])}{more}")
+            console.print(f"{title}: {format_names(names, MAX_SHOWN)}")
     console.print(f"classes  {report.num_classes or 'unknown: it has no classifier'}")
     console.print(f"sha256   {report.sha256}")
     if report.missing:
@@ -52,5 +52,5 @@ def convert(
 
 def _count_tensors(report: "ConversionReport") -> str:
     """Counts the tensors of the written file."""
-    tensors = f"{report.matched} tensor{'s' if report.matched != 1 else ''}"
+    tensors = f"{format_count(report.matched, 'tensor')}"
     return f"{tensors}, and {report.added} of the normalization (mean, std)" if report.added else tensors

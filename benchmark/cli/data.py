@@ -10,6 +10,7 @@ import typer
 from benchmark.cli import Attributes, ImageDirectory, Json, Layout, SplitGroups, console
 from benchmark.errors import UserError
 from benchmark.leaderboard.synthetic import MARK
+from benchmark.phrases import format_count
 from benchmark.runtime.terminal import Terminal, styled
 
 if TYPE_CHECKING:
@@ -121,11 +122,11 @@ def synthesize(
     from datasets.dermsynth.plan import PlantedMark  # noqa: PLC0415
 
     try:
-        with console.status(f"rendering {num_images} images"):
+        with console.status(f"rendering {format_count(num_images, 'image')}"):
             dermsynth.render(directory, images=num_images, mark=PlantedMark(shape=mark, dose=dose))
     except ValueError as error:
         raise UserError(str(error)) from None
-    console.print(f"{num_images} images ({MARK}): {directory}")
+    console.print(f"{format_count(num_images, 'image')} ({MARK}): {directory}")
     console.print(f"Next: python -m benchmark data check {directory}")
 
 

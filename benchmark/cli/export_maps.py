@@ -7,6 +7,7 @@ import typer
 
 from benchmark.cli import DATA, MODELS, OUTPUT, SCORING, DataDirectory, ImageDirectory, Layout, Pseudonyms, console
 from benchmark.errors import UserError
+from benchmark.phrases import format_count
 
 if TYPE_CHECKING:
     from benchmark.leaderboard.load.results import ResultsDirectory
@@ -62,7 +63,7 @@ def export_maps(  # noqa: PLR0913 - the options of a command line
     source = Source(directory=data, layout=layout, images=image_dir, pseudonyms=pseudonyms)
     with console.status(f"writing {output}"):
         count = export(published, record, method, source, form, output)
-    console.print(f"{output}: {count} maps of {model} by {method}, and predictions.csv")
+    console.print(f"{output}: {format_count(count, 'map')} of {model} by {method}, and predictions.csv")
 
 
 def find_record(model: str, results: Path | None, seed: int | None) -> "tuple[ResultsDirectory, Path]":

@@ -7,6 +7,7 @@ import typer
 
 from benchmark.cli import console
 from benchmark.errors import UserError
+from benchmark.phrases import format_count
 
 if TYPE_CHECKING:
     from benchmark.leaderboard.analysis.diff import Table
@@ -46,7 +47,7 @@ def leaderboard(
         num_apart = len(leaderboards[0].other_protocol_models)
         below = f", and {num_apart} of another protocol below; run them again to rank them all" if num_apart else ""
         num_models = len(leaderboards[0].models)
-        console.print(f"{path / 'leaderboard.md'}: {num_models} model{'s' if num_models != 1 else ''}{below}")
+        console.print(f"{path / 'leaderboard.md'}: {format_count(num_models, 'model')}{below}")
         if diff and earlier is not None:
             _show_diff(leaderboards[0], earlier, diff)
         if plan:
@@ -133,4 +134,6 @@ def _compare_with_published(directory: Path, leaderboard: "LeaderboardTable", na
         return
     write_text(directory / f"published-{name}.csv", published_agreement_csv(leaderboard, compared))
     write_text(directory / f"published-{name}.md", published_agreement_markdown(leaderboard, published, compared))
-    console.print(f"{directory / f'published-{name}.md'}: {len(compared)} scores compared with published ones")
+    console.print(
+        f"{directory / f'published-{name}.md'}: {format_count(len(compared), 'score')} compared with published ones"
+    )

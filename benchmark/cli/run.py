@@ -38,6 +38,7 @@ from benchmark.cli import (
 from benchmark.cli.changes import change_preset, collect_changes
 from benchmark.errors import UserError
 from benchmark.leaderboard.synthetic import STAMP
+from benchmark.phrases import format_count
 from benchmark.runtime.terminal import styled
 
 PUBLISHED = {"Leaderboard": "leaderboard.md", "Table": "leaderboard.csv", "Records": "records", "Split": "split.csv"}
@@ -214,9 +215,8 @@ def run(  # noqa: PLR0913 - the options of a command line
         elif train_only:
             _train_models(jobs)
         elif up_to_date(jobs, pictures=publish_images):
-            console.print(
-                f"Nothing to do: all {len(jobs)} cells are done. The leaderboard is {job_results_dir(jobs[0])}."
-            )
+            are = "the cell is" if len(jobs) == 1 else f"all {len(jobs)} cells are"
+            console.print(f"Nothing to do: {are} done. The leaderboard is {job_results_dir(jobs[0])}.")
         else:
             _run_jobs(jobs, workers, embedded=data is None, pictures=publish_images)
 
@@ -226,7 +226,7 @@ def _train_models(jobs: Any) -> None:
     from benchmark.experiments.train_only import train_models  # noqa: PLC0415
 
     failures = train_models(jobs, console)
-    console.print(f"{len(jobs) - len(failures)} of {len(jobs)} models are trained.")
+    console.print(f"{len(jobs) - len(failures)} of {format_count(len(jobs), 'model is', 'models are')} trained.")
     console.print("Next: the same command without --train-only explains and scores them.")
     _exit_after(failures)
 
@@ -253,13 +253,13 @@ def _run_jobs(jobs: Any, engine: Any, *, embedded: bool, pictures: bool | None =
     except KeyboardInterrupt:
         finished = sum(job.done for job in jobs)
         console.print()
-        console.print(f"stopped after {finished} of {len(jobs)} cells; the same command continues")
+        console.print(f"stopped after {finished} of {format_count(len(jobs), 'cell')}; the same command continues")
         raise typer.Exit(INTERRUPTED) from None
     done = sum(job.done for job in jobs)
     if not done and all(failure.is_user_error for failure in failures):
         raise UserError(failures[0].reason)
     console.print()
-    console.print(f"{done} of {len(jobs)} cells are done." if done else "No cell finished.")
+    console.print(f"{done} of {format_count(len(jobs), 'cell is', 'cells are')} done." if done else "No cell finished.")
     if done:
         if jobs[0].data.synthetic:
             console.print(STAMP, style="bold")
@@ -318,7 +318,7 @@ def _show_plan(jobs: Any) -> None:
     for job in order_by_cost(jobs):
         console.print(f"{'done' if job.done else 'to do':6s} {job.cell.name}")
     todo = sum(not job.done for job in jobs)
-    console.print(f"{len(jobs)} cells: {len(jobs) - todo} done, {todo} to do")
+    console.print(f"{format_count(len(jobs), 'cell')}: {len(jobs) - todo} done, {todo} to do")
     for protocol in dict.fromkeys(job.protocol for job in jobs):
         console.print(f"protocol {protocol}")
     cost = forecast(jobs)

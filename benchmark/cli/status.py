@@ -4,6 +4,7 @@ import json
 import sys
 
 from benchmark.cli import Json, console
+from benchmark.phrases import format_count
 
 
 def status(*, as_json: Json = False) -> None:
@@ -16,15 +17,15 @@ def status(*, as_json: Json = False) -> None:
         return
     for result in state["results"]:
         damaged = f", {result['damaged']} refused" if result["damaged"] else ""
-        console.print(f"{result['directory']}: {result['records']} records{damaged}, {', '.join(result['regimes'])}")
+        records = format_count(result["records"], "record")
+        console.print(f"{result['directory']}: {records}{damaged}, {', '.join(result['regimes'])}")
         for line in [*result["refused"], *filter(None, [result.get("problem")])]:
             console.print(f"  left out: {line}")
         for protocol, rows in result["rows"].items():
             note = "" if protocol == result["protocol"] else " (another protocol)"
-            console.print(f"  {protocol[:8]}{note}: {len(rows)} rows, {', '.join(rows)}")
+            console.print(f"  {protocol[:8]}{note}: {format_count(len(rows), 'row')}, {', '.join(rows)}")
     if not state["results"]:
         console.print("no results yet; make some with `make benchmark`")
     runs = state["runs"]
-    console.print(
-        f"{runs['directory']}: {runs['cells']} cells done, {runs['failed']} failed, {runs['gigabytes']:.1f} GB"
-    )
+    cells = format_count(runs["cells"], "cell")
+    console.print(f"{runs['directory']}: {cells} done, {runs['failed']} failed, {runs['gigabytes']:.1f} GB")

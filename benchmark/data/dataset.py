@@ -32,6 +32,7 @@ from benchmark.data.splits import (
     without_split,
 )
 from benchmark.errors import UserError
+from benchmark.phrases import format_count
 from benchmark.registry import select
 from benchmark.runtime.mapped import release_pages
 from benchmark.storage.cache import cached_file, load_or_make
@@ -213,7 +214,7 @@ def _require_whole_groups(manifest: Path, samples: Sequence[Sample], splits: Spl
     groups = [sample.group for sample in samples]
     divided = [] if allowed else find_divided_groups(zip(groups, splits.tolist(), strict=True))
     if divided:
-        what = f"has {len(divided)} groups on several sides, such as {divided[0]}"
+        what = f"has {format_count(len(divided), 'group')} on several sides, such as {divided[0]}"
         raise UserError(f"{manifest} {what}; correct it, or accept it with --allow-split-groups")
 
 

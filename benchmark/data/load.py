@@ -8,6 +8,7 @@ from benchmark.data.exclusion import without_excluded
 from benchmark.data.pseudonyms import load_key, pseudonymize
 from benchmark.data.splits import has_official_split
 from benchmark.errors import UserError
+from benchmark.phrases import format_count
 from benchmark.registry import entries, resolve_name
 from benchmark.storage.cache import cached_directory, is_intact
 from benchmark.storage.hashing import content_key
@@ -90,9 +91,9 @@ def require_usable(data: DatasetIndex) -> DatasetIndex:
     data = replace(data, samples=samples, left_out=left_out)
     if len(data.classes) < 2:
         without_label = f" and {len(unlabeled)} without a diagnosis" if unlabeled else ""
+        classes = format_count(len(data.classes), "class", "classes")
         raise UserError(
-            f"{data.root} has images of {len(data.classes)} classes{without_label}; a classifier needs two: "
-            f"{_how_to_obtain(data)}"
+            f"{data.root} has images of {classes}{without_label}; a classifier needs two: {_how_to_obtain(data)}"
         )
     return data
 
@@ -122,7 +123,7 @@ def _how_to_obtain(data: DatasetIndex) -> str:
 def _unread_files(directory: Path) -> str:
     """Says how many files of the directory need a conversion."""
     count = sum(path.suffix.lower() in UNREAD for path in directory.iterdir())
-    return f" and {count} files to convert with `data import`" if count else ""
+    return f" and {format_count(count, 'file')} to convert with `data import`" if count else ""
 
 
 def _with_images(data: DatasetIndex, directory: Path) -> DatasetIndex:
@@ -171,9 +172,10 @@ def _with_checks(data: DatasetIndex, *, split_groups: bool) -> DatasetIndex:
             f"{data.root}: the official split has only {', '.join(sorted(official))} images, so a split is drawn"
         )
     elif divided and split_groups:
-        notes.append(f"{data.root}: {len(divided)} groups are on several sides of the official split, as allowed")
+        are_on = format_count(len(divided), "group is", "groups are")
+        notes.append(f"{data.root}: {are_on} on several sides of the official split, as allowed")
     elif divided:
-        what = f"has {len(divided)} groups on several sides of its official split, such as {divided[0]}"
+        what = f"has {format_count(len(divided), 'group')} on several sides of its official split, such as {divided[0]}"
         remedy = "correct the split or the groups, or accept it with --allow-split-groups"
         problems.append(Problem(file=data.root, what=what, remedy=remedy))
     return replace(data, problems=tuple(problems), notes=tuple(notes))

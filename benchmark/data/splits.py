@@ -9,6 +9,7 @@ from sklearn.model_selection import StratifiedGroupKFold
 
 from benchmark.config.presets import Preset
 from benchmark.errors import UserError
+from benchmark.phrases import format_count
 from datasets import DatasetIndex, Sample
 
 SEED = 0
@@ -173,9 +174,11 @@ def _one_part(labels: NDArray[np.str_], groups: NDArray[np.str_], parts: int) ->
     """Draws one of `parts` parts, stratified by label. Returns its indices."""
     rarest, count = min(zip(*np.unique(labels, return_counts=True), strict=True), key=lambda pair: pair[1])
     if count < parts:
-        raise RareClassError(f"class {str(rarest)!r} has {count} images; it needs {parts}: add some or leave it out")
+        images = format_count(count, "image")
+        raise RareClassError(f"class {str(rarest)!r} has {images}; it needs {parts}: add some or leave it out")
     if (num_groups := len(np.unique(groups))) < parts:
-        raise UserError(f"the images are of {num_groups} groups; a split needs {parts}: add some or check the groups")
+        of_groups = format_count(num_groups, "group")
+        raise UserError(f"the images are of {of_groups}; a split needs {parts}: add some or check the groups")
     splitter = StratifiedGroupKFold(n_splits=parts, shuffle=True, random_state=SEED)
     _, indices = next(splitter.split(labels, labels, groups))
     return np.asarray(indices, dtype=np.intp)

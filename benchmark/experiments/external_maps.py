@@ -23,6 +23,7 @@ from benchmark.experiments.job import Job
 from benchmark.map_files.collect import ANY_CLASS, MapCollection, MapLocation, collect_maps
 from benchmark.map_files.store import StoredMaps, check_maps, store_maps
 from benchmark.map_files.values import NEGATIVE
+from benchmark.phrases import format_count, format_names
 from benchmark.registry import entries, resolve_name
 from benchmark.runtime.device import use_exact_arithmetic
 from benchmark.scoring.predictions_csv import read_predictions_csv
@@ -133,11 +134,11 @@ def score_external_maps(
         report("classifying")
         predictions = model.predict(data)
     locations = list(_choose_locations(ids, collection, data.classes, predictions))
-    report(f"reading {len(locations)} maps")
+    report(f"reading {format_count(len(locations), 'map')}")
     key = content_key("external maps", request.name, request.method, request.negative, data.key, ids)
     stored = store_maps(locations, maps_file(f"external-{key}"), data.images.shape[1], request.negative)
     surplus = collection.locations.keys() - set(ids)
-    unknown = sorted(surplus - set(data.samples["id"].astype(str)))
+    unknown = sorted(surplus - {sample.id for sample in index.samples})
     maps = ExternalMaps(
         method=request.method,
         source=request.maps.name,
@@ -298,8 +299,7 @@ def _choose_locations(
 
 def _list(names: list[str]) -> str:
     """Names a few images."""
-    more = f" and {len(names) - MAX_NAMED} more" if len(names) > MAX_NAMED else ""
-    return ", ".join(names[:MAX_NAMED]) + more
+    return format_names(names, MAX_NAMED)
 
 
 def _describe_predictions(predictions: pd.DataFrame | None) -> Literal["none", "classes", "probabilities"]:
@@ -317,23 +317,22 @@ def _notes(maps: ExternalMaps, missing: list[str], unknown: list[str], ignored: 
             "give --predictions"
         )
     if missing:
-        notes.append(f"{len(missing)} test images have no map ({_list(missing)}); the row is not ranked with others")
+        without = format_count(len(missing), "test image has", "test images have")
+        notes.append(f"{without} no map ({_list(missing)}); the row is not ranked with others")
     if maps.surplus > len(unknown):
-        notes.append(f"{maps.surplus - len(unknown)} maps are of images that are not in the test set, and not scored")
+        others = format_count(maps.surplus - len(unknown), "map is", "maps are")
+        notes.append(f"{others} of images that are not in the test set, and not scored")
     if unknown:
-        notes.append(
-            f"{len(unknown)} maps are of no image of this run ({_list(unknown)}); are they named after images?"
-        )
+        others = format_count(len(unknown), "map is", "maps are")
+        notes.append(f"{others} of no image of the data ({_list(unknown)}); rename maps after their images")
     if ignored:
-        notes.append(f"{ignored} files hold no maps and are ignored")
+        notes.append(f"{format_count(ignored, 'file holds no map and is', 'files hold no maps and are')} ignored")
     if stored.not_finite:
-        notes.append(
-            f"{maps.not_finite} maps have values that are not finite ({_list(stored.not_finite)}); they have no score"
-        )
+        bad = format_count(maps.not_finite, "map has", "maps have")
+        notes.append(f"{bad} values that are not finite ({_list(stored.not_finite)}), and no score")
     if stored.constant:
-        notes.append(
-            f"{maps.constant} maps are constant ({_list(stored.constant)}); they count as degenerate maps of the row"
-        )
+        bad = format_count(maps.constant, "constant map counts", "constant maps count")
+        notes.append(f"{bad} as degenerate ({_list(stored.constant)})")
     if len(maps.sizes) > 1:
         notes.append(f"the maps have {len(maps.sizes)} sizes, such as {' and '.join(list(maps.sizes)[:2])}")
     return notes

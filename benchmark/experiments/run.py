@@ -15,6 +15,7 @@ from benchmark.experiments.pictures import may_publish, remove_pictures, write_p
 from benchmark.experiments.publish import job_results_dir, publish_baselines, publish_cells
 from benchmark.experiments.runner import FailedCell, run_jobs
 from benchmark.leaderboard.build import rebuild
+from benchmark.phrases import format_count
 from benchmark.runtime.terminal import styled
 from benchmark.storage.lock import writing
 
@@ -56,7 +57,7 @@ def _count_near_duplicates(job: Job, console: Console) -> int:
     count = len({test for _, test in pairs})
     if pairs:
         console.print(
-            styled(f"{count} test images look like training images,", "yellow"),
+            styled(format_count(count, "test image looks", "test images look") + " like training images,", "yellow"),
             f"such as {pairs[0][1]} like {pairs[0][0]}; scores may be too high",
         )
     return count
@@ -74,4 +75,6 @@ def _publish(done: Sequence[Job], directory: Path, console: Console, *, tables: 
             remove_pictures(directory)
         problems = rebuild(directory)[0].problems if tables else ()
     if problems:
-        console.print(f"{len(problems)} records are left out of the tables: {problems[0]}")
+        console.print(
+            f"{format_count(len(problems), 'record is', 'records are')} left out of the tables: {problems[0]}"
+        )

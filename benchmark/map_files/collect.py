@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from benchmark.errors import UserError
 from benchmark.map_files import UNNAMED, Arrays, MapReader
+from benchmark.phrases import format_count
 from benchmark.registry import entries
 from datasets.table import read_table
 
@@ -189,5 +190,6 @@ def _collect_indexed(path: Path, arrays: Arrays, index: Path, classes: Collectio
             raise UserError(f"{index}: {row['image']}: unknown class {of_class!r}; the data has {', '.join(classes)}")
         collector.add(row["image"], of_class, MapLocation(path=path, name=name, row=int(text), opened=opened))
     if "row" not in rows[0] and len(rows) != len(array):
-        raise UserError(f"{index} has {len(rows)} rows, but {path} has {len(array)} maps; add a column row or fix one")
+        counts = format_count(len(rows), "row"), format_count(len(array), "map")
+        raise UserError(f"{index} has {counts[0]}, but {path} has {counts[1]}; add a column row or fix one")
     return MapCollection(locations=collector.locations)

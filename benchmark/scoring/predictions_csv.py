@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from benchmark.errors import UserError
 from benchmark.escaping import escape_csv, unescape_csv
+from benchmark.phrases import format_names
 from benchmark.registry import resolve_name
 from datasets.names import NameIndex
 from datasets.table import read_table
@@ -42,7 +43,7 @@ def read_predictions_csv(path: Path, images: Sequence[str], classes: Sequence[st
     if len(by_image) < len(rows):
         raise UserError(f"--predictions: {path} has two rows of one image; remove one of them")
     if missing := [name for name in images if name not in by_image]:
-        raise UserError(f"--predictions: {path} has no row for {missing[0]} and {len(missing) - 1} more; add them")
+        raise UserError(f"--predictions: {path} has no row for {format_names(missing, 1)}; add what is missing")
     has_classes = "predicted" in rows[0]
     has_probabilities = all(_column(name, rows[0]) in rows[0] for name in classes)
     if not has_classes and not has_probabilities:

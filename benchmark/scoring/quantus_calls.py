@@ -18,6 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from benchmark.phrases import format_count
 from metrics.normalize import finite
 from metrics.perturbation import PerturbationContext
 
@@ -150,7 +151,9 @@ def _report(name: str, reasons: Counter[str]) -> None:
         collected.setdefault(name, Counter()).update(reasons)
         return
     for reason, count in reasons.items():
-        warnings.warn(f"{name} has no score for {count} images: {reason}", UndefinedScoresWarning, stacklevel=5)
+        warnings.warn(
+            f"{name} has no score for {format_count(count, 'image')}: {reason}", UndefinedScoresWarning, stacklevel=5
+        )
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from architectures import Architecture, Checkpoint
 from benchmark.errors import UserError
+from benchmark.phrases import format_names
 from benchmark.registry import source_file
 from benchmark.storage.files import atomic_file
 from benchmark.storage.hashing import file_digest
@@ -76,7 +77,7 @@ def load_weights(
         if reason := _find_bad_values(name, tensor, expected[name].dtype):
             raise UserError(f"{path}: tensor {name!r} holds {reason}")
     if missing := sorted(expected.keys() - tensors.keys()):
-        raise UserError(f"{path} lacks the tensor {missing[0]!r} and {len(missing) - 1} more; save the whole model")
+        raise UserError(f"{path} lacks the tensor {format_names(list(map(repr, missing)), 1)}; save the whole model")
     # Tensors that the file lacks are the model's own, and mean and standard deviation of its input are no weights.
     own = [name for name, tensor in tensors.items() if tensor is expected[name]]
     parameters = {name for name, _ in model.named_parameters()}

@@ -11,6 +11,7 @@ from pathlib import Path
 from torch import Tensor
 
 from benchmark.errors import UserError
+from benchmark.phrases import format_names
 
 COUNTERS = "num_batches_tracked"
 """Counters of BatchNorm, which published weights may lack. They do not affect the output."""
@@ -75,7 +76,7 @@ def report_loaded(path: Path, tensors: Iterable[str], expected: Sequence[str]) -
     holes = [name for name in random if counted.index(name) < last or name.rpartition(".")[0] == module]
     if holes:
         raise UserError(
-            f"{path} lacks the tensor {holes[0]!r} and {len(holes) - 1} more, but has later ones; save all weights"
+            f"{path} lacks the tensor {format_names(list(map(repr, holes)), 1)}, but has later ones; save all weights"
         )
     return LoadReport(path=path, loaded=loaded, random=random)
 

@@ -110,9 +110,7 @@ def test_two_groups_of_an_image_are_a_problem(tmp_path, name):
 def test_files_that_are_not_read_are_counted(tmp_path, name, suffix):
     ALL[name](tmp_path)
     (load(name, tmp_path).samples[0].image.parent / f"x{suffix}").write_bytes(b"x")
-    assert [problem.what for problem in load(name, tmp_path).problems] == [
-        f"holds 1 files of type {suffix}, which are not read"
-    ]
+    assert [problem.what for problem in load(name, tmp_path).problems] == [f"holds 1 file of type {suffix}, not read"]
 
 
 @pytest.mark.parametrize("name", ALL)

@@ -9,6 +9,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from benchmark.leaderboard.admission.bounds import ROW_INDEX, read_bounded
+from benchmark.phrases import format_count
 from benchmark.reliance import PREFIX
 from benchmark.scoring.classification import MAP_OVERLAP_PREFIX, MASK_DICE, ROBUST_PREFIX, VANISHED_PREFIX
 from benchmark.storage.house import TableFacts
@@ -56,7 +57,7 @@ def _has_numbers(column: pa.ChunkedArray) -> bool:
 def check_predictions(record: Record, frame: pd.DataFrame, facts: TableFacts | None) -> Iterator[str]:
     """Yields a line for each contradiction within the predictions, and with the test images."""
     if len(frame) != record.images["test"] or len(set(frame["image"])) < len(frame):
-        yield f"has predictions for {len(frame)} images, not one for each of {record.images['test']}"
+        yield f"has predictions for {format_count(len(frame), 'image')}, not one for each of {record.images['test']}"
     if facts is not None:
         yield from _check_images(frame, facts)
     labels = frame["label"].to_numpy()

@@ -14,6 +14,7 @@ from benchmark.leaderboard.admission.bounds import MAX_ROWS, MAX_ROWS_PER_IMAGE,
 from benchmark.leaderboard.admission.catalog import find_metric, is_of_model, is_of_references
 from benchmark.leaderboard.load.score_layout import METHOD_COLUMN
 from benchmark.leaderboard.load.scores import NAME_COLUMNS, VALUE_COLUMN, hash_columns
+from benchmark.phrases import format_count
 from benchmark.storage.record import Record
 from benchmark.storage.upgrade import METRICS
 
@@ -247,7 +248,8 @@ def compare_scores(record: Record, scores: ScoreTable, reference: ScoreTable) ->
         if (odd := both["_merge"] != "both").any():
             first = both[odd].iloc[0]
             verb = "lacks" if first["_merge"] == "right_only" else "has"
-            yield f"{verb} {int(odd.sum())} rows, such as {first['metric']} ({first['level']}), unlike the runs here"
+            rows = format_count(int(odd.sum()), "row")
+            yield f"{verb} {rows}, such as {first['metric']} ({first['level']}), unlike the runs here"
             return
         yield from _check_undefined(both)
 

@@ -4,6 +4,7 @@ from collections import Counter
 
 from benchmark.leaderboard.columns import ACCURACY
 from benchmark.leaderboard.table import LeaderboardTable, Row
+from benchmark.phrases import format_count
 from benchmark.storage.record import Record
 
 GUESSES = "does not beat chance"
@@ -53,7 +54,7 @@ def describe_unranked(leaderboard: LeaderboardTable) -> str:
     """Describes the models without a rank, such as `3 of 22 models, which do not beat chance`. Empty without any."""
     counts = Counter(find_obstacle(row, leaderboard) or NO_MAP_F1 for row in leaderboard.unranked)
     words = {reason: reason if counts[reason] == 1 else PLURALS[reason] for reason in PLURALS if counts[reason]}
-    start = f"{len(leaderboard.unranked)} of {len(leaderboard.models)} models"
+    start = f"{len(leaderboard.unranked)} of {format_count(len(leaderboard.models), 'model')}"
     if len(words) == 1:
         return f"{start}, which {next(iter(words.values()))}"
     parts = [f"{counts[reason]} {text}" for reason, text in words.items()]

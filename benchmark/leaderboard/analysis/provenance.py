@@ -57,7 +57,8 @@ def describe_duplicates(record: Record) -> str:
         return "Nobody looked for test images that look like training images."
     if not count:
         return "No test image looks like a training image."
-    return f"{count} of {record.images['test']} test images look like training images. Scores may be too high."
+    look = "looks" if count == 1 else "look"
+    return f"{count} of {record.images['test']} test images {look} like training images. Scores may be too high."
 
 
 def describe_split(record: Record) -> str:

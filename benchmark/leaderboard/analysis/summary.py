@@ -8,6 +8,7 @@ from benchmark.leaderboard.analysis.chance import describe_unranked
 from benchmark.leaderboard.analysis.contrasts import Contrast
 from benchmark.leaderboard.columns import RANKED_BY
 from benchmark.leaderboard.table import LeaderboardTable, Row
+from benchmark.phrases import format_count
 
 SINGLE_TRAININGS = "Each row is a single training, and another seed may change the order."
 MAX_NAMED = 3
@@ -55,7 +56,8 @@ def verdict(leaderboard: LeaderboardTable, comparison: AgainstBaseline | None) -
 def _beaten(leaderboard: LeaderboardTable) -> str:
     """Returns how many other models the first one is significantly better than; empty without others."""
     num_others = len(leaderboard.ranked) - 1
-    return f" and than {leaderboard.pairs.higher[0].sum()} of {num_others} other models" if num_others else ""
+    others = format_count(num_others, "other model")
+    return f" and than {leaderboard.pairs.higher[0].sum()} of {others}" if num_others else ""
 
 
 def _best_sentences(leaderboard: LeaderboardTable) -> list[str]:
@@ -77,23 +79,23 @@ def _regime_sentence(contrasts: Sequence[Contrast]) -> str | None:
     family = [c for c in contrasts if c.column.name == RANKED_BY and not c.guesses and c.difference.scope == "models"]
     if not family:
         return None
-    plural = "comparisons" if len(family) > 1 else "comparison"
-    start = f"Against standard training ({len(family)} {plural}, Holm):"
+    start = f"Against standard training ({format_count(len(family), 'comparison')}, Holm):"
     parts = []
     for word in ("better", "worse"):
         titles = [contrast.title for contrast in family if contrast.verdict == word]
         counted = [f"{title} in {titles.count(title)}" for title in dict.fromkeys(titles)]
         if counted:
-            rest = f" and {len(counted) - MAX_NAMED} more regimes" if len(counted) > MAX_NAMED else ""
+            rest = f" and {format_count(len(counted) - MAX_NAMED, 'more regime')}" if len(counted) > MAX_NAMED else ""
             parts.append(f"significantly {word} maps by {', '.join(counted[:MAX_NAMED])}{rest}")
     return f"{start} {', and '.join(parts) or 'no significant difference in map F1'}."
 
 
 def _baseline_sentence(comparison: AgainstBaseline) -> str:
-    models = "model" if comparison.models == 1 else "models"
+    are_better = format_count(comparison.above, "is", "are")
+    are_worse = format_count(comparison.below, "is", "are")
     return (
-        f"Of {comparison.models} {models} with several trainings, {comparison.above} are significantly better than the "
-        f"baseline {comparison.best.name} ({comparison.value:.3f}), and {comparison.below} are significantly worse."
+        f"Of {format_count(comparison.models, 'model')} with several trainings, {are_better} significantly better than "
+        f"the baseline {comparison.best.name} ({comparison.value:.3f}), and {are_worse} significantly worse."
     )
 
 

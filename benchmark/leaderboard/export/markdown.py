@@ -18,6 +18,7 @@ from benchmark.leaderboard.export.reliance import reliance_section
 from benchmark.leaderboard.load.badges import explain_badges
 from benchmark.leaderboard.synthetic import STAMP
 from benchmark.leaderboard.table import LeaderboardTable
+from benchmark.phrases import format_count
 
 MAX_NAMED_ROWS = 50
 """Maximum number of rows that a note names."""
@@ -78,10 +79,11 @@ def to_markdown(
 
 def describe_other_protocol(leaderboard: LeaderboardTable) -> str:
     """Explains the rows of another protocol."""
+    images = format_count(leaderboard.record.images["test"], "test image")
     return (
-        f"{len(leaderboard.models)} models of protocol {leaderboard.record.protocol}, on "
-        f"{leaderboard.record.images['test']} test images: their code, settings or images differ from those of the "
-        "rows above. They are ranked among themselves only. Run them again to rank them with the rows above."
+        f"{format_count(len(leaderboard.models), 'model')} of protocol {leaderboard.record.protocol}, on {images}: "
+        "their code, settings or images differ from those of the rows above. They are ranked among themselves only. "
+        "Run them again to rank them with the rows above."
     )
 
 
@@ -97,8 +99,9 @@ def _about(leaderboard: LeaderboardTable) -> str:
     positive = f" The positive class is {leaderboard.positive}." if leaderboard.positive else ""
     badges = explain_badges(row.badge for row in leaderboard.models[:MAX_LISTED_MODELS])
     text = (
-        f"{len(leaderboard.models)} models, {images['test']} test images of {leaderboard.groups} groups (patients, "
-        f"lesions), {images['train']} training images, of {images['available']} in the data set; classes: "
+        f"{format_count(len(leaderboard.models), 'model')}, {format_count(images['test'], 'test image')} of "
+        f"{format_count(leaderboard.groups, 'group')} (patients, lesions), {images['train']} training images, of "
+        f"{images['available']} in the data set; classes: "
         f"{', '.join(record.classes)}.{positive} Each cell: mean and interval. {describe_intervals(leaderboard)} "
         f"{describe_ranks(leaderboard)} Maps explain the predicted class, on all "
         "test images. Where n is smaller, they are a random sample. † marks models whose balanced accuracy does not "
@@ -184,20 +187,24 @@ def _footer(leaderboard: LeaderboardTable) -> list[str]:
         parts.append(f"{MAX_LISTED_MODELS} of {len(leaderboard.models)} models listed, all in the CSV files")
     counts = [row.degenerate for row in leaderboard.rows if row.is_model and row.degenerate is not None]
     if counts:
-        parts.append(f"{sum(counts) or 'no'} degenerate (constant) maps of models")
+        parts.append(_count(sum(counts), "degenerate (constant) map") + " of models")
     undefined = sum(
         row.estimates[column.name].undefined
         for row in leaderboard.models
         for column in leaderboard.columns
         if column.name in row.estimates
     )
-    parts.append(f"{undefined or 'no'} undefined scores of models")
-    parts.append(f"{len(leaderboard.missing) or 'no'} cells without a record")
-    parts.append(f"{len(leaderboard.problems) or 'no'} records left out")
+    parts.append(_count(undefined, "undefined score") + " of models")
+    parts.append(_count(len(leaderboard.missing), "cell") + " without a record")
+    parts.append(_count(len(leaderboard.problems), "record") + " left out")
     if leaderboard.other_protocols:
-        parts.append(f"{len(leaderboard.other_protocol_models)} models of another protocol below")
+        parts.append(_count(len(leaderboard.other_protocol_models), "model") + " of another protocol below")
     text = ", ".join(parts) + "."
     return [text[:1].upper() + text[1:]]
+
+
+def _count(number: int, noun: str) -> str:
+    return format_count(number, noun) if number else f"no {noun}s"
 
 
 def _notes(leaderboards: Sequence[LeaderboardTable]) -> list[str]:
@@ -215,7 +222,8 @@ def _notes(leaderboards: Sequence[LeaderboardTable]) -> list[str]:
     lines += [f"- Left out: {escape_markdown(problem)}." for problem in leaderboards[0].problems]
     lines += [f"- No record of {escape_markdown(cell)}." for cell in leaderboards[0].missing[:MAX_LISTED_MODELS]]
     if len(leaderboards[0].missing) > MAX_LISTED_MODELS:
-        lines.append(f"- No record of {len(leaderboards[0].missing) - MAX_LISTED_MODELS} more cells.")
+        more = format_count(len(leaderboards[0].missing) - MAX_LISTED_MODELS, "more cell")
+        lines.append(f"- No record of {more}.")
     lines += [f"- {escape_markdown(line)}" for leaderboard in leaderboards for line in _undefined(leaderboard)]
     if record.synthetic:
         lines.append(f"- {STAMP}")
@@ -244,7 +252,7 @@ def _undefined(leaderboard: LeaderboardTable) -> list[str]:
         ]
         if rows:
             parts = [f"{row.label} {row.estimates[column.name].undefined}" for row in rows[:MAX_NAMED_ROWS]]
-            parts += [f"{len(rows) - MAX_NAMED_ROWS} more rows"] if len(rows) > MAX_NAMED_ROWS else []
+            parts += [format_count(len(rows) - MAX_NAMED_ROWS, "more row")] if len(rows) > MAX_NAMED_ROWS else []
             titles.setdefault(", ".join(parts), []).append(column.title)
         if common := [(row, *row.common[column.name]) for row in rows if column.name in row.common]:
             means = ", ".join(f"{row.label} {value:.3f}" for row, value, _ in common[:MAX_NAMED_ROWS])

@@ -12,6 +12,7 @@ from benchmark.leaderboard.export.grid import NO_INTERVAL
 from benchmark.leaderboard.html.charts import MIN_LABEL_DISTANCE, Label, around, spread
 from benchmark.leaderboard.html.page_input import digits
 from benchmark.leaderboard.table import LeaderboardTable, Row
+from benchmark.phrases import format_count
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,7 +51,8 @@ class SlopeChart:
     def description(self) -> str:
         """Text for screen readers."""
         if not self.tested:
-            return f"{self.column.title}, standard to {self.regime}: {len(self.slopes)} single trainings each"
+            trainings = format_count(len(self.slopes), "single training")
+            return f"{self.column.title}, standard to {self.regime}: {trainings} each"
         counts = {kind: sum(slope.verdict == kind for slope in self.slopes) for kind in ("better", "worse", "unsure")}
         return (
             f"{self.column.title}, standard to {self.regime}: {counts['better']} of {len(self.slopes)} better, "

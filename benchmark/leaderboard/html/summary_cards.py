@@ -9,6 +9,7 @@ from benchmark.leaderboard.analysis.summary import SINGLE_TRAININGS, leaders, ve
 from benchmark.leaderboard.columns import RANKED_BY
 from benchmark.leaderboard.html.page_input import digits
 from benchmark.leaderboard.table import LeaderboardTable, Row
+from benchmark.phrases import format_count
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -71,6 +72,7 @@ def _references(
     if ceiling := human_ceiling(leaderboard, leaderboard.column(RANKED_BY)):
         value = ceiling.estimates[RANKED_BY].value
         num_reached = sum(row.estimates[RANKED_BY].value >= value for row in models)
-        text = f"is the human ceiling: {ceiling.name}; {num_reached} of {len(models)} models reach it."
+        reach = format_count(len(models), "model reaches", "models reach")
+        text = f"is the human ceiling: {ceiling.name}; {num_reached} of {reach} it."
         cards.append(SummaryCard(number=digits(value), text=text))
     return cards

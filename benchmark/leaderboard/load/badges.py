@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from benchmark.phrases import format_count
 from benchmark.storage.record import Record
 
 MAPS_ONLY = "maps only"
@@ -23,7 +24,7 @@ def find_badge(records: Iterable[Record]) -> str:
 def describe_badge(record: Record) -> str:
     """Describes in a line where the scores of a record are from."""
     badge = find_badge([record])
-    images = f" ({len(record.verification.images)} images)" if record.verification else ""
+    images = f" ({format_count(len(record.verification.images), 'image')})" if record.verification else ""
     return f"{badge}{images}: {BADGES[badge]}" if badge else OWN
 
 

@@ -9,6 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from benchmark.leaderboard.admission.catalog import find_metric, is_of_model, is_of_references
+from benchmark.phrases import format_count, format_names
 from benchmark.scoring.classification import MAP_OVERLAP_PREFIX, ROBUST_PREFIX
 from benchmark.storage.record import Record, Verification
 from benchmark.storage.results import sidecar_file
@@ -81,7 +82,8 @@ def _compare_scores(
     if (single := both[both["_merge"] != "both"]).shape[0]:
         row = single.iloc[0]
         verb = "reports" if row["_merge"] == "left_only" else "lacks"
-        problems.append(f"{verb} {len(single)} rows, such as {row['metric']} of {row['image']}, unlike its checkpoint")
+        counted = format_count(len(single), "row")
+        problems.append(f"{verb} {counted}, such as {row['metric']} of {row['image']}, unlike its checkpoint")
     both = both[both["_merge"] == "both"]
     if rescored.duplicated(KEY_COLUMNS).any() or reported.duplicated(KEY_COLUMNS).any():
         problems.append("has two scores for the same image, method and metric")
@@ -118,9 +120,8 @@ def _compare_metric(
     differing = np.unique(rows["image"].to_numpy()[valid][np.abs(old - new)[valid] > IMAGE_TOLERANCE * width])
     allowed = 0 if is_of_references(metric) else max(1, JUMPS * len(np.unique(rows["image"][valid])))
     if len(differing) > allowed:
-        problems.append(
-            f"{name}: its checkpoint gives other scores for {len(differing)} images, such as {differing[0]}"
-        )
+        images = format_count(len(differing), "image")
+        problems.append(f"{name}: its checkpoint gives other scores for {images}, such as {differing[0]}")
     return means, problems
 
 
@@ -147,7 +148,7 @@ def _compare_predictions(reported: pd.DataFrame, found: Scores, images: Sequence
     old = part[[f"p{index}" for index in range(again.shape[1])]].to_numpy(dtype=np.float64)
     differing = np.flatnonzero((np.abs(old - again) > IMAGE_TOLERANCE).any(axis=1))
     if len(differing):
-        line = f"its checkpoint gives other probabilities for {names[differing[0]]} and {len(differing) - 1} more"
+        line = f"its checkpoint gives other probabilities for {format_names([names[index] for index in differing], 1)}"
         top = np.argmax(again[differing], axis=1) != part["predicted"].to_numpy()[differing]
         yield line + (", and predicts another class" if top.any() else "")
     truth = {str(row[0]): (int(row[1]), str(row[2])) for row in found.truth}

@@ -65,7 +65,7 @@ def describe_draw(num_images: int, drawn: int) -> str:
         'A forgery of 10 % of the 1000 images is found with probability 0.99 by 43 of them.'
     """
     if drawn >= num_images:
-        return f"All {num_images} images were scored again."
+        return f"All {num_images} images were scored again." if num_images > 1 else "The only image was scored again."
     probability = math.floor(100 * detection(num_images, drawn)) / 100
     forged = f"{100 * FORGED:g} % of the {num_images} images"
     return f"A forgery of {forged} is found with probability {probability:.2f} by {drawn} of them."

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmark.escaping import escape_markdown, markdown_code
+from benchmark.phrases import format_count
 from benchmark.storage.paths import ROOT
 from benchmark.submission.checks.report import CheckReport
 
@@ -48,8 +49,8 @@ def _verdict(reports: Sequence[CheckReport]) -> str:
     failed = sum(bool(report.problems) for report in reports)
     entries, records = (sum(report.kind == kind for report in reports) for kind in ("entry", "record"))
     outcome = f"**{failed} failed.**" if failed else "None failed."
-    checked = f"{entries} entries and {records} records were checked by the code of the base branch."
-    return f"{checked} {outcome} A check is not a verification."
+    checked = f"{format_count(entries, 'entry', 'entries')} and {format_count(records, 'record')}"
+    return f"{checked} were checked by the code of the base branch. {outcome} A check is not a verification."
 
 
 def _describe(report: CheckReport) -> list[str]:

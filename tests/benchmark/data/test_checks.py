@@ -160,7 +160,7 @@ def test_made_up_names_of_synthetic_data_are_no_warning(tree):
 def test_a_group_on_two_sides_of_an_official_split_is_a_problem(tree):
     rows = [f"i{number},p{number // 4},{'train' if number < 6 else 'test'}" for number in range(8)]
     (tree / "images.csv").write_text("image,group,split\n" + "\n".join(rows) + "\n", encoding="utf-8")
-    assert "has 1 groups on several sides of its official split, such as p1" in problems(tree)[0]
+    assert "has 1 group on several sides of its official split, such as p1" in problems(tree)[0]
 
 
 def test_the_command_counts_in_json_and_sets_aside(tree, tmp_path):

@@ -42,10 +42,10 @@ def torn(number):
 
 def test_a_divided_group_stops_a_run_unless_it_is_allowed(tree):
     table(tree, rows("image,group,split", torn))
-    with pytest.raises(UserError, match="has 1 groups on several sides of its official split, such as p2"):
+    with pytest.raises(UserError, match="has 1 group on several sides of its official split, such as p2"):
         prepare_dataset(index(tree), SMALL)
     data = prepare_dataset(index(tree, split_groups=True), SMALL)
-    assert "1 groups are on several sides of the official split, as allowed" in data.notes[-1]
+    assert "1 group is on several sides of the official split, as allowed" in data.notes[-1]
     assert check_dataset(index(tree, split_groups=True), lambda *_: None).problems == ()
 
 
@@ -53,7 +53,7 @@ def test_a_split_that_divides_a_group_is_refused_unless_it_is_allowed(tree, tmp_
     table(tree, rows("image,group", lambda number: f"a{number:02d},p{number // 3}"))
     own = tmp_path / "own.csv"
     own.write_text(rows("image,split", lambda number: f"a{number:02d}.png,{('Training', 'test')[number > 7]}"), "utf-8")
-    with pytest.raises(UserError, match=r"own\.csv has 1 groups on several sides, such as p2; .*--allow-split-groups"):
+    with pytest.raises(UserError, match=r"own\.csv has 1 group on several sides, such as p2; .*--allow-split-groups"):
         prepare_dataset(index(tree), SMALL, manifest=own)
     data = prepare_dataset(index(tree), SMALL, manifest=own, split_groups=True)
     assert data.samples["split"].tolist() == ["train"] * 8 + ["test"] * 4

@@ -74,7 +74,7 @@ def test_maps_alone_become_a_row_beside_the_baselines(request_):
     assert scored.record.external_maps.surplus == 24 - scored.record.images["test"]
     assert table.missing == ()
     assert "no predictions" in " ".join(scored.notes)
-    assert "1 of 1 models, which came without predictions" in headline(table, [])[0]
+    assert "1 of 1 model, which came without predictions" in headline(table, [])[0]
     stored = load_record(next((scored.directory / "records").glob("*.json")))
     assert (stored.key, stored.external_maps) == (scored.record.key, scored.record.external_maps)
 
@@ -156,7 +156,14 @@ def test_a_bad_map_is_said_before_the_data_is_read(request_, what, monkeypatch):
 def test_a_bad_map_of_no_image_of_the_data_hinders_nothing(request_):
     np.save(request_.maps / "elsewhere.npy", np.full((4, 4), -1.0))
     scored = score_external_maps(request_)
-    assert any("elsewhere" in note for note in scored.notes)
+    assert any(note.startswith("1 map is of no image of the data (elsewhere)") for note in scored.notes)
+
+
+def test_maps_of_images_beyond_the_limit_have_no_wrong_name(request_):
+    scored = score_external_maps(changed(request_, changes={"image_size": SIDE, "limit": 18}))
+    assert scored.record.external_maps.surplus == 24 - scored.record.images["test"]
+    assert f"{24 - scored.record.images['test']} maps are of images that are not in the test set" in str(scored.notes)
+    assert not any("no image of the data" in note for note in scored.notes)
 
 
 def test_missing_maps_are_refused_or_apart(request_):

@@ -150,7 +150,7 @@ def test_the_verb_needs_no_torch_names_what_it_left_out_and_writes_the_same_byte
         assert line in done.stdout
         assert f"- Left out: {line}" in page
     assert "2 records left out." in page
-    assert "1 cells without a record" in page
+    assert "1 cell without a record" in page
     assert len(rows_of(copied / "leaderboard.csv")) == 8
     written = {path.name: path.read_bytes() for path in copied.iterdir() if path.is_file()}
     assert set(TABLES) <= set(written)
