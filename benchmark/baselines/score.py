@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import repeat
 from pathlib import Path
 
@@ -12,7 +11,6 @@ import torch
 from numpy.typing import NDArray
 from skimage.color import rgb2gray
 from skimage.filters import sobel
-from torch import Tensor, nn
 
 from architectures import Architecture
 from architectures.geometry import Geometry
@@ -135,9 +133,11 @@ def score_baselines(  # noqa: PLR0913 - data, table, and the two settings of a g
     """
     grid_methods = [method.name for method in methods if method.uses_grid]
     parts: dict[tuple[str, str], list[pd.DataFrame]] = {}
-    networks = _UntrainedNetworks(data, device)
-    for part in list_parts(architectures, methods, data.images.shape[1], alignment, grid_stride):
-        frame = _load_or_score(part, data, device, protocol, networks)
+    every = list_parts(architectures, methods, data.images.shape[1], alignment, grid_stride)
+    missing = [part for part in every if part.method and not part_file(part, protocol).is_file()]
+    untrained = _UntrainedMaps(data, device, missing)
+    for part in every:
+        frame = _load_or_score(part, data, device, protocol, untrained)
         names = grid_methods if _is_ceiling(part) else [part.method.name if part.method else ""]
         for name in names:
             parts.setdefault((part.baseline, name), []).append(frame)
@@ -157,49 +157,68 @@ def part_file(part: BaselinePart, protocol: str) -> Path:
 
 def score_baseline(part: BaselinePart, data: ImageDataset, device: torch.device, protocol: str) -> Path:
     """Scores a part unless its scores are cached. Returns the file."""
-    _load_or_score(part, data, device, protocol, _UntrainedNetworks(data, device))
+    _load_or_score(part, data, device, protocol, _UntrainedMaps(data, device, [part]))
     return part_file(part, protocol)
 
 
-class _UntrainedNetworks:
-    """Builds networks with random weights. The last one stays for the next method, with its predicted classes."""
+class _UntrainedMaps:
+    """Computes maps of networks with random weights: for all methods of a network at once, and in temporary files.
 
-    def __init__(self, data: ImageDataset, device: torch.device) -> None:
-        self._data, self._device = data, device
-        self._last: tuple[str, nn.Module, Tensor] | None = None
+    So each network answers once, and none is in memory while maps are scored.
 
-    @cached_property
-    def images(self) -> Tensor:
-        """The test images on the device, (T, 3, S, S), uint8."""
-        return on_device(self._data.images[self._data.test], self._device)
+    Args:
+        data: The data.
+        device: Where the networks run.
+        parts: The parts that need such maps.
+    """
 
-    def load(self, architecture: Architecture) -> tuple[nn.Module, Tensor]:
-        """Returns a network in evaluation mode and the predicted class of each test image, (T,)."""
-        if self._last is None or self._last[0] != architecture.name:
-            self._last = None  # free the memory of the last one first
-            torch.manual_seed(0)
-            model = place(architecture.build(len(self._data.classes)), self._device).eval()
-            self._last = architecture.name, model, predict(model, self.images).argmax(dim=1).to(self._device)
-        return self._last[1:]
+    def __init__(self, data: ImageDataset, device: torch.device, parts: Sequence[BaselinePart]) -> None:
+        self._data, self._device, self._parts = data, device, parts
+        self._maps: dict[BaselinePart, NDArray[np.float16]] = {}
+
+    def take(self, part: BaselinePart) -> NDArray[np.float16]:
+        """Returns the maps (T, S, S) of a part for the classes that its network predicts, and drops them."""
+        if part not in self._maps:
+            parts = dict.fromkeys([part, *(other for other in self._parts if other.architecture is part.architecture)])
+            self._maps = self._compute(list(parts))
+        return self._maps.pop(part)
+
+    def _compute(self, parts: Sequence[BaselinePart]) -> dict[BaselinePart, NDArray[np.float16]]:
+        architecture = parts[0].architecture
+        if architecture is None:
+            raise ValueError(f"{parts[0].baseline}: it has no architecture")
+        images = on_device(self._data.images[self._data.test], self._device)
+        torch.manual_seed(0)
+        model = place(architecture.build(len(self._data.classes)), self._device).eval()
+        classes = predict(model, images).argmax(dim=1).to(self._device)
+        maps = {}
+        for part in parts:
+            if part.method is None:
+                raise ValueError(f"{part.baseline}: it has no method")
+            layer = part.layer(images.shape[-1])
+            upsample_fn = get_placement(architecture, images.shape[-2:], part.alignment, model, layer)
+            found = compute_maps(model, layer, images, classes, part.method, upsample_fn)
+            maps[part] = collect_maps(found, found.shape)
+        return maps
 
 
 def _load_or_score(
-    part: BaselinePart, data: ImageDataset, device: torch.device, protocol: str, networks: _UntrainedNetworks
+    part: BaselinePart, data: ImageDataset, device: torch.device, protocol: str, untrained: _UntrainedMaps
 ) -> pd.DataFrame:
     def make(path: Path) -> None:
-        _compute_scores(part, data, device, networks).to_parquet(path)
+        _compute_scores(part, data, device, untrained).to_parquet(path)
 
     return load_or_make(part_file(part, protocol), make, pd.read_parquet)
 
 
 def _compute_scores(
-    part: BaselinePart, data: ImageDataset, device: torch.device, networks: _UntrainedNetworks
+    part: BaselinePart, data: ImageDataset, device: torch.device, untrained: _UntrainedMaps
 ) -> pd.DataFrame:
     metrics = list(entries(Metric).values())
     if part.architecture and _is_ceiling(part):
         return _score_ceiling(data, part, part.architecture, device)
     if part.architecture and part.method:
-        maps = _untrained_maps(part, networks)
+        maps = untrained.take(part)
     elif part.baseline == RATER:
         return _score_raters(data, metrics, device)
     else:
@@ -259,17 +278,6 @@ TRIVIAL: dict[str, Callable[[ImageDataset], Iterator[NDArray[np.floating]]]] = {
     EDGES: _edges,
 }
 """Functions that yield the maps (S, S) of the test images without a model."""
-
-
-def _untrained_maps(part: BaselinePart, networks: _UntrainedNetworks) -> NDArray[np.float16]:
-    """Computes maps (T, S, S) of a network with random weights for the class that it predicts."""
-    architecture, method, images = part.architecture, part.method, networks.images
-    if architecture is None or method is None:
-        raise ValueError(f"{part.baseline}: it has no architecture, or no method")
-    model, classes = networks.load(architecture)
-    layer = part.layer(images.shape[-1])
-    upsample_fn = get_placement(architecture, images.shape[-2:], part.alignment, model, layer)
-    return compute_maps(model, layer, images, classes, method, upsample_fn)
 
 
 def _score_raters(data: ImageDataset, metrics: Sequence[Metric], device: torch.device) -> pd.DataFrame:

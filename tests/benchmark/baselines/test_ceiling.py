@@ -1,5 +1,7 @@
 """What a grid can show at best: known bounds, hand-made masks, and the ascent of another program."""
 
+import weakref
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -142,13 +144,16 @@ def test_methods_share_an_untrained_network_and_its_answers(tmp_path, monkeypatc
     monkeypatch.setenv("LOUPE_RUNS", str(tmp_path))
     data, device, answered = drawn(tmp_path), torch.device("cpu"), []
     predict = score.predict
-    monkeypatch.setattr(score, "predict", lambda *inputs: answered.append(inputs) or predict(*inputs))
+    monkeypatch.setattr(
+        score, "predict", lambda model, images: answered.append(weakref.ref(model)) or predict(model, images)
+    )
     (architecture,) = select(Architecture, ["mobilenet"])
     parts = [BaselinePart(baseline=UNTRAINED, architecture=architecture, method=each) for each in (GRAD_CAM, GRADIENT)]
-    networks = score._UntrainedNetworks(data, device)
-    shared = [score._untrained_maps(part, networks) for part in parts]
-    assert len(answered) == 1
-    alone = [score._untrained_maps(part, score._UntrainedNetworks(data, device)) for part in parts]
+    untrained = score._UntrainedMaps(data, device, parts)
+    shared = [untrained.take(part) for part in parts]
+    (network,) = answered
+    assert network() is None  # it is gone once its maps are there
+    alone = [score._UntrainedMaps(data, device, [part]).take(part) for part in parts]
     assert len(answered) == 1 + len(parts)
     np.testing.assert_array_equal(shared, alone)
     assert all(maps.any() for maps in shared)
@@ -158,7 +163,7 @@ def test_the_ceiling_is_scored_as_maps_are_and_stands_with_the_methods_of_a_grid
     monkeypatch.setenv("LOUPE_RUNS", str(tmp_path))
     side, data = 96, drawn(tmp_path)
     monkeypatch.setattr(score, "TRIVIAL", {})
-    monkeypatch.setattr(score, "_untrained_maps", lambda *_: np.zeros((4, side, side), dtype=np.float16))
+    monkeypatch.setattr(score._UntrainedMaps, "take", lambda *_: np.zeros((4, side, side), dtype=np.float16))
     monkeypatch.setattr(score, "_score_raters", lambda *_: pd.DataFrame())
     chosen = select(Architecture, ["mobilenet"])
     frame = score.score_baselines(
