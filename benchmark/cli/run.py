@@ -153,6 +153,7 @@ def run(  # noqa: PLR0913 - the options of a command line
     """Train, explain, score and rank all models that are not done yet."""
     from benchmark.data.load import Source  # noqa: PLC0415
     from benchmark.execution import EngineOptions, open_engine  # noqa: PLC0415
+    from benchmark.experiments.estimate import order_by_cost  # noqa: PLC0415
     from benchmark.experiments.grid import build_grid  # noqa: PLC0415
     from benchmark.experiments.jobs import RunRequest, build_jobs  # noqa: PLC0415
     from benchmark.experiments.publish import job_results_dir, up_to_date  # noqa: PLC0415
@@ -211,7 +212,7 @@ def run(  # noqa: PLR0913 - the options of a command line
         check_storage(jobs)
         _show_initial_weights(jobs)
         if dry_run:
-            _show_plan(jobs)
+            _show_plan(jobs if train_only else order_by_cost(jobs))
         elif train_only:
             _train_models(jobs)
         elif up_to_date(jobs, pictures=publish_images):
@@ -312,10 +313,10 @@ def _check_effect(option: str, value: Path | str | None, needed: str, condition:
 
 
 def _show_plan(jobs: Any) -> None:
-    """Prints the cells in the order of the run, their state and the expected cost."""
-    from benchmark.experiments.estimate import forecast, order_by_cost  # noqa: PLC0415
+    """Prints the cells in their order, their state and the expected cost."""
+    from benchmark.experiments.estimate import forecast  # noqa: PLC0415
 
-    for job in order_by_cost(jobs):
+    for job in jobs:
         console.print(f"{'done' if job.done else 'to do':6s} {job.cell.name}")
     todo = sum(not job.done for job in jobs)
     console.print(f"{format_count(len(jobs), 'cell')}: {len(jobs) - todo} done, {todo} to do")

@@ -197,6 +197,10 @@ def test_a_dry_run_shows_the_cells_and_does_nothing(tmp_path, isic_tree):
     assert len(listed) == cells
     assert listed[0] == "mobilenet/standard/0"
     assert not (tmp_path / "results").exists()
+    # Without scores nothing is gained by an order.
+    done = call(tmp_path, "run", "--data", isic_tree, "--dry-run", "--train-only")
+    listed = [line.split()[-1] for line in done.stdout.splitlines() if line.startswith("to do")]
+    assert listed == [cell.name for cell in build_grid(QUICK, [], [], [])]
 
 
 @pytest.mark.parametrize(
