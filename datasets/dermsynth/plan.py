@@ -69,9 +69,9 @@ class Case:
         diagnosis: One of :data:`DIAGNOSES`.
         patient: The patient.
         split: "train" or "test".
-        marked: Whether the image has the ink mark of the planted shortcut.
-        stream: Random stream of the photograph.
-        hands: Random stream of the raters.
+        marked: Whether the image has the mark of the planted shortcut.
+        seed: Seed of the data set.
+        index: Its number, from 0.
     """
 
     stem: str
@@ -79,8 +79,18 @@ class Case:
     patient: Patient
     split: str
     marked: bool
-    stream: np.random.SeedSequence
-    hands: np.random.SeedSequence
+    seed: int
+    index: int
+
+    @property
+    def stream(self) -> np.random.SeedSequence:
+        """Random stream of the photograph. It is a new one each time, since a seed sequence counts what it spawns."""
+        return np.random.SeedSequence(self.seed, spawn_key=(IMAGES, self.index))
+
+    @property
+    def hands(self) -> np.random.SeedSequence:
+        """Random stream of the raters, a new one each time."""
+        return np.random.SeedSequence(self.seed, spawn_key=(HANDS, self.index))
 
 
 def cases(images: int, *, seed: int, train_fraction: float, dose: float = DOSE) -> tuple[Case, ...]:
@@ -119,8 +129,8 @@ def _cases_of_diagnosis(label: int, *, seed: int, train_fraction: float, dose: f
                 patient=patient,
                 split=split,
                 marked=_marked(diagnosis, split, counts[split], phase=label / len(DIAGNOSES), dose=dose),
-                stream=np.random.SeedSequence(seed, spawn_key=(IMAGES, index)),
-                hands=np.random.SeedSequence(seed, spawn_key=(HANDS, index)),
+                seed=seed,
+                index=index,
             )
 
 

@@ -155,6 +155,16 @@ def test_the_mark_gives_a_diagnosis_away_in_training_alone(planned):
         assert np.mean(rate["test", diagnosis]) == pytest.approx(plan.MARKED_TEST, abs=0.02)
 
 
+def test_an_image_and_its_masks_are_the_same_each_time(planned):
+    case = planned[0]
+    first, second = (scene.photograph(case, SIDE) for _ in range(2))
+    np.testing.assert_array_equal(first.image, second.image)
+    one, other = (raters.drawings(np.random.default_rng(case.hands), first.truth) for _ in range(2))
+    assert [name for masks in one.values() for name, _ in masks]
+    for drawn, again in zip(one.values(), other.values(), strict=True):
+        assert [(name, mask.sum()) for name, mask in drawn] == [(name, mask.sum()) for name, mask in again]
+
+
 def test_shortcut_masks_are_there_for_marked_images(directory):
     marked = {case.stem for case in plan.cases(IMAGES, seed=3, train_fraction=0.65) if case.marked}
     assert marked == {path.stem for path in (directory / "shortcut").iterdir()}

@@ -131,9 +131,7 @@ class StoredVersions:
 
 def photograph(case: Case, *, kind: int, marked: bool):
     """Renders a background with a red (0) or a yellow lesion (1). Returns pixels and masks of lesion and mark."""
-    # A seed sequence counts its spawns, so that the same one would give other numbers the second time.
-    stream = np.random.SeedSequence(case.stream.entropy, spawn_key=case.stream.spawn_key)
-    body, overlay, lamp, sensor = (np.random.default_rng(part) for part in stream.spawn(4))
+    body, overlay, lamp, sensor = map(np.random.default_rng, case.stream.spawn(4))
     canvas = patient(case, body, kind)
     free = distractors.room(canvas)
     distractors.hair(overlay, canvas)
