@@ -32,6 +32,7 @@ def leaderboard(
     ] = False,
 ) -> None:
     """Rebuild tables and figures from the records."""
+    from benchmark.leaderboard.analysis.other_protocols import compare_protocols  # noqa: PLC0415
     from benchmark.leaderboard.build import PAGE, rebuild, write_joint_page  # noqa: PLC0415
     from benchmark.storage.results import results_dir, table_dirs  # noqa: PLC0415
 
@@ -45,7 +46,8 @@ def leaderboard(
         with console.status(f"writing {path}"):
             leaderboards = rebuilt[path] = rebuild(path)
         num_apart = len(leaderboards[0].other_protocol_models)
-        below = f", and {num_apart} of another protocol below; run them again to rank them all" if num_apart else ""
+        why = compare_protocols(leaderboards[0])
+        below = f", and {num_apart} of another protocol below ({why}); run them again to rank them all" if why else ""
         num_models = len(leaderboards[0].models)
         console.print(f"{path / 'leaderboard.md'}: {format_count(num_models, 'model')}{below}")
         if diff and earlier is not None:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,6 +20,7 @@ from benchmark.experiments.external_cell import ExternalCell, publish_external, 
 from benchmark.experiments.external_model import LoadModel, load_external_model
 from benchmark.experiments.grid import Cell
 from benchmark.experiments.job import Job
+from benchmark.leaderboard.analysis.other_protocols import describe_difference
 from benchmark.map_files.collect import ANY_CLASS, MapCollection, MapLocation, collect_maps
 from benchmark.map_files.store import StoredMaps, check_maps, store_maps
 from benchmark.map_files.values import NEGATIVE
@@ -231,7 +232,8 @@ def _open_table(request: ScoreRequest, index: DatasetIndex) -> _Table:
     protocol = job.protocol
     notes: tuple[str, ...] = ()
     if latest and protocol != latest:
-        reason = f"{directory} was made from other images, settings or code, so the row is below its table, not ranked"
+        why = describe_difference(record.settings["preset"], asdict(preset)) if record else "other data or code"
+        reason = f"{directory} follows another protocol ({why}), so the row is below its table, not ranked"
         notes = (f"{reason} with its rows; use the same --data and options, or run its models again",)
     return _Table(job=job, protocol=protocol, notes=notes)
 

@@ -17,6 +17,7 @@ from benchmark.experiments.sheets import remove_map_sheets
 from benchmark.leaderboard.admission.admit import admit
 from benchmark.leaderboard.admission.comparison import TRAINING
 from benchmark.leaderboard.admission.files import find_damaged_file
+from benchmark.leaderboard.analysis.other_protocols import describe_difference
 from benchmark.leaderboard.build import PAGE
 from benchmark.leaderboard.load.results import read_results
 from benchmark.registry import entries, select
@@ -86,7 +87,8 @@ def publish_cells(jobs: Sequence[Job], directory: Path, report: Callable[[str], 
     """
     protocol, earlier = jobs[0].protocol, read_protocol(directory).get("protocol", "")
     if earlier not in {"", protocol}:
-        report("Some rows follow another protocol: other settings, data or code. They stay below the new ones.")
+        why = _compare(directory, earlier, jobs[0])
+        report(f"Some rows follow another protocol ({why}). They stay below the new ones.")
         remove_map_sheets(directory)
     # Of a damaged list nothing is believed. It then has the records of these jobs alone.
     own = [] if discard_if_damaged(directory) else find_own_records(directory)
@@ -97,6 +99,12 @@ def publish_cells(jobs: Sequence[Job], directory: Path, report: Callable[[str], 
     state_house(jobs, directory, own)
     for line in filter(None, lines):
         report(line)
+
+
+def _compare(directory: Path, protocol: str, job: Job) -> str:
+    """Says in which settings an earlier protocol of a directory differs from that of a job."""
+    house = read_house(directory) if is_stated(directory, protocol) else None
+    return describe_difference(house.protocols[protocol].settings if house else {}, table_facts(job).settings)
 
 
 def is_published(job: Job, directory: Path) -> bool:

@@ -19,6 +19,7 @@ from benchmark.experiments.publish import (
     write_split,
 )
 from benchmark.leaderboard.admission.files import SIDECARS
+from benchmark.leaderboard.analysis.other_protocols import compare_protocols
 from benchmark.leaderboard.build import DATA_FIGURE, SHEETS, rebuild
 from benchmark.registry import entries
 from benchmark.storage.files import atomic_file, write_text
@@ -67,12 +68,14 @@ class SubmissionResult:
         records: Its records.
         report: Report of the checks of the entry.
         num_apart: Number of models of other protocols. They are listed below its rows and not ranked with them.
+        difference: What distinguishes the first of these protocols. Empty without any.
     """
 
     directory: Path
     records: tuple[Path, ...]
     report: CheckReport
     num_apart: int = 0
+    difference: str = ""
 
 
 class SubmissionRejected(Exception):  # noqa: N818 - it is no error of the program
@@ -179,8 +182,8 @@ def describe_other_protocols(submitted: SubmissionResult, preset: str) -> str:
     else:
         models, they = "models of this table were", "They are"
     return (
-        f"{submitted.num_apart} {models} made under another protocol (other code or other settings). {they} listed "
-        f"below the new rows and ranked separately. Repeat `run --preset {preset}` to rank all together"
+        f"{submitted.num_apart} {models} made under another protocol ({submitted.difference}). {they} listed below "
+        f"the new rows and ranked separately. Repeat `run --preset {preset}` to rank all together"
     )
 
 
@@ -250,7 +253,11 @@ def _copy_accepted(
         notify(f"left out of the tables: {problem}")
     paths = tuple(directory / path.relative_to(source) for path in sorted(new_records))
     return SubmissionResult(
-        directory=directory, records=paths, report=report, num_apart=len(leaderboard.other_protocol_models)
+        directory=directory,
+        records=paths,
+        report=report,
+        num_apart=len(leaderboard.other_protocol_models),
+        difference=compare_protocols(leaderboard),
     )
 
 

@@ -127,7 +127,7 @@ def test_other_images_are_apart(request_):
     score_external_maps(request_)
     scored = score_external_maps(changed(request_, name="small", changes={"limit": 18}))
     assert not scored.in_table
-    assert "not ranked" in scored.notes[0]
+    assert "follows another protocol (limit None and 18), so the row is below its table, not ranked" in scored.notes[0]
     by_name, table = rows(scored.directory)
     assert "small" not in by_name
     assert [row.name for row in table.other_protocol_models] == ["small"]

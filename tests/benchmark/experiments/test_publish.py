@@ -1,6 +1,6 @@
 """No row disappears without a word, and each has a place of its own."""
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from types import SimpleNamespace
 
 import pytest
@@ -10,6 +10,7 @@ from benchmark.api import load_predictions, load_scores
 from benchmark.cli.export_maps import find_record
 from benchmark.config.presets import QUICK
 from benchmark.errors import UserError
+from benchmark.experiments import publish as publishing
 from benchmark.experiments.grid import build_grid
 from benchmark.experiments.job import Job
 from benchmark.experiments.publish import find_record_file, publish_record, publish_split
@@ -18,6 +19,7 @@ from benchmark.leaderboard.analysis.compare import compare_models, list_models
 from benchmark.leaderboard.load.anywhere import describe_differences, find_models, join_pair
 from benchmark.leaderboard.load.results import read_results
 from benchmark.leaderboard.tables import build_tables
+from benchmark.storage.house import TableFacts, state_facts
 from benchmark.storage.protocol import write_protocol
 from benchmark.storage.results import find_split_file, record_files, table_dir
 from tests.benchmark.experiments.made_cells import make_cell
@@ -168,6 +170,17 @@ def test_compare_finds_rows_of_other_protocols_and_other_directories(directory):
     assert compare_models(joined, labels).columns
     joined, labels = join_pair([names[0], "mobilenet/standard+x"], models)
     assert compare_models(joined, labels).names == (names[0], names[2])
+
+
+def test_the_line_on_another_protocol_names_the_settings(directory, monkeypatch):
+    named = {"dataset": "made", "synthetic": True, "preset": "quick", "classes": ("a", "b")}
+    facts = TableFacts(images=(), labels=(), groups=(), settings=asdict(a_job(epochs=2).preset), **named)
+    state_facts(directory, {"p1": facts})
+    monkeypatch.setattr(
+        publishing, "table_facts", lambda job: facts.model_copy(update={"settings": asdict(job.preset)})
+    )
+    assert publishing._compare(directory, "p1", a_job()) == "epochs 2 and None"
+    assert publishing._compare(directory, "p2", a_job()) == "other settings, data or code"
 
 
 def test_the_split_of_another_protocol_stays_under_its_own_name(directory):

@@ -119,5 +119,6 @@ def test_the_verb_says_so_in_its_line_and_finds_no_fault(made, tmp_path):
     done = CliRunner().invoke(app, ["leaderboard", str(directory)])
     assert done.exit_code == 0, done.output
     line = " ".join(done.output.split())
-    assert line.endswith("1 model, and 2 of another protocol below; run them again to rank them all")
+    why = "equal settings, other data or code"
+    assert line.endswith(f"1 model, and 2 of another protocol below ({why}); run them again to rank them all")
     assert rebuild(directory)[0].other_protocols

@@ -478,7 +478,7 @@ def test_rows_of_another_protocol_stay_below_the_new_one_and_the_command_says_so
     assert "## Made under another protocol" in (directory / "leaderboard.md").read_text(encoding="utf-8")
     assert not (directory / "maps-adversarial.png").exists()
     assert describe_other_protocols(submitted, "quick").startswith(
-        "2 models of this table were made under another protocol"
+        "2 models of this table were made under another protocol (equal settings, other data or code). They are listed"
     )
     assert describe_other_protocols(place.submitted, "quick") == ""
 
