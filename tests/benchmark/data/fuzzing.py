@@ -5,6 +5,7 @@ is a traceback if anything but a line of the product ends it, and unlike if the 
 """
 
 import argparse
+import gc
 import io
 import logging
 import multiprocessing
@@ -390,6 +391,7 @@ def warm_up() -> None:
     with tempfile.TemporaryDirectory() as scratch, own_runs(scratch):
         folder(Path(scratch) / "data")
         judge(Path(scratch) / "data")
+    gc.freeze()  # a collection in a forked process would copy the memory of this one
 
 
 if __name__ == "__main__":

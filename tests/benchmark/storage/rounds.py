@@ -10,6 +10,7 @@ the results, wherever that one does not hold the lock. Chance does not decide th
 
 import argparse
 import csv
+import gc
 import itertools
 import json
 import multiprocessing
@@ -199,16 +200,16 @@ def run_alone(verb: Callable[[Bench], None], bench: Bench, name: str = "alone.lo
         raise RuntimeError(log.read_text(encoding="utf-8"))
 
 
-def concurrent_rounds(bench: Bench, rounds: int, seed: int = 0, verbs: Sequence[str] = ()) -> Counter[tuple[str, str]]:
+def concurrent_rounds(turns: Turns, rounds: int, seed: int = 0, verbs: Sequence[str] = ()) -> Counter[tuple[str, str]]:
     """Runs two or three verbs at once, again and again. Counts the outcomes by number of verbs.
 
     Args:
-        bench: The bench.
+        turns: The bench, and its states after verbs in turn.
         rounds: Number of rounds.
         seed: Seed of verbs and delays.
         verbs: The verbs of all rounds. Empty draws them.
     """
-    rng, turns = random.Random(seed), Turns(bench)
+    bench, rng = turns.bench, random.Random(seed)
     outcomes: Counter[tuple[str, str]] = Counter()
     turns.content(())
     for _ in range(rounds):
@@ -294,11 +295,23 @@ def count_steps(turns: Turns, verb: str) -> int:
     return int((turns.bench.directory / "steps").read_text(encoding="utf-8"))
 
 
-def interleaved_rounds(bench: Bench, rounds: int, seed: int = 0) -> Counter[tuple[str, str]]:
-    """Runs a verb between two accesses of another one to the results. Counts the outcomes by the outer verb."""
-    turns = Turns(bench)
+def interleaved_rounds(turns: Turns, rounds: int, seed: int = 0, verbs: Sequence[str] = ()) -> Counter[tuple[str, str]]:
+    """Runs a verb between two accesses of another one to the results. Counts the outcomes by the outer verb.
+
+    Args:
+        turns: The bench, and its states after verbs in turn.
+        rounds: Number of rounds.
+        seed: Seed of what is run where.
+        verbs: The outer verbs. Empty takes all.
+    """
+    bench = turns.bench
     turns.content(())
-    tries = [(verb, other, step + 1) for verb in VERBS for step in range(count_steps(turns, verb)) for other in WRITERS]
+    tries = [
+        (verb, other, step + 1)
+        for verb in verbs or VERBS
+        for step in range(count_steps(turns, verb))
+        for other in WRITERS
+    ]
     sys.stderr.write(f"{len(tries)} ways to interleave\n")
     outcomes: Counter[tuple[str, str]] = Counter()
     for verb, other, step in random.Random(seed).sample(tries, min(rounds, len(tries))):
@@ -455,19 +468,27 @@ def workplace() -> Iterator[Bench]:
         (bench.directory / "submitted.py").write_text('"""The code of the bench."""\n', encoding="utf-8")
         bench.run(PUBLISHED, tables=True)
         clear(bench)
+        gc.freeze()  # a collection in a forked process would copy the memory of this one
         yield bench
+    gc.unfreeze()
     torch.set_num_threads(threads)
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("numbers", type=int, nargs="*", help="rounds of verbs at once, killed runs, interleaved verbs")
-    parser.add_argument("--verbs", type=lambda text: text.split(","), default=(), help="verbs of all rounds at once")
+    parser.add_argument("--verbs", type=lambda text: text.split(","), default=(), help="verbs of all rounds")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("-v", action="store_true", help="a line for each round")
     options = parser.parse_args()
-    tried = (partial(concurrent_rounds, verbs=options.verbs), killed_rounds, interleaved_rounds)
     with workplace() as place:
+        states = Turns(place)
+        tried = (
+            partial(concurrent_rounds, states, verbs=options.verbs),
+            partial(killed_rounds, place),
+            partial(interleaved_rounds, states, verbs=options.verbs),
+        )
         for rounds_of, number in zip(tried, options.numbers, strict=False):
-            sys.stdout.write(table(rounds_of(place, number, options.seed), "round") + "\n\n")
-            sys.stdout.flush()
+            if number:
+                sys.stdout.write(table(rounds_of(number, options.seed), "round") + "\n\n")
+                sys.stdout.flush()

@@ -25,9 +25,14 @@ def place():
         yield bench
 
 
+@pytest.fixture(scope="module")
+def turns(place):
+    return Turns(place)
+
+
 @pytest.mark.slow
-def test_verbs_at_once_leave_the_tables_of_the_same_verbs_in_turn(place):
-    outcomes = concurrent_rounds(place, 1, seed=1)
+def test_verbs_at_once_leave_the_tables_of_the_same_verbs_in_turn(turns):
+    outcomes = concurrent_rounds(turns, 1, seed=1)
     assert {outcome for _, outcome in outcomes} == {"as in turn"}
 
 
@@ -37,8 +42,7 @@ def test_a_killed_run_ends_with_the_same_bytes(place):
     assert {outcome for _, outcome in outcomes} <= {"the same bytes", "ended before"}
 
 
-def test_baselines_of_a_protocol_that_is_published_during_a_submission_stay(place, monkeypatch):
-    turns = Turns(place)
+def test_baselines_of_a_protocol_that_is_published_during_a_submission_stay(place, turns, monkeypatch):
     expected = turns.content(("run-other", "submit"))
     turns.restore(())
     evaluate = submit_module.evaluate
@@ -52,9 +56,8 @@ def test_baselines_of_a_protocol_that_is_published_during_a_submission_stay(plac
     assert published(place) == expected
 
 
-def test_a_record_that_a_run_publishes_while_a_submission_is_checked_stays(place, monkeypatch):
-    turns = Turns(place)
-    expected = [turns.content(order) for order in (("submit", "run-noise"), ("run-noise", "submit"))]
+def test_a_record_that_a_run_publishes_while_a_submission_is_checked_stays(place, turns, monkeypatch):
+    expected = turns.content(("submit", "run-noise"))
     turns.restore(())
     check, waiting = submit_module.check_record, [WRITERS["run-noise"]]
 
@@ -72,12 +75,12 @@ def test_a_record_that_a_run_publishes_while_a_submission_is_checked_stays(place
     submit_entry(place)
     for run in waiting:
         run(place)
-    assert published(place) in expected
+    assert differing(published(place), expected) == []
 
 
 @pytest.mark.slow
-def test_a_verb_inside_another_one_leaves_the_tables_of_both_in_turn(place):
-    outcomes = interleaved_rounds(place, 3, seed=1)
+def test_a_verb_inside_another_one_leaves_the_tables_of_both_in_turn(turns):
+    outcomes = interleaved_rounds(turns, 1, seed=1, verbs=("submit",))
     assert {outcome for _, outcome in outcomes} == {"as in turn"}
 
 
