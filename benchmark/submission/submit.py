@@ -2,7 +2,7 @@
 
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from benchmark.leaderboard.admission.files import SIDECARS
 from benchmark.leaderboard.analysis.other_protocols import compare_protocols
 from benchmark.leaderboard.build import DATA_FIGURE, SHEETS, rebuild
 from benchmark.registry import entries
-from benchmark.storage.files import atomic_file, write_text
+from benchmark.storage.files import TMP_PREFIX, atomic_file, write_text
 from benchmark.storage.hashing import file_digest
 from benchmark.storage.house import House, read_house
 from benchmark.storage.lock import LOCK_FILE, writing
@@ -117,7 +117,7 @@ def submit(
     request = _at_input_size(request, facts, notify)
     with tempfile.TemporaryDirectory(prefix="loupe-results-") as scratch:
         directory = Path(scratch)
-        _copy_results(directory, request.preset)
+        _copy_results(directory, request.preset, notify)
         notify("evaluating it")
         host = _build_host(entry, report, request, worker, limits)
         evaluate(entry, report.facts, request, directory, host)
@@ -198,11 +198,12 @@ def _at_input_size(
     return replace(request, changes=request.changes | {"image_size": side})
 
 
-def _copy_results(directory: Path, preset: str) -> None:
+def _copy_results(directory: Path, preset: str, notify: Callable[[str], None]) -> None:
     """Copies the results for the child to write into, so that new rows join the existing ones."""
     for table in table_dirs(preset=preset):
         target = directory / table.parent.name / preset
-        shutil.copytree(table, target, ignore=shutil.ignore_patterns(LOCK_FILE))
+        with writing(table, notify):  # a copy of files that another process writes would not agree
+            shutil.copytree(table, target, ignore=shutil.ignore_patterns(LOCK_FILE, f"{TMP_PREFIX}*"))
 
 
 def _publish(evaluated: Path, report: CheckReport, notify: Callable[[str], None]) -> SubmissionResult:
@@ -217,13 +218,24 @@ def _publish(evaluated: Path, report: CheckReport, notify: Callable[[str], None]
     if not new_records:
         raise UserError(f"{name}: its records are in the tables already; nothing to do")
     source = new_records[0].parent.parent
-    _restore_trust(source, results_dir() / source.relative_to(evaluated))
-    for path in new_records:
+    directory = results_dir() / source.relative_to(evaluated)
+    with writing(directory, notify):
+        # What another process publishes until here counts: trust is restored, judged by and published as one.
+        _restore_trust(source, directory)
+        _require_acceptable(new_records)
+        return _copy_accepted(source, evaluated, new_records, report, notify)
+
+
+def _require_acceptable(records: Sequence[Path]) -> None:
+    """Requires that new records may enter the tables.
+
+    Raises:
+        SubmissionRejected: A record has problems.
+    """
+    for path in records:
         problems = check_record(path).problems
         if not is_only_unverified(problems):  # it can be verified where its files are, and waits there for that
             raise SubmissionRejected(CheckReport(kind="record", path=path, problems=problems))
-    with writing(results_dir() / source.relative_to(evaluated), notify):
-        return _copy_accepted(source, evaluated, new_records, report, notify)
 
 
 def _copy_accepted(
@@ -298,20 +310,26 @@ def _mark_rows(entry: Path, report: CheckReport) -> SubmissionResult:
     paths = all_record_files(facts["name"])
     if not paths:
         raise UserError(f"{facts['name']} has no rows to mark; submit it first, without withdrawn or superseded_by")
-    for path in paths:
-        record = load_record(path)
-        submission = Submission(
-            entry=entry.name,
-            sha256=file_digest(entry),
-            unconfined=record.submission is not None and record.submission.unconfined,
-            checkpoint=facts["checkpoint"] or {},
-            **{name: facts[name] for name in ("authors", "license", "source", "superseded_by", "withdrawn")},
-        )
-        regime = entries(Regime)[record.regime]
-        title = format_regime_title(regime.title or regime.name, submission)
-        marked = record.model_copy(update={"submission": submission, "regime_title": title})
-        write_record(path, marked)
     directories = sorted({path.parent.parent for path in paths})
     for directory in directories:
-        rebuild(directory)
+        with writing(directory):
+            for path in record_files(directory):
+                if path in paths:
+                    _mark_row(path, entry, facts)
+            rebuild(directory)
     return SubmissionResult(directory=directories[0], records=tuple(paths), report=report)
+
+
+def _mark_row(path: Path, entry: Path, facts: dict[str, Any]) -> None:
+    """Writes into a record what its entry says now."""
+    record = load_record(path)
+    submission = Submission(
+        entry=entry.name,
+        sha256=file_digest(entry),
+        unconfined=record.submission is not None and record.submission.unconfined,
+        checkpoint=facts["checkpoint"] or {},
+        **{name: facts[name] for name in ("authors", "license", "source", "superseded_by", "withdrawn")},
+    )
+    regime = entries(Regime)[record.regime]
+    title = format_regime_title(regime.title or regime.name, submission)
+    write_record(path, record.model_copy(update={"submission": submission, "regime_title": title}))

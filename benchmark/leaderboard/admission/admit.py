@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from itertools import groupby
@@ -87,8 +88,12 @@ def _admit_alone(path: Path) -> tuple[Record | None, tuple[str, ...]]:
 def _signature(directory: Path) -> tuple[tuple[str, int, int, int], ...]:
     """Describes the files that an admission depends on: names, sizes, times and inodes."""
     paths = [*directory.glob("*.json"), *directory.glob("*.csv"), *(directory / RECORDS).glob("*")]
-    status = [(path, path.stat()) for path in sorted(paths) if path.exists()]
-    return tuple((str(path), found.st_size, found.st_mtime_ns, found.st_ino) for path, found in status)
+    status = []
+    for path in sorted(paths):
+        with suppress(FileNotFoundError):  # another process may write here
+            found = path.stat()
+            status.append((str(path), found.st_size, found.st_mtime_ns, found.st_ino))
+    return tuple(status)
 
 
 @lru_cache(maxsize=16)

@@ -1,10 +1,16 @@
-"""Several verbs at once in one results directory, and killed runs: python -m tests.benchmark.storage.rounds 200 60
+"""Several verbs at once in one results directory, and killed runs: python -m tests.benchmark.storage.rounds 200 60 100
 
 Each verb is a process. The system decides the order in which they write. The tables of a round must therefore equal
-those of the same verbs in turn, in one of the orders. A run that is killed is repeated, and must end with the bytes of
-a run that nobody killed.
+those of the same verbs in turn, in one of the orders. `--verbs submit,leaderboard,run-noise` makes the verbs of all
+rounds the same. A run that is killed is repeated, and must end with the bytes of a run that nobody killed.
+
+The third number is that of interleaved rounds: one verb runs from start to end between two accesses of another one to
+the results, wherever that one does not hold the lock. Chance does not decide these, so that rare orders are tried too.
 """
 
+import argparse
+import csv
+import gc
 import itertools
 import json
 import multiprocessing
@@ -27,11 +33,13 @@ from pathlib import Path
 from unittest import mock
 
 import torch
+from filelock import FileLock
 
 from benchmark.__main__ import main
 from benchmark.errors import UserError
 from benchmark.leaderboard import build
 from benchmark.storage.files import TMP_PREFIX
+from benchmark.storage.lock import LOCK_FILE
 from benchmark.submission import evaluate
 from benchmark.submission import submit as submit_module
 from benchmark.submission.checks.report import CheckReport
@@ -179,26 +187,34 @@ class Turns:
         return self.directory / "+".join(["state", *order])
 
 
-def run_alone(verb: Callable[[Bench], None], bench: Bench) -> None:
+def run_alone(verb: Callable[[Bench], None], bench: Bench, name: str = "alone.log") -> None:
     """Runs a verb in a process.
 
     Raises:
         RuntimeError: It failed.
     """
-    log = bench.directory / "alone.log"
+    log = bench.directory / name
     process = start(verb, bench, log)
     process.join()
     if process.exitcode not in {ENDED, REFUSED}:
         raise RuntimeError(log.read_text(encoding="utf-8"))
 
 
-def concurrent_rounds(bench: Bench, rounds: int, seed: int = 0) -> Counter[tuple[str, str]]:
-    """Runs two or three verbs at once, again and again. Counts the outcomes by number of verbs."""
-    rng, turns = random.Random(seed), Turns(bench)
+def concurrent_rounds(turns: Turns, rounds: int, seed: int = 0, verbs: Sequence[str] = ()) -> Counter[tuple[str, str]]:
+    """Runs two or three verbs at once, again and again. Counts the outcomes by number of verbs.
+
+    Args:
+        turns: The bench, and its states after verbs in turn.
+        rounds: Number of rounds.
+        seed: Seed of verbs and delays.
+        verbs: The verbs of all rounds. Empty draws them.
+    """
+    bench, rng = turns.bench, random.Random(seed)
     outcomes: Counter[tuple[str, str]] = Counter()
     turns.content(())
     for _ in range(rounds):
         names = [rng.choice(list(WRITERS)), *(rng.choice(list(VERBS)) for _ in range(rng.choice((1, 2))))]
+        names = list(verbs) or names
         turns.restore((), with_runs=rng.random() < 0.75)
         logs = [bench.directory / f"verb{place}.log" for place in range(len(names))]
         started = [
@@ -233,6 +249,82 @@ def judge_round(turns: Turns, names: Sequence[str], codes: Sequence[int | None])
     for order in orders:
         sys.stderr.write(f"unlike {', '.join(order)}: {differing(found, turns.content(order))}\n")
     return "other tables"
+
+
+ACCESSES = frozenset({"open", "os.listdir", "os.scandir", "os.rename", "os.remove"})
+"""Events of Python before files are used."""
+
+
+def run_beside(bench: Bench, verb: str, other: str = "", step: int = 0) -> None:
+    """Runs a verb, and another one from start to end before one of its accesses to the results.
+
+    Args:
+        bench: The bench.
+        verb: The verb.
+        other: The other one. None without a name.
+        step: Number of the access, counted from 1 where this process does not hold the lock.
+    """
+    results = str(bench.directory / "results")
+    (table,) = (bench.directory / "results").glob("*/quick")
+    steps = itertools.count(1)
+    is_busy = False
+
+    def before(event: str, arguments: tuple[object, ...]) -> None:
+        nonlocal is_busy
+        if is_busy or event not in ACCESSES or not str(arguments[0]).startswith(results):
+            return
+        is_busy = True
+        if not FileLock(table / LOCK_FILE, is_singleton=True).is_locked and next(steps) == step:
+            with mock.patch.dict(os.environ, {"LOUPE_RESULTS": results}):
+                run_alone(VERBS[other], bench, "beside.log")
+            return
+        is_busy = False
+
+    sys.addaudithook(before)
+    try:
+        VERBS[verb](bench)
+    finally:
+        is_busy = True
+        (bench.directory / "steps").write_text(str(next(steps) - 1), encoding="utf-8")
+
+
+def count_steps(turns: Turns, verb: str) -> int:
+    """The number of accesses of a verb to the results outside the lock."""
+    turns.restore(())
+    run_alone(partial(run_beside, verb=verb), turns.bench)
+    return int((turns.bench.directory / "steps").read_text(encoding="utf-8"))
+
+
+def interleaved_rounds(turns: Turns, rounds: int, seed: int = 0, verbs: Sequence[str] = ()) -> Counter[tuple[str, str]]:
+    """Runs a verb between two accesses of another one to the results. Counts the outcomes by the outer verb.
+
+    Args:
+        turns: The bench, and its states after verbs in turn.
+        rounds: Number of rounds.
+        seed: Seed of what is run where.
+        verbs: The outer verbs. Empty takes all.
+    """
+    bench = turns.bench
+    turns.content(())
+    tries = [
+        (verb, other, step + 1)
+        for verb in verbs or VERBS
+        for step in range(count_steps(turns, verb))
+        for other in WRITERS
+    ]
+    sys.stderr.write(f"{len(tries)} ways to interleave\n")
+    outcomes: Counter[tuple[str, str]] = Counter()
+    for verb, other, step in random.Random(seed).sample(tries, min(rounds, len(tries))):
+        turns.restore(())
+        log = bench.directory / "verb0.log"
+        process = start(partial(run_beside, verb=verb, other=other, step=step), bench, log)
+        process.join()
+        outcome = judge_round(turns, [verb, other], [process.exitcode, ENDED])
+        outcomes[f"{verb}, another one inside", outcome] += 1
+        if "-v" in sys.argv or outcome != "as in turn":
+            text = "" if outcome == "as in turn" else log.read_text(encoding="utf-8")
+            sys.stderr.write(f"{outcome}: {verb}, before access {step} {other}\n{text}")
+    return outcomes
 
 
 def run_long(bench: Bench, last: int = 0, *, after: bool = False) -> None:
@@ -326,9 +418,45 @@ def judge_resumed(bench: Bench, expected: Content) -> str:
     return "the same bytes"
 
 
-def differing(one: Content, other: Content) -> list[str]:
-    """Names of what differs."""
-    return sorted(name for name in one.keys() | other.keys() if one.get(name) != other.get(name))
+def differing(found: Content, expected: Content) -> list[str]:
+    """Describes what differs: what is missing, what is too much, and where the content is another."""
+    missing = [f"{name}: missing" for name in expected.keys() - found.keys()]
+    added = [f"{name}: not expected" for name in found.keys() - expected.keys()]
+    common = [name for name in found.keys() & expected.keys() if found[name] != expected[name]]
+    return sorted([*missing, *added, *(f"{name}: {describe_change(found[name], expected[name])}" for name in common)])
+
+
+def describe_change(found: object, expected: object) -> str:
+    """Says in which keys of JSON, columns of CSV or lines of text two contents differ."""
+    texts = [text_of(each) for each in (found, expected)]
+    try:
+        one, other = (dict(json.loads(text)) for text in texts)
+    except (ValueError, TypeError):
+        return describe_lines(*(text.splitlines() for text in texts))
+    return "other " + ", ".join(sorted(key for key in one.keys() | other.keys() if one.get(key) != other.get(key)))
+
+
+def text_of(content: object) -> str:
+    """Content as text. Each item of a list has its line."""
+    if isinstance(content, bytes):
+        return content.decode("utf-8", "replace")
+    return "\n".join(map(str, content)) if isinstance(content, list) else str(content)
+
+
+def describe_lines(found: Sequence[str], expected: Sequence[str]) -> str:
+    """Says in which columns two tables differ, or which lines only one of two texts has."""
+    one, other = (list(csv.reader(lines)) for lines in (found, expected))
+    if one and other and len(one[0]) > 1 and one[0] == other[0] and len(one) == len(other):
+        rows = [row for row in zip(one[1:], other[1:], strict=True) if row[0] != row[1]]
+        columns = {name for a, b in rows for name, x, y in zip(one[0], a, b, strict=False) if x != y}
+        return f"{len(rows)} rows with other {', '.join(sorted(columns))}"
+    lines = [
+        f"{sign}{line[:100]}"
+        for sign, a, b in (("+", found, expected), ("-", expected, found))
+        for line in a
+        if line not in b
+    ]
+    return f"{len(lines)} lines differ: {lines[:4]}"
 
 
 @contextmanager
@@ -340,12 +468,27 @@ def workplace() -> Iterator[Bench]:
         (bench.directory / "submitted.py").write_text('"""The code of the bench."""\n', encoding="utf-8")
         bench.run(PUBLISHED, tables=True)
         clear(bench)
+        gc.freeze()  # a collection in a forked process would copy the memory of this one
         yield bench
+    gc.unfreeze()
     torch.set_num_threads(threads)
 
 
 if __name__ == "__main__":
-    num_rounds, num_kills = (int(word) for word in sys.argv[1:] if word != "-v")
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("numbers", type=int, nargs="*", help="rounds of verbs at once, killed runs, interleaved verbs")
+    parser.add_argument("--verbs", type=lambda text: text.split(","), default=(), help="verbs of all rounds")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("-v", action="store_true", help="a line for each round")
+    options = parser.parse_args()
     with workplace() as place:
-        for counted in (concurrent_rounds(place, num_rounds), killed_rounds(place, num_kills)):
-            sys.stdout.write(table(counted, "round") + "\n\n")
+        states = Turns(place)
+        tried = (
+            partial(concurrent_rounds, states, verbs=options.verbs),
+            partial(killed_rounds, place),
+            partial(interleaved_rounds, states, verbs=options.verbs),
+        )
+        for rounds_of, number in zip(tried, options.numbers, strict=False):
+            if number:
+                sys.stdout.write(table(rounds_of(number, options.seed), "round") + "\n\n")
+                sys.stdout.flush()
