@@ -108,7 +108,8 @@ def _rebuild(directory: Path, *, draw: bool) -> list[LeaderboardTable]:
     results = evaluate_claims(published, leaderboards)
     _write_or_remove(directory / CLAIMS, claims_markdown(results, leaderboards) if results else "")
     write_text(directory / "leaderboard.md", to_markdown(leaderboards, contrasts[0], figures, subgroups))
-    write_text(directory / PAGE, page([PageInput(published=published, leaderboards=leaderboards, contrasts=contrasts)]))
+    page_input = PageInput(published=published, leaderboards=leaderboards, contrasts=contrasts, subgroups=subgroups)
+    write_text(directory / PAGE, page([page_input]))
     keys = [record.key for record in published.records.values()]
     write_protocol(directory, published.protocol, keys, _digest_files(directory))
     return leaderboards

@@ -1,13 +1,11 @@
 """Whether a network uses the lesion, by subgroup: by skin tone, sex or site, and by what experts marked."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
-from benchmark.leaderboard.analysis.chance import beats_chance
-from benchmark.leaderboard.analysis.fourfold import GUESSES, UNDECIDED, judge_use
+from benchmark.leaderboard.analysis.part_reliance import PartReliance, judge_part
 from benchmark.leaderboard.load.predictions import read_predictions
 from benchmark.leaderboard.load.results import BootstrapContext, ResultsDirectory, build_bootstrap_context
 from benchmark.leaderboard.load.subgroups import Subgroup, read_subgroups
@@ -15,7 +13,7 @@ from benchmark.leaderboard.reliance_columns import RELIANCE, reliance_column
 from benchmark.leaderboard.table import LeaderboardTable, Row
 from benchmark.reliance import ratios
 from benchmark.reliance.fills import FILLS
-from benchmark.statistics.bootstrap import Estimate, estimates
+from benchmark.statistics.bootstrap import estimates
 from benchmark.storage.results import sidecar_file
 
 SUBGROUP_COLUMNS: Mapping[str, tuple[str, ...]] = {RELIANCE: tuple(FILLS)} | {
@@ -24,37 +22,12 @@ SUBGROUP_COLUMNS: Mapping[str, tuple[str, ...]] = {RELIANCE: tuple(FILLS)} | {
 """Names of the numbers of a subgroup, with their fills."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SubgroupReliance:
-    """A model on the images of one subgroup.
-
-    Attributes:
-        row: The model.
-        subgroup: Attribute and value.
-        estimates: By name of :data:`SUBGROUP_COLUMNS`.
-        uses: Whether the network uses the lesion there: yes, no or undecided.
-        reason: Why that is undecided. Empty if it is clear.
-    """
-
-    row: Row
-    subgroup: Subgroup
-    estimates: Mapping[str, Estimate]
-    uses: str
-    reason: str
-
-    @property
-    def groups(self) -> float:
-        """Effective number of groups whose images count."""
-        return self.estimates[RELIANCE].error.groups
-
-
-def build_subgroup_reliance(published: ResultsDirectory, table: LeaderboardTable) -> tuple[SubgroupReliance, ...]:
+def build_subgroup_reliance(published: ResultsDirectory, table: LeaderboardTable) -> tuple[PartReliance, ...]:
     """Builds the lines of all models with reliance, in the order of a table, a line for each subgroup.
 
-    The rules are those of :func:`benchmark.leaderboard.analysis.fourfold.build_fourfold`, on the images of the
-    subgroup. The region is the whole lesion, also in the subgroups of a characteristic. A subgroup has no line where
-    the reliance is undefined for all of its images. With several trainings, the intervals count the variance between
-    those of the model alone.
+    The region is the whole lesion, also in the subgroups of a characteristic. A subgroup has no line where the
+    reliance is undefined for all of its images. The estimates are those of :data:`SUBGROUP_COLUMNS`. With several
+    trainings, their intervals count the variance between those of the model alone.
 
     Args:
         published: The records of the table.
@@ -91,7 +64,7 @@ def _lines(
     seeds: Iterator[pd.DataFrame],
     subgroups: Mapping[Subgroup, frozenset[str]],
     context: BootstrapContext,
-) -> Iterator[SubgroupReliance]:
+) -> Iterator[PartReliance]:
     members = {name: np.array([image in of for image in context.images]) for name, of in subgroups.items()}
     values = [{name: ratios.reliance(frame, fills) for name, fills in SUBGROUP_COLUMNS.items()} for frame in seeds]
     statistics = {
@@ -105,7 +78,4 @@ def _lines(
     for subgroup in members:
         own = {name: found[subgroup, name] for name in SUBGROUP_COLUMNS if (subgroup, name) in found}
         if RELIANCE in own:
-            uses, reason = judge_use([own.get(reliance_column(fill)) for fill in FILLS])
-            if not beats_chance(row, table):
-                uses, reason = UNDECIDED, GUESSES
-            yield SubgroupReliance(row=row, subgroup=subgroup, estimates=own, uses=uses, reason=reason)
+            yield judge_part(row, table, subgroup, own)

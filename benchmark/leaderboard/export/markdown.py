@@ -9,8 +9,8 @@ from benchmark.leaderboard.analysis.fourfold import build_fourfold
 from benchmark.leaderboard.analysis.fourfold import headline as fourfold_headline
 from benchmark.leaderboard.analysis.legend import describe_intervals, describe_ranks
 from benchmark.leaderboard.analysis.masking import explain_masking
+from benchmark.leaderboard.analysis.part_reliance import PartReliance
 from benchmark.leaderboard.analysis.provenance import provenance_notes
-from benchmark.leaderboard.analysis.subgroup_reliance import SubgroupReliance
 from benchmark.leaderboard.analysis.summary import headline
 from benchmark.leaderboard.columns import CONSTANT_ANSWER, HEADLINES
 from benchmark.leaderboard.export.grid import MAX_LISTED_MODELS, grid, markdown
@@ -30,7 +30,7 @@ def to_markdown(
     leaderboards: Sequence[LeaderboardTable],
     contrasts: Sequence[Contrast],
     figures: Sequence[tuple[str, str]],
-    subgroups: Sequence[SubgroupReliance] = (),
+    subgroups: Sequence[PartReliance] = (),
 ) -> str:
     """Returns a page: summary, main table per saliency method, contrasts, classification, columns, and notes.
 

@@ -1,10 +1,10 @@
 """Exports the fourfold table, and the reliance by class and subgroup, as Markdown and CSV."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from benchmark.escaping import csv_text, escape_markdown
-from benchmark.leaderboard.analysis.class_reliance import ClassReliance, build_class_reliance
+from benchmark.leaderboard.analysis.class_reliance import build_class_reliance
 from benchmark.leaderboard.analysis.fourfold import (
     MIN_GROUPS,
     NEGLIGIBLE,
@@ -14,7 +14,8 @@ from benchmark.leaderboard.analysis.fourfold import (
     FourfoldRow,
     build_fourfold,
 )
-from benchmark.leaderboard.analysis.subgroup_reliance import SUBGROUP_COLUMNS, SubgroupReliance
+from benchmark.leaderboard.analysis.part_reliance import PartReliance
+from benchmark.leaderboard.analysis.subgroup_reliance import SUBGROUP_COLUMNS
 from benchmark.leaderboard.export.csv import data_name
 from benchmark.leaderboard.export.grid import MAX_LISTED_MODELS, digits, markdown
 from benchmark.leaderboard.reliance_columns import CLASS_COLUMNS, FOURFOLD_COLUMNS, RELIANCE, RELIANCE_COLUMNS
@@ -53,42 +54,39 @@ def class_reliance_csv(leaderboards: Sequence[LeaderboardTable]) -> str:
     Returns:
         Text of the CSV file. Empty if no model has reliance.
     """
-    lines: list[list[object]] = []
-    for leaderboard in leaderboards:
-        for line in build_class_reliance(leaderboard):
-            row, estimate = line.row, line.estimates[RELIANCE]
-            cells: list[object] = [data_name(leaderboard), leaderboard.method, row.name, row.regime]
-            cells += [" ".join(map(str, row.seeds)), line.of_class]
-            cells += [estimate.images, estimate.undefined, digits(line.groups, 1)]
-            for name in CLASS_COLUMNS:
-                cells += _numbers(line.estimates.get(name))
-            lines.append([*cells, line.uses, line.reason])
-    if not lines:
-        return ""
-    parts = [f"{name}{part}" for name in CLASS_COLUMNS for part in ("", "_low", "_high")]
-    heading = ["data", "method", "name", "regime", "seeds", "class", "images", "undefined", "groups"]
-    return csv_text([[*heading, *parts, "uses", "reason"], *lines])
+    lines = [
+        [data_name(leaderboard), leaderboard.method, *_part_cells(line, CLASS_COLUMNS)]
+        for leaderboard in leaderboards
+        for line in build_class_reliance(leaderboard)
+    ]
+    return _part_csv(["data", "method"], ["class"], CLASS_COLUMNS, lines)
 
 
-def subgroup_reliance_csv(subgroups: Sequence[SubgroupReliance], leaderboard: LeaderboardTable) -> str:
+def subgroup_reliance_csv(subgroups: Sequence[PartReliance], leaderboard: LeaderboardTable) -> str:
     """Returns a line per model and subgroup, with the reliance by each fill, groups and the answer.
 
     Returns:
         Text of the CSV file. Empty without subgroups.
     """
-    lines: list[list[object]] = []
-    for line in subgroups:
-        row, estimate = line.row, line.estimates[RELIANCE]
-        cells: list[object] = [data_name(leaderboard), row.name, row.regime, " ".join(map(str, row.seeds))]
-        cells += [*line.subgroup, estimate.images, estimate.undefined, digits(line.groups, 1)]
-        for name in SUBGROUP_COLUMNS:
-            cells += _numbers(line.estimates.get(name))
-        lines.append([*cells, line.uses, line.reason])
+    lines = [[data_name(leaderboard), *_part_cells(line, SUBGROUP_COLUMNS)] for line in subgroups]
+    return _part_csv(["data"], ["attribute", "value"], SUBGROUP_COLUMNS, lines)
+
+
+def _part_cells(line: PartReliance, names: Iterable[str]) -> list[object]:
+    row, estimate = line.row, line.estimates[RELIANCE]
+    numbers = [number for name in names for number in _numbers(line.estimates.get(name))]
+    return [
+        *(row.name, row.regime, " ".join(map(str, row.seeds)), *line.part),
+        *(estimate.images, estimate.undefined, digits(line.groups, 1), *numbers, line.uses, line.reason),
+    ]
+
+
+def _part_csv(first: list[str], part: list[str], names: Iterable[str], lines: Sequence[Sequence[object]]) -> str:
     if not lines:
         return ""
-    parts = [f"{name}{part}" for name in SUBGROUP_COLUMNS for part in ("", "_low", "_high")]
-    heading = ["data", "name", "regime", "seeds", "attribute", "value", "images", "undefined", "groups"]
-    return csv_text([[*heading, *parts, "uses", "reason"], *lines])
+    ends = [f"{name}{end}" for name in names for end in ("", "_low", "_high")]
+    heading = [*first, "name", "regime", "seeds", *part, "images", "undefined", "groups", *ends, "uses", "reason"]
+    return csv_text([heading, *lines])
 
 
 def _numbers(estimate: Estimate | None) -> list[str]:
@@ -97,7 +95,7 @@ def _numbers(estimate: Estimate | None) -> list[str]:
     return [digits(number, 6) for number in numbers] or [""] * 3
 
 
-def reliance_section(leaderboards: Sequence[LeaderboardTable], subgroups: Sequence[SubgroupReliance] = ()) -> list[str]:
+def reliance_section(leaderboards: Sequence[LeaderboardTable], subgroups: Sequence[PartReliance] = ()) -> list[str]:
     """Returns the Markdown section of all saliency methods, and of subgroups. Empty if no model has reliance."""
     by_leaderboard = [(board, table) for board in leaderboards if (table := build_fourfold(board))]
     tables = [table for _, table in by_leaderboard]
@@ -164,38 +162,38 @@ def _rows(table: Fourfold) -> list[list[str]]:
     return rows
 
 
-def _class_rows(classes: Sequence[ClassReliance]) -> list[list[str]]:
+def _class_rows(classes: Sequence[PartReliance]) -> list[list[str]]:
     rows = [["model", "regime", "class", "images", "groups", *CLASS_COLUMNS.values(), "uses"]]
     listed = list(dict.fromkeys(line.row.label for line in classes))[:MAX_LISTED_MODELS]
     for line in classes:
         if line.row.label in listed:
             cells = [format_class_images(line), digits(line.groups, 1)]
             cells += [format_class_estimate(line, name) for name in CLASS_COLUMNS]
-            rows.append([line.row.name, line.row.title, line.of_class, *cells, format_class_answer(line)])
+            rows.append([line.row.name, line.row.title, *line.part, *cells, format_class_answer(line)])
     return rows
 
 
-def _subgroup_rows(subgroups: Sequence[SubgroupReliance]) -> list[list[str]]:
+def _subgroup_rows(subgroups: Sequence[PartReliance]) -> list[list[str]]:
     rows = [["model", "regime", "attribute", "value", "images", "groups", CLASS_COLUMNS[RELIANCE], "uses"]]
     listed = list(dict.fromkeys(line.row.label for line in subgroups))[:MAX_LISTED_MODELS]
     for line in subgroups:
         if line.row.label in listed:
             cells = [format_class_images(line), digits(line.groups, 1), format_class_estimate(line, RELIANCE)]
-            rows.append([line.row.name, line.row.title, *line.subgroup, *cells, format_class_answer(line)])
+            rows.append([line.row.name, line.row.title, *line.part, *cells, format_class_answer(line)])
     return rows
 
 
-def format_class_images(line: ClassReliance | SubgroupReliance) -> str:
+def format_class_images(line: PartReliance) -> str:
     """Formats the number of images of a class or subgroup, per seed, whose reliance is defined, and of all."""
     return _images(line.estimates[RELIANCE], line.row)
 
 
-def format_class_answer(line: ClassReliance | SubgroupReliance) -> str:
+def format_class_answer(line: PartReliance) -> str:
     """Formats whether a network uses the lesion in a class or subgroup, with the reason if that is undecided."""
     return f"{line.uses} ({line.reason})" if line.reason else line.uses
 
 
-def format_class_estimate(line: ClassReliance | SubgroupReliance, name: str) -> str:
+def format_class_estimate(line: PartReliance, name: str) -> str:
     """Formats an estimate of a class or subgroup with its interval. A dash without a finite one."""
     return _with_interval(line.estimates.get(name))
 

@@ -9,6 +9,7 @@ from benchmark.leaderboard.analysis.baselines import best_baseline, human_ceilin
 from benchmark.leaderboard.analysis.chance import find_obstacle
 from benchmark.leaderboard.analysis.contrasts import Contrast
 from benchmark.leaderboard.analysis.masking import is_masked
+from benchmark.leaderboard.analysis.part_reliance import PartReliance
 from benchmark.leaderboard.column import Column
 from benchmark.leaderboard.columns import RANKED_BY
 from benchmark.leaderboard.export.grid import digits as export_digits
@@ -28,11 +29,13 @@ class PageInput:
         published: Its records.
         leaderboards: One per saliency method, the main one first.
         contrasts: Those of each leaderboard. Empty to compute them.
+        subgroups: Reliance by subgroup. None to compute it.
     """
 
     published: ResultsDirectory
     leaderboards: Sequence[LeaderboardTable]
     contrasts: Sequence[Sequence[Contrast]] = ()
+    subgroups: Sequence[PartReliance] | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

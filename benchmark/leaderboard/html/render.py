@@ -3,7 +3,7 @@
 import base64
 import hashlib
 import re
-from collections.abc import Container, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
@@ -14,12 +14,13 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from benchmark.leaderboard.analysis.chance import NO_PREDICTIONS
-from benchmark.leaderboard.analysis.class_reliance import ClassReliance, build_class_reliance
+from benchmark.leaderboard.analysis.class_reliance import build_class_reliance
 from benchmark.leaderboard.analysis.contrasts import BASE
 from benchmark.leaderboard.analysis.fourfold import Fourfold, build_fourfold
 from benchmark.leaderboard.analysis.legend import describe_intervals, describe_ranks
+from benchmark.leaderboard.analysis.part_reliance import PartReliance
 from benchmark.leaderboard.analysis.provenance import provenance_notes
-from benchmark.leaderboard.analysis.subgroup_reliance import SubgroupReliance, build_subgroup_reliance
+from benchmark.leaderboard.analysis.subgroup_reliance import build_subgroup_reliance
 from benchmark.leaderboard.columns import HEADLINES, RANKED_BY
 from benchmark.leaderboard.export.markdown import describe_attacks, describe_other_protocol
 from benchmark.leaderboard.export.reliance import (
@@ -51,7 +52,6 @@ from benchmark.leaderboard.html.summary_cards import SummaryCard, build_summary_
 from benchmark.leaderboard.load.badges import BADGES
 from benchmark.leaderboard.reliance_columns import CLASS_COLUMNS, FOURFOLD_COLUMNS, LESION_MASS, RELIANCE
 from benchmark.leaderboard.synthetic import STAMP
-from benchmark.leaderboard.table import LeaderboardTable
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -74,7 +74,7 @@ class View:
     slope_charts: dict[str, list[SlopeChart]]
     scatter_plots: tuple[ScatterPlot, ...]
     fourfold: Fourfold | None
-    classes: tuple[ClassReliance, ...]
+    classes: tuple[PartReliance, ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -95,7 +95,7 @@ class PageSection:
     page_input: PageInput
     views: tuple[View, ...]
     cards: tuple[Card, ...]
-    subgroups: tuple[SubgroupReliance, ...]
+    subgroups: tuple[PartReliance, ...]
     gallery: Gallery | None
     series: dict[str, int]
 
@@ -177,23 +177,23 @@ def _section(page_input: PageInput) -> PageSection:
                 slope_charts=build_slope_charts(leaderboard, models, contrasts),
                 scatter_plots=tuple(build_scatter_plots(leaderboard, models, series)),
                 fourfold=build_fourfold(leaderboard),
-                classes=_shown_classes(leaderboard, models),
+                classes=_shown(build_class_reliance(leaderboard), models),
             )
             for leaderboard, contrasts in zip_longest(page_input.leaderboards, page_input.contrasts)
         ),
         cards=tuple(build_card(row, page_input.published, perturbed.get((row.name, row.regime), ())) for row in rows),
-        subgroups=tuple(
-            line
-            for line in build_subgroup_reliance(page_input.published, main)
-            if (line.row.name, line.row.regime) in models
-        ),
+        subgroups=_shown(_subgroups(page_input), models),
         gallery=read_gallery(page_input.published.directory, main.record.protocol),
         series=series,
     )
 
 
-def _shown_classes(leaderboard: LeaderboardTable, models: Container[tuple[str, str]]) -> tuple[ClassReliance, ...]:
-    lines = build_class_reliance(leaderboard)
+def _subgroups(page_input: PageInput) -> Sequence[PartReliance]:
+    known = page_input.subgroups
+    return build_subgroup_reliance(page_input.published, page_input.leaderboards[0]) if known is None else known
+
+
+def _shown(lines: Iterable[PartReliance], models: Container[tuple[str, str]]) -> tuple[PartReliance, ...]:
     return tuple(line for line in lines if (line.row.name, line.row.regime) in models)
 
 

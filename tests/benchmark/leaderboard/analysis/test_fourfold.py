@@ -119,7 +119,7 @@ def test_reliance_is_in_the_class_that_has_it(published, tables):
     assert len(lines) == 2 * len(MODELS)
     first = min(line.row.name for line in lines)
     without, having = [line for line in lines if line.row.name == first]
-    assert (without.of_class, having.of_class) == published.records[next(iter(published.records))].classes
+    assert (*without.part, *having.part) == published.records[next(iter(published.records))].classes
     assert (having.uses, having.reason) == (YES, "")
     assert having.estimates["reliance"].low > 0.5
     assert (without.uses, without.reason) == (UNDECIDED, "too few groups")

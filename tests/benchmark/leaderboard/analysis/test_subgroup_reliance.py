@@ -75,7 +75,7 @@ def test_attributes_of_few_values_are_subgroups(published):
 
 
 def test_reliance_is_in_the_subgroup_that_has_it(published, lines):
-    by_value = {line.subgroup[1]: line for line in lines if line.subgroup[0] == "skin_tone"}
+    by_value = {line.part[1]: line for line in lines if line.part[0] == "skin_tone"}
     assert {value: line.uses for value, line in by_value.items()} == {"light": YES, "dark": NO}
     (path,) = published.records
     frame = pd.read_parquet(path.with_suffix(".predictions.parquet"))
@@ -95,7 +95,7 @@ def test_few_groups_decide_nothing(published):
         found = build_subgroup_reliance(published, build_tables(published)[0])
     finally:
         path.write_text(text, encoding="utf-8")
-    (line,) = [line for line in found if line.subgroup == ("skin_tone", "light")]
+    (line,) = [line for line in found if line.part == ("skin_tone", "light")]
     assert (line.uses, line.reason) == (UNDECIDED, "too few groups")
 
 
