@@ -11,7 +11,7 @@ from benchmark.leaderboard.figures.sheets import map_sheet
 from benchmark.leaderboard.load.results import ResultsDirectory
 from benchmark.leaderboard.load.rows import model_name
 from benchmark.leaderboard.synthetic import marked
-from benchmark.storage.results import SPLIT_FILE
+from benchmark.storage.results import find_split_file
 
 
 def plot_comparison(published: ResultsDirectory, comparison: Comparison, source: Source, path: Path) -> bool:
@@ -27,11 +27,11 @@ def plot_comparison(published: ResultsDirectory, comparison: Comparison, source:
     data = None
     models = {model_name(model): paths for model, paths in published.models.items()}
     for letter, name in zip("AB", comparison.names, strict=True):
-        record = min(
-            (published.records[path] for path in models[name]),
-            key=lambda item: item.seed,
-        )
-        cached = load_cached_maps(record, comparison.method, source, published.directory / SPLIT_FILE)
+        path_of_record = min(models[name], key=lambda each: published.records[each].seed)
+        record = published.records[path_of_record]
+        # The two models may be of different directories or protocols.
+        split = find_split_file(path_of_record.parent.parent, record.protocol)
+        cached = load_cached_maps(record, comparison.method, source, split)
         if cached is None:
             return False
         data, maps[f"{letter}: {name}"] = cached

@@ -10,6 +10,7 @@ from benchmark.api import load_predictions, load_scores
 from benchmark.cli.export_maps import find_record
 from benchmark.config.presets import QUICK
 from benchmark.errors import UserError
+from benchmark.experiments import comparison_figure
 from benchmark.experiments import publish as publishing
 from benchmark.experiments.grid import build_grid
 from benchmark.experiments.job import Job
@@ -170,6 +171,18 @@ def test_compare_finds_rows_of_other_protocols_and_other_directories(directory):
     assert compare_models(joined, labels).columns
     joined, labels = join_pair([names[0], "mobilenet/standard+x"], models)
     assert compare_models(joined, labels).names == (names[0], names[2])
+
+
+def test_the_maps_of_two_models_are_found_by_the_split_of_each(directory, monkeypatch):
+    publish(directory, make_cell(a_job("x"), key="k1", protocol="p1", identity="11111111"))
+    publish(directory, make_cell(a_job("y"), key="k2", protocol="p2", identity="22222222"))
+    (directory / "split-p1.csv").touch()
+    joined, labels = join_pair(["mobilenet/standard+x", "mobilenet/standard+y"], find_models([directory]))
+    splits = []
+    monkeypatch.setattr(comparison_figure, "load_cached_maps", lambda *given: splits.append(given[-1]) or (None, None))
+    comparison = SimpleNamespace(names=labels, method="grad-cam")
+    assert not comparison_figure.plot_comparison(joined, comparison, None, directory / "figure.png")
+    assert [path.name for path in splits] == ["split-p1.csv", "split.csv"]
 
 
 def test_the_line_on_another_protocol_names_the_settings(directory, monkeypatch):
