@@ -137,11 +137,11 @@ def class_order(checkpoint: Checkpoint, classes: tuple[str, ...]) -> list[int]:
         hint = f", is it {nearest[0]!r}?" if nearest else "; use the names of the data, or other data"
         more = f" and {len(unknown) - 1} more" if len(unknown) > 1 else ""
         raise UserError(f"the checkpoint has the class {unknown[0]!r}{more}, the data has {', '.join(classes)}{hint}")
-    if len(set(checkpoint.classes)) != len(classes) or len(checkpoint.classes) != len(classes):
-        raise UserError(
-            f"the checkpoint has the classes {', '.join(checkpoint.classes)}; the data has {', '.join(classes)}: give "
-            "each class once, or other data"
-        )
+    if len(set(checkpoint.classes)) < len(checkpoint.classes):
+        raise UserError(f"the checkpoint has the classes {', '.join(checkpoint.classes)}; give each class once")
+    if missing := sorted(set(classes) - set(checkpoint.classes)):
+        listed = format_names(list(map(repr, missing)), 1)
+        raise UserError(f"the checkpoint lacks the class {listed} of the data; use data of its classes alone")
     return [checkpoint.classes.index(name) for name in classes]
 
 

@@ -491,7 +491,8 @@ def test_rows_of_another_protocol_stay_below_the_new_one_and_the_command_says_so
             "has the class 'begnin', the data has benign, melanoma, is it 'benign'?",
         ),
         (["a", "b"], "has the class 'a' and 1 more, the data has benign, melanoma; use the names of the data"),
-        (["benign", "benign"], "has the classes benign, benign; the data has benign, melanoma: give each class once"),
+        (["benign", "benign"], "has the classes benign, benign; give each class once"),
+        (["benign"], "lacks the class 'melanoma' of the data; use data of its classes alone"),
     ],
 )
 def test_wrong_classes_of_a_checkpoint_end_the_checks_before_anything_is_evaluated(
