@@ -199,7 +199,7 @@ def _at_input_size(
 
 
 def _copy_results(directory: Path, preset: str, notify: Callable[[str], None]) -> None:
-    """Copies the results for the child to write into, so that new rows join the existing ones."""
+    """Copies the results for the evaluation to write into, so that new rows join the existing ones."""
     for table in table_dirs(preset=preset):
         target = directory / table.parent.name / preset
         with writing(table, notify):  # a copy of files that another process writes would not agree
@@ -209,7 +209,7 @@ def _copy_results(directory: Path, preset: str, notify: Callable[[str], None]) -
 def _publish(evaluated: Path, report: CheckReport, notify: Callable[[str], None]) -> SubmissionResult:
     """Checks the new records, copies them into the results directory and rebuilds the tables.
 
-    Symbolic links are skipped: the child could point them at any file.
+    Symbolic links are skipped: they could lead to any file.
     """
     name = report.facts["metadata"]["name"]
     existing = {path.relative_to(results_dir()) for path in all_record_files(name)}
@@ -244,7 +244,7 @@ def _copy_accepted(
     """Copies accepted records with their files and tables, then rebuilds the tables."""
     directory = results_dir() / source.relative_to(evaluated)
     own_files = [sidecar_file(record, suffix) for record in new_records for suffix in (*SIDECARS, "json")]
-    # A table of the same protocol has its files already. What the child made of them is the word of a stranger.
+    # A table of the same protocol has its files already, those of a run. A submission does not replace them.
     is_joined = read_protocol(directory).get("protocol") == read_protocol(source).get("protocol")
     table_files = [] if is_joined else [source / file for file in TABLE_FILES]
     if not is_joined:
@@ -254,7 +254,7 @@ def _copy_accepted(
         if path.is_file() and not path.is_symlink():
             with atomic_file(directory / path.relative_to(source)) as temporary:
                 shutil.copyfile(path, temporary)
-    for sheet in () if is_joined else SHEETS:  # of another protocol: the child removed its copy
+    for sheet in () if is_joined else SHEETS:  # of another protocol: the evaluation removed its copy
         if not (source / sheet).is_file():
             (directory / sheet).unlink(missing_ok=True)
     with atomic_file(directory / HOUSE_FILE) as temporary:  # as restored, with the facts of a new protocol
@@ -283,13 +283,13 @@ def _add_protocol(source: Path, directory: Path) -> None:
     records = filter(None, map(load_existing, record_files(directory)))
     others = {record.protocol for record in records} - {protocol}
     path = directory / BASELINES_FILE
-    # Those that a run published here come before those of the child, which are the word of a stranger.
+    # Those that a run published here meanwhile stay.
     own = baselines_of({protocol}, path) or baselines_of({protocol}, source / BASELINES_FILE)
     write_baselines(directory, own + baselines_of(others, path))
 
 
 def _restore_trust(source: Path, directory: Path) -> None:
-    """Undoes what the child wrote about itself: which records are of runs, and which are verified."""
+    """Undoes what the evaluation wrote as a run does: which records are of runs, and which are verified."""
     own, stated = find_own_records(directory), read_house(source) or House()
     known = read_house(directory) or House(made={path.name: file_digest(path) for path in own})
     protocols = {**stated.protocols, **known.protocols}

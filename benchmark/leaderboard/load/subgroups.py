@@ -17,7 +17,7 @@ from datasets.table import read_table
 CHARACTERISTIC = "characteristic"
 """Kind of the subgroups of images on which some expert marked a characteristic. They overlap."""
 MAX_VALUES = 12
-"""Number of values from which an attribute is a measurement or a name, and forms no subgroups."""
+"""Maximum number of values of an attribute. One with more is a measurement or a name, and forms no subgroups."""
 _OWN_COLUMNS = frozenset({"image", "split", "diagnosis", "group", "file", "sha256"})
 
 Subgroup = tuple[str, str]
