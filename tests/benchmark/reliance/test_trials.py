@@ -4,15 +4,15 @@ import numpy as np
 import pytest
 
 from benchmark.leaderboard.analysis.fourfold import CELLS
-from tests.benchmark.reliance.trials import (
+from tests.benchmark.reliance.known_truth import (
     NULL_IMAGES,
     SHOWN,
     TRUTH,
     null_images,
     null_trial,
     power_trial,
-    render,
 )
+from tests.benchmark.reliance.paired_renderings import render
 
 
 def test_renderings_differ_in_the_lesion_or_the_mark_alone():
