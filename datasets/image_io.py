@@ -10,11 +10,11 @@ from datasets.image_files import Header, decode, has_alpha, read_header
 from datasets.mask_levels import find_level_fault
 
 READINGS = {
-    "turned": "have an orientation tag and are turned as it says",
-    "stored": "have an orientation tag that is ignored, because their masks fit only the image as stored",
-    "background": "may have transparent pixels, which show white",
-    "window": "have 16 bits: the range of each image is mapped to 0 to 255",
-    "first": "have several pages, of which only the first one is read",
+    "turned": "with an orientation tag, turned as it says",
+    "stored": "with an orientation tag that is ignored, because masks fit only the image as stored",
+    "background": "that may have transparent pixels, which show white",
+    "window": "of 16 bits, with the range of each image mapped to 0 to 255",
+    "first": "of several pages, with only the first one read",
 }
 BACKGROUND = (255, 255, 255)
 """Color behind transparent pixels."""

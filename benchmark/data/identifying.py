@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from benchmark.escaping import unescape_csv
+from benchmark.phrases import format_count
 from datasets import Sample, printable
 from datasets.table import read_table
 
@@ -46,7 +47,12 @@ _IDENTIFIERS = frozenset(
     }
 )
 """Names of columns that identify, in lower case without blanks and underscores."""
-_KINDS = {"persons": "look like names of persons", "dates": "have a date", "numbers": "look like record numbers"}
+_KINDS = {
+    "persons": ("looks like the name of a person", "look like names of persons"),
+    "dates": ("has a date", "have a date"),
+    "numbers": ("looks like a record number", "look like record numbers"),
+}
+"""What one value and several values of a kind do."""
 
 
 def find_identifying(columns: Mapping[str, Sequence[str]], classes: Iterable[str] = ()) -> list[str]:
@@ -65,8 +71,10 @@ def find_identifying(columns: Mapping[str, Sequence[str]], classes: Iterable[str
             continue
         for kind, examples in _find_kinds(named, common).items():
             if examples:
-                example = printable(examples[0])
-                lines.append(f"{len(examples)} values of {printable(column)!r} {_KINDS[kind]}, such as {example!r}")
+                example, (looks, look) = printable(examples[0]), _KINDS[kind]
+                of = f"of {printable(column)!r}"
+                counted = format_count(len(examples), f"value {of} {looks}", f"values {of} {look}")
+                lines.append(f"{counted}, such as {example!r}")
     return lines
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmark.phrases import format_count
 from benchmark.runtime.parallel import parallel_map
 from datasets import BadFileError, Sample, printable
 from datasets.image_io import READINGS, find_readings
@@ -40,7 +41,10 @@ def describe_readings(samples: Sequence[Sample], readings: Readings) -> list[str
     for sample, done in zip(samples, readings, strict=True):
         for reading in done:
             names.setdefault(reading, []).append(sample.id)
-    return [f"{len(ids)} images {READINGS[name]}, such as {printable(ids[0])}" for name, ids in sorted(names.items())]
+    return [
+        f"{format_count(len(ids), 'image')} {READINGS[name]}, such as {printable(ids[0])}"
+        for name, ids in sorted(names.items())
+    ]
 
 
 def measure_area(mask: NDArray[np.bool_]) -> MarkedArea:

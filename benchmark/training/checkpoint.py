@@ -135,8 +135,8 @@ def class_order(checkpoint: Checkpoint, classes: tuple[str, ...]) -> list[int]:
     if unknown:
         nearest = difflib.get_close_matches(unknown[0], classes, n=1, cutoff=0.4)
         hint = f", is it {nearest[0]!r}?" if nearest else "; use the names of the data, or other data"
-        more = f" and {len(unknown) - 1} more" if len(unknown) > 1 else ""
-        raise UserError(f"the checkpoint has the class {unknown[0]!r}{more}, the data has {', '.join(classes)}{hint}")
+        listed = format_names(list(map(repr, unknown)), 1)
+        raise UserError(f"the checkpoint has the class {listed}, the data has {', '.join(classes)}{hint}")
     if len(set(checkpoint.classes)) < len(checkpoint.classes):
         raise UserError(f"the checkpoint has the classes {', '.join(checkpoint.classes)}; give each class once")
     if missing := sorted(set(classes) - set(checkpoint.classes)):

@@ -28,7 +28,8 @@ HARMLESS = ["ISIC_0024306", "IMD002", "benign (1)", "a3f5b2c91d", "IMG_1234", "l
 
 
 @pytest.mark.parametrize(
-    ("names", "words"), [(PERSONS, "names of persons"), (DATES, "a date"), (NUMBERS, "record numbers"), (HARMLESS, "")]
+    ("names", "words"),
+    [(PERSONS, "looks like the name of a person"), (DATES, "has a date"), (NUMBERS, "a record number"), (HARMLESS, "")],
 )
 def test_each_kind_of_name_is_found_and_no_other(names, words):
     for name in names:
