@@ -76,7 +76,7 @@ def export_maps(  # noqa: PLR0917 - what to export, and where
     record = published.records[record_path]
     cached = load_cached_maps(record, method, source, find_split_file(published.directory, published.protocol))
     if cached is None:
-        name = f"{record.architecture}/{record.regime}"
+        name = f"{record.architecture}/{record.training_name}"
         raise UserError(
             f"{maps_dir()} has no maps of {name} by {method} for this --data and this code; run or submit it again "
             "with them, or set LOUPE_RUNS to the directory of its run"

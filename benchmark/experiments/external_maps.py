@@ -17,7 +17,7 @@ from benchmark.data.load import Source, load_index, require_usable
 from benchmark.errors import UserError
 from benchmark.experiments.cell_reliance import list_test_names
 from benchmark.experiments.external_cell import ExternalCell, publish_external, write_cell
-from benchmark.experiments.external_model import LoadModel, load_external_model
+from benchmark.experiments.external_model import LoadModel, find_network, load_external_model
 from benchmark.experiments.grid import Cell
 from benchmark.experiments.job import Job
 from benchmark.leaderboard.analysis.other_protocols import describe_difference
@@ -179,12 +179,18 @@ def score_external_maps(
 
 
 def _check_names(request: ScoreRequest, *, has_model: bool) -> None:
-    if not request.maps.exists():  # before the data is read, which may take minutes
+    """Checks what needs no data, before the data is read, which may take minutes."""
+    if not request.maps.exists():
         raise UserError(f"{request.maps} does not exist; give a directory of maps or a file")
     resolve_name(request.preset, PRESETS, "preset")
     resolve_name(request.negative, NEGATIVE, "--negative")
     if request.predictions and has_model:
         raise UserError("--predictions: the network behind the maps predicts; leave out one of them")
+    find_network(request.architecture, request.checkpoint)
+    tables = {"--predictions": request.predictions, "--split": request.split, "--index": request.index}
+    for option, path in tables.items():
+        if path is not None and not path.is_file():
+            raise UserError(f"{option}: {path} does not exist; give a CSV file")
     for option, name in (("--name", request.name), ("--method", request.method)):
         if not NAME.fullmatch(name):
             raise UserError(f"{option} {name!r}: use up to 64 lower case letters, digits, and - _ . between them")

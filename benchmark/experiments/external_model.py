@@ -105,18 +105,30 @@ def load_external_model(
     Raises:
         UserError: One of both is missing, or the file does not fit.
     """
-    if architecture is None and checkpoint is None:
+    entry = find_network(architecture, checkpoint)
+    if entry is None or checkpoint is None:
         return None
-    if architecture is None or checkpoint is None:
-        raise UserError("--architecture and --checkpoint belong together; give both, or neither")
-    entry = select(Architecture, [architecture])[0]
-    require_weights(checkpoint, architecture)
     network = entry.build(len(classes))
     load_weights(network, checkpoint, whole=True)
     device = nearest_device(device)
     return ExternalModel(
         name=entry.name, sha256=file_digest(checkpoint), network=place(network, device).eval(), device=device
     )
+
+
+def find_network(architecture: str | None, checkpoint: Path | None) -> Architecture | None:
+    """Finds the registered architecture of a network, and requires its weights. None if no network is named.
+
+    Raises:
+        UserError: One of both is missing, or the file is of another kind.
+    """
+    if architecture is None and checkpoint is None:
+        return None
+    if architecture is None or checkpoint is None:
+        raise UserError("--architecture and --checkpoint belong together; give both, or neither")
+    entry = select(Architecture, [architecture])[0]
+    require_weights(checkpoint, architecture)
+    return entry
 
 
 def require_weights(checkpoint: Path, architecture: str) -> None:

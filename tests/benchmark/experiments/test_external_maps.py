@@ -216,9 +216,17 @@ def test_the_map_of_the_predicted_class_is_scored(request_):
         ({"preset": "quik"}, "nearest: quick"),
         ({"maps": Path("missing")}, "does not exist"),
         ({"index": Path("index.csv")}, "--index"),
+        ({"split": Path("missing.csv")}, "--split: missing.csv does not exist"),
+        ({"predictions": Path("missing.csv")}, "--predictions: missing.csv does not exist"),
+        ({"architecture": "mobilenet"}, "belong together"),
+        (
+            {"architecture": "mobilenet", "checkpoint": Path("missing.safetensors")},
+            "missing.safetensors does not exist",
+        ),
     ],
 )
-def test_wrong_options_are_refused(request_, change, message):
+def test_wrong_options_are_refused_before_the_data_is_found(request_, change, message, monkeypatch):
+    monkeypatch.setattr(external_maps, "load_index", None)
     with pytest.raises(UserError, match=message) as refused:
         score_external_maps(changed(request_, **change))
     assert "\n" not in str(refused.value)
