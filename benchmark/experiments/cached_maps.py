@@ -37,7 +37,8 @@ def load_cached_maps(
     Returns:
         None if data, code or settings differ from those of the record, or if the maps were removed.
     """
-    if not maps_dir().is_dir():
+    is_embedded = source.directory is None  # the images that a program renders, which takes half a minute
+    if not maps_dir().is_dir() or (is_embedded and not record.synthetic):
         return None
     try:
         preset = load_preset(record.settings["preset"])

@@ -1,7 +1,7 @@
 """Generated tables, HDF5 files, pictures and trees of files: python -m tests.benchmark.data.fuzzing 3000
 
-`data check` and `run` judge each input in a process of its own, which may take 30 s and 2 GB more than before. An input
-is a traceback if anything but a line of the product ends it, and unlike if the two do not agree.
+`data check` and `run` judge each input in another process, which may take 30 s, and 2 GB more than at its start. An
+input is a traceback if anything but a line of the product ends it, and unlike if the two do not agree.
 """
 
 import argparse
@@ -22,6 +22,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from unittest import mock
 
@@ -39,6 +40,8 @@ from tests.benchmark.storage.fuzzing import table
 
 MAX_SECONDS = 30.0
 MAX_BYTES = 2 * 10**9
+MAX_JUDGED = 100
+"""Number of data sets after which another process judges."""
 NAME = "camelyonpatch_level_2_split_"
 FORK = multiprocessing.get_context("fork")
 """A forked process has the libraries that take seconds to load."""
@@ -280,43 +283,73 @@ def judge(root: Path) -> str:
     return "accepted"
 
 
-def judge_apart(make: Make, directory: Path) -> tuple[str, float, int]:
-    """Judges a data set in a process with limits. Returns the outcome, the seconds and the bytes that it took more."""
-    make(directory / "data")
-    receiver, sender = FORK.Pipe(duplex=False)
-    process = FORK.Process(target=_judge_and_send, args=(directory / "data", sender))
-    begun = time.monotonic()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # threads of Arrow wait in this process
-        process.start()
-    sender.close()
-    process.join(MAX_SECONDS)
-    seconds = time.monotonic() - begun
-    if process.is_alive():
-        process.kill()
-        process.join()
-        return "hang", seconds, 0
-    if process.exitcode:
-        return "killed", seconds, 0
-    outcome, num_bytes = receiver.recv()
-    return outcome, seconds, num_bytes
+class Judge:
+    """Judges data sets in a process with limits, one after the other."""
+
+    def __init__(self) -> None:
+        self._process: BaseProcess | None = None
+        self._num_judged = 0
+
+    def judge(self, directory: Path) -> tuple[str, float, int]:
+        """Judges the data set `data` in a directory.
+
+        Returns:
+            The outcome, the seconds, and the bytes that the process took more than at its start.
+        """
+        if self._process is None:
+            self._start()
+        begun = time.monotonic()
+        self._connection.send(directory)
+        if not self._connection.poll(MAX_SECONDS):
+            self.close()
+            return "hang", time.monotonic() - begun, 0
+        try:
+            outcome, num_bytes = self._connection.recv()
+        except EOFError:
+            outcome, num_bytes = "killed", 0
+        self._num_judged += 1
+        if outcome == "killed" or self._num_judged % MAX_JUDGED == 0:
+            self.close()
+        return outcome, time.monotonic() - begun, num_bytes
+
+    def _start(self) -> None:
+        self._connection, other = FORK.Pipe()
+        self._process = FORK.Process(target=_judge_and_send, args=(other,))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # threads of Arrow wait in this process
+            self._process.start()
+        other.close()
+
+    def close(self) -> None:
+        """Ends the process."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.join()
+            self._connection.close()
+        self._process = None
 
 
-def _judge_and_send(root: Path, sender: Connection) -> None:
+def _judge_and_send(connection: Connection) -> None:
     before = _peak()
     virtual = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (virtual + MAX_BYTES, virtual + MAX_BYTES))
+    while True:
+        directory = connection.recv()
+        with own_runs(directory):
+            outcome = describe_outcome(directory / "data")
+        connection.send((outcome, _peak() - before))
+
+
+def describe_outcome(root: Path) -> str:
+    """The outcome of a data set, with what is wrong behind a colon."""
     try:
-        outcome = judge(root)
+        return judge(root)
     except AssertionError as error:
-        outcome = f"unlike: {error}"
+        return f"unlike: {error}"
     except MemoryError:
-        outcome = "above 2 GB"
+        return "above 2 GB"
     except BaseException:  # noqa: BLE001 - that is what is counted
-        outcome = f"traceback: {traceback.format_exc()}"
-    sender.send((outcome, _peak() - before))
-    sender.close()
-    os._exit(0)
+        return f"traceback: {traceback.format_exc()}"
 
 
 def _peak() -> int:
@@ -328,19 +361,22 @@ class Trial:
     """Counts what generated data sets cause.
 
     Attributes:
+        process: Judges them.
         outcomes: Number of outcomes, by kind of data set.
         seconds: The longest time.
         num_bytes: The most memory.
     """
 
+    process: Judge = field(default_factory=Judge)
     outcomes: Counter[tuple[str, str]] = field(default_factory=Counter)
     seconds: float = 0.0
     num_bytes: int = 0
 
     def judge(self, kind: str, make: Make) -> None:
         """Judges a data set."""
-        with tempfile.TemporaryDirectory() as scratch, own_runs(scratch):
-            outcome, seconds, num_bytes = judge_apart(make, Path(scratch))
+        with tempfile.TemporaryDirectory() as scratch:
+            make(Path(scratch) / "data")
+            outcome, seconds, num_bytes = self.process.judge(Path(scratch))
         name, _, details = outcome.partition(": ")
         if name not in {"accepted", "refused in one line"}:
             sys.stderr.write(f"{kind}: {name} {details}\n")
@@ -349,7 +385,7 @@ class Trial:
 
 
 @contextmanager
-def own_runs(directory: str) -> Iterator[None]:
+def own_runs(directory: Path) -> Iterator[None]:
     """What is stored of data sets lies in a directory."""
     with mock.patch.dict(os.environ, {"LOUPE_RUNS": f"{directory}/runs"}):
         yield
@@ -365,6 +401,7 @@ def fuzz(count: int, first: int = 0) -> Trial:
     trial = Trial()
     for index, (kind, makes) in enumerate(KINDS.items()):
         judge_each(makes, count // len(KINDS) + (index < count % len(KINDS)), first, partial(trial.judge, kind))
+    trial.process.close()
     return trial
 
 
@@ -388,7 +425,7 @@ def judge_each(makes: st.SearchStrategy[Make], count: int, first: int, judge_one
 
 def warm_up() -> None:
     """Judges one data set, so that the processes have what each would load for itself."""
-    with tempfile.TemporaryDirectory() as scratch, own_runs(scratch):
+    with tempfile.TemporaryDirectory() as scratch, own_runs(Path(scratch)):
         folder(Path(scratch) / "data")
         judge(Path(scratch) / "data")
     gc.freeze()  # a collection in a forked process would copy the memory of this one

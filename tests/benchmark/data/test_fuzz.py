@@ -3,8 +3,10 @@
 `python -m tests.benchmark.data.fuzzing 3000` generates more of them.
 """
 
+import os
 import shutil
 import tempfile
+import time
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from benchmark.storage.runs import runs_dir
-from tests.benchmark.data.fuzzing import KINDS, judge, judge_apart
+from tests.benchmark.data.fuzzing import KINDS, Judge, judge
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
@@ -35,6 +37,8 @@ def test_no_tree_ends_in_a_traceback_and_both_agree(make):
         (lambda: {}["missing"], "traceback"),
         (lambda: bytearray(3 * 10**9), "above 2 GB"),
         (lambda: Path("/").exists(), "unlike"),
+        (lambda: os._exit(1), "killed"),
+        (lambda: time.sleep(60), "hang"),
     ],
 )
 def test_what_an_input_causes_is_counted(tmp_path, monkeypatch, fault, outcome):
@@ -43,4 +47,9 @@ def test_what_an_input_causes_is_counted(tmp_path, monkeypatch, fault, outcome):
         raise AssertionError
 
     monkeypatch.setattr("tests.benchmark.data.fuzzing.judge", judge_badly)
-    assert judge_apart(lambda root: root.mkdir(), tmp_path)[0].startswith(outcome)
+    if outcome == "hang":
+        monkeypatch.setattr("tests.benchmark.data.fuzzing.MAX_SECONDS", 0.5)
+    process = Judge()
+    for _ in range(2):
+        assert process.judge(tmp_path)[0].startswith(outcome)
+    process.close()

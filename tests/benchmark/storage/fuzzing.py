@@ -4,6 +4,7 @@ A trial is silent if published numbers differ and no line names the damage. It i
 of the user ends it. All else is repaired or named.
 """
 
+import gc
 import io
 import json
 import logging
@@ -271,6 +272,7 @@ def fuzz(trials: int = 1000, seed: int = 0, kinds: tuple[str, ...] = tuple(DERIV
         directory = bench.directory
         bench.run()
         expected = bench.numbers()
+        gc.freeze()  # each cell collects garbage, which takes longer than the cell with all that is loaded
         pristine = {name: directory / f"pristine-{name}" for name in ("runs", "results")}
         for name, copy in pristine.items():
             shutil.copytree(directory / name, copy)
@@ -295,6 +297,7 @@ def fuzz(trials: int = 1000, seed: int = 0, kinds: tuple[str, ...] = tuple(DERIV
             outcomes[kind, outcome] += 1
             if outcome in {"silent", "traceback"} or "-v" in sys.argv:
                 sys.stderr.write(f"{outcome}: {way} of {path.relative_to(directory)}\n")
+    gc.unfreeze()
     logging.getLogger("loupe").removeHandler(handler)
     logging.getLogger("loupe").propagate = True
     return outcomes
