@@ -313,7 +313,7 @@ def _check_effect(option: str, value: Path | str | None, needed: str, condition:
 
 def _show_plan(jobs: Any) -> None:
     """Prints the cells in the order of the run, their state and the expected cost."""
-    from benchmark.experiments.estimate import forecast, order_by_cost  # noqa: PLC0415
+    from benchmark.experiments.estimate import forecast, format_duration, order_by_cost  # noqa: PLC0415
 
     for job in order_by_cost(jobs):
         console.print(f"{'done' if job.done else 'to do':6s} {job.cell.name}")
@@ -324,10 +324,9 @@ def _show_plan(jobs: Any) -> None:
     cost = forecast(jobs)
     estimated = todo - len(cost.unknown)
     if estimated:
-        minutes, megabytes = max(1, round(cost.seconds / 60)), round(cost.bytes / 1e6)
         console.print(
-            f"about {minutes} min and {megabytes} MB in runs/ for {estimated} of them, estimated from earlier records "
-            "within a factor of two",
+            f"about {format_duration(cost.seconds)} and {round(cost.bytes / 1e6)} MB in runs/ for {estimated} of them, "
+            "estimated from earlier records within a factor of three in nine of ten cells",
         )
     if cost.unknown:
         console.print(
