@@ -314,7 +314,7 @@ def _check_effect(option: str, value: Path | str | None, needed: str, condition:
 
 def _show_plan(jobs: Any) -> None:
     """Prints the cells in their order, their state and the expected cost."""
-    from benchmark.experiments.estimate import forecast  # noqa: PLC0415
+    from benchmark.experiments.estimate import forecast, format_duration  # noqa: PLC0415
 
     for job in jobs:
         console.print(f"{'done' if job.done else 'to do':6s} {job.cell.name}")
@@ -325,10 +325,9 @@ def _show_plan(jobs: Any) -> None:
     cost = forecast(jobs)
     estimated = todo - len(cost.unknown)
     if estimated:
-        minutes, megabytes = max(1, round(cost.seconds / 60)), round(cost.bytes / 1e6)
         console.print(
-            f"about {minutes} min and {megabytes} MB in runs/ for {estimated} of them, estimated from earlier records "
-            "within a factor of two",
+            f"about {format_duration(cost.seconds)} and {round(cost.bytes / 1e6)} MB in runs/ for {estimated} of them, "
+            "estimated from earlier records within a factor of three in nine of ten cells",
         )
     if cost.unknown:
         console.print(

@@ -18,16 +18,23 @@ PACKAGES = ("torch", "torchvision", "timm", "numpy", "pandas", "scikit-image")
 
 def environment(device: torch.device) -> dict[str, Any]:
     """Collects versions, hardware and the state of the code."""
-    accelerator = torch.cuda.get_device_name(device) if device.type == "cuda" else None
     return {
         **code_state(),
         "python": platform.python_version(),
         "packages": {name: version(name) for name in PACKAGES},
+        **hardware(device.type),
+    }
+
+
+def hardware(device: str) -> dict[str, Any]:
+    """Collects what times depend on, for a type of device. The accelerator is that of the current device."""
+    has_accelerator = device == "cuda" and torch.cuda.is_available()
+    return {
         "processor": _processor(),
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
-        "device": device.type,
-        "accelerator": accelerator,
+        "device": device,
+        "accelerator": torch.cuda.get_device_name() if has_accelerator else None,
     }
 
 
