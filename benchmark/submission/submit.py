@@ -113,6 +113,8 @@ def submit(
     facts = report.facts["metadata"]
     if facts["withdrawn"] or facts["superseded_by"]:
         return _mark_rows(entry, report)
+    for line in report.warnings:  # before the evaluation, which a changed entry needs again
+        notify(f"warning: {line}")
     _require_classes(report, request)
     request = _at_input_size(request, facts, notify)
     with tempfile.TemporaryDirectory(prefix="loupe-results-") as scratch:

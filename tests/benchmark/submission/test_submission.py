@@ -501,12 +501,12 @@ def test_wrong_classes_of_a_checkpoint_end_the_checks_before_anything_is_evaluat
     checkpoint = {"file": "w.safetensors", "sha256": "0" * 64, "classes": classes, "regime": "standard"}
     checkpoint |= {"trained_on": "some images", "source": "this test"}
     facts = {"metadata": {"checkpoint": checkpoint, "withdrawn": "", "superseded_by": "", "input_size": 96}}
-    found = CheckReport(kind="entry", path=tmp_path / "mine.py", facts=facts)
+    found = CheckReport(kind="entry", path=tmp_path / "mine.py", facts=facts, warnings=["has no license"])
     monkeypatch.setattr(submitting, "check_entry", lambda *_, **__: found)
     steps, request = [], SubmissionRequest(data=write_data(tmp_path / "data"))
     with pytest.raises(SubmissionRejected) as rejected:
         submit(found.path, request, None, steps.append, limits=LIMITS)
-    assert steps == ["checking mine.py"]
+    assert steps == ["checking mine.py", "warning: has no license"]
     (line,) = rejected.value.report.problems
     assert problem in line
     assert rejected.value.report.path == found.path
