@@ -55,7 +55,7 @@ def check(  # noqa: PLR0913 - the options of a command line
         typer.Option(
             "--mark-verified",
             metavar="",
-            help="Enter records whose scores were verified into the ledger beside the tables.",
+            help="Enter records whose scores were verified into the ledger next to the tables.",
             rich_help_panel=OUTPUT,
         ),
     ] = False,

@@ -81,7 +81,7 @@ class ExternalCell:
 
     @property
     def regime(self) -> str:
-        """What stands in the place of a regime: the method."""
+        """What is in the place of a regime: the method."""
         return f"maps-{self.maps.method}"
 
     @property

@@ -186,7 +186,7 @@ def _find_replaced(directory: Path, job: Job, target: Path) -> list[Path]:
         record = load_existing(path)
         if record is None or record.key == job.key:
             continue
-        # A record without an identity stands for the same row if the protocol, which covers the data, is the same.
+        # A record without an identity is of the same row if the protocol, which covers the data, is the same.
         if path == target or (record.protocol == job.protocol and not record.variant and _trained_alike(record, job)):
             replaced.append(path)
     return replaced

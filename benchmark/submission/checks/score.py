@@ -165,7 +165,7 @@ def _with_failure(report: CheckReport, error: UserError, *, mark: bool) -> Check
 
 
 def _conclude(report: CheckReport, verification: Verification, problems: list[str], *, mark: bool) -> CheckReport:
-    """Adds the outcome to a report, and to the ledger where that is asked for."""
+    """Adds the outcome to a report, and to the ledger if `mark` is set."""
     badge = "refused" if problems else "verified"
     facts = report.facts | {"scores": verification.scores, "badge": badge, "finds": verification.finds}
     if problems:
