@@ -51,12 +51,14 @@ def _characteristics(published: ResultsDirectory) -> Iterator[tuple[Subgroup, fr
     """Yields the images of each characteristic, from the first readable scores: they are those of every record."""
     for path in published.records:
         try:
-            table = pq.read_table(
-                sidecar_file(path, "scores.parquet"), columns=["image", "level", "characteristic"], use_threads=False
+            own = pq.read_table(
+                sidecar_file(path, "scores.parquet"),
+                columns=["image", "characteristic"],
+                filters=pc.field("level") == CHARACTERISTIC,
+                use_threads=False,
             )
         except (pa.ArrowException, OSError):
             continue
-        own = table.filter(pc.equal(table["level"].cast(pa.string()), CHARACTERISTIC))
         pairs = zip(*(own[name].cast(pa.string()).to_pylist() for name in ("characteristic", "image")), strict=True)
         yield from _if_few(CHARACTERISTIC, pairs)
         return
