@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from benchmark.errors import UserError
+from benchmark.phrases import format_count
 from benchmark.submission.judge.service import answer_for
 from benchmark.submission.onnx_file import NORMALIZATIONS
 
@@ -167,7 +168,8 @@ def _find_input(session: Any) -> tuple[str, list[Any]]:
     """Returns name and shape of the input. A dimension of any size is not an integer."""
     inputs, outputs = session.get_inputs(), session.get_outputs()
     if len(inputs) != 1 or len(outputs) != 1:
-        raise UserError(f"has {len(inputs)} inputs and {len(outputs)} outputs; export it with one of each")
+        counts = format_count(len(inputs), "input"), format_count(len(outputs), "output")
+        raise UserError(f"has {' and '.join(counts)}; export it with one of each")
     (only,) = inputs
     shape = list(only.shape)
     if only.type != "tensor(float)" or len(shape) != 4 or CHANNELS not in {shape[1], shape[3]}:

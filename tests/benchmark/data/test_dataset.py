@@ -217,7 +217,7 @@ def test_problems_and_missing_labels_stop_a_run_or_are_left_out(drawn):
         prepare_dataset(replace(drawn, problems=(bad, bad)), SMALL)
     with pytest.raises(UserError, match="has masks but no images"):
         prepare_dataset(replace(drawn, samples=tuple(replace(sample, image=None) for sample in drawn.samples)), SMALL)
-    with pytest.raises(UserError, match="has images of 1 classes and 5 without a diagnosis; a classifier needs two"):
+    with pytest.raises(UserError, match="has images of 1 class and 5 without a diagnosis; a classifier needs two"):
         prepare_dataset(
             replace(drawn, samples=tuple(replace(c, diagnosis="a" if c.id == "c0" else "") for c in drawn.samples)),
             SMALL,

@@ -149,7 +149,7 @@ def test_a_map_that_quantus_refuses_costs_its_own_score_only(network):
     context = probe_with(network)
     context.saliency[1] = 0
     context.saliency[2, 0, 0] = torch.nan
-    with pytest.warns(UndefinedScoresWarning, match="has no score for 1 images"):
+    with pytest.warns(UndefinedScoresWarning, match="has no score for 1 image:"):
         results = quantus_metric("quantus:RandomLogit").compute(context=context)
     assert results.isnan().tolist() == [False, True, True, False]
 

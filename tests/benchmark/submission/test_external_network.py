@@ -85,7 +85,7 @@ MISFITS = {
     "half": (narrow(kind=TensorProto.FLOAT16), r"cannot be run|tensor\(float16\)"),
     "other side": (narrow(shape=("n", 3, 32, 32)), r"takes images of \(32, 32\), not of 16 px; .* --image-size"),
     "batches": (narrow(shape=(8, 3, 16, 16)), "takes 8 images at a time; export it for 1 or any number"),
-    "two outputs": (narrow(more_outputs=("flat",)), "has 1 inputs and 2 outputs"),
+    "two outputs": (narrow(more_outputs=("flat",)), "has 1 input and 2 outputs"),
     "classes": (wide(), r"answers torch.float32 of shape \(N, 3\), the data has 2 classes"),
     "a grid": (narrow(output="maps"), r"of shape \(N, 6, 7, 7\), the data has 2 classes"),
     "probabilities": (narrow(probabilities=True), "give --answers probabilities"),

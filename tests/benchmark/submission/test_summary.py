@@ -16,7 +16,7 @@ def test_changed_files_and_problems_are_listed_and_other_reports_are_not():
     bad = CheckReport(kind="record", path=ROOT / "results/d/quick/records/b.json", problems=["has no scores"])
     changed = ["A\tentries/mine.py", "M\tbenchmark/a.py", "D\tresults/d/quick/x.md"]
     text = summarize_pull_request([fine, entry, bad], changed)
-    assert "1 entries and 1 records were checked" in text
+    assert "1 entry and 1 record were checked" in text
     assert "**1 failed.**" in text
     assert "a.json" not in text
     assert "- `entries/mine.py` passed\n  - warning: has no license" in text

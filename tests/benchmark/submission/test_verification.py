@@ -95,7 +95,7 @@ def better(table: pd.DataFrame) -> pd.DataFrame:
 
 
 FORGED_SCORES = {
-    "one image a little better": (better, "gives other scores for 1 images, such as image00003"),
+    "one image a little better": (better, "gives other scores for 1 image, such as image00003"),
     "everything better": (lambda t: t.assign(value=(t["value"] + 0.1).clip(upper=1)), "its checkpoint gives"),
     "another rater": (lambda t: t.assign(rater=t["rater"].astype(str).replace("derm1", "me")), "rows, such as"),
     "fewer rows": (lambda t: t[t["level"].astype(str) != "rater"], "lacks"),
