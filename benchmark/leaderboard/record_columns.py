@@ -11,7 +11,7 @@ from benchmark.leaderboard.load.score_layout import Kind
 from benchmark.leaderboard.load.statistics import MeanScore
 from benchmark.leaderboard.reliance_columns import build_class_columns
 from benchmark.scoring.classification import robust_accuracy
-from benchmark.storage.record import Record
+from benchmark.storage.record import MetricDefinition, Record
 
 
 def build_columns(record: Record) -> tuple[Column, ...]:
@@ -39,11 +39,9 @@ def build_columns(record: Record) -> tuple[Column, ...]:
 
 def build_all_columns(record: Record) -> tuple[Column, ...]:
     """Returns the columns of a record, and those of each class, which only the table of classes shows."""
-    metrics = tuple(
-        (name, m.heading, m.definition, m.higher_is_better, m.bounds, m.agreement) for name, m in record.metrics.items()
-    )
     budgets = tuple(record.settings["preset"]["attack_eps"])
-    return _build_all_columns(_ColumnSource(key=(record.classes, budgets, metrics), record=record))
+    key = record.classes, budgets, tuple(record.metrics)
+    return _build_all_columns(_ColumnSource(key=key, metrics=record.metrics, record=record))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,6 +49,7 @@ class _ColumnSource:
     """A record, and what its columns follow from. Most records of a table have equal columns."""
 
     key: tuple[object, ...]
+    metrics: dict[str, MetricDefinition] = field(hash=False)
     record: Record = field(compare=False)
 
 

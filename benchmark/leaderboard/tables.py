@@ -135,12 +135,9 @@ def _model_rows(
     """Builds the row of a model by saliency method, from the statistics of its seeds. Shared ones are drawn once."""
     first = records[0]
     columns = build_all_columns(first)
-    seeds_by_key = {
-        (method, column.name): seeds
-        for method in methods
-        for column in columns
-        if (seeds := [seed[method, column.name] for seed in statistics if (method, column.name) in seed])
-    }
+    existing = set().union(*statistics)
+    keys = [key for method in methods for column in columns if (key := (method, column.name)) in existing]
+    seeds_by_key = {key: [seed[key] for seed in statistics if key in seed] for key in keys}
     bounds_by_name = column_bounds(columns)
     bounds = {(method, name): bounds_by_name[name] for method, name in seeds_by_key}
     # The table pools the variance between trainings, and widens all intervals then.

@@ -212,7 +212,10 @@ def _scores_by_image(seeds: Sequence[Grouped]) -> ImageScores | None:
 def _draw_statistics(
     columns: Mapping[Name, Sequence[Grouped]], draws: Resampling, row: str
 ) -> dict[Name, tuple[NDArray[np.float64], NDArray[np.float64]]]:
-    """Computes each statistic in each draw, (B,): of images, and of images and seeds. Amounts are summed together."""
+    """Computes each statistic in each draw of images, (B,), and in the stored draws of images and seeds.
+
+    Amounts are summed together.
+    """
     parts = [grouped for seeds in columns.values() for grouped in seeds]
     replicates = iter(_replicates(parts, draws))
     by_seed = {name: [next(replicates) for _ in seeds] for name, seeds in columns.items()}
@@ -223,8 +226,9 @@ def _draw_statistics(
         if number == 1:
             results |= {name: (value[0], value[0]) for name, value in zip(names, values, strict=True)}
             continue
-        weights = _seed_weights(number, row, len(draws.weights)).T
-        pairs = zip(_sum_rows(values) / number, _sum_rows(values * weights), strict=True)
+        stored = slice(draws.num_stored)
+        weights = _seed_weights(number, row, len(draws.weights)).T[:, stored]
+        pairs = zip(_sum_rows(values) / number, _sum_rows(values[..., stored] * weights), strict=True)
         results |= dict(zip(names, pairs, strict=True))
     return {name: results[name] for name in columns}
 

@@ -8,6 +8,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from benchmark.storage.parquet import open_parquet
+
 MAX_FILE_BYTES = 200 * 1024**2
 MAX_TEXT_BYTES = 1024**2
 """Maximum size of a CSV file next to a record."""
@@ -79,12 +81,12 @@ def open_bounded(path: Path, names: Sequence[str], max_rows: int = MAX_ROWS) -> 
     """
     require_regular(path)
     try:
-        with pq.ParquetFile(path, read_dictionary=list(names)) as file:
+        with open_parquet(path, names) as file:
             _require_bounds(path, file, max_rows)
             _require_columns(path, file.schema_arrow)
             yield file
     except KeyError as error:  # of a column that is read as a dictionary
-        with pq.ParquetFile(path) as file:
+        with open_parquet(path) as file:
             _require_bounds(path, file, max_rows)
         raise ValueError(f"its {_kind(path)} lack the column {_decoded(error.args[0])}") from None
     except (pa.ArrowException, OSError, MemoryError) as error:

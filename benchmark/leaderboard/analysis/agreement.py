@@ -87,7 +87,7 @@ def _drawn_taus(rows: Sequence[Row], columns: Sequence[Column]) -> NDArray[np.fl
     finite = np.array([[bool(row.finite_estimate(column)) for row in rows] for column in columns])
     both = np.ascontiguousarray((finite[:, one] & finite[:, other]).T, dtype=np.float32)
     num_both, without_ties = np.count_nonzero(both), both.T @ both
-    num_draws = num_draws_for(len(rows))
+    has_all, num_draws = num_both == both.size, num_draws_for(len(rows))
     absent = np.zeros(num_draws, dtype=np.float32)
     drawn = [
         [
@@ -100,10 +100,12 @@ def _drawn_taus(rows: Sequence[Row], columns: Sequence[Column]) -> NDArray[np.fl
     with np.errstate(invalid="ignore"):
         # The columns of a model are next to each other, since copies of whole lines take a tenth of the time.
         for index, draw in enumerate(np.ascontiguousarray(np.array(drawn).transpose(2, 1, 0))):
-            signs = np.sign(draw.take(one, axis=0) - draw.take(other, axis=0)) * both
-            undefined = np.isnan(signs)
-            has_undefined = bool(undefined.any())
+            signs = np.sign(draw.take(one, axis=0) - draw.take(other, axis=0))
+            if not has_all:
+                signs *= both
+            has_undefined = not np.isfinite(draw).all()
             if has_undefined:
+                undefined = np.isnan(signs)
                 signs[undefined] = 0
             # Pairs of models without a tie, as tau-b counts them in its denominator.
             has_ties = np.count_nonzero(signs) < num_both

@@ -8,11 +8,11 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from benchmark.leaderboard.load.score_layout import Scores
 from benchmark.reliance import PREFIX
 from benchmark.scoring.classification import MAP_OVERLAP_PREFIX, ROBUST_PREFIX, VANISHED_PREFIX
+from benchmark.storage.parquet import open_parquet
 
 PREDICTION_COLUMNS = ("image", "group", "label", "predicted")
 
@@ -50,7 +50,7 @@ def read_predictions(path: Path, images: Sequence[str] | None = None) -> pd.Data
     """
     requested = [*PREDICTION_COLUMNS] if images is None else [name for name in PREDICTION_COLUMNS if name != "group"]
     try:
-        with pq.ParquetFile(path) as file:
+        with open_parquet(path) as file:
             names = file.schema_arrow.names
             # The first schema of records had one attack, without a name.
             prefixes = ROBUST_PREFIX, VANISHED_PREFIX, MAP_OVERLAP_PREFIX, PREFIX
@@ -79,6 +79,6 @@ def read_predictions(path: Path, images: Sequence[str] | None = None) -> pd.Data
 def read_classes(path: Path) -> pd.DataFrame:
     """Reads the columns label and predicted of the predictions of an admitted record, in the order of the file."""
     names = ["label", "predicted"]
-    with pq.ParquetFile(path) as file:
+    with open_parquet(path) as file:
         table = file.read(names, use_threads=False)
     return pd.DataFrame({name: table[name].to_numpy() for name in names})

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from benchmark.leaderboard.load.score_layout import METHOD_COLUMN, Kind, LayoutBuilder, ScoreLayout, Scores, decode
+from benchmark.storage.parquet import open_parquet
 
 NAME_COLUMNS = ("image", "metric", "level", "characteristic")
 """Columns of names in every file of scores; :data:`METHOD_COLUMN` is another one."""
@@ -103,7 +104,7 @@ def _open_scores(path: Path, names: Sequence[str]) -> Iterator[pq.ParquetFile]:
         ValueError: The file lacks a column or is damaged.
     """
     try:
-        with pq.ParquetFile(path, read_dictionary=list(names)) as file:
+        with open_parquet(path, names) as file:
             absent = [name for name in (*names, VALUE_COLUMN) if name not in file.schema_arrow.names]
             if absent:
                 raise ValueError(f"{path.name} lacks the column {absent[0]}")
