@@ -14,6 +14,7 @@ from architectures import Architecture
 from benchmark.config.presets import PRESETS, load_preset
 from benchmark.data.dataset import ImageDataset, prepare_dataset
 from benchmark.data.load import Source, load_index, require_usable
+from benchmark.data.splits import has_official_split
 from benchmark.errors import UserError
 from benchmark.experiments.cell_reliance import list_test_names
 from benchmark.experiments.external_cell import ExternalCell, publish_external, write_cell
@@ -199,16 +200,19 @@ def _check_names(request: ScoreRequest, *, has_model: bool) -> None:
 
 
 def _collect(request: ScoreRequest, index: DatasetIndex) -> MapCollection:
-    """Finds the maps and reads all that are of images of the data, before the data is read, which may take minutes.
+    """Finds the maps and reads all that may be scored, before the data is read, which may take minutes.
 
     Raises:
         UserError: A map cannot be used, or none is of an image of the data.
     """
     collection = collect_maps(request.maps, index.classes, request.index)
-    known = [collection.locations[sample.id] for sample in index.samples if sample.id in collection.locations]
+    known = [sample for sample in index.samples if sample.id in collection.locations]
     if not known:
         raise _refuse_names(request, collection, index.samples[0].id)
-    check_maps([location for by_class in known for location in by_class.values()], request.negative)
+    if request.split is None and has_official_split(index.samples):
+        known = [sample for sample in known if sample.split == "test"]
+    locations = [location for sample in known for location in collection.locations[sample.id].values()]
+    check_maps(locations, request.negative)
     return collection
 
 

@@ -27,6 +27,7 @@ from benchmark.storage.house import list_made
 from benchmark.storage.record import load_record, write_record
 from benchmark.submission.checks.report import check_record
 from benchmark.training.checkpoint import load_weights, save_model
+from datasets import DatasetIndex, Sample
 
 SIDE = 24
 MOBILENET = entries(Architecture)["mobilenet"]
@@ -151,6 +152,17 @@ def test_a_bad_map_is_said_before_the_data_is_read(request_, what, monkeypatch):
     monkeypatch.setattr(external_maps, "prepare_dataset", prepare)
     with pytest.raises(UserError, match=message[what]):
         score_external_maps(request_)
+
+
+def test_a_bad_map_of_an_image_that_the_data_set_trains_on_hinders_nothing(request_):
+    sides = {"ISIC_0000000": "train", "ISIC_0000001": "test"}
+    samples = tuple(Sample(id=name, image=None, diagnosis="a", group="", split=side) for name, side in sides.items())
+    index = DatasetIndex(name="made", layout="folder", root=request_.maps, samples=samples)
+    np.save(request_.maps / "ISIC_0000000.npy", np.full((4, 4), -1.0))
+    assert sides.keys() <= external_maps._collect(request_, index).locations.keys()
+    np.save(request_.maps / "ISIC_0000001.npy", np.full((4, 4), -1.0))
+    with pytest.raises(UserError, match=r"0001\.npy has negative values"):
+        external_maps._collect(request_, index)
 
 
 def test_a_bad_map_of_no_image_of_the_data_hinders_nothing(request_):
