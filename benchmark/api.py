@@ -67,8 +67,9 @@ def load_images(
     source = Source(directory=Path(data) if data is not None else None, layout=layout)
     dataset = prepare_dataset(load_index(source), replace(QUICK, image_size=size, limit=limit, test_folds=0))
     # A training needs some images of every class, so a small limit leaves more than it says.
-    count = min(limit or len(dataset.images), len(dataset.images))
-    indices = np.linspace(0, len(dataset.images) - 1, count).round().astype(int)
+    by_class = dataset.samples.groupby("label")
+    place = (by_class.cumcount() + 0.5) / by_class["label"].transform("size")
+    indices = np.sort(place.to_numpy().argsort(kind="stable")[:limit])
     return Images(
         names=[str(name) for name in dataset.samples["id"].iloc[indices]],
         images=np.array(dataset.images[indices]),

@@ -11,9 +11,11 @@ from benchmark.errors import UserError
 NETWORK = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten())
 
 
-@pytest.mark.parametrize("limit", [7, 24])
-def test_no_more_images_are_loaded_than_the_limit(limit):
+@pytest.mark.parametrize("limit", [6, 8, 24])
+def test_no_more_images_are_loaded_than_the_limit_of_each_class_alike(limit):
     images = load_images(size=32, limit=limit)
+    counts = np.bincount(images.labels, minlength=len(images.classes))
+    assert counts.max() - counts.min() <= 1
     assert {len(part) for part in (images.names, images.images, images.masks, images.labels)} == {limit}
     assert set(images.labels) <= set(range(len(images.classes)))
 
