@@ -2,7 +2,8 @@
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TypeVar
 
 import numpy as np
@@ -88,6 +89,11 @@ class Resampling:
     def groups(self) -> int:
         """Number of groups."""
         return self.weights.shape[1]
+
+    @cached_property
+    def stored(self) -> "Resampling":
+        """The draws that each estimate stores, with sums of their own."""
+        return replace(self, weights=self.weights[: self.num_stored])
 
     def sums(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """Computes the sums (C, G) of values (N, C) over the images of each group."""
