@@ -98,7 +98,8 @@ class Resampling:
     def sums(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """Computes the sums (C, G) of values (N, C) over the images of each group."""
         if values.shape[1] == 1:
-            return np.bincount(self.codes, weights=values[:, 0], minlength=self.groups)[None]
+            sums = np.bincount(self.codes, weights=values[:, 0], minlength=self.groups)
+            return np.asarray(sums, dtype=np.float64)[None]
         return np.stack([np.bincount(self.codes, weights=column, minlength=self.groups) for column in values.T])
 
     def grouped(self, ratios: RatioStatistic) -> Grouped:
