@@ -20,6 +20,7 @@ from benchmark.leaderboard.html.render import page
 from benchmark.leaderboard.load.results import read_results
 from benchmark.leaderboard.table import LeaderboardTable
 from benchmark.leaderboard.tables import build_tables
+from benchmark.runtime.collection import paused_collection
 from benchmark.storage.files import write_text
 from benchmark.storage.hashing import file_digest
 from benchmark.storage.lock import writing
@@ -75,7 +76,7 @@ def rebuild(directory: Path, *, draw: bool = True) -> list[LeaderboardTable]:
     Raises:
         UserError: The directory has no usable records.
     """
-    with writing(directory):
+    with writing(directory), paused_collection():
         return _rebuild(directory, draw=draw)
 
 

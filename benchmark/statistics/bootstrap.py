@@ -18,7 +18,7 @@ from benchmark.statistics.resampling import Grouped, Resampling
 
 Name = TypeVar("Name", bound=Hashable)
 """Name of a column, or saliency method and name."""
-
+Floating = TypeVar("Floating", bound=np.floating)
 
 IntervalKind = Literal["images", "images and trainings"]
 """What an interval holds over: new images for the same trainings, or new trainings as well."""
@@ -205,8 +205,7 @@ def _scores_by_image(seeds: Sequence[Grouped]) -> ImageScores | None:
     for seed in seeds[1:]:
         if seed.counts.image_key != seeds[0].counts.image_key:
             counts = np.where(counts == seed.counts.by_image, counts, 0)
-    mean = amounts[0] if len(amounts) == 1 else np.mean(amounts, axis=0)
-    return ImageScores(amounts=mean, counts=counts, codes=seeds[0].codes)
+    return ImageScores(amounts=_mean(amounts), counts=counts, codes=seeds[0].codes)
 
 
 def _draw_statistics(
@@ -216,21 +215,52 @@ def _draw_statistics(
 
     Amounts are summed together.
     """
-    parts = [grouped for seeds in columns.values() for grouped in seeds]
-    replicates = iter(_replicates(parts, draws))
-    by_seed = {name: [next(replicates) for _ in seeds] for name, seeds in columns.items()}
+    averaged = {name: [_average(seeds)] for name, seeds in columns.items() if _has_linear_mean(seeds, draws)}
+    by_seed = _replicates_by_name({**columns, **averaged}, draws)
+    stored_by_seed = _replicates_by_name({name: columns[name] for name in averaged}, draws.stored)
     results: dict[Name, tuple[NDArray[np.float64], NDArray[np.float64]]] = {}
-    for number in {len(seeds) for seeds in columns.values()}:
-        names = [name for name, seeds in columns.items() if len(seeds) == number]
+    for number, is_averaged in {(len(seeds), name in averaged) for name, seeds in columns.items()}:
+        names = [name for name, seeds in columns.items() if (len(seeds), name in averaged) == (number, is_averaged)]
         values = np.array([by_seed[name] for name in names])
         if number == 1:
             results |= {name: (value[0], value[0]) for name, value in zip(names, values, strict=True)}
             continue
-        stored = slice(draws.num_stored)
-        weights = _seed_weights(number, row, len(draws.weights)).T[:, stored]
-        pairs = zip(_sum_rows(values) / number, _sum_rows(values[..., stored] * weights), strict=True)
-        results |= dict(zip(names, pairs, strict=True))
+        over_images = values[:, 0] if is_averaged else _sum_rows(values) / number
+        num_stored = min(draws.num_stored, len(draws.weights))
+        stored = np.array([stored_by_seed[name] for name in names]) if is_averaged else values[..., :num_stored]
+        over_both = _sum_rows(stored * _seed_weights(number, row, num_stored).T)
+        results |= dict(zip(names, zip(over_images, over_both, strict=True), strict=True))
     return {name: results[name] for name in columns}
+
+
+def _has_linear_mean(seeds: Sequence[Grouped], draws: Resampling) -> bool:
+    """Returns whether the mean over seeds in each draw is computed from the mean of the amounts.
+
+    With equal counts, it is linear in the amounts. It saves time where few draws of single seeds are stored.
+    """
+    is_shared = len(seeds) > 1 and all(seed.counts is seeds[0].counts for seed in seeds)
+    return is_shared and draws.num_stored < len(draws.weights)
+
+
+def _average(seeds: Sequence[Grouped]) -> Grouped:
+    """Averages the amounts of seeds with equal counts."""
+    return replace(seeds[0], amounts=_mean([seed.amounts for seed in seeds]))
+
+
+def _mean(parts: Sequence[NDArray[Floating]]) -> NDArray[Floating]:
+    """Computes the mean of a few small arrays, in a fraction of the time of NumPy's, to the same last digit."""
+    total = parts[0]
+    for part in parts[1:]:
+        total = total + part  # not in place: the first array stays as it is
+    return total if len(parts) == 1 else total / total.dtype.type(len(parts))
+
+
+def _replicates_by_name(
+    columns: Mapping[Name, Sequence[Grouped]], draws: Resampling
+) -> dict[Name, list[NDArray[np.float64]]]:
+    """Computes the statistic of each seed in each draw, (B,)."""
+    replicates = iter(_replicates([grouped for seeds in columns.values() for grouped in seeds], draws))
+    return {name: [next(replicates) for _ in seeds] for name, seeds in columns.items()}
 
 
 def _sum_rows(values: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -2,7 +2,8 @@
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TypeVar
 
 import numpy as np
@@ -89,10 +90,16 @@ class Resampling:
         """Number of groups."""
         return self.weights.shape[1]
 
+    @cached_property
+    def stored(self) -> "Resampling":
+        """The draws that each estimate stores, with sums of their own."""
+        return replace(self, weights=self.weights[: self.num_stored])
+
     def sums(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """Computes the sums (C, G) of values (N, C) over the images of each group."""
         if values.shape[1] == 1:
-            return np.bincount(self.codes, weights=values[:, 0], minlength=self.groups)[None]
+            sums = np.bincount(self.codes, weights=values[:, 0], minlength=self.groups)
+            return np.asarray(sums, dtype=np.float64)[None]
         return np.stack([np.bincount(self.codes, weights=column, minlength=self.groups) for column in values.T])
 
     def grouped(self, ratios: RatioStatistic) -> Grouped:

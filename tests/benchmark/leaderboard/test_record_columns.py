@@ -7,7 +7,7 @@ import numpy as np
 from benchmark.leaderboard.columns import COLUMNS
 from benchmark.leaderboard.load.predictions import RowData
 from benchmark.leaderboard.load.score_layout import ScoreSection
-from benchmark.leaderboard.record_columns import build_columns
+from benchmark.leaderboard.record_columns import build_all_columns, build_columns
 from benchmark.storage.record import MetricDefinition
 from tests.benchmark.statistics.alone import under
 
@@ -36,3 +36,15 @@ def test_sharpness_is_defined_as_the_record_defines_it():
     record = SimpleNamespace(metrics={"sharpness": metric}, settings=ONE_BUDGET)
     columns = {column.name: column for column in build_columns(record)}
     assert columns["sharpness"].definition == "As it was."
+
+
+def test_records_of_other_definitions_share_no_columns():
+    metric = MetricDefinition(higher_is_better=True, bounds=(0.0, 1.0), definition="As it was.", source="Own.")
+    changed = metric.model_copy(update={"definition": "As it is."})
+    records = [
+        SimpleNamespace(metrics={"sharpness": each}, settings=ONE_BUDGET, classes=("a", "b"))
+        for each in (metric, metric.model_copy(), changed)
+    ]
+    first, second, third = map(build_all_columns, records)
+    assert first is second
+    assert {column.name: column.definition for column in third}["sharpness"] == "As it is."

@@ -1,5 +1,6 @@
 """Estimates agree with scipy and scikit-learn; intervals cover; ranks count."""
 
+from dataclasses import replace
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 
@@ -12,6 +13,7 @@ from sklearn.metrics import balanced_accuracy_score, confusion_matrix, f1_score
 from benchmark.leaderboard.columns import COLUMNS
 from benchmark.leaderboard.load.predictions import RowData
 from benchmark.leaderboard.load.scores import ScoreReader
+from benchmark.statistics.bootstrap import estimates
 from benchmark.statistics.ratios import RatioStatistic
 from benchmark.statistics.resampling import resampling
 from tests.benchmark.statistics.alone import estimate, under
@@ -195,3 +197,28 @@ def test_an_empty_statistic_is_no_number():
     assert nothing.images == 0
     known = estimate([nothing], resampling(["a", "b", "c"]))
     assert np.isnan([known.value, known.low, known.high]).all()
+
+
+def test_fewer_stored_draws_change_neither_value_nor_interval():
+    """Many models store few draws. The mean over seeds is then computed from the mean of their amounts."""
+    rng = np.random.default_rng(5)
+    draws = resampling([f"g{index // 2}" for index in range(60)])
+    labels = np.arange(60)[:, None] % 3 == np.arange(3)
+    columns = {
+        "plain": [plain(rng.random(60)) for _ in range(3)],
+        "by class": [RatioStatistic(amounts=labels * rng.random((60, 1)), counts=labels * 1.0) for _ in range(3)],
+        "other images": [
+            RatioStatistic(amounts=counts * rng.random((60, 1)), counts=counts)
+            for counts in (rng.random((3, 60, 1)) < 0.8) * 1.0
+        ],
+        "one seed": [plain(rng.random(60))],
+    }
+    bounds = dict.fromkeys(columns, (0.0, 1.0))
+    every, few = (
+        estimates(columns, replace(draws, num_stored=number), row="a/b", bounds=bounds) for number in (2000, 100)
+    )
+    for name, one in every.items():
+        other = few[name]
+        assert (other.value, *other.image_ends) == pytest.approx((one.value, *one.image_ends), rel=1e-12)
+        assert len(other.draws) == 100
+        np.testing.assert_allclose(other.draws, one.draws[:100], rtol=1e-6)
