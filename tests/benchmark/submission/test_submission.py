@@ -16,6 +16,7 @@ import safetensors.torch
 import torch
 import typer
 from captum.attr import LayerGradCam
+from filelock import FileLock
 from PIL import Image
 from torch import nn
 
@@ -32,8 +33,10 @@ from benchmark.experiments.jobs import RunRequest, build_jobs
 from benchmark.leaderboard.build import rebuild
 from benchmark.leaderboard.export.csv import OTHER_PROTOCOL
 from benchmark.runtime.terminal import Terminal
+from benchmark.storage.files import TMP_PREFIX, write_text
 from benchmark.storage.hashing import file_digest
 from benchmark.storage.ledger import enter_verification, read_ledger
+from benchmark.storage.lock import LOCK_FILE
 from benchmark.storage.paths import ROOT
 from benchmark.storage.record import SEAL, Verification, load_record
 from benchmark.storage.results import sidecar_file
@@ -462,6 +465,23 @@ def test_a_withdrawn_entry_keeps_its_row_with_a_note(place, tmp_path, monkeypatc
             place.submit(entry)
     finally:
         entry.write_text(whole, encoding="utf-8")
+
+
+def test_a_copy_of_the_results_waits_for_their_writer_and_has_no_temporary_files(own_folders, monkeypatch):
+    directory = own_folders / "results" / "data" / "quick"
+    write_text(directory / "protocol.json", "{}")
+    (directory / f"{TMP_PREFIX}protocol.json").touch()
+    held = []
+
+    def copytree(*arguments, **options):
+        held.append(FileLock(directory / LOCK_FILE, is_singleton=True).is_locked)
+        return copy(*arguments, **options)
+
+    copy = shutil.copytree
+    monkeypatch.setattr(submitting.shutil, "copytree", copytree)
+    submitting._copy_results(own_folders / "copy", "quick", lambda _: None)
+    assert held == [True]
+    assert [path.name for path in (own_folders / "copy" / "data" / "quick").iterdir()] == ["protocol.json"]
 
 
 def test_rows_of_another_protocol_stay_below_the_new_one_and_the_command_says_so(place, tmp_path, monkeypatch):
