@@ -133,8 +133,9 @@ EXPLAIN_CLASSES = (
 )
 
 EXPLAIN_SUBGROUPS = (
-    "By subgroup: the reliance on images of one value of an attribute, or on those where an expert marked a "
-    "characteristic. The filled region is always the whole lesion. The rules are the same. "
+    "By subgroup: the reliance on images that get one answer of the network, on those of one value of an attribute, or "
+    "on those where an expert marked a characteristic. The filled region is always the whole lesion. The rules are the "
+    "same. "
     f"A yes needs {MIN_GROUPS[YES]} groups, a no {MIN_GROUPS[NO]}. The saliency method plays no part."
 )
 

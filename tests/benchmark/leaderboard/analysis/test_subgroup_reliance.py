@@ -84,6 +84,17 @@ def test_reliance_is_in_the_subgroup_that_has_it(published, lines):
     assert by_value["light"].estimates["reliance"].images == NUMBER // 3
 
 
+def test_each_answer_of_the_network_is_a_subgroup(published, lines):
+    by_answer = {line.part[1]: line.estimates["reliance_blur"] for line in lines if line.part[0] == "answer"}
+    (path,) = published.records
+    frame = pd.read_parquet(path.with_suffix(".predictions.parquet"))
+    drops = frame[f"{PREFIX}region blur drop"] - frame[f"{PREFIX}control blur drop"]
+    expected = drops.groupby(frame["predicted"]).mean()
+    assert [estimate.value for estimate in by_answer.values()] == pytest.approx(expected.to_list())
+    assert tuple(by_answer) == published.records[path].classes
+    assert [line.part[0] for line in lines[:2]] == ["answer", "answer"]
+
+
 def test_few_groups_decide_nothing(published):
     path = published.directory / "split.csv"
     text = path.read_text(encoding="utf-8")
@@ -109,7 +120,8 @@ def test_every_output_has_the_subgroups(published, lines):
     assert all(each == sorted(each) for each in ends)
     assert "### By subgroup" in to_markdown(tables, [], [], lines)
     html = page([PageInput(published=published, leaderboards=tables)])
-    assert "Uses the lesion, by subgroup: skin_tone dark no" in html
+    assert "Uses the lesion, by subgroup: answer class0 " in html
+    assert "; skin_tone dark no, reliance" in html
     assert html.count("Reliance on the lesion by subgroup") == 1
     assert subgroup_reliance_csv([], tables[0]) == ""
 
