@@ -52,5 +52,5 @@ def convert(
 
 def _count_tensors(report: "ConversionReport") -> str:
     """Counts the tensors of the written file."""
-    tensors = f"{format_count(report.matched, 'tensor')}"
+    tensors = format_count(report.matched, "tensor")
     return f"{tensors}, and {report.added} of the normalization (mean, std)" if report.added else tensors
