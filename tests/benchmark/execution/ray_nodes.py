@@ -86,6 +86,7 @@ def _cluster(directory: Path, cores: Sequence[int | None]) -> Iterator[str]:
             stack.enter_context(node(directory / f"node{number}", *words, core=core))
             if number == 0:
                 _wait_for(address)
+            _wait_for_text(directory / f"node{number}.log", "Ray runtime started")
             words = (f"--address={address}", "--node-ip-address=127.0.0.1")
         yield address
 
@@ -97,6 +98,13 @@ def _wait_for(address: str, seconds: float = 60) -> None:
         with socket.socket() as tried:
             if tried.connect_ex(("127.0.0.1", int(address.split(":")[1]))) == 0:
                 return
+        time.sleep(0.2)
+
+
+def _wait_for_text(log: Path, text: str, seconds: float = 120) -> None:
+    """Returns when a log has a text, so that a slow node has joined before the work begins, or when the time is up."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline and text not in log.read_text(encoding="utf-8", errors="replace"):
         time.sleep(0.2)
 
 
