@@ -386,7 +386,7 @@ class Trial:
 
 @contextmanager
 def own_runs(directory: Path) -> Iterator[None]:
-    """What is stored of data sets lies in a directory."""
+    """What is stored of data sets is in a directory."""
     with mock.patch.dict(os.environ, {"LOUPE_RUNS": f"{directory}/runs"}):
         yield
 

@@ -41,7 +41,7 @@ def write(folder, record, name="mobilenet-standard-0"):
 
 
 def data_of(train, test, validation=0, key="d"):
-    """A data set of so many images."""
+    """A data set with given numbers of images."""
     counts = {"train": range(train), "test": range(test), "validation": range(validation)}
     return SimpleNamespace(key=key, train=counts["train"], test=counts["test"], rows=counts.get)
 

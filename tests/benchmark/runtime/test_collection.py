@@ -1,4 +1,4 @@
-"""The collector of reference cycles rests while tables are built, and goes on after an error."""
+"""The collector of reference cycles pauses while tables are built, and runs again after an error."""
 
 import gc
 

@@ -276,7 +276,7 @@ def run_beside(bench: Bench, verb: str, other: str = "", step: int = 0) -> None:
         is_busy = True
         if not FileLock(table / LOCK_FILE, is_singleton=True).is_locked and next(steps) == step:
             with mock.patch.dict(os.environ, {"LOUPE_RESULTS": results}):
-                run_alone(VERBS[other], bench, "beside.log")
+                run_alone(VERBS[other], bench, "other.log")
             return
         is_busy = False
 
