@@ -94,7 +94,7 @@ def critical_difference_figure(leaderboard: LeaderboardTable, ranks: Ranks, path
         axis.text(end, height, text, ha="right" if left else "left", va="center", fontsize=8)
     _draw_rank_axis(axis, num_models, depth + 0.5 * num_left)
     tests = (
-        "single trainings, which no test separates"
+        "no test separates them, since some are single trainings"
         if ranks.significant is None
         else "dots on one bar are not significantly different in map F1 (the tests of the table)"
     )
