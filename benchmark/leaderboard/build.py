@@ -12,7 +12,13 @@ from benchmark.leaderboard.export.claims import claims_markdown
 from benchmark.leaderboard.export.csv import contrasts_csv, pairs_csv, to_csv
 from benchmark.leaderboard.export.latex import to_latex
 from benchmark.leaderboard.export.markdown import to_markdown
-from benchmark.leaderboard.export.reliance import class_reliance_csv, reliance_csv, subgroup_reliance_csv
+from benchmark.leaderboard.export.reliance import (
+    CLASS_RELIANCE,
+    SUBGROUP_RELIANCE,
+    class_reliance_csv,
+    reliance_csv,
+    subgroup_reliance_csv,
+)
 from benchmark.leaderboard.figures.ranks import agreement_figure, compute_ranks, critical_difference_figure
 from benchmark.leaderboard.figures.sheets import regimes_figure
 from benchmark.leaderboard.html.page_input import PageInput
@@ -30,8 +36,7 @@ from benchmark.storage.results import BASELINES_FILE, SPLIT_FILE
 DATA_FIGURE = "data.png"
 PAGE = "leaderboard.html"
 CLAIMS = "claims.md"
-RELIANCE, CLASS_RELIANCE = "reliance.csv", "reliance-classes.csv"
-SUBGROUP_RELIANCE = "reliance-subgroups.csv"
+RELIANCE = "reliance.csv"
 REGIMES_FIGURE = "regimes.png"
 RANKS_FIGURE = "ranks.png"
 AGREEMENT_FIGURE = "agreement.png"

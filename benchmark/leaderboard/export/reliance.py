@@ -106,9 +106,16 @@ def reliance_section(leaderboards: Sequence[LeaderboardTable], subgroups: Sequen
     for leaderboard, table in by_leaderboard:
         lines += [f"### {escape_markdown(table.method)}", "", *markdown(_rows(table)), ""]
         if classes := build_class_reliance(leaderboard):
-            lines += [EXPLAIN_CLASSES, "", *markdown(_class_rows(classes)), ""]
+            lines += [EXPLAIN_CLASSES, "", *_short(_class_rows(classes), CLASS_RELIANCE), ""]
     if subgroups:
-        lines += ["### By subgroup", "", EXPLAIN_SUBGROUPS, "", *markdown(_subgroup_rows(subgroups)), ""]
+        lines += [
+            "### By subgroup",
+            "",
+            EXPLAIN_SUBGROUPS,
+            "",
+            *_short(_subgroup_rows(subgroups), SUBGROUP_RELIANCE),
+            "",
+        ]
     return lines
 
 
@@ -126,6 +133,12 @@ def explain(table: Fourfold) -> str:
         "corrected over rows."
     )
 
+
+MAX_PART_LINES = 60
+"""The largest number of lines of a Markdown table by class or subgroup."""
+
+CLASS_RELIANCE, SUBGROUP_RELIANCE = "reliance-classes.csv", "reliance-subgroups.csv"
+"""Names of the files that :func:`class_reliance_csv` and :func:`subgroup_reliance_csv` fill."""
 
 EXPLAIN_CLASSES = (
     "By class: the reliance on the images of one true class, with the same rules. Groups are patients or lesions. "
@@ -182,6 +195,14 @@ def _subgroup_rows(subgroups: Sequence[PartReliance]) -> list[list[str]]:
             cells = [format_class_images(line), digits(line.groups, 1), format_class_estimate(line, RELIANCE)]
             rows.append([line.row.name, line.row.title, *line.part, *cells, format_class_answer(line)])
     return rows
+
+
+def _short(rows: list[list[str]], file: str) -> list[str]:
+    """Returns the Markdown table of a part. One that nobody would read to its end becomes a reference to its file."""
+    number = len(rows) - 1
+    if number <= MAX_PART_LINES:
+        return markdown(rows)
+    return [f"This table has {number:,} lines. They are in [{file}]({file}), and by model in `leaderboard.html`."]
 
 
 def format_class_images(line: PartReliance) -> str:

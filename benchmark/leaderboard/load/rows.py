@@ -66,4 +66,4 @@ def _split_by_settings(records: Mapping[Path, Record]) -> dict[str, list[Path]]:
 
 def _flatten(record: Record) -> dict[str, str]:
     training = record.settings.get("training")
-    return {name: json.dumps(value).strip('"') for name, value in (training or {}).items()}
+    return {name: "none" if value is None else json.dumps(value).strip('"') for name, value in (training or {}).items()}

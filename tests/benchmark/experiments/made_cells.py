@@ -1,16 +1,14 @@
 """Finished cells without a training: the committed record of a model, under any key, settings and data."""
 
 import json
-from pathlib import Path
 from types import SimpleNamespace
 
 from benchmark.experiments.job import Job
 from benchmark.storage.hashing import file_digest
-from benchmark.storage.paths import ROOT
 from benchmark.storage.runs import cell_dir
+from tests.committed import QUICK, committed_sidecar, unnamed_content
 
-COMMITTED = ROOT / "results" / "dermsynth" / "quick"
-STEM = COMMITTED / "records" / "mobilenet-standard-0"
+MODEL = "mobilenet/standard"
 
 
 class MadeJob(Job):
@@ -32,14 +30,14 @@ class MadeJob(Job):
 def make_cell(job_like: Job, *, key: str, protocol: str, identity: str, **changes) -> MadeJob:
     """Writes a finished cell with the committed scores, and returns its job."""
     keys = {"key": key, "protocol": protocol, "identity": identity}
-    manifest = Path(f"{COMMITTED}/split.csv")
+    manifest = QUICK / "split.csv"
     data = SimpleNamespace(keys=keys, key=key, name="made", manifest=manifest, synthetic=True)
     job = MadeJob(cell=job_like.cell, data=data, preset=job_like.preset, device=job_like.device)
     directory = cell_dir(key)
     directory.mkdir(parents=True)
     for suffix in ("scores.parquet", "predictions.parquet", "classification.csv"):
-        (directory / suffix).write_bytes(Path(f"{STEM}.{suffix}").read_bytes())
-    record = json.loads(Path(f"{STEM}.json").read_text(encoding="utf-8"))
+        (directory / suffix).write_bytes(committed_sidecar(MODEL, suffix).read_bytes())
+    record = unnamed_content(MODEL)
     record |= {"key": key, "protocol": protocol, "identity": identity, "variant": job.cell.variant, "dataset": "made"}
     record |= {"files": {path.name: file_digest(path) for path in sorted(directory.iterdir())}}
     record["settings"]["training"] |= changes

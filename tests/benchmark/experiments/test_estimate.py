@@ -14,9 +14,7 @@ from benchmark.experiments.grid import build_grid
 from benchmark.experiments.job import Job
 from benchmark.storage.paths import ROOT
 from benchmark.storage.record import Record, load_record
-
-COMMITTED = ROOT / "results" / "dermsynth" / "quick" / "records"
-
+from tests.committed import unnamed_content
 
 SECONDS = {"train": 30.0, "diagnose": 6.0, "explain and score": 4.0}
 
@@ -25,7 +23,7 @@ SECONDS = {"train": 30.0, "diagnose": 6.0, "explain and score": 4.0}
 def content(own_folders, monkeypatch):
     """A record of a training on the CPU, put where results lie. Nothing is committed."""
     monkeypatch.setattr("benchmark.experiments.estimate.ROOT", own_folders / "checkout")
-    record = json.loads((COMMITTED / "mobilenet-standard-0.json").read_text(encoding="utf-8")) | {"seconds": SECONDS}
+    record = unnamed_content("mobilenet/standard") | {"seconds": SECONDS}
     record["environment"]["device"] = "cpu"
     record["training"]["seconds"] = SECONDS["train"]
     write(own_folders, record)

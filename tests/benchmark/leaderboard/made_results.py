@@ -9,11 +9,10 @@ import pandas as pd
 
 from benchmark.registry import entries
 from benchmark.storage.hashing import content_key, file_digest
-from benchmark.storage.paths import ROOT
 from benchmark.training.regimes import Regime
 from tests.architectures.paper import KERAS_PARAMETERS
+from tests.committed import committed_sidecar, unnamed_content
 
-REAL = ROOT / "results" / "dermsynth" / "quick"
 ARCHITECTURES = sorted(KERAS_PARAMETERS)
 NAMES = ["image", "method", "metric", "level", "rater", "characteristic"]
 
@@ -40,7 +39,7 @@ def make_results(
         distinct: Records with files of their own; the others link to these in turn. None gives each its own.
     """
     rng = np.random.default_rng(0)
-    content = json.loads((REAL / "records" / "xception-standard-0.json").read_text(encoding="utf-8"))
+    content = unnamed_content("xception/standard")
     content |= {"dataset": "made", "synthetic": True, "images": content["images"] | {"test": images}, "files": {}}
     content["summary"] = {}
     if classes != len(content["classes"]):
@@ -107,7 +106,7 @@ def digests_of(record: Path) -> dict[str, str]:
 
 def _shape(images: int) -> pd.DataFrame:
     """Rows of a real file of scores, again and again for other images."""
-    real = pd.read_parquet(REAL / "records" / "xception-standard-0.scores.parquet").drop(columns="value")
+    real = pd.read_parquet(committed_sidecar("xception/standard", "scores.parquet")).drop(columns="value")
     old = list(dict.fromkeys(real["image"]))
     parts = []
     for turn in range(-(-images // len(old))):

@@ -15,6 +15,7 @@ from benchmark.leaderboard.load.results import read_results
 from benchmark.statistics.tests import all_pairs
 from benchmark.storage.paths import ROOT
 from benchmark.storage.upgrade import upgrade_scores
+from tests.committed import QUICK, committed_sidecar
 
 PAIRS = [
     ("xception/standard", "resnet50/adversarial"),
@@ -31,25 +32,24 @@ OF_IMAGES = {
 }
 
 
-@pytest.fixture(scope="module", params=["dermsynth", "isic2018-128"])
-def published(request):
+@pytest.fixture(scope="module")
+def published():
     """A committed table, built once."""
-    known = read_results(ROOT / "results" / request.param / "quick")
+    known = read_results(QUICK)
     tables = compare.build_tables(known, ["grad-cam"])
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(compare, "build_tables", lambda *_: tables)
         yield known
 
 
-def differences(published, names: tuple[str, str], metric: str, level: str) -> pd.Series:
+def differences(names: tuple[str, str], metric: str, level: str) -> pd.Series:
     """Image by image, first less second, with the group of each image: by pandas, from the files."""
     sides = []
     for name in names:
-        stem = published.directory / "records" / f"{name.replace('/', '-')}-0"
-        scores = upgrade_scores(pd.read_parquet(stem.with_name(f"{stem.name}.scores.parquet")))
+        scores = upgrade_scores(pd.read_parquet(committed_sidecar(name, "scores.parquet")))
         rows = scores[(scores["method"] == "grad-cam") & (scores["metric"] == metric) & (scores["level"] == level)]
         sides.append(rows.set_index("image")["value"])
-    groups = pd.read_parquet(stem.with_name(f"{stem.name}.predictions.parquet")).set_index("image")["group"]
+    groups = pd.read_parquet(committed_sidecar(name, "predictions.parquet")).set_index("image")["group"]
     gap = sides[0] - sides[1]
     return gap.groupby(groups.reindex(gap.index).to_numpy())
 
@@ -72,7 +72,7 @@ def test_the_tests_are_scipys_and_the_verdicts_are_those_of_the_table(published,
     labels = [row.label for row in table.ranked]
     pairs = all_pairs([row.estimates["map_f1"] for row in table.ranked], scope="trainings")
     for name, (metric, level) in OF_IMAGES.items():
-        known, by_group = columns[name], differences(published, names, metric, level)
+        known, by_group = columns[name], differences(names, metric, level)
         every_image = by_group.sum().to_numpy()
         assert known.difference.value == pytest.approx(every_image.sum() / by_group.count().sum(), rel=1e-4)
         assert known.difference.images == by_group.count().sum()
@@ -91,7 +91,7 @@ def test_the_tests_are_scipys_and_the_verdicts_are_those_of_the_table(published,
 def test_the_images_shown_are_those_that_differ_most(published):
     names = PAIRS[0]
     found = compare_models(published, names)
-    gap = differences(published, names, "map-f1", "image").obj
+    gap = differences(names, "map-f1", "image").obj
     assert found.images[0].image == gap.idxmax()
     assert found.images[3].image == gap.idxmin()
     assert found.images[0].one - found.images[0].other == pytest.approx(gap.max())

@@ -18,9 +18,8 @@ from benchmark.leaderboard.analysis.published import (
 from benchmark.leaderboard.columns import COLUMNS
 from benchmark.leaderboard.load.results import read_results
 from benchmark.leaderboard.tables import build_tables
-from benchmark.storage.paths import ROOT
+from tests.committed import QUICK
 
-QUICK = ROOT / "results" / "dermsynth" / "quick"
 HEADING = "kind,name,regime,map_f1,map_f1_low,map_f1_high\n"
 
 

@@ -13,9 +13,9 @@ from benchmark.leaderboard.html.card import build_card
 from benchmark.leaderboard.load.results import read_results
 from benchmark.leaderboard.tables import build_tables
 from benchmark.storage.record import Record, load_record
-from tests.benchmark.leaderboard.made_results import REAL, make_results, make_submission
+from tests.benchmark.leaderboard.made_results import make_results, make_submission
+from tests.committed import unnamed_content
 
-OLD = REAL / "records" / "xception-standard-0.json"
 CHECKPOINT = {"trained_on": "nine hospitals", "source": "https://example.org/weights"}
 PRETRAINED = {
     "weights": "random",
@@ -37,7 +37,7 @@ def changed(record: Path, **changes: object) -> Record:
 @pytest.fixture
 def copy(tmp_path) -> Path:
     path = tmp_path / "record.json"
-    path.write_bytes(OLD.read_bytes())
+    path.write_text(json.dumps(unnamed_content("xception/standard")), encoding="utf-8")
     return path
 
 

@@ -10,8 +10,9 @@ import pytest
 
 from benchmark.leaderboard.analysis.fourfold import NO, UNDECIDED, YES
 from benchmark.leaderboard.analysis.subgroup_reliance import build_subgroup_reliance
+from benchmark.leaderboard.export import reliance
 from benchmark.leaderboard.export.markdown import to_markdown
-from benchmark.leaderboard.export.reliance import subgroup_reliance_csv
+from benchmark.leaderboard.export.reliance import reliance_section, subgroup_reliance_csv
 from benchmark.leaderboard.html.page_input import PageInput
 from benchmark.leaderboard.html.render import page
 from benchmark.leaderboard.load.results import read_results
@@ -135,3 +136,13 @@ def test_a_changed_split_gives_no_attributes(published):
         assert {kind for kind, _ in read_subgroups(published)} == {"characteristic"}
     finally:
         protocol.write_text(before, encoding="utf-8")
+
+
+def test_a_long_table_is_a_reference_to_its_file(published, lines, monkeypatch):
+    tables = build_tables(published)
+    whole = reliance_section(tables, lines)
+    assert sum("| skin_tone |" in line for line in whole) == len(DROPS)
+    monkeypatch.setattr(reliance, "MAX_PART_LINES", len(lines) - 1)
+    short = reliance_section(tables, lines)
+    assert not any("skin_tone" in line for line in short)
+    assert any(f"has {len(lines)} lines" in line and "(reliance-subgroups.csv)" in line for line in short)
