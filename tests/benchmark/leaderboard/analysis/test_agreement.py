@@ -14,16 +14,13 @@ from benchmark.leaderboard.analysis.stability import compute_stabilities
 from benchmark.leaderboard.figures.ranks import agreement_figure, compute_ranks, critical_difference_figure
 from benchmark.leaderboard.load.results import read_results
 from benchmark.leaderboard.tables import build_tables
-from benchmark.storage.paths import ROOT
 from benchmark.storage.upgrade import upgrade_scores
-
-ISIC = ROOT / "results" / "isic2018-128" / "quick"
+from tests.committed import QUICK, committed_sidecar
 
 
 @pytest.fixture(scope="module")
 def leaderboards():
-    """One hundred images, each a group of its own."""
-    return build_tables(read_results(ISIC))
+    return build_tables(read_results(QUICK))
 
 
 @pytest.fixture(scope="module")
@@ -35,18 +32,21 @@ def ranked(leaderboards):
 
 @pytest.fixture(scope="module")
 def scores(leaderboards):
-    """F1 (100 images, 22 models), by pandas from the files, in the order of the table."""
+    """F1 (82 images, 22 models), by pandas from the files, in the order of the table."""
     found = {}
     for row in leaderboards[0].models:
-        frame = upgrade_scores(pd.read_parquet(ISIC / "records" / f"{row.name}-{row.regime}-0.scores.parquet"))
+        frame = upgrade_scores(pd.read_parquet(committed_sidecar(row.label, "scores.parquet")))
         rows = (frame["method"] == "grad-cam") & (frame["metric"] == "map-f1") & (frame["level"] == "image")
         found[row.label] = frame[rows].set_index("image")["value"]
     return pd.DataFrame(found)
 
 
 def test_ranks_are_those_of_pandas(ranked, scores):
+    """A group is ranked by the mean of its images."""
     ranks = compute_ranks(ranked)
-    mean = scores.rank(axis=1, ascending=False).mean().sort_values()
+    groups = pd.read_parquet(committed_sidecar("xception/standard", "predictions.parquet")).set_index("image")["group"]
+    by_group = scores.groupby(groups.reindex(scores.index)).mean()
+    mean = by_group.rank(axis=1, ascending=False).mean().sort_values()
     assert ranks.names[:3] == list(mean.index[:3])
     assert ranks.mean == pytest.approx(mean.to_numpy(), abs=0.02)
     assert ranks.significant is None  # single trainings
