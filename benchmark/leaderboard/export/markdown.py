@@ -16,6 +16,7 @@ from benchmark.leaderboard.columns import CONSTANT_ANSWER, HEADLINES
 from benchmark.leaderboard.export.grid import MAX_LISTED_MODELS, grid, markdown
 from benchmark.leaderboard.export.reliance import reliance_section
 from benchmark.leaderboard.load.badges import explain_badges
+from benchmark.leaderboard.reliance_columns import RELIANCE_COLUMNS
 from benchmark.leaderboard.synthetic import STAMP
 from benchmark.leaderboard.table import LeaderboardTable
 from benchmark.phrases import format_count
@@ -188,13 +189,12 @@ def _footer(leaderboard: LeaderboardTable) -> list[str]:
     counts = [row.degenerate for row in leaderboard.rows if row.is_model and row.degenerate is not None]
     if counts:
         parts.append(_count(sum(counts), "degenerate (constant) map") + " of models")
+    # Reliance is undefined on every image whose lesion leaves no room elsewhere. Its own tables count these images.
+    names = {column.name for column in leaderboard.columns} - {column.name for column in RELIANCE_COLUMNS}
     undefined = sum(
-        row.estimates[column.name].undefined
-        for row in leaderboard.models
-        for column in leaderboard.columns
-        if column.name in row.estimates
+        estimate.undefined for row in leaderboard.models for name, estimate in row.estimates.items() if name in names
     )
-    parts.append(_count(undefined, "undefined score") + " of models")
+    parts.append(_count(undefined, "undefined score") + " of models, reliance aside")
     parts.append(_count(len(leaderboard.missing), "cell") + " without a record")
     parts.append(_count(len(leaderboard.problems), "record") + " left out")
     if leaderboard.other_protocols:

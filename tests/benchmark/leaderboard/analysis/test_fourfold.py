@@ -100,6 +100,7 @@ def test_every_output_says_so(published, tables):
     assert line.startswith("Lesion by grad-cam, of 5 models: 1 used and shown")
     text = to_markdown(tables, [], [])
     assert line in text
+    assert "o undefined scores of models, reliance aside" in text
     html = page([PageInput(published=published, leaderboards=tables)])
     for verdict in CELLS.values():
         assert f" {verdict} |" in "\n".join(reliance_section(tables))
