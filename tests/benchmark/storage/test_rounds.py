@@ -6,17 +6,10 @@ import pytest
 
 from benchmark.storage.lock import writing_if_free
 from benchmark.submission import submit as submit_module
-from tests.benchmark.storage.rounds import (
-    WRITERS,
-    Turns,
-    concurrent_rounds,
-    differing,
-    interleaved_rounds,
-    killed_rounds,
-    published,
-    submit_entry,
-    workplace,
-)
+from tests.benchmark.storage.differences import differing
+from tests.benchmark.storage.kills import killed_rounds
+from tests.benchmark.storage.rounds import concurrent_rounds, interleaved_rounds
+from tests.benchmark.storage.verbs import WRITERS, Turns, published, submit_entry, workplace
 
 
 @pytest.fixture(scope="module")
