@@ -9,7 +9,7 @@ from benchmark.experiments.gallery import write_gallery
 from benchmark.experiments.job import Job
 from benchmark.experiments.reliance_sheet import write_reliance_sheet
 from benchmark.experiments.sheets import select_examples, write_data_sheet, write_map_sheets
-from benchmark.leaderboard.build import DATA_FIGURE, RELIANCE_SHEET, SHEETS
+from benchmark.leaderboard.build import DATA_FIGURE, RELIANCE_SHEETS, SHEETS
 from benchmark.leaderboard.gallery.load import GALLERY_DIR
 from benchmark.registry import entries
 from datasets import DatasetReader
@@ -36,8 +36,8 @@ def write_pictures(jobs: Sequence[Job], directory: Path) -> None:
 
 def remove_pictures(directory: Path) -> None:
     """Removes the pictures of earlier runs."""
-    for name in (DATA_FIGURE, RELIANCE_SHEET, *SHEETS):
-        (directory / name).unlink(missing_ok=True)
+    for path in (directory / DATA_FIGURE, *(directory / name for name in SHEETS), *directory.glob(RELIANCE_SHEETS)):
+        path.unlink(missing_ok=True)
     if not (directory / GALLERY_DIR).is_symlink():
         shutil.rmtree(directory / GALLERY_DIR, ignore_errors=True)
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from benchmark.experiments.cell import load_maps
 from benchmark.experiments.cell_reliance import expert_masks
 from benchmark.experiments.job import Job
-from benchmark.leaderboard.build import RELIANCE_SHEET
+from benchmark.leaderboard.build import RELIANCE_SHEETS
 from benchmark.leaderboard.figures.reliance import ReliancePanel, reliance_sheet
 from benchmark.leaderboard.synthetic import marked
 from benchmark.registry import select
@@ -25,14 +25,19 @@ FILL = next(iter(FILLS))
 
 
 def write_reliance_sheet(jobs: Sequence[Job], directory: Path) -> None:
-    """Writes the sheet of the first standard model, or removes it if there is no image with a region."""
-    path = directory / RELIANCE_SHEET
+    """Writes the sheet of the first standard model, or removes it if there is no image with a region.
+
+    The variants of a table have sheets of their own. A run has one variant.
+    """
     jobs = [job for job in jobs if not job.cell.regime.adversarial and not job.cell.architecture.predicts_masks]
-    panels = build_panels(jobs[0]) if jobs else []
+    if not jobs:
+        return
+    job = jobs[0]
+    path = directory / RELIANCE_SHEETS.replace("*", f"-{job.cell.variant}" if job.cell.variant else "")
+    panels = build_panels(job)
     if not panels:
         path.unlink(missing_ok=True)
         return
-    job = jobs[0]
     title = f"{job.data.name}, {job.cell.name}: answer with the lesion and without it, and maps of the first answer"
     reliance_sheet(panels, marked(title, synthetic=job.data.synthetic), path)
 

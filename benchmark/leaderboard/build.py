@@ -40,7 +40,8 @@ RELIANCE = "reliance.csv"
 REGIMES_FIGURE = "regimes.png"
 RANKS_FIGURE = "ranks.png"
 AGREEMENT_FIGURE = "agreement.png"
-RELIANCE_SHEET = "reliance.png"
+RELIANCE_SHEETS = "reliance*.png"
+"""Pattern of the sheets that show reliance, one per variant, such as `reliance-imagenet.png`."""
 TABLES = (
     *("leaderboard*.*", "contrasts.csv", "pairs.csv", "agreement.csv", RELIANCE, CLASS_RELIANCE, CLAIMS),
     *(SUBGROUP_RELIANCE, BASELINES_FILE, SPLIT_FILE),
@@ -107,8 +108,8 @@ def _rebuild(directory: Path, *, draw: bool) -> list[LeaderboardTable]:
     write_text(directory / "agreement.csv", agreement_csv(leaderboards, agreements, compute_stabilities(leaderboards)))
     figures = _draw_figures(main, agreements[0], directory) if draw else _remove_figures(directory)
     figures += [(file, caption) for file, caption in SHEETS.items() if (directory / file).is_file()]
-    if (directory / RELIANCE_SHEET).is_file():
-        figures.append((RELIANCE_SHEET, "Images with the lesion and without it, the answers to both, and maps"))
+    sheets = sorted(path.name for path in directory.glob(RELIANCE_SHEETS))
+    figures += [(file, "Images with the lesion and without it, the answers to both, and maps") for file in sheets]
     if (directory / DATA_FIGURE).is_file():
         figures.append((DATA_FIGURE, "Test images"))
     results = evaluate_claims(published, leaderboards)

@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from benchmark.experiments import reliance_sheet as sheets
 from benchmark.experiments.pictures import has_pictures, may_publish, remove_pictures
 from benchmark.registry import entries
 from datasets import DatasetReader
@@ -30,7 +31,8 @@ def test_pictures_of_earlier_runs_are_removed_and_nothing_else(tmp_path):
     (outside / "mine.png").touch()
     results = tmp_path / "results"
     (results / "gallery").mkdir(parents=True)
-    for name in ("data.png", "reliance.png", "maps-standard.png", "gallery/images.webp", "regimes.png", "split.csv"):
+    pictures = "data.png", "reliance.png", "reliance-imagenet.png", "maps-standard.png", "gallery/images.webp"
+    for name in (*pictures, "regimes.png", "split.csv"):
         (results / name).touch()
     assert has_pictures(results)
     remove_pictures(results)
@@ -39,3 +41,26 @@ def test_pictures_of_earlier_runs_are_removed_and_nothing_else(tmp_path):
     (results / "gallery").symlink_to(outside)
     remove_pictures(results)
     assert (outside / "mine.png").exists()
+
+
+def test_each_variant_has_a_sheet_of_its_own(tmp_path, monkeypatch):
+    monkeypatch.setattr(sheets, "build_panels", lambda job: [job])
+    monkeypatch.setattr(sheets, "reliance_sheet", lambda _, title, path: path.write_text(title, encoding="utf-8"))
+
+    def jobs(variant, *, adversarial=False):
+        cell = SimpleNamespace(
+            variant=variant,
+            name=f"net/{variant}",
+            regime=SimpleNamespace(adversarial=adversarial),
+            architecture=SimpleNamespace(predicts_masks=False),
+        )
+        return [SimpleNamespace(cell=cell, data=SimpleNamespace(name="made", synthetic=False))]
+
+    sheets.write_reliance_sheet(jobs("imagenet"), tmp_path)
+    sheets.write_reliance_sheet(jobs(""), tmp_path)
+    sheets.write_reliance_sheet(jobs("", adversarial=True), tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["reliance-imagenet.png", "reliance.png"]
+    assert "net/imagenet" in (tmp_path / "reliance-imagenet.png").read_text(encoding="utf-8")
+    monkeypatch.setattr(sheets, "build_panels", lambda _: [])
+    sheets.write_reliance_sheet(jobs(""), tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["reliance-imagenet.png"]
