@@ -56,6 +56,11 @@ class Row:
         return bool(self.regime)
 
     @property
+    def variant(self) -> str:
+        """The label that `run --name` gave its training settings, or the settings that tell it from a like row."""
+        return self.regime.partition("+")[2]
+
+    @property
     def label(self) -> str:
         """Its name in texts and on the command line."""
         return f"{self.name}/{self.regime}" if self.is_model else self.name

@@ -25,7 +25,7 @@ class ClaimResult:
 
     Attributes:
         claim: The claim.
-        architecture: Name of the architecture.
+        architecture: Name of the architecture, with the label of a variant if there is one.
         one: Score in the regime of the claim.
         base: Score in the regime that it is compared with.
         difference: The first minus the second.
@@ -104,11 +104,11 @@ def count_verdicts(results: Sequence[ClaimResult]) -> dict[Verdict, int]:
 
 
 def _find_pairs(claim: Claim, leaderboards: Sequence[LeaderboardTable]) -> Iterator[tuple[Claim, tuple[Row, Row]]]:
-    """Finds the rows of both regimes of a claim, by architecture."""
+    """Finds the rows of both regimes of a claim, by architecture and variant."""
     tables = [leaderboard for leaderboard in leaderboards if not claim.method or leaderboard.method == claim.method]
     rows = {(row.name, row.regime): row for row in (tables[0].models if tables else ())}
-    for name in dict.fromkeys(name for name, _ in rows):
-        one, base = (rows.get((name, regime)) for regime in (claim.regime, claim.than))
+    for name, variant in dict.fromkeys((row.name, f"+{row.variant}" if row.variant else "") for row in rows.values()):
+        one, base = (rows.get((name, f"{regime}{variant}")) for regime in (claim.regime, claim.than))
         if one and base and claim.column in one.estimates and claim.column in base.estimates:
             yield claim, (one, base)
 
@@ -125,7 +125,7 @@ def _compare(
         ]
     return ClaimResult(
         claim=claim,
-        architecture=rows[0].name,
+        architecture=f"{rows[0].name}+{rows[0].variant}" if rows[0].variant else rows[0].name,
         one=one,
         base=base,
         difference=difference(one, base),

@@ -1,4 +1,7 @@
-"""The planned contrasts: standard training against each other regime, architecture by architecture."""
+"""The planned contrasts: standard training against each other regime, architecture by architecture.
+
+A variant, such as training from other weights, has a standard training of its own.
+"""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -21,7 +24,8 @@ class Contrast:
     Attributes:
         column: The score.
         name: The architecture.
-        regime: The regime.
+        regime: The regime, with the label of a variant if there is one.
+        base: The same of the standard training.
         title: Title of the regime for people.
         difference: Regime minus standard.
         adjusted: P-value after Holm, over the architectures and regimes of this column; NaN without a test.
@@ -31,6 +35,7 @@ class Contrast:
     column: Column
     name: str
     regime: str
+    base: str
     title: str
     difference: Difference
     adjusted: float = np.nan
@@ -68,14 +73,23 @@ def compute_contrasts(leaderboard: LeaderboardTable) -> list[Contrast]:
     by_name: dict[str, dict[str, Row]] = defaultdict(dict)
     for row in leaderboard.models:
         by_name[row.name][row.regime] = row
-    regimes = sorted({row.regime for row in leaderboard.models} - {BASE})
+    bases = {row.regime: base_of(row) for row in leaderboard.models if row.regime != BASE}
     pairs = [
-        (rows[BASE], rows[regime])
-        for regime in regimes
+        (rows[base], rows[regime])
+        for regime, base in sorted(bases.items())
         for _, rows in sorted(by_name.items())
-        if BASE in rows and regime in rows
+        if base in rows and regime in rows
     ]
     return [contrast for column in leaderboard.columns for contrast in _contrast_family(leaderboard, column, pairs)]
+
+
+def base_of(row: Row) -> str:
+    """Returns the regime that a row is compared with: standard training of the same variant.
+
+    Standard training of a variant is compared with that of no variant.
+    """
+    base = f"{BASE}+{row.variant}" if row.variant else BASE
+    return BASE if row.regime == base else base
 
 
 def _contrast_family(leaderboard: LeaderboardTable, column: Column, pairs: Sequence[tuple[Row, Row]]) -> list[Contrast]:
@@ -89,10 +103,11 @@ def _contrast_family(leaderboard: LeaderboardTable, column: Column, pairs: Seque
             column=column,
             name=other.name,
             regime=other.regime,
+            base=base.regime,
             title=other.title,
             difference=test,
             adjusted=float(p),
             guesses=guess,
         )
-        for (_, other), test, p, guess in zip(pairs, tests, adjusted, guesses, strict=True)
+        for (base, other), test, p, guess in zip(pairs, tests, adjusted, guesses, strict=True)
     ]

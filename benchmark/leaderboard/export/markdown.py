@@ -138,7 +138,7 @@ def _contrast_section(contrasts: Sequence[Contrast]) -> list[str]:
 
 
 def _contrast_note(contrasts: Sequence[Contrast]) -> str:
-    note = "The regime minus standard training on common images, with the 95 % interval. "
+    note = "The regime minus standard training of the same variant on common images, with the 95 % interval. "
     if any(contrast.difference.scope == "models" for contrast in contrasts):
         note += "Bold or counted: significantly different over new trainings (Holm over all cells of a column). "
     else:

@@ -6,7 +6,7 @@ from collections.abc import Container, Sequence
 from dataclasses import dataclass
 
 from benchmark.leaderboard.analysis.baselines import row_kind
-from benchmark.leaderboard.analysis.contrasts import BASE, Contrast, compute_contrasts
+from benchmark.leaderboard.analysis.contrasts import Contrast, compute_contrasts
 from benchmark.leaderboard.column import Column
 from benchmark.leaderboard.export.grid import NO_INTERVAL
 from benchmark.leaderboard.html.charts import MIN_LABEL_DISTANCE, Label, around, spread
@@ -38,6 +38,7 @@ class SlopeChart:
     """A panel: one column of the table, standard against another regime."""
 
     column: Column
+    base: str
     regime: str
     height: float
     slopes: tuple[Slope, ...]
@@ -52,10 +53,10 @@ class SlopeChart:
         """Text for screen readers."""
         if not self.tested:
             trainings = format_count(len(self.slopes), "single training")
-            return f"{self.column.title}, standard to {self.regime}: {trainings} each"
+            return f"{self.column.title}, {self.base} to {self.regime}: {trainings} each"
         counts = {kind: sum(slope.verdict == kind for slope in self.slopes) for kind in ("better", "worse", "unsure")}
         return (
-            f"{self.column.title}, standard to {self.regime}: {counts['better']} of {len(self.slopes)} better, "
+            f"{self.column.title}, {self.base} to {self.regime}: {counts['better']} of {len(self.slopes)} better, "
             f"{counts['worse']} worse, {counts['unsure']} not significantly different"
         )
 
@@ -72,7 +73,7 @@ def build_slope_charts(
     """
     contrasts: dict[tuple[str, str], list[Contrast]] = defaultdict(list)
     for contrast in compute_contrasts(leaderboard) if existing is None else existing:
-        if (contrast.name, contrast.regime) not in models or (contrast.name, BASE) not in models:
+        if (contrast.name, contrast.regime) not in models or (contrast.name, contrast.base) not in models:
             continue
         contrasts[contrast.regime, contrast.column.name].append(contrast)
     regimes = dict.fromkeys(regime for regime, _ in contrasts)
@@ -87,7 +88,7 @@ def build_slope_charts(
 def _slopes(leaderboard: LeaderboardTable, family: Sequence[Contrast]) -> SlopeChart:
     column = family[0].column
     rows = {(row.name, row.regime): row for row in leaderboard.models}
-    pairs = [(rows[contrast.name, BASE], rows[contrast.name, contrast.regime]) for contrast in family]
+    pairs = [(rows[contrast.name, contrast.base], rows[contrast.name, contrast.regime]) for contrast in family]
     values = [row.estimates[column.name].value for pair in pairs for row in pair]
     scale = around(values)
     baselines = [row for row in leaderboard.rows if not row.is_model and row.finite_estimate(column)]
@@ -110,6 +111,7 @@ def _slopes(leaderboard: LeaderboardTable, family: Sequence[Contrast]) -> SlopeC
     right += [label(row, f"{value(row)} {row.name}") for row in inside]
     return SlopeChart(
         column=column,
+        base=family[0].base,
         regime=family[0].title,
         height=height,
         tested=any(contrast.difference.scope == "models" for contrast in family),

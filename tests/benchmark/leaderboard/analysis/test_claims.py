@@ -147,6 +147,18 @@ def test_p_values_are_corrected_over_the_claims_with_a_verdict(evaluate):
     assert {found.verdict for found in several} <= {"undecided", "bounded"}
 
 
+def test_a_variant_is_compared_with_itself(evaluate):
+    table = leaderboard(0.0)
+    other = [replace(row, regime=f"{row.regime}+imagenet") for row in leaderboard(0.2, draw=1).models]
+    found = evaluate(replace(table, rows=(*table.rows, *other)))
+    assert [(result.architecture, result.verdict == "seen") for result in found] == [
+        ("net", False),
+        ("net+imagenet", True),
+    ]
+    (without,) = evaluate(replace(table, rows=(table.rows[0], other[1], *other[:1])))
+    assert without.architecture == "net+imagenet"
+
+
 def test_without_the_regimes_the_column_or_the_method_nothing_is_said(evaluate):
     for change in ({"regime": "c"}, {"column": "sparsity"}, {"method": "rise"}):
         assert evaluate(leaderboard(0.2), replace(CLAIM, **change)) == []
