@@ -50,7 +50,10 @@ PASSES = {
     "norm-l1": (1, 0, 1),
     "norm-elastic": (1, 0, 1),
     "norm-group": (1, 0, 1),
+    "pgd-l2-0.3": (7, 0, 1),
+    "pgd-l2-1": (7, 0, 1),
 }
+L2_BUDGETS = {"pgd-l2-0.3": 0.3, "pgd-l2-1": 1.0, "pgd-l2": 3.0}
 NORMS = ["norm-l1", "norm-elastic", "norm-group"]
 REGIMES = sorted(entries(Regime))
 
@@ -244,9 +247,20 @@ def test_attacked_images_keep_to_the_budget_and_to_the_range(name):
     assert not torch.equal(moved, images)
 
 
+@pytest.mark.parametrize("name", L2_BUDGETS)
+def test_the_budget_in_l2_is_used_up_and_not_exceeded(name):
+    """It is that of images of 224 px. Gray images leave room for all of it."""
+    now = batch(images=torch.full((6, 3, SIDE, SIDE), 0.5), labels=torch.tensor([0, 1, 2, 0, 1, 2]))
+    _, watch = watched(name, now)
+    moved = (watch.inputs(training=True)[-1] - now.images).flatten(1).norm(dim=1)
+    expected = L2_BUDGETS[name] * SIDE / 224
+    assert moved.max() <= expected * (1 + 1e-5)
+    assert moved.min() > 0.8 * expected
+
+
 def test_those_that_train_on_attacked_images_say_so():
     attacking = {name for name, regime in entries(Regime).items() if regime.adversarial}
-    assert attacking == {"adversarial", "pgd-l2", "pgd-linf", "trades", "fgsm-rs", "free", *SCAATS, *NORMS}
+    assert attacking == {"adversarial", "pgd-linf", "trades", "fgsm-rs", "free", *SCAATS, *NORMS, *L2_BUDGETS}
     assert all(1 <= regime.cost <= 30 for regime in entries(Regime).values())
 
 
