@@ -5,11 +5,11 @@ from benchmark.training.losses.adversarial import adversarial_cost, adversarial_
 from benchmark.training.regimes import Regime
 
 
-def _budget(eps: float) -> Regime:
-    """Builds the regime of an L2 budget for images of 224 px. All else is as in pgd-l2."""
+def _budget(part: str, eps: float) -> Regime:
+    """Builds the regime of a part of the budget, in L2 for images of 224 px. All else is as in pgd-l2."""
     attack = PGD(norm="l2", eps=eps, steps=7, step=0.2, random_start=True)
     return Regime(
-        name=f"pgd-l2-{eps:g}",
+        name=f"pgd-l2-{part}",
         objective=adversarial_objective(attack),
         cost=adversarial_cost(attack),
         adversarial=True,
@@ -18,6 +18,6 @@ def _budget(eps: float) -> Regime:
     )
 
 
-# A tenth and a third of the budget of pgd-l2, which is 3.
-PGD_L2_03 = _budget(0.3)
-PGD_L2_1 = _budget(1.0)
+# The budget of pgd-l2 is 3.
+PGD_L2_TENTH = _budget("tenth", 0.3)
+PGD_L2_THIRD = _budget("third", 1.0)

@@ -50,10 +50,10 @@ PASSES = {
     "norm-l1": (1, 0, 1),
     "norm-elastic": (1, 0, 1),
     "norm-group": (1, 0, 1),
-    "pgd-l2-0.3": (7, 0, 1),
-    "pgd-l2-1": (7, 0, 1),
+    "pgd-l2-tenth": (7, 0, 1),
+    "pgd-l2-third": (7, 0, 1),
 }
-L2_BUDGETS = {"pgd-l2-0.3": 0.3, "pgd-l2-1": 1.0, "pgd-l2": 3.0}
+L2_BUDGETS = {"pgd-l2-tenth": 0.3, "pgd-l2-third": 1.0, "pgd-l2": 3.0}
 NORMS = ["norm-l1", "norm-elastic", "norm-group"]
 REGIMES = sorted(entries(Regime))
 
