@@ -2,6 +2,7 @@
 
 from math import prod
 from pathlib import Path
+from threading import Lock
 from typing import IO, Any
 
 import numpy as np
@@ -12,6 +13,12 @@ from benchmark.map_files import MAX_VALUES, UNNAMED, Arrays, MapReader
 from datasets import BadFileError
 
 READ_AGAIN = "save it again with numpy.save"
+PARSING = Lock()
+"""Held while a header is parsed.
+
+NumPy parses it with :mod:`ast`. In Python 3.11, threads share its count of the depth, and one of two parsers at once
+may end in a SystemError.
+"""
 
 
 def open_npy(path: Path) -> Arrays:
@@ -22,7 +29,8 @@ def open_npy(path: Path) -> Arrays:
     """
     try:
         # Unlike numpy.load, this accepts nothing else under the name of such a file, such as an archive.
-        return {UNNAMED: npy_format.open_memmap(path, mode="r")}
+        with PARSING:
+            return {UNNAMED: npy_format.open_memmap(path, mode="r")}
     except (OSError, ValueError, EOFError, SyntaxError, TypeError, OverflowError, MemoryError) as error:
         raise unreadable(path, error) from None
 
@@ -39,7 +47,8 @@ def read_stream(stream: IO[bytes], size: int) -> NDArray[Any]:
     """
     version = npy_format.read_magic(stream)
     read_header = npy_format.read_array_header_1_0 if version == (1, 0) else npy_format.read_array_header_2_0
-    shape, is_fortran, dtype = read_header(stream)
+    with PARSING:
+        shape, is_fortran, dtype = read_header(stream)
     if dtype.hasobject:
         raise ValueError("it holds Python objects")
     num_bytes = prod(shape) * dtype.itemsize

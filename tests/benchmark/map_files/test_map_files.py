@@ -1,5 +1,10 @@
 """Maps from elsewhere: found by the names of images, read from every kind of file, resized as our own are."""
 
+import gc
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 import safetensors.numpy
@@ -7,7 +12,9 @@ import torch
 from PIL import Image
 
 from benchmark.experiments.export_maps import FORMATS
+from benchmark.map_files import UNNAMED
 from benchmark.map_files.collect import ANY_CLASS, collect_maps, open_arrays, read_location
+from benchmark.map_files.npy import open_npy
 from benchmark.map_files.store import store_maps
 from benchmark.map_files.values import resize_map, to_map
 from benchmark.saliency.activations import upsample
@@ -139,3 +146,25 @@ def test_exported_pictures_come_back_within_their_rounding(tmp_path):
     stored = store_maps([collection.locations[str(n)][ANY_CLASS] for n in range(3)], tmp_path / "all", 24, "refuse")
     # Half a step of 8 bits, and the rounding of half precision below 1.
     assert np.abs(np.load(stored.path).astype(float) - maps).max() <= 0.5 / 255 + 2**-12
+
+
+def test_headers_are_read_by_many_threads_at_once(tmp_path):
+    """Without a lock, one in a hundred ends in a SystemError in Python 3.11: threads share the depth of `ast`."""
+    path = tmp_path / "map.npy"
+    np.save(path, np.zeros((4, 4), np.float32))
+    thresholds, interval = gc.get_threshold(), sys.getswitchinterval()
+
+    def yield_to_others(*_):
+        time.sleep(1e-5)
+
+    sys.setswitchinterval(1e-6)
+    gc.callbacks.append(yield_to_others)
+    gc.set_threshold(3)
+    try:
+        with ThreadPoolExecutor(4) as pool:
+            shapes = list(pool.map(lambda _: open_npy(path)[UNNAMED].shape, range(1600)))
+    finally:
+        gc.set_threshold(*thresholds)
+        gc.callbacks.remove(yield_to_others)
+        sys.setswitchinterval(interval)
+    assert set(shapes) == {(4, 4)}
