@@ -8,8 +8,8 @@ from benchmark.data.dataset import ImageDataset
 from benchmark.experiments.gallery import write_gallery
 from benchmark.experiments.job import Job
 from benchmark.experiments.reliance_sheet import write_reliance_sheet
-from benchmark.experiments.sheets import select_examples, write_data_sheet, write_map_sheets
-from benchmark.leaderboard.build import DATA_FIGURE, RELIANCE_SHEETS, SHEETS
+from benchmark.experiments.sheets import remove_sheets, select_examples, write_data_sheet, write_map_sheets
+from benchmark.leaderboard.build import DATA_FIGURE
 from benchmark.leaderboard.gallery.load import GALLERY_DIR
 from benchmark.registry import entries
 from datasets import DatasetReader
@@ -36,8 +36,8 @@ def write_pictures(jobs: Sequence[Job], directory: Path) -> None:
 
 def remove_pictures(directory: Path) -> None:
     """Removes the pictures of earlier runs."""
-    for path in (directory / DATA_FIGURE, *(directory / name for name in SHEETS), *directory.glob(RELIANCE_SHEETS)):
-        path.unlink(missing_ok=True)
+    remove_sheets(directory)
+    (directory / DATA_FIGURE).unlink(missing_ok=True)
     if not (directory / GALLERY_DIR).is_symlink():
         shutil.rmtree(directory / GALLERY_DIR, ignore_errors=True)
 

@@ -13,7 +13,7 @@ from benchmark.baselines.score import score_baselines
 from benchmark.config.presets import PRESETS
 from benchmark.experiments.job import Job
 from benchmark.experiments.pictures import has_pictures, may_publish
-from benchmark.experiments.sheets import remove_map_sheets
+from benchmark.experiments.sheets import remove_sheets
 from benchmark.leaderboard.admission.admit import admit
 from benchmark.leaderboard.admission.comparison import TRAINING
 from benchmark.leaderboard.admission.files import find_damaged_file
@@ -89,7 +89,7 @@ def publish_cells(jobs: Sequence[Job], directory: Path, report: Callable[[str], 
     if earlier not in {"", protocol}:
         why = _compare(directory, earlier, jobs[0])
         report(f"Some rows follow another protocol ({why}). They stay below the new ones.")
-        remove_map_sheets(directory)
+        remove_sheets(directory)
     # Of a damaged list nothing is believed. It then has the records of these jobs alone.
     own = [] if discard_if_damaged(directory) else find_own_records(directory)
     lines = [publish_split(jobs[0], directory, earlier)]

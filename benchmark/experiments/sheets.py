@@ -9,7 +9,7 @@ from architectures import Architecture
 from benchmark.data.dataset import ImageDataset
 from benchmark.experiments.cell import load_maps
 from benchmark.experiments.job import Job
-from benchmark.leaderboard.build import SHEETS
+from benchmark.leaderboard.build import RELIANCE_SHEETS, SHEETS
 from benchmark.leaderboard.figures.sheets import contact_sheet, map_sheet
 from benchmark.leaderboard.synthetic import marked
 from benchmark.registry import entries, select
@@ -25,10 +25,10 @@ def write_map_sheets(jobs: Sequence[Job], directory: Path) -> None:
         _write_map_sheet([job for job in jobs if job.cell.regime.adversarial == adversarial], directory / file)
 
 
-def remove_map_sheets(directory: Path) -> None:
-    """Removes the sheets if their maps follow another protocol."""
-    for file in SHEETS:
-        (directory / file).unlink(missing_ok=True)
+def remove_sheets(directory: Path) -> None:
+    """Removes the sheets of maps and of reliance, such as those of another protocol."""
+    for path in (*(directory / file for file in SHEETS), *directory.glob(RELIANCE_SHEETS)):
+        path.unlink(missing_ok=True)
 
 
 def _write_map_sheet(jobs: Sequence[Job], path: Path) -> None:

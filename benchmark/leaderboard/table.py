@@ -57,8 +57,12 @@ class Row:
 
     @property
     def variant(self) -> str:
-        """The label that `run --name` gave its training settings, or the settings that tell it from a like row."""
-        return self.regime.partition("+")[2]
+        """The end of its regime after its name, such as `+imagenet`, which `run --name` gives. Empty without one.
+
+        Rows that differ in settings alone have these settings there.
+        """
+        _, plus, label = self.regime.partition("+")
+        return f"{plus}{label}"
 
     @property
     def label(self) -> str:

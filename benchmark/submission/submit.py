@@ -20,7 +20,7 @@ from benchmark.experiments.publish import (
 )
 from benchmark.leaderboard.admission.files import SIDECARS
 from benchmark.leaderboard.analysis.other_protocols import compare_protocols
-from benchmark.leaderboard.build import DATA_FIGURE, SHEETS, rebuild
+from benchmark.leaderboard.build import DATA_FIGURE, RELIANCE_SHEETS, SHEETS, rebuild
 from benchmark.registry import entries
 from benchmark.storage.files import TMP_PREFIX, atomic_file, write_text
 from benchmark.storage.hashing import file_digest
@@ -256,7 +256,8 @@ def _copy_accepted(
         if path.is_file() and not path.is_symlink():
             with atomic_file(directory / path.relative_to(source)) as temporary:
                 shutil.copyfile(path, temporary)
-    for sheet in () if is_joined else SHEETS:  # of another protocol: the evaluation removed its copy
+    sheets = [*SHEETS, *(path.name for path in directory.glob(RELIANCE_SHEETS))]
+    for sheet in () if is_joined else sheets:  # of another protocol: the evaluation removed its copy
         if not (source / sheet).is_file():
             (directory / sheet).unlink(missing_ok=True)
     with atomic_file(directory / HOUSE_FILE) as temporary:  # as restored, with the facts of a new protocol

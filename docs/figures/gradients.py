@@ -14,7 +14,7 @@ from PIL import Image
 from typer import echo
 
 NAMES = ("0059", "0126", "1326", "2071", "2371", "2671", "3011")
-"""Slices of the three classes, evenly spaced among the test slices."""
+"""Names of the slices: a pituitary tumor, a meningioma, a pituitary tumor and four gliomas."""
 SIDE = 160
 """Height and width of a tile in pixels."""
 BRIGHTEST = 0.995

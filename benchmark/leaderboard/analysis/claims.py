@@ -107,7 +107,7 @@ def _find_pairs(claim: Claim, leaderboards: Sequence[LeaderboardTable]) -> Itera
     """Finds the rows of both regimes of a claim, by architecture and variant."""
     tables = [leaderboard for leaderboard in leaderboards if not claim.method or leaderboard.method == claim.method]
     rows = {(row.name, row.regime): row for row in (tables[0].models if tables else ())}
-    for name, variant in dict.fromkeys((row.name, f"+{row.variant}" if row.variant else "") for row in rows.values()):
+    for name, variant in dict.fromkeys((row.name, row.variant) for row in rows.values()):
         one, base = (rows.get((name, f"{regime}{variant}")) for regime in (claim.regime, claim.than))
         if one and base and claim.column in one.estimates and claim.column in base.estimates:
             yield claim, (one, base)
@@ -125,7 +125,7 @@ def _compare(
         ]
     return ClaimResult(
         claim=claim,
-        architecture=f"{rows[0].name}+{rows[0].variant}" if rows[0].variant else rows[0].name,
+        architecture=f"{rows[0].name}{rows[0].variant}",
         one=one,
         base=base,
         difference=difference(one, base),

@@ -88,7 +88,7 @@ def base_of(row: Row) -> str:
 
     Standard training of a variant is compared with that of no variant.
     """
-    base = f"{BASE}+{row.variant}" if row.variant else BASE
+    base = f"{BASE}{row.variant}"
     return BASE if row.regime == base else base
 
 

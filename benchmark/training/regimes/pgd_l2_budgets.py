@@ -1,13 +1,15 @@
 """The regime pgd-l2 with smaller budgets, to see what the budget does to maps."""
 
-from benchmark.attacks.pgd import PGD
+from dataclasses import replace
+
 from benchmark.training.losses.adversarial import adversarial_cost, adversarial_objective
 from benchmark.training.regimes import Regime
+from benchmark.training.regimes.pgd_l2 import ATTACK
 
 
 def _budget(part: str, eps: float) -> Regime:
     """Builds the regime of a part of the budget, in L2 for images of 224 px. All else is as in pgd-l2."""
-    attack = PGD(norm="l2", eps=eps, steps=7, step=0.2, random_start=True)
+    attack = replace(ATTACK, eps=eps)
     return Regime(
         name=f"pgd-l2-{part}",
         objective=adversarial_objective(attack),
@@ -18,6 +20,5 @@ def _budget(part: str, eps: float) -> Regime:
     )
 
 
-# The budget of pgd-l2 is 3.
-PGD_L2_TENTH = _budget("tenth", 0.3)
-PGD_L2_THIRD = _budget("third", 1.0)
+PGD_L2_TENTH = _budget("tenth", ATTACK.eps / 10)
+PGD_L2_THIRD = _budget("third", ATTACK.eps / 3)

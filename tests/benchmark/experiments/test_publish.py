@@ -107,6 +107,23 @@ def test_the_same_seed_under_other_settings_is_a_row_of_its_own_and_no_second_se
     assert {row.seeds for row in rows} == {(0,)}
 
 
+def test_sheets_of_another_protocol_are_removed_and_those_of_the_same_stay(directory, monkeypatch):
+    monkeypatch.setattr(publishing, "publish_split", lambda *_: "")
+    monkeypatch.setattr(publishing, "_compare", lambda *_: "other settings")
+    monkeypatch.setattr(publishing, "state_house", lambda *_: None)
+    sheets = [directory / name for name in ("maps-standard.png", "reliance.png", "reliance-imagenet.png")]
+
+    def publish_all(job):
+        publishing.publish_cells([job], directory, lambda _: None)
+        return [sheet for sheet in sheets if sheet.exists()]
+
+    publish_all(make_cell(a_job(), key="k1", protocol="p", identity="11111111"))
+    for sheet in sheets:
+        sheet.touch()
+    assert publish_all(make_cell(a_job("two"), key="k2", protocol="p", identity="22222222")) == sheets
+    assert publish_all(make_cell(a_job(), key="k3", protocol="q", identity="33333333")) == []
+
+
 def test_variants_are_rows_of_one_table(directory):
     for number, name in enumerate(("", "two", "three")):
         publish(directory, make_cell(a_job(name), key=f"k{number}", protocol="p", identity=f"{number:08d}"))
