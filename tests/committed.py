@@ -21,7 +21,7 @@ def committed_record(model: str, *, directory: Path = QUICK) -> Path:
 
 
 def committed_sidecar(model: str, suffix: str, *, directory: Path = QUICK) -> Path:
-    """A file beside that record, such as the one that ends with `scores.parquet`."""
+    """Another file of that record, such as the one that ends with `scores.parquet`."""
     return sidecar_file(committed_record(model, directory=directory), suffix)
 
 
