@@ -34,6 +34,7 @@ from benchmark.storage.cache import cached_directory, is_intact, load_or_make
 from benchmark.storage.files import write_text
 from benchmark.storage.hashing import content_key, file_digest
 from benchmark.storage.identity import identity
+from benchmark.storage.parquet import write_parquet
 from benchmark.storage.record import write_record
 from benchmark.storage.runs import maps_file, predictions_file
 from benchmark.training.tensor_data import TensorData
@@ -85,10 +86,10 @@ def run_cell(job: Job, report: Report) -> Path:
         reasons=reasons,
     )
     with cached_directory(job.directory) as directory:
-        predictions.to_parquet(directory / "predictions.parquet")
-        scores.to_parquet(directory / "scores.parquet")
+        write_parquet(predictions, directory / "predictions.parquet")
+        write_parquet(scores, directory / "scores.parquet")
         if curves:
-            pd.concat(curves, ignore_index=True).to_parquet(directory / "curves.parquet", compression="zstd")
+            write_parquet(pd.concat(curves, ignore_index=True), directory / "curves.parquet")
         write_text(directory / "classification.csv", frame_csv(classification))
         files = {path.name: file_digest(path) for path in sorted(directory.iterdir())}
         write_record(directory / "record.json", build_record(job, outcome, files))

@@ -27,6 +27,7 @@ from benchmark.storage.files import atomic_file, write_text
 from benchmark.storage.hashing import content_key, file_digest
 from benchmark.storage.house import list_made, read_house, state_facts
 from benchmark.storage.lock import writing
+from benchmark.storage.parquet import write_parquet
 from benchmark.storage.protocol import accept_file, read_protocol, write_protocol
 from benchmark.storage.record import (
     ExternalMaps,
@@ -110,8 +111,8 @@ def write_cell(cell: ExternalCell, maps: NDArray[np.float16]) -> Record:
     scores.insert(1, "method", EVERY_METHOD)
     predictions = _predictions(cell)
     with cached_directory(directory) as temporary:
-        scores.to_parquet(temporary / "scores.parquet")
-        predictions.to_parquet(temporary / "predictions.parquet")
+        write_parquet(scores, temporary / "scores.parquet")
+        write_parquet(predictions, temporary / "predictions.parquet")
         measures = _measures(cell, predictions)
         write_text(temporary / "classification.csv", frame_csv(measures))
         files = {path.name: file_digest(path) for path in sorted(temporary.iterdir())}
@@ -228,5 +229,5 @@ def _add_baselines(cell: ExternalCell, path: Path) -> None:
     frame = score_baselines(job.data, [], methods, device, cell.protocol, alignment=job.preset.alignment)
     frame = frame.assign(protocol=cell.protocol)
     with atomic_file(path) as temporary:
-        (pd.concat([existing, frame], ignore_index=True) if len(existing) else frame).to_parquet(temporary)
+        write_parquet(pd.concat([existing, frame], ignore_index=True) if len(existing) else frame, temporary)
     accept_file(path.parent, path.name)

@@ -25,6 +25,7 @@ from benchmark.runtime.device import nearest_device
 from benchmark.saliency import Method
 from benchmark.storage.files import atomic_file, write_text
 from benchmark.storage.house import TableFacts, discard_if_damaged, is_stated, list_made, read_house, state_facts
+from benchmark.storage.parquet import write_parquet
 from benchmark.storage.protocol import is_changed, read_protocol, write_protocol
 from benchmark.storage.record import Record, load_record
 from benchmark.storage.results import (
@@ -294,7 +295,7 @@ def write_baselines(directory: Path, frames: Sequence[pd.DataFrame]) -> None:
     """Writes the scores of the baselines of all protocols."""
     _remove_irregular(directory / BASELINES_FILE)
     with atomic_file(directory / BASELINES_FILE) as temporary:
-        pd.concat(frames, ignore_index=True).to_parquet(temporary)
+        write_parquet(pd.concat(frames, ignore_index=True), temporary)
 
 
 def baselines_of(protocols: set[str], path: Path) -> list[pd.DataFrame]:
