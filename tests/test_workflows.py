@@ -69,7 +69,7 @@ def test_a_submission_brings_entries_and_records_and_no_code(tmp_path):
     theirs = {
         **dict.fromkeys(ours, "theirs"),
         ".github/workflows/submission.yml": "theirs",
-        "results/d/quick/data.png": "x",
+        "results/d/quick/data.webp": "x",
     }
     head = write(origin, theirs | new)
     git(origin, "update-ref", "refs/pull/7/head", head)

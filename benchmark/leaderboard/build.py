@@ -33,23 +33,23 @@ from benchmark.storage.lock import writing
 from benchmark.storage.protocol import read_protocol, write_protocol
 from benchmark.storage.results import BASELINES_FILE, SPLIT_FILE
 
-DATA_FIGURE = "data.png"
+DATA_FIGURE = "data.webp"
 PAGE = "leaderboard.html"
 CLAIMS = "claims.md"
 RELIANCE = "reliance.csv"
 REGIMES_FIGURE = "regimes.png"
 RANKS_FIGURE = "ranks.png"
 AGREEMENT_FIGURE = "agreement.png"
-RELIANCE_SHEETS = "reliance*.png"
-"""Pattern of the sheets that show reliance, one per variant, such as `reliance-imagenet.png`."""
+RELIANCE_SHEETS = "reliance*.webp"
+"""Pattern of the sheets that show reliance, one per variant, such as `reliance-imagenet.webp`."""
 TABLES = (
     *("leaderboard*.*", "contrasts.csv", "pairs.csv", "agreement.csv", RELIANCE, CLASS_RELIANCE, CLAIMS),
     *(SUBGROUP_RELIANCE, BASELINES_FILE, SPLIT_FILE),
 )
 """Patterns of the files whose digests are stored once the tables are complete."""
 SHEETS = {
-    "maps-standard.png": "Maps of the standard models, with image and masks",
-    "maps-adversarial.png": "Maps of the adversarially trained models, with image and masks",
+    "maps-standard.webp": "Maps of the standard models, with image and masks",
+    "maps-adversarial.webp": "Maps of the adversarially trained models, with image and masks",
 }
 
 

@@ -133,7 +133,7 @@ def test_a_run_makes_a_leaderboard_and_a_second_one_does_nothing(finished, tmp_p
     page = (directory / "leaderboard.md").read_text(encoding="utf-8")
     assert "SYNTHETIC" not in page
     assert "centered Gaussian" in page
-    for picture in ("regimes.png", "maps-standard.png", "maps-adversarial.png"):
+    for picture in ("regimes.png", "maps-standard.webp", "maps-adversarial.webp"):
         assert (directory / picture).read_bytes().startswith(b"\x89PNG")
     before = {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
     second = call(folder, *RUN, "--data", isic_tree)

@@ -31,7 +31,7 @@ def test_pictures_of_earlier_runs_are_removed_and_nothing_else(tmp_path):
     (outside / "mine.png").touch()
     results = tmp_path / "results"
     (results / "gallery").mkdir(parents=True)
-    pictures = "data.png", "reliance.png", "reliance-imagenet.png", "maps-standard.png", "gallery/images.webp"
+    pictures = "data.webp", "reliance.webp", "reliance-imagenet.webp", "maps-standard.webp", "gallery/images.webp"
     for name in (*pictures, "regimes.png", "split.csv"):
         (results / name).touch()
     assert has_pictures(results)
@@ -59,8 +59,8 @@ def test_each_variant_has_a_sheet_of_its_own(tmp_path, monkeypatch):
     sheets.write_reliance_sheet(jobs("imagenet"), tmp_path)
     sheets.write_reliance_sheet(jobs(""), tmp_path)
     sheets.write_reliance_sheet(jobs("", adversarial=True), tmp_path)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["reliance-imagenet.png", "reliance.png"]
-    assert "net/imagenet" in (tmp_path / "reliance-imagenet.png").read_text(encoding="utf-8")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["reliance-imagenet.webp", "reliance.webp"]
+    assert "net/imagenet" in (tmp_path / "reliance-imagenet.webp").read_text(encoding="utf-8")
     monkeypatch.setattr(sheets, "build_panels", lambda _: [])
     sheets.write_reliance_sheet(jobs(""), tmp_path)
-    assert [path.name for path in tmp_path.iterdir()] == ["reliance-imagenet.png"]
+    assert [path.name for path in tmp_path.iterdir()] == ["reliance-imagenet.webp"]

@@ -111,7 +111,7 @@ def test_sheets_of_another_protocol_are_removed_and_those_of_the_same_stay(direc
     monkeypatch.setattr(publishing, "publish_split", lambda *_: "")
     monkeypatch.setattr(publishing, "_compare", lambda *_: "other settings")
     monkeypatch.setattr(publishing, "state_house", lambda *_: None)
-    sheets = [directory / name for name in ("maps-standard.png", "reliance.png", "reliance-imagenet.png")]
+    sheets = [directory / name for name in ("maps-standard.webp", "reliance.webp", "reliance-imagenet.webp")]
 
     def publish_all(job):
         publishing.publish_cells([job], directory, lambda _: None)

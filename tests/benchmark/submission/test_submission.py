@@ -490,13 +490,13 @@ def test_rows_of_another_protocol_stay_below_the_new_one_and_the_command_says_so
     directory = tmp_path / "results" / place.submitted.directory.relative_to(place.results)
     for path in (*directory.glob("records/*.json"), directory / "protocol.json"):
         write_unsealed(path, json.loads(path.read_text(encoding="utf-8")) | {"protocol": "01" * 8})
-    (directory / "maps-adversarial.png").write_bytes(b"maps of the older protocol")
+    (directory / "maps-adversarial.webp").write_bytes(b"maps of the older protocol")
     submitted = place.submit(write_template("newcomer", tmp_path))
     with (directory / "leaderboard.csv").open(encoding="utf-8") as file:
         rows = {row["name"]: row["kind"] for row in csv.DictReader(file) if row["regime"]}
     assert rows == {"newcomer": "model", "by_hand": OTHER_PROTOCOL, "elsewhere": OTHER_PROTOCOL}
     assert "## Made under another protocol" in (directory / "leaderboard.md").read_text(encoding="utf-8")
-    assert not (directory / "maps-adversarial.png").exists()
+    assert not (directory / "maps-adversarial.webp").exists()
     assert describe_other_protocols(submitted, "quick").startswith(
         "2 models of this table were made under another protocol (equal settings, other data or code). They are listed"
     )
