@@ -26,7 +26,7 @@ TITLES = {"processor": "processor", "accelerator": "accelerator", "threads": "th
 """What two trainings may differ by, with its name for readers."""
 
 
-def repeat(
+def repeat(  # noqa: PLR0913 - the options of a command line
     row: Annotated[str, typer.Argument(metavar="ROW", help="A model of a table, such as xception/standard.")],
     *,
     seed: Annotated[int | None, typer.Option(help="Training seed. Default: the first one.", min=0)] = None,
@@ -35,6 +35,14 @@ def repeat(
         Path | None,
         typer.Option(
             metavar="DIRECTORY", help="A results directory. Default: the only one with the row.", rich_help_panel=DATA
+        ),
+    ] = None,
+    weights: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="The initial weights, or their directory. Default: the path that the row names.",
+            rich_help_panel=DATA,
         ),
     ] = None,
     output: Annotated[
@@ -59,8 +67,8 @@ def repeat(
     published, path = find_record(row, results, seed)
     record = published.records[path]
     words = shlex.split(repeat_command([record]))
-    if data is not None:
-        words += ["--data", str(data)]
+    _set_path(words, "--data", data)
+    _set_path(words, "--weights", weights)
     console.print(shlex.join(words), highlight=False, markup=False, soft_wrap=True)
     console.print(_describe_cost(record), highlight=False, markup=False)
     if dry_run:
@@ -77,6 +85,16 @@ def repeat(
         _show(judged, table)
     if judged.verdict == "not within what repeats spread":
         raise typer.Exit(1)
+
+
+def _set_path(words: list[str], option: str, path: Path | None) -> None:
+    """Gives an option of a command another path, if there is one."""
+    if path is None:
+        return
+    if option in words:
+        words[words.index(option) + 1] = str(path)
+    else:
+        words += [option, str(path)]
 
 
 def _require_harmless(record: "Record", path: Path) -> None:
@@ -189,7 +207,7 @@ def _judge(published: "ResultsDirectory", path: Path, row: str, directory: Path)
     from benchmark.leaderboard.tables import build_tables  # noqa: PLC0415
 
     again, record = read_results(directory), published.records[path]
-    repeated = next(iter(again.records.values()))
+    repeated_path, repeated = next(iter(again.records.items()))
     if repeated.protocol != record.protocol:
         raise UserError(_describe_other_protocol(repeated.protocol, record, row))
     if _identity(repeated) != _identity(record):
@@ -197,7 +215,7 @@ def _judge(published: "ResultsDirectory", path: Path, row: str, directory: Path)
     console.print(_describe_machines(record, repeated))
     alone = replace(published, records={path: record}, others={}, problems=(), names={})
     (table, *_), (one, *_), (other, *_) = (build_tables(part) for part in (published, alone, again))
-    equal = are_equal(record, repeated)
+    equal = are_equal(path, repeated_path)
     label = next(model_name(model) for model, paths in published.models.items() if path in paths)  # row may be longer
     return judge_repeat(table, label, one.models[0], other.models[0], equal=equal), table
 

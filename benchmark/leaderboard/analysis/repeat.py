@@ -2,16 +2,19 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
 from scipy.stats import t
 
 from benchmark.leaderboard.column import Column
 from benchmark.leaderboard.columns import ACCURACY, HEADLINES, RANKED_BY
 from benchmark.leaderboard.table import LeaderboardTable, Row
 from benchmark.statistics.tests import ALPHA
-from benchmark.storage.record import Record
+from benchmark.storage.results import sidecar_file
 
 MEASURED_SPREADS = {
     RANKED_BY: 0.0095,
@@ -76,10 +79,25 @@ class Repeat:
         return "within what repeats spread" if within else "not within what repeats spread"
 
 
-def are_equal(published: Record, repeated: Record) -> bool:
-    """Returns whether scores and predictions of two records are the same bytes."""
-    digests = [(published.files.get(name), repeated.files.get(name)) for name in TABLES]
-    return all(one is not None and one == other for one, other in digests)
+def are_equal(published: Path, repeated: Path) -> bool:
+    """Returns whether scores and predictions of two records are the same bytes. How they are compressed does not count.
+
+    Args:
+        published: The file of a record.
+        repeated: That of the other.
+    """
+    return all(_hold_equal(sidecar_file(published, name), sidecar_file(repeated, name)) for name in TABLES)
+
+
+def _hold_equal(published: Path, repeated: Path) -> bool:
+    one, other = pd.read_parquet(published), pd.read_parquet(repeated)
+    return list(one) == list(other) and all(_are_same(one[name].to_numpy(), other[name].to_numpy()) for name in one)
+
+
+def _are_same(one: NDArray[np.generic], other: NDArray[np.generic]) -> bool:
+    if one.dtype != other.dtype or one.dtype == object:
+        return one.dtype == other.dtype and np.array_equal(one, other)
+    return one.tobytes() == other.tobytes()  # so that NaN is NaN, and 0 is not -0
 
 
 def judge_repeat(table: LeaderboardTable, label: str, published: Row, repeated: Row, *, equal: bool) -> Repeat:
@@ -95,7 +113,7 @@ def judge_repeat(table: LeaderboardTable, label: str, published: Row, repeated: 
         label: The row in it, such as `xception/standard`.
         published: The training alone.
         repeated: Its repeat.
-        equal: Whether both are the same bytes, see :func:`are_equal`.
+        equal: Whether both hold the same bytes, see :func:`are_equal`.
     """
     row = next(row for row in table.models if row.label == label)
     columns = (*HEADLINES, table.column(ACCURACY))

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pandas as pd
 import pytest
 from typer.testing import CliRunner
@@ -13,11 +14,12 @@ from typer.testing import CliRunner
 from benchmark import __main__ as program
 from benchmark.cli import repeat as verb
 from benchmark.errors import UserError
-from benchmark.leaderboard.analysis.repeat import MEASURED_SPREADS, judge_repeat
+from benchmark.leaderboard.analysis.repeat import MEASURED_SPREADS, TABLES, are_equal, judge_repeat
 from benchmark.leaderboard.columns import ACCURACY, HEADLINES
 from benchmark.leaderboard.load.results import read_results
 from benchmark.leaderboard.tables import build_tables
 from benchmark.storage.hashing import file_digest
+from benchmark.storage.results import sidecar_file
 from tests.benchmark.leaderboard.made_results import make_results
 
 ROW = "densenet121/standard"
@@ -87,6 +89,28 @@ def test_the_verdict_on_a_repeat(repeated, shift, code, verdict):
     assert outcome.exit_code == code, outcome.output
     assert verdict in outcome.output
     assert ("more than that" in outcome.output) is bool(code)
+
+
+def test_paths_on_this_machine_replace_those_of_the_row(repeated):
+    _, (words,) = repeated(0.0, "", "--data", "/mine/images", "--weights", "/mine/net.safetensors")
+    assert words[words.index("--data") + 1] == "/mine/images"
+    assert words[words.index("--weights") + 1] == "/mine/net.safetensors"
+    assert (words.count("--data"), words.count("--weights")) == (1, 1)
+
+
+def test_equal_numbers_are_equal_however_the_file_is_written(published, tmp_path):
+    again = tmp_path / "again.json"
+    one = next((published / "records").glob("*.json"))
+    for name in TABLES:
+        frame = pd.read_parquet(sidecar_file(one, name))
+        frame.to_parquet(sidecar_file(again, name), compression="gzip")
+    assert are_equal(one, again)
+    scores = pd.read_parquet(sidecar_file(again, "scores.parquet"))
+    scores.loc[3, "value"] = np.nextafter(scores.loc[3, "value"], 2)
+    scores.to_parquet(sidecar_file(again, "scores.parquet"))
+    assert not are_equal(one, again)
+    scores.drop(columns="level").to_parquet(sidecar_file(again, "scores.parquet"))
+    assert not are_equal(one, again)
 
 
 def test_other_code_is_no_repeat_and_trains_nothing(repeated):
