@@ -155,5 +155,7 @@ def save_figure(figure: Figure, path: Path, title: str) -> None:
     width = int(figure.get_figwidth() * 10)
     figure.suptitle("\n".join(textwrap.wrap(printable(title), width)), fontsize=9)
     with mpl.rc_context({"svg.hashsalt": "loupe"}), atomic_file(path) as temporary:
-        options = WEBP if path.suffix == ".webp" else None
-        figure.savefig(temporary, dpi=RESOLUTION, metadata={"Software": None}, pil_kwargs=options)
+        if path.suffix == ".webp":
+            figure.savefig(temporary, dpi=RESOLUTION, pil_kwargs=WEBP)
+        else:
+            figure.savefig(temporary, dpi=RESOLUTION, metadata={"Software": None})  # whose version would change bytes

@@ -19,14 +19,14 @@ def panels(number):
 
 @pytest.mark.parametrize("number", [1, 2 * MAX_ROWS])
 def test_it_has_a_block_of_columns_for_every_six_images(number, tmp_path):
-    reliance_sheet(panels(number), "made: with and without", tmp_path / "sheet.png")
-    with Image.open(tmp_path / "sheet.png") as sheet:
+    reliance_sheet(panels(number), "made: with and without", tmp_path / "sheet.webp")
+    with Image.open(tmp_path / "sheet.webp") as sheet:
         width, height = sheet.size
     assert width == pytest.approx(660 * (1 if number == 1 else 2), abs=2)
     assert height > 200 if number == 1 else height > 1000
 
 
 def test_equal_panels_give_equal_bytes(tmp_path):
-    for name in ("one.png", "two.png"):
+    for name in ("one.webp", "two.webp"):
         reliance_sheet(panels(2), "made", tmp_path / name)
-    assert (tmp_path / "one.png").read_bytes() == (tmp_path / "two.png").read_bytes()
+    assert (tmp_path / "one.webp").read_bytes() == (tmp_path / "two.webp").read_bytes()
