@@ -1,7 +1,7 @@
 """Prints the table "A finer grid" of docs/alignment.md: scores of Grad-CAM with the usual grid and one of stride 16.
 
-Run from the repository: ``python -m docs.figures.grid_stride DIRECTORY WEIGHTS ARCHITECTURE ...``. It measures the
-models of the preset medium that the runs folder has, and trains none. WEIGHTS are the initial ones: random, or the
+Run from the repository: ``python -m docs.figures.grid_stride PRESET DIRECTORY WEIGHTS ARCHITECTURE ...``. It measures
+the models of the preset that the runs folder has, and trains none. WEIGHTS are the initial ones: random, or the
 directory that the training was given.
 """
 
@@ -18,7 +18,7 @@ from typer import echo
 
 from benchmark.baselines.score import GAUSSIAN_WIDTH, TRIVIAL
 from benchmark.baselines.trivial import gaussian_name
-from benchmark.config.presets import MEDIUM
+from benchmark.config.presets import PRESETS
 from benchmark.data.load import Source
 from benchmark.experiments.grid import build_grid
 from benchmark.experiments.job import Job
@@ -43,9 +43,9 @@ Scores = dict[str, NDArray[np.float64]]
 """Scores of the test images (T,), by metric."""
 
 
-def stored_jobs(directory: Path, weights: str, architectures: Sequence[str]) -> Iterator[Job]:
+def stored_jobs(name: str, directory: Path, weights: str, architectures: Sequence[str]) -> Iterator[Job]:
     """Yields the jobs whose models the runs folder has."""
-    preset = replace(MEDIUM, weights=weights)
+    preset = replace(PRESETS[name], weights=weights, grid_stride=None)
     request = RunRequest(
         preset=preset,
         source=Source(directory=directory),
@@ -85,9 +85,9 @@ def measure(job: Job) -> tuple[Scores, Scores]:
 
 def main() -> None:
     """Prints the table: for each model and metric the usual grid, what the finer one adds, and it less the Gaussian."""
-    directory, weights, *architectures = sys.argv[1:]
+    preset, directory, weights, *architectures = sys.argv[1:]
     gaussian = None
-    for job in stored_jobs(Path(directory), weights, architectures):
+    for job in stored_jobs(preset, Path(directory), weights, architectures):
         gaussian = gaussian or score_gaussian(job)
         usual, fine = measure(job)
         draws = resampling(job.data.samples["group"].to_numpy()[job.data.test].tolist())
