@@ -20,7 +20,8 @@ class AgainstBaseline:
         value: Its score.
         better: Labels of the models significantly better than it, by the paired test after Holm over the models.
         below: Number of models that it is significantly better than.
-        models: Number of models compared: those with a rank. If any of these have several trainings, those alone.
+        models: Number of models compared: those with a rank. If the variance between trainings is known of
+            any, those alone.
         scope: "models" if new trainings count, "trainings" if their variance is unknown.
     """
 

@@ -94,8 +94,9 @@ def _baseline_sentence(comparison: AgainstBaseline) -> str:
     are_better = format_count(comparison.above, "is", "are")
     are_worse = format_count(comparison.below, "is", "are")
     return (
-        f"Of {format_count(comparison.models, 'model')} with several trainings, {are_better} significantly better than "
-        f"the baseline {comparison.best.name} ({comparison.value:.3f}), and {are_worse} significantly worse."
+        f"Of {format_count(comparison.models, 'model')} whose variance between trainings is known, {are_better} "
+        f"significantly better than the baseline {comparison.best.name} ({comparison.value:.3f}), and {are_worse} "
+        "significantly worse."
     )
 
 
