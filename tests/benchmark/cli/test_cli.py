@@ -133,8 +133,9 @@ def test_a_run_makes_a_leaderboard_and_a_second_one_does_nothing(finished, tmp_p
     page = (directory / "leaderboard.md").read_text(encoding="utf-8")
     assert "SYNTHETIC" not in page
     assert "centered Gaussian" in page
-    for picture in ("regimes.png", "maps-standard.webp", "maps-adversarial.webp"):
-        assert (directory / picture).read_bytes().startswith(b"\x89PNG")
+    for picture, kind in (("regimes.png", "PNG"), ("maps-standard.webp", "WEBP"), ("maps-adversarial.webp", "WEBP")):
+        with Image.open(directory / picture) as opened:
+            assert opened.format == kind
     before = {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
     second = call(folder, *RUN, "--data", isic_tree)
     assert "Nothing to do: all 2 cells are done" in second.stdout
