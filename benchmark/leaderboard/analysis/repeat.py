@@ -95,9 +95,10 @@ def _hold_equal(published: Path, repeated: Path) -> bool:
 
 
 def _are_same(one: NDArray[np.generic], other: NDArray[np.generic]) -> bool:
-    if one.dtype != other.dtype or one.dtype == object:
-        return one.dtype == other.dtype and np.array_equal(one, other)
-    return one.tobytes() == other.tobytes()  # so that NaN is NaN, and 0 is not -0
+    if one.dtype != other.dtype:
+        return False
+    # By their bytes, NaN equals NaN, and 0 does not equal -0.
+    return np.array_equal(one, other) if one.dtype == object else one.tobytes() == other.tobytes()
 
 
 def judge_repeat(table: LeaderboardTable, label: str, published: Row, repeated: Row, *, equal: bool) -> Repeat:

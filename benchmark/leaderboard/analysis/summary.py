@@ -94,7 +94,7 @@ def _baseline_sentence(comparison: AgainstBaseline) -> str:
     are_better = format_count(comparison.above, "is", "are")
     are_worse = format_count(comparison.below, "is", "are")
     return (
-        f"Of {format_count(comparison.models, 'model')} whose variance between trainings is known, {are_better} "
+        f"Of {format_count(comparison.models, 'model')} with a known variance between trainings, {are_better} "
         f"significantly better than the baseline {comparison.best.name} ({comparison.value:.3f}), and {are_worse} "
         "significantly worse."
     )

@@ -19,7 +19,8 @@ from datasets import printable
 
 RESOLUTION = 110
 WEBP = {"quality": 85, "method": 6}
-"""How Pillow writes figures that show images. As PNG they take ten times the room."""
+"""How Pillow writes figures that show images. As PNG they take ten times the room. Their letters need a higher
+quality than the images of the gallery."""
 MAX_ARCHITECTURES = 40
 """Maximum number of architectures in the figure of regimes, in the order of their best models."""
 
@@ -158,4 +159,4 @@ def save_figure(figure: Figure, path: Path, title: str) -> None:
         if path.suffix == ".webp":
             figure.savefig(temporary, dpi=RESOLUTION, pil_kwargs=WEBP)
         else:
-            figure.savefig(temporary, dpi=RESOLUTION, metadata={"Software": None})  # whose version would change bytes
+            figure.savefig(temporary, dpi=RESOLUTION, metadata={"Software": None})  # it names matplotlib's version

@@ -66,7 +66,7 @@ def _references(
     if comparison and comparison.models and comparison.scope == "models":
         verb = "is" if comparison.above == 1 else "are"
         noun = "model" if comparison.models == 1 else "models"
-        text = f"{noun} whose variance between trainings is known {verb} significantly better than the best baseline "
+        text = f"{noun} with a known variance between trainings {verb} significantly better than the best baseline "
         text += f"without a trained model: {comparison.best.name}, {digits(comparison.value)}."
         cards.append(SummaryCard(number=f"{comparison.above} of {comparison.models}", text=text))
     if ceiling := human_ceiling(leaderboard, leaderboard.column(RANKED_BY)):

@@ -11,8 +11,6 @@ from benchmark.storage.paths import ROOT
 # Makes the boards of three models with 1.2 million rows of scores each, and prints in bytes what the process held
 # before, the most that it held, and what the draws of the bootstrap take; then the number of rows.
 MEASURE = """
-import ctypes
-import gc
 import sys
 import threading
 from pathlib import Path
@@ -23,6 +21,7 @@ import pyarrow.parquet as pq
 from benchmark.leaderboard.load import scores
 from benchmark.leaderboard.tables import build_tables
 from benchmark.leaderboard.load.results import build_bootstrap_context, read_results
+from benchmark.runtime.device import release_memory
 from tests.benchmark.leaderboard.made_results import make_results
 
 scores.BATCH = 50_000
@@ -45,9 +44,8 @@ published = read_results(
     make_results(directory / "large" / "quick", images=8000, architectures=3, regimes=1, distinct=1)
 )
 # What was freed goes back to the system. Else the tables take it again, and the process does not grow.
-gc.collect()
 pa.default_memory_pool().release_unused()
-ctypes.CDLL("libc.so.6").malloc_trim(0)
+release_memory()
 before, most, over = anonymous(), [], threading.Event()
 watcher = threading.Thread(target=watch, args=(most, over))
 watcher.start()

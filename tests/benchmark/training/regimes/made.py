@@ -119,7 +119,7 @@ def assert_lowest(mask: torch.Tensor, values: torch.Tensor) -> None:
 
 
 def lowest_by_hand(values: torch.Tensor, count: int) -> torch.Tensor:
-    """The places of the so many lowest values of each map, by sorting them."""
+    """The places of the lowest values of each map, by sorting them."""
     found = torch.zeros_like(values, dtype=torch.bool)
     for number, value in enumerate(values):
         order = sorted((float(value[y, x]), y, x) for y in range(SIDE) for x in range(SIDE))

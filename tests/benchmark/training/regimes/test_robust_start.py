@@ -1,4 +1,4 @@
-"""Training that goes on from a robust model."""
+"""Training that starts from a robust model."""
 
 import pytest
 import torch
