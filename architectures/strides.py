@@ -7,14 +7,15 @@ import torch
 from torch import Tensor, nn
 
 from architectures.groups import copy_without_weights, outer_blocks
+from architectures.network import Network
 
 
 def layer_at_stride(network: nn.Module, stride: int, side: int) -> str:
     """Finds the last block whose output grid has a stride, such as 16 for a grid of a sixteenth of the side.
 
     Blocks are the outermost modules that are not just lists of modules, such as a bottleneck of a ResNet. Their outputs
-    are features that the next blocks read. Strides are ratios of sides, rounded to powers of two, because convolutions
-    without padding lose a few pixels.
+    are features that the next blocks read. The grid of a transformer's tokens counts as one. Strides are ratios of
+    sides, rounded to powers of two, because convolutions without padding lose a few pixels.
 
     A copy of the network without weights runs once, on the meta device. The network itself is neither run nor changed.
 
@@ -51,7 +52,10 @@ def _outputs(network: nn.Module, side: int) -> Iterator[tuple[str, torch.Size]]:
     def record(module: nn.Module, _inputs: tuple[object, ...], output: object) -> None:
         shapes.setdefault(module, []).append(output.shape if isinstance(output, Tensor) else torch.Size())
 
-    for block in outer_blocks(getattr(twin, "body", twin)):
+    blocks = list(outer_blocks(getattr(twin, "body", twin)))
+    if isinstance(twin, Network) and twin.grid is not None:
+        blocks.append(twin.grid)
+    for block in blocks:
         block.register_forward_hook(record)
     with torch.no_grad():
         twin(torch.empty(1, 3, side, side, device="meta"))

@@ -31,6 +31,21 @@ def test_the_last_block_of_stride_sixteen(name):
     assert {layer_at_stride(network, 16, side) for side in (96, 224)} == {SIXTEENTH[name]}
 
 
+@pytest.mark.parametrize(("name", "stride"), [("vit_tiny", 16), ("swin_tiny", 32)])
+def test_the_tokens_of_a_transformer_are_a_grid(name, stride):
+    architecture = entries(Architecture)[name]
+    with torch.device("meta"):
+        network = architecture.build(2)
+    assert layer_at_stride(network, stride, 96) == architecture.target_layer
+
+
+def test_the_inner_grids_of_a_transformer_with_channels_last_are_not_read():
+    with torch.device("meta"):
+        network = entries(Architecture)["swin_tiny"].build(2)
+    with pytest.raises(ValueError, match=r"no block has a grid of stride 16 at 96 px, only of \[32\]"):
+        layer_at_stride(network, 16, 96)
+
+
 def test_a_block_that_runs_twice_is_left_out_and_the_network_is_not_changed():
     halving = [nn.Conv2d(3, 3, 3, stride=2, padding=1) for _ in range(4)]
     again = nn.Conv2d(3, 3, 3, padding=1)
