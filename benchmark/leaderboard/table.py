@@ -123,8 +123,15 @@ class LeaderboardTable:
 
     @cached_property
     def has_several_origins(self) -> bool:
-        """Whether models started from different weights or data. Tables for people then say so row by row."""
+        """Whether models started from different weights or data."""
         return len({row.origin for row in self.models}) > 1
+
+    def distinguishing_origin(self, row: Row) -> str:
+        """Returns the origin of a row where rows differ in it, and "" where the label of its variant names it.
+
+        The notes and the card of a model have its origin in any case.
+        """
+        return row.origin if self.has_several_origins and not row.variant else ""
 
     @cached_property
     def ranked(self) -> tuple[Row, ...]:

@@ -76,8 +76,7 @@ def _rank(row: Row) -> str:
 
 def _title(row: Row, leaderboard: LeaderboardTable) -> str:
     """Returns the title of the regime, with the badge of a submission, and the origin where rows differ in it."""
-    origin = row.origin if leaderboard.has_several_origins else ""
-    return ", ".join(filter(None, (row.title, row.badge, origin)))
+    return ", ".join(filter(None, (row.title, row.badge, leaderboard.distinguishing_origin(row))))
 
 
 def _dagger(row: Row, leaderboard: LeaderboardTable) -> str:

@@ -2,6 +2,7 @@
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -115,6 +116,14 @@ def test_every_table_says_it_row_by_row_where_rows_differ(published):
         assert "NOT the official one" in shown
         assert "3 of 24 test images look like training images" in shown
         assert "https://example.org/weights" in shown
+
+
+def test_the_label_of_a_variant_stands_for_its_origin(published):
+    leaderboard = build_tables(read_results(published))[0]
+    row = leaderboard.models[0]
+    assert leaderboard.distinguishing_origin(row) == row.origin != ""
+    labeled = replace(row, regime="standard+imagenet", title="standard (imagenet)")
+    assert leaderboard.distinguishing_origin(labeled) == ""
 
 
 def test_a_table_of_one_origin_says_it_once(tmp_path):
