@@ -8,6 +8,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+LEVEL = 19
+"""Level of zstd. It takes tenths of a second for the scores of a cell. Reading is not slower."""
+
 
 @contextmanager
 def open_parquet(path: Path, names: Sequence[str] = ()) -> Iterator[pq.ParquetFile]:
@@ -25,12 +28,21 @@ def open_parquet(path: Path, names: Sequence[str] = ()) -> Iterator[pq.ParquetFi
 
 
 def write_parquet(frame: pd.DataFrame, path: Path) -> None:
-    """Writes a table in about three quarters of pandas' usual size, without loss.
+    """Writes a table in about six tenths of pandas' usual size, without loss.
 
     The bytes of fractions are grouped by their place in the number, where they are alike. Other columns have a
-    dictionary.
+    dictionary. Nothing reads the statistics of columns. A schema of Arrow beside that of pandas is a sixth of a small
+    file, and only categories need it.
     """
     names = [str(name) for name in frame.columns]
     fractions = [name for name in names if pd.api.types.is_float_dtype(frame[name])]
     others = [name for name in names if name not in fractions]
-    frame.to_parquet(path, compression="zstd", use_byte_stream_split=fractions, use_dictionary=others)
+    frame.to_parquet(
+        path,
+        compression="zstd",
+        compression_level=LEVEL,
+        use_byte_stream_split=fractions,
+        use_dictionary=others,
+        write_statistics=False,
+        store_schema=any(isinstance(dtype, pd.CategoricalDtype) for dtype in frame.dtypes),
+    )

@@ -35,7 +35,7 @@ def test_fractions_take_fewer_bytes(tmp_path):
     table["value"] = table["value"].astype(np.float32).astype(np.float64)
     table.to_parquet(tmp_path / "usual.parquet")
     write_parquet(table, tmp_path / "table.parquet")
-    assert (tmp_path / "table.parquet").stat().st_size < 0.8 * (tmp_path / "usual.parquet").stat().st_size
+    assert (tmp_path / "table.parquet").stat().st_size < 0.7 * (tmp_path / "usual.parquet").stat().st_size
 
 
 def test_a_table_without_rows(tmp_path):

@@ -47,6 +47,7 @@ def first_schema(path: Path) -> dict:
     training = content.pop("training")
     content.pop("classification")
     content.pop("regime_title")
+    content.pop("seal", None)
     content["settings"]["preset"]["attack_eps"] = 0.25
     return content | {"schema_version": 1, "checkpoint_sha256": training["sha256"], "losses": training["losses"]}
 
