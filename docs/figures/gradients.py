@@ -1,4 +1,4 @@
-"""Draws docs/images/gradients-regimes.png: slices in the first row, gradient maps of one model in each other row.
+"""Draws docs/images/gradients-regimes.webp: slices in the first row, gradient maps of one model in each other row.
 
 Run from the repository: ``python -m docs.figures.gradients DATA MAPS ...``. DATA is a data set in the layout `folder`.
 MAPS are directories that `export-maps --method gradient` wrote, of models of one table.
@@ -13,13 +13,15 @@ from numpy.typing import NDArray
 from PIL import Image
 from typer import echo
 
+from benchmark.leaderboard.figures.sheets import WEBP
+
 NAMES = ("0059", "0126", "1326", "2071", "2371", "2671", "3011")
 """Names of the slices: a pituitary tumor, a meningioma, a pituitary tumor and four gliomas."""
 SIDE = 160
 """Height and width of a tile in pixels."""
 BRIGHTEST = 0.995
 """The quantile of a map that is drawn white."""
-OUTPUT = Path("docs/images/gradients-regimes.png")
+OUTPUT = Path("docs/images/gradients-regimes.webp")
 
 
 def tile(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -43,7 +45,7 @@ def main(data: Path, maps: Sequence[Path]) -> None:
     """Draws the figure."""
     rows = [[draw_image(data, name) for name in NAMES]]
     rows += [[draw_map(directory / f"{name}.npy") for name in NAMES] for directory in maps]
-    Image.fromarray(np.vstack([np.hstack(row) for row in rows])).save(OUTPUT, optimize=True)
+    Image.fromarray(np.vstack([np.hstack(row) for row in rows])).save(OUTPUT, **WEBP)
     echo(f"wrote {OUTPUT}")
 
 
