@@ -31,8 +31,8 @@ def write_parquet(frame: pd.DataFrame, path: Path) -> None:
     """Writes a table in about two thirds of pandas' usual size, without loss.
 
     The bytes of fractions are grouped by their place in the number, where they are alike. Other columns have a
-    dictionary. Nothing reads the statistics of columns. A schema of Arrow beside that of pandas is a sixth of a small
-    file, and only categories need it.
+    dictionary. Nothing reads the statistics of columns. A schema of Arrow in addition to that of pandas is a sixth
+    of a small file, and only categories need it.
     """
     names = [str(name) for name in frame.columns]
     fractions = [name for name in names if pd.api.types.is_float_dtype(frame[name])]

@@ -33,7 +33,7 @@ def regimes_figure(leaderboard: LeaderboardTable, path: Path) -> None:
     regimes = sorted({row.title for row in leaderboard.models}, key=lambda title: (title != "standard", title))
     colors = dict(zip(regimes, sns.color_palette("colorblind", len(regimes)), strict=True))
     sns.set_theme(style="whitegrid", font_scale=0.8)
-    figure = Figure(figsize=(13, 2.2 + 0.55 * len(order)), layout="constrained")
+    figure = Figure(figsize=(13, 2.2 + max(0.55, 0.16 * len(regimes)) * len(order)), layout="constrained")
     axes = figure.subplots(-(-len(columns) // 3), 3, sharey=True).ravel()
     for axis in axes[len(columns) :]:
         axis.set_axis_off()
@@ -56,20 +56,17 @@ def _draw_panel(
     if not rows:
         axis.set_axis_off()  # such as the map F1 of a data set without masks
         return
+    step = min(0.16, 0.8 / len(colors))  # the regimes of an architecture are apart, and within its line
+    offsets = {title: (index - (len(colors) - 1) / 2) * step for index, title in enumerate(colors)}
     frame = pd.DataFrame(
         {
-            "position": [order.index(row.name) for row in rows],
+            "position": [order.index(row.name) + offsets[row.title] for row in rows],
             "value": [row.estimates[column.name].value for row in rows],
             "regime": [row.title for row in rows],
         }
     )
-    for position in sorted(set(frame["position"])):
-        values = frame.loc[frame["position"] == position, "value"].to_list()
-        axis.plot(values, [position] * len(values), color="0.7", linewidth=1, zorder=1)
-    for row in rows:
+    for row, height in zip(rows, frame["position"], strict=True):
         estimate = row.estimates[column.name]
-        offset = (list(colors).index(row.title) - (len(colors) - 1) / 2) * 0.16
-        height = order.index(row.name) + offset
         axis.plot([estimate.low, estimate.high], [height] * 2, color=colors[row.title], linewidth=1)
     sns.scatterplot(frame, x="value", y="position", hue="regime", palette=colors, s=45, zorder=3, ax=axis, legend=True)
     _draw_baselines(axis, leaderboard, column)

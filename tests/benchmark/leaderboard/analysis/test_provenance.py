@@ -118,7 +118,7 @@ def test_every_table_says_it_row_by_row_where_rows_differ(published):
         assert "https://example.org/weights" in shown
 
 
-def test_the_label_of_a_variant_stands_for_its_origin(published):
+def test_the_label_of_a_variant_replaces_its_origin(published):
     leaderboard = build_tables(read_results(published))[0]
     row = leaderboard.models[0]
     assert leaderboard.distinguishing_origin(row) == row.origin != ""
