@@ -7,14 +7,12 @@ from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pytest
 import safetensors.torch
 import torch
 from captum.attr import LayerGradCam
 from filelock import FileLock
-from PIL import Image
 from torch import nn
 
 from benchmark import registry
@@ -34,7 +32,7 @@ from benchmark.storage.hashing import file_digest
 from benchmark.storage.ledger import enter_verification, read_ledger
 from benchmark.storage.lock import LOCK_FILE
 from benchmark.storage.paths import ROOT
-from benchmark.storage.record import SEAL, Verification, load_record
+from benchmark.storage.record import Verification, load_record
 from benchmark.storage.results import sidecar_file
 from benchmark.submission import submit as submitting
 from benchmark.submission.checks import parallel as lanes
@@ -43,96 +41,20 @@ from benchmark.submission.checks.score import RescoreOptions, verify_scores
 from benchmark.submission.entries import EntryFacts, collect_facts, known_entry
 from benchmark.submission.request import SubmissionRequest
 from benchmark.submission.sandbox.client import worker
-from benchmark.submission.sandbox.limits import GIGABYTE, Limits
 from benchmark.submission.submit import SubmissionRejected, describe_other_protocols, submit
 from benchmark.submission.template import TEMPLATE, write_template
+from tests.benchmark.submission.forged import LIAR, LIES, LOOKING, better, edited, write_unsealed
+from tests.benchmark.submission.place import (
+    LIMITS,
+    THEIRS,
+    Place,
+    body,
+    entry_text,
+    train_elsewhere,
+    watch_tables,
+    write_data,
+)
 from tests.metrics.quantus_oracle import RANK_ACCURACY, SPARSENESS, score_each
-
-LIMITS = Limits(seconds=120, memory=4 * GIGABYTE, trust=True)
-THEIRS = ("melanoma", "benign")
-"""Classes of the checkpoint: not in the order of the data."""
-
-
-def body() -> nn.Sequential:
-    """The network of the template, as its author has it."""
-    return nn.Sequential(
-        *(nn.Conv2d(3, 16, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(16), nn.ReLU()),
-        *(nn.Conv2d(16, 32, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(32), nn.ReLU()),
-        *(nn.Conv2d(32, 64, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(64), nn.ReLU()),
-        *(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, 2)),
-    )
-
-
-def write_data(root: Path) -> Path:
-    """Twenty-four images of two classes with a square of their color, and masks of the square."""
-    rng = np.random.default_rng(0)
-    for number in range(24):
-        name, kind = f"image{number:02d}.png", ("benign", "melanoma")[number % 2]
-        pixels = rng.integers(100, 160, (48, 48, 3), dtype=np.uint8)
-        mask = np.zeros((48, 48), dtype=np.uint8)
-        top, left = rng.integers(0, 24, 2)
-        mask[top : top + 20, left : left + 20] = 255
-        pixels[mask > 0, number % 2] += 80
-        for directory, plane in ((root / "images" / kind, pixels), (root / "masks", mask)):
-            directory.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(plane).save(directory / name)
-    return root
-
-
-def train_elsewhere(data: Path, file: Path) -> None:
-    """A plain PyTorch script: its own loader, its own loop, its own normalization."""
-    torch.manual_seed(0)
-    pictures = sorted((data / "images").rglob("*.png"))[:16]
-    pixels = [np.asarray(Image.open(path).resize((96, 96), Image.Resampling.BOX)) for path in pictures]
-    images = torch.tensor(np.stack(pixels)).permute(0, 3, 1, 2).float() / 255
-    labels = torch.tensor([THEIRS.index(path.parent.name) for path in pictures])
-    network = body().train()
-    optimizer = torch.optim.SGD(network.parameters(), lr=0.05, momentum=0.9)
-    for _ in range(12):
-        optimizer.zero_grad()
-        nn.functional.cross_entropy(network((images - 0.5) / 0.5), labels).backward()
-        optimizer.step()
-    safetensors.torch.save_file(network.state_dict(), file)
-
-
-def entry_text(name: str, file: Path) -> str:
-    """The template, with a checkpoint."""
-    arguments = f'file="{file.name}", sha256="{file_digest(file)}", classes={THEIRS!r}, regime="standard", '
-    arguments += 'trained_on="sixteen of the images", source="this test"'
-    text = TEMPLATE.replace("NAME", name).replace("CONSTANT", name.upper())
-    text = text.replace("import Architecture\n", "import Architecture, Checkpoint\n")
-    text = text.replace("input_size=224", "input_size=96")
-    return text.replace('license="Apache-2.0",', f'license="MIT",\n    checkpoint=Checkpoint({arguments}),')
-
-
-class Place:
-    """Folders of their own, data, entries and a worker."""
-
-    def __init__(self, root: Path, running) -> None:
-        self.root, self.running = root, running
-        self.data, self.entries, self.results = root / "squares", root / "entries", root / "results"
-
-    def submit(self, entry: Path):
-        order = SubmissionRequest(
-            data=self.data, device="cpu", regimes=("standard",), changes={"epochs": 1, "num_perturbed": 4}
-        )
-        return submit(entry, order, self.running, lambda _: None, limits=LIMITS)
-
-
-def watch_tables(there: Place, patch) -> None:
-    """Writes down what tables the child made, and how often the parent makes them."""
-    publish, there.made, there.rebuilt = submitting._publish, [], []
-
-    def published(made, *others):
-        there.made.append({path.name: path.read_bytes() for path in made.glob("*/*/leaderboard*")})
-        return publish(made, *others)
-
-    def rebuilding(directory):
-        there.rebuilt.append(directory)
-        return rebuild(directory)
-
-    patch.setattr(submitting, "_publish", published)
-    patch.setattr(submitting, "rebuild", rebuilding)
 
 
 @pytest.fixture(scope="module")
@@ -147,13 +69,11 @@ def place(tmp_path_factory):
             write_data(there.data)
             there.entries.mkdir()
             train_elsewhere(there.data, there.entries / "theirs.safetensors")
-            load_published_table = there.entries / "elsewhere.py"
-            load_published_table.write_text(
-                entry_text("elsewhere", there.entries / "theirs.safetensors"), encoding="utf-8"
-            )
+            entry = there.entries / "elsewhere.py"
+            entry.write_text(entry_text("elsewhere", there.entries / "theirs.safetensors"), encoding="utf-8")
             watch_tables(there, patch)
             there.submit(write_template("by_hand", there.entries))
-            there.submitted = there.submit(load_published_table)
+            there.submitted = there.submit(entry)
             yield there
 
 
@@ -314,59 +234,6 @@ def test_a_seed_that_waits_for_its_verification_is_accepted(place, tmp_path, mon
     assert any("left out of the tables" in line and "verify it" in line for line in lines)
 
 
-def write_unsealed(record: Path, content: dict) -> None:
-    """As a liar writes it: a seal shows damage, and whoever changes a record on purpose leaves it out."""
-    record.write_text(json.dumps({name: value for name, value in content.items() if name != SEAL}), encoding="utf-8")
-
-
-def better(record: Path) -> None:
-    """Scores, summary and hashes that agree with each other, and not with the checkpoint."""
-    path = record.with_name(f"{record.stem}.scores.parquet")
-    frame = pd.read_parquet(path)
-    chosen = frame["metric"] == "map-f1"
-    frame.loc[chosen, "value"] = (frame.loc[chosen, "value"] + 0.1).clip(upper=1)
-    frame.to_parquet(path)
-    content = json.loads(record.read_text(encoding="utf-8"))
-    content["files"]["scores.parquet"] = file_digest(path)
-    for (method, level), values in frame[chosen].groupby(["method", "level"])["value"]:
-        content["summary"][f"{method}: map-f1 ({level})"] = float(values.mean())
-    write_unsealed(record, content)
-
-
-def out_of_bounds(record: Path) -> None:
-    other_file(record)
-    edited(files={"scores.parquet": file_digest(record.with_name(f"{record.stem}.scores.parquet"))})(record)
-
-
-def other_file(record: Path) -> None:
-    path = record.with_name(f"{record.stem}.scores.parquet")
-    pd.read_parquet(path).assign(value=1.5).to_parquet(path)
-
-
-def edited(**changes) -> object:
-    def edit(record: Path) -> None:
-        content = json.loads(record.read_text(encoding="utf-8"))
-        for name, value in changes.items():
-            content[name] = content[name] | value if isinstance(value, dict) else value
-        write_unsealed(record, content)
-
-    return edit
-
-
-LIES = {
-    "scores out of bounds": (out_of_bounds, "is out of bounds [0, 1]"),
-    "another file": (other_file, "scores.parquet is missing or differs from what the record says"),
-    "other weights": (edited(training={"sha256": "0" * 64}), "the checkpoint that was evaluated is not the one"),
-    "another summary": (edited(summary={"accuracy": 1.5}), "summary says 1.5 of accuracy"),
-    "another name": (edited(architecture="../../x"), "is the record of ../../x-standard-0"),
-    "another n": (edited(images={"test": 80}), "has predictions for 8 images, not one for each of 80"),
-    "markup": (edited(submission={"withdrawn": "<b>"}), "submission: '<b>' holds markup"),
-    "an unknown field": (edited(rank=1), "no record of schema 4"),
-    "an unknown regime": (edited(regime="magic"), "regime 'magic' is not registered"),
-    "better scores": (better, "its checkpoint gives"),
-}
-
-
 @pytest.mark.parametrize("what", LIES)
 def test_a_record_that_lies_is_refused(place, tmp_path, what):
     lie, line = LIES[what]
@@ -381,32 +248,6 @@ def test_a_record_that_lies_is_refused(place, tmp_path, what):
         assert found.facts["badge"] == "refused"
         assert not read_ledger(record.parent.parent)
     assert any(line in problem for problem in found.problems), found.problems
-
-
-LIAR = """
-import sys
-
-def lie(job, *values, **options):
-    frame, curves = honest(job, *values, **options)
-    chosen = frame["metric"] == "map-f1"
-    frame.loc[chosen, "value"] = (frame.loc[chosen, "value"] + 0.1).clip(upper=1)
-    return frame, curves
-
-for module in list(sys.modules.values()):
-    if hasattr(module, "score_method_maps"):
-        honest, module.score_method_maps = module.score_method_maps, lie
-        module._find_key = lambda job, record: record.key
-"""
-"""It would give the scores of :func:`better`, if it ran where scores are made."""
-LOOKING = """
-
-class Network(Network):
-    def forward(self, images):
-        import os
-        if len(images) == 4:  # the images that are scored again
-            raise RuntimeError([path for path in PATHS if os.path.exists(path)])
-        return super().forward(images)
-"""
 
 
 def verify_with(place, directory: Path, text: str, forge=lambda _: None) -> CheckReport:
