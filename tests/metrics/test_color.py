@@ -162,8 +162,8 @@ def test_the_turn_is_about_the_box_of_the_mask_wherever_it_lies(lesions):
 @pytest.mark.parametrize("metric", BOTH)
 def test_only_order_within_the_mask_counts(lesions, metric):
     expected = score(metric, lesions)
-    load_published_table = lesions.saliency.where(lesions.mask, torch.rand(lesions.mask.shape).double())
-    assert torch.equal(score(metric, lesions.replace(saliency=load_published_table)), expected)
+    changed_outside = lesions.saliency.where(lesions.mask, torch.rand(lesions.mask.shape).double())
+    assert torch.equal(score(metric, lesions.replace(saliency=changed_outside)), expected)
     assert torch.equal(score(metric, lesions.replace(saliency=1e-3 * lesions.saliency.exp() - 5)), expected)
 
 

@@ -34,11 +34,11 @@ def masks_only(tmp_path, own_folders) -> Path:  # noqa: ARG001 - its directories
 
 
 def test_images_are_found_where_the_user_says_and_matched_by_name(masks_only, tmp_path):
-    load_published_table = tmp_path / "photos"
-    load_published_table.mkdir()
+    photos = tmp_path / "photos"
+    photos.mkdir()
     for number in (0, 1, 3):
-        Image.fromarray(np.zeros((6, 8, 3), dtype=np.uint8)).save(load_published_table / f"{number}.png")
-    data = require_usable(load_index(Source(directory=masks_only, images=load_published_table)))
+        Image.fromarray(np.zeros((6, 8, 3), dtype=np.uint8)).save(photos / f"{number}.png")
+    data = require_usable(load_index(Source(directory=masks_only, images=photos)))
     assert [sample.image.name for sample in data.samples] == ["0.png", "1.png", "3.png"]
     assert data.left_out == ("2: no image",)
 
