@@ -14,6 +14,7 @@ from benchmark.leaderboard.column import Column
 from benchmark.leaderboard.columns import ACCURACY, HEADLINES, RANKED_BY
 from benchmark.leaderboard.table import LeaderboardTable, Row
 from benchmark.statistics.tests import ALPHA
+from benchmark.storage.parquet import round_fractions
 from benchmark.storage.results import sidecar_file
 
 MEASURED_SPREADS = {
@@ -63,7 +64,7 @@ class Repeat:
     """A published training and its repeat.
 
     Attributes:
-        equal: Whether all scores and predictions are the same bytes.
+        equal: Whether all scores and predictions are the same bytes, to 24 bits.
         scores: The scores that both have and whose spread is known.
     """
 
@@ -80,7 +81,9 @@ class Repeat:
 
 
 def are_equal(published: Path, repeated: Path) -> bool:
-    """Returns whether scores and predictions of two records are the same bytes. How they are compressed does not count.
+    """Returns whether scores and predictions of two records are the same bytes, to the 24 bits that files have.
+
+    How they are compressed does not count, nor do the further bits of older files.
 
     Args:
         published: The file of a record.
@@ -90,7 +93,7 @@ def are_equal(published: Path, repeated: Path) -> bool:
 
 
 def _hold_equal(published: Path, repeated: Path) -> bool:
-    one, other = pd.read_parquet(published), pd.read_parquet(repeated)
+    one, other = (round_fractions(pd.read_parquet(path)) for path in (published, repeated))
     return list(one) == list(other) and all(_are_same(one[name].to_numpy(), other[name].to_numpy()) for name in one)
 
 
