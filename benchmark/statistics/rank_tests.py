@@ -6,6 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
+RESOLUTION = 1e-5
+"""Differences are equal that differ less than this, relative to the largest. Scores have 24 bits, so 3/49 - 2/49 and
+1/49 - 0 would else be no ties."""
+
 
 def rank_biserials(by_group: Sequence[NDArray[np.float64]]) -> list[float]:
     """Computes matched-pairs rank-biserial correlations, in [-1, 1]; 0 where no group differs.
@@ -18,13 +22,18 @@ def rank_biserials(by_group: Sequence[NDArray[np.float64]]) -> list[float]:
     """
     effects = [0.0] * len(by_group)
     for indices in _differing_by_length(by_group).values():
-        differences = np.stack([by_group[index] for index in indices])
+        differences = np.stack([_rounded(by_group[index]) for index in indices])
         # Groups without a difference have the lowest ranks. They are dropped, and the other ranks start at 1.
         ranks = rankdata(np.abs(differences), axis=1) - (differences == 0).sum(axis=1, keepdims=True)
         above, below = ((ranks * sign).sum(axis=1) for sign in (differences > 0, differences < 0))
         for index, effect in zip(indices, (above - below) / (above + below), strict=True):
             effects[index] = float(effect)
     return effects
+
+
+def _rounded(differences: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Counts differences in steps of the resolution."""
+    return np.round(differences / (RESOLUTION * np.abs(differences).max()))
 
 
 def _differing_by_length(by_group: Sequence[NDArray[np.float64]]) -> dict[int, list[int]]:

@@ -13,6 +13,8 @@ MIN_POOLED_ROWS = 3
 """Minimum number of rows with several seeds that may serve rows with a single one."""
 MIN_RELATIVE_VARIANCE = 1e-5
 """Smaller variances, relative to the median, are raised to it: their logarithm would decide alone."""
+ROUNDING = float(np.finfo(np.float32).eps)
+"""Trainings whose values differ less than this, relative to the value, are equal: scores are stored to 24 bits."""
 
 Array = NDArray[np.float64]
 
@@ -33,6 +35,7 @@ def pool_trainings(rows: Sequence[Estimate]) -> list[Estimate]:
     if not len(several):
         return list(rows)
     own = np.array([rows[index].error.seed_variance for index in several])
+    own[own < (ROUNDING * np.array([rows[index].value for index in several])) ** 2] = 0.0
     variances, freedom, common = moderate_variances(own, seeds[several] - 1)
     interaction = float(np.mean([rows[index].error.interaction for index in several]))
     pooled = {index: (variance, df) for index, variance, df in zip(several, variances, freedom, strict=True)}

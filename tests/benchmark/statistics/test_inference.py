@@ -141,6 +141,19 @@ def test_variances_of_equal_rows_are_pooled_and_unequal_ones_are_never_smaller_t
     assert freedom.max() < 10
 
 
+@pytest.mark.parametrize("noise", [0.0, 1e-16, 1e-9])
+def test_values_that_differ_by_rounding_are_equal_trainings(noise):
+    """Without that, the noise of equal values would decide whether the variances of all rows are pooled."""
+    rng = np.random.default_rng(0)
+    same = rng.random(60)
+    equal = [estimate([mean_of_finite(same + step * noise) for step in range(3)], DRAWS) for _ in range(4)]
+    rows = pool_trainings([*equal, row(3, rng), row(3, rng)])
+    exact = pool_trainings([*[estimate([mean_of_finite(same)] * 3, DRAWS) for _ in range(4)], *rows[4:]])
+    assert [known.error.training_variance for known in rows] == pytest.approx(
+        [known.error.training_variance for known in exact], rel=1e-12
+    )
+
+
 @pytest.mark.parametrize(
     ("trainings", "trainings_freedom", "images", "images_freedom"),
     [(1.0, 1.0, 1.0, 30.0), (0.01, 1.0, 1.0, 99.0), (1.0, 22.0, 0.5, 59.0), (0.3, 4.0, 0.01, 9.0)],

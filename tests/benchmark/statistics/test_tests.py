@@ -130,6 +130,15 @@ def test_the_effect_is_one_where_every_patient_agrees():
     assert rank_biserials([np.array([1.0, -1.0])])[0] == 0.0
 
 
+def test_differences_of_shares_are_ties_however_they_are_stored():
+    one, other = np.array([3, 2, 1, 9, 7]), np.array([2, 3, 0, 4, 3])
+    exact = rank_biserials([(one - other).astype(float)])[0]
+    for number in (49, 9216):
+        for kind in (np.float64, np.float32):
+            shares, others = (np.float64((counts / number).astype(kind)) for counts in (one, other))
+            assert rank_biserials([shares - others])[0] == exact == pytest.approx(11 / 15)
+
+
 def tables(rows: np.ndarray, number: int, times: int) -> list:
     """Tests of simulated tables whose rows have true means, on patients that all rows share."""
     rng = np.random.default_rng(2)
