@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from benchmark.leaderboard.analysis.compare import Comparison
     from benchmark.leaderboard.load.results import ResultsDirectory
 
-MIN_WIDTH = 150
-"""Minimum width of the table. A narrower terminal wraps its lines, a file does not."""
+MAX_WIDTH = 1000
+"""Maximum width of the table. A narrow terminal wraps its lines, a file does not."""
 
 
 def compare(  # noqa: PLR0913 - the options of a command line
@@ -143,7 +143,8 @@ def _show(comparison: "Comparison", figure: Path | None) -> None:
             f"{difference.images}/{difference.groups}",
             styled(verdict, "bold" if verdict.startswith(("A ", "B ")) else ""),
         )
-    console.print(table, width=max(console.width, MIN_WIDTH))
+    table.width = console.measure(table, options=console.options.update(width=MAX_WIDTH)).maximum
+    console.print(table, crop=False)
     console.print(
         "Paired test over groups (patients, lesions) and trainings, on the images that both have. The verdict is that "
         "of the table: p (Holm) over all its pairs of models in that score, at 5 %. Effect: matched-pairs "

@@ -180,7 +180,7 @@ def _compare_column(table: LeaderboardTable, column: Column, one: Row, other: Ro
 def _verdict(column: Column, test: Difference, *, significant: bool, obstacle: str) -> str:
     if obstacle:
         return f"no verdict: {obstacle}"
-    words = "not significantly different at this n"
+    words = "not significant"
     if significant:
         first = "A" if (test.value > 0) == (column.higher_is_better is not False) else "B"
         words = f"{first} {'better' if column.higher_is_better is not None else 'higher'}"
