@@ -25,7 +25,6 @@ def write_gallery(jobs: Sequence[Job], chosen: Sequence[int], directory: Path) -
         chosen: Indices of the test images that every model shows.
         directory: Where to write. Models of earlier runs stay.
     """
-    jobs = [job for job in jobs if not job.cell.architecture.predicts_masks]
     if not jobs or not len(chosen):
         return
     method = select(Method, jobs[0].preset.methods)[0]

@@ -2,8 +2,10 @@
 
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
+from benchmark.experiments import gallery
 from benchmark.experiments import reliance_sheet as sheets
 from benchmark.experiments.pictures import has_pictures, may_publish, remove_pictures
 from benchmark.registry import entries
@@ -64,3 +66,36 @@ def test_each_variant_has_a_sheet_of_its_own(tmp_path, monkeypatch):
     monkeypatch.setattr(sheets, "build_panels", lambda _: [])
     sheets.write_reliance_sheet(jobs(""), tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["reliance-imagenet.webp"]
+
+
+def test_each_model_is_in_the_gallery_by_its_first_seed(tmp_path, monkeypatch):
+    written = []
+    monkeypatch.setattr(gallery, "select", lambda *_: [SimpleNamespace(name="grad-cam")])
+    monkeypatch.setattr(gallery, "_picture", lambda *_: None)
+    monkeypatch.setattr(gallery, "_scores", lambda *_: np.zeros(2))
+    monkeypatch.setattr(gallery, "_explained", lambda *_: None)
+    monkeypatch.setattr(gallery, "write_images", lambda *_: None)
+    monkeypatch.setattr(gallery, "write_model", lambda _, model, *__: written.append(model))
+
+    def job(seed, architecture, regime, *, predicts_masks=False):
+        cell = SimpleNamespace(
+            seed=seed,
+            variant="",
+            architecture=SimpleNamespace(name=architecture, predicts_masks=predicts_masks),
+            regime=SimpleNamespace(name=regime),
+        )
+        return SimpleNamespace(
+            cell=cell, key=f"{architecture}{seed}", protocol="p", data=None, preset=SimpleNamespace(methods=())
+        )
+
+    jobs = [
+        job(1, "resnet50", "standard"),
+        job(0, "resnet50", "standard"),
+        job(0, "resnet50_multitask", "multitask", predicts_masks=True),
+    ]
+    gallery.write_gallery(jobs, [0, 1], tmp_path)
+    assert {(model["architecture"], model["regime"], model["seed"]) for model in written} == {
+        ("resnet50", "standard", 0),
+        ("resnet50_multitask", "multitask", 0),
+    }
+    assert len(written) == 2

@@ -104,7 +104,7 @@ def test_the_page_of_all_committed_records_is_small():
 
 def test_a_page_of_records_without_gallery_says_so():
     """Pictures of real images are committed only where their license allows it."""
-    assert WITHOUT_GALLERY in page([shown_of(ROOT / "results" / "Dataset_BUSI_with_GT" / "study")])
+    assert WITHOUT_GALLERY in page([shown_of(ROOT / "results" / "Dataset_BUSI_with_GT" / "small")])
 
 
 def test_every_row_stands_in_the_table_with_its_interval(shown, elements):
