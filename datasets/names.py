@@ -57,7 +57,7 @@ def find_twins(names: Iterable[str]) -> list[tuple[str, str]]:
 
 
 def find_class_twins(names: Iterable[str]) -> list[tuple[str, str]]:
-    """Returns pairs of class names that differ only in case, blanks, hyphens, accents' form or leading zeros.
+    """Returns pairs of class names that differ only in case, blanks, hyphens, the form of accents or leading zeros.
 
     Example:
         >>> find_class_twins(["01", "1", "Mole", "mole", "wart"])

@@ -142,7 +142,7 @@ def run(  # noqa: PLR0913 - the options of a command line
         typer.Option(
             "--publish-images/--no-publish-images",
             metavar="",
-            help="Publish pictures of test images: gallery and sheets. Default: if its license allows it.",
+            help="Publish pictures of test images: gallery and sheets. Default: if the license of the data allows it.",
             rich_help_panel=OUTPUT,
         ),
     ] = None,

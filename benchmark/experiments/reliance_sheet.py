@@ -42,15 +42,15 @@ def write_reliance_sheet(jobs: Sequence[Job], directory: Path) -> None:
     reliance_sheet(panels, marked(title, synthetic=job.data.synthetic), path)
 
 
-def build_panels(job: Job, max_panels: int = MAX_EXAMPLES) -> list[ReliancePanel]:
+def build_panels(job: Job) -> list[ReliancePanel]:
     """Builds panels of a finished cell: the first test images of each class whose reliance is defined."""
     data = job.data
     frame = pd.read_parquet(job.directory / "predictions.parquet")
     defined = frame[f"{PREFIX}region {FILL} drop"].notna().to_numpy()
     labels = frame["label"].to_numpy()
-    per_class = -(-max_panels // len(data.classes))
+    per_class = -(-MAX_EXAMPLES // len(data.classes))
     by_class = [np.flatnonzero(defined & (labels == label))[:per_class] for label in range(len(data.classes))]
-    chosen = np.concatenate(by_class)[:max_panels]
+    chosen = np.concatenate(by_class)[:MAX_EXAMPLES]
     if not len(chosen):
         return []
     images, masks = data.images[data.test[chosen]], expert_masks(data)[chosen]

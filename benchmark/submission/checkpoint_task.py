@@ -17,8 +17,6 @@ from benchmark.submission.convert import CONVERTED, MAX_NAMED, STATE_NAMES
 from benchmark.submission.entries import load_entry
 from benchmark.training.partial_weights import CONSTANTS, COUNTERS
 
-Shapes = Mapping[str, tuple[int, ...]]
-
 LEAST_MATCHED = 0.5
 """Fraction of the tensors outside the classifier that a file of the network holds. They are counted without their
 sizes: the first fully connected layer of VGG16 alone has more parameters than all of its convolutions."""

@@ -19,11 +19,11 @@ class Compiled(nn.Module):
     """The same network, with shared weights and two compiled passes: one to train and one to attack.
 
     A compiled backward pass computes the gradients of all inputs that require them. An attack needs those of the
-    images alone, so it runs with frozen weights. A compiled network has no second-order gradients. No regime needs
-    them, and attacks on maps, which do, run on the plain network.
+    images alone, so it runs with frozen weights. A compiled network has no second-order gradients. Regimes that
+    need them are refused, and attacks on maps run on the plain network.
 
     It is not worth it on our CPUs: a standard step of MobileNet was 0.93 to 1.18 times as fast in three runs, and one
-    with PGD-7 half as fast. Compilation takes a minute (results/benchmarks). On a GPU it was never run.
+    with PGD-7 half as fast. Compilation takes a minute. On a GPU it was never run.
 
     Args:
         model: Takes images (N, 3, H, W), returns logits (N, C).

@@ -238,6 +238,7 @@ def test_every_characteristic_changes_what_is_seen(diagnosis, planned):
         before, flat = canvas.color(), canvas.height.copy()
         RECIPES[diagnosis](rng, canvas)
         change = np.abs(canvas.color() - before).max(axis=-1) + np.abs(canvas.height - flat) * SIDE
+        assert any(where.any() for where in canvas.truth.values())
         for characteristic, where in canvas.truth.items():
             if where.any():
                 assert change[where].mean() > 2 * 0.004, characteristic

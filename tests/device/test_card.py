@@ -52,6 +52,7 @@ def test_the_page_lists_every_wait_and_no_other(results):
 def test_waits_grow_with_the_number_of_images_only_where_the_page_says_so():
     often = {row[:3]: row[3] for row in ROW.findall(PAGE.read_text(encoding="utf-8"))}
     few, more = (run_checks("--images", str(number), "method/*", "metric/*") for number in (2, 4))
+    assert few
     for name, result in few.items():
         after = {tuple(wait[:3]): wait[3] for wait in more[name]["waits"]}
         for *place, count in result["waits"]:

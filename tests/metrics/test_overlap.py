@@ -108,7 +108,7 @@ def dermxdb():
         pytest.param(lambda r2: torch.full_like(r2, 0.5), 0.363, 0.753, 0.562, id="constant .5"),
     ],
 )
-def test_yardsticks_of_the_real_masks(dermxdb, blob, f1, sensitivity, specificity):
+def test_baselines_of_the_real_masks(dermxdb, blob, f1, sensitivity, specificity):
     line = (torch.arange(128, dtype=torch.float64) - 63.5) / 128
     saliency = blob(line[:, None] ** 2 + line**2).expand_as(dermxdb)
     assert len(dermxdb) == 553

@@ -81,7 +81,7 @@ def test_answers_are_kept():
         assert query() is query()
 
 
-def test_arrival_read_backwards_is_the_removal_of_the_least_salient_first():
+def test_insertion_read_backwards_is_the_deletion_of_the_least_salient_first():
     """So insertion less deletion is the area between the LeRF and the MoRF curve."""
     inputs = seeded(3)
     backwards = inputs.replace(saliency=-inputs.saliency, ties=1 - inputs.ties)

@@ -104,7 +104,11 @@ def hash_name(key: bytes, kind: str, name: str) -> str:
 
 
 def list_files(directory: Path, *suffixes: str) -> list[Path]:
-    """Lists the files below a directory with one of the suffixes, sorted. Any suffix if none is given."""
+    """Lists the files below a directory with one of the suffixes, sorted. Any suffix if none is given.
+
+    Raises:
+        UserError: There are too many files.
+    """
     files = [path for path in directory.rglob("*") if not path.name.startswith(".") and not path.is_dir()]
     if len(files) > MAX_FILES:
         raise UserError(f"{directory} has more than {MAX_FILES:,} files; import it in parts")
@@ -134,8 +138,8 @@ def apply_window(values: NDArray[np.float64], low: float, high: float) -> NDArra
     return np.round(np.nan_to_num(scaled) * 255).astype(np.uint8)
 
 
-def require_package(name: str, extra: str = "import") -> ModuleType:
-    """Imports a package of an optional extra.
+def require_package(name: str) -> ModuleType:
+    """Imports a module of a package of the extra "import".
 
     Raises:
         UserError: It is not installed.
@@ -143,7 +147,10 @@ def require_package(name: str, extra: str = "import") -> ModuleType:
     try:
         return importlib.import_module(name)
     except ImportError:
-        raise UserError(f"{name} is not installed; install it with `pip install {name}` (extra {extra!r})") from None
+        package = name.partition(".")[0]
+        raise UserError(
+            f"{package} is not installed; install it with `pip install {package}` (extra 'import')"
+        ) from None
 
 
 def _directory(name: str) -> str:

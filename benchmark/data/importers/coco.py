@@ -32,7 +32,8 @@ def read_coco(source: Path, table: Path, files: list[Path]) -> Iterator[Imported
         files: The images in it.
 
     Raises:
-        ValueError: The file is not of COCO, or an image is missing or damaged.
+        UserError: The file is not of COCO.
+        ValueError: An image is missing or damaged.
     """
     try:
         content = json.loads(read_bytes(table, MAX_JSON_BYTES))

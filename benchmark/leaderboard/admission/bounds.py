@@ -57,13 +57,13 @@ def read_bounded(path: Path, names: list[str], max_rows: int = MAX_ROWS) -> pa.T
     return with_short_names(path, table, names)
 
 
-def require_bounded(path: Path, max_rows: int = MAX_ROWS) -> None:
+def require_bounded(path: Path) -> None:
     """Requires a Parquet file whose rows and uncompressed bytes are bounded, without reading it.
 
     Raises:
         ValueError: A bound is exceeded, or the file is damaged.
     """
-    with open_bounded(path, (), max_rows):
+    with open_bounded(path, ()):
         pass
 
 

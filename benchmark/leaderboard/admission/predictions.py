@@ -25,10 +25,10 @@ FRACTIONS = (ROBUST_PREFIX, VANISHED_PREFIX, MAP_OVERLAP_PREFIX)
 
 
 def read_predictions_frame(path: Path, record: Record, facts: TableFacts | None) -> pd.DataFrame:
-    """Reads the predictions of a record, as many rows as there are test images.
+    """Reads the predictions of a record, at most as many rows as there are test images.
 
     Raises:
-        ValueError: The file is damaged, or has another number of rows.
+        ValueError: The file is damaged, or has more rows.
     """
     count = len(facts.images) if facts else record.images["test"]
     table = read_bounded(path, ["image", "group"], max_rows=max(count, record.images["test"]))

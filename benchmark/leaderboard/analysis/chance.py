@@ -15,7 +15,7 @@ PLURALS = {
     NO_PREDICTIONS: "came without predictions",
     NO_MAP_F1: "have no defined map F1",
 }
-"""Why a model has no rank, of one and of several models."""
+"""The words for several models, by those for one, that say why it has no rank."""
 
 
 def chance_level(leaderboard: LeaderboardTable) -> float:

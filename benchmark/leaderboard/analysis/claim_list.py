@@ -42,8 +42,7 @@ MEANINGFUL_SIZES = {
     "balanced_accuracy_under_attack": 0.05,
 }
 """The smallest difference that matters, by column. Three hundredths is twice what separates two trainings of the same
-network by map scores. Fractions of images and correlations
-vary more."""
+network by map scores. Fractions of images and correlations vary more."""
 
 _MARGELOIU, _XU = "Margeloiu et al. 2020", "Xu et al. 2023, SCAAT (our reconstruction)"
 _CHALASANI, _RASAEE = "Chalasani et al. 2020", "after Rasaee and Rivaz 2021"

@@ -44,7 +44,7 @@ def reliance_sheet(panels: Sequence[ReliancePanel], title: str, path: Path) -> N
     Args:
         panels: The images, all with the same methods. One alone is a figure for a text.
         title: Title of the sheet.
-        path: Where to write the PNG.
+        path: Where to write it. The suffix says whether as PNG or WebP.
     """
     rows, blocks, width = min(len(panels), MAX_ROWS), -(-len(panels) // MAX_ROWS), 2 + len(panels[0].maps)
     figure = Figure(figsize=(1.5 * width * blocks, 1.75 * rows + 0.6), layout="constrained")

@@ -102,7 +102,7 @@ def map_sheet(
         references: Merged masks (K, S, S), uint8.
         maps: By name of the model, (K, S, S) in [0, 1].
         title: Title of the sheet.
-        path: Where to write the PNG.
+        path: Where to write it. The suffix says whether as PNG or WebP.
     """
     rows = len(images)
     columns = 2 + len(maps)

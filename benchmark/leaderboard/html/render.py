@@ -83,7 +83,6 @@ class PageSection:
 
     Attributes:
         name: Data set and preset.
-        page_input: Its records and leaderboards.
         views: One per saliency method.
         cards: One per model, in the order of the main table.
         subgroups: Whether networks use the lesion, by subgroup. Empty without reliance or subgroups.
@@ -92,7 +91,6 @@ class PageSection:
     """
 
     name: str
-    page_input: PageInput
     views: tuple[View, ...]
     cards: tuple[Card, ...]
     subgroups: tuple[PartReliance, ...]
@@ -169,7 +167,6 @@ def _section(page_input: PageInput) -> PageSection:
     perturbed = build_perturbation_panels(rows, page_input.published)
     return PageSection(
         name=f"{main.record.dataset}, {main.record.preset}",
-        page_input=page_input,
         views=tuple(
             View(
                 table=build_page_table(leaderboard, models),

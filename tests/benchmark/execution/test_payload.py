@@ -66,7 +66,7 @@ def test_a_worker_with_other_code_refuses(job):
         deserialize_job(replace(payload, key="0" * 16), lambda reference: pickle.loads(laid_down[reference]))
 
 
-def test_the_yardsticks_of_a_table_travel_and_come_back_under_the_same_keys(job, own_folders, monkeypatch):
+def test_the_baselines_of_a_table_travel_and_come_back_under_the_same_keys(job, own_folders, monkeypatch):
     parts = list_parts([job.cell.architecture], select(Method, job.preset.methods), job.preset.image_size, "none")
     laid_down = []
     builder = PayloadBuilder(lambda thing: laid_down.append(thing) or len(laid_down) - 1)

@@ -26,7 +26,7 @@ def test_compiling_decides_the_weights_and_is_part_of_their_key_only_where_it_is
     assert len(set(told.values())) == 3
 
 
-def test_keys_use_the_settings_for_key_the_first_day_for_every_setting_of_a_training():
+def test_keys_use_the_words_of_the_first_day_for_every_setting_of_a_training():
     settings = Settings(epochs=3, batch_size=16, learning_rate=1e-3, bfloat16=False, patience=4)
     words = {"epochs": 3, "batch": 16, "learning_rate": 1e-3, "bfloat16": False, "patience": 4, "clip": 5.0}
     assert _settings_for_key(settings) == words

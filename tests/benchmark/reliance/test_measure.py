@@ -189,7 +189,9 @@ def test_no_reliance_in_networks_that_know_nothing():
 def test_versions_of_an_image_differ_only_where_they_should(images):
     pixels, mask = images.pixels[1], images.expert_masks[1]
     region = build_region(mask)
-    for version in build_variants(pixels, mask, "image1"):
+    versions = list(build_variants(pixels, mask, "image1"))
+    assert {"region", "control", "only"} <= {version.role for version in versions}
+    for version in versions:
         changed = (version.pixels != pixels).any(axis=-1)
         if version.role == "region":
             assert changed[mask].all()

@@ -73,7 +73,9 @@ def test_places_are_on_the_object(pixels):
     framed[:, :24] = 0
     framed[40:, :] = 0
     region = build_region(square(8, 30, 6))
-    for place in find_places(region, framed, "image", 4):
+    places = find_places(region, framed, "image", 4)
+    assert places
+    for place in places:
         assert (place.mask & find_object(framed)).sum() >= 0.9 * place.mask.sum()
 
 

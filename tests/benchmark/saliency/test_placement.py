@@ -168,7 +168,7 @@ def test_a_grid_that_is_not_understood_is_stretched_and_said_so(job, model, monk
     assert get_placement(job.cell.architecture, job.size, "receptive-field", model) is None
 
 
-def test_maps_of_a_run_are_placed_and_those_of_others_are_had_by_none(job):
+def test_maps_of_a_run_are_placed_and_alignment_none_stretches_them_as_others_do(job):
     entry = job.cell.architecture
     torch.manual_seed(0)
     model = entry.build(2).eval()

@@ -183,7 +183,7 @@ def test_curves_do_not_depend_on_the_company(data):
     torch.testing.assert_close(together.deletion[4:5], alone.deletion, atol=1e-6, rtol=0)
 
 
-def test_yardsticks_need_no_model_and_raters_are_scored_against_the_others(data, own_folders):
+def test_baselines_need_no_model_and_raters_are_scored_against_the_others(data, own_folders):
     frame = score_baselines(data, [], [], CPU, "protocol", alignment="none")
     assert set(frame["baseline"]) == {
         "centered Gaussian, 0.2 of the side",

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from benchmark.statistics.bootstrap import Estimate, estimates
 from benchmark.statistics.ratios import RatioStatistic, mean_of_finite
 from benchmark.statistics.resampling import Resampling, resampling
-from benchmark.statistics.tests import ALPHA, Pairs, all_pairs, differences, holm
+from benchmark.statistics.tests import ALPHA, Pairs, all_pairs, differences
 from benchmark.statistics.trainings import pool_trainings
 from benchmark.storage.files import write_text
 from benchmark.storage.paths import ROOT
@@ -186,17 +186,6 @@ def proportion_coverage(
         known = estimate([statistic], draws)
         covered += known.low <= np.mean(rates) <= known.high
     return covered / times
-
-
-def contrast_errors(setting: Setting, times: int, seed: int = 0) -> float:
-    """Returns the fraction of tables in which a planned contrast of equal rows is significant (each with the first)."""
-    rng = np.random.default_rng(seed)
-    false = 0
-    for _ in range(times):
-        rows = simulate(setting, rng).rows
-        tests = differences([(row, rows[0]) for row in rows[1:]])
-        false += bool((holm(np.array([test.p for test in tests])) < ALPHA).any())
-    return false / times
 
 
 def _times(rows: int) -> int:

@@ -200,21 +200,20 @@ def kinds(*changed: str) -> Callable[[pd.DataFrame], "pd.Series[bool]"]:
 
 F1 = ("map-f1", "fuzzy-f1")
 FORGERIES: dict[str, tuple[Callable[[Path], Any], str]] = {
-    # lines of the list of threats are in the comments
-    "a free text as key": (fields(key="try 635"), "key is no hash"),  # 11
+    "a free text as key": (fields(key="try 635"), "key is no hash"),
     "a free text as protocol": (fields(protocol="mine"), "protocol is no hash"),
-    "wider bounds": (metric("map-f1", bounds=[-1000.0, 1000.0]), "are not those of the metric"),  # 12
+    "wider bounds": (metric("map-f1", bounds=[-1000.0, 1000.0]), "are not those of the metric"),
     "the other direction": (metric("deletion", higher_is_better=True), "has the other direction"),
     "another definition": (metric("map-f1", definition="mine"), "defines the metrics otherwise"),
     "another rater": (
         scores(lambda t: t.assign(rater=t["rater"].astype(str).replace("derm1", "me"))),
         "rows, such as",
-    ),  # 13
-    "the three best images": (  # 14
+    ),
+    "the three best images": (
         scores(lambda t: t[t["image"].astype(str).isin(sorted(t["image"].astype(str).unique())[:3])]),
         "of 12 test images",
     ),
-    "labels are predictions": (predictions(lambda t: t.assign(label=t["predicted"])), "has other labels"),  # 15
+    "labels are predictions": (predictions(lambda t: t.assign(label=t["predicted"])), "has other labels"),
     "everything withstood": (
         predictions(lambda t: t.assign(**{"withstood:pgd-5-l2-0.25": 1.0})),
         "says that a wrong answer withstood",
@@ -228,36 +227,36 @@ FORGERIES: dict[str, tuple[Callable[[Path], Any], str]] = {
     "house weights": (
         lambda path: fields(training={"sha256": read(own(path))["training"]["sha256"]})(path),
         "has the weights of densenet121-standard-0.json",
-    ),  # 16
+    ),
     "a first training": (setting("training", start={"data": "x"}), "names a first training"),
     "smaller budgets": (setting("preset", attack_eps=[1e-9]), "as attack_eps"),
-    "a house row": (rename("densenet121", seed=1), "is an architecture of this repository"),  # 18
+    "a house row": (rename("densenet121", seed=1), "is an architecture of this repository"),
     "a house row without a submission": (rename("densenet121", seed=1, submission=None), "no run published it here"),
     "the place of a house record": (
         lambda path: (own(path).unlink(), rename("densenet121", submission=None)(path)),
         "no run published it here",
     ),
-    "another data set": (rename("aaa", dataset="mine"), "of dataset"),  # 19
+    "another data set": (rename("aaa", dataset="mine"), "of dataset"),
     "real patients": (rename("aaa", synthetic=False), "of synthetic"),
     "another preset": (rename("aaa", preset="paper"), "of preset"),
-    "a group per image": (predictions(lambda t: t.assign(group=t["image"])), "has other groups"),  # 20
-    "other images": (  # 21
+    "a group per image": (predictions(lambda t: t.assign(group=t["image"])), "has other groups"),
+    "other images": (
         lambda path: (
             predictions(lambda t: t.assign(image="x" + t["image"]))(path),
             scores(lambda t: t.assign(image="x" + t["image"].astype(str)))(path),
         ),
         "has other test images",
     ),
-    "no scores": (scores(lambda t: t.assign(value=np.nan)), "for less than half of the images"),  # 22
+    "no scores": (scores(lambda t: t.assign(value=np.nan)), "for less than half of the images"),
     "no scores of hard images": (
         scores(lambda t: t.assign(value=t["value"].where(~(kinds(*F1)(t) & (t["value"] < 0.45))))),
         "undefined for maps that are not constant",
     ),
-    "the easiest images": (scores(lambda t: t[~(kinds(*F1)(t) & (t["value"] < 0.45))]), "lacks"),  # 23
+    "the easiest images": (scores(lambda t: t[~(kinds(*F1)(t) & (t["value"] < 0.45))]), "lacks"),
     "a metric less": (scores(lambda t: t[~kinds("deletion")(t)]), "lacks"),
     "classes reversed": (lambda path: fields(classes=read(path)["classes"][::-1])(path), "of classes"),
     "another side": (setting("preset", image_size=224), "as image_size"),
-    "a score of 5": (scores(lambda t: t.assign(value=t["value"].where(~kinds(*F1)(t), 5.0))), "out of bounds"),  # 24
+    "a score of 5": (scores(lambda t: t.assign(value=t["value"].where(~kinds(*F1)(t), 5.0))), "out of bounds"),
     "an infinite score": (scores(lambda t: t.assign(value=np.inf)), "out of bounds"),
     "the seed twice": (
         lambda path: copy_as(path, f"{STEM}-{'0' * 8}", identity="0" * 8, key="0" * 16),
@@ -270,7 +269,7 @@ FORGERIES: dict[str, tuple[Callable[[Path], Any], str]] = {
     "another file name": (lambda path: copy_as(path, "other"), "rename the file"),
     "an empty regime": (rename(NAME, regime=""), "regime '' is not registered"),
     "an unknown regime": (rename(NAME, regime="magic"), "regime 'magic' is not registered"),
-    "an unknown metric": (metric("mine", bounds=[0.0, 1e300]), "metric 'mine' is unknown"),  # 25
+    "an unknown metric": (metric("mine", bounds=[0.0, 1e300]), "metric 'mine' is unknown"),
     "an unknown method": (fields(methods=["mine", "gradient"]), "method 'mine' is not registered"),
     "no settings": (lambda path: path.write_text(json.dumps(read(path) | {"settings": {}})), "settings lack"),
     "nested settings": (setting("training", weights={"a": {"b": 1}}), "settings have values"),
@@ -283,9 +282,9 @@ FORGERIES: dict[str, tuple[Callable[[Path], Any], str]] = {
     "another summary": (fields(summary={"grad-cam: map-f1 (image)": 0.99}), "summary says 0.99"),
     "deep JSON": (deep, "no record of schema"),
     "nested JSON": (nested, "nested deeper"),
-    "many rows": (wide, "more than 1200000"),  # 26
+    "many rows": (wide, "more than 1200000"),
     "a long name": (long_name, "of more than 1000 characters"),
-    "scores as text": (parquet("scores", column("value", lambda v: list(map(str, v)))), "no numbers in value"),  # 31
+    "scores as text": (parquet("scores", column("value", lambda v: list(map(str, v)))), "no numbers in value"),
     "scores as lists": (parquet("scores", column("value", lambda v: [[x] for x in v])), "no numbers in value"),
     "truth values as labels": (
         parquet("predictions", column("label", lambda v: [x > 0 for x in v])),
@@ -303,13 +302,13 @@ FORGERIES: dict[str, tuple[Callable[[Path], Any], str]] = {
     "a link": (link_out, "link out of its directory"),
     "other scores": (other_file, "another SHA-256"),
     "no digests": (lambda path: path.write_text(json.dumps(read(path) | {"files": {}})), "names no SHA-256"),
-    "a line break": (fields(provenance={"weights": "a\nb"}), "control characters"),  # 27
-    "markup": (fields(submission={"withdrawn": "<script>"}), "holds markup"),  # 28
+    "a line break": (fields(provenance={"weights": "a\nb"}), "control characters"),
+    "markup": (fields(submission={"withdrawn": "<script>"}), "holds markup"),
     "an option that trusts all code": (
         fields(provenance={"weights": "random", "options": ["--data", "x", "--trust"]}),
         "has words that no run writes",
     ),
-    "a letter that looks like another": (rename("re\u0455net50"), "is no name"),  # 30
+    "a letter that looks like another": (rename("re\u0455net50"), "is no name"),
     "a mark of direction": (fields(regime_title="a\u202eb"), "control characters or direction marks"),
     "a control character": (fields(submission={"authors": "a\u009bb"}), "control characters or direction marks"),
     "the name of a baseline": (rename("constant 0.5"), "is no name"),

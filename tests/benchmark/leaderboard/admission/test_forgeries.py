@@ -77,7 +77,7 @@ def test_all_forgeries_together_change_no_byte_of_the_table(table, tmp_path):
 
 def test_a_badge_of_its_own_is_lost(copied):
     boast = {"images": ["a"], "scores": {}, "environment": {}}
-    fields(badge="verified", verification=boast)(record_of(copied))  # line 17
+    fields(badge="verified", verification=boast)(record_of(copied))
     record, reasons = admit_record(record_of(copied))
     assert (reasons, record.badge, record.verification) == ((), "self-reported", None)
     assert load_record(record_of(copied)).badge == "verified"

@@ -72,7 +72,7 @@ def test_what_moved_beyond_the_intervals_is_told_from_what_moved_within():
     before = parse_table(
         HEADING + "model,a,x,0.50,0.45,0.55\nmodel,b,x,0.40,0.35,0.45\nmodel,gone,x,0.1,0.1,0.1\n", "then"
     )
-    after = parse_table(HEADING + "model,b,x,0.60,0.55,0.65\nmodel,a,x,0.52,0.47,0.57\nyardstick,new,,0.2,,\n", "now")
+    after = parse_table(HEADING + "model,b,x,0.60,0.55,0.65\nmodel,a,x,0.52,0.47,0.57\nbaseline,new,,0.2,,\n", "now")
     found = diff_tables(before, after)
     assert [(move.label, move.beyond) for move in found.moves] == [("b/x", True), ("a/x", False)]
     assert (found.new, found.gone, found.scores) == (("new",), ("gone/x",), 2)

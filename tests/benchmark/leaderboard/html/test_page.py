@@ -147,7 +147,7 @@ def test_the_first_glance_is_a_verdict_and_counts_no_models_of_one_training_each
     assert not any("significantly different" in card.text for card in cards)
 
 
-def test_lines_say_what_is_a_model_a_yardstick_and_a_ceiling(shown):
+def test_lines_say_what_is_a_model_a_baseline_and_a_ceiling(shown):
     table = build_page_table(shown.leaderboards[0], select_shown_models(shown.leaderboards[0]))
     kinds = [line.kind for line in table.lines]
     assert kinds.count("model") == 4

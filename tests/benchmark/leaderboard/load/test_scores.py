@@ -119,7 +119,7 @@ def test_a_damaged_file_is_said_and_the_next_one_read(tmp_path):
         check(reader.read(tmp_path / "whole.parquet", KINDS), rows)
 
 
-def test_yardsticks_are_apart_by_method_and_name_in_the_order_of_the_file(tmp_path, monkeypatch):
+def test_baselines_are_apart_by_method_and_name_in_the_order_of_the_file(tmp_path, monkeypatch):
     monkeypatch.setattr(reading, "BATCH", 130)
     named = {"zero": "", "noise": "gradient", "edges": "", "raters": "grad-cam"}
     parts = [
