@@ -22,18 +22,14 @@ def rank_biserials(by_group: Sequence[NDArray[np.float64]]) -> list[float]:
     """
     effects = [0.0] * len(by_group)
     for indices in _differing_by_length(by_group).values():
-        differences = np.stack([_rounded(by_group[index]) for index in indices])
+        differences = np.stack([by_group[index] for index in indices])
+        differences = np.round(differences / (RESOLUTION * np.abs(differences).max(axis=1, keepdims=True)))
         # Groups without a difference have the lowest ranks. They are dropped, and the other ranks start at 1.
         ranks = rankdata(np.abs(differences), axis=1) - (differences == 0).sum(axis=1, keepdims=True)
         above, below = ((ranks * sign).sum(axis=1) for sign in (differences > 0, differences < 0))
         for index, effect in zip(indices, (above - below) / (above + below), strict=True):
             effects[index] = float(effect)
     return effects
-
-
-def _rounded(differences: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Counts differences in steps of the resolution."""
-    return np.round(differences / (RESOLUTION * np.abs(differences).max()))
 
 
 def _differing_by_length(by_group: Sequence[NDArray[np.float64]]) -> dict[int, list[int]]:

@@ -18,7 +18,7 @@ from benchmark.submission.sandbox.replies import Scores
 
 KEY_COLUMNS = ["image", "method", "metric", "level", "rater", "characteristic"]
 SUMMARY_COLUMNS = ["method", "metric", "level"]
-"""Columns whose values a mean has in common."""
+"""Columns that identify a mean."""
 MIN_TOLERANCE, MAX_TOLERANCE = 1e-3, 1e-2
 """Bounds of the tolerated difference of means, as fractions of the metric's range."""
 IMAGE_TOLERANCE = 0.02
